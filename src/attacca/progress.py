@@ -1,0 +1,92 @@
+"""One readable line of progress for each stage, on a terminal and in a log alike."""
+
+import sys
+import time
+from typing import TextIO
+
+
+def format_duration(seconds: float) -> str:
+    """``75`` becomes ``1 min 15 s``; the two largest units are shown.
+
+    >>> format_duration(75), format_duration(4), format_duration(7384)
+    ('1 min 15 s', '4 s', '2 h 03 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class Progress:
+    """Counts finished units of a stage and prints, at most once an interval, how many, how fast and how long still.
+
+    Lines end with a newline, so that they stay readable in Snakemake's output, where jobs share one terminal, and in
+    the log of a cluster job.
+
+    Args:
+        name: what is being done, as a person would say it: ``predict default/tissue-test``.
+        total: number of units in all.
+        unit: plural name of a unit: ``blocks``, ``iterations``.
+        done: units that an earlier run finished; they count as done, and not towards the rate.
+        interval: seconds between two lines.
+        stream: where lines go; standard error by default.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        total: int,
+        unit: str = "blocks",
+        done: int = 0,
+        interval: float = 5.0,
+        stream: TextIO | None = None,
+    ) -> None:
+        self.name = name
+        self.total = total
+        self.unit = unit
+        self.done = done
+        self.note = ""
+        self._earlier = done
+        self._printed: tuple[int, str] | None = None
+        self._interval = interval
+        self._stream = stream
+        self._start = time.monotonic()
+        self._last_line = self._start
+
+    def advance(self, units: int = 1, note: str | None = None) -> None:
+        """Count ``units`` more as done; ``note`` (a current loss, say) ends the line until it is replaced."""
+        self.done += units
+        if note is not None:
+            self.note = note
+        now = time.monotonic()
+        if now - self._last_line >= self._interval:
+            self._last_line = now
+            self._print(now)
+
+    def finish(self) -> None:
+        """Print the last line, whatever the interval, unless it stands there already."""
+        if self._printed != (self.done, self.note):
+            self._print(time.monotonic())
+
+    def line(self, now: float | None = None) -> str:
+        """The line as it would be printed at the monotonic time ``now``."""
+        elapsed = (time.monotonic() if now is None else now) - self._start
+        percent = 100 * self.done // self.total if self.total else 100
+        parts = [f"{self.name}: {self.done}/{self.total} {self.unit} ({percent} %)"]
+        fresh = self.done - self._earlier
+        if fresh > 0 and elapsed > 0:
+            rate = fresh / elapsed
+            parts.append(f"{rate:.3g}/s")
+            if self.done < self.total:
+                parts.append(f"{format_duration((self.total - self.done) / rate)} left")
+            else:
+                parts.append(f"took {format_duration(elapsed)}")
+        if self.note:
+            parts.append(self.note)
+        return ", ".join(parts)
+
+    def _print(self, now: float) -> None:
+        self._printed = (self.done, self.note)
+        print(self.line(now), file=self._stream or sys.stderr, flush=True)
