@@ -1,0 +1,110 @@
+"""From a configuration file to a checked ``Configuration``, or to the list of all its mistakes."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from attacca.config.mistakes import Mistake, mistakes_of, nearest
+from attacca.config.run import Configuration
+from attacca.config.yaml_text import KeyPath, read_yaml
+from attacca.errors import ConfigurationError
+from attacca.fingerprint import canonical_json
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_configuration(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Configuration:
+    """Read and check a configuration file, without opening the volumes that it names.
+
+    Keys at the top that begin with ``x-`` are places for YAML anchors and are not read. Paths in the file are relative
+    to the file and come out absolute.
+
+    Args:
+        path: the YAML file.
+        overrides: values that replace those of the file, as ``--config results=elsewhere`` gives them.
+
+    Raises:
+        ConfigurationError: lists every mistake with its line.
+    """
+    path = Path(path).absolute()
+    values, lines = read_yaml(path)
+    values = {key: value for key, value in values.items() if not str(key).startswith("x-")}
+    directory = path.parent
+    for key, value in (overrides or {}).items():
+        values[key] = str(Path.cwd() / value) if key == "results" and "://" not in str(value) else value
+    try:
+        configuration = Configuration.model_validate(values)
+    except ValidationError as error:
+        raise mistakes_error(path, mistakes_of(error, Configuration), lines) from None
+    configuration = _with_absolute_paths(configuration, directory)
+    mistakes = _unknown_volumes(configuration)
+    if mistakes:
+        raise mistakes_error(path, mistakes, lines)
+    return configuration
+
+
+def mistakes_error(path: Path, mistakes: list[Mistake], lines: Mapping[KeyPath, int]) -> ConfigurationError:
+    """One error that lists all ``mistakes`` of the file, in the order of its lines."""
+
+    def position(mistake: Mistake) -> int:
+        found = [
+            lines[mistake.path[:length]]
+            for length in range(len(mistake.path), 0, -1)
+            if mistake.path[:length] in lines
+        ]
+        return found[0] if found else 0
+
+    ordered = sorted(mistakes, key=position)
+    heading = f"{path} has {len(ordered)} mistake{'s' if len(ordered) > 1 else ''}; nothing was started."
+    return ConfigurationError("\n\n".join([heading, *(mistake.text(lines) for mistake in ordered)]))
+
+
+def section_json(model: BaseModel) -> str:
+    """A section as canonical JSON: what a rule names in its ``params``, and what its stage reads."""
+    return canonical_json(model.model_dump(mode="json", by_alias=True))
+
+
+def _with_absolute_paths(model: Model, directory: Path) -> Model:
+    changes = {name: _absolute(getattr(model, name), directory) for name in type(model).model_fields}
+    fields_set = model.model_fields_set
+    copy = model.model_copy(update=changes)
+    copy.__pydantic_fields_set__.clear()
+    copy.__pydantic_fields_set__.update(fields_set)
+    return copy
+
+
+def _absolute(value: Any, directory: Path) -> Any:
+    if isinstance(value, Path):
+        return Path(os.path.normpath(directory / value.expanduser()))
+    if isinstance(value, BaseModel):
+        return _with_absolute_paths(value, directory)
+    if isinstance(value, dict):
+        return {key: _absolute(item, directory) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_absolute(item, directory) for item in value)
+    return value
+
+
+def _unknown_volumes(configuration: Configuration) -> list[Mistake]:
+    mistakes = []
+    known = list(configuration.volumes)
+    for run_name, run in configuration.runs.items():
+        for key, names in (
+            ("train", run.volumes.train),
+            ("validate", run.volumes.validation),
+            ("test", run.volumes.test),
+        ):
+            for index, name in enumerate(names):
+                if name not in configuration.volumes:
+                    mistakes.append(
+                        Mistake(
+                            ("runs", run_name, "volumes", key, index),
+                            f"'{name}'",
+                            "a volume of this file: " + ", ".join(known),
+                            nearest(name, known),
+                        )
+                    )
+    return mistakes

@@ -1,0 +1,221 @@
+"""Mistakes in a configuration, told so that the person who made them can mend them."""
+
+import difflib
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from attacca.config.yaml_text import KeyPath
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake: where it stands, what was found, what is expected, what to do."""
+
+    path: KeyPath
+    found: str
+    expected: str
+    hint: str = ""
+
+    def text(self, lines: Mapping[KeyPath, int]) -> str:
+        """The mistake in up to four lines, with the line number of the nearest key that is in the file."""
+        place = dotted(self.path)
+        for length in range(len(self.path), 0, -1):
+            if self.path[:length] in lines:
+                place += f" (line {lines[self.path[:length]]})"
+                break
+        rows = [place, f"  found:    {self.found}", f"  expected: {self.expected}"]
+        if self.hint:
+            rows.append(f"  {self.hint}")
+        return "\n".join(rows)
+
+
+def dotted(path: KeyPath) -> str:
+    """A key path as people write it.
+
+    >>> dotted(("runs", "default", "volumes", "train", 0))
+    'runs.default.volumes.train[0]'
+    """
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else str(part)
+    return text or "(top of the file)"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint that names the most similar known name, or an empty text where none is similar."""
+    close = difflib.get_close_matches(str(name), [str(item) for item in known], n=1, cutoff=0.55)
+    return f"did you mean '{close[0]}'?" if close else ""
+
+
+def shown(value: Any) -> str:
+    """A value as it stands in the file, cut to one line."""
+    text = f"'{value}'" if isinstance(value, str) else repr(value)
+    if isinstance(value, dict):
+        text = "a mapping with the keys " + ", ".join(map(str, value)) if value else "an empty mapping"
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def mistakes_of(error: ValidationError, model: type[BaseModel]) -> list[Mistake]:
+    """What pydantic found, one ``Mistake`` each, with the keys of the file and the nearest known names."""
+    mistakes = []
+    for details in error.errors(include_url=False):
+        path, fields = _follow(model, details["loc"])
+        kind, context = details["type"], details.get("ctx", {})
+        found, expected, hint = shown(details["input"]), _sentence(details["msg"]), ""
+        if kind == "extra_forbidden":
+            found = f"the unknown key '{path[-1]}'"
+            expected = "one of " + ", ".join(sorted(fields)) if fields else "no such key"
+            hint = nearest(str(path[-1]), fields)
+        elif kind == "missing":
+            found = "nothing"
+            expected = f"the key '{path[-1]}'" if path else "a value"
+        elif kind in ("literal_error", "enum"):
+            expected = context.get("expected", "")
+            expected = f"one of {expected}" if " or " in expected else expected
+            hint = nearest(
+                str(details["input"]),
+                [part.strip(" '") for part in context.get("expected", "").replace(" or ", ",").split(",")],
+            )
+        elif kind in ("union_tag_invalid", "union_tag_not_found"):
+            tag = context.get("discriminator", "type").strip("'")
+            known = [
+                part.strip(" '") for part in context.get("expected_tags", "").split(",") if part.strip(" '")
+            ]
+            path = (*path, tag)
+            found = f"'{context['tag']}'" if "tag" in context else "nothing"
+            expected = "one of " + ", ".join(known) if known else f"the key '{tag}'"
+            hint = nearest(context.get("tag", ""), known)
+        elif kind.endswith(("_type", "_parsing")):
+            expected = _TYPES.get(kind.rsplit("_", 1)[0], expected)
+        elif kind == "value_error":
+            # Our own validators write what they found and what they expect in one sentence.
+            expected = _sentence(str(context.get("error", details["msg"])))
+        mistakes.append(Mistake(path, found, expected, hint))
+    return _merged(mistakes)
+
+
+def _merged(mistakes: list[Mistake]) -> list[Mistake]:
+    """One mistake a place: pydantic reports each member of a union by itself."""
+    paths = [mistake.path for mistake in mistakes]
+    merged: dict[KeyPath, Mistake] = {}
+    for mistake in mistakes:
+        deeper = any(
+            len(path) > len(mistake.path) and path[: len(mistake.path)] == mistake.path for path in paths
+        )
+        if deeper and mistake.expected in _TYPES.values():
+            # The value is of the right kind for another member of the union, and that one says what is wrong in it.
+            continue
+        first = merged.get(mistake.path)
+        if first is None:
+            merged[mistake.path] = mistake
+        elif mistake.expected not in first.expected:
+            expected = f"{first.expected}, or {mistake.expected}"
+            merged[mistake.path] = replace(first, expected=expected, hint=first.hint or mistake.hint)
+    return list(merged.values())
+
+
+_TYPES = {
+    "int": "a whole number",
+    "int_from_float": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "text",
+    "list": "a list, such as [1, 2, 3]",
+    "tuple": "a list, such as [1, 2, 3]",
+    "dict": "a mapping of names to values",
+    "model": "a mapping of names to values",
+    "model_attributes": "a mapping of names to values",
+    "path": "a path",
+}
+
+
+def _sentence(message: str) -> str:
+    for prefix in ("Value error, ", "Input should be ", "Assertion failed, "):
+        message = message.removeprefix(prefix)
+    return message
+
+
+def _follow(model: Any, location: tuple[str | int, ...]) -> tuple[KeyPath, list[str]]:
+    """Translate pydantic's location into the keys of the file, and list the keys that the last mapping may have.
+
+    In unions pydantic puts a tag or a type name into the location, which no file holds.
+    """
+    current: list[Any] = [model]
+    path: list[str | int] = []
+    fields = _field_names(current)
+    for part in location:
+        here = _expand(current)
+        fields = _field_names(here)
+        if isinstance(part, str) and len(here) > 1 and _is_union_label(part) and part not in fields:
+            continue
+        following: list[Any] = []
+        for kind in here:
+            if isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(part, str):
+                for name, field in kind.model_fields.items():
+                    if part in (name, field.alias):
+                        following.append(field.annotation)
+            elif get_origin(kind) in (dict, Mapping):
+                following.append(get_args(kind)[1])
+            elif isinstance(part, int) and get_origin(kind) in (list, tuple, set, frozenset):
+                following.extend(argument for argument in get_args(kind) if argument is not Ellipsis)
+        if following:
+            path.append(part)
+            current = following
+            continue
+        tagged = [kind for kind in here if _carries_tag(kind, part)]
+        if tagged:
+            current = tagged
+            continue
+        if isinstance(part, str) and _is_union_label(part):
+            continue
+        path.append(part)
+        current = []
+    return tuple(path), fields
+
+
+def _expand(kinds: list[Any]) -> list[Any]:
+    expanded: list[Any] = []
+    for kind in kinds:
+        origin = get_origin(kind)
+        if origin is Union or origin is types.UnionType:
+            expanded.extend(_expand(list(get_args(kind))))
+        elif hasattr(kind, "__metadata__"):
+            expanded.extend(_expand([kind.__origin__]))
+        else:
+            expanded.append(kind)
+    return expanded
+
+
+def _field_names(kinds: list[Any]) -> list[str]:
+    names: dict[str, None] = {}
+    for kind in _expand(kinds):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            names.update(dict.fromkeys(field.alias or name for name, field in kind.model_fields.items()))
+    return list(names)
+
+
+def _carries_tag(kind: Any, tag: str | int) -> bool:
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return False
+    if kind.__name__ == tag:
+        return True
+    return any(
+        get_origin(field.annotation) is Literal and tag in get_args(field.annotation)
+        for field in kind.model_fields.values()
+    )
+
+
+def _is_union_label(part: str) -> bool:
+    """Labels such as ``list[int]``, ``function-after[...]`` or ``int``, which pydantic adds for members of a union."""
+    return (
+        "[" in part
+        or part.startswith("constrained-")
+        or part in {"int", "float", "str", "bool", "none", "path", "literal", "dict", "list"}
+    )

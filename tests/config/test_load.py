@@ -1,0 +1,99 @@
+"""Mistakes in a configuration are told all at once, so that each can be mended."""
+
+import textwrap
+
+import pytest
+
+from attacca.config.load import load_configuration, section_json
+from attacca.errors import ConfigurationError
+
+GOOD = """
+results: out
+x-network: &network
+  type: unet
+  input_shape: [32, 32, 32]
+volumes:
+  cube-1: {synthetic: {shape: [48, 48, 48], seed: 1}, voxel_size: [16, 16, 16]}
+  cube-2: {synthetic: {shape: [48, 48, 48], seed: 2}, voxel_size: [16, 16, 16]}
+runs:
+  first:
+    task: {type: affinities, neighborhood: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]}
+    architecture: *network
+    volumes: {train: [cube-1], test: [cube-2]}
+"""
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text):
+        path = tmp_path / "config.yaml"
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    return write
+
+
+def mistakes(path):
+    with pytest.raises(ConfigurationError) as raised:
+        load_configuration(path)
+    assert raised.value.exit_code == 2
+    return str(raised.value)
+
+
+def test_a_good_file_is_read_and_its_paths_become_absolute(written, tmp_path):
+    configuration = load_configuration(written(GOOD))
+    assert configuration.results == tmp_path / "out"
+    assert configuration.runs["first"].architecture.input_shape == (32, 32, 32)
+
+
+def test_an_override_replaces_the_value_of_the_file(written, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_configuration(written(GOOD), {"results": "elsewhere"}).results == tmp_path / "elsewhere"
+
+
+def test_the_order_of_keys_does_not_change_a_section(written, tmp_path):
+    one = load_configuration(written(GOOD)).runs["first"]
+    other = GOOD.replace(
+        "type: affinities, neighborhood: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]",
+        "neighborhood: [[1, 0, 0], [0, 1, 0], [0, 0, 1]], type: affinities",
+    )
+    assert section_json(load_configuration(written(other)).runs["first"]) == section_json(one)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        pytest.param("results: out", "result: out", ["result (line 2)", "did you mean 'results'?"], id="unknown key"),
+        pytest.param("shape: [48, 48, 48], seed: 1", "shape: [48, 48, 48], sed: 1", ["volumes.cube-1.synthetic.sed", "did you mean 'seed'?"], id="unknown key deep inside"),
+        pytest.param("seed: 2", "seed: two", ["volumes.cube-2.synthetic.seed (line 8)", "'two'", "a whole number"], id="wrong type"),
+        pytest.param("type: affinities", "type: affinites", ["runs.first.task.type (line 11)", "'affinites'", "did you mean 'affinities'?"], id="unknown task"),
+        pytest.param("type: affinities, ", "", ["runs.first.task.type", "found:    nothing"], id="no task type"),
+        pytest.param("[0, 0, 1]]", "[0, 1]]", ["runs.first.task", "offset [0, 1] has 2 axes"], id="neighborhood of mixed dimensions"),
+        pytest.param("train: [cube-1]", "train: [cube-3]", ["runs.first.volumes.train[0]", "did you mean 'cube-"], id="unknown volume"),
+        pytest.param("train: [cube-1]", "train: []", ["runs.first.volumes.train", "at least 1"], id="no training volume"),
+        pytest.param("test: [cube-2]", "test: [cube-1]", ["under train and under test"], id="a volume with two purposes"),
+        pytest.param("  first:", "  targets:", ["runs.targets", "taken by Attacca's own results"], id="a reserved name"),
+        pytest.param("  first:", "  a/b:", ["letters, digits, '_' and '-'"], id="a name that is no directory"),
+        pytest.param("voxel_size: [16, 16, 16]}\nruns", "voxel_size: [4.6, 4.6, 50]}\nruns", ["angstrom", "46"], id="a voxel size that is not whole"),
+        pytest.param("shape: [48, 48, 48], seed: 2", "shape: [48, 48], seed: 2", ["volumes.cube-2", "different numbers of axes"], id="different numbers of axes"),
+        pytest.param("synthetic: {shape: [48, 48, 48], seed: 2}, ", "", ["volumes.cube-2", "neither 'raw' nor 'synthetic'"], id="a volume without an image"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_with_its_place_and_what_is_expected(written, old, new, expected):
+    assert old in GOOD
+    text = mistakes(written(GOOD.replace(old, new, 1)))
+    for part in expected:
+        assert part in text
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(written):
+    text = mistakes(written(GOOD.replace("seed: 2", "seed: two").replace("results: out", "result: out")))
+    assert "2 mistakes; nothing was started" in text
+    assert text.index("result (line 2)") < text.index("cube-2.synthetic.seed")
+
+
+def test_a_value_of_several_possible_kinds_is_one_mistake(written):
+    text = mistakes(written(GOOD + "    segmentation: {bias: [0.1, 2.0], threshold: high}\n"))
+    assert "2 mistakes" in text
+    assert "segmentation.bias[1]" in text
+    assert "constrained" not in text
