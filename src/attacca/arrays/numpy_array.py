@@ -1,0 +1,109 @@
+"""An array in memory."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from funlib.geometry import Coordinate, Roi
+
+from attacca.arrays.array import Array
+from attacca.errors import VolumeError
+
+
+class NumpyArray(Array):
+    """A numpy array with a place in the world; made by ``from_np_array`` or ``from_gp_array``."""
+
+    def __init__(self, array_config: Any) -> None:
+        raise RuntimeError("a NumpyArray has no configuration: use NumpyArray.from_np_array or from_gp_array")
+
+    _data: np.ndarray
+    _axes: list[str]
+    _roi: Roi
+    _voxel_size: Coordinate
+
+    @classmethod
+    def from_np_array(
+        cls,
+        array: np.ndarray,
+        roi: Roi,
+        voxel_size: Coordinate | Sequence[int],
+        axes: Sequence[str],
+    ) -> "NumpyArray":
+        """Wrap ``array`` without copying.
+
+        Args:
+            array: one axis for each name in ``axes``.
+            roi: world units; its shape must be that of the spatial axes times ``voxel_size``.
+
+        Raises:
+            VolumeError: shape, ROI, voxel size and axes do not fit each other.
+        """
+        voxel_size = Coordinate(voxel_size)
+        if array.ndim != len(axes):
+            raise VolumeError(f"an array of shape {array.shape} cannot have the axes {list(axes)}")
+        if voxel_size.dims != roi.dims:
+            raise VolumeError(f"voxel size {tuple(voxel_size)} and ROI {roi} differ in their number of axes")
+        spatial = Coordinate(array.shape[array.ndim - roi.dims :])
+        if spatial * voxel_size != roi.shape:
+            raise VolumeError(
+                f"an array of shape {array.shape} with voxel size {tuple(voxel_size)} covers "
+                f"{tuple(spatial * voxel_size)}, but its ROI is {roi}"
+            )
+        self = cls.__new__(cls)
+        self._data = array
+        self._roi = roi
+        self._voxel_size = voxel_size
+        self._axes = list(axes)
+        return self
+
+    @classmethod
+    def from_gp_array(cls, array: Any) -> "NumpyArray":
+        """Wrap a ``gunpowder.Array``; axes before the spatial ones are ``c``, or ``b`` and ``c``.
+
+        Raises:
+            VolumeError: the array has more than two axes before the spatial ones.
+        """
+        dims = array.spec.roi.dims
+        lead = array.data.ndim - dims
+        if not 0 <= lead <= 2:
+            raise VolumeError(f"a gunpowder array of shape {array.data.shape} is not {dims}D with b and c")
+        axes = [["b", "c"][2 - lead :], ["z", "y", "x"][3 - dims :]]
+        return cls.from_np_array(array.data, array.spec.roi, array.spec.voxel_size, axes[0] + axes[1])
+
+    def __repr__(self) -> str:
+        return f"NumpyArray(shape={self._data.shape}, dtype={self._data.dtype}, roi={self._roi})"
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        return {}
+
+    @property
+    def axes(self) -> list[str]:
+        return self._axes
+
+    @property
+    def voxel_size(self) -> Coordinate:
+        return self._voxel_size
+
+    @property
+    def roi(self) -> Roi:
+        return self._roi
+
+    @property
+    def writable(self) -> bool:
+        return True
+
+    @property
+    def data(self) -> np.ndarray:
+        return self._data
+
+    @data.setter
+    def data(self, value: np.ndarray) -> None:
+        spatial = self._data.ndim - self._roi.dims
+        if value.ndim != self._data.ndim or value.shape[spatial:] != self._data.shape[spatial:]:
+            raise VolumeError(f"data of shape {value.shape} cannot replace data of shape {self._data.shape}")
+        self._data = value
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._data.dtype

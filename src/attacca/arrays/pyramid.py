@@ -1,0 +1,128 @@
+"""Coarser scales of an image, built blockwise from the finest."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from typing import Literal
+
+import numpy as np
+from funlib.geometry import Coordinate, Roi
+
+from attacca.arrays.identifier import LocalArrayIdentifier
+from attacca.arrays.ome_zarr import write_multiscale_metadata
+from attacca.arrays.zarr_array import ZarrArray
+
+_SMALLEST = 64
+_MOST_SCALES = 12
+
+
+def build_pyramid(
+    group_path: str, kind: Literal["raw", "labels"] = "raw", num_workers: int = 1, name: str = ""
+) -> list[str]:
+    """Build ``s1``, ``s2``, ... from ``s0`` until no axis is longer than 64 voxels, and write the OME
+    metadata.
+
+    Each scale halves the axes whose voxels are less than twice as large as the smallest, so that anisotropic
+    voxels become isotropic first. Scales that are there already are replaced. A block of a coarse scale needs
+    the fine block under it, so memory follows the chunk.
+
+    Args:
+        group_path: path or URL of the group that holds ``s0``.
+        kind: ``raw`` averages (integers are rounded half up), ``labels`` takes the most frequent id, of
+            equally frequent ones the first in z, y, x order.
+        num_workers: threads.
+
+    Returns:
+        Names of all scales, the finest first.
+    """
+    scales = ["s0"]
+    fine = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(group_path, "s0"))
+    voxels = fine.data.chunks[-fine.dims :]
+    while len(scales) < _MOST_SCALES and max(fine.roi.shape / fine.voxel_size) > _SMALLEST:
+        factor = scale_factor(fine.voxel_size, fine.roi.shape / fine.voxel_size)
+        if max(factor) == 1:
+            break
+        scales.append(f"s{len(scales)}")
+        fine = _coarser(fine, LocalArrayIdentifier(group_path, scales[-1]), factor, voxels, kind, num_workers)
+    write_multiscale_metadata(group_path, scales, name=name)
+    return scales
+
+
+def scale_factor(voxel_size: Sequence[int], shape: Sequence[int]) -> Coordinate:
+    """2 for each axis to be halved, 1 for the others.
+
+    >>> scale_factor((500, 46, 46), (100, 1024, 1024)), scale_factor((500, 368, 368), (100, 128, 128))
+    ((1, 2, 2), (2, 2, 2))
+    """
+    smallest = min(size for size, extent in zip(voxel_size, shape) if extent > 1)
+    return Coordinate(2 if size < 2 * smallest and n > 1 else 1 for size, n in zip(voxel_size, shape))
+
+
+def _coarser(
+    fine: ZarrArray,
+    identifier: LocalArrayIdentifier,
+    factor: Coordinate,
+    chunk: Sequence[int],
+    kind: str,
+    num_workers: int,
+) -> ZarrArray:
+    voxel_size = fine.voxel_size * factor
+    shape = Coordinate(-(-n // f) for n, f in zip(fine.roi.shape / fine.voxel_size, factor))
+    coarse = ZarrArray.create_from_array_identifier(
+        identifier,
+        fine.axes,
+        Roi(fine.roi.begin, shape * voxel_size),
+        fine.num_channels,
+        voxel_size,
+        fine.dtype,
+        write_size=Coordinate(chunk) * voxel_size,
+        overwrite=True,
+        unit=fine.unit,
+        compressor=fine.data.compressor,
+        value_scale=fine.value_scale,
+        value_offset=fine.value_offset,
+    )
+    size = coarse.chunk_size
+
+    def fill(index: tuple[int, ...]) -> None:
+        roi = Roi(coarse.roi.begin + Coordinate(index) * size, size).intersect(coarse.roi)
+        # The last fine voxel of an odd axis stands for its missing neighbour too.
+        block = fine.read(roi, fill="edge")
+        coarse[roi] = downsampled(block, tuple(factor), kind)
+
+    counts = [range(-(-n // s)) for n, s in zip(coarse.roi.shape, size)]
+    with ThreadPoolExecutor(max_workers=max(1, num_workers)) as pool:
+        list(pool.map(fill, product(*counts)))
+    return coarse
+
+
+def downsampled(block: np.ndarray, factor: Sequence[int], kind: str) -> np.ndarray:
+    """A block with its last axes shrunk by whole factors, see ``build_pyramid``.
+
+    Args:
+        block: any leading axes, then one axis for each factor, of which it is a multiple.
+    """
+    lead = block.ndim - len(factor)
+    shape: list[int] = list(block.shape[:lead])
+    for n, f in zip(block.shape[lead:], factor):
+        shape += [n // f, f]
+    split = block.reshape(shape)
+    inner = tuple(range(lead + 1, split.ndim, 2))
+    if kind == "raw":
+        if block.dtype.kind == "f":
+            return split.mean(axis=inner, dtype=np.float32).astype(block.dtype)
+        count = int(np.prod(factor))
+        total = split.sum(axis=inner, dtype=np.int64)
+        return ((total + count // 2) // count).astype(block.dtype)
+    outer = [axis for axis in range(split.ndim) if axis not in inner]
+    members = split.transpose([*inner, *outer]).reshape(-1, *(split.shape[axis] for axis in outer))
+    result = members[0].copy()
+    most = np.zeros(result.shape, np.uint8)
+    for member in members:
+        votes = np.zeros(result.shape, np.uint8)
+        for other in members:
+            votes += member == other
+        better = votes > most
+        result[better] = member[better]
+        most = np.maximum(most, votes)
+    return result

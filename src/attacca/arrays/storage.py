@@ -1,0 +1,109 @@
+"""Stores behind zarr arrays: local directories, N5, and object stores such as S3."""
+
+import os
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import zarr
+from zarr.storage import BaseStore, DirectoryStore, FSStore
+
+from attacca.arrays.identifier import is_url
+from attacca.errors import MissingInputError, ResourceError, VolumeError
+
+
+class AtomicDirectoryStore(DirectoryStore):
+    """A directory whose files appear whole or not at all, and that a killed writer leaves without debris.
+
+    The partial file of a chunk has one fixed name, so that whoever writes the chunk again replaces it. Two
+    writers of one chunk at the same time are not meant to be: blocks share no chunk.
+    """
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        path = os.path.join(self.path, self._normalize_key(key))
+        directory, name = os.path.split(path)
+        partial = os.path.join(directory, f".{name}.partial")
+        try:
+            os.makedirs(directory, exist_ok=True)
+            with open(partial, "wb") as file:
+                file.write(memoryview(value).cast("B") if not isinstance(value, bytes) else value)
+            os.replace(partial, path)
+        except OSError as error:
+            raise ResourceError(f"cannot write {path}: {error.strerror or error}") from error
+
+    def _keys_fast(self, path: str, walker: Any = os.walk) -> Any:  # type: ignore[override]
+        for key in super()._keys_fast(path, walker):
+            if not key.endswith(".partial"):
+                yield key
+
+
+def storage_options() -> dict[str, Any]:
+    """Options for ``s3fs`` from the environment.
+
+    ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL`` name another server than Amazon's;
+    ``ATTACCA_S3_ANONYMOUS=1`` reads public buckets without keys. Keys and region are read by the AWS library.
+    """
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    # Listings change while other jobs write.
+    options: dict[str, Any] = {"use_listings_cache": False}
+    if endpoint:
+        options["client_kwargs"] = {"endpoint_url": endpoint}
+    if os.environ.get("ATTACCA_S3_ANONYMOUS"):
+        options["anon"] = True
+    return options
+
+
+def open_store(container: str | Path, mode: str = "r") -> BaseStore:
+    """The store of a container: an ``.n5`` directory, another local directory, or a URL.
+
+    Args:
+        mode: ``"r"`` needs the container to be there; ``"a"`` makes it on the first write.
+
+    Raises:
+        MissingInputError: a local container to be read is not there.
+        VolumeError: a URL cannot be opened, or its protocol's package is not installed.
+    """
+    if is_url(container):
+        try:
+            access = "r" if mode == "r" else "a"
+            options = storage_options() if str(container).startswith("s3://") else {}
+            # Missing chunks are normal (fill value); every other failure of the network must be an error.
+            if str(container).rstrip("/").endswith(".n5"):
+                return _n5(zarr.N5FSStore, str(container), mode=access, **options)
+            store = FSStore(str(container), mode=access, **options)
+            store.exceptions = (KeyError, FileNotFoundError)
+            return store
+        except ImportError as error:
+            raise VolumeError(f"{container}: {error}; for s3:// URLs install attacca[s3]") from error
+    path = Path(container)
+    if mode == "r" and not path.is_dir():
+        raise MissingInputError(f"{path}: no such directory{_nearest(path)}")
+    if path.suffix == ".n5" or (path / "attributes.json").exists():
+        return _n5(zarr.N5Store, str(path))
+    return AtomicDirectoryStore(str(path))
+
+
+def _n5(kind: type[BaseStore], *arguments: Any, **options: Any) -> BaseStore:
+    # zarr 3 will drop N5; Attacca stays with format 2 as long as gunpowder does.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return kind(*arguments, **options)
+
+
+def _nearest(path: Path) -> str:
+    import difflib
+
+    if not path.parent.is_dir():
+        return ""
+    names = difflib.get_close_matches(path.name, os.listdir(path.parent), n=3, cutoff=0.5)
+    return f"; nearest names there: {', '.join(names)}" if names else ""
+
+
+def remove(path: str) -> None:
+    """Delete an array or group, wherever it stands; nothing happens where nothing is."""
+    if is_url(path):
+        store = open_store(path, "a")
+        store.fs.rm(store.path, recursive=True) if store.fs.exists(store.path) else None
+    elif os.path.isdir(path):
+        shutil.rmtree(path)

@@ -1,0 +1,121 @@
+"""What the values of an array mean: marker types that predictors give to their outputs."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+class ArrayType(ABC):
+    """The meaning of an array's values."""
+
+    @property
+    @abstractmethod
+    def interpolatable(self) -> bool:
+        """Whether values between two voxels may be computed from both; False for ids and masks."""
+
+
+@dataclass(frozen=True)
+class DistanceArray(ArrayType):
+    """Signed distances to the nearest boundary of each class: positive inside, negative outside.
+
+    The class of a voxel is the argmax over channels.
+
+    Args:
+        classes: channel number to class name.
+        max: largest possible absolute value.
+    """
+
+    classes: Mapping[int, str]
+    max: float = 1.0
+
+    @property
+    def interpolatable(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class EmbeddingArray(ArrayType):
+    """Vectors without a meaning for a single channel: affinities, shape descriptors.
+
+    Args:
+        embedding_dims: number of channels.
+    """
+
+    embedding_dims: int
+
+    @property
+    def interpolatable(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class ProbabilityArray(ArrayType):
+    """One probability in [0, 1] for each class.
+
+    Args:
+        classes: class names, in channel order.
+    """
+
+    classes: Sequence[str]
+
+    @property
+    def interpolatable(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class IntensitiesArray(ArrayType):
+    """Measured grey values.
+
+    Args:
+        channels: channel number to name.
+        min: smallest possible value.
+        max: largest possible value.
+    """
+
+    channels: Mapping[int, str] = field(default_factory=dict)
+    min: float = 0.0
+    max: float = 255.0
+
+    @property
+    def interpolatable(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class AnnotationArray(ArrayType):
+    """One class id in each voxel.
+
+    Args:
+        classes: id to class name.
+    """
+
+    classes: Mapping[int, str]
+
+    @property
+    def interpolatable(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class BinaryArray(ArrayType):
+    """0 or 1 in each voxel, a channel for each class.
+
+    Args:
+        channels: channel number to class name.
+    """
+
+    channels: Mapping[int, str]
+
+    @property
+    def interpolatable(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class Mask(ArrayType):
+    """1 where a voxel counts, 0 where it does not."""
+
+    @property
+    def interpolatable(self) -> bool:
+        return False

@@ -1,0 +1,114 @@
+"""From names to zarr arrays: first scales of multiscale groups, and data sets that stand for an array
+elsewhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import zarr
+from funlib.geometry import Coordinate, Roi
+
+from attacca.arrays.identifier import join
+from attacca.arrays.storage import open_store
+from attacca.errors import MissingInputError
+
+# First scales of multiscale groups, where the group has no OME metadata.
+_FIRST_SCALES = ("s0", "0", "scale0")
+# Attribute of a group that stands for an array elsewhere.
+_LINK = "attacca_link"
+
+
+@dataclass(frozen=True)
+class ZarrArrayConfig:
+    """Which array to open, and what to say about it instead of what its attributes say.
+
+    Args:
+        file_name: the container.
+        dataset: name of the array, or of a multiscale group, in the container.
+        snap_to_grid: world units; the ROI is shrunk to multiples of it.
+        axes: names of all axes.
+        mode: ``"r"`` or ``"a"``.
+        unit: unit of world coordinates; the file's numbers are converted to it.
+        voxel_size, offset: in ``unit``; overrule the file.
+        roi: the part of the array to show, on its voxel grid.
+    """
+
+    file_name: Path | str
+    dataset: str
+    name: str = ""
+    snap_to_grid: Coordinate | None = None
+    axes: Sequence[str] | None = None
+    mode: str = "r"
+    unit: str | None = None
+    voxel_size: Coordinate | None = None
+    offset: Coordinate | None = None
+    roi: Roi | None = None
+
+
+def open_zarr(container: Path | str, dataset: str, mode: str) -> tuple[zarr.Array, str]:
+    """The zarr or N5 array of a name, or the first scale of the multiscale group of that name, and its own
+    name.
+
+    Raises:
+        MissingInputError: there is none; the message lists what is there.
+    """
+    store = open_store(container, mode)
+    path = str(dataset).strip("/")
+    try:
+        found = zarr.open(store, mode="r" if mode == "r" else "r+", path=path)
+    except (zarr.errors.PathNotFoundError, KeyError, FileNotFoundError) as error:
+        raise MissingInputError(
+            f"{join(container, path)}: no such array{_what_is_there(store, path)}"
+        ) from error
+    if isinstance(found, zarr.Array):
+        return found, path
+    multiscales = found.attrs.get("multiscales")
+    first = multiscales[0]["datasets"][0]["path"] if multiscales else None
+    arrays = list(found.array_keys()) if not first else []
+    for candidate in [first] if first else [*_FIRST_SCALES, *(arrays if len(arrays) == 1 else [])]:
+        if candidate in found and isinstance(found[candidate], zarr.Array):
+            return found[candidate], f"{path}/{candidate}".strip("/")
+    raise MissingInputError(f"{join(container, path)} is a group, not an array{_what_is_there(store, path)}")
+
+
+def write_link(container: Path | str, dataset: str, target: ZarrArrayConfig) -> None:
+    """Make ``dataset`` stand for an array elsewhere: whoever opens it, or a scale in it, gets that array."""
+    store = open_store(container, "a")
+    link = {
+        "container": str(target.file_name),
+        "dataset": target.dataset,
+        "axes": list(target.axes) if target.axes is not None else None,
+        "unit": target.unit,
+        "voxel_size": [int(v) for v in target.voxel_size] if target.voxel_size is not None else None,
+        "offset": [int(v) for v in target.offset] if target.offset is not None else None,
+        "roi": [list(map(int, target.roi.begin)), list(map(int, target.roi.shape))] if target.roi else None,
+    }
+    group = zarr.open_group(store, mode="a", path=str(dataset).strip("/"))
+    group.attrs.put({_LINK: link})
+
+
+def read_link(container: Path | str, dataset: str) -> dict[str, Any] | None:
+    """What ``write_link`` wrote for a data set or for the group that it is a scale of; None without a
+    link."""
+    path = str(dataset).strip("/")
+    try:
+        store = open_store(container, "r")
+    except MissingInputError:
+        return None
+    for candidate in dict.fromkeys([path, path.rpartition("/")[0]]):
+        if zarr.storage.contains_group(store, candidate):
+            link = zarr.open_group(store, mode="r", path=candidate).attrs.get(_LINK)
+            return dict(link) if link else None
+    return None
+
+
+def _what_is_there(store: Any, path: str) -> str:
+    while path and not zarr.storage.contains_group(store, path):
+        path = path.rpartition("/")[0]
+    try:
+        names = sorted(zarr.storage.listdir(store, path))
+    except (KeyError, FileNotFoundError, NotADirectoryError):
+        names = []
+    names = [name for name in names if not name.startswith(".")]
+    return f"; {path or 'the container'} holds {', '.join(names[:20]) or 'nothing'}"

@@ -1,0 +1,120 @@
+"""Volumes in an object store, against a real S3 server process on the loopback."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from funlib.geometry import Roi
+
+from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.arrays.importers import ImportBlocks, finish_volume, prepare_volume, volume_content_fingerprint
+from attacca.arrays.pyramid import build_pyramid
+from attacca.arrays.storage import remove
+from attacca.config.volumes import VolumeConfig
+from attacca.errors import MissingInputError
+
+pytest.importorskip("s3fs")
+pytest.importorskip("moto.server")
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    """URL of an empty bucket; the server ends with the module."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(zip(names, (f"http://127.0.0.1:{port}", "key", "secret", "us-east-1")))
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(300):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        import s3fs
+
+        s3fs.S3FileSystem(client_kwargs={"endpoint_url": os.environ["AWS_ENDPOINT_URL"]}).mkdir("volumes")
+        yield "s3://volumes"
+    finally:
+        server.terminate()
+        server.wait()
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+def create(bucket, name="volume.zarr"):
+    return ZarrArray.create_from_array_identifier(
+        LocalArrayIdentifier(f"{bucket}/{name}", "raw/s0"),
+        ["z", "y", "x"],
+        Roi((80, 0, 0), (160, 240, 240)),
+        None,
+        (8, 8, 8),
+        np.uint8,
+        write_size=(80, 80, 80),
+    )
+
+
+def test_an_array_is_written_and_read_in_an_object_store(bucket):
+    array = create(bucket)
+    assert array.directory == "s3://volumes/volume.zarr/raw/s0"
+    values = np.random.default_rng(0).integers(0, 255, (20, 30, 30), dtype=np.uint8)
+    array[array.roi] = values
+    part = Roi((160, 80, 0), (80, 80, 160))
+    array[part] = 9
+    values[10:, 10:20, :20] = 9
+    again = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(f"{bucket}/volume.zarr", "raw/s0"))
+    assert np.array_equal(again[again.roi], values)
+    assert create(bucket)[part].min() == 9
+    scales = build_pyramid(f"{bucket}/volume.zarr/raw")
+    assert scales == ["s0"]
+    first = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(f"{bucket}/volume.zarr", "raw"))
+    assert first.roi == array.roi
+    remove(f"{bucket}/volume.zarr/raw")
+    with pytest.raises(MissingInputError):
+        ZarrArray.open_from_array_identifier(LocalArrayIdentifier(f"{bucket}/volume.zarr", "raw"))
+
+
+class Whole:
+    def __init__(self, roi):
+        self.write_roi = roi
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_volume_is_imported_from_and_to_an_object_store(bucket, in_place):
+    array = create(bucket, "source.zarr")
+    array[array.roi] = 5
+    config = VolumeConfig.model_validate(
+        {
+            "raw": {"path": f"{bucket}/source.zarr/raw"},
+            "labels": {"path": f"{bucket}/source.zarr", "dataset": "raw"},
+        }
+        | {"in_place": in_place}
+    )
+    container = f"{bucket}/imported-{in_place}.zarr"
+    plan = prepare_volume(config, container)
+    ImportBlocks(config, container)(Whole(plan.roi))
+    facts = finish_volume(config, container)
+    assert facts["labels"]["in_place"] is in_place
+    for name in ("raw", "labels"):
+        made = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(container, f"{name}/s0"))
+        assert made.roi == array.roi and (made[made.roi] == 5).all()
+    before = volume_content_fingerprint(config)
+    assert before == volume_content_fingerprint(config)
+    array.add_metadata({"changed": f"copied: {not in_place}"})
+    assert before != volume_content_fingerprint(config)
+
+
+def test_a_missing_array_in_a_store_is_told(bucket):
+    config = VolumeConfig.model_validate({"raw": {"path": f"{bucket}/nowhere.zarr"}, "voxel_size": [8, 8, 8]})
+    with pytest.raises(MissingInputError, match="nowhere"):
+        prepare_volume(config, f"{bucket}/never.zarr")

@@ -1,0 +1,295 @@
+"""Arrays on disk: metadata, opening without changing, writing without reading."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import zarr
+from funlib.geometry import Coordinate, Roi
+from numcodecs import Zstd
+
+from attacca.arrays import LocalArrayIdentifier, ZarrArray, ZarrArrayConfig
+from attacca.arrays.zarr_opening import write_link
+from attacca.errors import MissingInputError, VolumeError
+
+ROI = Roi((400, -80, 0), (600, 240, 400))
+VOXEL = Coordinate((100, 8, 8))
+
+
+def create(path, name="raw/s0", dtype=np.uint16, channels=None, write_size=(300, 80, 80), **options):
+    identifier = LocalArrayIdentifier(path / "volume.zarr", name)
+    return ZarrArray.create_from_array_identifier(
+        identifier, ["c", "z", "y", "x"], ROI, channels, VOXEL, dtype, write_size=write_size, **options
+    )
+
+
+def files(directory):
+    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def test_metadata_survive_the_way_to_disk_and_back(tmp_path):
+    made = create(tmp_path, channels=2, unit="angstrom", value_scale=1 / 255, value_offset=-0.5, name="a/b")
+    array = ZarrArray.open_from_array_identifier(
+        LocalArrayIdentifier(tmp_path / "volume.zarr", "a/b"), "name"
+    )
+    for name in (
+        "roi",
+        "voxel_size",
+        "axes",
+        "unit",
+        "dtype",
+        "num_channels",
+        "value_scale",
+        "value_offset",
+        "shape",
+    ):
+        assert getattr(array, name) == getattr(made, name), name
+    assert array.name == "name" and array.chunk_size == (300, 80, 80)
+    assert (array.mode, array.writable, made.mode) == ("r", False, "a")
+    assert array.directory == str(tmp_path / "volume.zarr" / "a" / "b")
+    assert array.attrs["offset"] == [400, -80, 0] and array.attrs["units"][1:] == ["angstrom"] * 3
+
+
+def test_two_dimensional_arrays_have_no_z(tmp_path):
+    identifier = LocalArrayIdentifier(tmp_path / "flat.zarr", "image")
+    made = ZarrArray.create_from_array_identifier(
+        identifier, ["y", "x"], Roi((0, 4), (40, 80)), None, (4, 4), "u1"
+    )
+    made[Roi((4, 8), (8, 8))] = 3
+    array = ZarrArray.open_from_array_identifier(identifier)
+    assert array.dims == 2 and array.spatial_axes == ["y", "x"] and array.data[:].sum() == 12
+
+
+def test_default_chunks_hold_at_most_five_mebibytes(tmp_path):
+    identifier = LocalArrayIdentifier(tmp_path / "big.zarr", "raw")
+    roi = Roi((0, 0, 0), (1000, 1000, 100))
+    array = ZarrArray.create_from_array_identifier(
+        identifier, ["c", "z", "y", "x"], roi, 3, (1, 1, 1), np.float32
+    )
+    edge = int((5 * 2**20 / 3 / 4) ** (1 / 3))
+    assert array.data.chunks == (3, edge, edge, edge)
+
+
+@pytest.mark.parametrize("begin", [(400, -80, 0), (700, 0, 240), (500, -72, 8)])
+def test_a_region_comes_back_as_it_was_written_and_touches_nothing_else(tmp_path, begin):
+    array = create(tmp_path)
+    array[array.roi] = 7
+    part = Roi(begin, (300, 80, 160))
+    values = np.random.default_rng(0).integers(0, 2**16, (3, 10, 20), dtype=np.uint16)
+    array[part] = values
+    assert np.array_equal(array[part], values)
+    assert (array[array.roi] == 7).sum() >= array.data.size - values.size
+
+
+def test_whole_chunks_are_written_without_being_read_also_at_the_far_border(tmp_path):
+    array = create(tmp_path, write_size=(400, 80, 120))
+    array[array.roi] = 1
+    reads = []
+    store = array.data.chunk_store
+    original = type(store).__getitem__
+
+    class Watched(type(store)):
+        def __getitem__(self, key):
+            reads.append(key)
+            return original(self, key)
+
+    store.__class__ = Watched
+    array[Roi((800, 80, 360), (200, 80, 40))] = 2
+    array[Roi((400, -80, 0), (600, 80, 400))] = 3
+    assert reads == []
+    array[Roi((400, -80, 0), (100, 8, 8))] = 4
+    assert reads == ["raw/s0/0/0/0"]
+    assert (array[Roi((800, 80, 360), (200, 80, 40))] == 2).all()
+
+
+def test_opening_and_creating_again_change_nothing(tmp_path):
+    array = create(tmp_path)
+    array[Roi((400, -80, 0), (300, 80, 80))] = 5
+    before = files(tmp_path)
+    assert create(tmp_path)[array.roi].sum() == array[array.roi].sum()
+    ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "volume.zarr", "raw/s0"), mode="a")
+    assert files(tmp_path) == before
+
+
+def test_another_array_in_the_same_place_is_refused_unless_it_may_be_overwritten(tmp_path):
+    create(tmp_path)[ROI] = 5
+    with pytest.raises(VolumeError, match="dtype: <u2 there, <f4 wanted"):
+        create(tmp_path, dtype=np.float32)
+    assert not create(tmp_path, dtype=np.float32, overwrite=True)[ROI].any()
+
+
+def test_an_array_whose_creation_was_interrupted_is_made_again(tmp_path):
+    array = create(tmp_path)
+    (tmp_path / "volume.zarr" / "raw" / "s0" / ".zattrs").unlink()
+    assert create(tmp_path).roi == array.roi
+
+
+def test_an_array_opened_for_reading_cannot_be_changed(tmp_path):
+    create(tmp_path)
+    array = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "volume.zarr", "raw/s0"))
+    with pytest.raises(VolumeError, match="reading only"):
+        array[ROI] = 1
+    with pytest.raises(VolumeError, match="reading only"):
+        array.add_metadata({"a": 1})
+
+
+def test_metadata_can_be_added(tmp_path):
+    create(tmp_path).add_metadata({"note": "stained"})
+    array = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "volume.zarr", "raw/s0"))
+    assert array.attrs["note"] == "stained" and array.roi == ROI
+
+
+def test_data_of_another_shape_are_refused(tmp_path):
+    with pytest.raises(VolumeError, match="shape"):
+        create(tmp_path)[Roi((400, -80, 0), (300, 80, 80))] = np.zeros((3, 10, 9))
+
+
+def test_an_array_travels_to_another_process_by_name(tmp_path):
+    array = create(tmp_path)
+    array[ROI] = 3
+    again = pickle.loads(pickle.dumps(array))
+    assert again.roi == ROI and again.writable and (again[ROI] == 3).all()
+
+
+def test_a_missing_array_is_told_with_what_is_there(tmp_path):
+    create(tmp_path)
+    with pytest.raises(MissingInputError, match="holds raw"):
+        ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "volume.zarr", "labels"))
+    with pytest.raises(MissingInputError, match="nearest names"):
+        ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "volum.zarr", "raw"))
+    with pytest.raises(MissingInputError, match="group"):
+        zarr.open_group(str(tmp_path / "empty.zarr"), mode="w")
+        ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "empty.zarr", ""))
+
+
+def test_a_group_of_scales_opens_as_its_first(tmp_path):
+    create(tmp_path)
+    assert (
+        ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "volume.zarr", "raw")).dataset
+        == "raw/s0"
+    )
+
+
+def test_the_roi_snaps_inward_to_a_coarser_grid(tmp_path):
+    create(tmp_path)[ROI] = np.arange(6 * 30 * 50).reshape(6, 30, 50)
+    config = ZarrArrayConfig(tmp_path / "volume.zarr", "raw", snap_to_grid=Coordinate((300, 24, 24)))
+    array = ZarrArray(config)
+    assert array.roi == Roi((600, -72, 0), (300, 216, 384))
+    assert array[Roi((600, -72, 0), (100, 8, 8))].item() == 2 * 30 * 50 + 50
+    with pytest.raises(VolumeError):
+        array[ROI]
+
+
+def test_a_link_stands_for_a_part_of_another_array_and_is_never_written(tmp_path):
+    create(tmp_path)[ROI] = np.arange(6 * 30 * 50).reshape(6, 30, 50)
+    part = Roi((500, 0, 0), (200, 80, 80))
+    target = ZarrArrayConfig(tmp_path / "volume.zarr", "raw/s0", roi=part)
+    write_link(tmp_path / "linked.zarr", "raw", target)
+    for name in ("raw", "raw/s0"):
+        array = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "linked.zarr", name))
+        assert array.roi == part and array.shape == (2, 10, 10)
+        assert array[part][0, 0, 0] == 30 * 50 + 10 * 50
+        assert pickle.loads(pickle.dumps(array)).roi == part
+        with pytest.raises(VolumeError, match="never written"):
+            ZarrArray.open_from_array_identifier(
+                LocalArrayIdentifier(tmp_path / "linked.zarr", name), mode="a"
+            )
+
+
+@pytest.mark.filterwarnings("ignore:The N5Store:FutureWarning")
+def test_n5_is_read_with_its_reversed_attributes(tmp_path):
+    store = zarr.N5Store(str(tmp_path / "data.n5"))
+    values = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
+    made = zarr.create(
+        store=store, path="volumes/raw", shape=(3, 4, 5), chunks=(2, 2, 2), dtype="u1", compressor=None
+    )
+    made[:] = values
+    made.attrs.update({"resolution": [4, 6, 50], "offset": [8, 0, 100]})
+    array = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "data.n5", "volumes/raw"))
+    assert array.voxel_size == (50, 6, 4) and array.roi.begin == (100, 0, 8)
+    assert np.array_equal(array[array.roi], values)
+
+
+@pytest.mark.filterwarnings("ignore:The N5Store:FutureWarning")
+def test_n5_pixel_resolution_is_understood(tmp_path):
+    store = zarr.N5Store(str(tmp_path / "data.n5"))
+    made = zarr.create(store=store, path="raw", shape=(3, 4, 5), dtype="u1", compressor=None)
+    made.attrs["pixelResolution"] = {"dimensions": [4.0, 6.0, 50.0], "unit": "nm"}
+    array = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "data.n5", "raw"))
+    assert array.voxel_size == (50, 6, 4) and array.unit == "nanometer"
+
+
+def test_voxel_sizes_that_are_not_whole_are_refused_with_the_unit_that_makes_them_whole(tmp_path):
+    made = zarr.open_array(str(tmp_path / "a.zarr"), mode="w", shape=(3, 4, 5), dtype="u1")
+    made.attrs["resolution"] = [50, 4.6, 4.6]
+    identifier = LocalArrayIdentifier(tmp_path / "a.zarr", "")
+    with pytest.raises(VolumeError, match=r"angstrom and \(500, 46, 46\)"):
+        ZarrArray.open_from_array_identifier(identifier)
+    assert ZarrArray.open_from_array_identifier(identifier, unit="angstrom").voxel_size == (500, 46, 46)
+
+
+def test_foreign_multiscale_groups_give_voxel_size_and_offset(tmp_path):
+    group = zarr.open_group(str(tmp_path / "ome.zarr"), mode="w")
+    for name in ("0", "1"):
+        group.create_dataset(name, shape=(2, 4, 4), dtype="u1")
+    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
+    transforms = [
+        [{"type": "scale", "scale": s}, {"type": "translation", "translation": t}]
+        for s, t in (([0.04, 0.008, 0.008], [0.4, 0, 0]), ([0.04, 0.016, 0.016], [0.4, 0.004, 0.004]))
+    ]
+    datasets = [{"path": p, "coordinateTransformations": t} for p, t in zip("01", transforms)]
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": datasets}]
+    fine = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "ome.zarr", ""), unit="nm")
+    assert fine.voxel_size == (40, 8, 8) and fine.roi.begin == (400, 0, 0)
+    coarse = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "ome.zarr", "1"), unit="nm")
+    assert coarse.voxel_size == (40, 16, 16) and coarse.roi.begin == (400, 0, 0)
+
+
+def test_nothing_is_left_of_a_chunk_that_was_half_written(tmp_path):
+    array = create(tmp_path)
+    chunk = tmp_path / "volume.zarr" / "raw" / "s0" / "0" / "0"
+    chunk.mkdir(parents=True)
+    (chunk / ".0.partial").write_bytes(b"torn")
+    array[Roi((400, -80, 0), (300, 80, 80))] = 1
+    assert sorted(path.name for path in chunk.iterdir()) == ["0"]
+
+
+def test_the_compressor_can_be_chosen(tmp_path):
+    assert create(tmp_path, name="a", compressor=None).data.compressor is None
+    assert create(tmp_path, name="b", compressor=Zstd(9)).data.compressor.level == 9
+    assert create(tmp_path, name="c", dtype=np.uint64).data.compressor == Zstd(3)
+
+
+def test_neuroglancer_gets_axes_offset_and_kind(tmp_path):
+    labels = create(tmp_path, dtype=np.uint64, channels=None, name="labels")
+    assert labels._can_neuroglance() and labels._source_name() == "labels"
+    assert labels._output_dimensions() == {"z": [100, "nm"], "y": [8, "nm"], "x": [8, "nm"]}
+    assert labels._transform_matrix() == [[1, 0, 0, 4], [0, 1, 0, -10], [0, 0, 1, 0]]
+    neuroglancer = pytest.importorskip("neuroglancer")
+    layer, options = labels._neuroglancer_layer()
+    assert isinstance(layer, neuroglancer.SegmentationLayer) and "visible" in options
+    image = create(tmp_path, channels=2, name="image")
+    assert isinstance(image._neuroglancer_layer()[0], neuroglancer.ImageLayer)
+    assert list(image._output_dimensions()) == ["c^", "z", "y", "x"]
+    assert image._neuroglancer_source().shape == (2, 6, 30, 50)
+
+
+def test_the_same_array_opens_in_funlib_persistence(tmp_path):
+    persistence = pytest.importorskip("funlib.persistence")
+    array = create(tmp_path, channels=2)
+    array[ROI] = 4
+    for other in (array._daisy_array, persistence.open_ds(array.directory)):
+        assert tuple(other.voxel_size) == tuple(VOXEL) and other.roi == ROI
+        assert other.axis_names == ["c^", "z", "y", "x"]
+        assert (other[ROI] == 4).all()
+
+
+def test_importing_arrays_is_quick_and_brings_no_heavy_package():
+    code = (
+        "import sys, attacca.arrays; heavy = {'torch', 'gunpowder', 'numba', 'dask', 'scipy', 'tifffile'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
