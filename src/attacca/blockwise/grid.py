@@ -1,0 +1,337 @@
+"""The grid of blocks that covers a region: computed from a block's number, never stored."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from funlib.geometry import Coordinate, Roi
+
+from attacca.errors import ConfigurationError
+
+# How many blocks are worked out at once when a grid is walked.
+_WALK = 1 << 14
+
+
+class Block:
+    """One block of a grid: its number, what it writes, and what it reads for that.
+
+    The regions are made when they are asked for, so that walking a million blocks is cheap.
+
+    Args:
+        index: number of the block in its grid, in C order.
+        begin: first world coordinate that is written.
+        end: world coordinate after the last that is written.
+        context: world units that are read in addition, below and above.
+    """
+
+    __slots__ = ("_begin", "_context", "_end", "index")
+
+    def __init__(
+        self,
+        index: int,
+        begin: tuple[int, ...],
+        end: tuple[int, ...],
+        context: tuple[tuple[int, ...], tuple[int, ...]],
+    ) -> None:
+        self.index = index
+        self._begin = begin
+        self._end = end
+        self._context = context
+
+    @property
+    def write_roi(self) -> Roi:
+        """The region that this block alone writes, clipped to the grid's region."""
+        return Roi(self._begin, tuple(e - b for b, e in zip(self._begin, self._end)))
+
+    @property
+    def read_roi(self) -> Roi:
+        """The region that is read: what is written and the context; it may reach beyond the volume."""
+        lower, upper = self._context
+        begin = tuple(b - c for b, c in zip(self._begin, lower))
+        return Roi(begin, tuple(e + c - b for b, e, c in zip(begin, self._end, upper)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Block):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    def __hash__(self) -> int:
+        return hash((self.index, self._begin, self._end))
+
+    def __repr__(self) -> str:
+        return f"Block({self.index}, {self.write_roi})"
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Blocks along one axis, in world units: ``origin + k * size``, clipped to ``[begin, end)``."""
+
+    begin: int
+    end: int
+    size: int
+    origin: int
+
+    @property
+    def first(self) -> int:
+        return (self.begin - self.origin) // self.size
+
+    def __len__(self) -> int:
+        return max(0, -((self.origin - self.end) // self.size) - self.first) if self.end > self.begin else 0
+
+    def bounds(self, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        low = self.origin + (self.first + position) * self.size
+        return np.maximum(low, self.begin), np.minimum(low + self.size, self.end)
+
+
+class BlockGrid:
+    """Blocks that cover a region exactly once, whatever its size.
+
+    The cuts between blocks lie at whole multiples of the block size from ``origin``; the blocks at the
+    region's border are as small as need be, so that no remainder is dropped and no voxel outside is written.
+
+    Args:
+        roi: the region to cover, in world units; an empty one has no blocks.
+        block_size: size of a block in world units, or one number for all axes.
+        voxel_size: size of a voxel; all other sizes are multiples of it.
+        context: world units read around each block: one number, one for each axis, or a pair of coordinates
+            (below, above).
+        origin: where a cut lies; the region's begin by default. Give the array's begin when the region starts
+            inside an array, so that cuts fall between chunks.
+
+    Raises:
+        ConfigurationError: a size is not a positive multiple of the voxel size, or dimensions differ.
+
+    >>> grid = BlockGrid(Roi((0, 0), (10, 4)), (4, 4), (1, 1), context=1)
+    >>> len(grid), grid[2].write_roi, grid[2].read_roi
+    (3, [8:10, 0:4] (2, 4), [7:11, -1:5] (4, 6))
+    """
+
+    def __init__(
+        self,
+        roi: Roi,
+        block_size: Iterable[int] | int,
+        voxel_size: Iterable[int],
+        context: Any = 0,
+        origin: Iterable[int] | None = None,
+    ) -> None:
+        self.voxel_size = Coordinate(voxel_size)
+        self.dims = int(self.voxel_size.dims)
+        self.block_size = self._per_axis(block_size, "block size")
+        self.roi = roi
+        if roi.dims != self.dims:
+            raise ConfigurationError(f"the region {roi} has {roi.dims} axes, the voxel size {self.dims}")
+        pair = isinstance(context, tuple | list) and any(isinstance(side, tuple | list) for side in context)
+        lower, upper = context if pair else (context, context)
+        self.context = (self._per_axis(lower, "context"), self._per_axis(upper, "context"))
+        empty = roi.empty
+        begin = Coordinate((0,) * self.dims) if empty else roi.begin
+        self.origin = Coordinate(origin) if origin is not None else begin
+        self._check(begin, Coordinate((0,) * self.dims) if empty else roi.shape)
+        end = begin if empty else roi.end
+        self._axes = tuple(
+            _Axis(int(b), int(e), int(s), int(o))
+            for b, e, s, o in zip(begin, end, self.block_size, self.origin)
+        )
+        self.shape = tuple(len(axis) for axis in self._axes)
+        self._pair = (tuple(int(c) for c in self.context[0]), tuple(int(c) for c in self.context[1]))
+
+    @classmethod
+    def for_array(
+        cls,
+        array: Any,
+        block_size: Iterable[int] | int | None = None,
+        roi: Roi | None = None,
+        context: Any = 0,
+    ) -> "BlockGrid":
+        """Grid over an array, or a part of it, whose cuts fall between the array's chunks.
+
+        Args:
+            array: with ``roi``, ``voxel_size`` and ``chunk_size``.
+            block_size: world units; one chunk by default.
+            roi: the part to cover; all by default.
+            context: as for the class.
+
+        Raises:
+            ConfigurationError: two blocks would share a chunk.
+        """
+        size = array.chunk_size if block_size is None else block_size
+        grid = cls(array.roi if roi is None else roi, size, array.voxel_size, context, origin=array.roi.begin)
+        check_alignment(grid, array)
+        return grid
+
+    def __len__(self) -> int:
+        return math.prod(self.shape)
+
+    def __getitem__(self, index: int) -> Block:
+        number = int(index)
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"block {number} of a grid of {len(self)}")
+        number %= len(self)
+        begin, end = self.bounds(np.array([number]))
+        return Block(number, tuple(begin[0].tolist()), tuple(end[0].tolist()), self._pair)
+
+    def __iter__(self) -> Iterator[Block]:
+        return self.blocks(range(len(self)))
+
+    def blocks(self, indices: Iterable[int]) -> Iterator[Block]:
+        """Blocks of the given numbers, in their order."""
+        numbers = indices if isinstance(indices, range | np.ndarray) else np.fromiter(indices, dtype=np.int64)
+        for start in range(0, len(numbers), _WALK):
+            part = numbers[start : start + _WALK]
+            part = np.arange(part.start, part.stop, part.step) if isinstance(part, range) else part
+            begins, ends = self.bounds(part)
+            for index, begin, end in zip(part.tolist(), begins.tolist(), ends.tolist()):
+                yield Block(index, tuple(begin), tuple(end), self._pair)
+
+    def bounds(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Write regions of many blocks in world coordinates: begins and ends, int64 (blocks, axes)."""
+        positions = np.unravel_index(np.asarray(indices, dtype=np.int64), self.shape)
+        pairs = [axis.bounds(position) for axis, position in zip(self._axes, positions)]
+        return np.stack([low for low, _ in pairs], axis=1), np.stack([high for _, high in pairs], axis=1)
+
+    def position(self, index: int) -> tuple[int, ...]:
+        """Place of a block in the grid, counted in blocks along each axis."""
+        return tuple(int(p) for p in np.unravel_index(index, self.shape))
+
+    def index(self, position: Iterable[int]) -> int:
+        """Number of the block at a place."""
+        return int(np.ravel_multi_index(tuple(position), self.shape))
+
+    def upper_neighbours(self, index: int) -> list[tuple[int, int]]:
+        """Blocks that share a face with this one on its upper side, as (axis, number) of each."""
+        position = self.position(index)
+        return [
+            (axis, self.index((*position[:axis], position[axis] + 1, *position[axis + 1 :])))
+            for axis in range(self.dims)
+            if position[axis] + 1 < self.shape[axis]
+        ]
+
+    def intersecting(self, roi: Roi) -> np.ndarray:
+        """Numbers (int64, ascending) of the blocks whose write region meets a region."""
+        common = self.roi.intersect(roi)
+        if common.empty or len(self) == 0:
+            return np.zeros(0, dtype=np.int64)
+        ranges = [
+            np.arange(
+                (b - axis.origin) // axis.size - axis.first,
+                (e - 1 - axis.origin) // axis.size - axis.first + 1,
+            )
+            for axis, b, e in zip(self._axes, common.begin, common.end)
+        ]
+        places = np.meshgrid(*ranges, indexing="ij")
+        return np.ravel_multi_index([place.ravel() for place in places], self.shape).astype(np.int64)
+
+    def shard(self, index: int, count: int) -> range:
+        """Numbers of the blocks of one shard: the contiguous ``index``-th (from 0) of ``count`` nearly equal
+        parts.
+
+        Raises:
+            ConfigurationError: there is no such shard.
+        """
+        if count < 1 or not 0 <= index < count:
+            raise ConfigurationError(
+                f"found shard {index} of {count}, expected 0 to {max(count, 1) - 1} of at least 1"
+            )
+        return range(len(self) * index // count, len(self) * (index + 1) // count)
+
+    def to_json(self) -> str:
+        """Text from which ``from_json`` makes an equal grid."""
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that determine the grid; a part of what a ledger's key digests."""
+        empty = self.roi.empty
+        return {
+            "offset": [0] * self.dims if empty else [int(v) for v in self.roi.begin],
+            "shape": [0] * self.dims if empty else [int(v) for v in self.roi.shape],
+            "block_size": [int(v) for v in self.block_size],
+            "voxel_size": [int(v) for v in self.voxel_size],
+            "context": [list(self._pair[0]), list(self._pair[1])],
+            "origin": [int(v) for v in self.origin],
+        }
+
+    @classmethod
+    def from_json(cls, text: str) -> "BlockGrid":
+        """The grid that ``to_json`` described."""
+        values = json.loads(text)
+        lower, upper = values["context"]
+        return cls(
+            Roi(values["offset"], values["shape"]),
+            values["block_size"],
+            values["voxel_size"],
+            (Coordinate(lower), Coordinate(upper)),
+            values["origin"],
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BlockGrid) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+    def __repr__(self) -> str:
+        blocks = " x ".join(str(n) for n in self.shape)
+        return f"BlockGrid({self.roi}, {blocks} blocks of {tuple(self.block_size)})"
+
+    def _per_axis(self, value: Iterable[int] | int, name: str) -> Coordinate:
+        coordinate = Coordinate((int(value),) * self.dims if isinstance(value, int | np.integer) else value)
+        if coordinate.dims != self.dims:
+            raise ConfigurationError(
+                f"the {name} {tuple(coordinate)} has {coordinate.dims} axes, expected {self.dims}"
+            )
+        return coordinate
+
+    def _check(self, begin: Coordinate, shape: Coordinate) -> None:
+        if any(v <= 0 for v in self.voxel_size):
+            raise ConfigurationError(
+                f"found the voxel size {tuple(self.voxel_size)}, expected positive numbers"
+            )
+        if any(s <= 0 or s % v for s, v in zip(self.block_size, self.voxel_size)):
+            raise ConfigurationError(
+                f"found the block size {tuple(self.block_size)}, expected positive multiples of the voxel "
+                "size "
+                f"{tuple(self.voxel_size)}"
+            )
+        for context in self.context:
+            if any(c < 0 or c % v for c, v in zip(context, self.voxel_size)):
+                raise ConfigurationError(
+                    f"found the context {tuple(context)}, expected multiples of the voxel size "
+                    f"{tuple(self.voxel_size)}, 0 or more"
+                )
+        if (
+            self.origin.dims != self.dims
+            or any((begin - self.origin) % self.voxel_size)
+            or any(shape % self.voxel_size)
+        ):
+            raise ConfigurationError(
+                f"the region {self.roi} does not lie on the voxel grid (voxel size "
+                f"{tuple(self.voxel_size)}, a voxel "
+                f"begins at {tuple(self.origin)})"
+            )
+
+
+def check_alignment(grid: BlockGrid, array: Any) -> None:
+    """Refuse a grid of which two blocks would write into one chunk of an array.
+
+    Args:
+        grid: the blocks that write.
+        array: with ``roi`` and ``chunk_size``, in world units.
+
+    Raises:
+        ConfigurationError: two blocks would share a chunk.
+    """
+    for axis, (blocks, size, chunk, origin, begin) in enumerate(
+        zip(grid.shape, grid.block_size, array.chunk_size, grid.origin, array.roi.begin)
+    ):
+        if blocks > 1 and (size % chunk or (origin - begin) % chunk):
+            raise ConfigurationError(
+                f"blocks of {tuple(grid.block_size)} that start at {tuple(grid.origin)} would share chunks "
+                "of "
+                f"{tuple(array.chunk_size)} of {getattr(array, 'directory', array)} (which start at "
+                f"{tuple(array.roi.begin)}) on axis {axis}, so that two blocks could overwrite each other; "
+                "make the "
+                "block size a multiple of the chunk size and start blocks where a chunk starts"
+            )

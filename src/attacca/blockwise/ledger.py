@@ -1,0 +1,370 @@
+"""The record of finished blocks, which decides what still has to be done.
+
+1. Every block function depends on its parameters, inputs, grid and version: their digest is the ledger's
+   *key*.
+2. Each shard appends to a file of its own, ``ARRAY/.attacca/ledger/shard-K-of-N.txt``; its first line holds
+   the key, each further line the number of a block whose data are on disk. A last line without its end was
+   torn by a kill and does not count.
+3. The union of all files with the present key is what is done, so that another number of shards repeats
+   nothing.
+4. Files with another key are void. They are removed before the first block is written under a new key: were
+   they kept, going back to the old parameters would bring back records of blocks that have been overwritten
+   since.
+
+The ledger of an array in an object store stands in a local directory, because such a store cannot append.
+The two are tied by a token that is stored in both places: a deleted or replaced array has another token or
+none, and voids the ledger.
+"""
+
+import json
+import os
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attacca.atomic import write_text
+from attacca.blockwise.locking import locked
+from attacca.errors import MissingInputError, ResourceError
+from attacca.fingerprint import canonical_json, digest
+
+_FORMAT = 1
+_NAME = re.compile(r"shard-(\d+)-of-(\d+)\.txt")
+_TOKEN = "token"
+
+
+@dataclass(frozen=True)
+class LedgerFile:
+    """What one shard's file says.
+
+    Args:
+        path: the file.
+        shard: index of the shard and number of shards of the job that wrote it.
+        key: digest of what its blocks depended on.
+        parts: the components of that key, where they were given.
+        num_blocks: blocks of the grid.
+        blocks: numbers of recorded blocks, int64, in the order of recording.
+    """
+
+    path: Path
+    shard: tuple[int, int]
+    key: str
+    parts: dict[str, Any]
+    num_blocks: int
+    blocks: np.ndarray
+
+
+@dataclass(frozen=True)
+class LedgerSummary:
+    """State of a stage over one array, as ``attacca status`` shows it.
+
+    Args:
+        num_blocks: blocks in all.
+        done: blocks that count as done.
+        stale: blocks recorded under another key, which do not count.
+        void_reason: why they do not; empty where nothing is stale.
+        shards: for each file with the present key, (shard, shards, recorded blocks).
+    """
+
+    num_blocks: int
+    done: int
+    stale: int
+    void_reason: str
+    shards: tuple[tuple[int, int, int], ...]
+
+    @property
+    def missing(self) -> int:
+        """Blocks still to be computed."""
+        return self.num_blocks - self.done
+
+
+class Ledger:
+    """The finished blocks of one array under one key.
+
+    Args:
+        array_directory: directory of the array itself, or its URL (``s3://bucket/prediction.zarr/s0``).
+        key: what all blocks depend on: a mapping, whose digest is the key and whose parts explain later why
+            an old ledger does not count; or a digest.
+        num_blocks: number of blocks of the grid.
+        state_directory: where the ledger stands when the array is not on a local disk; ``.attacca/ledgers``
+            in the working directory by default. Ignored for local arrays, whose ledger must vanish with them.
+    """
+
+    def __init__(
+        self,
+        array_directory: str | os.PathLike[str],
+        key: Mapping[str, Any] | str,
+        num_blocks: int,
+        state_directory: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.array_directory = str(array_directory)
+        self.parts: dict[str, Any] = {} if isinstance(key, str) else json.loads(canonical_json(dict(key)))
+        self.key = key if isinstance(key, str) else digest(self.parts)
+        self.num_blocks = num_blocks
+        self.remote = "://" in self.array_directory
+        if not self.remote:
+            self.directory = Path(self.array_directory) / ".attacca" / "ledger"
+        elif state_directory is not None:
+            self.directory = Path(state_directory)
+        else:
+            self.directory = Path(".attacca", "ledgers", digest(self.array_directory)[:16]).absolute()
+
+    def files(self) -> list[LedgerFile]:
+        """All readable files of the ledger, whatever their key, by name."""
+        return list(read_files(self.directory))
+
+    def done(self) -> np.ndarray:
+        """Which blocks are done: bool, one for each block of the grid, read from the disk at each call."""
+        done = np.zeros(self.num_blocks, dtype=bool)
+        if self._token_holds():
+            for file in self.files():
+                if self._counts(file):
+                    done[file.blocks[(file.blocks >= 0) & (file.blocks < self.num_blocks)]] = True
+        return done
+
+    def missing(self, indices: Iterable[int] | None = None) -> np.ndarray:
+        """Numbers (int64) of those blocks, of all or of the given ones, that are not done."""
+        done = self.done()
+        if indices is None:
+            return np.flatnonzero(~done)
+        if isinstance(indices, range):
+            numbers = np.arange(indices.start, indices.stop, indices.step, dtype=np.int64)
+        else:
+            numbers = np.fromiter(indices, dtype=np.int64)
+        return numbers[~done[numbers]]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every block is done."""
+        return bool(self.done().all())
+
+    @property
+    def void_reason(self) -> str:
+        """Why recorded blocks do not count, naming what changed; empty where all that is recorded counts."""
+        files = self.files()
+        if files and not self._token_holds():
+            return f"the array {self.array_directory} was deleted or replaced since its blocks were recorded"
+        for file in files:
+            if not self._counts(file):
+                return "; ".join(self._differences(file))
+        return "" if self.complete else self._earlier_reason()
+
+    def summary(self) -> LedgerSummary:
+        """Counts for each shard, and what is stale and why."""
+        files = self.files()
+        holds = self._token_holds()
+        shards = tuple(
+            (*file.shard, len(np.unique(file.blocks))) for file in files if holds and self._counts(file)
+        )
+        stale = sum(len(np.unique(file.blocks)) for file in files if not (holds and self._counts(file)))
+        return LedgerSummary(self.num_blocks, int(self.done().sum()), stale, self.void_reason, shards)
+
+    def prepare(self) -> None:
+        """Remove what does not count, and store a remote array's token, before the first block is written."""
+        if not self.remote and not Path(self.array_directory).is_dir():
+            raise MissingInputError(
+                f"there is no array {self.array_directory} whose blocks could be recorded"
+            )
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with locked(self.directory / ".lock"):
+            holds = self._token_holds()
+            for file in self.files():
+                if not (holds and self._counts(file)):
+                    reason = self._differences(file) if holds else [self.void_reason]
+                    write_text(
+                        self.directory / "void.json",
+                        canonical_json({"key": self.key, "reason": "; ".join(reason)}),
+                    )
+                    file.path.unlink(missing_ok=True)
+            if self.remote and not (holds and (self.directory / _TOKEN).exists()):
+                token = uuid.uuid4().hex
+                _write_remote(self.array_directory, token)
+                write_text(self.directory / _TOKEN, token)
+
+    @contextmanager
+    def shard_writer(self, index: int = 0, count: int = 1) -> Iterator["ShardWriter"]:
+        """Open the file of one shard for appending; only the job's own process writes.
+
+        Raises:
+            ResourceError: another job that is still running writes the same shard.
+        """
+        self.prepare()
+        writer = ShardWriter(self, index, count)
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+    def header(self) -> str:
+        """First line of each file."""
+        head = {"attacca_ledger": _FORMAT, "key": self.key, "blocks": self.num_blocks, "parts": self.parts}
+        return canonical_json(head) + "\n"
+
+    def _counts(self, file: LedgerFile) -> bool:
+        return file.key == self.key and file.num_blocks == self.num_blocks
+
+    def _differences(self, file: LedgerFile) -> list[str]:
+        differences = list(key_differences(file.parts, self.parts)) if file.parts and self.parts else []
+        if not differences and file.num_blocks != self.num_blocks:
+            differences.append(f"the grid had {file.num_blocks} blocks and has {self.num_blocks} now")
+        return differences or ["what the blocks depend on has changed"]
+
+    def _earlier_reason(self) -> str:
+        try:
+            void = json.loads((self.directory / "void.json").read_text())
+        except (OSError, ValueError):
+            return ""
+        return str(void["reason"]) if void.get("key") == self.key else ""
+
+    def _token_holds(self) -> bool:
+        if not self.remote:
+            return True
+        try:
+            token = (self.directory / _TOKEN).read_text()
+        except OSError:
+            return False
+        return bool(token) and token == _read_remote(self.array_directory)
+
+
+class ShardWriter:
+    """Appends finished blocks to one shard's file; made by ``Ledger.shard_writer``."""
+
+    def __init__(self, ledger: Ledger, index: int, count: int) -> None:
+        self._path = ledger.directory / f"shard-{index:05d}-of-{count:05d}.txt"
+        self._lock = locked(
+            self._path.with_suffix(".lock"),
+            wait=False,
+            what=f"shard {index + 1} of {count} of {ledger.array_directory}",
+        )
+        self._lock.__enter__()
+        try:
+            _mend(self._path, ledger.header())
+            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        except BaseException:
+            self._lock.__exit__(None, None, None)
+            raise
+
+    def record(self, *indices: int) -> None:
+        """Record blocks whose data are on disk.
+
+        Raises:
+            ResourceError: the disk is full; what was recorded before stays.
+        """
+        data = "".join(f"{int(index)}\n" for index in indices).encode()
+        while data:
+            try:
+                data = data[os.write(self._file, data) :]
+            except OSError as error:
+                raise ResourceError(
+                    f"cannot record finished blocks in {self._path}: {error.strerror}. What was recorded "
+                    "before is kept: "
+                    "free some space and run the same command again"
+                ) from error
+
+    def close(self) -> None:
+        """Close the file and let another job have the shard."""
+        os.close(self._file)
+        self._lock.__exit__(None, None, None)
+
+
+def read_files(directory: Path) -> Iterator[LedgerFile]:
+    """Ledger files of a directory by name, without those that have no whole header."""
+    if not directory.is_dir():
+        return
+    for path in sorted(directory.iterdir()):
+        match = _NAME.fullmatch(path.name)
+        if match is None:
+            continue
+        try:
+            head, _, body = path.read_bytes().partition(b"\n")
+            header = json.loads(head)
+            shard = (int(match[1]), int(match[2]))
+            yield LedgerFile(
+                path, shard, header["key"], header["parts"], int(header["blocks"]), _numbers(body)
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+
+
+def _numbers(body: bytes) -> np.ndarray:
+    whole = body[: body.rfind(b"\n") + 1]
+    if not whole.translate(None, b"0123456789\n"):
+        return (
+            np.fromstring(whole.decode(), dtype=np.int64, sep="\n")
+            if whole.strip()
+            else np.zeros(0, dtype=np.int64)
+        )
+    # A damaged file system may leave other bytes: whole lines of digits count all the same.
+    return np.array([int(line) for line in whole.split(b"\n") if line.isdigit()], dtype=np.int64)
+
+
+def _mend(path: Path, header: str) -> None:
+    """Make sure that the file begins with the header and ends with a whole line."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        data = b""
+    try:
+        known = json.loads(data[: data.find(b"\n") + 1])["key"] == json.loads(header)["key"]
+    except (ValueError, KeyError, TypeError):
+        known = False
+    if not known:
+        write_text(path, header)
+    elif not data.endswith(b"\n"):
+        os.truncate(path, data.rfind(b"\n") + 1)
+
+
+def key_differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
+    """What differs between two mappings, as one text for each component, in the order of their names."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            inner = f"{name}.{key}" if name else key
+            if key not in new:
+                yield f"{inner} was {_short(old[key])} and is not set now"
+            elif key not in old:
+                yield f"{inner} was not set and is {_short(new[key])} now"
+            else:
+                yield from key_differences(old[key], new[key], inner)
+    elif old != new:
+        yield f"{name} was {_short(old)} and is {_short(new)} now"
+
+
+def _short(value: Any) -> str:
+    text = canonical_json(value)
+    if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value):
+        return value[:12]
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _token_url(array_directory: str) -> str:
+    return array_directory.rstrip("/") + "/.attacca/" + _TOKEN
+
+
+def _token_file(array_directory: str, mode: str) -> Any:
+    import fsspec
+
+    from attacca.arrays.storage import storage_options
+
+    options = storage_options() if array_directory.startswith("s3://") else {}
+    return fsspec.open(_token_url(array_directory), mode, **options)
+
+
+def _read_remote(array_directory: str) -> str | None:
+    opened = _token_file(array_directory, "rt")
+    # A listing that was cached before the token was written must not hide it.
+    opened.fs.invalidate_cache()
+    try:
+        with opened as file:
+            return str(file.read())
+    except FileNotFoundError:
+        return None
+
+
+def _write_remote(array_directory: str, token: str) -> None:
+    with _token_file(array_directory, "wt") as file:
+        file.write(token)

@@ -1,0 +1,104 @@
+"""How much memory there is for a job, and whether its blocks fit into it."""
+
+import os
+from pathlib import Path
+
+import psutil
+
+from attacca.errors import ResourceError
+
+_CGROUP = Path("/sys/fs/cgroup")
+_MEGABYTE = 1 << 20
+
+
+def available_memory() -> int:
+    """Bytes that this job may still use: the least that machine, control group and SLURM leave."""
+    limits = [int(psutil.virtual_memory().available)]
+    for limit, usage in _cgroup_files():
+        try:
+            text = limit.read_text().strip()
+            if text.isdigit() and int(text) < 1 << 60:
+                used = int(usage.read_text()) - _reclaimable(usage.parent)
+                limits.append(max(0, int(text) - used))
+        except (OSError, ValueError):
+            continue
+    allocated = slurm_memory()
+    if allocated is not None:
+        limits.append(max(0, allocated - int(psutil.Process().memory_info().rss)))
+    return min(limits)
+
+
+def slurm_memory() -> int | None:
+    """Bytes that SLURM gave to this job on this node, or None outside of SLURM."""
+    for variable, factor in (
+        ("SLURM_MEM_PER_NODE", 1),
+        ("SLURM_MEM_PER_CPU", int(os.environ.get("SLURM_CPUS_ON_NODE", 1))),
+    ):
+        value = os.environ.get(variable, "")
+        if value.isdigit() and int(value):
+            return int(value) * factor * _MEGABYTE
+    return None
+
+
+def check_memory(num_workers: int, memory_per_block: int | None, available: int | None = None) -> None:
+    """Refuse work that cannot fit.
+
+    Args:
+        num_workers: blocks that are computed at once.
+        memory_per_block: bytes that one of them needs at most; None where nothing is known.
+        available: bytes that there are; asked from the system by default.
+
+    Raises:
+        ResourceError: it does not fit, and what to change.
+    """
+    if memory_per_block is None:
+        return
+    there = available_memory() if available is None else available
+    if num_workers * memory_per_block <= there:
+        return
+    fitting = there // memory_per_block
+    if fitting >= 1:
+        advice = f"use {fitting} threads at most (--cores), smaller blocks, or a job with more memory"
+    else:
+        advice = "use smaller blocks, or a job with more memory: not even one block fits"
+    raise ResourceError(
+        f"{num_workers} blocks at once need {_gib(num_workers * memory_per_block)} "
+        f"({_gib(memory_per_block)} each), and "
+        f"{_gib(there)} are free: {advice}"
+    )
+
+
+def _gib(size: int) -> str:
+    return f"{size / (1 << 30):.2g} GiB"
+
+
+def _reclaimable(group: Path) -> int:
+    # Cached files count as used, and are given up when memory is needed.
+    for line in (group / "memory.stat").read_text().splitlines():
+        name, _, value = line.partition(" ")
+        if name in ("inactive_file", "total_inactive_file"):
+            return int(value)
+    return 0
+
+
+def _cgroup_files() -> list[tuple[Path, Path]]:
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    files = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            base, names = _CGROUP, ("memory.max", "memory.current")
+        elif "memory" in controllers.split(","):
+            base, names = _CGROUP / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        else:
+            continue
+        directory = base / path.lstrip("/")
+        # A limit may stand at any level above the job's own group.
+        for place in (directory, *directory.parents):
+            if base != place and base not in place.parents:
+                break
+            files.append((place / names[0], place / names[1]))
+    return files

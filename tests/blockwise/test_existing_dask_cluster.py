@@ -1,0 +1,84 @@
+"""Blocks on a Dask cluster that runs already: a scheduler and two workers as processes of their own."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.blockwise import Ledger, cluster, run_blocks
+from attacca.errors import ConfigurationError, ResourceError
+
+JOB = Path(__file__).with_name("block_functions.py")
+sys.path.insert(0, str(JOB.parent))
+import block_functions  # noqa: E402
+
+sys.path.pop(0)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def scheduler(tmp_path, processes, wait_until):
+    """``scheduler(*options of the workers)``: starts all three; returns the address."""
+
+    def start(*options: str) -> str:
+        file = tmp_path / "scheduler.json"
+        common = ["--scheduler-file", file]
+        processes.environment["PYTHONPATH"] = str(JOB.parent)
+        processes.start(
+            "-m", "distributed.cli.dask_scheduler", *common, "--host", "127.0.0.1", "--no-dashboard"
+        )
+        wait_until(file.exists)
+        for name in ("one", "two"):
+            processes.start(
+                "-m",
+                "distributed.cli.dask_worker",
+                *common,
+                *("--host", "127.0.0.1", "--no-dashboard", "--name", name, "--local-directory", tmp_path),
+                *options,
+            )
+        return str(json.loads(file.read_text())["address"])
+
+    return start
+
+
+def test_blocks_are_computed_by_the_workers_of_a_running_cluster(tmp_path, processes, scheduler):
+    address = scheduler("--nthreads", "1")
+    one, other = tmp_path / "one", tmp_path / "other"
+    assert block_functions.main("well", str(one), "1") == 0
+    job = processes.start(JOB, "slow", other, "2", "0", address)
+    output = job.communicate(timeout=120)
+    assert job.returncode == 0, output
+    arrays = [
+        ZarrArray.open_from_array_identifier(LocalArrayIdentifier(directory, "a"))
+        for directory in (one, other)
+    ]
+    assert np.array_equal(arrays[0].data[:], arrays[1].data[:])
+    assert not (other / "repeated").exists()
+    # The cluster belongs to somebody else: it still runs, and takes the next job, whose failing block ends
+    # nothing.
+    assert len(processes.alive()) >= 3
+    job = processes.start(JOB, "hangs", tmp_path / "third", "2", "2", address)
+    _, errors = job.communicate(timeout=180)
+    assert job.returncode == 1
+    assert "block 5, " in errors
+    array = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "third", "a"))
+    grid = block_functions.grid_of(array)
+    assert Ledger(array.directory, block_functions.KEY, len(grid)).missing().tolist() == [5]
+
+
+def test_a_time_limit_needs_workers_that_can_keep_it(tmp_path, scheduler):
+    address = scheduler("--nthreads", "2")
+    array = block_functions.create(tmp_path)
+    with pytest.raises(ConfigurationError, match="has 2 threads and a nanny"):
+        run_blocks(print, block_functions.grid_of(array), timeout=5, scheduler_address=address)
+
+
+def test_a_scheduler_that_does_not_answer_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "_ANSWER_LIMIT", 2)
+    array = block_functions.create(tmp_path)
+    with pytest.raises(ResourceError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9 "):
+        run_blocks(print, block_functions.grid_of(array), scheduler_address="tcp://127.0.0.1:9")
