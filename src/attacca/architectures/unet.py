@@ -1,0 +1,219 @@
+"""The U-Net (Ronneberger, Fischer, Brox 2015; in 3D Cicek et al. 2016), for isotropic and anisotropic
+volumes.
+
+Blocks of a volume predicted one by one fit together exactly where each block is read with ``context`` around
+it and lies on the grid of ``downsampling_factor``; see ``attacca.architectures.shapes``.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from funlib.geometry import Coordinate
+from torch import nn
+
+from attacca.architectures.architecture import Architecture
+from attacca.architectures.shapes import block_context, check_input_shape, output_shape, unet_axes
+from attacca.config.architecture import UNetConfig
+from attacca.errors import ConfigurationError
+
+_CONV: dict[int, Any] = {2: nn.Conv2d, 3: nn.Conv3d}
+_TRANSPOSED: dict[int, Any] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+_POOL: dict[int, Any] = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+_BATCH_NORM: dict[int, Any] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "silu": nn.SiLU,
+}
+
+
+def centre_crop(features: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """The centre of ``features`` (batch, channels, spatial), of spatial ``shape``."""
+    if tuple(features.shape[2:]) == tuple(shape):
+        return features
+    slices = [slice(None), slice(None)]
+    for size, wanted in zip(features.shape[2:], shape):
+        begin = (size - wanted) // 2
+        slices.append(slice(begin, begin + wanted))
+    return features[tuple(slices)]
+
+
+class ConvBlock(nn.Module):
+    """The convolutions of one level, each followed by normalisation and activation."""
+
+    def __init__(
+        self, config: UNetConfig, dims: int, channels_in: int, channels: int, kernel: Sequence[int]
+    ) -> None:
+        super().__init__()
+        self.residual = config.residual
+        layers: list[nn.Module] = []
+        count = config.convs_per_level
+        padding = tuple(size // 2 for size in kernel) if config.padding == "same" else (0,) * dims
+        for index in range(count):
+            source = channels_in if index == 0 else channels
+            normalised = config.normalization != "none"
+            layers.append(_CONV[dims](source, channels, tuple(kernel), padding=padding, bias=not normalised))
+            if config.normalization == "batch":
+                layers.append(_BATCH_NORM[dims](channels))
+            elif config.normalization == "group":
+                layers.append(nn.GroupNorm(next(n for n in (8, 4, 3, 2, 1) if channels % n == 0), channels))
+            if index < count - 1 or not self.residual:
+                layers.append(_ACTIVATIONS[config.activation]())
+        self.layers = nn.Sequential(*layers)
+        self.shortcut: nn.Module = nn.Identity()
+        if self.residual and channels_in != channels:
+            self.shortcut = _CONV[dims](channels_in, channels, 1, bias=False)
+        self.last = _ACTIVATIONS[config.activation]() if self.residual else nn.Identity()
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        result = self.layers(features)
+        if not self.residual:
+            return result
+        return self.last(result + self.shortcut(centre_crop(features, result.shape[2:])))
+
+
+class Upsample(nn.Module):
+    """From a level to the next finer one, by a factor for each axis."""
+
+    def __init__(self, mode: str, dims: int, channels_in: int, channels: int, factors: Sequence[int]) -> None:
+        super().__init__()
+        self.factors = tuple(factors)
+        if mode == "transposed":
+            self.conv: nn.Module = _TRANSPOSED[dims](channels_in, channels, self.factors, stride=self.factors)
+            self.repeat: nn.Module = nn.Identity()
+        else:
+            # A 1 x 1 convolution and the repetition of voxels commute: before it, it has fewer voxels to work
+            # on.
+            self.conv = _CONV[dims](channels_in, channels, 1)
+            self.repeat = nn.Upsample(
+                scale_factor=tuple(float(factor) for factor in self.factors), mode="nearest"
+            )
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.repeat(self.conv(features))
+
+
+class UNet(Architecture):
+    """A U-Net as its configuration describes it.
+
+    Args:
+        config: the network.
+        num_in_channels: channels of the raw data.
+
+    Raises:
+        ConfigurationError: ``input_shape`` does not go through the network; the message says which shapes
+            would.
+    """
+
+    def __init__(self, config: UNetConfig, num_in_channels: int = 1) -> None:
+        super().__init__()
+        self.config = config
+        dims = len(config.input_shape)
+        channels = config.level_channels
+        levels = len(channels)
+        kernels = config.kernel_sizes or ((3,) * dims,) * levels
+        self.axes = unet_axes(config)
+        check_input_shape(self.axes, config.input_shape, "architecture.input_shape")
+        if config.eval_shape_increase is not None:
+            larger = [size + more for size, more in zip(config.input_shape, config.eval_shape_increase)]
+            check_input_shape(self.axes, larger, "architecture.input_shape + eval_shape_increase")
+        self._num_in_channels = num_in_channels
+        self._num_out_channels = config.num_out_fmaps or channels[0]
+        self.down = nn.ModuleList(
+            ConvBlock(config, dims, source, target, kernel)
+            for (source, target), kernel in zip(pairwise((num_in_channels, *channels)), kernels)
+        )
+        self.pool = nn.ModuleList(
+            _POOL[dims](factors, stride=factors) for factors in config.downsample_factors
+        )
+        self.up = nn.ModuleList(
+            Upsample(
+                config.upsampling,
+                dims,
+                channels[level + 1],
+                channels[level],
+                config.downsample_factors[level],
+            )
+            for level in range(levels - 1)
+        )
+        joined = 2 if config.skip == "concatenate" else 1
+        self.merge = nn.ModuleList(
+            ConvBlock(
+                config,
+                dims,
+                joined * channels[level],
+                self._num_out_channels if level == 0 else channels[level],
+                kernels[level],
+            )
+            for level in range(levels - 1)
+        )
+
+    def forward(self, raw: torch.Tensor) -> torch.Tensor:
+        skipped = []
+        features = raw
+        for level, block in enumerate(self.down):
+            features = block(features)
+            if level < len(self.pool):
+                skipped.append(features)
+                features = self.pool[level](features)
+        for level in range(len(self.up) - 1, -1, -1):
+            features = self.up[level](features)
+            skip = centre_crop(skipped[level], features.shape[2:])
+            if self.config.skip == "concatenate":
+                features = torch.cat([skip, features], dim=1)
+            else:
+                features = skip + features
+            features = self.merge[level](features)
+        return features
+
+    @property
+    def input_shape(self) -> Coordinate:
+        return Coordinate(self.config.input_shape)
+
+    @property
+    def eval_shape_increase(self) -> Coordinate:
+        return Coordinate(self.config.eval_shape_increase or (0,) * self.dims)
+
+    @property
+    def num_in_channels(self) -> int:
+        return self._num_in_channels
+
+    @property
+    def num_out_channels(self) -> int:
+        return self._num_out_channels
+
+    @property
+    def dims(self) -> int:
+        return len(self.config.input_shape)
+
+    @property
+    def downsampling_factor(self) -> Coordinate:
+        return Coordinate(axis.factor for axis in self.axes)
+
+    def context_for(self, further: Coordinate | None = None) -> Coordinate:
+        return Coordinate(block_context(self.axes, further))
+
+    @property
+    def fixed_input_shape(self) -> Coordinate | None:
+        return self.input_shape + self.eval_shape_increase if self.config.fixed_input_shape else None
+
+    def output_shape(self, input_shape: Coordinate) -> Coordinate:
+        return Coordinate(output_shape(self.axes, input_shape))
+
+
+def check_dims(config: UNetConfig, dims: int) -> None:
+    """Refuse a network for another number of axes than the volume has.
+
+    Raises:
+        ConfigurationError: they differ.
+    """
+    found = len(config.input_shape)
+    if found != dims:
+        raise ConfigurationError(
+            f"architecture.input_shape: {list(config.input_shape)} has {found} axes, but the volumes have "
+            f"{dims}: "
+            f"give {dims} sizes, and {dims} factors for each level in downsample_factors"
+        )
