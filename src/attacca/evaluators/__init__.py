@@ -1,0 +1,69 @@
+"""Segmentation and truth to scores, through tables that are summed over blocks."""
+
+from attacca.evaluators.best_weights import BestWeights
+from attacca.evaluators.binary_counts import binary_table
+from attacca.evaluators.binary_evaluator import BinarySegmentationEvaluator
+from attacca.evaluators.binary_scores import (
+    BinarySegmentationEvaluationScores,
+    BinaryTable,
+    MultiChannelBinarySegmentationEvaluationScores,
+    scores_from_binary_table,
+)
+from attacca.evaluators.blocks import EvaluateBlocks, collect_tables
+from attacca.evaluators.comparison import TruthRules
+from attacca.evaluators.contingency import ContingencyTable, contingency_table, merge_tables
+from attacca.evaluators.dummy_evaluator import DummyEvaluationScores, DummyEvaluator
+from attacca.evaluators.evaluator import Evaluator
+from attacca.evaluators.instance_evaluator import InstanceEvaluator, relabel, voi
+from attacca.evaluators.instance_scores import (
+    InstanceConvention,
+    InstanceEvaluationScores,
+    Matching,
+    Rand,
+    Voi,
+    match_objects,
+    rand_from_table,
+    scores_from_table,
+    voi_from_table,
+)
+from attacca.evaluators.one_hot_evaluator import OneHotEvaluationScores, OneHotEvaluator
+from attacca.evaluators.scores import Criterion, EvaluationScores, scores_json
+from attacca.evaluators.validation_scores import ValidationIterationScores, ValidationScores
+
+__all__ = [
+    "BestWeights",
+    "BinarySegmentationEvaluationScores",
+    "BinarySegmentationEvaluator",
+    "BinaryTable",
+    "ContingencyTable",
+    "Criterion",
+    "DummyEvaluationScores",
+    "DummyEvaluator",
+    "EvaluateBlocks",
+    "EvaluationScores",
+    "Evaluator",
+    "InstanceConvention",
+    "InstanceEvaluationScores",
+    "InstanceEvaluator",
+    "Matching",
+    "MultiChannelBinarySegmentationEvaluationScores",
+    "OneHotEvaluationScores",
+    "OneHotEvaluator",
+    "Rand",
+    "TruthRules",
+    "ValidationIterationScores",
+    "ValidationScores",
+    "Voi",
+    "binary_table",
+    "collect_tables",
+    "contingency_table",
+    "match_objects",
+    "merge_tables",
+    "rand_from_table",
+    "relabel",
+    "scores_from_binary_table",
+    "scores_from_table",
+    "scores_json",
+    "voi",
+    "voi_from_table",
+]

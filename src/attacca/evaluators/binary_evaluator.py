@@ -1,0 +1,164 @@
+"""Compares binary segmentations, one a channel, with the truth."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from attacca.arrays import Array, LocalArrayIdentifier
+from attacca.errors import VolumeError
+from attacca.evaluators.binary_blocks import (
+    PENCIL_VOXELS,
+    BinarySides,
+    binary_table_blockwise,
+    fits_into_memory,
+)
+from attacca.evaluators.binary_counts import binary_table
+from attacca.evaluators.binary_scores import (
+    BinarySegmentationEvaluationScores,
+    BinaryTable,
+    MultiChannelBinarySegmentationEvaluationScores,
+    scores_from_binary_table,
+)
+from attacca.evaluators.comparison import TruthRules, check_ids, common_roi, open_array
+from attacca.evaluators.evaluator import Evaluator
+from attacca.progress import Progress
+
+
+class BinarySegmentationEvaluator(Evaluator):
+    """The 21 binary scores for each channel.
+
+    Args:
+        clip_distance: distances are clipped here in scores that say so, world units.
+        tol_distance: errors up to this distance are forgiven in scores that say so, world units.
+        channels: names of the channels, in their order in the arrays.
+        class_ids: the value of each channel's voxels, where the truth is one volume of class ids; without
+            them the truth has a channel for each name, and all values above 0 are true.
+        rules: what is done to the truth first.
+    """
+
+    def __init__(
+        self,
+        clip_distance: float,
+        tol_distance: float,
+        channels: Sequence[str],
+        class_ids: Sequence[int] | None = None,
+        rules: TruthRules | None = None,
+    ) -> None:
+        super().__init__()
+        self.clip_distance = float(clip_distance)
+        self.tol_distance = float(tol_distance)
+        self.channels = list(channels)
+        self.class_ids = None if class_ids is None else [int(value) for value in class_ids]
+        if self.class_ids is not None and len(self.class_ids) != len(self.channels):
+            raise ValueError(
+                f"{len(self.class_ids)} class ids for {len(self.channels)} channels; give one each"
+            )
+        self.rules = rules or TruthRules()
+        if self.rules.components:
+            raise ValueError("the truth of binary channels is not split into connected components")
+
+    @property
+    def criteria(self) -> list[str]:
+        """Jaccard index and variation of information of each channel: what checkpoints are chosen by."""
+        return [f"{channel}__{criterion}" for channel in self.channels for criterion in ("jaccard", "voi")]
+
+    @property
+    def score(self) -> MultiChannelBinarySegmentationEvaluationScores:
+        return self._named([self._empty() for _ in self.channels])
+
+    def evaluate(
+        self,
+        output_array_identifier: LocalArrayIdentifier | Array,
+        evaluation_array: LocalArrayIdentifier | Array,
+    ) -> MultiChannelBinarySegmentationEvaluationScores:
+        with tempfile.TemporaryDirectory(prefix="attacca-evaluate-") as directory:
+            return self.evaluate_blockwise(output_array_identifier, evaluation_array, directory)
+
+    def evaluate_blockwise(
+        self,
+        output_array_identifier: LocalArrayIdentifier | Array,
+        evaluation_array: LocalArrayIdentifier | Array,
+        directory: str | Path,
+        *,
+        mask: LocalArrayIdentifier | Array | None = None,
+        key: Any = None,
+        num_workers: int = 1,
+        progress: Progress | None = None,
+        pencil_voxels: int | None = None,
+    ) -> MultiChannelBinarySegmentationEvaluationScores:
+        """Compare arrays of any size; an interrupted call is taken up by one with its directory and key.
+
+        Args:
+            output_array_identifier: the segmentation: positive voxels are predicted.
+            evaluation_array: the truth: positive voxels are true.
+            directory: for scratch arrays and tables, on a local disk.
+            mask: voxels that count, not 0; all of them by default.
+            key: what the two arrays depend on (fingerprints); without it nothing of an earlier call is used.
+            num_workers: processes; the result does not depend on it.
+            progress: its total grows by the pencils to do, and it is advanced by each.
+            pencil_voxels: upper bound of what is held in memory at once, in voxels. Without it, small volumes
+                are compared at once, larger ones out of core; the numbers are the same.
+
+        Raises:
+            VolumeError: the arrays cannot be compared.
+            BlocksFailedError: a block failed.
+        """
+        prediction, truth = open_array(output_array_identifier), open_array(evaluation_array)
+        roi = common_roi(prediction, truth)
+        self._check_channels(prediction)
+        if self.class_ids is None:
+            self._check_channels(truth)
+        else:
+            check_ids(truth)
+        opened = None if mask is None else open_array(mask)
+        scores = []
+        for number in range(len(self.channels)):
+            class_id = None if self.class_ids is None else self.class_ids[number]
+            sides = BinarySides(prediction, truth, number, class_id, self.rules, opened)
+            if pencil_voxels is None and fits_into_memory(roi, truth.voxel_size):
+                table = self.table(sides, roi)
+            else:
+                table = binary_table_blockwise(
+                    sides,
+                    roi,
+                    Path(directory) / f"channel_{number}",
+                    self.clip_distance,
+                    self.tol_distance,
+                    key=key,
+                    num_workers=num_workers,
+                    progress=progress,
+                    pencil_voxels=pencil_voxels or PENCIL_VOXELS,
+                )
+            scores.append(self.scores(table, truth.unit))
+        return self._named(scores)
+
+    def table(self, sides: BinarySides, roi: Any) -> BinaryTable:
+        """The table of a region that fits into memory."""
+        predicted, true, voxels = sides.read(roi)
+        table = binary_table(predicted, true, sides.voxel_size, self.clip_distance, self.tol_distance)
+        # Voxels that do not count were put on neither side.
+        return table + BinaryTable(true_negatives=voxels - true.size)
+
+    def scores(self, table: BinaryTable, unit: str = "nanometer") -> BinarySegmentationEvaluationScores:
+        """The 21 scores of one channel's table."""
+        note = self.rules.describe(unit)
+        return scores_from_binary_table(table, self.clip_distance, self.tol_distance, unit, note)
+
+    def _check_channels(self, array: Array) -> None:
+        found = 1 if array.num_channels is None else array.num_channels
+        if found != len(self.channels):
+            raise VolumeError(
+                f"{array}: found {found} channel{'' if found == 1 else 's'}, expected {len(self.channels)}: "
+                f"{', '.join(self.channels)}"
+            )
+
+    def _empty(self) -> BinarySegmentationEvaluationScores:
+        return BinarySegmentationEvaluationScores(
+            clip_distance=self.clip_distance, tol_distance=self.tol_distance, note=self.rules.describe()
+        )
+
+    def _named(
+        self, scores: Sequence[BinarySegmentationEvaluationScores]
+    ) -> MultiChannelBinarySegmentationEvaluationScores:
+        return MultiChannelBinarySegmentationEvaluationScores(list(zip(self.channels, scores)))

@@ -1,0 +1,254 @@
+"""How many voxels each predicted object shares with each true one: the source of all instance scores.
+
+The table is sparse (one row for each pair that occurs) and additive: the table of a volume is the sum of the
+tables of its blocks, whatever the blocks are. Ids are exact over all of uint64.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numba
+import numpy as np
+
+SLAB_VOXELS = 1 << 24
+"""Voxels that are converted and counted at once, so that memory is bounded for arrays mapped from disk."""
+
+
+@dataclass(frozen=True, eq=False)
+class ContingencyTable:
+    """Voxels by predicted and true object; rows are distinct pairs, sorted by truth, then by segment.
+
+    Attributes:
+        segment: predicted ids, uint64, shape (rows,).
+        truth: true ids, uint64, shape (rows,).
+        count: voxels that have this pair, int64, shape (rows,), all positive.
+    """
+
+    segment: np.ndarray
+    truth: np.ndarray
+    count: np.ndarray
+
+    @classmethod
+    def empty(cls) -> "ContingencyTable":
+        """The table of no voxels."""
+        ids = np.empty(0, np.uint64)
+        return cls(ids, ids.copy(), np.empty(0, np.int64))
+
+    @classmethod
+    def from_rows(cls, segment: np.ndarray, truth: np.ndarray, count: np.ndarray) -> "ContingencyTable":
+        """Sort rows, and add up those of equal pairs."""
+        if len(count) == 0:
+            return cls.empty()
+        segment, truth = segment.astype(np.uint64, copy=False), truth.astype(np.uint64, copy=False)
+        order = np.lexsort((segment, truth))
+        segment, truth, count = segment[order], truth[order], count[order].astype(np.int64, copy=False)
+        first = np.empty(len(count), bool)
+        first[0] = True
+        np.not_equal(segment[1:], segment[:-1], out=first[1:])
+        first[1:] |= truth[1:] != truth[:-1]
+        starts = np.flatnonzero(first)
+        return cls(segment[starts], truth[starts], np.add.reduceat(count, starts))
+
+    @property
+    def total(self) -> int:
+        """Number of voxels."""
+        return int(self.count.sum())
+
+    def __len__(self) -> int:
+        return len(self.count)
+
+    def __add__(self, other: "ContingencyTable") -> "ContingencyTable":
+        return merge_tables([self, other])
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, ContingencyTable)
+            and np.array_equal(self.segment, other.segment)
+            and np.array_equal(self.truth, other.truth)
+            and np.array_equal(self.count, other.count)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def select(self, rows: np.ndarray) -> "ContingencyTable":
+        """The rows where the boolean array ``rows`` is true."""
+        return ContingencyTable(self.segment[rows], self.truth[rows], self.count[rows])
+
+    def map_segments(self, ids: np.ndarray, new_ids: np.ndarray) -> "ContingencyTable":
+        """The table with each predicted id in ``ids`` replaced by the one at its place in ``new_ids``.
+
+        With the table of fragments this gives the table of any agglomeration of them, without touching a
+        voxel.
+
+        Args:
+            ids: distinct ids, any order.
+            new_ids: as long as ``ids``.
+        """
+        return ContingencyTable.from_rows(_mapped(self.segment, ids, new_ids), self.truth, self.count)
+
+    def map_truth(self, ids: np.ndarray, new_ids: np.ndarray) -> "ContingencyTable":
+        """``map_segments`` for the true ids."""
+        return ContingencyTable.from_rows(self.segment, _mapped(self.truth, ids, new_ids), self.count)
+
+    def save(self, path: str | Path) -> None:
+        """Write the table to a new .npz file."""
+        with open(path, "wb") as file:
+            np.savez_compressed(file, segment=self.segment, truth=self.truth, count=self.count)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "ContingencyTable":
+        """Read a table that ``save`` wrote."""
+        with np.load(path) as stored:
+            return cls(stored["segment"], stored["truth"], stored["count"])
+
+
+def _mapped(values: np.ndarray, ids: np.ndarray, new_ids: np.ndarray) -> np.ndarray:
+    ids, new_ids = np.asarray(ids, np.uint64), np.asarray(new_ids, np.uint64)
+    if len(ids) == 0:
+        return values
+    order = np.argsort(ids)
+    ids, new_ids = ids[order], new_ids[order]
+    place = np.minimum(np.searchsorted(ids, values), len(ids) - 1)
+    return np.where(ids[place] == values, new_ids[place], values)
+
+
+def contingency_table(
+    segmentation: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None
+) -> ContingencyTable:
+    """Count the voxels of each pair of ids.
+
+    Args:
+        segmentation: predicted ids, any shape, bool or any integer type, not negative.
+        truth: true ids, of the same shape.
+        mask: voxels that count, bool, of the same shape; all of them without it.
+
+    Returns:
+        The table, background (0) included on both sides: what is ignored is decided where scores are
+        computed.
+
+    Raises:
+        ValueError: shapes differ, or an array holds something that is not an id.
+    """
+    if segmentation.shape != truth.shape or (mask is not None and mask.shape != truth.shape):
+        shapes = f"{segmentation.shape}, {truth.shape}" + ("" if mask is None else f", {mask.shape}")
+        raise ValueError(f"segmentation, truth and mask must have the same shape, not {shapes}")
+    tables = []
+    for slab in _slabs(truth.shape):
+        segment_ids, truth_ids = as_ids(segmentation[slab]), as_ids(truth[slab])
+        if mask is None:
+            rows = _count_pairs(segment_ids, truth_ids, np.empty(0, np.bool_))
+        else:
+            rows = _count_pairs(segment_ids, truth_ids, np.ascontiguousarray(mask[slab], np.bool_).ravel())
+        tables.append(ContingencyTable.from_rows(*rows))
+    return merge_tables(tables)
+
+
+def merge_tables(tables: Iterable[ContingencyTable]) -> ContingencyTable:
+    """The sum of tables; at most a few times the memory of the result and of one table is held."""
+    pending: list[ContingencyTable] = []
+    merged, rows = ContingencyTable.empty(), 0
+    for table in tables:
+        pending.append(table)
+        rows += len(table)
+        if rows > max(len(merged), 1 << 20):
+            merged, pending, rows = _sum([merged, *pending]), [], 0
+    return _sum([merged, *pending])
+
+
+def _sum(tables: list[ContingencyTable]) -> ContingencyTable:
+    filled = [table for table in tables if len(table)]
+    if len(filled) == 1:
+        return filled[0]
+    if not filled:
+        return ContingencyTable.empty()
+    return ContingencyTable.from_rows(
+        np.concatenate([table.segment for table in filled]),
+        np.concatenate([table.truth for table in filled]),
+        np.concatenate([table.count for table in filled]),
+    )
+
+
+def as_ids(array: np.ndarray) -> np.ndarray:
+    """``array`` as flat uint64 ids.
+
+    Raises:
+        ValueError: it has another type than bool or integer, or negative values.
+    """
+    if array.dtype.kind not in "biu":
+        raise ValueError(f"ids must be integers, not {array.dtype}")
+    if array.dtype.kind == "i" and array.size and int(array.min()) < 0:
+        raise ValueError(f"ids must not be negative, but {int(array.min())} occurs")
+    return np.ascontiguousarray(array).astype(np.uint64, copy=False).ravel()
+
+
+def _slabs(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+    if not shape:
+        yield ()
+        return
+    plane = max(1, int(np.prod(shape[1:], dtype=np.int64)))
+    step = max(1, SLAB_VOXELS // plane)
+    for start in range(0, shape[0], step):
+        yield (slice(start, min(start + step, shape[0])),)
+
+
+@numba.njit(cache=True, nogil=True)
+def _slot(segment: np.uint64, truth: np.uint64, bits: int) -> int:
+    mixed = segment * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(29)
+    mixed = (mixed + truth) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(32)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    return int(np.int64(mixed >> np.uint64(64 - bits)))
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_pairs(
+    segments: np.ndarray, truths: np.ndarray, mask: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    # An open-addressing hash table of pairs; runs of equal voxels are counted first, as neighbours are mostly
+    # alike.
+    bits = 12
+    capacity = 1 << bits
+    keys_segment = np.zeros(capacity, np.uint64)
+    keys_truth = np.zeros(capacity, np.uint64)
+    counts = np.zeros(capacity, np.int64)
+    used = 0
+    n = segments.size
+    masked = mask.size > 0
+    i = 0
+    while i < n:
+        if masked and not mask[i]:
+            i += 1
+            continue
+        segment, truth = segments[i], truths[i]
+        run = 1
+        i += 1
+        while i < n and segments[i] == segment and truths[i] == truth and not (masked and not mask[i]):
+            run += 1
+            i += 1
+        at = _slot(segment, truth, bits)
+        while counts[at] and (keys_segment[at] != segment or keys_truth[at] != truth):
+            at = (at + 1) & (capacity - 1)
+        if counts[at] == 0:
+            keys_segment[at] = segment
+            keys_truth[at] = truth
+            used += 1
+        counts[at] += run
+        if 2 * used > capacity:
+            bits += 2
+            larger = 1 << bits
+            new_segment = np.zeros(larger, np.uint64)
+            new_truth = np.zeros(larger, np.uint64)
+            new_counts = np.zeros(larger, np.int64)
+            for old in range(capacity):
+                if counts[old]:
+                    to = _slot(keys_segment[old], keys_truth[old], bits)
+                    while new_counts[to]:
+                        to = (to + 1) & (larger - 1)
+                    new_segment[to] = keys_segment[old]
+                    new_truth[to] = keys_truth[old]
+                    new_counts[to] = counts[old]
+            keys_segment, keys_truth, counts, capacity = new_segment, new_truth, new_counts, larger
+    filled = np.flatnonzero(counts)
+    return keys_segment[filled], keys_truth[filled], counts[filled]

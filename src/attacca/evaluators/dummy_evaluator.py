@@ -1,0 +1,42 @@
+"""An evaluator without meaning, for tests of the machinery around it."""
+
+import hashlib
+from pathlib import Path
+
+from attacca.arrays import Array, LocalArrayIdentifier
+from attacca.evaluators.evaluator import Evaluator
+from attacca.evaluators.scores import Criterion, EvaluationScores
+
+_CRITERIA = (
+    Criterion("frizz_level", True, (0.0, 1.0), store_best=True, convention="without meaning"),
+    Criterion("blipp_score", False, (0.0, 1.0), store_best=True, convention="without meaning"),
+)
+
+
+class DummyEvaluationScores(EvaluationScores):
+    """Two numbers without meaning; ``frizz_level`` shall be high, ``blipp_score`` low.
+
+    Args:
+        values: values by name.
+    """
+
+    def __init__(self, **values: float) -> None:
+        super().__init__(_CRITERIA, values)
+
+
+class DummyEvaluator(Evaluator):
+    """Gives every segmentation two numbers between 0 and 1 that follow from its name alone."""
+
+    def evaluate(
+        self, output_array_identifier: LocalArrayIdentifier, evaluation_array: LocalArrayIdentifier | Array
+    ) -> DummyEvaluationScores:
+        """Two numbers that are always the same for arrays of the same name; nothing is read."""
+        container = Path(str(getattr(output_array_identifier, "container", ""))).name
+        dataset = str(getattr(output_array_identifier, "dataset", ""))
+        digest = hashlib.sha256(f"{container}/{dataset}".encode()).digest()
+        frizz, blipp = (int.from_bytes(part, "big") / 2**32 for part in (digest[:4], digest[4:8]))
+        return DummyEvaluationScores(frizz_level=frizz, blipp_score=blipp)
+
+    @property
+    def score(self) -> DummyEvaluationScores:
+        return DummyEvaluationScores()

@@ -1,0 +1,178 @@
+"""What a score is: its name and value, which direction is better, its bounds, and its convention."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+UNBOUNDED = math.nan
+"""Stands in ``bounds`` for a side without a bound."""
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One kind of score.
+
+    Attributes:
+        name: the name of the score, as users write it.
+        higher_is_better: the direction of improvement.
+        bounds: smallest and largest value that is possible; ``UNBOUNDED`` (nan) where there is none.
+        unit: ``"bits"``, the unit of the volume for distances, or "" for a plain number.
+        store_best: whether training keeps the checkpoint that is best by this criterion.
+        convention: what a reader must know to compare the value with that of another program.
+    """
+
+    name: str
+    higher_is_better: bool
+    bounds: tuple[float, float] = (0.0, 1.0)
+    unit: str = ""
+    store_best: bool = False
+    convention: str = ""
+
+    def is_better(self, score: float, other: float) -> bool:
+        """Whether ``score`` is strictly better than ``other``; nan is worse than any number."""
+        if math.isnan(score):
+            return False
+        if math.isnan(other):
+            return True
+        return score > other if self.higher_is_better else score < other
+
+
+class EvaluationScores:
+    """The scores of one segmentation, each an attribute with its criterion's name; nan where not computed.
+
+    Args:
+        criteria: the kinds of scores, in the order in which they are reported.
+        values: values by name.
+
+    Raises:
+        ValueError: ``values`` names a criterion that is not among ``criteria``.
+    """
+
+    def __init__(self, criteria: Iterable[Criterion], values: Mapping[str, float] | None = None) -> None:
+        self._criteria = {criterion.name: criterion for criterion in criteria}
+        unknown = sorted(set(values or {}) - set(self._criteria))
+        if unknown:
+            raise ValueError(
+                f"no such criterion: {', '.join(unknown)}; there are {', '.join(self._criteria)}"
+            )
+        self._values = dict.fromkeys(self._criteria, math.nan)
+        self._values.update({name: float(value) for name, value in (values or {}).items()})
+
+    @property
+    def criteria(self) -> list[str]:
+        """Names of all scores, in the order in which they are reported."""
+        return list(self._criteria)
+
+    def criterion(self, name: str) -> Criterion:
+        """The kind of score called ``name``.
+
+        Raises:
+            ValueError: there is no such criterion.
+        """
+        try:
+            return self._criteria[name]
+        except KeyError:
+            known = ", ".join(self._criteria)
+            raise ValueError(f"no such criterion: {name!r}; there are {known}") from None
+
+    def higher_is_better(self, criterion: str) -> bool:
+        """Whether a larger value of ``criterion`` is a better one."""
+        return self.criterion(criterion).higher_is_better
+
+    def bounds(self, criterion: str) -> tuple[float, float]:
+        """Smallest and largest possible value of ``criterion``; nan where there is no bound."""
+        return self.criterion(criterion).bounds
+
+    def store_best(self, criterion: str) -> bool:
+        """Whether the best checkpoint by ``criterion`` is kept."""
+        return self.criterion(criterion).store_best
+
+    def value(self, name: str) -> float:
+        """The value of the score called ``name``."""
+        self.criterion(name)
+        return self._values[name]
+
+    def channel(self, name: str) -> str | None:
+        """The channel or class that the score called ``name`` belongs to; None where it belongs to all."""
+        self.criterion(name)
+        return None
+
+    def to_dict(self) -> dict[str, float]:
+        """All values by name."""
+        return dict(self._values)
+
+    def __getattr__(self, name: str) -> float:
+        if not name.startswith("_") and name in self._values:
+            return self._values[name]
+        raise AttributeError(f"{type(self).__name__} has no score {name!r}")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, EvaluationScores) or self.criteria != other.criteria:
+            return False
+        pairs = zip(self._values.values(), other._values.values())
+        return all(a == b or (math.isnan(a) and math.isnan(b)) for a, b in pairs)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value:.6g}" for name, value in self._values.items())
+        return f"{type(self).__name__}({shown})"
+
+
+class ChannelScores(EvaluationScores):
+    """Scores of several channels or classes; each is called ``channel__criterion``.
+
+    Args:
+        channel_scores: name of each channel with its scores, in order.
+    """
+
+    def __init__(self, channel_scores: Iterable[tuple[str, EvaluationScores]]) -> None:
+        self.channel_scores = list(channel_scores)
+        names = [name for name, _ in self.channel_scores]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two channels have the same name: {', '.join(names)}")
+        criteria, values = [], {}
+        self._channel_of: dict[str, str] = {}
+        for channel, scores in self.channel_scores:
+            for name in scores.criteria:
+                full = f"{channel}__{name}"
+                criteria.append(replace(scores.criterion(name), name=full))
+                values[full] = scores.value(name)
+                self._channel_of[full] = channel
+        super().__init__(criteria, values)
+
+    def channel(self, name: str) -> str | None:
+        """The channel that the score called ``name`` belongs to."""
+        self.criterion(name)
+        return self._channel_of[name]
+
+
+def finite_or_none(value: float) -> float | None:
+    """``value`` where JSON can hold it, else None."""
+    return float(value) if math.isfinite(value) else None
+
+
+def scores_json(scores: EvaluationScores) -> list[dict[str, Any]]:
+    """All scores as plain values for a JSON file, in their order.
+
+    Returns:
+        For each score ``name`` (without its channel), ``value`` (None for nan), ``unit``,
+        ``higher_is_better``, ``bounds`` (None for a side without bound), ``convention`` and ``channel`` (None
+        where the score belongs to no single channel).
+    """
+    rows: list[dict[str, Any]] = []
+    for name in scores.criteria:
+        criterion, channel = scores.criterion(name), scores.channel(name)
+        rows.append(
+            {
+                "name": name.removeprefix(f"{channel}__") if channel is not None else name,
+                "value": finite_or_none(scores.value(name)),
+                "unit": criterion.unit,
+                "higher_is_better": criterion.higher_is_better,
+                "bounds": [finite_or_none(bound) for bound in criterion.bounds],
+                "convention": criterion.convention,
+                "channel": channel,
+            }
+        )
+    return rows

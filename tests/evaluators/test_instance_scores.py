@@ -1,0 +1,163 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.optimize import linear_sum_assignment
+
+from attacca.evaluators import (
+    InstanceConvention,
+    InstanceEvaluationScores,
+    contingency_table,
+    match_objects,
+    rand_from_table,
+    scores_from_table,
+    scores_json,
+    voi_from_table,
+)
+
+quick = settings(max_examples=40, deadline=None, derandomize=True)
+labels = arrays(np.uint8, (4, 5), elements=st.integers(0, 4))
+conventions = st.builds(
+    InstanceConvention, st.booleans(), st.sampled_from(["object", "ignored", "voxels", "cremi"])
+)
+
+
+def as_counted(segmentation, truth, convention):
+    """Voxels that count, written out: each lone voxel gets an id of its own."""
+    segmentation, truth = segmentation.astype(int).ravel(), truth.astype(int).ravel()
+    if convention.ignore_background:
+        counted = truth != 0
+        if convention.unlabelled == "ignored":
+            counted &= segmentation != 0
+        if convention.unlabelled in ("voxels", "cremi"):
+            alone = segmentation == 0
+            segmentation[alone] = 100 + np.arange(alone.sum())
+        segmentation, truth = segmentation[counted], truth[counted]
+    return segmentation, truth
+
+
+def entropy(*volumes) -> float:
+    _, counts = np.unique(np.stack(volumes), axis=1, return_counts=True)
+    part = counts / counts.sum()
+    return float(-(part * np.log2(part)).sum())
+
+
+@quick
+@given(labels, labels, conventions)
+def test_voi_is_the_difference_of_joint_and_single_entropies(segmentation, truth, convention):
+    voi = voi_from_table(contingency_table(segmentation, truth), convention)
+    one, two = as_counted(segmentation, truth, convention)
+    if len(one) == 0:
+        assert math.isnan(voi.split) and math.isnan(voi.merge)
+        return
+    assert voi.split == pytest.approx(entropy(one, two) - entropy(two), abs=1e-12)
+    assert voi.merge == pytest.approx(entropy(one, two) - entropy(one), abs=1e-12)
+
+
+@quick
+@given(labels, labels, st.sampled_from(["object", "ignored", "voxels"]))
+def test_rand_counts_pairs_of_voxels(segmentation, truth, unlabelled):
+    convention = InstanceConvention(unlabelled=unlabelled)
+    rand = rand_from_table(contingency_table(segmentation, truth), convention)
+    one, two = as_counted(segmentation, truth, convention)
+    if len(one) == 0:
+        assert math.isnan(rand.error)
+        return
+    together, apart = one[:, None] == one, two[:, None] == two
+    precision = (together & apart).sum() / together.sum()
+    recall = (together & apart).sum() / apart.sum()
+    assert (rand.precision, rand.recall) == pytest.approx((precision, recall))
+    assert rand.error == pytest.approx(1 - 2 * precision * recall / (precision + recall))
+
+
+def matched_by_brute_force(segmentation, truth, threshold):
+    segments, objects = (np.setdiff1d(np.unique(volume), [0]) for volume in (segmentation, truth))
+    iou = np.zeros((len(segments), len(objects)))
+    for i, segment in enumerate(segments):
+        for j, one in enumerate(objects):
+            both = np.sum((segmentation == segment) & (truth == one))
+            iou[i, j] = both / np.sum((segmentation == segment) | (truth == one))
+    good = iou >= threshold
+    matched = int(good[linear_sum_assignment(good, maximize=True)].sum())
+    return matched, len(segments) - matched, len(objects) - matched
+
+
+@quick
+@given(labels, labels, st.sampled_from([0.1, 0.25, 1 / 3, 0.5, 0.6, 0.75, 1.0]))
+def test_as_many_objects_are_matched_as_the_best_assignment_matches(segmentation, truth, threshold):
+    found = match_objects(contingency_table(segmentation, truth), [threshold])[threshold]
+    assert tuple(found) == matched_by_brute_force(segmentation, truth, threshold)
+
+
+def test_a_tie_at_one_half_is_matched_one_to_one():
+    truth, segmentation = np.array([1, 1]), np.array([1, 2])
+    assert tuple(match_objects(contingency_table(segmentation, truth), [0.5])[0.5]) == (1, 1, 0)
+
+
+@quick
+@given(labels, labels, st.permutations(range(1, 5)), st.permutations(range(1, 5)))
+def test_other_ids_for_the_same_objects_change_no_score(segmentation, truth, one, two):
+    far = 2**63 - 2
+    renamed = np.array([0, *one], np.uint64)[segmentation] + np.where(
+        segmentation, np.uint64(far), np.uint64(0)
+    )
+    before = scores_from_table(contingency_table(segmentation, truth))
+    after = scores_from_table(contingency_table(renamed, np.array([0, *two])[truth]))
+    for name in before.criteria:
+        assert after.value(name) == pytest.approx(before.value(name), abs=1e-12, nan_ok=True)
+
+
+@quick
+@given(labels, labels)
+def test_swapping_the_sides_swaps_split_and_merge(one, two):
+    convention = InstanceConvention(ignore_background=False)
+    forth = voi_from_table(contingency_table(one, two), convention)
+    back = voi_from_table(contingency_table(two, one), convention)
+    assert forth == pytest.approx((back.merge, back.split), abs=1e-12)
+
+
+def test_a_perfect_segmentation_has_perfect_scores_exactly():
+    truth = np.random.default_rng(0).integers(0, 9, (8, 8, 8))
+    scores = scores_from_table(contingency_table(truth, truth))
+    for name in scores.criteria:
+        criterion = scores.criterion(name)
+        assert scores.value(name) == (1.0 if criterion.higher_is_better else 0.0), name
+
+
+def test_empty_volumes_have_no_scores_rather_than_wrong_ones():
+    nothing = np.zeros((3, 3), np.uint8)
+    scores = scores_from_table(contingency_table(nothing, nothing))
+    assert all(math.isnan(scores.value(name)) for name in scores.criteria)
+
+
+def test_an_empty_segmentation_of_objects_finds_none():
+    scores = scores_from_table(contingency_table(np.zeros(6, int), np.array([1, 1, 2, 2, 3, 3])))
+    assert scores.recall_iou50 == scores.f1_iou50 == scores.average_precision == 0
+    assert math.isnan(scores.precision_iou50)
+
+
+def test_thresholds_outside_0_and_1_are_refused():
+    with pytest.raises(ValueError, match="intersection over union"):
+        match_objects(contingency_table(np.ones(2, int), np.ones(2, int)), [0.5, 1.5])
+
+
+def test_the_sum_of_voi_is_the_sum_of_its_parts():
+    assert InstanceEvaluationScores(voi_split=0.25, voi_merge=0.5).voi == 0.75
+
+
+def test_the_convention_stands_beside_each_score():
+    scores = scores_from_table(
+        contingency_table(np.array([1]), np.array([1])),
+        InstanceConvention(unlabelled="voxels"),
+        (0.5,),
+        "a note",
+    )
+    rows = {row["name"]: row for row in scores_json(scores)}
+    assert "log2" in rows["voi"]["convention"] and "truth 0 ignored" in rows["voi"]["convention"]
+    assert "an object of its own" in rows["voi"]["convention"]
+    assert rows["voi"]["unit"] == "bits" and rows["voi"]["bounds"] == [0.0, None]
+    assert "one to one" in rows["f1_iou50"]["convention"]
+    assert all(row["convention"].endswith("a note") for row in rows.values())
