@@ -1,0 +1,302 @@
+"""Segments do not depend on blocks, their order, workers, shards, or kills."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from funlib.geometry import Coordinate, Roi
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attacca.arrays import LocalArrayIdentifier, NumpyArray, ZarrArray
+from attacca.blockwise import BlockGrid, Ledger, run_blocks
+from attacca.config.segmentation import AgglomerationSettings, FragmentSettings
+from attacca.errors import BlocksFailedError, ConfigurationError, VolumeError
+from attacca.segmentation.chain import segment_volume
+from attacca.segmentation.components import label_components
+from attacca.segmentation.fragments import FragmentBlocks, fragments_of_box, settle_cells
+from attacca.segmentation.frame import Box, Frame
+from attacca.segmentation.graph import Region, block_graph
+from attacca.segmentation.graph_blocks import graph_of_tables
+from attacca.segmentation.lookup import agglomerate
+from attacca.segmentation.offsets import Offsets
+from attacca.segmentation.relabel import relabel
+from attacca.segmentation.seeded import grow_fragments
+
+NEIGHBORHOOD = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (3, 0, 0), (0, 3, 0), (0, 0, 3))
+CHAINS = [
+    FragmentSettings(chain="seeded", cell_size=[7, 9, 8], context=[5, 5, 5], window=2, max_distance=3),
+    FragmentSettings(
+        chain="mutex_watershed", cell_size=[7, 9, 8], context=[3, 3, 3], bias=[0.3, 0.7], strides=2
+    ),
+    FragmentSettings(chain="connected_components", threshold=0.6),
+]
+
+
+def fragments_in_blocks(
+    affinities: np.ndarray, block: tuple[int, ...], chosen: FragmentSettings, mask: np.ndarray | None = None
+) -> np.ndarray:
+    shape = affinities.shape[1:]
+    frame = Frame(Roi((30, 20, 10), Coordinate(shape) * 10), Coordinate((10, 10, 10)))
+
+    def read(box: Box) -> tuple[np.ndarray, np.ndarray | None]:
+        cut = box.slices((0, 0, 0))
+        return affinities[(slice(None), *cut)], None if mask is None else mask[cut]
+
+    result = np.zeros(shape, np.uint64)
+    corners = list(np.ndindex(*[-(-n // b) for n, b in zip(shape, block)]))
+    for corner in reversed(corners):
+        begin = np.multiply(corner, block)
+        box = Box(tuple(begin.tolist()), tuple(np.minimum(begin + block, shape).tolist()))
+        result[box.slices((0, 0, 0))] = fragments_of_box(read, frame, box, NEIGHBORHOOD, chosen)
+    return result
+
+
+def segments_of(fragments: np.ndarray, affinities: np.ndarray, chosen: FragmentSettings) -> np.ndarray:
+    graph = graph_of_tables(
+        *block_graph(fragments, affinities, Offsets.create(NEIGHBORHOOD), Region((0, 0, 0), fragments.shape))
+    )
+    contact = chosen.chain == "connected_components"
+    way = AgglomerationSettings(method="contact" if contact else "mean_affinity", threshold=0.6)
+    return relabel(fragments, agglomerate(graph, way))
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(
+    st.tuples(*[st.integers(5, 20)] * 3),
+    st.tuples(*[st.integers(3, 20)] * 3),
+    st.integers(0, 5),
+    st.booleans(),
+)
+@pytest.mark.parametrize("chosen", CHAINS, ids=lambda chosen: chosen.chain)
+def test_any_grid_of_blocks_gives_the_segments_of_one_block(
+    noisy: Callable[..., np.ndarray],
+    chosen: FragmentSettings,
+    shape: tuple[int, ...],
+    block: tuple[int, ...],
+    seed: int,
+    masked: bool,
+) -> None:
+    affinities = noisy(shape, seed)
+    mask = np.random.default_rng(seed).random(shape) < 0.9 if masked else None
+    blocks = fragments_in_blocks(affinities, block, chosen, mask)
+    whole = fragments_in_blocks(affinities, shape, chosen, mask)
+    if chosen.chain != "connected_components":
+        assert np.array_equal(blocks, whole)
+    found, expected = segments_of(blocks, affinities, chosen), segments_of(whole, affinities, chosen)
+    pairs = np.unique(np.stack([found.ravel(), expected.ravel()]), axis=1)
+    assert len(np.unique(found)) == pairs.shape[1] == len(np.unique(expected))
+    if mask is not None:
+        assert not found[~mask].any()
+
+
+def test_connected_components_equal_those_of_the_whole_volume(
+    noisy: Callable[..., np.ndarray], same_partition: Callable[..., bool]
+) -> None:
+    affinities = noisy((15, 17, 16), 4)
+    chosen = CHAINS[2]
+    offsets = Offsets.create(NEIGHBORHOOD)
+    whole, _ = label_components(affinities, offsets, 0.6, Box((0, 0, 0), (15, 17, 16)))
+    blocks = segments_of(fragments_in_blocks(affinities, (4, 6, 5), chosen), affinities, chosen)
+    assert same_partition(blocks, whole)
+
+
+def test_cells_see_nearly_the_fragments_of_the_whole_volume(noisy: Callable[..., np.ndarray]) -> None:
+    affinities = noisy((20, 40, 40), 7)
+    chosen = FragmentSettings(chain="seeded", cell_size=[20, 20, 20])
+    cells = fragments_in_blocks(affinities, (20, 40, 40), chosen)
+    labels, seeds = grow_fragments(
+        affinities, Offsets.create(NEIGHBORHOOD), grow_above=chosen.background_below, origin=(3, 2, 1)
+    )
+    whole = np.concatenate([[0], seeds + 1])[labels]
+    assert (cells != whole).mean() < 0.01
+
+
+def test_ids_stay_unique_with_voxels_of_size_one(noisy: Callable[..., np.ndarray]) -> None:
+    affinities = noisy((12, 12, 12), 1)
+    chosen = CHAINS[1].model_copy(update={"cell_size": [4, 4, 4], "min_fragment_size": 0})
+    fragments = fragments_in_blocks(affinities, (4, 4, 4), chosen)
+    for name in np.unique(fragments[fragments > 0]):
+        places = np.argwhere(fragments == name) // 4
+        assert (places == places[0]).all()
+
+
+@pytest.fixture
+def stored(noisy: Callable[..., np.ndarray], tmp_path: Path) -> ZarrArray:
+    affinities = noisy((16, 24, 20), 11)
+    voxel_size = Coordinate((40, 10, 10))
+    array = ZarrArray.create_from_array_identifier(
+        LocalArrayIdentifier(tmp_path / "prediction.zarr", "s0"),
+        ["c", "z", "y", "x"],
+        Roi((80, -30, 50), Coordinate((16, 24, 20)) * voxel_size),
+        6,
+        voxel_size,
+        np.uint8,
+        write_size=Coordinate((8, 8, 8)) * voxel_size,
+        value_scale=1 / 255,
+    )
+    array[array.roi] = affinities
+    return array
+
+
+def output_like(prediction: Any, path: Path) -> ZarrArray:
+    return ZarrArray.create_from_array_identifier(
+        LocalArrayIdentifier(path, "s0"),
+        prediction.spatial_axes,
+        prediction.roi,
+        None,
+        prediction.voxel_size,
+        np.uint64,
+        write_size=prediction.chunk_size,
+        overwrite=True,
+    )
+
+
+def segment(
+    prediction: ZarrArray, tmp_path: Path, block: tuple[int, ...], workers: int, chain: str
+) -> np.ndarray:
+    output = output_like(prediction, tmp_path / f"segments-{workers}.zarr")
+    segment_volume(
+        prediction,
+        output,
+        NEIGHBORHOOD,
+        FragmentSettings.model_validate({"chain": chain, "cell_size": [8, 16, 16], "window": 2}),
+        AgglomerationSettings(threshold=0.5, min_size=20),
+        tmp_path / "work",
+        block_size=Coordinate(block) * prediction.voxel_size,
+        num_workers=workers,
+    )
+    return output[output.roi]
+
+
+@pytest.mark.parametrize("chain", ["seeded", "mutex_watershed"])
+def test_a_stored_volume_gives_the_same_segments_in_any_blocks(
+    stored: ZarrArray, tmp_path: Path, chain: str
+) -> None:
+    once = segment(stored, tmp_path, (16, 24, 24), 1, chain)
+    assert once.max() > 1
+    assert np.array_equal(segment(stored, tmp_path, (8, 8, 16), 1, chain), once)
+
+
+@pytest.mark.slow
+def test_one_two_and_four_workers_give_the_same_segments(stored: ZarrArray, tmp_path: Path) -> None:
+    once = segment(stored, tmp_path, (8, 8, 8), 1, "seeded")
+    for workers in (2, 4):
+        assert np.array_equal(segment(stored, tmp_path, (8, 8, 8), workers, "seeded"), once)
+
+
+class DiesAtBlock:
+    """Fragments, until one block raises: as if the job had been killed there."""
+
+    def __init__(self, inner: FragmentBlocks, index: int) -> None:
+        self.inner, self.index = inner, index
+
+    def __call__(self, block: Any) -> None:
+        if block.index == self.index:
+            raise RuntimeError("killed")
+        self.inner(block)
+
+
+def test_killed_and_resumed_with_other_shards_gives_the_same_fragments(
+    stored: ZarrArray, tmp_path: Path
+) -> None:
+    def make(name: str) -> tuple[FragmentBlocks, BlockGrid, ZarrArray]:
+        output = output_like(stored, tmp_path / name)
+        grid = BlockGrid.for_array(output)
+        chosen = settle_cells(FragmentSettings(window=2), grid.block_size / output.voxel_size)
+        return FragmentBlocks(stored, output, NEIGHBORHOOD, chosen), grid, output
+
+    function, grid, output = make("undisturbed.zarr")
+    run_blocks(function, grid)
+    expected = output[output.roi]
+    function, grid, output = make("killed.zarr")
+    ledger = Ledger(output.directory, "key", len(grid))
+    with pytest.raises(BlocksFailedError):
+        run_blocks(DiesAtBlock(function, 5), grid, ledger=ledger, retries=0)
+    for shard in (2, 0, 1):
+        run_blocks(function, grid, ledger=Ledger(output.directory, "key", len(grid)), shard=(shard, 3))
+    assert np.array_equal(output[output.roi], expected)
+
+
+def test_planes_and_float_predictions_are_segmented_too(
+    noisy: Callable[..., np.ndarray], tmp_path: Path
+) -> None:
+    offsets = ((1, 0), (0, 1), (3, 0), (0, 3))
+    affinities = noisy((30, 34), 3, offsets)
+    stored = ZarrArray.create_from_array_identifier(
+        LocalArrayIdentifier(tmp_path / "stored.zarr", "s0"),
+        ["c", "y", "x"],
+        Roi((0, 0), (60, 68)),
+        4,
+        (2, 2),
+        np.uint8,
+        value_scale=1 / 255,
+    )
+    stored[stored.roi] = affinities
+    floats = NumpyArray.from_np_array(
+        affinities / np.float32(255), Roi((0, 0), (60, 68)), Coordinate((2, 2)), ["c", "y", "x"]
+    )
+    arrays: list[Any] = [stored, floats]
+    results = []
+    for array in arrays:
+        output = ZarrArray.create_from_array_identifier(
+            LocalArrayIdentifier(tmp_path / "plane.zarr", "s0"),
+            ["y", "x"],
+            array.roi,
+            None,
+            (2, 2),
+            np.uint64,
+            write_size=(20, 20),
+            overwrite=True,
+        )
+        for chain in ("seeded", "mutex_watershed"):
+            chosen = FragmentSettings.model_validate({"chain": chain, "cell_size": [16, 16], "window": 2})
+            segment_volume(array, output, offsets, chosen, AgglomerationSettings(), tmp_path / "work")
+            results.append(output[output.roi])
+    assert np.array_equal(results[0], results[2]) and np.array_equal(results[1], results[3])
+    assert all(len(np.unique(result)) > 1 for result in results)
+
+
+def test_foreground_of_a_single_channel_is_joined_across_blocks(tmp_path: Path) -> None:
+    values = np.zeros((1, 8, 8, 8), np.float32)
+    values[0, 1:7, 2, 2], values[0, 5, 5, 1:8] = 0.9, 0.9
+    array = NumpyArray.from_np_array(
+        values, Roi((0, 0, 0), (8, 8, 8)), Coordinate((1, 1, 1)), ["c", "z", "y", "x"]
+    )
+    output = output_like_numpy(array, tmp_path)
+    chosen = FragmentSettings(chain="connected_components", threshold=0.5)
+    segment_volume(
+        array, output, (), chosen, AgglomerationSettings(method="contact", threshold=0.5), tmp_path / "w"
+    )
+    found = output[output.roi]
+    assert set(found[1:7, 2, 2].tolist()) == {1} and set(found[5, 5, 1:8].tolist()) == {2}
+    assert np.count_nonzero(found) == 13
+    with pytest.raises(BlocksFailedError, match="needs affinities"):
+        segment_volume(array, output, (), FragmentSettings(), AgglomerationSettings(), tmp_path / "w")
+
+
+def output_like_numpy(array: NumpyArray, tmp_path: Path) -> ZarrArray:
+    return ZarrArray.create_from_array_identifier(
+        LocalArrayIdentifier(tmp_path / "o.zarr", "s0"),
+        ["z", "y", "x"],
+        array.roi,
+        None,
+        (1, 1, 1),
+        np.uint64,
+        write_size=(4, 4, 4),
+    )
+
+
+def test_settings_that_do_not_fit_the_volume_are_refused(noisy: Callable[..., np.ndarray]) -> None:
+    frame = Frame(Roi((0, 0), (4, 4)), Coordinate((1, 1)))
+    with pytest.raises(ConfigurationError, match="the volume has 2 axes"):
+        frame.voxels([1, 2, 3], (0, 0, 0), "context")
+    with pytest.raises(VolumeError, match="one for each offset"):
+        from attacca.segmentation.frame import read_affinities
+
+        array = NumpyArray.from_np_array(
+            np.zeros((1, 4, 4), np.float32), Roi((0, 0), (4, 4)), Coordinate((1, 1)), ["c", "y", "x"]
+        )
+        read_affinities(array, frame, frame.box, 2)

@@ -1,0 +1,150 @@
+"""The mutex watershed against its definition, and against the reference implementation."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from attacca.errors import ConfigurationError
+from attacca.segmentation.debris import merge_small_fragments
+from attacca.segmentation.mutex_clusters import graph_mutex_watershed
+from attacca.segmentation.mutex_watershed import mutex_watershed
+from attacca.segmentation.offsets import Offsets
+from attacca.segmentation.reference_engine import reference_mutex_watershed
+
+OFFSETS = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [2, 0, 0], [0, -2, 0], [0, 1, 3]]
+
+
+def edges(
+    scores: np.ndarray, offsets: Offsets, origin: tuple[int, ...]
+) -> Iterator[tuple[float, bool, int, int, int]]:
+    shape = scores.shape[1:]
+    index = np.arange(np.prod(shape)).reshape(shape)
+    for k, vector in enumerate(offsets.vectors):
+        for place in np.ndindex(shape):
+            there = np.add(place, vector)
+            on_grid = all((o + p) % s == 0 for o, p, s in zip(origin, place, offsets.strides[k]))
+            if on_grid and (there >= 0).all() and (there < shape).all():
+                score = float(scores[(k, *place)])
+                yield abs(score), score > 0, k, int(index[place]), int(index[tuple(there)])
+
+
+def by_definition(scores: np.ndarray, offsets: Offsets, origin: tuple[int, ...] = (0, 0, 0)) -> np.ndarray:
+    """Clusters as sets and mutexes as pairs of voxels, in pure Python."""
+    size = int(np.prod(scores.shape[1:]))
+    cluster = {v: {v} for v in range(size)}
+    forbidden: set[tuple[int, int]] = set()
+    attracted: set[int] = set()
+    order = sorted(edges(np.round(scores, 9), offsets, origin), key=lambda e: (-e[0], not e[1], -e[2], -e[3]))
+    for _, attractive, _, u, v in order:
+        if attractive:
+            attracted |= {u, v}
+            a, b = cluster[u], cluster[v]
+            if a is not b and not any((x, y) in forbidden or (y, x) in forbidden for x in a for y in b):
+                a |= b
+                for w in b:
+                    cluster[w] = a
+        elif cluster[u] is not cluster[v]:
+            forbidden.add((u, v))
+    labels = [min(cluster[v]) + 1 if v in attracted else 0 for v in range(size)]
+    return np.array(labels).reshape(scores.shape[1:])
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("strides", [None, 2])
+def test_partition_equals_the_definition_ties_included(
+    seed: int, strides: int | None, same_partition: Callable[..., bool]
+) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.choice([0, 40, 100, 128, 155, 215, 255], (6, 3, 5, 6)).astype(np.uint8)
+    offsets = Offsets.create(OFFSETS, [0.3, 0.6], strides)
+    origin = (seed, 1, 2 * seed)
+    scores = values / 255.0 - offsets.biases[:, None, None, None]
+    expected = by_definition(scores, offsets, origin)
+    assert same_partition(mutex_watershed(values, offsets, origin=origin), expected)
+    assert same_partition(mutex_watershed(values / 255.0, offsets, origin=origin), expected)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("strides", [None, 3])
+def test_partition_equals_mwatershed_where_weights_are_distinct(
+    seed: int, strides: int | None, same_partition: Callable[..., bool]
+) -> None:
+    affinities = np.random.default_rng(seed).random((6, 6, 9, 10))
+    offsets = Offsets.create(OFFSETS, 0.5, strides)
+    expected = reference_mutex_watershed(affinities, offsets, origin=(1, 2, 0))
+    assert same_partition(mutex_watershed(affinities, offsets, origin=(1, 2, 0)), expected)
+
+
+def test_masked_voxels_stay_background_and_change_nothing_elsewhere(noisy: Callable[..., np.ndarray]) -> None:
+    affinities = noisy((8, 12, 12), 0)
+    offsets = Offsets.create([[1, 0, 0], [0, 1, 0], [0, 0, 1], [3, 0, 0], [0, 3, 0], [0, 0, 3]], 0.5)
+    mask = np.zeros((8, 12, 12), bool)
+    mask[:, 2:9, 3:] = True
+    labels = mutex_watershed(affinities, offsets, mask=mask)
+    assert not labels[~mask].any()
+    alone = mutex_watershed(affinities[:, :, 2:9, 3:], offsets, origin=(0, 2, 3))
+    assert np.array_equal(labels[:, 2:9, 3:], alone)
+
+
+def test_seeds_keep_their_ids_and_never_meet() -> None:
+    affinities = np.full((3, 1, 1, 8), 255, np.uint8)
+    seeds = np.zeros((1, 1, 8), np.uint64)
+    seeds[0, 0, 1], seeds[0, 0, 6] = 700, 2**40
+    offsets = Offsets.create([[1, 0, 0], [0, 1, 0], [0, 0, 1]], 0.5)
+    labels = mutex_watershed(affinities, offsets, seeds=seeds)
+    assert set(labels.ravel().tolist()) == {700, 2**40}
+    assert labels[0, 0, 1] == 700 and labels[0, 0, 6] == 2**40
+
+
+def test_graph_with_a_mutex_keeps_the_two_ends_of_a_chain_apart() -> None:
+    clusters = graph_mutex_watershed(
+        np.array([0, 1, 0]), np.array([1, 2, 2]), np.array([0.9, 0.3, -0.5]), num_nodes=4
+    )
+    assert clusters.tolist() == [0, 0, 1, 2]
+
+
+def test_small_fragments_go_to_the_neighbour_they_cling_to_most() -> None:
+    labels = np.array([[[1, 1, 1, 2, 3, 3, 3]]], np.uint32)
+    affinities = np.full((3, 1, 1, 7), 60, np.uint8)
+    affinities[2, 0, 0, 3] = 90
+    offsets = Offsets.create([[1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    assert merge_small_fragments(labels, affinities, offsets, 2).ravel().tolist() == [1, 1, 1, 2, 2, 2, 2]
+    assert merge_small_fragments(labels, affinities, offsets, 2, above=0.5).ravel().tolist() == [
+        1,
+        1,
+        1,
+        2,
+        3,
+        3,
+        3,
+    ]
+    everything = merge_small_fragments(labels, affinities, offsets, 4)
+    assert everything.max() == 1
+
+
+def test_background_is_filled_only_where_an_affinity_holds_it() -> None:
+    labels = np.array([[[1, 1, 1, 0, 0, 0]]], np.uint32)
+    affinities = np.zeros((3, 1, 1, 6), np.uint8)
+    affinities[2, 0, 0, :3] = 200
+    offsets = Offsets.create([[1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    filled = merge_small_fragments(labels, affinities, offsets, 3, fill_background=True, above=0.1)
+    assert filled.ravel().tolist() == [1, 1, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("vectors", "bias", "strides", "words"),
+    [
+        ([[1, 0, 0], [0, 1]], 0.5, None, "two or all have three"),
+        ([[1, 0, 0], [0, 0, 0]], 0.5, None, "connects a voxel to itself"),
+        ([[1, 0, 0]] * 4, [0.1, 0.2, 0.3], None, "bias has 3 numbers"),
+        ([[1, 0, 0]], 1.5, None, "between 0 and 1"),
+        ([[1, 0, 0], [0, 3, 0]], 0.5, [2, 2], "must have 3 numbers"),
+        ([[1, 0, 0], [0, 3, 0]], 0.5, 0, "at least 1"),
+    ],
+)
+def test_offsets_that_make_no_sense_are_refused(
+    vectors: list, bias: float, strides: object, words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        Offsets.create(vectors, bias, strides)  # type: ignore[arg-type]

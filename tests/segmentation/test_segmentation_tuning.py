@@ -1,0 +1,128 @@
+"""The tuner's table equals segmenting and scoring each setting; test labels never enter."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from funlib.geometry import Coordinate, Roi
+from pydantic import ValidationError
+
+from attacca.arrays import LocalArrayIdentifier, NumpyArray, ZarrArray
+from attacca.config.segmentation import SegmentationConfig
+from attacca.errors import ConfigurationError
+from attacca.evaluators.contingency import contingency_table
+from attacca.evaluators.instance_scores import voi_from_table
+from attacca.segmentation.chain import segment_volume
+from attacca.segmentation.fragments import settle_cells
+from attacca.segmentation.tuning import TuningVolume, tune
+
+NEIGHBORHOOD = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (3, 0, 0), (0, 3, 0), (0, 0, 3))
+
+
+@pytest.fixture
+def volume(noisy: Callable[..., np.ndarray]) -> TuningVolume:
+    affinities = noisy((10, 20, 20), 2).astype(np.float32) / 255
+    roi = Roi((0, 0, 0), (100, 200, 200))
+    array = NumpyArray.from_np_array(affinities, roi, Coordinate((10, 10, 10)), ["c", "z", "y", "x"])
+    z, y, x = np.indices((10, 20, 20))
+    return TuningVolume("small", array, ((z // 5) * 9 + (y // 7) * 3 + x // 7 + 1).astype(np.uint64))
+
+
+def test_scores_equal_those_of_the_segmented_volume(volume: TuningVolume, tmp_path: Path) -> None:
+    config = SegmentationConfig.model_validate(
+        {
+            "bias": [[0.3, 0.7]],
+            "threshold": [0.3, 0.6],
+            "agglomeration": ["mean_affinity", "mutex_watershed"],
+            "long_bias": [0.5, 0.8],
+            "min_size": [0, 40],
+            "window": 2,
+            "block_size": [10, 20, 20],
+        }
+    )
+    result = tune([volume], NEIGHBORHOOD, config, tmp_path)
+    row = 0
+    for fragments in config.fragment_candidates():
+        for agglomeration in config.agglomeration_candidates(fragments):
+            output = ZarrArray.create_from_array_identifier(
+                LocalArrayIdentifier(tmp_path / "o.zarr", "s0"),
+                ["z", "y", "x"],
+                volume.prediction.roi,
+                None,
+                (10, 10, 10),
+                np.uint64,
+                overwrite=True,
+            )
+            segment_volume(
+                volume.prediction, output, NEIGHBORHOOD, fragments, agglomeration, tmp_path / "work"
+            )
+            voi = voi_from_table(contingency_table(output[output.roi], volume.truth))
+            assert result.table[row]["voi_split"] == pytest.approx(voi.split)
+            assert result.table[row]["voi_merge"] == pytest.approx(voi.merge)
+            row += 1
+    assert row == len(result.table) == 2 * 2 * (2 + 4)
+    assert result.table[result.chosen["row"]]["voi"] == min(entry["voi"] for entry in result.table)
+    candidates = [settle_cells(item, (10, 20, 20)) for item in config.fragment_candidates()]
+    assert result.fragments in candidates
+    assert result.to_json()["criterion"] == "voi"
+
+
+def test_criteria_where_more_is_better_are_maximised_over_several_volumes(
+    volume: TuningVolume, tmp_path: Path
+) -> None:
+    config = SegmentationConfig(chain="seeded", threshold=[0.2, 0.5, 0.8], min_size=0, window=2)
+    result = tune([volume, volume], NEIGHBORHOOD, config, tmp_path, criterion="f1_iou50")
+    values = [row["f1_iou50"] for row in result.table]
+    assert values[result.chosen["row"]] == max(values)
+    single = tune([volume], NEIGHBORHOOD, config, tmp_path, criterion="f1_iou50")
+    assert [row["voi"] for row in single.table] == pytest.approx([row["voi"] for row in result.table])
+
+
+def test_settled_settings_need_no_volume_and_others_do(tmp_path: Path) -> None:
+    settled = SegmentationConfig(chain="seeded", threshold=0.5, min_size=0)
+    result = tune([], NEIGHBORHOOD, settled, tmp_path)
+    assert settled.settled and result.table == [] and result.agglomeration.threshold == 0.5
+    with pytest.raises(ConfigurationError, match="no validation volume"):
+        tune([], NEIGHBORHOOD, SegmentationConfig(), tmp_path)
+    with pytest.raises(ConfigurationError, match="found 'beauty'"):
+        tune([], NEIGHBORHOOD, SegmentationConfig(criterion="beauty"), tmp_path)
+
+
+def test_the_default_tries_both_chains_over_a_grid_of_thresholds() -> None:
+    config = SegmentationConfig()
+    fragments = config.fragment_candidates()
+    assert {item.chain for item in fragments} == {"seeded", "mutex_watershed"}
+    thresholds = {item.threshold for item in config.agglomeration_candidates(fragments[0])}
+    assert len(thresholds) == 33 and min(thresholds) == 0.1 and max(thresholds) == 0.9
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"chain": "magic"},
+        {"bias": 2},
+        {"min_size": -1},
+        {"bais": 0.5},
+        {"block_size": [8, 8, 8], "context": [4, 4]},
+    ],
+)
+def test_sections_that_make_no_sense_are_refused(section: dict) -> None:
+    with pytest.raises(ValidationError):
+        SegmentationConfig.model_validate(section)
+
+
+@pytest.mark.parametrize(
+    ("section", "offsets", "words"),
+    [
+        ({"block_size": [8, 8]}, NEIGHBORHOOD, "block_size has 2 axes"),
+        ({"bias": [[0.1, 0.2, 0.3]]}, NEIGHBORHOOD, "has 3 numbers"),
+        ({}, ((3, 0), (0, 3)), "no direct offset"),
+    ],
+)
+def test_sections_that_do_not_fit_the_neighborhood_are_refused(
+    section: dict, offsets: tuple, words: str
+) -> None:
+    config = SegmentationConfig.model_validate(section)
+    with pytest.raises(ValueError, match=words):
+        config.check_offsets([list(offset) for offset in offsets])
