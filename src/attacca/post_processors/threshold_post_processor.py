@@ -1,0 +1,98 @@
+"""Predictions above a threshold."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from attacca.arrays import Array, LocalArrayIdentifier
+from attacca.post_processors.post_processor import DEFAULT_BLOCK, PostProcessor
+from attacca.post_processors.post_processor_parameters import PostProcessorParameters
+from attacca.post_processors.voxelwise import Threshold, process_voxelwise
+
+
+@dataclass(frozen=True)
+class ThresholdPostProcessorParameters(PostProcessorParameters):
+    """Parameters of the threshold post-processor.
+
+    Attributes:
+        threshold: values strictly above it are inside, in the prediction's own range.
+    """
+
+    threshold: float = 0.0
+
+
+class ThresholdPostProcessor(PostProcessor):
+    """Makes a binary segmentation, uint8, with the channels of the prediction.
+
+    Args:
+        thresholds: those to try, in the prediction's own range. By default one: the middle of the range that
+            the prediction can have, which is 0 for distances, 0.5 for probabilities and 127 for plain uint8.
+        channels: which channels of the prediction to use; all of them by default.
+        value_range: the range of predictions that are stored as floats and so do not say it themselves.
+    """
+
+    def __init__(
+        self,
+        thresholds: Sequence[float] | None = None,
+        channels: Sequence[int] | None = None,
+        value_range: tuple[float, float] = (-1.0, 1.0),
+    ) -> None:
+        self.thresholds = None if thresholds is None else tuple(thresholds)
+        self.channels = None if channels is None else tuple(int(channel) for channel in channels)
+        self.value_range = value_range
+
+    def enumerate_parameters(self) -> Iterator[ThresholdPostProcessorParameters]:
+        """The given thresholds, or the middle of the prediction's range; ids count from 0."""
+        for number, threshold in enumerate(self.thresholds or (self._middle(),)):
+            yield ThresholdPostProcessorParameters(id=number, threshold=threshold)
+
+    def tuning_parameters(self, count: int = 9) -> list[ThresholdPostProcessorParameters]:
+        """Parameters to choose from on validation volumes.
+
+        Args:
+            count: how many, where no thresholds were given: they divide the prediction's range into equal
+                parts.
+        """
+        if self.thresholds is not None:
+            return list(self.enumerate_parameters())
+        low, high = self._range()
+        steps = [low + (high - low) * k / (count + 1) for k in range(1, count + 1)]
+        return [ThresholdPostProcessorParameters(k, round(step, 12)) for k, step in enumerate(steps)]
+
+    def operation(self, parameters: ThresholdPostProcessorParameters) -> Threshold:
+        """What is done with each voxel."""
+        return Threshold(float(parameters.threshold), self.channels)
+
+    def process(
+        self,
+        parameters: ThresholdPostProcessorParameters,
+        output_array_identifier: LocalArrayIdentifier,
+        num_workers: int = 16,
+        block_size: Sequence[int] = DEFAULT_BLOCK,
+        *,
+        chunk_size: Sequence[int] | None = None,
+    ) -> Array:
+        return process_voxelwise(
+            self._prediction(),
+            self.operation(parameters),
+            output_array_identifier,
+            num_workers,
+            chunk_size or block_size,
+        )
+
+    def _range(self) -> tuple[float, float]:
+        array = self.prediction_array
+        if array is None or np.dtype(array.dtype).kind not in "ui":
+            return self.value_range
+        stored = np.iinfo(array.dtype)
+        ends = [bound * array.value_scale + array.value_offset for bound in (stored.min, stored.max)]
+        return min(ends), max(ends)
+
+    def _middle(self) -> float:
+        array = self.prediction_array
+        plain = array is not None and np.dtype(array.dtype).kind in "ui"
+        if plain and array is not None and (array.value_scale, array.value_offset) == (1.0, 0.0):
+            return int(np.iinfo(array.dtype).max) // 2
+        low, high = self._range()
+        return round((low + high) / 2, 12) + 0.0
