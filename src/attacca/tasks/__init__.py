@@ -1,0 +1,45 @@
+"""Tasks: predictor, loss, post-processor and evaluator, by one configuration."""
+
+from attacca.config.tasks import (
+    AffinitiesTaskConfig,
+    DistanceTaskConfig,
+    DummyTaskConfig,
+    HotDistanceTaskConfig,
+    InnerDistanceTaskConfig,
+    OneHotTaskConfig,
+    PretrainedTaskConfig,
+    TaskConfig,
+)
+from attacca.tasks.affinities_task import AffinitiesTask
+from attacca.tasks.dummy_task import DummyTask
+from attacca.tasks.pretrained_task import PretrainedReport, PretrainedTask, load_weights
+from attacca.tasks.semantic_tasks import DistanceTask, HotDistanceTask, InnerDistanceTask, OneHotTask
+from attacca.tasks.task import Task
+
+__all__ = [
+    "AffinitiesTask",
+    "AffinitiesTaskConfig",
+    "DistanceTask",
+    "DistanceTaskConfig",
+    "DummyTask",
+    "DummyTaskConfig",
+    "HotDistanceTask",
+    "HotDistanceTaskConfig",
+    "InnerDistanceTask",
+    "InnerDistanceTaskConfig",
+    "OneHotTask",
+    "OneHotTaskConfig",
+    "PretrainedReport",
+    "PretrainedTask",
+    "PretrainedTaskConfig",
+    "Task",
+    "TaskConfig",
+    "create_task",
+    "load_weights",
+]
+
+
+def create_task(config: TaskConfig) -> Task:
+    """The task that a configuration describes."""
+    task: Task = config.task_type(config)
+    return task
