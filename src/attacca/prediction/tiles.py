@@ -1,0 +1,151 @@
+"""Runs a network over a region of a volume, tile by tile.
+
+A tile begins and ends at multiples of the network's factor, counted from the begin of the volume, and is
+read with the network's context. Its values then depend on nothing else, so that a voxel's value does not
+depend on the tile or block that it falls into.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise, product
+
+import numpy as np
+import torch
+
+from attacca.config.prediction import PredictionConfig
+from attacca.errors import ConfigurationError
+from attacca.prediction.augmentation import Symmetry, margin, symmetries
+from attacca.prediction.network import Network
+from attacca.prediction.plan import plan_prediction
+
+Box = tuple[tuple[int, ...], tuple[int, ...]]
+"""Begin and end of a region in voxels from the begin of the volume."""
+
+
+class TiledNetwork:
+    """A network on a device, ready for regions of any size.
+
+    Args:
+        network: the network; its model is moved.
+        config: tile size, augmentation, precision.
+        device: where it runs.
+    """
+
+    def __init__(self, network: Network, config: PredictionConfig, device: torch.device) -> None:
+        self.network = network
+        self.device = device
+        self.tile = plan_prediction(network, config).tile
+        self._symmetries = symmetries(network, config.augmentation)
+        below, above = margin(self._symmetries)
+        # Tiles grow by whole factors, or their values would change.
+        self._below = tuple(-(-b // f) * f for b, f in zip(below, network.factor))
+        self._above = tuple(-(-a // f) * f for a, f in zip(above, network.factor))
+        self._fixed = network.fixed_input_shape is not None
+        if self._fixed and any(self._below + self._above):
+            raise ConfigurationError(
+                "prediction.augmentation: affinities of mirrored copies need larger inputs, and the network "
+                "must be used "
+                "with one input shape; set it to none"
+            )
+        self._autocast = config.autocast and device.type == "cuda"
+        # Convolutions over channels that lie together in memory are a third faster on CPUs.
+        self._layout = torch.channels_last_3d if network.dims == 3 else torch.channels_last
+        self._model = network.model.eval().to(device=device)
+        self._model = self._model.to(memory_format=self._layout)  # type: ignore[call-overload]
+
+    def read_box(self, box: Box) -> Box:
+        """What is read for a region: whole tiles or factors, margins for shifted channels, context."""
+        begins, ends = [], []
+        for axis, (begin, end) in enumerate(zip(*box)):
+            step = self.tile[axis] if self._fixed else self.network.factor[axis]
+            reach = self.network.context[axis]
+            grown = [begin - self._below[axis], end + self._above[axis]]
+            begins.append(grown[0] // step * step - reach)
+            ends.append(-(-grown[1] // step) * step + reach)
+        return tuple(begins), tuple(ends)
+
+    def run(self, raw: np.ndarray, box: Box) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
+        """Values of a region, part by part.
+
+        Args:
+            raw: (channels, spatial) voxels of ``read_box(box)``.
+            box: the region.
+
+        Yields:
+            Slices into the region (spatial), and float32 values (channels, spatial) there.
+        """
+        origin = self.read_box(box)[0]
+        for begin, end in self._parts(box):
+            total: np.ndarray | None = None
+            for symmetry in self._symmetries:
+                values = self._values(raw, origin, begin, end, symmetry)
+                if total is None:
+                    total = values
+                else:
+                    total += values
+            assert total is not None
+            if len(self._symmetries) > 1:
+                total /= np.float32(len(self._symmetries))
+            yield tuple(slice(b - o, e - o) for b, e, o in zip(begin, end, box[0])), total
+
+    def _parts(self, box: Box) -> Iterator[Box]:
+        # Cut where global tiles are cut.
+        axes = []
+        for begin, end, tile in zip(*box, self.tile):
+            cuts = [begin, *range((begin // tile + 1) * tile, end, tile), end]
+            axes.append(list(pairwise(cuts)))
+        for intervals in product(*axes):
+            yield tuple(i[0] for i in intervals), tuple(i[1] for i in intervals)
+
+    def _values(
+        self,
+        raw: np.ndarray,
+        origin: tuple[int, ...],
+        begin: tuple[int, ...],
+        end: tuple[int, ...],
+        symmetry: Symmetry,
+    ) -> np.ndarray:
+        if not any(any(shift) for shift in symmetry.shifts):
+            whole, low = self._tile(raw, origin, begin, end, symmetry)
+            inner = tuple(slice(b - o, e - o) for b, e, o in zip(begin, end, low))
+            if symmetry.sources == tuple(range(len(symmetry.sources))):
+                return np.array(whole[(slice(None), *inner)], dtype=np.float32)
+            return np.ascontiguousarray(
+                whole[list(symmetry.sources)][(slice(None), *inner)], dtype=np.float32
+            )
+        grown_begin = tuple(b - below for b, below in zip(begin, self._below))
+        grown_end = tuple(e + above for e, above in zip(end, self._above))
+        result = np.empty((len(symmetry.sources), *(e - b for b, e in zip(begin, end))), dtype=np.float32)
+        whole, low = self._tile(raw, origin, grown_begin, grown_end, symmetry)
+        for channel, (source, shift) in enumerate(zip(symmetry.sources, symmetry.shifts)):
+            inner = tuple(slice(b - o + s, e - o + s) for b, e, o, s in zip(begin, end, low, shift))
+            result[channel] = whole[source][inner]
+        return result
+
+    def _tile(
+        self,
+        raw: np.ndarray,
+        origin: tuple[int, ...],
+        begin: tuple[int, ...],
+        end: tuple[int, ...],
+        symmetry: Symmetry,
+    ) -> tuple[np.ndarray, tuple[int, ...]]:
+        """Values around a part in the original's frame, and where they begin."""
+        network = self.network
+        step = self.tile if self._fixed else network.factor
+        low = tuple(b // s * s for b, s in zip(begin, step))
+        high = tuple(-(-e // s) * s for e, s in zip(end, step))
+        where = tuple(slice(b - c - o, e + c - o) for b, e, c, o in zip(low, high, network.context, origin))
+        data = symmetry.forward(raw[(slice(None), *where)])
+        output = symmetry.back(self._forward(data))
+        inner = []
+        for size, b, e in zip(output.shape[1:], low, high):
+            cut = (size - (e - b)) // 2
+            inner.append(slice(cut, cut + e - b))
+        return output[(slice(None), *inner)], low
+
+    def _forward(self, data: np.ndarray) -> np.ndarray:
+        tensor = torch.from_numpy(np.ascontiguousarray(data)[None]).to(self.device)
+        tensor = tensor.contiguous(memory_format=self._layout)
+        with torch.inference_mode(), torch.autocast(self.device.type, enabled=self._autocast):
+            output = self._model(tensor)[0]
+        return output.float().cpu().numpy()
