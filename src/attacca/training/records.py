@@ -1,0 +1,142 @@
+"""The files of a training run: curves, checkpoints, the record of the best one, pictures."""
+
+from pathlib import Path
+from typing import Any
+
+from attacca.errors import ConfigurationError
+from attacca.training.checkpoint import checkpoint_path, prune, save_checkpoint
+from attacca.training.curves import Table
+from attacca.training.job import TrainingJob
+from attacca.training.pipeline import Batch, SampleSpec
+from attacca.training.snapshot import predict_batch, write_snapshot
+from attacca.training.state import TrainingState
+from attacca.training.validation import BestCheckpoint, ValidationLoss
+
+
+class Records:
+    """Writes what a run leaves behind; what is there of a run that was interrupted is continued.
+
+    Args:
+        job: directory, validation volumes, policy.
+        state: of the training.
+        spec: of the training samples.
+        description: the configuration, for checkpoints.
+    """
+
+    def __init__(self, job: TrainingJob, state: TrainingState, spec: SampleSpec, description: str) -> None:
+        self.job = job
+        self.config = job.training
+        self.state = state
+        self.spec = spec
+        self.description = description
+        self.directory = job.directory
+        self.checkpoints = job.directory / "checkpoints"
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        done = state.iteration
+        self.metrics = Table(self.directory / "metrics.tsv", ["iteration", "loss", "learning_rate"], done)
+        self.validation = Table(self.directory / "validation.tsv", ["iteration", "criterion", "value"], done)
+        self.timing = Table(self.directory / "timing.tsv", ["iteration", "steps_per_s"], done)
+        criterion = self.config.validation.criterion
+        self.best = BestCheckpoint(self.checkpoints, criterion, job.higher_is_better and criterion != "loss")
+        self._pending: list[dict[str, Any]] = []
+        self._board: Any = None
+        self._loss: ValidationLoss | None = None
+
+    def add(self, loss: float, rate: float) -> None:
+        """Remember an iteration until the next checkpoint."""
+        row = {"iteration": self.state.iteration, "loss": loss, "learning_rate": rate}
+        self._pending.append(row)
+
+    def checkpoint(self, batch: Batch, steps_per_second: float) -> None:
+        """Write curves, picture and checkpoint, in this order, then do what follows from them."""
+        iteration = self.state.iteration
+        self.metrics.append(self._pending)
+        self.timing.append([{"iteration": iteration, "steps_per_s": steps_per_second}])
+        board = self._open_board()
+        for row in self._pending:
+            board.add_scalar("loss", row["loss"], row["iteration"])
+            board.add_scalar("learning_rate", row["learning_rate"], row["iteration"])
+        self._pending.clear()
+        interval = self.config.snapshot_interval
+        if interval is None or iteration % interval == 0 or iteration == self.config.iterations:
+            self._snapshot(batch)
+        content = {
+            **self.state.content(),
+            "configuration": self.description,
+            "class_counts": self.spec.class_counts,
+            "intensity": self.spec.intensity.as_dict(),
+        }
+        save_checkpoint(checkpoint_path(self.checkpoints, iteration), content)
+        self.after_checkpoint()
+        board.flush()
+
+    def after_checkpoint(self) -> None:
+        """Measure the validation volumes, unless that was done; record the best checkpoint; delete old
+        ones."""
+        iteration = self.state.iteration
+        rows = self.validation.rows()
+        known = {row["criterion"] for row in rows if int(row["iteration"]) == iteration}
+        measured = self._validate(known)
+        self.validation.append(
+            [{"iteration": iteration, "criterion": name, "value": value} for name, value in measured.items()]
+        )
+        for name, value in measured.items():
+            self._open_board().add_scalar(f"validation/{name}", value, iteration)
+        best = self.best.write(self.validation, iteration)
+        prune(self.checkpoints, self.config.checkpoint, also=[best])
+
+    def _validate(self, known: set[str]) -> dict[str, float]:
+        if not self.job.validation:
+            return {}
+        measured: dict[str, float] = {}
+        with self.state.averaged_weights():
+            if "loss" not in known:
+                if self._loss is None:
+                    self._loss = ValidationLoss(self.spec, self.job.validation, self.state.task.loss)
+                measured["loss"] = self._loss.measure(self.state.chain, self.state.place)
+            if self._segmentation_is_due() and not known - {"loss"}:
+                measured.update(self._score_segmentation())
+        return measured
+
+    def _segmentation_is_due(self) -> bool:
+        interval = self.config.validation.segmentation_interval
+        if interval is None or self.job.validate_segmentation is None:
+            return False
+        return self.state.iteration % interval == 0 or self.state.iteration == self.config.iterations
+
+    def _score_segmentation(self) -> dict[str, float]:
+        assert self.job.validate_segmentation is not None
+        self.state.model.eval()
+        scores = self.job.validate_segmentation(self.state.model, self.state.iteration)
+        self.state.model.train()
+        criterion = self.config.validation.criterion
+        if criterion != "loss" and criterion not in scores:
+            raise ConfigurationError(
+                f"training.validation.criterion is {criterion}, but the scores of this task are "
+                + ", ".join(sorted(scores))
+            )
+        return {name: float(scores[name]) for name in sorted(scores)}
+
+    def _snapshot(self, batch: Batch) -> None:
+        path = self.directory / "snapshots" / f"iteration_{self.state.iteration:08d}.npz"
+        with self.state.averaged_weights():
+            prediction = predict_batch(self.state.model, batch, self.state.place)
+        write_snapshot(path, batch, prediction, list(self.state.task.predictor.channel_names))
+
+    def _open_board(self) -> Any:
+        if self._board is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            directory = self.directory / "tensorboard"
+            self._board = SummaryWriter(str(directory), purge_step=self.state.iteration + 1)
+        return self._board
+
+    def close(self) -> None:
+        """Close TensorBoard's file."""
+        if self._board is not None:
+            self._board.close()
+
+
+def snapshot_paths(directory: Path) -> list[Path]:
+    """The pictures of a training directory, oldest first."""
+    return sorted((directory / "snapshots").glob("iteration_*.npz"))
