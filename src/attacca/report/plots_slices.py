@@ -1,0 +1,272 @@
+"""Cuts through a volume: raw, target, prediction, segmentation, truth, and where the last two disagree."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from attacca.arrays import Array
+from attacca.report.agreement import mutual_matches
+from attacca.report.channels import channel_pictures, class_swatches, css, task_of
+from attacca.report.colours import (
+    blend,
+    boundaries,
+    colour_classes,
+    colour_labels,
+    grey,
+)
+from attacca.report.pictures import Picture, normalised, picture
+from attacca.report.planes import View, common_roi, cut, informative_views, overview, scale_bar
+from attacca.report.results import Image
+
+_UNMATCHED = 0x5EED_0000_0000_0000
+
+AGREE, SPLIT, MERGED = (255, 255, 255), (255, 140, 0), (60, 170, 255)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One picture of a row; one ``over_raw`` covers the raw image as strongly as the reader wants."""
+
+    picture: Picture
+    over_raw: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """The pictures of one plane.
+
+    Attributes:
+        title: which plane.
+        tiles: raw first.
+        bar: length of the scale bar as text.
+        bar_width: the part of a picture's width that it takes.
+        centre: middle of the window in world units.
+    """
+
+    title: str
+    tiles: tuple[Tile, ...]
+    bar: str
+    bar_width: float
+    centre: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class VolumeImages:
+    """The images of one volume in one run, as far as they are there.
+
+    Attributes:
+        unlabelled: true id that means that nobody looked; shown as background.
+    """
+
+    raw: Image | None = None
+    truth: Image | None = None
+    target: Image | None = None
+    prediction: Image | None = None
+    segmentation: Image | None = None
+    unlabelled: int | None = None
+
+
+def slice_rows(
+    images: VolumeImages,
+    task: Mapping[str, Any],
+    matches: Mapping[int, int] | None,
+) -> list[Row]:
+    """A row of pictures for each orientation, and one of the whole plane where windows show only a part.
+
+    Args:
+        images: what is there.
+        task: the section of the configuration; tells what channels mean.
+        matches: segment to true object of the whole volume, for equal colours; found in each plane without
+            it.
+    """
+    grid_image = images.raw or images.segmentation or images.truth or images.prediction
+    if grid_image is None:
+        return []
+    grid = grid_image.finest
+    roi = common_roi([images.raw, images.segmentation or images.prediction, images.truth])
+    roi = roi or common_roi([images.raw, images.segmentation or images.prediction]) or grid.roi
+    labels = images.segmentation or images.truth
+    rows = []
+    for view in informative_views(grid, roi, labels.finest if labels and _is_ids(labels.finest) else None):
+        rows.append(_row(view, view.title, images, task, matches))
+    rows += _overviews(images, grid_image, rows, matches)
+    return rows
+
+
+def _row(
+    view: View, title: str, images: VolumeImages, task: Mapping[str, Any], matches: Mapping[int, int] | None
+) -> Row:
+    tiles: list[Tile] = []
+    where = view.title
+    below = None
+    if images.raw:
+        below = _raw_image(images.raw.finest, view)
+        tiles.append(Tile(picture(below, f"Raw image, {where}", "raw", view.pixel_size)))
+    if images.target:
+        for shown in _channels(images.target, view, task, "target"):
+            tiles.append(Tile(shown))
+    if images.prediction:
+        for shown in _channels(images.prediction, view, task, "prediction"):
+            tiles.append(Tile(shown))
+    tiles += _label_tiles(view, below, images, task, matches)
+    bar, width = scale_bar(view)
+    return Row(title, tuple(tiles), bar, width, view.centre)
+
+
+def _channels(image: Image, view: View, task: Mapping[str, Any], name: str) -> list[Picture]:
+    values = cut(image.finest, view)
+    values = values if values.ndim == 3 else values[None]
+    return channel_pictures(values, task, name, view.plane, view.pixel_size, view.title)
+
+
+def _raw_image(raw: Array, view: View) -> np.ndarray:
+    image = cut(raw, view)
+    return normalised(image[0] if image.ndim == 3 else image)
+
+
+def _is_ids(array: Array) -> bool:
+    return np.dtype(array.dtype).kind in "ui" and array.num_channels is None
+
+
+def _label_tiles(
+    view: View,
+    below: np.ndarray | None,
+    images: VolumeImages,
+    task: Mapping[str, Any],
+    matches: Mapping[int, int] | None,
+) -> list[Tile]:
+    segments = _labels(images.segmentation, view)
+    truth = _labels(images.truth, view)
+    if truth is not None:
+        truth = _true_classes(truth, images.unlabelled, task)
+    tiles: list[Tile] = []
+    if task_of(task)["type"] in ("affinities", "dummy") or (segments is None and truth is None):
+        same_as = None
+        if segments is not None and truth is not None:
+            found = mutual_matches(_table(segments, truth)) if matches is None else matches
+            same_as = {
+                int(i): found.get(int(i), int(i) ^ _UNMATCHED if i else 0) for i in np.unique(segments)
+            }
+        if segments is not None:
+            image = colour_labels(segments, same_as)
+            shown = picture(
+                image,
+                f"Segmentation, {view.title}; one colour for each segment",
+                "segmentation",
+                view.pixel_size,
+            )
+            tiles.append(Tile(shown, over_raw=below is not None))
+        if truth is not None:
+            image = colour_labels(truth)
+            told = (
+                "; objects have the colour of the segment that matches them" if segments is not None else ""
+            )
+            tiles.append(
+                Tile(
+                    picture(image, f"Truth, {view.title}{told}", "truth", view.pixel_size), below is not None
+                )
+            )
+    else:
+        swatches = class_swatches(task)
+        for name, ids in (("segmentation", segments), ("truth", truth)):
+            if ids is not None:
+                shown = picture(
+                    colour_classes(ids),
+                    f"Classes of the {name}, {view.title}",
+                    name,
+                    view.pixel_size,
+                    swatches,
+                )
+                tiles.append(Tile(shown, over_raw=below is not None))
+    if below is not None and (segments is not None or truth is not None):
+        tiles.append(Tile(_overlay(view, below, segments, truth)))
+    return tiles
+
+
+def _labels(image: Image | None, view: View) -> np.ndarray | None:
+    if image is None:
+        return None
+    values = cut(image.finest, view, stored=True)
+    if values.ndim == 3:
+        # One channel for each class: a pixel belongs to the first that claims it, counted from 1.
+        values = np.where(values.any(axis=0), np.argmax(values > 0, axis=0) + 1, 0)
+    return values.astype(np.uint64)
+
+
+def _true_classes(truth: np.ndarray, unlabelled: int | None, task: Mapping[str, Any]) -> np.ndarray:
+    """True ids with background where nobody looked, and classes counted as the segmentation counts them."""
+    if unlabelled is not None:
+        truth = np.where(truth == np.uint64(unlabelled), np.uint64(0), truth)
+    ids = task_of(task).get("class_ids")
+    if not isinstance(ids, list):
+        return truth
+    classes = np.zeros_like(truth)
+    for index, value in enumerate(ids):
+        classes[truth == np.uint64(value)] = index + 1
+    return classes
+
+
+def _table(segments: np.ndarray, truth: np.ndarray) -> Any:
+    from attacca.evaluators.contingency import contingency_table
+
+    return contingency_table(segments, truth)
+
+
+def _overlay(view: View, below: np.ndarray, segments: np.ndarray | None, truth: np.ndarray | None) -> Picture:
+    """Boundaries on the raw image, in one colour where both agree, in others where only one has them."""
+    from scipy.ndimage import binary_dilation
+
+    image = blend(grey(below), grey(np.zeros_like(below)), 0.25)
+    if segments is None or truth is None:
+        there = boundaries(segments if segments is not None else truth)  # type: ignore[arg-type]
+        image[there] = SPLIT if truth is None else MERGED
+        name = "segments" if truth is None else "true objects"
+        return picture(
+            image, f"Boundaries of {name} on the raw image, {view.title}", "boundaries", view.pixel_size
+        )
+    mine, right = boundaries(segments), boundaries(truth)
+    # Two pixels are within the precision with which people draw boundaries.
+    square = np.ones((5, 5), dtype=bool)
+    near_right, near_mine = binary_dilation(right, square), binary_dilation(mine, square)
+    image[right & ~near_mine] = MERGED
+    image[mine & near_right] = AGREE
+    image[mine & ~near_right] = SPLIT
+    swatches = (("both", css(AGREE)), ("segmentation only", css(SPLIT)), ("truth only", css(MERGED)))
+    alt = f"Boundaries of segmentation and truth on the raw image, {view.title}"
+    return picture(image, alt, "boundaries", view.pixel_size, swatches)
+
+
+def _overviews(
+    images: VolumeImages, grid: Image, rows: list[Row], matches: Mapping[int, int] | None
+) -> list[Row]:
+    """The whole first plane on a coarse scale, where the windows show only a part of the volume."""
+    axis = None if grid.finest.dims == 2 else 0
+    found = overview(grid, axis, grid.finest.roi)
+    if found is None or found[0] is grid.finest:
+        return []
+    array, view = found
+    tiles = [Tile(picture(_raw_image(array, view), f"Raw image, whole {view.title}", "raw", view.pixel_size))]
+    labels = images.segmentation
+    if labels is not None and len(labels.scales) > 1 and _is_ids(labels.finest):
+        right = view.plane[1]
+        coarse = labels.scale_for(
+            int(view.roi.shape[right]), right, int(view.roi.shape[right] // view.voxel_size[right])
+        )
+        if coarse is not labels.finest:
+            ids = cut(coarse, view, stored=True).astype(np.uint64)
+            same_as = None
+            if matches is not None:
+                same_as = {
+                    int(i): matches.get(int(i), int(i) ^ _UNMATCHED if i else 0) for i in np.unique(ids)
+                }
+            shown = picture(
+                colour_labels(ids, same_as),
+                f"Segmentation, whole {view.title}",
+                "segmentation",
+                view.pixel_size,
+            )
+            tiles.append(Tile(shown, over_raw=True))
+    bar, width = scale_bar(view)
+    return [Row(f"whole {view.title}", tuple(tiles), bar, width, view.centre)]

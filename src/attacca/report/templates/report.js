@@ -1,0 +1,26 @@
+"use strict";
+for (const slider of document.querySelectorAll(".blend input")) {
+  const set = () => slider.closest(".planes").style.setProperty("--blend", slider.value / 100);
+  slider.addEventListener("input", set);
+  set();
+}
+const dialog = document.getElementById("zoom");
+for (const button of document.querySelectorAll(".zoomable")) {
+  button.addEventListener("click", () => {
+    const stack = button.querySelector(".stack").cloneNode(true);
+    const image = stack.querySelector("img");
+    const ratio = image.width / image.height || 1;
+    const style = getComputedStyle(button.querySelector(".stack"));
+    stack.style.width = `min(100%, ${80 * ratio}vh)`;
+    stack.style.backgroundImage = style.backgroundImage;
+    stack.style.setProperty("--blend", style.getPropertyValue("--blend") || "0.55");
+    dialog.querySelector(".zoomed").replaceChildren(stack);
+    dialog.querySelector(".zoom-caption").textContent = image.alt;
+    dialog.showModal();
+  });
+}
+dialog.addEventListener("click", (event) => {
+  if (event.target === dialog) dialog.close();
+});
+// A folded part would be missing on paper.
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => (part.open = true)));

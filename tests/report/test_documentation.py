@@ -1,0 +1,94 @@
+"""The schema and the reference page say what the models check."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+
+from attacca.config.base import StrictModel
+from attacca.config.documentation import json_schema, outdated, reference_page, write_documentation
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+class Circle(StrictModel):
+    """A round thing."""
+
+    type: Literal["circle"] = "circle"
+    radius: Annotated[float, Field(gt=0)]
+    """Half of its width."""
+
+
+class Box(StrictModel):
+    """A thing with | corners."""
+
+    type: Literal["box"] = "box"
+    edges: list[int] = Field(default=[1, 1], min_length=2, max_length=2)
+    """Lengths of its edges."""
+
+
+class Drawing(StrictModel):
+    """A page."""
+
+    title: str = ""
+    """What stands above it."""
+    mode: Literal["ink", "pencil"] = "ink"
+    """What it is drawn with: ``ink`` stays."""
+    things: dict[str, Annotated[Circle | Box, Field(discriminator="type")]]
+    """What is drawn."""
+    paper: Path | None = None
+    """Where the paper lies."""
+
+
+def test_every_key_stands_on_the_page_with_type_default_and_meaning() -> None:
+    page = reference_page(Drawing)
+    assert "| `title` | text | empty | What stands above it. |" in page
+    assert "| `mode` | `ink` or `pencil` | `ink` | What it is drawn with: `ink` stays. |" in page
+    assert "| `paper` | path | not set | Where the paper lies. |" in page
+    assert "| `radius` | number, above 0 | **required** | Half of its width. |" in page
+    assert "| `edges` | list of whole numbers, 2 of them | `[1, 1]` | Lengths of its edges. |" in page
+
+
+def test_members_of_a_union_are_told_apart_by_their_type() -> None:
+    page = reference_page(Drawing)
+    assert "## `things.NAME` with `type: circle`" in page
+    assert "## `things.NAME` with `type: box`" in page
+    assert "[`type: circle`](#thingsname-with-type-circle)" in page
+
+
+def test_every_link_of_the_page_leads_to_a_heading() -> None:
+    page = reference_page(Drawing)
+    headings = [line[3:] for line in page.splitlines() if line.startswith("## ")]
+    kept = ["".join(c for c in h.lower().replace(" ", "-") if c.isalnum() or c in "-_") for h in headings]
+    links = [part.split(")")[0] for part in page.split("](#")[1:]]
+    assert links and set(links) <= set(kept)
+
+
+def test_the_schema_is_valid_json_that_refuses_unknown_keys() -> None:
+    schema = json.loads(json_schema(Drawing))
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["title"]["description"] == "What stands above it."
+
+
+def test_documentation_that_differs_is_found_outdated(tmp_path: Path) -> None:
+    assert outdated(Drawing, tmp_path) == ["config.schema.json", "configuration.md"]
+    write_documentation(Drawing, tmp_path)
+    assert outdated(Drawing, tmp_path) == []
+    (tmp_path / "configuration.md").write_text("old")
+    assert outdated(Drawing, tmp_path) == ["configuration.md"]
+
+
+def test_the_committed_pages_say_what_the_models_say() -> None:
+    from attacca.config.run import Configuration
+
+    assert outdated(Configuration, DOCS) == [], "run: python -m attacca.config.documentation docs"
+
+
+@pytest.mark.parametrize("name", ["config.schema.json", "configuration.md"])
+def test_the_committed_pages_describe_every_top_level_key(name: str) -> None:
+    from attacca.config.run import Configuration
+
+    text = (DOCS / name).read_text()
+    assert all(key in text for key in Configuration.model_fields)

@@ -1,0 +1,210 @@
+"""The page: complete where results are, friendly where they are not, and good in a real browser."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attacca.report import write_report
+from attacca.report.page import credits, named_runs
+
+
+class Page(HTMLParser):
+    """What a test wants to know of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.images: list[dict[str, str | None]] = []
+        self.links: list[str] = []
+        self.names: list[str] = []
+        self.sources: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if values.get("id"):
+            self.names.append(str(values["id"]))
+        if tag == "img":
+            self.images.append(values)
+        if tag == "a":
+            self.links.append(str(values.get("href")))
+        if tag in ("img", "script", "source", "iframe") and values.get("src"):
+            self.sources.append(str(values["src"]))
+        if tag == "link":
+            self.sources.append(str(values.get("href")))
+
+
+def written(results: Path, runs: Any, volumes: Any) -> str:
+    page = results / "report.html"
+    write_report(results, page, runs, volumes)
+    return page.read_text()
+
+
+@pytest.fixture(scope="module")
+def page(fake_results: Any) -> str:
+    return written(fake_results.directory, fake_results.runs, fake_results.volumes)
+
+
+def test_the_page_holds_everything_and_asks_no_other_address(page: str) -> None:
+    parsed = Page(page)
+    assert parsed.sources and all(source.startswith("data:") for source in parsed.sources)
+    outside = [link for link in parsed.links if not link.startswith(("#", "http://127.0.0.1:8765/open?"))]
+    assert outside == []
+    assert "@import" not in page and not re.search(r"url\((?!data:|#)", page)
+
+
+def test_every_picture_is_described_and_every_link_inside_leads_somewhere(page: str) -> None:
+    parsed = Page(page)
+    assert len(parsed.images) > 60
+    assert all(image["alt"] and int(str(image["width"])) > 0 for image in parsed.images)
+    inside = {link[1:] for link in parsed.links if link.startswith("#")}
+    assert inside <= set(parsed.names)
+    assert len(parsed.names) == len(set(parsed.names))
+
+
+def test_scores_curves_slices_atlas_and_provenance_are_on_the_page(page: str) -> None:
+    for text in (
+        "0.390",
+        "VOI on the test volume",
+        "voxels with truth 0 ignored",
+        "lower is better",
+        "checkpoint that predicts: 2700",
+        "600 settings were compared",
+        "xy plane at z",
+        "yz plane at x",
+        "Largest splits",
+        "Largest merges",
+        "2.13.0",
+        "cd" * 32,
+        "attacca view",
+    ):
+        assert text in page, text
+
+
+def test_the_same_results_give_the_same_page(page: str, fake_results: Any) -> None:
+    assert written(fake_results.directory, fake_results.runs, fake_results.volumes) == page
+
+
+def test_all_scores_stand_in_a_table_file(page: str, fake_results: Any) -> None:
+    lines = (fake_results.directory / "scores.tsv").read_text().splitlines()
+    assert len(lines) == 1 + 2 * 7 + 2 * 6
+
+
+def test_a_page_before_anything_was_computed_says_what_is_missing(tmp_path: Path, fake_results: Any) -> None:
+    page = written(tmp_path / "results", fake_results.runs, fake_results.volumes)
+    assert "No score yet" in page
+    assert "not imported yet" in page
+    assert "Training has not written its curve yet" in page
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        ("default/training.json", "Training has not finished"),
+        ("default/tissue-test/scores.json", "segmented; not evaluated yet"),
+        ("default/tissue-test/segmentation.zarr", "Errors can be ranked once"),
+        ("default/tissue-test/prediction.zarr", "tissue-test"),
+        ("volumes/tissue-test.zarr/labels", "Errors can be ranked once"),
+        ("volumes/tissue-test.zarr/raw", "tissue-test"),
+        ("default/tuning.json", "Settings have not been chosen yet"),
+        ("default/provenance.json", "No provenance has been written yet"),
+        ("default/training/snapshots", "checkpoint that predicts"),
+    ],
+)
+def test_a_missing_piece_is_no_error(missing: str, told: str, tmp_path: Path, fake_results: Any) -> None:
+    names = ["default", "volumes"]
+    for name in names:
+        shutil.copytree(fake_results.directory / name, tmp_path / name)
+    place = tmp_path / missing
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    runs = {"default": fake_results.runs["default"]}
+    runs["default"] = {**runs["default"], "volumes": {"train": ["tissue-train"], "test": ["tissue-test"]}}
+    assert told in written(tmp_path, runs, fake_results.volumes)
+
+
+def test_files_that_are_not_what_they_should_be_are_no_error(tmp_path: Path, fake_results: Any) -> None:
+    run = tmp_path / "default"
+    (run / "training" / "snapshots").mkdir(parents=True)
+    (run / "tissue-test").mkdir()
+    for name in ("training.json", "tuning.json", "provenance.json", "tissue-test/scores.json"):
+        (run / name).write_text('["no", "mapping"]')
+    (run / "training" / "metrics.tsv").write_text("\n\n\0")
+    (run / "training" / "snapshots" / "iteration_00000001.npz").write_text("broken")
+    assert "No score yet" in written(tmp_path, {"default": fake_results.runs["default"]}, {})
+
+
+def test_names_and_values_cannot_bring_markup_into_the_page(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    (tmp_path / "run" / "volume").mkdir(parents=True)
+    scores = {"scores": [{"name": evil, "value": 1.0, "convention": evil, "unit": evil}]}
+    (tmp_path / "run" / "volume" / "scores.json").write_text(json.dumps(scores))
+    page = written(tmp_path, {"run": {"task": {"type": evil}}}, {})
+    assert evil not in page and "&lt;script&gt;" in page
+
+
+def test_runs_are_taken_by_name_or_as_a_list() -> None:
+    assert list(named_runs([{"name": "a"}, {}])) == ["a", "run 2"]
+    assert list(named_runs({"b": {}})) == ["b"]
+
+
+def test_public_data_are_credited() -> None:
+    assert credits({"fib25-test": {"raw": {"path": "x"}}}) == ["fib25-test: FlyEM (Janelia), CC BY 3.0"]
+    assert credits({"tissue": {"synthetic": {}}}) == []
+
+
+_CHECK = """
+<script>
+addEventListener("load", () => {
+  const images = [...document.images];
+  const bad = images.filter((i) => !i.complete || !i.naturalWidth || !i.getBoundingClientRect().width);
+  const drawings = [...document.querySelectorAll("svg")].filter((s) => s.getBoundingClientRect().height < 50);
+  const wide = document.documentElement.scrollWidth > innerWidth;
+  document.querySelector(".zoomable").click();
+  const open = document.getElementById("zoom").open;
+  document.title = JSON.stringify({
+    images: images.length, bad: bad.length, drawings: drawings.length, wide, open, errors: window.errors,
+  });
+});
+</script>
+"""
+_WATCH = """
+<script>window.errors = []; addEventListener("error", (e) => errors.push(String(e.message)), true);</script>
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1400, 500])
+def test_a_real_browser_shows_every_picture_and_has_nothing_to_complain(
+    page: str, width: int, tmp_path: Path
+) -> None:
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    watched = page.replace("<head>", f"<head>{_WATCH}").replace("</body>", f"{_CHECK}</body>")
+    (tmp_path / "page.html").write_text(watched)
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    command += ["--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}"]
+    command += [f"--window-size={width},1000", "--virtual-time-budget=20000", "--dump-dom"]
+    done = subprocess.run(
+        [*command, (tmp_path / "page.html").as_uri()], capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = re.search(r"<title>(\{.*?\})</title>", done.stdout)
+    assert found, done.stdout[:500]
+    seen = json.loads(found[1].replace("&quot;", '"'))
+    assert seen["images"] == len(Page(page).images)
+    assert seen | {"images": 0} == {
+        "images": 0,
+        "bad": 0,
+        "drawings": 0,
+        "wide": False,
+        "open": True,
+        "errors": [],
+    }
+    assert ":CONSOLE" not in done.stderr, done.stderr[-2000:]

@@ -1,0 +1,123 @@
+"""Cuts show the voxels under their pixels, of any array, and read no more than they show."""
+
+import numpy as np
+import pytest
+from funlib.geometry import Coordinate, Roi
+
+from attacca.arrays import NumpyArray
+from attacca.report.colours import (
+    CATEGORIES,
+    boundaries,
+    class_mixture,
+    colour_classes,
+    colour_labels,
+    diverging,
+    label_colours,
+)
+from attacca.report.planes import cut, informative_views, scale_bar, window
+
+
+def volume(data: np.ndarray, size: tuple[int, ...], offset: tuple[int, ...] = (0, 0, 0)) -> NumpyArray:
+    axes = ["z", "y", "x"][3 - len(size) :]
+    return NumpyArray.from_np_array(data, Roi(offset, Coordinate(data.shape) * Coordinate(size)), size, axes)
+
+
+class Watched(NumpyArray):
+    """Remembers the largest region that was read."""
+
+    largest = 0
+
+    def __getitem__(self, roi: Roi) -> np.ndarray:
+        data = super().__getitem__(roi)
+        type(self).largest = max(type(self).largest, data.size)
+        return data
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_cut_through_the_grid_itself_is_a_slice(axis: int) -> None:
+    data = np.arange(4 * 5 * 6).reshape(4, 5, 6)
+    array = volume(data, (50, 8, 8), (100, -16, 8))
+    view = window(array, array.roi, array.roi.center, axis)
+    position = (view.roi.begin[axis] - array.roi.begin[axis]) // array.voxel_size[axis]
+    assert np.array_equal(cut(array, view, stored=True), data.take(position, axis))
+    assert view.pixel_size == tuple(float(array.voxel_size[a]) for a in view.plane)
+
+
+def test_a_coarser_array_is_seen_under_the_same_pixels() -> None:
+    fine = volume(np.zeros((4, 8, 8), int), (4, 4, 4))
+    coarse = volume(np.arange(2 * 4 * 4).reshape(2, 4, 4), (8, 8, 8))
+    view = window(fine, fine.roi, Coordinate(8, 16, 16), 0)
+    seen = cut(coarse, view, stored=True)
+    expected = coarse.data[1].repeat(2, axis=0).repeat(2, axis=1)
+    assert np.array_equal(seen, expected)
+
+
+def test_outside_of_an_array_there_is_background() -> None:
+    grid = volume(np.ones((4, 8, 8), int), (4, 4, 4))
+    part = volume(np.full((4, 4, 4), 7), (4, 4, 4), (0, 16, 0))
+    seen = cut(part, window(grid, grid.roi, grid.roi.center, 0), stored=True)
+    assert (seen[4:, :4] == 7).all() and seen.sum() == 7 * 16
+
+
+def test_a_window_of_a_large_plane_reads_only_what_it_shows() -> None:
+    data = np.zeros((3, 900, 900), np.uint8)
+    array = Watched.from_np_array(data, Roi((0, 0, 0), (3, 900, 900)), (1, 1, 1), ["z", "y", "x"])
+    view = window(array, array.roi, array.roi.center, 0, pixels=100)
+    assert cut(array, view).shape == (100, 100)
+    assert Watched.largest == 100 * 100
+
+
+def test_an_image_of_two_axes_has_one_view() -> None:
+    labels = volume(np.arange(30).reshape(5, 6), (4, 4), (0, 0))
+    views = informative_views(labels, labels.roi, labels)
+    assert [view.axis for view in views] == [None]
+    assert np.array_equal(cut(labels, views[0], stored=True), labels.data)
+    assert views[0].title == "xy plane"
+
+
+def test_the_plane_with_the_most_boundary_near_the_middle_is_chosen() -> None:
+    labels = np.ones((50, 10, 10), np.uint64)
+    labels[29, ::2] = 2
+    array = volume(labels, (2, 2, 2))
+    views = informative_views(array, array.roi, array)
+    assert views[0].roi.begin[0] == 2 * 29
+
+
+def test_a_scale_bar_is_round_and_at_most_a_third_of_the_window() -> None:
+    for extent in (7, 64, 250, 999, 12345):
+        array = volume(np.zeros((1, 4, extent), np.uint8), (8, 8, 8))
+        text, part = scale_bar(window(array, array.roi, array.roi.center, 0, pixels=10**6))
+        assert 0 < part <= 1 / 3 + 1e-9
+        assert text.split()[0].strip("0.") in ("1", "2", "5")
+
+
+def test_the_colour_of_an_id_depends_on_nothing_else() -> None:
+    ids = np.array([0, 1, 2, 2**63 + 5, 7], np.uint64)
+    assert np.array_equal(label_colours(ids)[::-1], label_colours(ids[::-1].copy()))
+    assert (label_colours(ids)[0] == 0).all()
+    many = label_colours(np.arange(1, 500, dtype=np.uint64))
+    assert len(np.unique(many, axis=0)) > 490
+    assert many.max(axis=-1).min() > 90
+
+
+def test_a_matching_segment_wears_the_colour_of_its_object() -> None:
+    segments, truth = np.array([[5, 5, 9]], np.uint64), np.array([[2, 2, 3]], np.uint64)
+    assert np.array_equal(colour_labels(segments, {5: 2, 9: 3}), colour_labels(truth))
+
+
+def test_classes_have_the_same_colours_as_probabilities_and_as_ids() -> None:
+    ids = np.array([[0, 1], [2, 1]])
+    certain = np.stack([ids == 0, ids == 1, ids == 2]).astype(float)
+    assert np.array_equal(class_mixture(certain), colour_classes(ids))
+    assert tuple(colour_classes(ids)[1, 0]) == CATEGORIES[2]
+
+
+def test_distances_of_both_signs_are_told_apart_and_nan_is_neutral() -> None:
+    colours = diverging(np.array([[-1.0, 0.0, 1.0, np.nan]]))[0].astype(int)
+    assert colours[0, 2] > colours[0, 0] and colours[2, 0] > colours[2, 2]
+    assert (colours[1] == colours[3]).all()
+
+
+def test_boundaries_lie_between_different_labels_alone() -> None:
+    labels = np.array([[1, 1, 2], [1, 1, 2]])
+    assert boundaries(labels).tolist() == [[False, True, False], [False, True, False]]

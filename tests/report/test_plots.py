@@ -1,0 +1,138 @@
+"""Drawings follow the page's colours, and bad or missing numbers never stop a report."""
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attacca.report.channels import channel_pictures, nearest_channels
+from attacca.report.plots_training import snapshot_pictures, training_curve
+from attacca.report.plots_tuning import (
+    criterion_plot,
+    pareto_front,
+    size_histogram,
+    tuned_settings,
+    tuning_plot,
+)
+from attacca.report.results import Results
+
+
+def curve(length: int = 50) -> dict[str, np.ndarray]:
+    at = np.arange(1.0, length + 1)
+    return {"iteration": at, "loss": 1 / at, "learning_rate": np.full(length, 1e-3)}
+
+
+def test_a_drawing_is_whole_xml_with_a_description_and_the_colours_of_the_page() -> None:
+    text = training_curve(curve(), {"loss": (np.array([10.0, 20.0]), np.array([0.5, 0.4]))}, 20, "training-a")
+    ElementTree.fromstring(text)
+    assert 'role="img"' in text and "aria-label=" in text
+    assert "var(--series-1)" in text and "#050505" not in text
+    assert "checkpoint that predicts: 20" in text
+
+
+def test_the_same_numbers_give_the_same_drawing_and_names_never_meet() -> None:
+    first, second = (training_curve(curve(), {}, None, "training-a") for _ in range(2))
+    other = training_curve(curve(), {}, None, "training-b")
+    assert first == second
+    names = [{part.split('"')[0] for part in text.split('id="')[1:]} for text in (first, other)]
+    assert names[0] and not names[0] & names[1]
+
+
+@pytest.mark.parametrize("loss", [[], [np.nan], [np.nan, 1.0, np.inf], [0.0, 0.0], [1.0], [-1.0, 2.0]])
+def test_any_loss_can_be_drawn(loss: list[float]) -> None:
+    metrics = {"iteration": np.arange(1.0, len(loss) + 1), "loss": np.array(loss)}
+    assert training_curve(metrics, {"voi": (np.array([1.0]), np.array([np.nan]))}, 1, "t") or not loss
+
+
+def test_a_long_curve_makes_no_large_drawing() -> None:
+    assert len(training_curve(curve(200_000), {}, None, "t")) < 150_000
+
+
+def test_half_a_line_at_the_end_of_a_table_is_left_out(tmp_path: Path) -> None:
+    place = tmp_path / "run" / "training"
+    place.mkdir(parents=True)
+    (place / "metrics.tsv").write_text("iteration\tloss\n1\t0.5\n2\t0.4\n3\t0.")
+    table = Results(tmp_path).table("run", "training", "metrics.tsv")
+    assert table["iteration"].tolist() == [1, 2]
+    (place / "validation.tsv").write_text("iteration\tcriterion\tvalue\n1\tloss\t0.5\n1\tvoi\t2\n2\tloss\t0.")
+    curves = Results(tmp_path).validation_curves("run")
+    assert {name: values.tolist() for name, (_, values) in curves.items()} == {"loss": [0.5], "voi": [2.0]}
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=30))
+def test_nothing_beats_the_front_and_the_front_beats_all_else(points: list[tuple[int, int]]) -> None:
+    split, merge = (np.array(values, float) for values in zip(*points))
+    front = [(split[i], merge[i]) for i in pareto_front(split, merge)]
+    for a, b in front:
+        assert not any((s <= a and m <= b and (s, m) != (a, b)) for s, m in points)
+    for s, m in points:
+        assert any(a <= s and b <= m for a, b in front)
+
+
+def test_settings_are_read_as_rows_and_as_columns() -> None:
+    rows = [{"bias": 1, "voi_split": 0.2, "voi_merge": 0.3}, {"bias": 2, "voi_split": 0.1, "voi_merge": 0.3}]
+    columns = {key: [row[key] for row in rows] for key in rows[0]}
+    for table in (rows, columns):
+        for chosen in (1, rows[1], {"bias": 2}):
+            found, best = tuned_settings({"result": {"table": table, "chosen": chosen}})
+            assert found == rows and best == rows[1]
+    text = tuning_plot({"table": rows, "chosen": 1}, "tuning")
+    assert "0.100 + 0.300 = 0.400" in text
+    assert tuning_plot({"table": [{"bias": 1}]}, "tuning") == ""
+    assert tuning_plot({}, "tuning") == ""
+
+
+def test_one_varied_number_is_drawn_against_the_criterion() -> None:
+    table = [{"id": i, "threshold": i / 10, "jaccard": 0.5 + i / 100} for i in range(5)]
+    text = criterion_plot({"criterion": "jaccard", "table": table, "chosen": {"threshold": 0.4}}, "t")
+    assert "chosen: 0.4 with 0.540" in text
+    assert criterion_plot({"criterion": "jaccard", "table": table[:1]}, "t") == ""
+    assert criterion_plot({}, "t") == ""
+
+
+def test_sizes_of_nothing_make_no_histogram() -> None:
+    assert size_histogram({"segments": np.array([])}, "voxels", "h") == ""
+    assert "segments: 3" in size_histogram({"segments": np.array([1, 5, 9000])}, "voxels", "h")
+
+
+def test_snapshots_show_raw_under_the_output_and_broken_files_show_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "iteration_00000010.npz"
+    arrays = {name: np.zeros((3, 8, 9), np.float32) for name in ("target", "weight", "prediction")}
+    np.savez(path, raw=np.random.default_rng(0).random((1, 18, 19)), offset=np.array([5, 5]), **arrays)
+    pictures = snapshot_pictures(
+        path, {"type": "affinities", "neighborhood": [[0, 1, 0], [0, 0, 1], [1, 0, 0]]}
+    )
+    assert [p.title for p in pictures] == ["raw", "target", "weight", "prediction"]
+    assert {(p.width, p.height) for p in pictures} == {(9, 8)}
+    path.write_bytes(path.read_bytes()[:100])
+    assert snapshot_pictures(path, {"type": "affinities"}) == []
+
+
+@pytest.mark.parametrize(
+    ("task", "channels", "titles"),
+    [
+        ({"type": "affinities", "neighborhood": [[1, 0, 0], [0, 1, 0]], "lsds": True}, 12, 2),
+        ({"type": "affinities", "neighborhood": [[1, 0], [0, 1]]}, 2, 1),
+        ({"type": "distance", "channels": ["a", "b"]}, 2, 2),
+        ({"type": "hot_distance", "channels": ["a", "b"]}, 4, 3),
+        ({"type": "inner_distance", "channels": ["a"]}, 1, 1),
+        ({"type": "one_hot", "classes": ["a", "b", "c"]}, 3, 1),
+        ({"type": "pretrained", "sub_task_config": {"type": "one_hot", "classes": ["a", "b"]}}, 2, 1),
+        ({"type": "dummy", "embedding_dims": 1}, 1, 1),
+    ],
+)
+def test_every_task_has_its_pictures(task: dict[str, object], channels: int, titles: int) -> None:
+    values = np.random.default_rng(0).uniform(-1, 1, (channels, 6, 7))
+    pictures = channel_pictures(values, task, "prediction", (1, 2), (8.0, 4.0), "here")
+    assert len(pictures) == titles
+    assert all(p.alt and p.height == 12 and p.width == 7 for p in pictures)
+
+
+def test_colours_stand_for_the_shortest_offsets_along_the_axes_that_are_seen() -> None:
+    offsets = [[1, 0, 0], [0, -1, 0], [0, 0, 3], [0, 0, 1], [0, 9, 9]]
+    assert nearest_channels(offsets, (1, 2)) == [3, 1, 0]
+    assert nearest_channels(offsets, (0, 1)) == [1, 0, 3]

@@ -1,0 +1,91 @@
+"""Score tables: comparable things beside each other, the best marked, nothing lost on the way to a file."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attacca.report import terminal_summary
+from attacca.report.results import Results
+from attacca.report.scores import (
+    Score,
+    best_of,
+    comparable_groups,
+    format_value,
+    principal_keys,
+    read_scores,
+    write_scores_table,
+)
+
+
+def test_a_score_without_a_value_is_nan_and_shown_as_a_dash() -> None:
+    score = Score.from_json({"name": "recall", "value": None})
+    assert math.isnan(score.value)
+    assert score.text == "–"
+
+
+def test_the_criterion_comes_first_and_means_before_single_classes() -> None:
+    scores = [Score(name, 0.5, channel=channel) for channel in ("a", "b", "mean") for name in ("dice", "voi")]
+    assert principal_keys(scores)[0] == ("mean", "voi")
+    assert principal_keys(scores, "b__dice")[0] == ("mean", "voi")
+    alone = [score for score in scores if score.channel != "mean"]
+    assert principal_keys(alone, "b__dice")[0] == ("b", "dice")
+
+
+def test_runs_that_were_scored_in_other_ways_stand_in_other_tables() -> None:
+    voi, dice = [Score("voi", 0.5)], [Score("dice", 0.9, channel="membrane")]
+    assert comparable_groups([voi, dice, [], voi]) == [[0, 3], [1]]
+
+
+def test_the_best_is_the_smallest_or_the_largest_as_the_score_says() -> None:
+    assert best_of(
+        [Score("voi", 0.5, higher_is_better=False), Score("voi", 0.3, higher_is_better=False)]
+    ) == {1}
+    assert best_of([Score("dice", 0.5), Score("dice", 0.3)]) == {0}
+    assert best_of([Score("dice", 0.5), Score("dice", math.nan)]) == set()
+    assert best_of([Score("dice", 0.5), Score("dice", 0.5), None]) == {0, 1}
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(st.floats(allow_nan=True))
+def test_every_number_has_a_short_text(value: float) -> None:
+    text = format_value(value)
+    assert text and len(text) < 320
+    assert abs(value) > 1e6 or len(text) <= 8 or math.isnan(value)
+
+
+def test_the_table_file_holds_every_score_to_the_last_digit(tmp_path: Path) -> None:
+    score = Score("voi", 0.1 + 0.2, "bits", False, convention="log2;\nno background")
+    write_scores_table(tmp_path / "scores.tsv", [("run", "volume", "test", score)])
+    header, line = (tmp_path / "scores.tsv").read_text().splitlines()
+    row = dict(zip(header.split("\t"), line.split("\t")))
+    assert float(row["value"]) == 0.1 + 0.2
+    assert row["higher_is_better"] == "false"
+    assert row["convention"] == "log2; no background"
+
+
+def test_the_summary_shows_scores_directions_and_the_path_of_the_report(fake_results: Any) -> None:
+    text = terminal_summary(fake_results.directory)
+    assert "tissue-test" in text and "0.390" in text
+    assert "VOI ↓" in text
+    assert "membranes" in text and "0.810" in text
+    assert "report.html" in text
+
+
+def test_the_summary_of_nothing_says_so(tmp_path: Path) -> None:
+    text = terminal_summary(tmp_path)
+    assert "No scores" in text and "not been written yet" in text
+
+
+def test_a_broken_scores_file_is_a_segmentation_without_scores(tmp_path: Path) -> None:
+    place = tmp_path / "run" / "volume"
+    place.mkdir(parents=True)
+    (place / "scores.json").write_text('{"scores": [{"name": "vo')
+    assert read_scores(Results(tmp_path), "run", "volume") == []
+    (place / "scores.json").write_text(
+        json.dumps({"scores": [{"name": "voi", "value": 0.3, "unit": "bits"}]})
+    )
+    assert read_scores(Results(tmp_path), "run", "volume")[0].value == 0.3

@@ -1,0 +1,157 @@
+"""Viewer states name arrays that are served, and nothing else is served."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attacca.cli.view import chosen
+from attacca.errors import MissingInputError, ResourceError
+from attacca.report.results import Results
+from attacca.report.serving import ResultsServer, numbers
+from attacca.report.viewer import hosted_link, open_link, viewer_state
+
+
+@pytest.fixture()
+def server(fake_results: Any) -> Iterator[ResultsServer]:
+    served = ResultsServer(
+        Results(fake_results.directory), lambda query: f"http://viewer/{query['run']}", port=0
+    )
+    served.start()
+    yield served
+    served.stop()
+
+
+def answer(address: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:
+    class NoRedirect(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *args: Any) -> None:
+            return None
+
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirect)
+    try:
+        with opener.open(urllib.request.Request(address, headers=headers), timeout=20) as response:
+            return response.status, response.read(), dict(response.headers)
+    except urllib.error.HTTPError as error:
+        return error.code, error.read(), dict(error.headers)
+
+
+def test_a_state_shows_raw_prediction_segmentation_and_truth_in_place(fake_results: Any) -> None:
+    results = Results(fake_results.directory)
+    state = viewer_state(results, "default", "tissue-test", position=(80, 160, 240), segments=(3, 2**60))
+    layers = {layer["name"]: layer for layer in state["layers"]}
+    assert list(layers) == ["raw", "prediction", "segmentation", "truth"]
+    assert state["position"] == [10.5, 20.5, 30.5]
+    assert state["dimensions"]["z"] == [8e-9, "m"]
+    assert layers["segmentation"]["segments"] == ["3", str(2**60)]
+    assert layers["raw"]["type"] == "image" and layers["truth"]["type"] == "segmentation"
+    json.dumps(state, allow_nan=False)
+
+
+def test_every_source_of_a_state_is_answered_by_the_server(server: ResultsServer, fake_results: Any) -> None:
+    state = viewer_state(Results(fake_results.directory), "default", "tissue-test", server.address)
+    for layer in state["layers"]:
+        source = layer["source"]
+        address = (source if isinstance(source, str) else source["url"]).removeprefix("zarr://")
+        status, content, _ = answer(f"{address}/.zattrs")
+        assert status == 200 and "multiscales" in json.loads(content), address
+        assert answer(f"{address}/s0/.zarray")[0] == 200
+
+
+def test_a_volume_in_place_is_served_from_where_it_lies(tmp_path: Path, fake_results: Any) -> None:
+    elsewhere = fake_results.directory / "volumes" / "tissue-test.zarr"
+    (tmp_path / "volumes").mkdir()
+    arrays = {"raw": {"container": str(elsewhere), "dataset": "raw/s0"}}
+    (tmp_path / "volumes" / "mine.json").write_text(json.dumps({"result": {"arrays": arrays}}))
+    results = Results(tmp_path)
+    server = ResultsServer(results, lambda query: "", port=0)
+    server.start()
+    try:
+        state = viewer_state(results, "", "mine", server.address)
+        address = state["layers"][0]["source"].removeprefix("zarr://")
+        assert "volume-mine-raw" in address
+        assert answer(f"{address}/.zattrs")[0] == 200
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/results/../conftest.py",
+        "/results/%2e%2e/%2e%2e/etc/passwd",
+        "/etc/passwd",
+        "/results/",
+        "/x/y",
+        "//etc/passwd",
+    ],
+)
+def test_nothing_else_is_served(path: str, server: ResultsServer) -> None:
+    assert answer(server.address + path)[0] == 404
+
+
+def test_only_pages_of_this_machine_and_neuroglancer_may_read(server: ResultsServer) -> None:
+    path = f"{server.address}/results/volumes/tissue-test.zarr/raw/.zattrs"
+    allowed = "Access-Control-Allow-Origin"
+    assert answer(path, Origin="http://127.0.0.1:4321")[2][allowed] == "http://127.0.0.1:4321"
+    hosted = "https://neuroglancer-demo.appspot.com"
+    assert answer(path, Origin=hosted)[2][allowed] == hosted
+    assert allowed not in answer(path, Origin="https://elsewhere.example")[2]
+
+
+def test_a_link_of_the_report_opens_a_viewer(server: ResultsServer) -> None:
+    link = open_link("default", "tissue-test", (1, 2, 3), (4,), (5, 6))
+    status, _, headers = answer(server.address + link.removeprefix("http://127.0.0.1:8765"))
+    assert (status, headers["Location"]) == (302, "http://viewer/default")
+    assert link.endswith("position=1,2,3&segments=4&objects=5,6")
+
+
+def test_the_first_page_lists_what_can_be_opened(server: ResultsServer) -> None:
+    status, content, _ = answer(server.address)
+    assert status == 200 and b"default \xc2\xb7 tissue-test" in content
+
+
+def test_a_port_that_is_taken_is_said(server: ResultsServer, fake_results: Any) -> None:
+    port = int(server.address.rsplit(":", 1)[1])
+    with pytest.raises(ResourceError, match="--port"):
+        ResultsServer(Results(fake_results.directory), lambda query: "", port=port)
+
+
+def test_what_is_not_there_is_said_with_what_is(fake_results: Any, tmp_path: Path) -> None:
+    results = Results(fake_results.directory)
+    assert chosen(results, None, None) == ("default", "tissue-test")
+    assert chosen(results, "membranes", "tissue-validation") == ("membranes", "tissue-validation")
+    with pytest.raises(MissingInputError, match="there is: default, membranes"):
+        chosen(results, "no", None)
+    with pytest.raises(MissingInputError, match="tissue-test"):
+        chosen(results, "default", "no")
+    with pytest.raises(MissingInputError, match="not a directory"):
+        chosen(Results(tmp_path / "no"), None, None)
+    with pytest.raises(MissingInputError, match="no arrays"):
+        viewer_state(results, "default", "no")
+
+
+def test_numbers_are_read_or_refused() -> None:
+    assert numbers("1,-2,3") == [1, -2, 3]
+    assert numbers("1,x") is None and numbers("") is None and numbers(None) is None
+
+
+def test_a_state_fits_into_a_link(fake_results: Any) -> None:
+    state = viewer_state(Results(fake_results.directory), "default", "tissue-test")
+    assert hosted_link(state).startswith("https://neuroglancer-demo.appspot.com/#!%7B")
+
+
+def test_the_command_prints_a_state(fake_results: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    import argparse
+
+    from attacca.cli import view
+
+    parser = argparse.ArgumentParser()
+    view.add_parser(parser.add_subparsers())
+    arguments = parser.parse_args(["view", str(fake_results.directory), "--state", "--run", "default"])
+    assert view.run(arguments) == 0
+    printed = capsys.readouterr().out
+    assert '"crossSectionScale"' in printed and "neuroglancer-demo" in printed
