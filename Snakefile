@@ -1,0 +1,33 @@
+# From images and a few annotated cubes to an evaluated segmentation. Each file of rules/ is one movement.
+#
+#   snakemake --cores 2                                            config.yaml beside this file
+#   snakemake --cores 8 --configfile my/config.yaml                another configuration
+#   snakemake --workflow-profile profiles/slurm --configfile ...   on a SLURM cluster
+from snakemake.utils import min_version
+
+min_version("9.8")
+
+
+include: "rules/common.smk"
+include: "rules/volumes.smk"
+include: "rules/targets.smk"
+include: "rules/train.smk"
+include: "rules/predict.smk"
+include: "rules/segment.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        report=LAYOUT.report(),
+    localrule: True
+
+
+onstart:
+    ATTACCA.record_start()
+
+
+onsuccess:
+    shell("python -m attacca.cli.main summary {LAYOUT.results}")

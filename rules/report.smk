@@ -1,0 +1,40 @@
+# What was computed, from what and with what; and one page that shows it.
+
+
+rule provenance:
+    input:
+        training=LAYOUT.training_manifest("{run}"),
+        results=lambda w: ATTACCA.run_results(w.run),
+    output:
+        str(LAYOUT.provenance("{run}")),
+    log:
+        LAYOUT.log("{run}/provenance"),
+    conda:
+        "../envs/attacca.yaml"
+    threads: 4
+    resources:
+        mem_mb=1500,
+        runtime=240,
+    params:
+        stage=lambda w: ATTACCA.section("provenance", w.run),
+    shell:
+        "python -m attacca.stages.provenance run --run {wildcards.run} --parameters {params.stage:q} "
+        "--threads {threads} --output {output:q} --log {log:q}"
+
+
+rule report:
+    input:
+        results=ATTACCA.all_results(),
+        provenance=[LAYOUT.provenance(run) for run in ATTACCA.configuration.runs],
+    output:
+        str(LAYOUT.report()),
+    log:
+        LAYOUT.log("report"),
+    localrule: True
+    conda:
+        "../envs/attacca.yaml"
+    params:
+        stage=ATTACCA.section("report"),
+    shell:
+        "python -m attacca.stages.report run --parameters {params.stage:q} "
+        "--output {output:q} --log {log:q}"

@@ -1,0 +1,70 @@
+"""Compares a segmentation with labels, block by block."""
+
+import sys
+
+from attacca.arrays import LocalArrayIdentifier
+from attacca.atomic import write_json
+from attacca.config.evaluation import EvaluationConfig
+from attacca.evaluators import DummyEvaluator, InstanceEvaluator, OneHotEvaluator, scores_json
+from attacca.progress import Progress
+from attacca.stages.catalogue import entry
+from attacca.stages.command import StageArguments, stage_main
+from attacca.stages.manifest import Manifest
+from attacca.stages.opening import open_result, required_volume_array, volume_array
+from attacca.stages.scoring import create_evaluator, read_task
+
+VERSION = entry("evaluate").version
+
+
+def work(arguments: StageArguments) -> None:
+    """Write ``scores.json``: every score with its direction, bounds and convention."""
+    layout, run, volume = arguments.layout, arguments.run, arguments.volume
+    segmentation_manifest, volume_manifest = arguments.inputs["segmentation"], arguments.inputs["volume"]
+    task = read_task(arguments.parameters["task"])
+    config = EvaluationConfig.model_validate(arguments.parameters["evaluation"])
+    evaluator = create_evaluator(task, config, volume_manifest.result.get("unlabelled"))
+    segmentation = open_result(layout.image(run, volume, "segmentation"), "relabel")
+    truth = required_volume_array(layout, volume, volume_manifest, "labels")
+    mask = volume_array(layout, volume, volume_manifest, "mask")
+    manifest = Manifest(
+        "evaluate",
+        VERSION,
+        arguments.parameters,
+        {name: given.fingerprint for name, given in arguments.inputs.items()},
+    )
+    progress = Progress(
+        f"evaluate {arguments.label}", total=0, interval=arguments.execution.progress_interval
+    )
+    if isinstance(evaluator, DummyEvaluator):
+        scores = evaluator.evaluate(LocalArrayIdentifier(segmentation.file_name, segmentation.dataset), truth)
+    else:
+        options = {}
+        if isinstance(evaluator, InstanceEvaluator | OneHotEvaluator) and config.block_size is not None:
+            options["block_size"] = [n * size for n, size in zip(config.block_size, segmentation.voxel_size)]
+        directory = arguments.output.parent / "evaluation"
+        directory.mkdir(exist_ok=True)
+        scores = evaluator.evaluate_blockwise(  # type: ignore[attr-defined]
+            segmentation,
+            truth,
+            directory,
+            mask=mask,
+            key=manifest.key_parts(),
+            num_workers=arguments.threads,
+            progress=progress,
+            **options,
+        )
+    write_json(
+        arguments.output,
+        {
+            **manifest.to_json(),
+            "run": run,
+            "volume": volume,
+            "scores": scores_json(scores),
+            "segmentation": dict(segmentation_manifest.result),
+        },
+    )
+    progress.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(stage_main("evaluate", work))

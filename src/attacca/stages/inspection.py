@@ -1,0 +1,128 @@
+"""Checks of a configuration that need a look at the volumes: what pydantic cannot see."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from attacca.architectures.shapes import check_input_shape, unet_axes
+from attacca.arrays.importers import VolumePlan, plan_volume
+from attacca.config.load import mistakes_error
+from attacca.config.mistakes import Mistake, shown
+from attacca.config.run import Configuration, RunConfig
+from attacca.config.yaml_text import read_yaml
+from attacca.errors import AttaccaError, ConfigurationError
+
+
+def inspect_configuration(configuration: Configuration, path: Path) -> None:
+    """Open every volume and check that volumes, tasks and networks fit each other; only headers are read.
+
+    Raises:
+        ConfigurationError: lists every mistake with its line.
+    """
+    mistakes: list[Mistake] = []
+    plans: dict[str, VolumePlan] = {}
+    used = {
+        name for run in configuration.runs.values() for name in (*run.volumes.train, *run.volumes.segmented)
+    }
+    for name, config in configuration.volumes.items():
+        if name not in used:
+            continue
+        try:
+            plans[name] = plan_volume(config)
+        except AttaccaError as error:
+            source = str(config.raw.path) if config.raw is not None else "synthetic tissue"
+            mistakes.append(Mistake(("volumes", name), source, str(error)))
+    for name, run in configuration.runs.items():
+        mistakes.extend(_run_mistakes(configuration, name, run, plans))
+    if mistakes:
+        raise mistakes_error(path, mistakes, read_yaml(path)[1])
+
+
+def _run_mistakes(
+    configuration: Configuration, name: str, run: RunConfig, plans: dict[str, VolumePlan]
+) -> Iterable[Mistake]:
+    place = ("runs", name)
+    for key, names in (("train", run.volumes.train), ("validate", run.volumes.validation)):
+        for index, volume in enumerate(names):
+            if not configuration.volumes[volume].has_labels:
+                yield Mistake(
+                    (*place, "volumes", key, index),
+                    f"'{volume}', which has no labels",
+                    f"a volume with labels; give volumes.{volume} its 'labels', or use it under test",
+                )
+    weights = getattr(run.task, "weights", None)
+    if weights is not None and not weights.is_relative_to(configuration.results) and not weights.is_file():
+        expected = "a checkpoint, or the best.json beside it"
+        yield Mistake((*place, "task", "weights"), f"'{weights}', which is not there", expected)
+    dims = {
+        volume: len(plans[volume].axes)
+        for volume in (*run.volumes.train, *run.volumes.segmented)
+        if volume in plans
+    }
+    if len(set(dims.values())) > 1:
+        text = ", ".join(f"{volume} is {count}D" for volume, count in dims.items())
+        yield Mistake((*place, "volumes"), text, "volumes with the same number of axes in one run")
+        return
+    sizes = {volume: (tuple(plans[volume].voxel_size), plans[volume].unit) for volume in dims}
+    if len(set(sizes.values())) > 1:
+        text = ", ".join(f"{volume} has {list(size)} {unit}" for volume, (size, unit) in sizes.items())
+        yield Mistake(
+            (*place, "volumes"),
+            text,
+            "volumes with the same voxel size in one run: a network that learnt one size does not know another",
+        )
+    if not dims:
+        return
+    axes = next(iter(dims.values()))
+    yield from _dimension_mistakes(place, run, axes)
+    yield from _size_mistakes(configuration, name, run, plans, axes)
+
+
+def _dimension_mistakes(place: tuple[str, ...], run: RunConfig, axes: int) -> Iterable[Mistake]:
+    task: Any = getattr(run.task, "sub_task_config", run.task)
+    words = f"{axes} numbers, since the volumes of this run are {axes}D"
+    if task.type == "affinities":
+        offset = task.neighborhood[0]
+        if len(offset) != axes:
+            yield Mistake(
+                (*place, "task", "neighborhood"),
+                f"offsets of {len(offset)} numbers, such as {list(offset)}",
+                f"offsets of {words}",
+            )
+        else:
+            try:
+                run.segmentation.check_offsets([list(offset) for offset in task.neighborhood])
+            except ValueError as error:
+                yield Mistake(
+                    (*place, "segmentation"), "settings that do not fit the task's neighborhood", str(error)
+                )
+    if len(run.architecture.input_shape) != axes:
+        yield Mistake(
+            (*place, "architecture", "input_shape"), shown(list(run.architecture.input_shape)), words
+        )
+    for key in ("block_size", "tile_size"):
+        sizes = getattr(run.prediction, key)
+        if sizes is not None and len(sizes) != axes:
+            yield Mistake((*place, "prediction", key), shown(sizes), words)
+
+
+def _size_mistakes(
+    configuration: Configuration, name: str, run: RunConfig, plans: dict[str, VolumePlan], axes: int
+) -> Iterable[Mistake]:
+    place = ("runs", name)
+    if len(run.architecture.input_shape) != axes:
+        return
+    shape = run.architecture.input_shape
+    try:
+        check_input_shape(unet_axes(run.architecture), shape)
+    except ConfigurationError as error:
+        yield Mistake((*place, "architecture", "input_shape"), shown(list(shape)), str(error))
+    for index, volume in enumerate(run.volumes.train):
+        if volume not in plans or "labels" not in plans[volume].arrays:
+            continue
+        plan = plans[volume]
+        extent = tuple(plan.arrays["labels"].roi.shape / plan.voxel_size)
+        if min(extent) < 1:
+            yield Mistake(
+                (*place, "volumes", "train", index), f"'{volume}', whose labels are empty", "labelled voxels"
+            )

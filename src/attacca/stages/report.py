@@ -1,0 +1,21 @@
+"""Writes the page that shows all runs."""
+
+import sys
+
+from attacca.report import write_report
+from attacca.stages.command import StageArguments, stage_main
+
+
+def work(arguments: StageArguments) -> None:
+    """Write ``report.html`` and ``scores.tsv``."""
+    write_report(
+        arguments.layout.results,
+        arguments.output,
+        arguments.parameters["runs"],
+        arguments.parameters["volumes"],
+        storage=arguments.layout.storage,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(stage_main("report", work))

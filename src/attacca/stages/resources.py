@@ -1,0 +1,234 @@
+"""Memory and time that jobs ask for: from the size of blocks, the number of workers and the number of blocks.
+
+Snakemake asks twice: when it plans, and again just before it starts a job. By then the stage's plan file says
+how many blocks there are and how large they are; before, the configuration's own numbers must do. What the
+configuration gives under ``execution.memory_mb`` or ``execution.runtime_minutes`` counts instead.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attacca.config.run import Configuration
+from attacca.stages.catalogue import StageInstance, entry
+from attacca.stages.layout import Layout
+
+SNAKEMAKE_MB = 250
+"""The Snakemake processes that a cluster job holds besides the stage (two of about 100 MB each)."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage costs, measured on two-core machines with the default configuration.
+
+    Args:
+        process_mb: memory of one process before it reads anything; the network's libraries are most of it.
+        bytes_per_voxel: memory for each voxel that a block reads, everything included.
+        voxels_per_second: voxels that one worker writes in a second.
+        start_seconds: time of a job before its first block and after its last.
+    """
+
+    process_mb: int
+    bytes_per_voxel: float
+    voxels_per_second: float
+    start_seconds: float
+
+
+COSTS = {
+    "volume": Cost(250, 90, 0.4e6, 2.5),
+    "targets": Cost(400, 160, 0.8e6, 3),
+    "train": Cost(1300, 0, 1.0e5, 8),
+    "predict": Cost(600, 60, 2.5e5, 5),
+    "tune": Cost(800, 60, 2.0e5, 6),
+    "fragments": Cost(350, 220, 0.6e6, 4),
+    "graph": Cost(350, 60, 6.0e6, 4),
+    "agglomerate": Cost(350, 8, 3.0e7, 3),
+    "relabel": Cost(300, 60, 1.0e7, 2.5),
+    "classes": Cost(400, 80, 2.0e6, 4),
+    "evaluate": Cost(350, 80, 3.0e6, 3),
+}
+"""Typical costs; ``attacca plan`` replaces them by what was measured here, where something was."""
+
+FRAGMENT_VOXELS = 1500
+"""Voxels of a fragment, typically."""
+# Of a fragment and its edges, while fragments are joined.
+_FRAGMENT_BYTES = 400
+_TABLE_BYTES = 24
+
+# Assumed until a stage's plan says better: blocks of 128 x 128 x 128 voxels with a margin of 32.
+_ASSUMED_WRITE = 128**3
+_ASSUMED_READ = 192**3
+_ASSUMED_BLOCKS = 500
+
+
+@dataclass(frozen=True)
+class BlockShape:
+    """How large the blocks of a stage are, and how many there are.
+
+    Args:
+        blocks: number of blocks.
+        write_voxels: voxels that one block writes.
+        read_voxels: voxels that one block reads, context included.
+    """
+
+    blocks: int
+    write_voxels: int
+    read_voxels: int
+
+
+ASSUMED = BlockShape(_ASSUMED_BLOCKS, _ASSUMED_WRITE, _ASSUMED_READ)
+
+
+def block_shape(plan: dict[str, Any]) -> BlockShape:
+    """The shape of blocks that a stage's plan file tells."""
+    grid = plan["grid"]
+    voxel = grid["voxel_size"]
+    lower, upper = grid["context"]
+    size = [min(block, whole) for block, whole in zip(grid["block_size"], grid["shape"])]
+    write = [math.ceil(s / v) for s, v in zip(size, voxel)]
+    read = [math.ceil((s + a + b) / v) for s, a, b, v in zip(size, lower, upper, voxel)]
+    return BlockShape(int(plan["blocks"]), math.prod(write), math.prod(read))
+
+
+def channels_of(configuration: Configuration, run: str) -> int:
+    """Channels of a run's predictions, as far as the configuration alone tells."""
+    if not run:
+        return 1
+    task: Any = configuration.runs[run].task
+    task = getattr(task, "sub_task_config", task)
+    for key in ("neighborhood", "classes", "channels"):
+        value = getattr(task, key, None)
+        if value is not None:
+            return len(value) + (10 if getattr(task, "lsds", False) else 0)
+    return int(getattr(task, "embedding_dims", 1))
+
+
+def network_bytes(configuration: Configuration, run: str, read_voxels: int) -> float:
+    """Memory of one forward pass of a run's network over ``read_voxels`` voxels."""
+    architecture: Any = configuration.runs[run].architecture
+    # At full resolution: features kept for the way up, those that come up, a convolution's input and output.
+    return read_voxels * 4.0 * (4 * architecture.level_channels[0] + 2)
+
+
+def block_megabytes(configuration: Configuration, stage: str, run: str, shape: BlockShape) -> float:
+    """Memory of one worker of a stage: its process and one block, in MB."""
+    cost = COSTS[stage]
+    data = cost.bytes_per_voxel * shape.read_voxels
+    if stage in ("predict", "targets", "classes", "fragments"):
+        data += 6.0 * channels_of(configuration, run) * shape.read_voxels
+    if stage == "relabel":
+        data += shape.blocks * shape.write_voxels / FRAGMENT_VOXELS * _TABLE_BYTES
+    if stage == "predict":
+        data += network_bytes(configuration, run, min(shape.read_voxels, _ASSUMED_READ))
+    return cost.process_mb + data / 1e6
+
+
+def job_megabytes(configuration: Configuration, stage: str, run: str, shape: BlockShape, workers: int) -> int:
+    """Memory of one job of a stage, in MB, rounded up to hundreds."""
+    base = entry(stage).name
+    if base == "train":
+        architecture: Any = configuration.runs[run].architecture
+        training: Any = configuration.runs[run].training
+        batch = getattr(training, "batch_size", 1)
+        sample = math.prod(architecture.input_shape)
+        # Gradients keep every level's activations; augmentation holds a few samples more.
+        needed = (
+            COSTS[base].process_mb
+            + batch * 3 * network_bytes(configuration, run, sample) / 1e6
+            + sample * 400 / 1e6
+        )
+    elif base in ("agglomerate", "tune"):
+        # The whole graph is in memory at once.
+        voxels = shape.blocks * shape.write_voxels
+        needed = COSTS[base].process_mb + voxels / FRAGMENT_VOXELS * _FRAGMENT_BYTES / 1e6
+        needed += voxels * COSTS[base].bytes_per_voxel / 1e6 if base == "tune" else 0
+    else:
+        one = block_megabytes(configuration, base, run, shape)
+        parent = 200 if entry(base).blockwise else 0
+        needed = parent + one * (max(1, min(workers, shape.blocks)) if entry(base).blockwise else 1)
+    return math.ceil((needed * 1.25 + SNAKEMAKE_MB) / 100) * 100
+
+
+def job_seconds(stage: str, voxels: float, workers: int) -> float:
+    """Typical time of one job of a stage that writes ``voxels`` voxels with ``workers`` workers."""
+    cost = COSTS[entry(stage).name]
+    return cost.start_seconds + voxels / (cost.voxels_per_second * max(1, workers))
+
+
+def memory(configuration: Configuration, stage: str) -> Callable[..., int]:
+    """Snakemake resource: megabytes for a job of ``stage``; half as much again at each further attempt."""
+    given = configuration.execution.memory_mb_of(entry(stage).name)
+
+    def megabytes(wildcards: Any, attempt: int, threads: int = 1) -> int:
+        needed = given
+        if needed is None:
+            run = getattr(wildcards, "run", "")
+            needed = job_megabytes(
+                configuration, stage, run, _planned(configuration, stage, wildcards), int(threads)
+            )
+        return int(needed * (1 + 0.5 * (attempt - 1)))
+
+    return megabytes
+
+
+def runtime(configuration: Configuration, stage: str) -> Callable[..., int]:
+    """Snakemake resource: minutes for a job of ``stage``; as much again at each further attempt.
+
+    Four times what is typical, and half an hour at least: a time limit is there for jobs that hang.
+    """
+    given = configuration.execution.runtime_minutes_of(entry(stage).name)
+
+    def minutes(wildcards: Any, attempt: int, threads: int = 1) -> int:
+        if given is not None:
+            return given * attempt
+        base = entry(stage).name
+        run = getattr(wildcards, "run", "")
+        if base == "train":
+            seconds = _training_seconds(configuration, run)
+        else:
+            shape = _planned(configuration, stage, wildcards)
+            shards = configuration.execution.shards_of(base) if base == stage else 1
+            blocks = math.ceil(shape.blocks / shards)
+            seconds = job_seconds(base, blocks * shape.write_voxels, min(int(threads), max(1, blocks)))
+        return math.ceil(max(30.0, 4 * seconds / 60)) * attempt
+
+    return minutes
+
+
+def _training_seconds(configuration: Configuration, run: str) -> float:
+    training: Any = configuration.runs[run].training
+    architecture: Any = configuration.runs[run].architecture
+    voxels = math.prod(architecture.input_shape) * getattr(training, "batch_size", 1)
+    cost = COSTS["train"]
+    return cost.start_seconds + training.iterations * (voxels / cost.voxels_per_second + 0.05)
+
+
+def _planned(configuration: Configuration, stage: str, wildcards: Any) -> BlockShape:
+    """What the plan of a stage, or of one whose voxels it reads, says; an assumption before there is one."""
+    layout = Layout(configuration.results, configuration.storage)
+    run, volume = getattr(wildcards, "run", ""), getattr(wildcards, "volume", "")
+    base = entry(stage).name
+    if base == "tune":
+        plans = [
+            _read_plan(StageInstance(entry("volume"), "", name).plan(layout))
+            for name in configuration.runs[run].volumes.validation
+        ]
+        voxels = sum(plan.blocks * plan.write_voxels for plan in plans if plan is not None)
+        return BlockShape(1, voxels or _ASSUMED_WRITE, _ASSUMED_READ)
+    for name in (base, "predict", "volume"):
+        instance = StageInstance(entry(name), "" if name == "volume" else run, volume)
+        if volume and entry(name).blockwise:
+            found = _read_plan(instance.plan(layout))
+            if found is not None:
+                return found
+    return ASSUMED
+
+
+def _read_plan(path: Path) -> BlockShape | None:
+    try:
+        return block_shape(json.loads(path.read_text()))
+    except (OSError, ValueError, KeyError):
+        return None

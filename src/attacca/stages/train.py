@@ -1,0 +1,147 @@
+"""Trains the network of a run, or goes on training it."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from attacca.arrays import LocalArrayIdentifier
+from attacca.atomic import write_text
+from attacca.config.architecture import UNetConfig
+from attacca.config.evaluation import EvaluationConfig
+from attacca.config.segmentation import SegmentationConfig
+from attacca.config.training import TrainingConfig
+from attacca.predictors.volume_targets import running_counts, sum_counts
+from attacca.progress import Progress
+from attacca.stages.catalogue import entry
+from attacca.stages.command import StageArguments, stage_main
+from attacca.stages.manifest import Manifest
+from attacca.stages.opening import required_volume_array, volume_array
+from attacca.stages.scoring import read_task
+from attacca.tasks import create_task
+from attacca.training import TrainingJob, TrainingVolume, train
+
+VERSION = entry("train").version
+_KEY = "key"
+
+
+def work(arguments: StageArguments) -> None:
+    """Write checkpoints and curves, and a manifest that names the checkpoint to predict with."""
+    names = arguments.parameters["volumes"]
+    section = {key: value for key, value in arguments.parameters.items() if key != "training"}
+    training = TrainingConfig.model_validate({**arguments.parameters["training"], **arguments.loaders})
+    manifest = Manifest(
+        "train",
+        VERSION,
+        {**section, "training": training.deciding()},
+        {name: given.fingerprint for name, given in sorted(arguments.inputs.items())},
+    )
+    directory = arguments.layout.training(arguments.run)
+    take_directory(directory, manifest.fingerprint)
+    task = read_task(section["task"])
+    validation = tuple(_volume(arguments, name) for name in names["validate"])
+    scores = _scores(task, training, section, validation)
+    job = TrainingJob(
+        directory=directory,
+        task=task,
+        architecture=UNetConfig.model_validate(section["architecture"]),
+        training=training,
+        volumes=tuple(_volume(arguments, name) for name in names["train"]),
+        validation=validation,
+        seed=section["seed"],
+        class_counts=_class_counts(arguments, names["train"], section["task"]),
+        validate_segmentation=scores,
+        higher_is_better=scores is not None and scores.higher_is_better,
+    )
+    progress = Progress(
+        f"train {arguments.run}",
+        total=training.iterations,
+        unit="iterations",
+        interval=arguments.execution.progress_interval,
+    )
+    result = train(job, progress)
+    latest = f"iteration_{result['iterations']:08d}.pt"
+    best = result["best"] or {"file": latest}
+    Manifest(
+        manifest.stage,
+        manifest.version,
+        manifest.parameters,
+        manifest.inputs,
+        {
+            "best": best,
+            "best_file": Path(best["file"]).name,
+            "latest_file": latest,
+            "checkpoint_digest": best.get("digest", ""),
+            "intensity": result["intensity"],
+            "class_counts": result["class_counts"],
+            "iterations": result["iterations"],
+            "parameters": result["parameters"],
+        },
+    ).write(arguments.output)
+
+
+def take_directory(directory: Path, key: str) -> None:
+    """Make ``directory`` that of the training with this key, and keep what another configuration left there.
+
+    Days of training must not be lost to a changed number: the other training is moved to ``directory`` with the begin
+    of its key behind its name, and comes back when the configuration does.
+    """
+    mine = directory.with_name(f"{directory.name}-{key[:12]}")
+    found = _key_of(directory)
+    if found != key and directory.exists():
+        if found:
+            aside = directory.with_name(f"{directory.name}-{found[:12]}")
+            shutil.rmtree(aside, ignore_errors=True)
+            os.replace(directory, aside)
+        else:
+            shutil.rmtree(directory)
+    if not directory.exists() and _key_of(mine) == key:
+        os.replace(mine, directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    write_text(directory / _KEY, key)
+
+
+def _key_of(directory: Path) -> str:
+    path = directory / _KEY
+    return path.read_text() if path.is_file() else ""
+
+
+def _volume(arguments: StageArguments, name: str) -> TrainingVolume:
+    layout, manifest = arguments.layout, arguments.inputs[f"volume.{name}"]
+    targets = layout.targets_container(arguments.run, name)
+    return TrainingVolume(
+        name=name,
+        raw=required_volume_array(layout, name, manifest, "raw"),
+        labels=required_volume_array(layout, name, manifest, "labels"),
+        mask=volume_array(layout, name, manifest, "mask"),
+        target=LocalArrayIdentifier(targets, "target/s0"),
+        weight=LocalArrayIdentifier(targets, "weight/s0"),
+        unlabelled=manifest.result.get("unlabelled"),
+    )
+
+
+def _scores(task: Any, training: TrainingConfig, section: Any, volumes: tuple[TrainingVolume, ...]) -> Any:
+    """Scores of segmentations while the network learns, where the configuration asks for them."""
+    if training.validation.segmentation_interval is None or not volumes:
+        return None
+    from attacca.stages.validation_scores import ValidationScores
+
+    segmentation = section.get("segmentation")
+    return ValidationScores(
+        getattr(task, "sub_task_config", task),
+        training,
+        EvaluationConfig.model_validate(section["evaluation"]),
+        None if segmentation is None else SegmentationConfig.model_validate(segmentation),
+        volumes,
+    )
+
+
+def _class_counts(arguments: StageArguments, names: list[str], task: Any) -> Any:
+    """Class counts of all training volumes together, from the target stage's manifests."""
+    counts = sum_counts(arguments.inputs[f"targets.{name}"].result["counts"] for name in names)
+    return running_counts(create_task(read_task(task)).predictor, counts)
+
+
+if __name__ == "__main__":
+    sys.exit(stage_main("train", work))

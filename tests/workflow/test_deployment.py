@@ -1,0 +1,108 @@
+"""What a fresh machine installs: pins, the conda environment, the container recipes."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def pins() -> dict[str, str]:
+    lines = (REPOSITORY / "envs" / "constraints.txt").read_text().splitlines()
+    pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
+    return {canonicalize_name(name): version.strip() for name, version in pairs}
+
+
+def project() -> dict:
+    return tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+
+
+def test_every_package_that_attacca_needs_is_pinned_directly_or_not():
+    known = pins()
+    waiting = [Requirement(text) for text in project()["dependencies"]]
+    waiting += [
+        Requirement(text) for name in ("s3", "slurm") for text in project()["optional-dependencies"][name]
+    ]
+    seen: set[str] = set()
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        extras = {"", *requirement.extras}
+        marker = requirement.marker
+        if name in seen or (marker and not any(marker.evaluate({"extra": extra}) for extra in extras)):
+            continue
+        seen.add(name)
+        assert name in known, f"{name} is not in envs/constraints.txt"
+        try:
+            below = metadata.requires(requirement.name) or []
+        except metadata.PackageNotFoundError:
+            continue
+        for text in below:
+            child = Requirement(text)
+            if child.marker is None or any(child.marker.evaluate({"extra": extra}) for extra in extras):
+                waiting.append(child)
+    assert len(seen) > 50
+
+
+def test_pins_are_public_versions_that_fit_what_pyproject_asks_for():
+    known = pins()
+    assert not [name for name, version in known.items() if not re.fullmatch(r"[0-9][0-9a-z.!]*", version)]
+    for text in project()["dependencies"]:
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(known[canonicalize_name(requirement.name)]), text
+
+
+@pytest.mark.slow
+def test_pip_resolves_the_pins():
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--disable-pip-version-check"]
+    command += ["-c", "envs/constraints.txt", "-e", ".[s3,slurm]"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_the_conda_environment_installs_the_pinned_checkout_and_rules_name_it():
+    environment = yaml.safe_load((REPOSITORY / "envs" / "attacca.yaml").read_text())
+    lines = next(item["pip"] for item in environment["dependencies"] if isinstance(item, dict))
+    assert any("constraints.txt" in line for line in lines)
+    for path in sorted((REPOSITORY / "rules").glob("*.smk")):
+        rules = re.split(r"^rule ", path.read_text(), flags=re.MULTILINE)[1:]
+        for rule in rules:
+            assert "../envs/attacca.yaml" in rule, f"{path.name}: rule {rule.split(':')[0]} has no conda line"
+
+
+@pytest.mark.parametrize("recipe", ["Dockerfile", "attacca.def"])
+def test_what_a_container_recipe_copies_is_there(recipe):
+    text = (REPOSITORY / "envs" / recipe).read_text()
+    assert "envs/constraints.txt" in text
+    if recipe == "Dockerfile":
+        copied = [
+            word
+            for line in re.findall(r"^COPY (.*)$", text, flags=re.MULTILINE)
+            for word in line.split()[:-1]
+        ]
+    else:
+        section = text.split("%files")[1].split("%post")[0]
+        copied = [line.split()[0] for line in section.strip().splitlines()]
+    assert len(copied) > 5
+    for name in copied:
+        assert (REPOSITORY / name).exists(), name
+
+
+def test_the_profile_never_uses_job_arrays_and_says_how_jobs_are_watched():
+    profile = yaml.safe_load((REPOSITORY / "profiles" / "slurm" / "config.yaml").read_text())
+    assert "slurm-array-jobs" not in profile
+    assert profile["executor"] == "slurm"
+    assert profile["slurm-status-command"] in ("squeue", "sacct")
+    assert profile["retries"] >= 2
+    assert profile["default-resources"]["mem_mb"] >= 500
+    for path in sorted((REPOSITORY / "rules").glob("*.smk")):
+        # On a cluster, a rule's own retries multiply with those of the profile.
+        assert not re.search(r"^\s+retries:", path.read_text(), flags=re.MULTILINE), path.name

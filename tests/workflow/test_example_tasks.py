@@ -1,0 +1,48 @@
+"""Each task through the whole workflow, with its own example configuration."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "tasks").glob("*.yaml"))
+
+# The score that a task is judged by, and what a short training reaches at least (or at most, for lower is better).
+SENSIBLE = {
+    "affinities": ("affinities", "voi", None, 3.5),
+    "distance": ("distance", "jaccard", 0.35, None),
+    "inner_distance": ("inner-distance", "jaccard", 0.35, None),
+    "hot_distance": ("hot-distance", "jaccard", 0.35, None),
+    "one_hot": ("one-hot", "jaccard", 0.35, None),
+    "pretrained": ("pretrained", "jaccard", 0.35, None),
+    "dummy": ("dummy", "frizz_level", 0.0, None),
+}
+
+
+def test_there_is_an_example_for_each_task():
+    assert {path.stem for path in EXAMPLES} == set(SENSIBLE)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_a_task_goes_from_volumes_to_sensible_scores(checkout_of, example):
+    text = example.read_text()
+    checkout = checkout_of(example.stem)
+    checkout.write(re.sub(r"\.\./\.\./results/tasks/\w+", str(checkout.results), text))
+    result = checkout.snakemake()
+    run, name, least, most = SENSIBLE[example.stem]
+    scores = json.loads((checkout.results / run / "tissue-test" / "scores.json").read_text())["scores"]
+    values = [score["value"] for score in scores if score["name"] == name]
+    assert values and all(value is not None for value in values), scores
+    mean = sum(values) / len(values)
+    assert least is None or mean >= least
+    assert most is None or mean <= most
+    assert name.split("_")[0].lower() in (result.stdout + result.stderr).lower()
+    page = (checkout.results / "report.html").read_text()
+    assert run in page
+    if example.stem == "pretrained":
+        log = (checkout.results / "logs" / "pretrained" / "train.log").read_text()
+        assert re.search(r"\d+ weights loaded from", log)
+        assert "another shape" in log or "missing" in log

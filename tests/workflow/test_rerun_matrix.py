@@ -1,0 +1,226 @@
+"""Which setting re-runs what: asked of Snakemake itself on finished results, and written down in docs/reruns.md."""
+
+import copy
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PAGE = REPOSITORY / "docs" / "reruns.md"
+REWRITE = "ATTACCA_WRITE_DOCS"
+
+CONFIGURATION: dict[str, Any] = {
+    "results": "results",
+    "volumes": {
+        name: {"synthetic": {"shape": [32, 32, 32], "seed": seed}, "voxel_size": [8, 8, 8]}
+        for seed, name in enumerate(("taught", "chosen", "tested"), start=1)
+    },
+    "runs": {
+        "tiny": {
+            "task": {"type": "affinities", "neighborhood": [[1, 0, 0], [0, 1, 0], [0, 0, 1], [3, 0, 0]]},
+            "architecture": {"input_shape": [24, 24, 24], "num_fmaps": 4, "downsample_factors": [[2, 2, 2]]},
+            "training": {"iterations": 6, "torch_threads": 1, "checkpoint": {"interval": 6}},
+            "volumes": {"train": ["taught"], "validate": ["chosen"], "test": ["tested"]},
+            "segmentation": {
+                "chain": "seeded",
+                "checks": dict.fromkeys(
+                    ("max_seam_excess", "max_segment_share", "min_segmented_share", "max_saturated_share")
+                ),
+            },
+            "seed": 5,
+        }
+    },
+    "execution": {"shards": 1, "threads": 1},
+}
+
+STAGES = (
+    "volume",
+    "targets",
+    "train",
+    "predict",
+    "tune",
+    "fragments",
+    "graph",
+    "agglomerate",
+    "relabel",
+    "evaluate",
+    "provenance",
+    "report",
+)
+SEGMENTATION = ("tune", "fragments", "graph", "agglomerate", "relabel", "evaluate")
+ALWAYS = ("provenance", "report")
+
+
+def _set(*path: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(values: dict[str, Any]) -> None:
+        for key in path[:-1]:
+            values = values.setdefault(key, {})
+        values[path[-1]] = value
+
+    return change
+
+
+def _run(*path: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    return _set("runs", "tiny", *path, value=value)
+
+
+# What is changed, how, and the stages that must run again.
+GROUPS: dict[str, tuple[Callable[[dict[str, Any]], None], tuple[str, ...]]] = {
+    "nothing": (lambda values: None, ()),
+    "order of keys, comments": (lambda values: values.update(dict(reversed(list(values.items())))), ()),
+    "`volumes.X` of a volume for training": (
+        _set("volumes", "taught", "synthetic", "seed", value=77),
+        ("volume", "targets", "train", "predict", *SEGMENTATION, *ALWAYS),
+    ),
+    "`volumes.X` of a volume for the test": (
+        _set("volumes", "tested", "synthetic", "seed", value=78),
+        ("volume", "predict", "fragments", "graph", "agglomerate", "relabel", "evaluate", *ALWAYS),
+    ),
+    "`task`": (
+        _run("task", "neighborhood", value=[[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 3, 0]]),
+        ("targets", "train", "predict", *SEGMENTATION, *ALWAYS),
+    ),
+    "`architecture`": (
+        _run("architecture", "num_fmaps", value=5),
+        ("train", "predict", *SEGMENTATION, *ALWAYS),
+    ),
+    "`training`": (
+        _run("training", "optimizer", value={"learning_rate": 0.01}),
+        ("train", "predict", *SEGMENTATION, *ALWAYS),
+    ),
+    "`seed`": (_run("seed", value=6), ("train", "predict", *SEGMENTATION, *ALWAYS)),
+    "`prediction`": (_run("prediction", "dtype", value="float32"), ("predict", *SEGMENTATION, *ALWAYS)),
+    "`segmentation`: chain, bias, threshold, ...": (
+        _run("segmentation", "threshold", value=[0.4, 0.6]),
+        (*SEGMENTATION, *ALWAYS),
+    ),
+    "`segmentation`: blocks, mask, checks": (
+        _run("segmentation", "block_size", value=[16, 16, 16]),
+        (*SEGMENTATION, *ALWAYS),
+    ),
+    "`evaluation`": (_run("evaluation", "border", value=2), (*SEGMENTATION, *ALWAYS)),
+    "`execution.shards`": (_set("execution", "shards", value=2), ()),
+    "other `execution`": (
+        lambda values: values["execution"].update(threads=1, log_level="debug", retries=0, memory_mb=3000),
+        (),
+    ),
+    "`training`: loader processes": (_run("training", "loader_workers", value=0), ()),
+}
+SHARDS_ONLY = "`execution.shards`"
+
+
+def snakemake(directory: Path, *more: str) -> str:
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), *more]
+    done = subprocess.run(
+        command, cwd=directory, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
+    return done.stdout + done.stderr
+
+
+def write(directory: Path, name: str, values: dict[str, Any]) -> Path:
+    path = directory / name
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    return path
+
+
+def planned(text: str) -> set[str]:
+    """Names of the rules in a dry run's table of jobs."""
+    table = re.search(r"^job +count\n-+ +-+\n(.*?)^total", text, flags=re.MULTILINE | re.DOTALL)
+    if table is None:
+        assert "Nothing to be done" in text, text[-3000:]
+        return set()
+    return {line.split()[0] for line in table[1].splitlines()} - {"all"}
+
+
+def stage_of(rule: str) -> str:
+    return re.sub(r"_(plan|shard|finish)$", "", rule)
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """For each group, the rules that Snakemake would run again on finished results.
+
+    Snakemake decides by files, their times and the parameters that it noted, not by what is in the files: placeholders
+    for all of them, noted as made (``--touch``), tell it as much as a finished workflow would.
+    """
+    directory = tmp_path_factory.mktemp("reruns")
+    write(directory, "config.yaml", CONFIGURATION)
+    summary = snakemake(directory, "--configfile", "config.yaml", "--summary")
+    results = str(directory / "results")
+    for name in (line.split("\t")[0] for line in summary.splitlines()):
+        if name.startswith(results):
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Path(name).write_text("{}")
+    snakemake(directory, "--configfile", "config.yaml", "--touch", "--cores", "1")
+
+    def plan(number: int, change: Callable[[dict[str, Any]], None]) -> set[str]:
+        values = copy.deepcopy(CONFIGURATION)
+        change(values)
+        path = write(directory, f"changed-{number}.yaml", values)
+        return planned(snakemake(directory, "--configfile", str(path), "--dry-run", "--nolock"))
+
+    with ThreadPoolExecutor(2) as pool:
+        found = pool.map(plan, range(len(GROUPS)), (change for change, _ in GROUPS.values()))
+        return dict(zip(GROUPS, found))
+
+
+def test_each_setting_re_runs_what_depends_on_it_and_nothing_else(plans):
+    for group, (_, expected) in GROUPS.items():
+        stages = {stage_of(rule) for rule in plans[group]}
+        if group == SHARDS_ONLY:
+            continue
+        assert stages == set(expected), group
+
+
+def test_another_number_of_shards_starts_the_shard_jobs_of_every_stage_with_blocks(plans):
+    shards = {rule for rule in plans[SHARDS_ONLY] if rule.endswith("_shard")}
+    with_blocks = ("volume", "targets", "predict", "fragments", "graph", "relabel")
+    assert shards == {f"{stage}_shard" for stage in with_blocks}
+
+
+def test_the_page_about_reruns_tells_what_snakemake_does(plans):
+    text = page(plans)
+    if os.environ.get(REWRITE):
+        PAGE.write_text(text)
+    assert PAGE.read_text() == text, f"set {REWRITE}=1 to write the page anew"
+
+
+def page(plans: dict[str, set[str]]) -> str:
+    head = [
+        "# Which setting re-runs what",
+        "",
+        "A changed setting computes what depends on it, and nothing else. This table is what `snakemake --dry-run`",
+        "answers on finished results; a test writes it (`tests/workflow/test_rerun_matrix.py`).",
+        "",
+        "| changed | " + " | ".join(STAGES) + " |",
+        "|---" * (len(STAGES) + 1) + "|",
+    ]
+    rows = []
+    for group, rules in plans.items():
+        cells = []
+        for stage in STAGES:
+            own = {rule for rule in rules if stage_of(rule) == stage}
+            only_shards = group == SHARDS_ONLY and own
+            cells.append("○" if only_shards else "●" if own else "")
+        rows.append(f"| {group} | " + " | ".join(cells) + " |")
+    tail = [
+        "",
+        "● runs again. ○ its jobs start, and find what is finished: no block is computed twice, no training repeated.",
+        "",
+        "A dry run cannot know more than what depends on what. When a stage gives the same result as before, its",
+        "manifest is the same, and the finished blocks of what follows still count: `attacca status` says which do,",
+        "and why others do not.",
+        "",
+    ]
+    return "\n".join([*head, *rows, *tail])

@@ -1,0 +1,119 @@
+"""The whole workflow on small tissue: results, reruns, and what changes compute again."""
+
+import json
+import re
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+def jobs(result):
+    """Names of the rules that ran."""
+    return set(re.findall(r"^\s*(?:local)?rule (\w+):", result.stderr + result.stdout, flags=re.MULTILINE))
+
+
+def planned(checkout, *arguments):
+    """Names of the rules that would run."""
+    return jobs(checkout.snakemake("-n", *arguments)) - {"all"}
+
+
+def test_it_ends_with_scores_a_table_and_a_report(finished):
+    scores = json.loads((finished.results / "small" / "tested" / "scores.json").read_text())["scores"]
+    by_name = {score["name"]: score for score in scores}
+    assert by_name["voi"]["value"] == pytest.approx(
+        by_name["voi_split"]["value"] + by_name["voi_merge"]["value"]
+    )
+    assert all(score["convention"] for score in scores if score["name"].startswith("voi"))
+    assert (finished.results / "report.html").stat().st_size > 50_000
+    assert "VOI" in finished.first.stdout + finished.first.stderr
+    assert str(finished.results / "report.html") in finished.first.stdout + finished.first.stderr
+
+
+def test_each_job_leaves_a_log(finished):
+    logs = {path.name for path in (finished.results / "logs").rglob("*.log")}
+    assert {"train.log", "predict_shard_0_of_1.log", "fragments_finish.log", "report.log"} <= logs
+    assert all(path.stat().st_size > 0 for path in (finished.results / "logs").rglob("*.log"))
+
+
+def test_each_stage_shows_its_progress(finished):
+    shown = finished.first.stderr
+    for name in (
+        "synthesize learnt",
+        "make targets small/learnt",
+        "train small",
+        "predict small/tested",
+        "relabel small/tested",
+    ):
+        assert re.search(rf"{re.escape(name)}: \d+/\d+ \w+ \(100 %\)", shown), name
+
+
+def test_the_same_command_again_has_nothing_to_do(finished):
+    assert jobs(finished.snakemake()) == set()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected", "forbidden"),
+    [
+        pytest.param(
+            "bias: [0.3, 0.5]", "bias: [0.4, 0.5]",
+            {"tune", "fragments_shard", "relabel_finish", "evaluate", "report"},
+            {"volume_shard", "targets_shard", "train", "predict_shard"},
+            id="watershed bias",
+        ),
+        pytest.param(
+            "iterations: 6", "iterations: 9",
+            {"train", "predict_shard", "tune", "evaluate", "report"},
+            {"volume_shard", "targets_shard"},
+            id="iterations",
+        ),
+        pytest.param("execution: {threads: 1}", "execution: {threads: 2, log_level: debug}", set(), {"train", "predict_shard", "report"}, id="threads and log level"),
+        pytest.param("iterations: 6, ", "loader_workers: 0, iterations: 6, ", set(), {"train", "report"}, id="loader"),
+        pytest.param(
+            "seed: 3}", "seed: 4}",
+            {"volume_shard", "predict_shard", "evaluate"},
+            {"train", "targets_shard", "tune"},
+            id="test volume",
+        ),
+    ],
+)  # fmt: skip
+def test_a_change_computes_what_depends_on_it_and_nothing_else(finished, old, new, expected, forbidden):
+    finished.change(old, new)
+    try:
+        again = planned(finished)
+    finally:
+        finished.change(new, old)
+    assert expected <= again
+    assert not forbidden & again
+
+
+def test_another_number_of_shards_computes_no_block_and_no_iteration_again(finished):
+    array = finished.results / "small" / "tested" / "prediction.zarr" / "s0"
+    checkpoints = finished.results / "small" / "training" / "checkpoints"
+    files = [p for p in array.rglob("*") if p.is_file() and p.name.isdigit()] + list(checkpoints.glob("*.pt"))
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+    assert len(before) > 2
+    finished.change("execution: {threads: 1}", "execution: {threads: 1, shards: 3}")
+    try:
+        # Jobs behind a stage with new shards start again, find their work done, and end.
+        assert "predict_shard" in jobs(finished.snakemake())
+    finally:
+        finished.change("execution: {threads: 1, shards: 3}", "execution: {threads: 1}")
+        finished.snakemake()
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files} == before
+
+
+def test_a_deleted_array_is_named_with_the_way_to_mend_it(finished):
+    import shutil
+
+    place = finished.results / "small" / "tested" / "prediction.zarr"
+    aside = place.with_name("aside")
+    shutil.move(place, aside)
+    try:
+        result = finished.snakemake("-R", "fragments_plan", "--until", "fragments_plan", check=False)
+        assert result.returncode != 0
+        assert "-R predict_plan" in result.stderr
+        assert "Traceback" not in result.stderr
+    finally:
+        shutil.move(aside, place)
+        finished.snakemake()
