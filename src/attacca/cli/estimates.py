@@ -1,0 +1,327 @@
+"""What a configuration will cost: blocks, disk, files, memory and hours of each stage, before anything runs.
+
+1. Sizes of volumes come from the configuration and from headers.
+2. Blocks come from the network (prediction) or from the configuration.
+3. Time is ``start + voxels / rate`` for each job. The rate is that of earlier jobs or of a probe, where there
+   are some; else a typical one (for networks, from the number of their floating-point operations).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from attacca.cli.extents import Extent
+from attacca.cli.measurements import MeasuredCost
+from attacca.config.run import Configuration
+from attacca.errors import ConfigurationError
+from attacca.stages.catalogue import StageInstance, instances
+from attacca.stages.resources import COSTS, FRAGMENT_VOXELS, BlockShape, channels_of, job_megabytes
+from attacca.stages.workflow import Workflow
+
+CORE_FLOPS = 35e9
+"""Floating-point operations of a convolution that one core does in a second, typically."""
+GPU_FLOPS = 6e12
+"""The same for a GPU."""
+_LOADER_SECONDS = 0.05
+# Plan and finish of a stage: two short jobs, and a pyramid.
+_AROUND_SECONDS = 5.0
+_DEFAULT_EDGE = {2: 1448, 3: 128}
+# Bytes on the disk for each byte of the array, typically: images hardly shrink, labels vanish.
+_RAW_RATIO, _LABELS_RATIO, _TARGETS_RATIO, _PREDICTION_RATIO = 0.9, 0.012, 0.06, 0.4
+_PYRAMID = {2: 1.34, 3: 1.15}
+_EDGE_BYTES = 300
+
+
+@dataclass(frozen=True)
+class NetworkEstimate:
+    """What is known of a run's network without a checkpoint.
+
+    Args:
+        channels: of its predictions.
+        block: voxels of a block that is written at once.
+        context: voxels read on each side.
+        chunk: voxels of a stored chunk.
+        memory_mb: of one worker.
+        flops_per_voxel: operations for each voxel of the prediction, context included.
+        training_flops: operations of one training step.
+    """
+
+    channels: int
+    block: tuple[int, ...]
+    context: tuple[int, ...]
+    chunk: tuple[int, ...]
+    memory_mb: float
+    flops_per_voxel: float
+    training_flops: float
+
+
+@dataclass(frozen=True)
+class StageEstimate:
+    """What one stage will cost for one run and volume.
+
+    Args:
+        instance: which.
+        blocks: number of blocks; 0 where the stage has none.
+        block: voxels of a block.
+        chunk: voxels of a stored chunk.
+        shards: jobs over which its blocks are spread.
+        workers: processes or threads of a job.
+        disk_bytes: of what it writes.
+        files: that it writes.
+        memory_mb: that one of its jobs asks for.
+        least_memory_mb: that a job with one worker needs.
+        job_seconds: of one of its jobs.
+        core_seconds: of all its jobs.
+        gpu_seconds: of all its jobs.
+        around_seconds: of the jobs that plan and finish a stage with blocks.
+        source: where the time comes from: ``measured`` or ``typical``.
+    """
+
+    instance: StageInstance
+    blocks: int
+    block: tuple[int, ...]
+    chunk: tuple[int, ...]
+    shards: int
+    workers: int
+    disk_bytes: float
+    files: int
+    memory_mb: int
+    least_memory_mb: int
+    job_seconds: float
+    core_seconds: float
+    gpu_seconds: float
+    around_seconds: float
+    source: str
+
+
+def estimate(
+    workflow: Workflow,
+    extents: Mapping[str, Extent],
+    measured: Mapping[tuple[str, str], MeasuredCost],
+    cores: int,
+) -> list[StageEstimate]:
+    """Estimates for every stage, in the order of computation.
+
+    Args:
+        workflow: the configuration.
+        extents: sizes of its volumes.
+        measured: costs by stage and run, where they are known.
+        cores: of the machine (or node) that a job runs on.
+    """
+    configuration = workflow.configuration
+    networks = {run: estimate_network(configuration, run, extents) for run in configuration.runs}
+    return [
+        _estimate_stage(workflow, instance, extents, networks, measured, cores)
+        for instance in instances(workflow)
+    ]
+
+
+def estimate_network(
+    configuration: Configuration, run: str, extents: Mapping[str, Extent]
+) -> NetworkEstimate:
+    """Sizes and operations of a run's network; no weight is computed.
+
+    Raises:
+        ConfigurationError: the network and the volumes have different numbers of axes or channels.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from attacca.architectures import create_architecture
+    from attacca.prediction import Network, plan_prediction, prediction_memory
+    from attacca.tasks import create_task
+
+    settings = configuration.runs[run]
+    name = settings.volumes.train[0]
+    extent = extents[name]
+    # On the device "meta" a network has shapes and no numbers.
+    with torch.device("meta"):
+        architecture = create_architecture(settings.architecture, len(extent.shape), extent.channels)
+        task: Any = settings.task
+        model = create_task(getattr(task, "sub_task_config", task)).create_model(architecture)
+    network = Network.from_model(model)
+    plan = plan_prediction(network, settings.prediction)
+
+    def flops(shape: Any, batch: int) -> float:
+        counter = FlopCounterMode(display=False)
+        with counter, torch.no_grad():
+            model(torch.empty((batch, extent.channels, *shape), device="meta"))
+        return float(counter.get_total_flops())
+
+    tile_input = [int(t + 2 * c) for t, c in zip(plan.tile, network.context)]
+    copies = {"none": 1, "flips": 2 ** len(extent.shape), "all": 2 ** (len(extent.shape) + 1)}
+    per_voxel = flops(tile_input, 1) * copies[settings.prediction.augmentation] / math.prod(plan.tile)
+    return NetworkEstimate(
+        network.num_channels,
+        tuple(int(size) for size in plan.block),
+        tuple(int(size) for size in network.context),
+        tuple(int(size) for size in plan.chunk),
+        prediction_memory(network, settings.prediction) / 1e6,
+        per_voxel,
+        3 * flops(settings.architecture.input_shape, settings.training.batch_size),
+    )
+
+
+def _estimate_stage(
+    workflow: Workflow,
+    instance: StageInstance,
+    extents: Mapping[str, Extent],
+    networks: Mapping[str, NetworkEstimate],
+    measured: Mapping[tuple[str, str], MeasuredCost],
+    cores: int,
+) -> StageEstimate:
+    configuration, name, run = workflow.configuration, instance.stage.name, instance.run
+    network = networks.get(run)
+    extent = extents.get(instance.volume)
+    voxels = float(extent.voxels) if extent is not None else 0.0
+    if name == "tune":
+        voxels = float(sum(extents[item].voxels for item in configuration.runs[run].volumes.validation))
+    block, context, chunk = _block_sizes(configuration, instance, extent, network)
+    blocks = 0
+    if instance.stage.blockwise and extent is not None:
+        blocks = math.prod(math.ceil(size / edge) for size, edge in zip(extent.shape, block))
+    shape = BlockShape(
+        max(1, blocks), math.prod(block), math.prod(edge + 2 * margin for edge, margin in zip(block, context))
+    )
+    if not instance.stage.blockwise and extent is not None:
+        # Stages over the whole are told how much that is.
+        shape = BlockShape(1, int(voxels), min(int(voxels), shape.read_voxels))
+    shards = max(1, min(workflow.shards(name), blocks)) if instance.stage.blockwise else 1
+    gpus = workflow.gpus(name)
+    threads = min(workflow.threads(name), cores)
+    workers = max(1, min(threads, math.ceil(blocks / shards))) if instance.stage.blockwise else 1
+    if gpus:
+        workers = gpus
+    cost = measured.get((name, run))
+    start, work = _time(configuration, instance, voxels, network, cost, gpus)
+    job_seconds = start + work / (shards * workers)
+    disk, files = _storage(configuration, instance, extent, network, chunk)
+    given = configuration.execution.memory_mb_of(name)
+    memory = given or job_megabytes(configuration, name, run, shape, workers)
+    least = given or job_megabytes(configuration, name, run, shape, 1)
+    busy = shards * start + work
+    return StageEstimate(
+        instance,
+        blocks,
+        block if blocks else (),
+        chunk if files else (),
+        shards,
+        workers,
+        disk,
+        files,
+        memory,
+        least,
+        job_seconds,
+        0.0 if gpus else busy,
+        busy if gpus else 0.0,
+        (_AROUND_SECONDS if cost is None else cost.around_seconds) if instance.stage.blockwise else 0.0,
+        "measured" if cost is not None else "typical",
+    )
+
+
+def _time(
+    configuration: Configuration,
+    instance: StageInstance,
+    voxels: float,
+    network: NetworkEstimate | None,
+    cost: MeasuredCost | None,
+    gpus: int,
+) -> tuple[float, float]:
+    """Seconds of a job's start, and worker-seconds of all blocks (or of the whole training)."""
+    name, run = instance.stage.name, instance.run
+    typical = COSTS[name]
+    flops = GPU_FLOPS if gpus else CORE_FLOPS
+    if name == "train":
+        training = configuration.runs[run].training
+        if cost is not None:
+            return cost.start_seconds, training.iterations / cost.voxels_per_second
+        assert network is not None
+        threads = 1 if gpus else training.torch_threads
+        step = network.training_flops / (flops * threads) + _LOADER_SECONDS
+        return typical.start_seconds, training.iterations * step
+    if cost is not None:
+        return cost.start_seconds, voxels / cost.voxels_per_second
+    if name == "predict":
+        assert network is not None
+        return typical.start_seconds, voxels * network.flops_per_voxel / flops
+    return typical.start_seconds, voxels / typical.voxels_per_second
+
+
+def _block_sizes(
+    configuration: Configuration,
+    instance: StageInstance,
+    extent: Extent | None,
+    network: NetworkEstimate | None,
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Voxels of a block, of its context on each side, and of a stored chunk."""
+    if extent is None:
+        return (1,), (0,), (1,)
+    dims = len(extent.shape)
+    edge = tuple(min(_DEFAULT_EDGE[dims], size) for size in extent.shape)
+    none = (0,) * dims
+    name = instance.stage.name
+    if name == "volume":
+        chunk = configuration.volumes[instance.volume].chunk
+        return (tuple(chunk), none, tuple(chunk)) if chunk else (edge, none, _halved(edge))
+    if name == "predict" and network is not None:
+        block = tuple(min(b, size) for b, size in zip(network.block, extent.shape))
+        return block, network.context, tuple(min(c, b) for c, b in zip(network.chunk, block))
+    if name in ("fragments", "graph", "relabel"):
+        segmentation = configuration.runs[instance.run].segmentation
+        given = segmentation.block_size
+        block = tuple(given) if given else edge
+        if len(block) != dims:
+            raise ConfigurationError(
+                f"runs.{instance.run}.segmentation.block_size has {len(block)} axes, the volume "
+                f"'{instance.volume}' has {dims}"
+            )
+        context = tuple(segmentation.context) if segmentation.context else (16,) * dims
+        return block, context if name == "fragments" else (1,) * dims, _halved(block)
+    return edge, (16,) * dims, _halved(edge)
+
+
+def _halved(block: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(max(1, size // 2) if size > 64 else size for size in block)
+
+
+def _storage(
+    configuration: Configuration,
+    instance: StageInstance,
+    extent: Extent | None,
+    network: NetworkEstimate | None,
+    chunk: tuple[int, ...],
+) -> tuple[float, int]:
+    """Bytes and files that a stage leaves on the disk."""
+    name, run = instance.stage.name, instance.run
+    if name == "train":
+        architecture = configuration.runs[run].architecture
+        weights = 120.0 * architecture.level_channels[-1] ** 2 * 27
+        return 4 * weights, 40
+    if extent is None:
+        return 1e6, 10
+    dims = len(extent.shape)
+    chunks = math.prod(math.ceil(size / edge) for size, edge in zip(extent.shape, chunk))
+    voxels = extent.voxels
+    if name == "volume":
+        if not extent.copied:
+            return 1e4, 5
+        arrays = 2 if extent.has_labels else 1
+        size = voxels * extent.channels * extent.bytes_per_voxel * _RAW_RATIO * _PYRAMID[dims]
+        size += voxels * 8 * _LABELS_RATIO * _PYRAMID[dims] if extent.has_labels else 0
+        return size, math.ceil(arrays * chunks * _PYRAMID[dims]) + 20
+    if name == "targets":
+        channels = network.channels if network is not None else 1
+        return voxels * channels * 8 * _TARGETS_RATIO, 2 * chunks + 20
+    if name == "predict":
+        bytes_each = {"uint8": 1, "float16": 2, "float32": 4}[configuration.runs[run].prediction.dtype]
+        channels = network.channels if network is not None else channels_of(configuration, run)
+        size = voxels * channels * bytes_each * (_PREDICTION_RATIO if bytes_each == 1 else 0.8)
+        return size * _PYRAMID[dims], math.ceil(chunks * _PYRAMID[dims]) + 20
+    if name in ("fragments", "relabel", "classes"):
+        pyramid = 1.0 if name == "fragments" else _PYRAMID[dims]
+        return voxels * 8 * _LABELS_RATIO * pyramid, math.ceil(chunks * pyramid) + 20
+    if name == "graph":
+        blocks = math.prod(math.ceil(size / _DEFAULT_EDGE[dims]) for size in extent.shape)
+        return voxels / FRAGMENT_VOXELS * _EDGE_BYTES, 2 * blocks + 10
+    return 1e6 + voxels / FRAGMENT_VOXELS * 16, 10

@@ -1,0 +1,278 @@
+"""``attacca plan``: what a configuration will cost, before it is spent; what cannot fit is refused."""
+
+import argparse
+import math
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from attacca.cli.estimates import StageEstimate, estimate
+from attacca.cli.extents import read_extent
+from attacca.cli.measurements import MeasuredCost, measured_costs
+from attacca.config.load import load_configuration
+from attacca.errors import ResourceError
+from attacca.progress import format_duration
+from attacca.stages.workflow import Workflow
+
+# A shard of about this long is neither mostly start nor lost for a day when its node fails.
+_SHARD_SECONDS = 3600.0
+# More files than this make listing, copying and deleting a project slow on any file system.
+_MANY_FILES = 5_000_000
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the ``attacca`` parser."""
+    parser = commands.add_parser(
+        "plan", help="blocks, disk, files, memory and hours of a configuration, before it is computed"
+    )
+    parser.add_argument("configuration", type=Path, nargs="?", default=Path("config.yaml"))
+    parser.add_argument("--cores", type=int, help="cores of one job; those of this machine by default")
+    parser.add_argument(
+        "--memory", type=float, metavar="GB", help="of the machine or node that a job runs on"
+    )
+    parser.add_argument("--disk", type=float, metavar="GB", help="free space; that of 'results' by default")
+    parser.add_argument("--jobs", type=int, default=1, help="jobs that run at once on a cluster")
+    parser.add_argument(
+        "--probe", action="store_true", help="measure first: run the workflow on small synthetic volumes"
+    )
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What there is.
+
+    Args:
+        cores: for one job.
+        memory_mb: for one job.
+        disk_bytes: free.
+        files: that the file system can still hold; None where it does not say.
+        jobs: that run at once.
+    """
+
+    cores: int
+    memory_mb: float
+    disk_bytes: float
+    files: int | None
+    jobs: int
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the estimates; raise a ``ResourceError`` where something cannot fit."""
+    configuration = load_configuration(options.configuration)
+    workflow = Workflow(configuration)
+    extents = {name: read_extent(name, config) for name, config in configuration.volumes.items()}
+    limits = _limits(configuration.results, options)
+    measured: dict[tuple[str, str], MeasuredCost] = {}
+    if options.probe:
+        from attacca.cli.probe import probe
+
+        measured |= probe(configuration, extents, limits.cores)
+    measured |= measured_costs(workflow, {name: extent.voxels for name, extent in extents.items()})
+    estimates = estimate(workflow, extents, measured, limits.cores)
+    console = Console(highlight=False)
+    show(estimates, limits, console)
+    lines = advice(estimates, limits) or ["blocks, chunks and shards are fine as they are"]
+    for line in lines:
+        console.print(f"- {line}", markup=False)
+    problems = refusals(estimates, limits, configuration.results)
+    if problems:
+        raise ResourceError("this cannot fit:\n  " + "\n  ".join(problems))
+    return 0
+
+
+def _limits(results: Path, options: argparse.Namespace) -> Limits:
+    place = results
+    while not place.exists():
+        place = place.parent
+    free = options.disk * 1e9 if options.disk is not None else float(shutil.disk_usage(place).free)
+    inodes = os.statvfs(place).f_favail
+    memory = options.memory * 1000 if options.memory is not None else psutil.virtual_memory().total / 1e6
+    return Limits(
+        options.cores or len(os.sched_getaffinity(0)),
+        memory,
+        free,
+        inodes if inodes > 0 and options.disk is None else None,
+        max(1, options.jobs),
+    )
+
+
+def wall_seconds(estimates: Sequence[StageEstimate], jobs: int, cores: int = 1) -> float:
+    """Time to finish, stage after stage: so many jobs at once, or, on one machine, as many as have cores."""
+    levels: dict[str, list[StageEstimate]] = {}
+    for item in estimates:
+        levels.setdefault(item.instance.stage.name, []).append(item)
+    total = 0.0
+    for members in levels.values():
+        longest = max(item.job_seconds + item.around_seconds for item in members)
+        work = sum(item.job_seconds * item.shards + item.around_seconds for item in members)
+        at_once = jobs if jobs > 1 else max(1, cores // max(item.workers for item in members))
+        total += max(longest, work / at_once)
+    return total
+
+
+def show(estimates: Sequence[StageEstimate], limits: Limits, console: Console) -> None:
+    """Print the table of stages and the totals."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    columns = (
+        "stage",
+        "of",
+        "blocks",
+        "block",
+        "jobs",
+        "disk",
+        "files",
+        "memory/job",
+        "time/job",
+        "cores·h",
+        "GPU·h",
+        "from",
+    )
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="left" if index < 2 or index == 11 else "right", no_wrap=True)
+    for item in estimates:
+        table.add_row(
+            item.instance.stage.name,
+            item.instance.label,
+            f"{item.blocks:,}" if item.blocks else "",
+            "×".join(map(str, item.block)),
+            str(item.shards),
+            size_text(item.disk_bytes),
+            f"{item.files:,}",
+            f"{item.memory_mb / 1000:.1f} GB",
+            format_duration(item.job_seconds),
+            f"{item.core_seconds * item.workers / 3600 if not item.blocks else item.core_seconds / 3600:.2f}",
+            f"{item.gpu_seconds / 3600:.2f}" if item.gpu_seconds else "",
+            item.source,
+        )
+    console.print(table)
+    disk = sum(item.disk_bytes for item in estimates)
+    files = sum(item.files for item in estimates)
+    cores = sum(item.core_seconds for item in estimates) / 3600
+    gpus = sum(item.gpu_seconds for item in estimates) / 3600
+    parts = [f"{size_text(disk)} in {files:,} files", f"{cores:.2f} core hours"]
+    if gpus:
+        parts.append(f"{gpus:.2f} GPU hours")
+    time = format_duration(wall_seconds(estimates, limits.jobs, limits.cores))
+    if limits.jobs > 1:
+        parts.append(f"{time} with {limits.jobs} jobs of {limits.cores} cores at once")
+    else:
+        parts.append(f"{time} on {limits.cores} cores")
+    console.print("in all: " + ", ".join(parts))
+    if any(item.source == "typical" for item in estimates):
+        console.print(
+            "'typical' hours are those of other machines; --probe measures on this one in a few minutes"
+        )
+
+
+def advice(estimates: Sequence[StageEstimate], limits: Limits) -> list[str]:
+    """Recommended shards, blocks and chunks, where they differ from what the configuration says."""
+    lines = []
+    shards: dict[str, int] = {}
+    for item in estimates:
+        if item.instance.stage.blockwise:
+            name = item.instance.stage.name
+            wanted = recommended_shards(item)
+            shards[name] = max(shards.get(name, 1), wanted)
+    cluster = {name: count for name, count in shards.items() if count > 1}
+    if cluster:
+        text = ", ".join(f"{name}: {count}" for name, count in cluster.items())
+        lines.append(f"on a cluster, shards of about an hour: execution: {{shards: {{default: 1, {text}}}}}")
+    for item in estimates:
+        name = item.instance.stage.name
+        asked = item.shards
+        if item.memory_mb > limits.memory_mb >= item.least_memory_mb:
+            workers = max(1, int(item.workers * limits.memory_mb / item.memory_mb))
+            lines.append(
+                f"{name} {item.instance.label} needs {item.memory_mb / 1000:.1f} GB with {item.workers} "
+                "workers; "
+                f"with execution: {{threads: {{{name}: {workers}}}}} it fits into "
+                f"{limits.memory_mb / 1000:.0f} GB"
+            )
+        if item.files > _MANY_FILES and item.chunk:
+            factor = math.ceil((item.files / _MANY_FILES) ** (1 / len(item.chunk)))
+            larger = "×".join(str(size * factor) for size in item.chunk)
+            key = (
+                "volumes: chunk"
+                if name == "volume"
+                else "prediction: block_size"
+                if name == "predict"
+                else "segmentation: block_size"
+            )
+            lines.append(
+                f"{name} {item.instance.label} writes {item.files:,} files; blocks and chunks {factor} "
+                "times as "
+                f"wide ({larger} voxels a chunk; {key}) make it {item.files // factor ** len(item.chunk):,}"
+            )
+        if item.blocks and asked > 1 and item.job_seconds < 120:
+            lines.append(
+                f"{name} {item.instance.label}: {asked} shards of {format_duration(item.job_seconds)} each "
+                "are "
+                "mostly start; fewer are as fast"
+            )
+    return lines
+
+
+def recommended_shards(item: StageEstimate) -> int:
+    """Shards of about an hour each, at most one for each block."""
+    work = (item.core_seconds + item.gpu_seconds) / item.workers
+    return max(1, min(item.blocks, math.ceil(work / _SHARD_SECONDS)))
+
+
+def refusals(estimates: Sequence[StageEstimate], limits: Limits, results: Path) -> list[str]:
+    """What cannot fit, and what would help."""
+    problems = []
+    for item in estimates:
+        if item.least_memory_mb > limits.memory_mb:
+            key = "prediction.tile_size" if item.instance.stage.name == "predict" else "the block size"
+            key = (
+                "architecture.input_shape or training.batch_size"
+                if item.instance.stage.name == "train"
+                else key
+            )
+            problems.append(
+                f"{item.instance.stage.name} {item.instance.label} needs {item.least_memory_mb / 1000:.1f} "
+                "GB with "
+                f"one worker, a job has {limits.memory_mb / 1000:.1f} GB: make {key} smaller, or take a "
+                "larger node "
+                "(--memory)"
+            )
+    disk = sum(item.disk_bytes for item in estimates)
+    present = _present_bytes(results)
+    if disk - present > limits.disk_bytes:
+        problems.append(
+            f"the results need {size_text(disk)}, {size_text(limits.disk_bytes)} are free at {results}: set "
+            "'results' or 'storage' to a larger disk, or leave volumes out"
+        )
+    files = sum(item.files for item in estimates)
+    if limits.files is not None and files > limits.files:
+        problems.append(
+            f"the results need {files:,} files, the file system at {results} can hold {limits.files:,} "
+            "more: make "
+            "chunks larger, or set 'results' or 'storage' to another file system"
+        )
+    return problems
+
+
+def _present_bytes(results: Path) -> float:
+    """A lower bound of what is there already: walking terabytes would take longer than the plan."""
+    return float(results.stat().st_size) if results.exists() else 0.0
+
+
+def size_text(size: float) -> str:
+    """``1234567`` becomes ``1.2 MB``.
+
+    >>> size_text(1234567), size_text(2.5e13)
+    ('1.2 MB', '25.0 TB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 999.5:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -1,0 +1,366 @@
+"""How far each stage of a workflow is, read from manifests and ledgers; nothing is computed or locked."""
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from attacca.blockwise import Ledger, key_differences
+from attacca.errors import AttaccaError
+from attacca.fingerprint import digest_file
+from attacca.stages.catalogue import StageInstance, inputs_of, instances
+from attacca.stages.workflow import Workflow
+
+# A ledger that grew this recently is being written, wherever its job runs.
+_ACTIVE_SECONDS = 90.0
+_START = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ ")
+
+
+@dataclass(frozen=True)
+class ClusterJob:
+    """A job in a SLURM queue."""
+
+    number: str
+    state: str
+    node: str
+
+
+@dataclass
+class ShardState:
+    """One shard of a stage.
+
+    Args:
+        index: its number, from 0.
+        blocks: blocks of the shard.
+        done: blocks that are recorded and count.
+        running: where it runs, in words; empty where it does not.
+        seconds_left: from its speed in this job, or None.
+        note: when it recorded its last block, where that is recent and nobody is known to compute it.
+    """
+
+    index: int
+    blocks: int
+    done: int
+    running: str = ""
+    note: str = ""
+    seconds_left: float | None = None
+
+
+@dataclass
+class StageState:
+    """One stage for one run and volume.
+
+    Args:
+        instance: which.
+        state: ``done``, ``stale``, ``running``, ``partly done``, ``planned`` or ``missing``.
+        reason: why it is stale; empty otherwise.
+        blocks: blocks of the stage, or iterations of the training; 0 where that is not known yet.
+        done: blocks that are recorded and count.
+        shards: its shards, where it has some.
+        seconds_left: time until the stage is done, where that can be told.
+        running: where it runs, in words.
+    """
+
+    instance: StageInstance
+    state: str = "missing"
+    reason: str = ""
+    blocks: int = 0
+    done: int = 0
+    shards: list[ShardState] = field(default_factory=list)
+    seconds_left: float | None = None
+    running: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for ``--json``."""
+        return {
+            "stage": self.instance.stage.name,
+            "run": self.instance.run,
+            "volume": self.instance.volume,
+            "state": self.state,
+            "reason": self.reason,
+            "blocks": self.blocks,
+            "done": self.done,
+            "running": self.running,
+            "seconds_left": self.seconds_left,
+            "shards": [vars(shard) for shard in self.shards],
+        }
+
+
+def read_states(workflow: Workflow) -> list[StageState]:
+    """The state of every stage, in the order of computation."""
+    queue = cluster_jobs()
+    reader = _Reader(workflow, queue)
+    return [reader.state(instance) for instance in instances(workflow)]
+
+
+def cluster_jobs() -> dict[str, ClusterJob]:
+    """Waiting and running jobs of this user in a SLURM queue, by the comment that Snakemake gives them."""
+    command = ["squeue", "--me", "-h", "-o", "%i|%T|%k|%N"]
+    try:
+        lines = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    found = {}
+    for line in lines.splitlines():
+        number, state, comment, node = (line.split("|") + [""] * 4)[:4]
+        if comment.startswith("rule_"):
+            found[comment] = ClusterJob(number, state, node)
+    return found
+
+
+class _Reader:
+    def __init__(self, workflow: Workflow, queue: Mapping[str, ClusterJob]) -> None:
+        self.workflow = workflow
+        self.layout = workflow.layout
+        self.queue = queue
+        self.now = time.time()
+        self.locked = _locked_inodes()
+        self._states: dict[StageInstance, StageState] = {}
+        self._digests: dict[Path, str] = {}
+
+    def state(self, instance: StageInstance) -> StageState:
+        if instance not in self._states:
+            self._states[instance] = self._read(instance)
+        return self._states[instance]
+
+    def _read(self, instance: StageInstance) -> StageState:
+        state = StageState(instance)
+        manifest = _json(instance.manifest(self.layout))
+        job = self._cluster_job(instance, "")
+        if manifest is not None:
+            state.state = "done"
+            state.reason = self._staleness(instance, manifest)
+            if instance.stage.blockwise:
+                plan = _json(instance.plan(self.layout)) or {}
+                state.blocks = state.done = int(plan.get("blocks", 0))
+            if state.reason:
+                state.state, state.done = "stale", 0
+        if instance.stage.blockwise and (manifest is None or state.reason):
+            self._read_blocks(instance, state)
+        elif instance.stage.name == "train" and manifest is None:
+            self._read_training(instance, state)
+        if job is not None and state.state != "done":
+            state.running = _place(job)
+            state.state = "running" if job.state == "RUNNING" else state.state
+        return state
+
+    def _staleness(self, instance: StageInstance, manifest: Mapping[str, Any]) -> str:
+        """Why a finished stage does not count any more; empty where it does."""
+        if "fingerprint" not in manifest:
+            return ""
+        differences: list[str] = []
+        try:
+            section = json.loads(self.workflow.section(instance.stage.name, instance.run, instance.volume))
+        except (AttaccaError, OSError) as error:
+            return f"its source cannot be read: {error}"
+        differences += key_differences(*_shared(manifest["parameters"], section))
+        for name, upstream in inputs_of(instance, self.workflow).items():
+            above = self.state(upstream)
+            where = f"{upstream.stage.name} {upstream.label}"
+            if above.state != "done":
+                differences.append(f"{where} is {above.state}")
+            elif upstream.stage.name == "train" and "checkpoint" in manifest["inputs"]:
+                # Of a training, predictions depend on the weights alone.
+                if self._checkpoint(instance.run) not in (None, manifest["inputs"]["checkpoint"]):
+                    differences.append(f"{where} has another checkpoint")
+            elif name in manifest["inputs"]:
+                present = (_json(upstream.manifest(self.layout)) or {}).get("fingerprint")
+                if present is not None and present != manifest["inputs"][name]:
+                    differences.append(
+                        f"{where} was made again ({manifest['inputs'][name][:12]} became {present[:12]})"
+                    )
+        return "; ".join(differences)
+
+    def _read_blocks(self, instance: StageInstance, state: StageState) -> None:
+        plan = _json(instance.plan(self.layout))
+        if plan is None:
+            return
+        blocks = int(plan["blocks"])
+        state.blocks = blocks
+        ledger = self._ledger(instance, blocks)
+        if ledger is None:
+            state.state = state.state if state.state == "stale" else "planned"
+            return
+        if state.state != "stale":
+            state.reason = self._void_reason(instance, ledger)
+        done = ledger.done() if not state.reason else None
+        state.done = int(done.sum()) if done is not None else 0
+        count = self.workflow.shards(instance.stage.name)
+        for index in range(count):
+            first, end = blocks * index // count, blocks * (index + 1) // count
+            recorded = int(done[first:end].sum()) if done is not None else 0
+            shard = ShardState(index, end - first, recorded)
+            self._read_activity(instance, ledger, shard, count)
+            state.shards.append(shard)
+        running = [shard for shard in state.shards if shard.running]
+        if running:
+            state.state = "running"
+            left = [shard.seconds_left for shard in running if shard.seconds_left is not None]
+            state.seconds_left = max(left) if left else None
+            if left and state.done < blocks:
+                # Shards that wait take as long as those that run, one after the other in as many places.
+                rate = sum(
+                    (shard.blocks - shard.done) / shard.seconds_left
+                    for shard in running
+                    if shard.seconds_left
+                )
+                state.seconds_left = max(max(left), (blocks - state.done) / rate) if rate else max(left)
+        elif state.state != "stale" and not state.reason:
+            state.state = "partly done" if state.done else "planned"
+        elif state.reason:
+            state.state = "stale"
+
+    def _ledger(self, instance: StageInstance, blocks: int) -> Ledger | None:
+        """The ledger of a stage as it stands on the disk, under the key of its newest file."""
+        for directory in instance.arrays(self.layout):
+            place = None
+            if "://" in directory:
+                place = str(instance.manifest(self.layout).parent / ".ledgers" / instance.stage.name)
+            found = Ledger(directory, {}, blocks, state_directory=place)
+            files = found.files()
+            if files:
+                newest = max(files, key=lambda file: file.path.stat().st_mtime)
+                key: Any = newest.parts or newest.key
+                return Ledger(directory, key, newest.num_blocks, state_directory=place)
+        return None
+
+    def _void_reason(self, instance: StageInstance, ledger: Ledger) -> str:
+        """Why recorded blocks of an unfinished stage will not count in the next start."""
+        differences: list[str] = []
+        parts = ledger.parts
+        try:
+            section = json.loads(self.workflow.section(instance.stage.name, instance.run, instance.volume))
+        except (AttaccaError, OSError):
+            section = parts.get("parameters")
+        if parts:
+            differences += key_differences(*_shared(parts.get("parameters", section), section))
+            old = parts.get("inputs", {}).get("checkpoint")
+            if old and self._checkpoint(instance.run) not in (None, old):
+                differences.append(f"train {instance.run} has another checkpoint")
+            for name, upstream in inputs_of(instance, self.workflow).items():
+                present = (_json(upstream.manifest(self.layout)) or {}).get("fingerprint")
+                old = parts.get("inputs", {}).get(name)
+                if old and present and old != present:
+                    differences.append(f"{upstream.stage.name} {upstream.label} was made again")
+        return "; ".join(differences)
+
+    def _checkpoint(self, run: str) -> str | None:
+        """Digest of the checkpoint that a run predicts with; None where it is not there."""
+        training = (_json(self.layout.training_manifest(run)) or {}).get("result", {})
+        choice = self.workflow.configuration.runs[run].prediction.checkpoint
+        name = training.get(f"{choice}_file") if isinstance(choice, str) else f"iteration_{choice:08d}.pt"
+        path = self.layout.training(run) / "checkpoints" / str(name)
+        if path not in self._digests and path.is_file():
+            self._digests[path] = digest_file(path)
+        return self._digests.get(path)
+
+    def _read_activity(self, instance: StageInstance, ledger: Ledger, shard: ShardState, count: int) -> None:
+        if shard.done >= shard.blocks:
+            return
+        file = ledger.directory / f"shard-{shard.index:05d}-of-{count:05d}.txt"
+        job = self._cluster_job(instance, f"_{shard.index}_{count}")
+        if job is not None:
+            shard.running = _place(job) if job.state == "RUNNING" else ""
+        elif _inode(file.with_suffix(".lock")) in self.locked:
+            shard.running = "on this machine"
+        if not shard.running:
+            if file.exists() and self.now - file.stat().st_mtime < _ACTIVE_SECONDS:
+                shard.note = f"last block {self.now - file.stat().st_mtime:.0f} s ago"
+            return
+        start, before = _job_start(instance.log(self.layout, f"_shard_{shard.index}_of_{count}"))
+        if start is not None and file.exists():
+            elapsed = file.stat().st_mtime - start
+            fresh = shard.done - before
+            if fresh > 0 and elapsed > 0:
+                shard.seconds_left = (shard.blocks - shard.done) * elapsed / fresh
+
+    def _read_training(self, instance: StageInstance, state: StageState) -> None:
+        table = self.layout.training(instance.run) / "metrics.tsv"
+        training: Any = self.workflow.configuration.runs[instance.run].training
+        state.blocks = int(training.iterations)
+        try:
+            lines = table.read_text().splitlines()
+            names = lines[0].split("\t")
+            last = dict(zip(names, lines[-1].split("\t")))
+            state.done = int(last["iteration"])
+            active = self.now - table.stat().st_mtime < _ACTIVE_SECONDS
+        except (OSError, IndexError, KeyError, ValueError):
+            return
+        state.state = "running" if active else "partly done"
+        rate = _last_number(table.with_name("timing.tsv"))
+        if active:
+            state.running = "wrote its metrics within the last minutes"
+            state.seconds_left = (state.blocks - state.done) / rate if rate > 0 else None
+
+    def _cluster_job(self, instance: StageInstance, shard: str) -> ClusterJob | None:
+        part = "_shard" if shard else ""
+        wildcards = "_".join(item for item in (instance.run, instance.volume) if item)
+        return self.queue.get(f"rule_{instance.stage.name}{part}_wildcards_{wildcards}{shard}")
+
+
+def _shared(old: Any, new: Any) -> tuple[Any, Any]:
+    """Both without the keys that only one of them has: stages keep of a section what decides."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return old, new
+    pairs = {key: _shared(old[key], new[key]) for key in old if key in new}
+    return {key: pair[0] for key, pair in pairs.items()}, {key: pair[1] for key, pair in pairs.items()}
+
+
+def _place(job: ClusterJob) -> str:
+    where = f" on {job.node}" if job.node else ""
+    return f"SLURM job {job.number} {job.state.lower()}{where}"
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _last_number(table: Path) -> float:
+    """The last value in the last row of a table; 0 where there is none."""
+    try:
+        return float(table.read_text().splitlines()[-1].split("\t")[-1])
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
+
+def _locked_inodes() -> set[int]:
+    """Inodes on which processes of this machine hold a lock; trying it would disturb a job that starts."""
+    try:
+        lines = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return set()
+    words = [line.split() for line in lines if " FLOCK " in line]
+    return {int(word[5].rsplit(":", 1)[1]) for word in words if len(word) > 5}
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return -1
+
+
+def _job_start(log: Path) -> tuple[float | None, int]:
+    """When the job that wrote a log began, and how many of its blocks were done before."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        return None, 0
+    start, before = None, 0
+    for line in lines[:50]:
+        match = _START.match(line)
+        if match and start is None:
+            start = datetime.strptime(match[1], "%Y-%m-%d %H:%M:%S").timestamp()
+        found = re.search(r"(\d+) of (\d+) blocks are done already", line)
+        if found:
+            before = int(found[1])
+    return start, before

@@ -1,0 +1,114 @@
+"""``attacca status``: what runs, what is done, what is missing, what is stale and why, and the time left."""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from attacca.cli.stage_state import ShardState, StageState, read_states
+from attacca.progress import format_duration
+from attacca.stages.record import recorded_configuration
+from attacca.stages.workflow import Workflow
+
+_STYLES = {
+    "done": "green",
+    "running": "bold cyan",
+    "stale": "yellow",
+    "partly done": "cyan",
+    "planned": "",
+    "missing": "dim",
+}
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the ``attacca`` parser."""
+    parser = commands.add_parser(
+        "status",
+        help="what runs, what is done, what is stale and why, and the time left; here or on a cluster",
+    )
+    parser.add_argument("results", type=Path, nargs="?", default=Path("results"))
+    parser.add_argument(
+        "--configfile", type=Path, help="compare with this configuration, not with that of the last start"
+    )
+    parser.add_argument("--shards", action="store_true", help="show the shards of finished stages too")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--watch", type=float, metavar="SECONDS", help="print it again every so many seconds")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the state of a directory of results."""
+    while True:
+        workflow = Workflow(recorded_configuration(options.results, options.configfile))
+        states = read_states(workflow)
+        if options.json:
+            json.dump([state.to_json() for state in states], sys.stdout, indent=2)
+            print()
+        else:
+            show(states, options.results, options.shards, Console(highlight=False))
+        if options.watch is None:
+            return 0
+        sys.stdout.flush()
+        time.sleep(options.watch)
+
+
+def show(states: list[StageState], results: Path, every_shard: bool, console: Console) -> None:
+    """Print a table of stages, with the shards of those that are not done below them."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, justify in (
+        ("stage", "left"),
+        ("of", "left"),
+        ("state", "left"),
+        ("blocks", "right"),
+        ("time left", "right"),
+        ("", "left"),
+    ):
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for state in states:
+        table.add_row(
+            state.instance.stage.name,
+            state.instance.label,
+            Text(state.state, style=_STYLES[state.state]),
+            f"{state.done}/{state.blocks}" if state.blocks else "",
+            _left(state.seconds_left),
+            state.reason or state.running,
+        )
+        if len(state.shards) > 1 or any(shard.running or shard.note for shard in state.shards) or every_shard:
+            for shard in state.shards:
+                if every_shard or state.state != "done":
+                    table.add_row(*_shard_row(shard, len(state.shards)))
+    console.print(table)
+    done = sum(state.state == "done" for state in states)
+    stale = sum(state.state == "stale" for state in states)
+    parts = [f"{results}: {done} of {len(states)} stages are done"]
+    if stale:
+        parts.append(f"{stale} are stale and will be computed again")
+    if not any(state.state == "running" for state in states) and done < len(states):
+        parts.append("nothing runs: start the workflow again to go on")
+    console.print("; ".join(parts))
+
+
+def _shard_row(shard: ShardState, count: int) -> tuple[str, ...]:
+    if shard.running:
+        word = "running"
+    elif shard.done >= shard.blocks:
+        word = "done"
+    else:
+        word = "partly done" if shard.done else "waits"
+    return (
+        "",
+        f"  shard {shard.index + 1} of {count}",
+        word,
+        f"{shard.done}/{shard.blocks}",
+        _left(shard.seconds_left),
+        shard.running or shard.note,
+    )
+
+
+def _left(seconds: float | None) -> str:
+    return "" if seconds is None else format_duration(seconds)

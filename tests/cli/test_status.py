@@ -1,0 +1,165 @@
+"""``attacca status``: what it says about results that are done, missing, stale and being computed."""
+
+import json
+import shutil
+from typing import Any
+
+import pytest
+
+from attacca.cli.main import main
+from attacca.cli.stage_state import StageState, cluster_jobs, read_states
+
+
+def states(project: Any) -> dict[str, StageState]:
+    return {
+        f"{state.instance.stage.name} {state.instance.label}": state
+        for state in read_states(project.workflow)
+    }
+
+
+def test_a_directory_without_results_is_named_and_what_to_give_instead(tmp_path, capsys):
+    assert main(["status", str(tmp_path / "nothing")]) != 0
+    said = capsys.readouterr().err
+    assert str(tmp_path / "nothing") in said
+    assert "--configfile" in said
+
+
+def test_before_anything_ran_every_stage_is_missing_and_none_is_done(project):
+    found = states(project)
+    assert {state.state for state in found.values()} == {"missing"}
+    assert "predict first/cube-c" in found
+    assert "targets first/cube-c" not in found
+
+
+def test_finished_stages_are_done_and_those_after_them_are_missing(project):
+    tune = project.instance("tune", "first")
+    project.finish_until(tune)
+    found = states(project)
+    assert found["train first"].state == "done"
+    assert found["predict first/cube-b"].state == "done"
+    assert (found["predict first/cube-b"].done, found["predict first/cube-b"].blocks) == (27, 27)
+    assert found["tune first"].state == "missing"
+
+
+def test_blocks_are_counted_for_each_shard_whoever_recorded_them(project):
+    predict = project.instance("predict", "first", "cube-b")
+    project.finish_until(predict)
+    with project.ledger(predict).shard_writer(0, 2) as writer:
+        writer.record(*range(11))
+    state = states(project)["predict first/cube-b"]
+    assert state.state == "partly done"
+    assert (state.done, state.blocks) == (11, 27)
+    assert [(shard.done, shard.blocks) for shard in state.shards] == [(9, 9), (2, 9), (0, 9)]
+    assert not any(shard.running for shard in state.shards)
+
+
+def test_a_shard_that_is_being_computed_is_running_on_this_machine(project):
+    predict = project.instance("predict", "first", "cube-b")
+    project.finish_until(predict)
+    with project.ledger(predict).shard_writer(1, 3) as writer:
+        writer.record(9, 10)
+        state = states(project)["predict first/cube-b"]
+        assert state.state == "running"
+        assert [shard.running for shard in state.shards] == ["", "on this machine", ""]
+
+
+def test_time_left_follows_from_what_the_job_has_done_since_its_start(project, monkeypatch):
+    predict = project.instance("predict", "first", "cube-b")
+    project.finish_until(predict)
+    log = predict.log(project.workflow.layout, "_shard_0_of_3")
+    log.parent.mkdir(parents=True)
+    log.write_text("2020-01-01 00:00:00,000 INFO attacca: 1 of 9 blocks are done already\n")
+    with project.ledger(predict).shard_writer(0, 3) as writer:
+        writer.record(*range(5))
+        shard = states(project)["predict first/cube-b"].shards[0]
+    # Four of eight blocks took all the time until now.
+    start = 1577836800
+    assert shard.seconds_left == pytest.approx(
+        project.ledger(predict).files()[0].path.stat().st_mtime - start, rel=0.01
+    )
+
+
+def test_a_changed_parameter_makes_stale_what_depends_on_it_and_its_name_is_told(project, values):
+    project.finish_until(project.instance("fragments", "first", "cube-b"))
+    changed = values()
+    changed["runs"]["first"]["prediction"] = {"dtype": "float16"}
+    project.write(changed)
+    found = states(project)
+    assert found["train first"].state == "done"
+    assert found["predict first/cube-b"].state == "stale"
+    assert "prediction.dtype" in found["predict first/cube-b"].reason
+    assert "float16" in found["predict first/cube-b"].reason
+    assert found["tune first"].state == "stale"
+    assert found["tune first"].reason == "predict first/cube-b is stale"
+
+
+def test_blocks_under_an_old_parameter_are_stale_before_the_stage_is_finished(project, values):
+    predict = project.instance("predict", "first", "cube-b")
+    project.finish_until(predict)
+    with project.ledger(predict).shard_writer() as writer:
+        writer.record(*range(13))
+    changed = values()
+    changed["runs"]["first"]["prediction"] = {"augmentation": "flips"}
+    project.write(changed)
+    state = states(project)["predict first/cube-b"]
+    assert (state.state, state.done) == ("stale", 0)
+    assert "augmentation" in state.reason
+
+
+def test_execution_settings_make_nothing_stale(project, values):
+    project.finish_until(project.instance("evaluate", "first", "cube-b"))
+    project.write(values(shards=7, log_level="debug", retries=0))
+    assert not [state for state in states(project).values() if state.state == "stale"]
+
+
+def test_a_stage_whose_input_was_made_again_is_stale(project):
+    project.finish_until(project.instance("relabel", "first", "cube-b"))
+    tune = project.instance("tune", "first")
+    path = tune.manifest(project.workflow.layout)
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"fingerprint": "f" * 64}))
+    found = states(project)
+    assert found["tune first"].state == "done"
+    assert found["fragments first/cube-b"].state == "stale"
+    assert "tune first was made again" in found["fragments first/cube-b"].reason
+
+
+def test_a_deleted_array_leaves_no_blocks_done(project):
+    predict = project.instance("predict", "first", "cube-b")
+    project.finish_until(predict)
+    with project.ledger(predict).shard_writer() as writer:
+        writer.record(*range(20))
+    shutil.rmtree(predict.arrays(project.workflow.layout)[0])
+    assert states(project)["predict first/cube-b"].done == 0
+
+
+def test_the_table_and_the_json_tell_the_same(project, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    predict = project.instance("predict", "first", "cube-b")
+    project.finish_until(predict)
+    with project.ledger(predict).shard_writer(0, 3) as writer:
+        writer.record(0, 1, 2)
+    assert main(["status", str(project.results), "--json"]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    state = next(item for item in plain if (item["stage"], item["volume"]) == ("predict", "cube-b"))
+    assert (state["state"], state["done"], state["blocks"]) == ("partly done", 3, 27)
+    assert main(["status", str(project.results)]) == 0
+    text = capsys.readouterr().out
+    assert "3/27" in text
+    assert "shard 1 of 3" in text
+    assert "start the workflow again" in text
+
+
+def test_jobs_in_a_slurm_queue_are_found_by_their_rule(tmp_path, monkeypatch, project):
+    program = tmp_path / "squeue"
+    program.write_text("#!/bin/sh\necho '17|RUNNING|rule_predict_shard_wildcards_first_cube-b_1_3|n2'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert cluster_jobs()["rule_predict_shard_wildcards_first_cube-b_1_3"].node == "n2"
+    predict = project.instance("predict", "first", "cube-b")
+    project.finish_until(predict)
+    with project.ledger(predict).shard_writer(1, 3) as writer:
+        writer.record(9)
+    state = states(project)["predict first/cube-b"]
+    assert state.state == "running"
+    assert state.shards[1].running == "SLURM job 17 running on n2"
