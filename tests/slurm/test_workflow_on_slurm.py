@@ -1,0 +1,230 @@
+"""The workflow on a real SLURM: the results of the laptop, and nothing lost when jobs or nodes die."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from attacca.blockwise import read_files
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1800)]
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+# Every stage, with shards and several blocks each, in as little time as possible.
+CONFIGURATION: dict[str, Any] = {
+    "results": "results",
+    "volumes": {
+        name: {"synthetic": {"shape": [32, 32, 32], "seed": seed}, "voxel_size": [8, 8, 8]}
+        for seed, name in enumerate(("taught", "chosen", "tested"), start=1)
+    },
+    "runs": {
+        "tiny": {
+            "task": {"type": "affinities", "neighborhood": [[1, 0, 0], [0, 1, 0], [0, 0, 1], [3, 0, 0]]},
+            "architecture": {"input_shape": [24, 24, 24], "num_fmaps": 4, "downsample_factors": [[2, 2, 2]]},
+            "training": {"iterations": 10, "torch_threads": 1, "checkpoint": {"interval": 10}},
+            "volumes": {"train": ["taught"], "validate": ["chosen"], "test": ["tested"]},
+            "prediction": {"block_size": [16, 16, 16]},
+            "segmentation": {
+                "block_size": [16, 16, 16],
+                "chain": "seeded",
+                "checks": dict.fromkeys(
+                    ("max_seam_excess", "max_segment_share", "min_segmented_share", "max_saturated_share")
+                ),
+            },
+        }
+    },
+    "execution": {"shards": {"predict": 2, "default": 1}, "threads": 1, "progress_interval": 1},
+}
+PREDICTION = "results/tiny/tested/prediction.json"
+
+
+def write_configuration(directory: Path, **changes: Any) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    values = {**CONFIGURATION, **changes}
+    (directory / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+
+
+def arguments(*more: str) -> list[str]:
+    return ["--snakefile", str(REPOSITORY / "Snakefile"), "--configfile", "config.yaml", *more]
+
+
+def run_here(directory: Path, *targets: str) -> None:
+    places = [str(directory / target) for target in targets]
+    command = [sys.executable, "-m", "snakemake", *arguments("--cores", "2", "--", *places)]
+    done = subprocess.run(
+        command, cwd=directory, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workflow up to the trained network, computed on this machine."""
+    directory = tmp_path_factory.mktemp("trained")
+    write_configuration(directory)
+    run_here(directory, "results/tiny/training.json", "results/volumes/tested.json")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def here(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole workflow, computed on this machine."""
+    directory = tmp_path_factory.mktemp("here") / "project"
+    shutil.copytree(trained, directory)
+    run_here(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def slow_prediction(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained network and a volume whose prediction, yet to come, takes long enough to be disturbed."""
+    directory = tmp_path_factory.mktemp("slow")
+    run = {**CONFIGURATION["runs"]["tiny"]}
+    # Sixteen mirrored and turned copies of each of 64 blocks.
+    run["prediction"] = {"block_size": [8, 8, 8], "augmentation": "all"}
+    write_configuration(directory, runs={"tiny": run})
+    shutil.copytree(trained / "results", directory / "results")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def undisturbed(slow_prediction: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The slow prediction, computed here in peace."""
+    directory = tmp_path_factory.mktemp("peace") / "project"
+    shutil.copytree(slow_prediction, directory)
+    run_here(directory, PREDICTION)
+    return directory
+
+
+def arrays(directory: Path) -> dict[str, bytes]:
+    """Every file of every array, by path; ledgers are no part of a result."""
+    files = {}
+    for path in sorted((directory / "results").rglob("*")):
+        place = path.relative_to(directory)
+        if path.is_file() and ".zarr/" in place.as_posix() and ".attacca" not in place.parts:
+            files[place.as_posix()] = path.read_bytes()
+    return files
+
+
+def recorded(directory: Path) -> list[int]:
+    """Numbers of the predicted blocks, as often as they were computed."""
+    ledger = directory / "results/tiny/tested/prediction.zarr/s0/.attacca/ledger"
+    return sorted(int(block) for file in read_files(ledger) for block in file.blocks)
+
+
+def processes_of(directory: Path) -> list[str]:
+    """Processes of the workflow in a directory, on whatever node."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status", "cwd"]):
+        line = " ".join(process.info["cmdline"] or [])
+        inside = str(directory) in line or (process.info["cwd"] or "").startswith(str(directory))
+        if inside and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(f"{process.pid} {line[:200]}")
+    return found
+
+
+def assert_nothing_is_left(slurm: Any, directory: Path) -> None:
+    slurm.wait_for("end of all jobs", lambda: not slurm.jobs("PENDING,RUNNING,COMPLETING"), 30)
+    end = time.monotonic() + 20
+    while processes_of(directory) and time.monotonic() < end:
+        time.sleep(0.5)
+    assert processes_of(directory) == []
+
+
+def disturbed(
+    slurm: Any, start: Callable[..., Any], source: Path, directory: Path, *more: str
+) -> tuple[Any, Path]:
+    """Start the slow prediction on the cluster in a directory of its own."""
+    shutil.copytree(source, directory)
+    run = start(directory, *arguments(*more, "--", str(directory / PREDICTION)))
+    return run, directory
+
+
+def shard_jobs(slurm: Any) -> list[Any]:
+    return [job for job in slurm.jobs("RUNNING") if job.comment.startswith("rule_predict_shard")]
+
+
+def test_the_whole_workflow_gives_the_arrays_of_the_laptop_through_sbatch_alone(
+    slurm, on_slurm, here, tmp_path
+):
+    write_configuration(tmp_path)
+    run = on_slurm(tmp_path, *arguments())
+    said = run.finish(1500)
+    assert run.process.returncode == 0, said[-6000:]
+    submitted = re.findall(r"has been submitted with SLURM jobid (\d+)", said)
+    local = re.findall(r"^localrule (\w+):", said, flags=re.MULTILINE)
+    steps = re.search(r"\d+ of (\d+) steps \(100%\) done", said)
+    assert steps and len(submitted) == int(steps[1]) - len(local)
+    # What runs here makes an empty array or writes a page; it computes no block.
+    assert {name for name in local if not name.endswith("_plan")} <= {"all", "report"}
+    states = {job.number: job.state for job in slurm.jobs()}
+    assert {states[number] for number in submitted} == {"COMPLETED"}
+    laptop, cluster = arrays(here), arrays(tmp_path)
+    assert sorted(laptop) == sorted(cluster)
+    assert [name for name, data in laptop.items() if cluster[name] != data] == []
+    scores = "results/tiny/tested/scores.json"
+    assert (here / scores).read_text() == (tmp_path / scores).read_text()
+    assert_nothing_is_left(slurm, tmp_path)
+
+
+def test_a_cancelled_shard_is_sent_again_and_computes_only_what_is_missing(
+    slurm, on_slurm, slow_prediction, undisturbed, tmp_path
+):
+    run, directory = disturbed(slurm, on_slurm, slow_prediction, tmp_path / "project")
+    slurm.wait_for("finished blocks", lambda: len(recorded(directory)) >= 6, 120)
+    job = shard_jobs(slurm)[0]
+    subprocess.run(["scancel", job.number], check=True)
+    said = run.finish(300)
+    assert run.process.returncode == 0, said[-6000:]
+    assert f"SLURM-job '{job.number}' failed, SLURM status is: 'CANCELLED'" in said
+    assert "Trying to restart job" in said
+    # Each block once: what had been finished was not computed again.
+    assert recorded(directory) == list(range(64))
+    assert arrays(directory) == arrays(undisturbed)
+    assert_nothing_is_left(slurm, directory)
+
+
+def test_a_job_over_its_memory_limit_is_sent_again_with_more(
+    slurm, on_slurm, slow_prediction, undisturbed, tmp_path
+):
+    directory = tmp_path / "project"
+    shutil.copytree(slow_prediction, directory)
+    values = yaml.safe_load((directory / "config.yaml").read_text())
+    # PyTorch alone needs about this much; with the third attempt it is twice.
+    values["execution"]["memory_mb"] = {"predict": 450}
+    (directory / "config.yaml").write_text(yaml.safe_dump(values))
+    run = on_slurm(directory, *arguments("--", str(directory / PREDICTION)))
+    said = run.finish(400)
+    assert run.process.returncode == 0, said[-6000:]
+    assert re.search(r"exceeded memory limit|Exceeded job memory limit|oom", said)
+    assert "mem_mb=675" in said
+    assert recorded(directory) == list(range(64))
+    assert arrays(directory) == arrays(undisturbed)
+    assert_nothing_is_left(slurm, directory)
+
+
+def test_a_dead_node_costs_no_finished_block(slurm, on_slurm, slow_prediction, undisturbed, tmp_path):
+    run, directory = disturbed(slurm, on_slurm, slow_prediction, tmp_path / "project")
+    slurm.wait_for("finished blocks", lambda: len(recorded(directory)) >= 6, 120)
+    node = shard_jobs(slurm)[0].node
+    lost = [job.number for job in shard_jobs(slurm) if job.node == node]
+    slurm.script("kill-node", node.removeprefix("n"))
+    try:
+        said = run.finish(400)
+    finally:
+        slurm.restart_node(int(node.removeprefix("n")))
+    assert run.process.returncode == 0, said[-6000:]
+    for number in lost:
+        assert f"SLURM-job '{number}' failed due to a node failure" in said
+    assert recorded(directory) == list(range(64))
+    assert arrays(directory) == arrays(undisturbed)
+    assert_nothing_is_left(slurm, directory)
