@@ -262,6 +262,27 @@ def test_the_compressor_can_be_chosen(tmp_path):
     assert create(tmp_path, name="c", dtype=np.uint64).data.compressor == Zstd(3)
 
 
+def test_chunks_of_equal_data_have_equal_bytes(tmp_path):
+    # Long enough that Blosc would share a chunk out among threads.
+    chunk = np.random.default_rng(0).random((60, 64, 64)).astype(np.float32) > 0.5
+    size = VOXEL * Coordinate(60, 64, 64)
+    place = LocalArrayIdentifier(tmp_path / "volume.zarr", "many/s0")
+    array = ZarrArray.create_from_array_identifier(
+        place,
+        ["z", "y", "x"],
+        Roi((0, 0, 0), size * Coordinate(60, 1, 1)),
+        None,
+        VOXEL,
+        np.float32,
+        write_size=size,
+    )
+    for index in range(60):
+        array[Roi(size * Coordinate(index, 0, 0), size)] = chunk.astype(np.float32)
+    written = [path for path in files(tmp_path) if path.name.isdigit()]
+    assert len(written) == 60
+    assert len({path.read_bytes() for path in written}) == 1
+
+
 def test_neuroglancer_gets_axes_offset_and_kind(tmp_path):
     labels = create(tmp_path, dtype=np.uint64, channels=None, name="labels")
     assert labels._can_neuroglance() and labels._source_name() == "labels"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import zarr
 from funlib.geometry import Coordinate, Roi
-from numcodecs import Blosc, Zstd
+from numcodecs import Blosc, Zstd, blosc
 from numcodecs.abc import Codec
 
 from attacca.arrays.array import Array
@@ -22,6 +22,10 @@ from attacca.config.units import unit_name
 from attacca.errors import MissingInputError, VolumeError
 
 _CHUNK_BYTES = 5 * 2**20
+
+# With threads of its own, Blosc stores the parts of a chunk in the order in which they were ready: equal data would
+# have other bytes, and other digests, from run to run.
+blosc.use_threads = False
 
 
 class ZarrArray(NeuroglancerSource, Array):
