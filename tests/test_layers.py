@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "attacca"
 
 LAYERS = [
-    ["errors", "fingerprint", "atomic", "progress", "__init__"],
+    ["errors", "fingerprint", "freed_memory", "atomic", "progress", "__init__"],
     ["config"],
     ["arrays"],
     ["blockwise"],

@@ -12,6 +12,7 @@ from attacca.config.architecture import UNetConfig
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.segmentation import SegmentationConfig
 from attacca.config.training import TrainingConfig
+from attacca.freed_memory import keep_freed_memory
 from attacca.predictors.volume_targets import running_counts, sum_counts
 from attacca.progress import Progress
 from attacca.stages.catalogue import entry
@@ -28,6 +29,7 @@ _KEY = "key"
 
 def work(arguments: StageArguments) -> None:
     """Write checkpoints and curves, and a manifest that names the checkpoint to predict with."""
+    keep_freed_memory()
     names = arguments.parameters["volumes"]
     section = {key: value for key, value in arguments.parameters.items() if key != "training"}
     training = TrainingConfig.model_validate({**arguments.parameters["training"], **arguments.loaders})

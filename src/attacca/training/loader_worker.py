@@ -12,6 +12,7 @@ import tempfile
 import numpy as np
 
 from attacca.errors import AttaccaError, TrainingError, first_line
+from attacca.freed_memory import keep_freed_memory
 from attacca.training.loader import MESSAGE_BYTES, REQUEST
 from attacca.training.pipeline import Batch, SamplePipeline
 
@@ -53,6 +54,7 @@ def send_batch(channel: socket.socket, batch: Batch) -> None:
 def main(descriptor: int, parent: int) -> None:
     """Answer requests for iterations until the parent closes the socket."""
     end_with_parent(parent)
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process, in its own time
     channel = socket.socket(fileno=descriptor)
     try:
