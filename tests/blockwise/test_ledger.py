@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attacca.blockwise import Ledger, read_files
+from attacca.blockwise import Ledger, durability, read_files
 from attacca.errors import MissingInputError, ResourceError
 
 
@@ -156,6 +156,36 @@ def test_a_killed_writer_leaves_no_lock(tmp_path):
     ledger = Ledger(tmp_path, {"a": 1}, 3)
     record(ledger, 2)
     assert np.flatnonzero(ledger.done()).tolist() == [1, 2]
+
+
+def test_after_a_power_cut_only_what_was_surely_on_the_disk_counts(tmp_path, monkeypatch):
+    ledger = Ledger(tmp_path, {"a": 1}, 5)
+    record(ledger, 1)
+    program = (
+        "import os, sys; from attacca.blockwise import Ledger\n"
+        "with Ledger(sys.argv[1], {'a': 1}, 5).shard_writer() as writer:\n"
+        "    writer.record(2); os.kill(os.getpid(), 9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(tmp_path)]).returncode == -9
+    assert np.flatnonzero(ledger.done()).tolist() == [1, 2]
+    # The machine was started anew.
+    monkeypatch.setattr(durability, "_boot", lambda: "another")
+    assert np.flatnonzero(ledger.done()).tolist() == [1]
+    record(ledger, 3)
+    monkeypatch.setattr(durability, "_boot", lambda: "a third")
+    assert np.flatnonzero(ledger.done()).tolist() == [1, 3]
+
+
+def test_a_long_job_has_its_blocks_written_to_the_disk_while_it_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(durability, "_INTERVAL", -1.0)
+    ledger = Ledger(tmp_path, {"a": 1}, 5)
+    note = durability.note_of(file_of(tmp_path))
+    with ledger.shard_writer() as writer:
+        writer.record(1)
+        end = time.monotonic() + 60
+        while json.loads(note.read_text())["bytes"] < file_of(tmp_path).stat().st_size:
+            assert time.monotonic() < end
+            time.sleep(0.01)
 
 
 def test_the_header_names_what_the_key_is_made_of(tmp_path):

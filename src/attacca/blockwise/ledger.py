@@ -10,6 +10,8 @@
 4. Files with another key are void. They are removed before the first block is written under a new key: were
    they kept, going back to the old parameters would bring back records of blocks that have been overwritten
    since.
+5. A killed process loses no record. After a power cut, what was recorded in the last moments before it does
+   not count (``attacca.blockwise.durability``).
 
 The ledger of an array in an object store stands in a local directory, because such a store cannot append.
 The two are tied by a token that is stored in both places: a deleted or replaced array has another token or
@@ -29,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from attacca.atomic import write_text
+from attacca.blockwise.durability import DiskNote, lasting_bytes, note_of
 from attacca.blockwise.locking import locked
 from attacca.errors import MissingInputError, ResourceError
 from attacca.fingerprint import canonical_json, digest
@@ -181,6 +184,7 @@ class Ledger:
                         canonical_json({"key": self.key, "reason": "; ".join(reason)}),
                     )
                     file.path.unlink(missing_ok=True)
+                    note_of(file.path).unlink(missing_ok=True)
             if self.remote and not (holds and (self.directory / _TOKEN).exists()):
                 token = uuid.uuid4().hex
                 _write_remote(self.array_directory, token)
@@ -245,6 +249,8 @@ class ShardWriter:
         try:
             _mend(self._path, ledger.header())
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            # An object store keeps what it has taken.
+            self._note = None if ledger.remote else DiskNote(self._path)
         except BaseException:
             self._lock.__exit__(None, None, None)
             raise
@@ -265,10 +271,14 @@ class ShardWriter:
                     "before is kept: "
                     "free some space and run the same command again"
                 ) from error
+        if self._note is not None:
+            self._note.grown()
 
     def close(self) -> None:
         """Close the file and let another job have the shard."""
         os.close(self._file)
+        if self._note is not None:
+            self._note.close()
         self._lock.__exit__(None, None, None)
 
 
@@ -281,7 +291,7 @@ def read_files(directory: Path) -> Iterator[LedgerFile]:
         if match is None:
             continue
         try:
-            head, _, body = path.read_bytes().partition(b"\n")
+            head, _, body = path.read_bytes()[: lasting_bytes(path)].partition(b"\n")
             header = json.loads(head)
             shard = (int(match[1]), int(match[2]))
             yield LedgerFile(
@@ -309,14 +319,15 @@ def _mend(path: Path, header: str) -> None:
         data = path.read_bytes()
     except FileNotFoundError:
         data = b""
+    kept = data[: lasting_bytes(path)]
     try:
-        known = json.loads(data[: data.find(b"\n") + 1])["key"] == json.loads(header)["key"]
+        known = json.loads(kept[: kept.find(b"\n") + 1])["key"] == json.loads(header)["key"]
     except (ValueError, KeyError, TypeError):
         known = False
     if not known:
         write_text(path, header)
-    elif not data.endswith(b"\n"):
-        os.truncate(path, data.rfind(b"\n") + 1)
+    elif len(kept) < len(data) or not data.endswith(b"\n"):
+        os.truncate(path, kept.rfind(b"\n") + 1)
 
 
 def key_differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
