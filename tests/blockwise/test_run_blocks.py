@@ -177,11 +177,16 @@ def test_more_memory_than_there_is_is_refused_with_advice():
     check_memory(4, gigabyte, available=4 * gigabyte)
     check_memory(4, None, available=0)
     with pytest.raises(
-        ResourceError, match=r"4 blocks at once need 4 GiB \(1 GiB each\), and 2.5 GiB are free: use 2 thr"
+        ResourceError,
+        match=r"4 blocks at once need 4 GiB of memory \(1 GiB each\), and 2.5 GiB are free: use 2 threads at most",
     ):
         check_memory(4, gigabyte, available=gigabyte * 5 // 2)
-    with pytest.raises(ResourceError, match="not even one block fits"):
-        check_memory(1, gigabyte, available=gigabyte // 2)
+    with pytest.raises(
+        ResourceError,
+        match=r"a block needs 1 GiB of memory, and 0.5 GiB are free: not even one block fits; "
+        r"use smaller blocks \(prediction.block_size\), or a machine or job with more memory",
+    ):
+        check_memory(1, gigabyte, available=gigabyte // 2, setting="prediction.block_size")
 
 
 def test_memory_is_checked_before_any_block_is_computed(monkeypatch):

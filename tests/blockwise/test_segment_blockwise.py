@@ -1,5 +1,7 @@
 """Running a user's segmentation function over a volume."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import cc3d
@@ -208,6 +210,51 @@ def test_upstream_tasks_run_first_and_stop_the_rest_when_they_fail(volume):
 def test_files_that_cannot_be_used_are_refused(volume, text, error, message):
     with pytest.raises(error, match=message):
         segment(volume(), text)
+
+
+def test_a_region_beyond_the_input_is_refused_before_anything_is_computed(volume, tmp_path):
+    array = volume()
+    beyond = array.roi.grow((2, 0, 0), (0, 0, 0))
+    source = LocalArrayIdentifier(array.file_name, array.dataset)
+    (tmp_path / "f.py").write_text(COMPONENTS)
+    target = LocalArrayIdentifier(tmp_path / "v.zarr", "beyond")
+    block = Roi(array.roi.begin, (16, 16, 16))
+    arguments = {"input_array_identifier": source, "output_array_identifier": target}
+    with pytest.raises(ConfigurationError, match=r"total_roi: found .* but the input .* covers .* only"):
+        segment_blockwise(tmp_path / "f.py", 4, beyond, block, block, 1, **arguments)
+    assert not Path(str(target)).exists()
+    assert segment_blockwise(tmp_path / "f.py", 4, block, block, block, 1, **arguments)
+    with pytest.raises(ConfigurationError, match="which is there already, covers"):
+        segment_blockwise(tmp_path / "f.py", 4, array.roi, block, block, 1, **arguments)
+
+
+@pytest.mark.slow
+def test_a_script_needs_no_main_guard(volume, tmp_path):
+    array = volume()
+    expected = segment(array, COMPONENTS)
+    (tmp_path / "f.py").write_text(COMPONENTS)
+    (tmp_path / "script.py").write_text(
+        f"""
+from funlib.geometry import Roi
+from attacca.arrays import LocalArrayIdentifier
+from attacca.blockwise import segment_blockwise
+print("the script runs")
+roi = Roi({tuple(array.roi.begin)}, {tuple(array.roi.shape)})
+write = Roi(roi.begin, (16, 16, 16))
+segment_blockwise(
+    "f.py", (6, 6, 6), roi, write.grow((6, 6, 6), (6, 6, 6)), write, 2, 0,
+    input_array_identifier=LocalArrayIdentifier("v.zarr", "in"),
+    output_array_identifier=LocalArrayIdentifier("v.zarr", "script"),
+)
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n") == ["the script runs", ""]
+    found = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "v.zarr", "script"))
+    assert np.array_equal(found.data[:], expected)
 
 
 def test_missing_files_and_arguments_are_told(volume, tmp_path):

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from attacca.blockwise.memory import available_memory
+from attacca.blockwise.memory import available_memory, gibibytes
 from attacca.blockwise.worker_setup import PARENT_VARIABLE
 from attacca.errors import ConfigurationError, ResourceError
 
@@ -89,7 +90,7 @@ class WorkerDeaths(logging.Handler):
         memory, signal_number = self._memory, self._signal
         self._memory, self._signal = False, ""
         if memory:
-            size = f" of {limit / (1 << 30):.2g} GiB" if limit else ""
+            size = f" of {gibibytes(limit)}" if limit else ""
             return f"it used more memory than its worker has{size}; use fewer workers or smaller blocks"
         if signal_number:
             meaning = "9: killed, often for lack of memory; 11: a crash"
@@ -114,6 +115,7 @@ def local_cluster(num_workers: int, deaths: WorkerDeaths) -> Iterator[tuple[Any,
         stack.enter_context(dask.config.set(_SETTINGS))
         stack.enter_context(_heard(deaths))
         stack.enter_context(_environment({**_ENVIRONMENT, PARENT_VARIABLE: str(os.getpid())}))
+        stack.enter_context(_script_not_repeated())
         scratch = _scratch_directory()
         stack.callback(shutil.rmtree, scratch, ignore_errors=True)
         cluster = LocalCluster(
@@ -196,6 +198,22 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
         # Dask's nannies set variables of their own on top.
         os.environ.clear()
         os.environ.update(before)
+
+
+@contextmanager
+def _script_not_repeated() -> Iterator[None]:
+    # A new process of Python runs the script of its parent once more, to find what it defines. Here nothing is
+    # looked for there, and a script that does not say ``if __name__ == "__main__"`` would start itself again.
+    main = sys.modules["__main__"]
+    before = {name: getattr(main, name) for name in ("__spec__", "__file__") if hasattr(main, name)}
+    main.__spec__ = None
+    if "__file__" in before:
+        del main.__file__
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(main, name, value)
 
 
 @contextmanager

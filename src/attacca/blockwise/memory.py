@@ -40,13 +40,16 @@ def slurm_memory() -> int | None:
     return None
 
 
-def check_memory(num_workers: int, memory_per_block: int | None, available: int | None = None) -> None:
+def check_memory(
+    num_workers: int, memory_per_block: int | None, available: int | None = None, setting: str = ""
+) -> None:
     """Refuse work that cannot fit.
 
     Args:
         num_workers: blocks that are computed at once.
         memory_per_block: bytes that one of them needs at most; None where nothing is known.
         available: bytes that there are; asked from the system by default.
+        setting: key of the configuration that holds the size of blocks, for the message.
 
     Raises:
         ResourceError: it does not fit, and what to change.
@@ -57,19 +60,25 @@ def check_memory(num_workers: int, memory_per_block: int | None, available: int 
     if num_workers * memory_per_block <= there:
         return
     fitting = there // memory_per_block
+    smaller = "smaller blocks" + (f" ({setting})" if setting else "")
     if fitting >= 1:
-        advice = f"use {fitting} threads at most (--cores), smaller blocks, or a job with more memory"
+        advice = f"use {fitting} threads at most (--cores), {smaller}, or a machine or job with more memory"
     else:
-        advice = "use smaller blocks, or a job with more memory: not even one block fits"
-    raise ResourceError(
-        f"{num_workers} blocks at once need {_gib(num_workers * memory_per_block)} "
-        f"({_gib(memory_per_block)} each), and "
-        f"{_gib(there)} are free: {advice}"
-    )
+        advice = f"not even one block fits; use {smaller}, or a machine or job with more memory"
+    if num_workers == 1:
+        needed = f"a block needs {gibibytes(memory_per_block)} of memory"
+    else:
+        needed = (
+            f"{num_workers} blocks at once need {gibibytes(num_workers * memory_per_block)} of memory "
+            f"({gibibytes(memory_per_block)} each)"
+        )
+    raise ResourceError(f"{needed}, and {gibibytes(there)} are free: {advice}")
 
 
-def _gib(size: int) -> str:
-    return f"{size / (1 << 30):.2g} GiB"
+def gibibytes(size: int) -> str:
+    """A number of bytes for people: ``0.3 GiB``, ``4 GiB``, ``1,536 GiB``."""
+    number = size / (1 << 30)
+    return f"{number:,.0f} GiB" if number >= 10 else f"{number:.1f}".removesuffix(".0") + " GiB"
 
 
 def _reclaimable(group: Path) -> int:

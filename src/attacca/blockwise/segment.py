@@ -23,7 +23,8 @@ from attacca.blockwise.grid import Block
 from attacca.blockwise.runner import run_blocks
 from attacca.blockwise.segment_job import SegmentJob, inside, load_segment_file, save
 from attacca.blockwise.stitching import face_slices, joins, relabel_volume, unique_ids
-from attacca.errors import AttaccaError, BlocksFailedError, ConfigurationError
+from attacca.errors import AttaccaError, BlocksFailedError
+from attacca.progress import Progress
 
 logger = logging.getLogger("attacca.blockwise")
 
@@ -112,16 +113,29 @@ def segment_blockwise(
     workers = max(1, min(num_workers, len(os.sched_getaffinity(0))))
     scratch = job.begin()
     fragments = job.create_fragments()
-    options: dict[str, Any] = {"num_workers": workers, "retries": max_retries, "timeout": timeout}
-    run_blocks(_SegmentBlocks(job), job.grid, ledger=job.ledger(fragments.directory, "segment"), **options)
+
+    def run(step: str, function: Callable[[Block], Any], directory: str) -> None:
+        ledger = job.ledger(directory, step)
+        progress = Progress(step, len(job.grid), done=int(ledger.done().sum()))
+        run_blocks(
+            function,
+            job.grid,
+            ledger=ledger,
+            num_workers=workers,
+            retries=max_retries,
+            timeout=timeout,
+            progress=progress,
+        )
+
+    run("segment", _SegmentBlocks(job), fragments.directory)
     if job.stitched:
         compared = scratch / "compared"
         compared.mkdir(exist_ok=True)
-        run_blocks(_CompareBlocks(job), job.grid, ledger=job.ledger(str(compared), "compare"), **options)
+        run("compare", _CompareBlocks(job), str(compared))
     else:
         logger.warning("segments are not joined across blocks: there is no context to compare them in")
     job.write_table()
-    run_blocks(_RelabelBlocks(job), job.grid, ledger=job.ledger(job.output_directory, "relabel"), **options)
+    run("relabel", _RelabelBlocks(job), job.output_directory)
     job.end(keep=keep_tmpdir)
     return True
 
@@ -156,10 +170,6 @@ class _SegmentBlocks:
         assert self._segment is not None
         job = self._job
         told = SegmentBlock(block.index, block.read_roi.intersect(self._source.roi), block.write_roi)
-        if not told.read_roi.contains(told.write_roi):
-            raise ConfigurationError(
-                f"the input {self._source} covers {self._source.roi}, not the block {told.write_roi}"
-            )
         labels = np.asarray(self._segment(told))
         expected = tuple(told.read_roi.shape / job.grid.voxel_size)
         if labels.shape != expected or labels.dtype.kind not in "iub":

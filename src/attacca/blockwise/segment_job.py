@@ -71,6 +71,10 @@ class SegmentJob:
         if not 0 < agreement <= 1:
             raise ConfigurationError(f"agreement: found {agreement}, expected a number above 0 and up to 1")
         source = ZarrArray.open_from_array_identifier(kwargs["input_array_identifier"])
+        if not source.roi.contains(total_roi):
+            raise ConfigurationError(
+                f"total_roi: found {total_roi}, but the input {source} covers {source.roi} only"
+            )
         given = Coordinate((int(context),) * source.dims if isinstance(context, int) else context)
         lower = Coordinate(max(c, w - r) for c, w, r in zip(given, write_roi.begin, read_roi.begin))
         upper = Coordinate(max(c, r - w) for c, w, r in zip(given, write_roi.end, read_roi.end))
@@ -90,6 +94,11 @@ class SegmentJob:
             )
         if output.dtype != np.uint64:
             raise ConfigurationError(f"{output} holds {output.dtype}, expected uint64: ids need it")
+        if not output.roi.contains(total_roi):
+            raise ConfigurationError(
+                f"total_roi: found {total_roi}, but the output {identifier}, which is there already, covers "
+                f"{output.roi} only"
+            )
         grid = BlockGrid(
             total_roi, write_roi.shape, source.voxel_size, (lower, upper), origin=output.roi.begin
         )

@@ -106,8 +106,9 @@ class Tally:
         if len(self._failed) > _NAMED:
             named.append(f"  and {len(self._failed) - _NAMED} more, which the log names")
         count = len(self._failed)
+        times = f"{self._retries + 1} times" if self._retries else "once"
         raise BlocksFailedError(
-            f"{count} block{'s' if count > 1 else ''} failed, each tried {self._retries + 1} times"
+            f"{count} block{'s' if count > 1 else ''} failed, each tried {times}"
             + (", and no other succeeded, so that the rest was not tried" if self.hopeless else "")
             + ":\n"
             + "\n".join(named)
