@@ -203,6 +203,15 @@ def test_default_sizes_fit_the_network():
         assert prediction_memory(network, PredictionConfig()) > 0
 
 
+def test_blocks_larger_than_the_volume_need_the_memory_of_the_volume():
+    network = small_network()
+    large = PredictionConfig(block_size=[4096] * 3, tile_size=[64] * 3)
+    just = PredictionConfig(block_size=[64] * 3, tile_size=[64] * 3)
+    region = Coordinate(64, 64, 64)
+    assert prediction_memory(network, large) > 100 << 30
+    assert prediction_memory(network, large, region) == prediction_memory(network, just, region)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -134,13 +134,24 @@ def stored_range(network: Network, config: PredictionConfig) -> tuple[float, flo
     return (high - low) / 255.0, low
 
 
-def prediction_memory(network: Network, config: PredictionConfig) -> int:
+def prediction_memory(network: Network, config: PredictionConfig, region: Coordinate | None = None) -> int:
     """Bytes that one worker needs at most, estimated: features of one tile, one block read, computed and
-    written."""
+    written.
+
+    Args:
+        network: the network.
+        config: how to predict.
+        region: voxels of what is predicted, which blocks are cut at; without limits by default.
+    """
     plan = plan_prediction(network, config)
-    inputs = float(np.prod(plan.tile + network.context * 2))
-    block = float(np.prod(plan.block))
-    with_context = float(np.prod(plan.block + network.context * 2))
+    tile_size, block_size = plan.tile, plan.block
+    if region is not None:
+        block_size = Coordinate(map(min, block_size, region))
+        if network.fixed_input_shape is None:
+            tile_size = Coordinate(map(min, tile_size, region))
+    inputs = float(np.prod(tile_size + network.context * 2))
+    block = float(np.prod(block_size))
+    with_context = float(np.prod(block_size + network.context * 2))
     # At the finest level, two sets of features, their concatenation and a convolution's workspace are there
     # at once.
     features = 6 * _finest_channels(network)

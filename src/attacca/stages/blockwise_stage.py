@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from attacca.atomic import write_json
-from attacca.blockwise import Block, BlockGrid, Ledger, run_blocks
+from attacca.blockwise import Block, BlockGrid, Ledger, check_memory, run_blocks
 from attacca.errors import BlocksFailedError, MissingInputError, VolumeError
 from attacca.progress import Progress
 from attacca.stages.command import StageArguments
@@ -34,6 +34,8 @@ class BlockwiseStage(ABC):
     name: ClassVar[str]
     version: ClassVar[int]
     verb: ClassVar[str]
+    block_setting: ClassVar[str] = ""
+    """Key of the configuration that holds the size of blocks, where there is one."""
 
     def __init__(self, arguments: StageArguments) -> None:
         self.arguments = arguments
@@ -71,8 +73,12 @@ class BlockwiseStage(ABC):
         return {}
 
     def memory_per_block(self) -> int | None:
-        """Bytes that one block needs at most, or None where nothing is known."""
-        return None
+        """Bytes that one block needs: by what was measured for each voxel that it reads."""
+        from attacca.stages.resources import COSTS, block_shape
+
+        grid = self.planned_grid()
+        shape = block_shape({"blocks": len(grid), "grid": json.loads(grid.to_json())})
+        return int(COSTS[self.name].bytes_per_voxel * shape.read_voxels)
 
     @property
     def key(self) -> Manifest:
@@ -149,16 +155,18 @@ class BlockwiseStage(ABC):
         )
         logger.info("%d of %d blocks are done already", len(blocks) - len(missing), len(blocks))
         if len(missing):
+            workers = min(arguments.threads, len(missing))
+            if arguments.execution.scheduler_address is None:
+                check_memory(workers, self.memory_per_block(), setting=self.block_setting)
             run_blocks(
                 self.block_function(),
                 grid,
                 ledger=ledger,
                 shard=(index, count),
-                num_workers=min(arguments.threads, len(missing)),
+                num_workers=workers,
                 retries=arguments.execution.retries,
                 timeout=arguments.execution.block_timeout,
                 progress=progress,
-                memory_per_block=self.memory_per_block(),
                 scheduler_address=arguments.execution.scheduler_address,
             )
         progress.finish()

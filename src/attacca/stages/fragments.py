@@ -25,6 +25,7 @@ class FragmentsStage(BlockwiseStage):
     name = "fragments"
     version = entry("fragments").version
     verb = "fragments"
+    block_setting = "segmentation.block_size"
 
     @cached_property
     def prediction(self) -> ZarrArray:

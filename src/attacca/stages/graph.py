@@ -26,6 +26,7 @@ class GraphStage(BlockwiseStage):
     name = "graph"
     version = entry("graph").version
     verb = "graph"
+    block_setting = "segmentation.block_size"
 
     @cached_property
     def fragments(self) -> Any:

@@ -25,6 +25,7 @@ class PredictStage(BlockwiseStage):
     name = "predict"
     version = entry("predict").version
     verb = "predict"
+    block_setting = "prediction.block_size"
 
     @cached_property
     def config(self) -> PredictionConfig:
@@ -108,7 +109,8 @@ class PredictStage(BlockwiseStage):
     def memory_per_block(self) -> int | None:
         from attacca.prediction import prediction_memory
 
-        return prediction_memory(self.network, self.config)
+        grid = self.planned_grid()
+        return prediction_memory(self.network, self.config, grid.roi.shape / grid.voxel_size)
 
     def complete(self) -> dict[str, Any]:
         build_pyramid(str(self.output.container), kind="raw", num_workers=self.arguments.threads)

@@ -25,6 +25,7 @@ class RelabelStage(BlockwiseStage):
     name = "relabel"
     version = entry("relabel").version
     verb = "relabel"
+    block_setting = "segmentation.block_size"
 
     @cached_property
     def fragments(self) -> ZarrArray:
