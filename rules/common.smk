@@ -15,6 +15,8 @@ ATTACCA = open_workflow(
     inspect_volumes=workflow.is_main_process,
 )
 LAYOUT = ATTACCA.layout
+if workflow.is_main_process:
+    ATTACCA.release_stale_lock()
 
 RUNS = "|".join(ATTACCA.configuration.runs)
 VOLUMES = "|".join(ATTACCA.configuration.volumes)

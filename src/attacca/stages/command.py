@@ -17,6 +17,7 @@ from attacca.config.execution import ExecutionConfig
 from attacca.errors import AttaccaError, ResourceError
 from attacca.stages.layout import Layout
 from attacca.stages.manifest import Manifest, read_manifest
+from attacca.stages.snakemake_process import end_with_snakemake
 
 EXECUTION_VARIABLE = "ATTACCA_EXECUTION"
 """Environment variable through which the workflow hands ``execution:`` to its jobs: what stands there must not be in a
@@ -106,6 +107,7 @@ def stage_main(
     execution = execution_from_environment()
     _start_log(options.log, execution.log_level)
     signal.signal(signal.SIGTERM, _stop)
+    end_with_snakemake()
     try:
         index, _, count = options.shard.partition("/")
         work(

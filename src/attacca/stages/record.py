@@ -1,6 +1,7 @@
 """What was asked for, kept beside the results: later commands know the configuration without being told."""
 
 import json
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,13 @@ class WorkflowRecord:
         configuration_file: the file that was read.
         overrides: what ``--config`` set.
         configuration_digest: SHA-256 of the whole configuration as it was understood.
+        host: name of the machine on which it was started; empty where nobody noted it.
     """
 
     configuration_file: Path
     overrides: Mapping[str, Any]
     configuration_digest: str
+    host: str = ""
 
 
 def configuration_values(configuration: Configuration) -> dict[str, Any]:
@@ -48,6 +51,7 @@ def write_record(configuration: Configuration, path: Path, overrides: Mapping[st
             "overrides": json.loads(canonical_json(dict(overrides))),
             "configuration_digest": digest(values),
             "execution": configuration.execution.model_dump(mode="json", by_alias=True),
+            "host": socket.gethostname(),
         },
     )
     for name in configuration.runs:
@@ -63,7 +67,10 @@ def read_record(results: Path) -> WorkflowRecord:
     try:
         values = json.loads((results / _NAME).read_text())
         return WorkflowRecord(
-            Path(values["configuration_file"]), values["overrides"], values["configuration_digest"]
+            Path(values["configuration_file"]),
+            values["overrides"],
+            values["configuration_digest"],
+            values.get("host", ""),
         )
     except (OSError, ValueError, KeyError):
         raise MissingInputError(

@@ -10,13 +10,14 @@ from pydantic import BaseModel
 
 from attacca.config.load import load_configuration
 from attacca.config.run import Configuration, RunConfig
-from attacca.errors import AttaccaError, ConfigurationError
+from attacca.errors import AttaccaError, ConfigurationError, MissingInputError
 from attacca.fingerprint import canonical_json, digest_file
 from attacca.stages import resources
 from attacca.stages.catalogue import CATALOGUE
 from attacca.stages.command import EXECUTION_VARIABLE, LOADERS_VARIABLE, RESULTS_VARIABLE, STORAGE_VARIABLE
 from attacca.stages.layout import Layout
-from attacca.stages.record import write_record
+from attacca.stages.record import read_record, write_record
+from attacca.stages.snakemake_process import PROCESS_VARIABLE, release_stale_lock
 
 # Tasks whose predictions become segments through fragments and a graph; those of the others decide voxel by voxel.
 _AGGLOMERATED_TASKS = {"affinities"}
@@ -53,6 +54,14 @@ class Workflow:
         """Note beside the results what this start was asked to do."""
         if self.source is not None:
             write_record(self.configuration, *self.source)
+
+    def release_stale_lock(self) -> None:
+        """Let this start go on where the last one was killed."""
+        try:
+            host = read_record(self.configuration.results).host
+        except MissingInputError:
+            host = ""
+        release_stale_lock(self.configuration.results, host)
 
     def shards(self, stage: str) -> int:
         """Number of jobs over which the blocks of a stage are spread."""
@@ -270,6 +279,7 @@ def open_workflow(
         os._exit(error.exit_code)
     _put_first("PYTHONPATH", source)
     _put_first("PATH", Path(sys.executable).parent)
+    os.environ[PROCESS_VARIABLE] = str(os.getpid())
     os.environ[EXECUTION_VARIABLE] = canonical_json(dump(configuration.execution))
     os.environ[RESULTS_VARIABLE] = str(configuration.results)
     os.environ[STORAGE_VARIABLE] = configuration.storage or ""
