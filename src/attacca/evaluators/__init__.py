@@ -28,6 +28,7 @@ from attacca.evaluators.instance_scores import (
 )
 from attacca.evaluators.one_hot_evaluator import OneHotEvaluationScores, OneHotEvaluator
 from attacca.evaluators.scores import Criterion, EvaluationScores, scores_json
+from attacca.evaluators.table_evaluator import TableEvaluator
 from attacca.evaluators.validation_scores import ValidationIterationScores, ValidationScores
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "OneHotEvaluationScores",
     "OneHotEvaluator",
     "Rand",
+    "TableEvaluator",
     "TruthRules",
     "ValidationIterationScores",
     "ValidationScores",

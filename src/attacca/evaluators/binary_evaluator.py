@@ -1,11 +1,10 @@
 """Compares binary segmentations, one a channel, with the truth."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from attacca.arrays import Array, LocalArrayIdentifier
+from attacca.arrays import Array
 from attacca.errors import VolumeError
 from attacca.evaluators.binary_blocks import (
     PENCIL_VOXELS,
@@ -21,11 +20,11 @@ from attacca.evaluators.binary_scores import (
     scores_from_binary_table,
 )
 from attacca.evaluators.comparison import TruthRules, check_ids, common_roi, open_array
-from attacca.evaluators.evaluator import Evaluator
+from attacca.evaluators.evaluator import Compared, Evaluator
 from attacca.progress import Progress
 
 
-class BinarySegmentationEvaluator(Evaluator):
+class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvaluationScores]):
     """The 21 binary scores for each channel.
 
     Args:
@@ -67,42 +66,22 @@ class BinarySegmentationEvaluator(Evaluator):
     def score(self) -> MultiChannelBinarySegmentationEvaluationScores:
         return self._named([self._empty() for _ in self.channels])
 
-    def evaluate(
-        self,
-        output_array_identifier: LocalArrayIdentifier | Array,
-        evaluation_array: LocalArrayIdentifier | Array,
-    ) -> MultiChannelBinarySegmentationEvaluationScores:
-        with tempfile.TemporaryDirectory(prefix="attacca-evaluate-") as directory:
-            return self.evaluate_blockwise(output_array_identifier, evaluation_array, directory)
-
     def evaluate_blockwise(
         self,
-        output_array_identifier: LocalArrayIdentifier | Array,
-        evaluation_array: LocalArrayIdentifier | Array,
+        output_array_identifier: Compared,
+        evaluation_array: Compared,
         directory: str | Path,
         *,
-        mask: LocalArrayIdentifier | Array | None = None,
+        mask: Compared | None = None,
         key: Any = None,
         num_workers: int = 1,
         progress: Progress | None = None,
         pencil_voxels: int | None = None,
     ) -> MultiChannelBinarySegmentationEvaluationScores:
-        """Compare arrays of any size; an interrupted call is taken up by one with its directory and key.
+        """As ``Evaluator.evaluate_blockwise``; positive voxels are predicted, or true.
 
-        Args:
-            output_array_identifier: the segmentation: positive voxels are predicted.
-            evaluation_array: the truth: positive voxels are true.
-            directory: for scratch arrays and tables, on a local disk.
-            mask: voxels that count, not 0; all of them by default.
-            key: what the two arrays depend on (fingerprints); without it nothing of an earlier call is used.
-            num_workers: processes; the result does not depend on it.
-            progress: its total grows by the pencils to do, and it is advanced by each.
-            pencil_voxels: upper bound of what is held in memory at once, in voxels. Without it, small volumes
-                are compared at once, larger ones out of core; the numbers are the same.
-
-        Raises:
-            VolumeError: the arrays cannot be compared.
-            BlocksFailedError: a block failed.
+        ``pencil_voxels`` is an upper bound of what is held in memory at once, in voxels. Without it, small volumes
+        are compared at once, larger ones out of core; the numbers are the same.
         """
         prediction, truth = open_array(output_array_identifier), open_array(evaluation_array)
         roi = common_roi(prediction, truth)

@@ -2,9 +2,9 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
-from attacca.arrays import Array, LocalArrayIdentifier
-from attacca.evaluators.evaluator import Evaluator
+from attacca.evaluators.evaluator import Compared, Evaluator
 from attacca.evaluators.scores import Criterion, EvaluationScores
 
 _CRITERIA = (
@@ -24,11 +24,15 @@ class DummyEvaluationScores(EvaluationScores):
         super().__init__(_CRITERIA, values)
 
 
-class DummyEvaluator(Evaluator):
+class DummyEvaluator(Evaluator[DummyEvaluationScores]):
     """Gives every segmentation two numbers between 0 and 1 that follow from its name alone."""
 
-    def evaluate(
-        self, output_array_identifier: LocalArrayIdentifier, evaluation_array: LocalArrayIdentifier | Array
+    def evaluate_blockwise(
+        self,
+        output_array_identifier: Compared,
+        evaluation_array: Compared,
+        directory: str | Path,
+        **options: Any,
     ) -> DummyEvaluationScores:
         """Two numbers that are always the same for arrays of the same name; nothing is read."""
         container = Path(str(getattr(output_array_identifier, "container", ""))).name

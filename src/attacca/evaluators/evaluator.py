@@ -1,12 +1,15 @@
 """What every evaluator does: compare a segmentation with the truth, and remember the best scores."""
 
 import math
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attacca.arrays import Array, LocalArrayIdentifier
 from attacca.evaluators.scores import EvaluationScores
+from attacca.progress import Progress
 
 if TYPE_CHECKING:
     from attacca.evaluators.validation_scores import ValidationScores
@@ -14,8 +17,14 @@ if TYPE_CHECKING:
 Best = tuple[int, float]
 """The iteration of the best score, and the score."""
 
+Scores = TypeVar("Scores", bound=EvaluationScores)
+"""What an evaluator gives."""
 
-class Evaluator(ABC):
+Compared = LocalArrayIdentifier | Array
+"""An array, or where it is stored."""
+
+
+class Evaluator(ABC, Generic[Scores]):
     """Compares a segmentation with the truth.
 
     Scores are kept by data set, parameters of the post-processor and criterion; each criterion is compared in
@@ -25,23 +34,50 @@ class Evaluator(ABC):
     def __init__(self) -> None:
         self._best_scores: dict[tuple[Any, Any, str], Best | None] = {}
 
-    @abstractmethod
-    def evaluate(
-        self, output_array_identifier: LocalArrayIdentifier, evaluation_array: LocalArrayIdentifier | Array
-    ) -> EvaluationScores:
+    def evaluate(self, output_array_identifier: Compared, evaluation_array: Compared) -> Scores:
         """Compare a segmentation with the truth, where both are defined.
 
         Args:
             output_array_identifier: the segmentation.
-            evaluation_array: the truth, or where it is stored.
+            evaluation_array: the truth.
 
         Raises:
             VolumeError: voxel sizes or channels differ, or the two have no voxel in common.
         """
+        with tempfile.TemporaryDirectory(prefix="attacca-evaluate-") as directory:
+            return self.evaluate_blockwise(output_array_identifier, evaluation_array, directory)
+
+    @abstractmethod
+    def evaluate_blockwise(
+        self,
+        output_array_identifier: Compared,
+        evaluation_array: Compared,
+        directory: str | Path,
+        *,
+        mask: Compared | None = None,
+        key: Any = None,
+        num_workers: int = 1,
+        progress: Progress | None = None,
+    ) -> Scores:
+        """Compare arrays of any size; an interrupted call is taken up by one with its directory and key.
+
+        Args:
+            output_array_identifier: the segmentation.
+            evaluation_array: the truth.
+            directory: for scratch arrays and the tables of blocks, on a local disk.
+            mask: voxels that count, not 0; all of them by default.
+            key: what the two arrays depend on (fingerprints); without it nothing of an earlier call is used.
+            num_workers: processes; the result does not depend on it.
+            progress: its total grows by the blocks to do, and it is advanced by each.
+
+        Raises:
+            VolumeError: the arrays cannot be compared.
+            BlocksFailedError: a block failed.
+        """
 
     @property
     @abstractmethod
-    def score(self) -> EvaluationScores:
+    def score(self) -> Scores:
         """Scores without values (nan): which criteria there are, their directions and bounds."""
 
     @property

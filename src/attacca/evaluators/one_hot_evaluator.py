@@ -1,19 +1,13 @@
 """Compares a volume of classes with the truth: Dice and Jaccard for each class."""
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from attacca.arrays import Array, LocalArrayIdentifier
 from attacca.evaluators.comparison import TruthRules
 from attacca.evaluators.contingency import ContingencyTable
-from attacca.evaluators.evaluator import Evaluator
-from attacca.evaluators.instance_evaluator import InstanceEvaluator
 from attacca.evaluators.scores import ChannelScores, Criterion, EvaluationScores
-from attacca.progress import Progress
+from attacca.evaluators.table_evaluator import TableEvaluator
 
 MEAN = "mean"
 """Name of the scores that are means over classes."""
@@ -58,7 +52,7 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(defined)) if defined else float("nan")
 
 
-class OneHotEvaluator(Evaluator):
+class OneHotEvaluator(TableEvaluator[OneHotEvaluationScores]):
     """Dice and Jaccard for each class; a voxel's value is the number of its class.
 
     Args:
@@ -67,46 +61,16 @@ class OneHotEvaluator(Evaluator):
     """
 
     def __init__(self, classes: Sequence[str], rules: TruthRules | None = None) -> None:
-        super().__init__()
+        super().__init__(rules)
         self.classes = list(classes)
-        self.rules = rules or TruthRules()
         if self.rules.components:
             raise ValueError("the truth of classes is not split into connected components")
-        self._tables = InstanceEvaluator(rules=self.rules)
 
     @property
     def score(self) -> OneHotEvaluationScores:
         return OneHotEvaluationScores(self.classes, note=self.rules.describe())
 
-    def evaluate(
-        self,
-        output_array_identifier: LocalArrayIdentifier | Array,
-        evaluation_array: LocalArrayIdentifier | Array,
-    ) -> OneHotEvaluationScores:
-        with tempfile.TemporaryDirectory(prefix="attacca-evaluate-") as directory:
-            return self.evaluate_blockwise(output_array_identifier, evaluation_array, directory)
-
-    def evaluate_blockwise(
-        self,
-        output_array_identifier: LocalArrayIdentifier | Array,
-        evaluation_array: LocalArrayIdentifier | Array,
-        directory: str | Path,
-        *,
-        mask: LocalArrayIdentifier | Array | None = None,
-        block_size: Sequence[int] | None = None,
-        key: Any = None,
-        num_workers: int = 1,
-        progress: Progress | None = None,
-    ) -> OneHotEvaluationScores:
-        """As ``InstanceEvaluator.evaluate_blockwise``."""
-        table = self._tables.table(
-            output_array_identifier, evaluation_array, directory, mask=mask, block_size=block_size, key=key,
-            num_workers=num_workers, progress=progress,
-        )  # fmt: skip
-        return self.scores(table)
-
     def scores(self, table: ContingencyTable, unit: str = "nanometer") -> OneHotEvaluationScores:
-        """All scores of a contingency table of classes."""
         dice, jaccard = [], []
         for number in range(len(self.classes)):
             predicted, true = table.segment == number, table.truth == number

@@ -132,9 +132,10 @@ def tune(
         raise ConfigurationError(
             f"segmentation.criterion: found '{name}', expected one of {', '.join(sorted(known))}"
         )
-    candidates = [(item, config.agglomeration_candidates(item)) for item in config.fragment_candidates()]
     if config.settled:
-        return TuningResult([], _choice(candidates[0][0], candidates[0][1][0], 0), name)
+        fragments = config.fragment_candidates()[0]
+        chosen = _choice(fragments, config.agglomeration_candidates(fragments)[0], 0)
+        return TuningResult([], chosen, name)
     if not volumes:
         raise ConfigurationError(
             "segmentation: several settings are to be tried, but there is no validation volume "
@@ -143,9 +144,42 @@ def tune(
         )
     # The choice is applied in cells of the size in which it was made.
     cells = _block_voxels(volumes[0].prediction, block_size)
+    settings, rows = score_settings(
+        volumes,
+        neighborhood,
+        config,
+        workdir,
+        criterion=name,
+        convention=convention,
+        block_size=block_size,
+        num_workers=num_workers,
+    )
+    best = _best(rows, name, known[name].higher_is_better)
+    return TuningResult(rows, _choice(settle_cells(settings[best][0], cells), settings[best][1], best), name)
+
+
+def score_settings(
+    volumes: Sequence[TuningVolume],
+    neighborhood: Sequence[Sequence[int]],
+    config: SegmentationConfig,
+    workdir: str | Path,
+    *,
+    criterion: str,
+    convention: InstanceConvention | None = None,
+    block_size: Sequence[int] | None = None,
+    num_workers: int = 1,
+) -> tuple[list[tuple[FragmentSettings, AgglomerationSettings]], list[dict[str, Any]]]:
+    """Scores of every setting of a configuration, also where there is one only.
+
+    Arguments are those of ``tune``.
+
+    Returns:
+        The settings, and for each a row of the table of ``TuningResult``; a score that has no value is nan.
+    """
     rows: list[dict[str, Any]] = []
     settings: list[tuple[FragmentSettings, AgglomerationSettings]] = []
-    for number, (fragments, agglomerations) in enumerate(candidates):
+    for number, fragments in enumerate(config.fragment_candidates()):
+        agglomerations = config.agglomeration_candidates(fragments)
         scores = []
         for volume in volumes:
             folder = Path(workdir) / f"fragments-{number}-{volume.name}"
@@ -153,14 +187,13 @@ def tune(
                 scored = _prepare(
                     volume, neighborhood, fragments, agglomerations, folder, block_size, num_workers
                 )
-                scores.append(_scores_of_all(*scored, agglomerations, convention, name))
+                scores.append(_scores_of_all(*scored, agglomerations, convention, criterion))
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
         for i, agglomeration in enumerate(agglomerations):
             settings.append((fragments, agglomeration))
             rows.append({**_parameters(fragments, agglomeration), **_mean([volume[i] for volume in scores])})
-    best = _best(rows, name, known[name].higher_is_better)
-    return TuningResult(rows, _choice(settle_cells(settings[best][0], cells), settings[best][1], best), name)
+    return settings, rows
 
 
 def _choice(fragments: FragmentSettings, agglomeration: AgglomerationSettings, row: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import sys
 from attacca.arrays import LocalArrayIdentifier
 from attacca.atomic import write_json
 from attacca.config.evaluation import EvaluationConfig
-from attacca.evaluators import DummyEvaluator, InstanceEvaluator, OneHotEvaluator, scores_json
+from attacca.evaluators import TableEvaluator, scores_json
 from attacca.progress import Progress
 from attacca.stages.catalogue import entry
 from attacca.stages.command import StageArguments, stage_main
@@ -35,24 +35,21 @@ def work(arguments: StageArguments) -> None:
     progress = Progress(
         f"evaluate {arguments.label}", total=0, interval=arguments.execution.progress_interval
     )
-    if isinstance(evaluator, DummyEvaluator):
-        scores = evaluator.evaluate(LocalArrayIdentifier(segmentation.file_name, segmentation.dataset), truth)
-    else:
-        options = {}
-        if isinstance(evaluator, InstanceEvaluator | OneHotEvaluator) and config.block_size is not None:
-            options["block_size"] = [n * size for n, size in zip(config.block_size, segmentation.voxel_size)]
-        directory = arguments.output.parent / "evaluation"
-        directory.mkdir(exist_ok=True)
-        scores = evaluator.evaluate_blockwise(  # type: ignore[attr-defined]
-            segmentation,
-            truth,
-            directory,
-            mask=mask,
-            key=manifest.key_parts(),
-            num_workers=arguments.threads,
-            progress=progress,
-            **options,
-        )
+    options = {}
+    if isinstance(evaluator, TableEvaluator) and config.block_size is not None:
+        options["block_size"] = [n * size for n, size in zip(config.block_size, segmentation.voxel_size)]
+    directory = arguments.output.parent / "evaluation"
+    directory.mkdir(exist_ok=True)
+    scores = evaluator.evaluate_blockwise(
+        LocalArrayIdentifier(segmentation.file_name, segmentation.dataset),
+        truth,
+        directory,
+        mask=mask,
+        key=manifest.key_parts(),
+        num_workers=arguments.threads,
+        progress=progress,
+        **options,
+    )
     write_json(
         arguments.output,
         {

@@ -1,4 +1,4 @@
-"""The truth as the evaluation sees it, for those who choose by its scores."""
+"""Validation volumes as the evaluation sees them, for those who choose by its scores."""
 
 from typing import Any
 
@@ -7,12 +7,43 @@ import numpy as np
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.config.evaluation import EvaluationConfig
-from attacca.evaluators import TruthRules
+from attacca.config.segmentation import SegmentationConfig
+from attacca.evaluators import InstanceConvention, TruthRules
+from attacca.segmentation.tuning import TuningVolume
 
 
 def rules_of(evaluation: EvaluationConfig, unlabelled: int | None) -> TruthRules:
     """What the configuration asks to be done to the truth of objects."""
     return TruthRules(unlabelled, evaluation.border, evaluation.connected_components)
+
+
+def convention_of(evaluation: EvaluationConfig) -> InstanceConvention:
+    """How the configuration counts background."""
+    return InstanceConvention(evaluation.ignore_background, evaluation.unlabelled_prediction)
+
+
+def tuning_volume(
+    name: str,
+    prediction: ZarrArray,
+    labels: LocalArrayIdentifier,
+    mask: LocalArrayIdentifier | None,
+    unlabelled: int | None,
+    segmentation: SegmentationConfig,
+    evaluation: EvaluationConfig,
+) -> TuningVolume:
+    """A validation volume on which settings of the segmentation are compared.
+
+    Args:
+        name: for the names of scratch directories.
+        prediction: affinities.
+        labels: the truth.
+        mask: voxels that count; used where the segmentation keeps to it.
+        unlabelled: label value of voxels that nobody has labelled.
+        segmentation, evaluation: sections of the configuration.
+    """
+    truth = truth_as_evaluated(labels, prediction, rules_of(evaluation, unlabelled))
+    within = None if mask is None or not segmentation.mask else ZarrArray.open_from_array_identifier(mask)
+    return TuningVolume(name, prediction, truth, within)
 
 
 def truth_as_evaluated(labels: LocalArrayIdentifier, prediction: ZarrArray, rules: TruthRules) -> Any:

@@ -2,16 +2,14 @@
 
 from typing import Any
 
-from attacca.arrays import ZarrArray
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.segmentation import SegmentationConfig
-from attacca.evaluators import InstanceConvention
 from attacca.segmentation.tuning import TuningVolume, tune
 from attacca.stages.blockwise_stage import scratch_directory
 from attacca.stages.command import StageArguments
 from attacca.stages.opening import open_result, required_volume_array, volume_array
 from attacca.stages.segmentation_settings import plain, segmentation_block
-from attacca.stages.truth import rules_of, truth_as_evaluated
+from attacca.stages.truth import convention_of, tuning_volume
 
 
 def tune_affinities(arguments: StageArguments) -> dict[str, Any]:
@@ -41,7 +39,7 @@ def tune_affinities(arguments: StageArguments) -> dict[str, Any]:
             config,
             scratch,
             criterion=config.criterion or evaluation.criterion,
-            convention=InstanceConvention(evaluation.ignore_background, evaluation.unlabelled_prediction),
+            convention=convention_of(evaluation),
             block_size=block,
             num_workers=arguments.threads,
         )
@@ -52,9 +50,12 @@ def _volume(
     arguments: StageArguments, name: str, config: SegmentationConfig, evaluation: EvaluationConfig
 ) -> TuningVolume:
     manifest = arguments.inputs[f"volume.{name}"]
-    prediction = open_result(arguments.layout.image(arguments.run, name, "prediction"), "predict")
-    labels = required_volume_array(arguments.layout, name, manifest, "labels")
-    truth = truth_as_evaluated(labels, prediction, rules_of(evaluation, manifest.result.get("unlabelled")))
-    found = volume_array(arguments.layout, name, manifest, "mask") if config.mask else None
-    mask = None if found is None else ZarrArray.open_from_array_identifier(found)
-    return TuningVolume(name, prediction, truth, mask)
+    return tuning_volume(
+        name,
+        open_result(arguments.layout.image(arguments.run, name, "prediction"), "predict"),
+        required_volume_array(arguments.layout, name, manifest, "labels"),
+        volume_array(arguments.layout, name, manifest, "mask"),
+        manifest.result.get("unlabelled"),
+        config,
+        evaluation,
+    )

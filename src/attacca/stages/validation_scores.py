@@ -1,5 +1,6 @@
 """Segmentation scores while a network learns: validation volumes are predicted, segmented and scored."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,14 @@ from attacca.config.prediction import PredictionConfig
 from attacca.config.segmentation import SegmentationConfig
 from attacca.config.training import TrainingConfig
 from attacca.errors import ConfigurationError
-from attacca.evaluators import InstanceConvention
 from attacca.prediction import PredictBlocks, create_prediction_array, prediction_grid
 from attacca.prediction.load import network_of_task
 from attacca.prediction.network import Network
-from attacca.segmentation.tuning import TuningVolume, tune
+from attacca.segmentation.tuning import score_settings
 from attacca.stages.blockwise_stage import scratch_directory
 from attacca.stages.scoring import create_evaluator, default_criterion, higher_is_better, score_of
-from attacca.stages.truth import rules_of, truth_as_evaluated
+from attacca.stages.segmentation_settings import segmentation_block
+from attacca.stages.truth import convention_of, tuning_volume
 from attacca.stages.tune_classes import candidates_of
 from attacca.tasks import create_task
 from attacca.training import TrainingVolume
@@ -69,9 +70,9 @@ class ValidationScores:
         try:
             with scratch_directory() as scratch:
                 predictions = [self._predict(model, volume, Path(scratch)) for volume in self.volumes]
-                if self.segmentation is not None:
-                    return {self.criterion: self._best_of_chain(predictions, Path(scratch))}
-                return {self.criterion: self._best_of_classes(predictions, Path(scratch))}
+                if self.segmentation is None:
+                    return {self.criterion: self._best_of_classes(predictions, Path(scratch))}
+                return {self.criterion: self._best_of_chain(self.segmentation, predictions, Path(scratch))}
         finally:
             torch.set_num_threads(threads)
 
@@ -96,31 +97,31 @@ class ValidationScores:
         )
         return array
 
-    def _best_of_chain(self, predictions: list[ZarrArray], scratch: Path) -> float:
-        assert self.segmentation is not None
+    def _best_of_chain(
+        self, segmentation: SegmentationConfig, predictions: list[ZarrArray], scratch: Path
+    ) -> float:
         volumes = [
-            TuningVolume(
+            tuning_volume(
                 volume.name,
                 prediction,
-                truth_as_evaluated(volume.labels, prediction, rules_of(self.evaluation, volume.unlabelled)),
-                None if volume.mask is None else ZarrArray.open_from_array_identifier(volume.mask),
+                volume.labels,
+                volume.mask,
+                volume.unlabelled,
+                segmentation,
+                self.evaluation,
             )
             for volume, prediction in zip(self.volumes, predictions)
         ]
-        convention = InstanceConvention(
-            self.evaluation.ignore_background, self.evaluation.unlabelled_prediction
-        )
-        offsets = self.task.neighborhood
-        result = tune(
+        _, rows = score_settings(
             volumes,
-            offsets,
-            self.segmentation,
+            self.task.neighborhood,
+            segmentation,
             scratch / "tune",
             criterion=self.criterion,
-            convention=convention,
+            convention=convention_of(self.evaluation),
+            block_size=segmentation_block(predictions[0], segmentation.block_size),
         )
-        values = [row[self.criterion] for row in result.table]
-        return float(max(values) if self.higher_is_better else min(values))
+        return self._best([float(row[self.criterion]) for row in rows])
 
     def _best_of_classes(self, predictions: list[ZarrArray], scratch: Path) -> float:
         post_processor = create_task(self.task).post_processor
@@ -137,9 +138,12 @@ class ValidationScores:
                 )
                 values.append(score_of(scores, self.criterion))
             means.append(sum(values) / len(values))
-        numbers = [value for value in means if value == value]
+        return self._best(means)
+
+    def _best(self, values: list[float]) -> float:
+        numbers = [value for value in values if math.isfinite(value)]
         if not numbers:
-            return float("nan")
+            return math.nan
         return max(numbers) if self.higher_is_better else min(numbers)
 
 
