@@ -1,7 +1,11 @@
 """``attacca status``: what it says about results that are done, missing, stale and being computed."""
 
+import fcntl
 import json
 import shutil
+import subprocess
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +65,18 @@ def test_a_shard_that_is_being_computed_is_running_on_this_machine(project):
         state = states(project)["predict first/cube-b"]
         assert state.state == "running"
         assert [shard.running for shard in state.shards] == ["", "on this machine", ""]
+
+
+def test_processes_that_wait_for_a_lock_do_not_disturb(project):
+    locked = project.results.parent / "locked"
+    with open(locked, "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = subprocess.Popen(["flock", str(locked), "true"])
+        while f"-> FLOCK  ADVISORY  WRITE {waiting.pid} " not in Path("/proc/locks").read_text():
+            assert waiting.poll() is None
+            time.sleep(0.01)
+        assert {state.state for state in states(project).values()} == {"missing"}
+    assert waiting.wait(timeout=60) == 0
 
 
 def test_time_left_follows_from_what_the_job_has_done_since_its_start(project, monkeypatch):

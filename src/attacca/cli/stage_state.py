@@ -338,7 +338,8 @@ def _locked_inodes() -> set[int]:
         lines = Path("/proc/locks").read_text().splitlines()
     except OSError:
         return set()
-    words = [line.split() for line in lines if " FLOCK " in line]
+    # After an arrow stand processes that wait for a lock.
+    words = [line.split() for line in lines if " FLOCK " in line and "->" not in line]
     return {int(word[5].rsplit(":", 1)[1]) for word in words if len(word) > 5}
 
 
