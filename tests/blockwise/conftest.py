@@ -1,6 +1,7 @@
 """Jobs as processes of their own, watched for what they leave behind."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +29,8 @@ class MarkedProcesses:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # Background jobs of a shell ignore Ctrl-C, and so would their children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             **options,
         )
 
