@@ -104,7 +104,7 @@ def test_context_holds_all_that_an_output_depends_on(factors, convs, valid, furt
 
 def test_an_input_that_does_not_divide_is_refused_with_the_sizes_that_work():
     with pytest.raises(
-        ConfigurationError, match=r"an input of 60 along z does not divide by 8 at level 4: use 56 or 64"
+        ConfigurationError, match=r"an input of 60 along z does not divide by 8 at level 3: use 56 or 64"
     ):
         UNet(small(input_shape=(60, 64, 64), downsample_factors=((2, 2, 2),) * 3))
     with pytest.raises(ConfigurationError, match="too small"):

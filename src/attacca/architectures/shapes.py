@@ -47,13 +47,13 @@ class AxisShapes:
             if self.valid:
                 current -= 2 * margin
             if current < 1:
-                return f"is too small: nothing is left at level {level + 1}"
+                return f"is too small: nothing is left at level {level}"
             if level < len(self.factors):
                 if current % self.factors[level]:
                     through = 1
                     for factor in self.factors[: level + 1]:
                         through *= factor
-                    return f"does not divide by {through} at level {level + 2}"
+                    return f"does not divide by {through} at level {level + 1}"
                 current //= self.factors[level]
         if self._up(current) < 1:
             return "is too small: no output is left"
@@ -128,17 +128,19 @@ def check_input_shape(axes: Sequence[AxisShapes], shape: Sequence[int], key: str
             f"for each"
         )
     names = "zyx"[-len(axes) :]
-    problems = []
+    problems: dict[tuple[int, str], list[str]] = {}
     for name, axis, size in zip(names, axes, shape):
         problem = axis.problem(size)
         if problem:
             below, above = axis.nearby_sizes(size)
             choice = f"{above}" if below is None else f"{below} or {above}"
-            problems.append(f"an input of {size} along {name} {problem}: use {choice}")
+            problems.setdefault((size, f"{problem}: use {choice}"), []).append(name)
     if problems:
-        raise ConfigurationError(
-            f"{key}: {list(shape)} cannot go through the network: " + "; ".join(problems)
-        )
+        told = []
+        for (size, problem), along in problems.items():
+            where = "" if len(along) == len(axes) else f" along {' and '.join(along)}"
+            told.append(f"an input of {size}{where} {problem}")
+        raise ConfigurationError(f"{key}: {list(shape)} cannot go through the network: " + "; ".join(told))
 
 
 def output_shape(axes: Sequence[AxisShapes], shape: Sequence[int]) -> tuple[int, ...]:

@@ -1,13 +1,22 @@
 """How a network learns: the ``training`` section of a configuration."""
 
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from attacca.config.base import StrictModel
 
 Interval = tuple[float, float]
+
+_DEVICE = r"^(auto|cpu|cuda(:\d+)?|mps)$"
+
+
+def _device(value: Any) -> Any:
+    if isinstance(value, str) and not re.match(_DEVICE, value):
+        raise ValueError("auto, cpu, mps, cuda, or cuda:1 for the second GPU")
+    return value
 
 
 def _ordered(name: str, interval: Interval) -> None:
@@ -211,7 +220,7 @@ class TrainingConfig(StrictModel):
     the weights as they are."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Arithmetic of the network; ``auto``: bfloat16 on GPUs that have it, float32 elsewhere."""
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
+    device: Annotated[str, BeforeValidator(_device), Field(pattern=_DEVICE)] = "auto"
     """``auto`` takes a GPU where there is one; ``cpu``, ``cuda``, ``cuda:1``."""
     torch_threads: int = Field(default=2, ge=1)
     """Threads of the network on a CPU. It changes the order of sums, and so the last digits of weights."""
