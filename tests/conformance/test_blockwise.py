@@ -91,7 +91,7 @@ def test_segments_are_joined_by_evidence_and_their_ids_are_unique(case, blocks_o
     def as_one_watershed(reference: np.ndarray) -> None:
         whole = whole_volume(case, "in_affs_walls", 0.5)
         assert same_where(walls, whole, whole >= 0)
-        assert len(np.unique(reference)) < len(np.unique(walls))
+        assert len(np.unique(reference)) <= len(np.unique(walls))
 
     case.depart("out_walls_vs8_ctx4", "B20", as_one_watershed)
 
@@ -99,8 +99,9 @@ def test_segments_are_joined_by_evidence_and_their_ids_are_unique(case, blocks_o
 
     def noise_does_not_collapse(reference: np.ndarray) -> None:
         whole = whole_volume(case, "in_affs_many", 0.5)
-        assert len(np.unique(reference)) < 20
-        assert abs(len(np.unique(many)) - len(np.unique(whole))) < 0.2 * len(np.unique(whole))
+        # Nothing is right about noise; but contact alone joins nearly all of it, and evidence does not.
+        assert len(np.unique(many)) > 0.5 * len(np.unique(whole))
+        assert len(np.unique(reference)) < 0.5 * len(np.unique(many))
 
     case.depart("out_many_vs8_ctx4", "B20", noise_does_not_collapse)
 

@@ -31,6 +31,14 @@ MAKERS: dict[str, Callable[[int, Coordinate], Predictor]] = {
     "affinities": lambda dims, size: AffinitiesPredictor(
         [(0, 1, 0)[-dims:], (0, -3, 2)[-dims:], (2, 0, 4)[-dims:]], lsds=False
     ),
+    "classes by their ids": lambda dims, size: DistancePredictor(
+        ["a", "b"], max(size) * 0.7, True, class_ids=[2, 3]
+    ),
+    "background as an object": lambda dims, size: AffinitiesPredictor(
+        [(1, 0, 0)[-dims:] if dims == 3 else (1, 0), (0, -3, 2)[-dims:]],
+        lsds=False,
+        background_as_object=True,
+    ),
     "eroded affinities": lambda dims, size: AffinitiesPredictor(
         [(0, 1, 0)[-dims:], (0, 0, -2)[-dims:]], lsds=False, grow_boundary_iterations=1
     ),
@@ -39,6 +47,9 @@ MAKERS: dict[str, Callable[[int, Coordinate], Predictor]] = {
         [(0, 0, 1)[-dims:]], lsds=True, num_voxels=1, downsample_lsds=2
     ),
 }
+
+# Here a label is the number of a class, and other numbers are other classes.
+CLASSES = ("one hot", "classes by their ids")
 
 
 def cells(rng: np.random.Generator, shape: tuple[int, ...], ids: np.ndarray) -> np.ndarray:
@@ -77,7 +88,7 @@ def label_volumes(draw: st.DrawFn, name: str) -> tuple[NumpyArray, np.random.Gen
     )
     step = predictor.grid(voxel_size) if predictor.grid(voxel_size) != voxel_size else Coordinate((1,) * dims)
     offset = tuple(draw(st.integers(-5, 5)) * unit for unit in step)
-    if name == "one hot":
+    if name in CLASSES:
         ids = np.array([0, 1, 2, 3, 7], dtype=np.uint8)
     else:
         dtype, first = draw(st.sampled_from([(np.uint64, NEAR_THE_END), (np.int32, 300), (np.uint8, 1)]))
@@ -114,7 +125,7 @@ def test_a_crop_with_its_context_has_the_target_of_the_whole(name: str) -> None:
     check()
 
 
-@pytest.mark.parametrize("name", [name for name in MAKERS if name != "one hot"])
+@pytest.mark.parametrize("name", [name for name in MAKERS if name not in CLASSES])
 def test_other_ids_for_the_same_objects_change_nothing(name: str) -> None:
     @QUICK
     @given(label_volumes(name))
