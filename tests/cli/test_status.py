@@ -122,6 +122,21 @@ def test_blocks_under_an_old_parameter_are_stale_before_the_stage_is_finished(pr
     assert "augmentation" in state.reason
 
 
+def test_half_of_a_stage_is_stale_when_what_it_reads_is(project, values):
+    fragments = project.instance("fragments", "first", "cube-b")
+    project.finish_until(fragments)
+    with project.ledger(fragments).shard_writer() as writer:
+        writer.record(*range(13))
+    assert states(project)["fragments first/cube-b"].state == "partly done"
+    changed = values()
+    changed["runs"]["first"]["segmentation"] |= {"min_size": [7]}
+    project.write(changed)
+    found = states(project)
+    assert "segmentation.min_size" in found["tune first"].reason
+    assert (found["fragments first/cube-b"].state, found["fragments first/cube-b"].done) == ("stale", 0)
+    assert found["fragments first/cube-b"].reason == "tune first is stale"
+
+
 def test_execution_settings_make_nothing_stale(project, values):
     project.finish_until(project.instance("evaluate", "first", "cube-b"))
     project.write(values(shards=7, log_level="debug", retries=0))

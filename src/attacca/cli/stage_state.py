@@ -245,7 +245,9 @@ class _Reader:
             for name, upstream in inputs_of(instance, self.workflow).items():
                 present = (_json(upstream.manifest(self.layout)) or {}).get("fingerprint")
                 old = parts.get("inputs", {}).get(name)
-                if old and present and old != present:
+                if self.state(upstream).state == "stale":
+                    differences.append(f"{upstream.stage.name} {upstream.label} is stale")
+                elif old and present and old != present:
                     differences.append(f"{upstream.stage.name} {upstream.label} was made again")
         return "; ".join(differences)
 
