@@ -1,6 +1,7 @@
 """A checkout run as users run it: snakemake on a small configuration."""
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -31,6 +32,15 @@ runs:
 execution: {threads: 1}
 """
 
+# Prediction in 125 blocks, segmentation in 27.
+BLOCKS = (
+    SMALL.replace("channels: [4, 8]", "channels: [8, 16]")
+    .replace("shape: [32, 32, 32]", "shape: [24, 24, 24]")
+    .replace("    segmentation:\n", "    prediction: {block_size: [8, 8, 8]}\n    segmentation:\n")
+    .replace("      bias:", "      block_size: [16, 16, 16]\n      bias:")
+    .replace("{threads: 1", "{threads: 1, shards: {default: 2, volume: 1, targets: 1}")
+)
+
 
 class Checkout:
     """Runs snakemake on a configuration in a directory of its own."""
@@ -47,8 +57,9 @@ class Checkout:
         assert old in text, f"{old!r} is not in the configuration"
         self.configuration.write_text(text.replace(old, new))
 
-    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-        command = [
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of snakemake."""
+        return [
             sys.executable,
             "-m",
             "snakemake",
@@ -60,14 +71,35 @@ class Checkout:
             "2",
             *arguments,
         ]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of snakemake."""
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         environment.pop("PYTHONPATH", None)
+        return environment
+
+    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
         result = subprocess.run(
-            command, cwd=self.directory, env=environment, capture_output=True, text=True, timeout=900
+            self.command(*arguments),
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=900,
         )
         if check:
             assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-6000:]
         return result
+
+    def make(self, *parts: str) -> None:
+        """Have snakemake make one file of the results."""
+        self.snakemake("--", str(self.results.joinpath(*parts)))
+
+    def copy(self, directory: Path) -> "Checkout":
+        """The checkout with all it has computed, elsewhere."""
+        shutil.copytree(self.directory, directory)
+        return Checkout(directory)
 
     @property
     def results(self) -> Path:
@@ -97,4 +129,22 @@ def finished(checkout_of):
     """The small workflow, run once for all tests that look at it; tests that change it put things back."""
     checkout = checkout_of("finished")
     checkout.first = checkout.snakemake()
+    return checkout
+
+
+@pytest.fixture(scope="session")
+def trained(checkout_of):
+    """A workflow whose next stage is the prediction of the tested volume; for tests that copy it."""
+    checkout = checkout_of("trained", BLOCKS)
+    checkout.snakemake(
+        "--", *(str(checkout.results / name) for name in ("small/tuning.json", "volumes/tested.json"))
+    )
+    return checkout
+
+
+@pytest.fixture(scope="session")
+def segmented(trained, tmp_path_factory):
+    """The same, predicted and segmented by one undisturbed run."""
+    checkout = trained.copy(tmp_path_factory.mktemp("segmented") / "checkout")
+    checkout.make("small", "tested", "segmentation.json")
     return checkout
