@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
+from attacca.config.execution import ExecutionConfig
+from attacca.config.run import RunConfig
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -58,6 +61,7 @@ STAGES = (
     "report",
 )
 SEGMENTATION = ("tune", "fragments", "graph", "agglomerate", "relabel", "evaluate")
+APPLIED = ("predict", "fragments", "graph", "agglomerate", "relabel", "evaluate")
 ALWAYS = ("provenance", "report")
 
 
@@ -74,6 +78,15 @@ def _run(*path: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return _set("runs", "tiny", *path, value=value)
 
 
+def _one_more_volume(values: dict[str, Any]) -> None:
+    values["volumes"]["added"] = {"synthetic": {"shape": [32, 32, 32], "seed": 9}, "voxel_size": [8, 8, 8]}
+    values["runs"]["tiny"]["volumes"]["test"] = ["tested", "added"]
+
+
+def _one_more_run(values: dict[str, Any]) -> None:
+    values["runs"]["added"] = copy.deepcopy(values["runs"]["tiny"]) | {"seed": 11}
+
+
 # What is changed, how, and the stages that must run again.
 GROUPS: dict[str, tuple[Callable[[dict[str, Any]], None], tuple[str, ...]]] = {
     "nothing": (lambda values: None, ()),
@@ -82,9 +95,18 @@ GROUPS: dict[str, tuple[Callable[[dict[str, Any]], None], tuple[str, ...]]] = {
         _set("volumes", "taught", "synthetic", "seed", value=77),
         ("volume", "targets", "train", "predict", *SEGMENTATION, *ALWAYS),
     ),
+    "`volumes.X` of a volume for validation": (
+        _set("volumes", "chosen", "synthetic", "seed", value=79),
+        ("volume", "targets", "train", "predict", *SEGMENTATION, *ALWAYS),
+    ),
     "`volumes.X` of a volume for the test": (
         _set("volumes", "tested", "synthetic", "seed", value=78),
-        ("volume", "predict", "fragments", "graph", "agglomerate", "relabel", "evaluate", *ALWAYS),
+        ("volume", *APPLIED, *ALWAYS),
+    ),
+    "one more volume for the test: for that volume": (_one_more_volume, ("volume", *APPLIED, *ALWAYS)),
+    "one more run: for that run": (
+        _one_more_run,
+        ("targets", "train", "predict", *SEGMENTATION, *ALWAYS),
     ),
     "`task`": (
         _run("task", "neighborhood", value=[[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 3, 0]]),
@@ -111,7 +133,17 @@ GROUPS: dict[str, tuple[Callable[[dict[str, Any]], None], tuple[str, ...]]] = {
     "`evaluation`": (_run("evaluation", "border", value=2), (*SEGMENTATION, *ALWAYS)),
     "`execution.shards`": (_set("execution", "shards", value=2), ()),
     "other `execution`": (
-        lambda values: values["execution"].update(threads=1, log_level="debug", retries=0, memory_mb=3000),
+        lambda values: values["execution"].update(
+            threads=2,
+            gpus=1,
+            memory_mb=3000,
+            runtime_minutes=600,
+            retries=0,
+            block_timeout=100.0,
+            scheduler_address="tcp://127.0.0.1:8786",
+            progress_interval=1.0,
+            log_level="debug",
+        ),
         (),
     ),
     "`training`: loader processes": (_run("training", "loader_workers", value=0), ()),
@@ -148,8 +180,8 @@ def stage_of(rule: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """For each group, the rules that Snakemake would run again on finished results.
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """For each group, what Snakemake says that it would run again on finished results.
 
     Snakemake decides by files, their times and the parameters that it noted, not by what is in the files: placeholders
     for all of them, noted as made (``--touch``), tell it as much as a finished workflow would.
@@ -164,15 +196,49 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
             Path(name).write_text("{}")
     snakemake(directory, "--configfile", "config.yaml", "--touch", "--cores", "1")
 
-    def plan(number: int, change: Callable[[dict[str, Any]], None]) -> set[str]:
+    def answer(number: int, change: Callable[[dict[str, Any]], None]) -> str:
         values = copy.deepcopy(CONFIGURATION)
         change(values)
         path = write(directory, f"changed-{number}.yaml", values)
-        return planned(snakemake(directory, "--configfile", str(path), "--dry-run", "--nolock"))
+        return snakemake(directory, "--configfile", str(path), "--dry-run", "--nolock")
 
     with ThreadPoolExecutor(2) as pool:
-        found = pool.map(plan, range(len(GROUPS)), (change for change, _ in GROUPS.values()))
+        found = pool.map(answer, range(len(GROUPS)), (change for change, _ in GROUPS.values()))
         return dict(zip(GROUPS, found))
+
+
+@pytest.fixture(scope="module")
+def plans(answers: dict[str, str]) -> dict[str, set[str]]:
+    """For each group, the rules that would run again."""
+    return {group: planned(text) for group, text in answers.items()}
+
+
+def changed_keys(*section: str) -> set[str]:
+    """Keys of a section of the configuration that some group changes."""
+    found = set()
+    for change, _ in GROUPS.values():
+        before, after = copy.deepcopy(CONFIGURATION), copy.deepcopy(CONFIGURATION)
+        change(after)
+        for key in section:
+            before, after = before[key], after[key]
+        found |= {key for key in {**before, **after} if before.get(key) != after.get(key)}
+    return found
+
+
+def test_every_section_of_a_run_and_every_setting_of_the_execution_is_in_the_table():
+    assert changed_keys("runs", "tiny") == set(RunConfig.model_fields)
+    assert changed_keys("execution") == set(ExecutionConfig.model_fields)
+    assert changed_keys() == {"volumes", "runs", "execution"}
+
+
+@pytest.mark.parametrize("group", [group for group in GROUPS if group.startswith("one more")])
+def test_what_is_added_is_computed_and_nothing_else(answers, group):
+    found = re.findall(
+        r"^rule (\w+):\n(?:    .*\n)*?    wildcards: (.*)$", answers[group], flags=re.MULTILINE
+    )
+    work = [wildcards for rule, wildcards in found if rule not in ALWAYS]
+    assert len(work) > len(APPLIED)
+    assert [wildcards for wildcards in work if "=added" not in wildcards] == []
 
 
 def test_each_setting_re_runs_what_depends_on_it_and_nothing_else(plans):
