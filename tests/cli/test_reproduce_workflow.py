@@ -1,0 +1,102 @@
+"""``attacca reproduce`` from end to end: the same digests again, and the first difference with another seed."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+STAGES = (
+    "volume",
+    "targets",
+    "train",
+    "predict",
+    "tune",
+    "fragments",
+    "graph",
+    "agglomerate",
+    "relabel",
+    "evaluate",
+)
+
+
+def configuration(seed: int) -> dict[str, Any]:
+    """All stages, as small as they can be."""
+    return {
+        "results": "results",
+        "volumes": {
+            name: {"synthetic": {"shape": [32, 32, 32], "seed": number}, "voxel_size": [8, 8, 8]}
+            for number, name in enumerate(("taught", "chosen"), start=1)
+        },
+        "runs": {
+            "tiny": {
+                "task": {"type": "affinities", "neighborhood": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]},
+                "architecture": {
+                    "input_shape": [24, 24, 24],
+                    "num_fmaps": 4,
+                    "downsample_factors": [[2, 2, 2]],
+                },
+                "training": {"iterations": 6, "torch_threads": 1, "checkpoint": {"interval": 6}},
+                "volumes": {"train": ["taught"], "validate": ["chosen"], "test": []},
+                "segmentation": {
+                    "chain": "seeded",
+                    "checks": dict.fromkeys(
+                        ("max_seam_excess", "max_segment_share", "min_segmented_share", "max_saturated_share")
+                    ),
+                },
+                "seed": seed,
+            }
+        },
+        "execution": {"threads": 1},
+    }
+
+
+def python(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=directory, env=environment, capture_output=True, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("first")
+    (directory / "config.yaml").write_text(yaml.safe_dump(configuration(seed=5)))
+    done = python(
+        directory,
+        "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), "--configfile", "config.yaml", "--cores", "2",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
+    return directory
+
+
+def compared(said: str) -> dict[str, set[str]]:
+    """What was said of each stage's digests."""
+    found: dict[str, set[str]] = {}
+    for stage, verdict in re.findall(r"^(\w+) +\S+ +(equal|differ) *$", said, flags=re.MULTILINE):
+        found.setdefault(stage, set()).add(verdict)
+    return found
+
+
+def test_the_same_configuration_gives_the_same_digests_and_another_seed_differs_from_training_on(finished):
+    again = finished / "again"
+    command = ["attacca.cli.main", "reproduce", "results", "--into", str(again), "--cores", "2"]
+    done = python(finished, *command)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
+    assert compared(done.stdout) == {stage: {"equal"} for stage in STAGES}
+    assert f"all digests of {finished / 'results'} and {again} are equal" in done.stdout
+
+    (finished / "changed.yaml").write_text(yaml.safe_dump(configuration(seed=6)))
+    done = python(finished, *command, "--configfile", "changed.yaml")
+    assert done.returncode == 1, done.stdout[-3000:] + done.stderr[-5000:]
+    found = compared(done.stdout)
+    assert found["volume"] == found["targets"] == {"equal"}
+    assert found["train"] == found["predict"] == {"differ"}
+    assert re.search(r"the first difference is in train of tiny:\n(.*\n)*?.*seed was 5 and is 6", done.stdout)
