@@ -46,7 +46,7 @@ class Slurm:
             env={**os.environ, **self.environment},
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=180,
         )
         assert done.returncode == 0, (
             f"cluster.sh {' '.join(arguments)}: {done.stdout}{done.stderr}{self.logs()}"
@@ -59,7 +59,7 @@ class Slurm:
         lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
         return [Job(*line.split("|")) for line in lines]
 
-    def wait_for(self, what: str, condition: Callable[[], object], seconds: float = 60) -> object:
+    def wait_for(self, what: str, condition: Callable[[], object], seconds: float = 300) -> object:
         """Wait until ``condition`` returns something true, and return that."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -161,7 +161,7 @@ def start_snakemake(directory: Path, *arguments: str) -> Run:
     output = directory / "snakemake-output.txt"
     with output.open("ab") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "snakemake", *arguments],
+            [sys.executable, str(Path(__file__).with_name("asking_often.py")), *arguments],
             cwd=directory,
             stdout=file,
             stderr=subprocess.STDOUT,

@@ -133,8 +133,8 @@ def processes_of(directory: Path) -> list[str]:
 
 
 def assert_nothing_is_left(slurm: Any, directory: Path) -> None:
-    slurm.wait_for("end of all jobs", lambda: not slurm.jobs("PENDING,RUNNING,COMPLETING"), 30)
-    end = time.monotonic() + 20
+    slurm.wait_for("end of all jobs", lambda: not slurm.jobs("PENDING,RUNNING,COMPLETING"))
+    end = time.monotonic() + 60
     while processes_of(directory) and time.monotonic() < end:
         time.sleep(0.5)
     assert processes_of(directory) == []
@@ -180,10 +180,10 @@ def test_a_cancelled_shard_is_sent_again_and_computes_only_what_is_missing(
     slurm, on_slurm, slow_prediction, undisturbed, tmp_path
 ):
     run, directory = disturbed(slurm, on_slurm, slow_prediction, tmp_path / "project")
-    slurm.wait_for("finished blocks", lambda: len(recorded(directory)) >= 6, 120)
+    slurm.wait_for("finished blocks", lambda: len(recorded(directory)) >= 6)
     job = shard_jobs(slurm)[0]
     subprocess.run(["scancel", job.number], check=True)
-    said = run.finish(300)
+    said = run.finish(900)
     assert run.process.returncode == 0, said[-6000:]
     assert f"SLURM-job '{job.number}' failed, SLURM status is: 'CANCELLED'" in said
     assert "Trying to restart job" in said
@@ -199,14 +199,15 @@ def test_a_job_over_its_memory_limit_is_sent_again_with_more(
     directory = tmp_path / "project"
     shutil.copytree(slow_prediction, directory)
     values = yaml.safe_load((directory / "config.yaml").read_text())
-    # PyTorch alone needs about this much; with the third attempt it is twice.
-    values["execution"]["memory_mb"] = {"predict": 450}
+    # Less than the processes of such a job hold; some attempts later it is enough.
+    values["execution"]["memory_mb"] = {"predict": 300}
     (directory / "config.yaml").write_text(yaml.safe_dump(values))
-    run = on_slurm(directory, *arguments("--", str(directory / PREDICTION)))
-    said = run.finish(400)
+    run = on_slurm(directory, *arguments("--retries", "6", "--", str(directory / PREDICTION)))
+    said = run.finish(900)
     assert run.process.returncode == 0, said[-6000:]
-    assert re.search(r"exceeded memory limit|Exceeded job memory limit|oom", said)
-    assert "mem_mb=675" in said
+    assert re.search(r"[Ee]xceeded (job )?memory limit", said)
+    assert "mem_mb=300" in said and "mem_mb=450" in said
+    assert "Trying to restart job" in said
     assert recorded(directory) == list(range(64))
     assert arrays(directory) == arrays(undisturbed)
     assert_nothing_is_left(slurm, directory)
@@ -214,12 +215,12 @@ def test_a_job_over_its_memory_limit_is_sent_again_with_more(
 
 def test_a_dead_node_costs_no_finished_block(slurm, on_slurm, slow_prediction, undisturbed, tmp_path):
     run, directory = disturbed(slurm, on_slurm, slow_prediction, tmp_path / "project")
-    slurm.wait_for("finished blocks", lambda: len(recorded(directory)) >= 6, 120)
+    slurm.wait_for("finished blocks", lambda: len(recorded(directory)) >= 6)
     node = shard_jobs(slurm)[0].node
     lost = [job.number for job in shard_jobs(slurm) if job.node == node]
     slurm.script("kill-node", node.removeprefix("n"))
     try:
-        said = run.finish(400)
+        said = run.finish(900)
     finally:
         slurm.restart_node(int(node.removeprefix("n")))
     assert run.process.returncode == 0, said[-6000:]
