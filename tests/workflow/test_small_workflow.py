@@ -91,6 +91,8 @@ def test_another_number_of_shards_computes_no_block_and_no_iteration_again(finis
     array = finished.results / "small" / "tested" / "prediction.zarr" / "s0"
     checkpoints = finished.results / "small" / "training" / "checkpoints"
     files = [p for p in array.rglob("*") if p.is_file() and p.name.isdigit()] + list(checkpoints.glob("*.pt"))
+    files += (finished.results / "small" / "tested" / "evaluation").rglob("*.npz")
+    files.append(finished.results / "small" / "tested" / "look_up_table.npy")
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
     assert len(before) > 2
     finished.change("execution: {threads: 1}", "execution: {threads: 1, shards: 3}")
@@ -101,6 +103,9 @@ def test_another_number_of_shards_computes_no_block_and_no_iteration_again(finis
         finished.change("execution: {threads: 1, shards: 3}", "execution: {threads: 1}")
         finished.snakemake()
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files} == before
+    for name in ("tune.log", "tested/agglomerate.log"):
+        said = (finished.results / "logs" / "small" / name).read_text()
+        assert "nothing that the result depends on has changed" in said
 
 
 def test_a_deleted_array_is_named_with_the_way_to_mend_it(finished):

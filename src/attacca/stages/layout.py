@@ -60,9 +60,6 @@ class Layout:
     def tuning(self, run: str) -> Path:
         return self.run(run) / "tuning.json"
 
-    def tuning_work(self, run: str) -> Path:
-        return self.run(run) / "tuning"
-
     def scores(self, run: str, volume: str) -> Path:
         return self.run(run) / volume / "scores.json"
 

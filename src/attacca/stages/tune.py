@@ -2,10 +2,12 @@
 
 import logging
 import sys
+from dataclasses import replace
 from typing import Any
 
 from attacca.stages.catalogue import entry
 from attacca.stages.command import StageArguments, stage_main
+from attacca.stages.finished_work import keep, recall
 from attacca.stages.manifest import Manifest
 
 VERSION = entry("tune").version
@@ -14,23 +16,26 @@ logger = logging.getLogger(__name__)
 
 def work(arguments: StageArguments) -> None:
     """Write ``tuning.json``: every setting that was tried, its scores, and the choice."""
-    result: dict[str, Any]
+    inputs = {name: given.fingerprint for name, given in sorted(arguments.inputs.items())}
+    manifest = Manifest("tune", VERSION, arguments.parameters, inputs)
+    known = recall(arguments.output, manifest.key_parts())
+    if known is None:
+        manifest = replace(manifest, result=_choose(arguments))
+        keep(manifest, arguments.output, manifest.key_parts())
+    else:
+        manifest = known
+    logger.info("chosen: %s", manifest.result["chosen"])
+    manifest.write(arguments.output)
+
+
+def _choose(arguments: StageArguments) -> dict[str, Any]:
     if "segmentation" in arguments.parameters:
         from attacca.stages.tune_affinities import tune_affinities
 
-        result = tune_affinities(arguments)
-    else:
-        from attacca.stages.tune_classes import tune_classes
+        return tune_affinities(arguments)
+    from attacca.stages.tune_classes import tune_classes
 
-        result = tune_classes(arguments)
-    logger.info("chosen: %s", result["chosen"])
-    Manifest(
-        "tune",
-        VERSION,
-        arguments.parameters,
-        {name: given.fingerprint for name, given in sorted(arguments.inputs.items())},
-        result,
-    ).write(arguments.output)
+    return tune_classes(arguments)
 
 
 if __name__ == "__main__":
