@@ -66,6 +66,7 @@ rule predict_finish:
     threads: ATTACCA.threads("predict")
     resources:
         mem_mb=ATTACCA.memory("predict_finish"),
+        runtime=ATTACCA.runtime("predict_finish"),
     params:
         stage=lambda w: ATTACCA.section("predict", w.run, w.volume),
     shell:

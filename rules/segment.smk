@@ -107,6 +107,7 @@ rule fragments_finish:
     threads: ATTACCA.threads("fragments")
     resources:
         mem_mb=ATTACCA.memory("fragments_finish"),
+        runtime=ATTACCA.runtime("fragments_finish"),
     params:
         stage=lambda w: ATTACCA.section("fragments", w.run, w.volume),
     shell:
@@ -189,6 +190,7 @@ rule graph_finish:
     threads: ATTACCA.threads("graph")
     resources:
         mem_mb=ATTACCA.memory("graph_finish"),
+        runtime=ATTACCA.runtime("graph_finish"),
     params:
         stage=lambda w: ATTACCA.section("graph", w.run, w.volume),
     shell:
@@ -295,6 +297,7 @@ rule relabel_finish:
     threads: ATTACCA.threads("relabel")
     resources:
         mem_mb=ATTACCA.memory("relabel_finish"),
+        runtime=ATTACCA.runtime("relabel_finish"),
     params:
         stage=lambda w: ATTACCA.section("relabel", w.run, w.volume),
     shell:
@@ -377,6 +380,7 @@ rule classes_finish:
     threads: ATTACCA.threads("classes")
     resources:
         mem_mb=ATTACCA.memory("classes_finish"),
+        runtime=ATTACCA.runtime("classes_finish"),
     params:
         stage=lambda w: ATTACCA.section("classes", w.run, w.volume),
     shell:

@@ -65,6 +65,7 @@ rule targets_finish:
     threads: ATTACCA.threads("targets")
     resources:
         mem_mb=ATTACCA.memory("targets_finish"),
+        runtime=ATTACCA.runtime("targets_finish"),
     params:
         stage=lambda w: ATTACCA.section("targets", w.run, w.volume),
     shell:

@@ -54,6 +54,7 @@ rule volume_finish:
     threads: ATTACCA.threads("volume")
     resources:
         mem_mb=ATTACCA.memory("volume_finish"),
+        runtime=ATTACCA.runtime("volume_finish"),
     params:
         stage=lambda w: ATTACCA.section("volume", volume=w.volume),
     shell:

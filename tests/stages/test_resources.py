@@ -94,6 +94,14 @@ def test_shards_divide_the_time(tmp_path):
     assert one == pytest.approx(100 * many, rel=0.05)
 
 
+def test_finishing_a_stage_has_a_time_limit_of_its_own_below_that_of_computing_it_in_one_job(tmp_path):
+    write_plan(tmp_path, 100_000, 256)
+    names = wildcards(run="r", volume="a")
+    settings = configuration(tmp_path, shards=100)
+    one_job = runtime(configuration(tmp_path), "fragments")(names, 1, threads=1)
+    assert 30 < runtime(settings, "fragments_finish")(names, 1, threads=1) < one_job
+
+
 def test_what_the_configuration_gives_counts(tmp_path):
     settings = configuration(
         tmp_path, memory_mb={"train": 9000, "default": 800}, runtime_minutes={"train": 600}

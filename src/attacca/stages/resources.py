@@ -38,19 +38,22 @@ class Cost:
 
 
 COSTS = {
-    "volume": Cost(250, 90, 0.4e6, 2.5),
-    "targets": Cost(400, 160, 0.8e6, 3),
-    "train": Cost(1300, 0, 1.0e5, 8),
-    "predict": Cost(600, 60, 2.5e5, 5),
-    "tune": Cost(800, 60, 2.0e5, 6),
-    "fragments": Cost(350, 220, 0.6e6, 4),
-    "graph": Cost(350, 60, 6.0e6, 4),
-    "agglomerate": Cost(350, 8, 3.0e7, 3),
-    "relabel": Cost(300, 60, 1.0e7, 2.5),
-    "classes": Cost(400, 80, 2.0e6, 4),
-    "evaluate": Cost(350, 80, 3.0e6, 3),
+    "volume": Cost(250, 90, 0.6e6, 1.5),
+    "targets": Cost(400, 160, 1.2e6, 1),
+    "train": Cost(1300, 0, 1.0e5, 10),
+    "predict": Cost(600, 60, 2.5e5, 3),
+    "tune": Cost(800, 60, 0.4e6, 1.5),
+    "fragments": Cost(350, 220, 2.0e6, 1),
+    "graph": Cost(350, 60, 1.0e7, 1),
+    "agglomerate": Cost(350, 8, 3.0e7, 1),
+    "relabel": Cost(300, 60, 2.0e7, 1),
+    "classes": Cost(400, 80, 2.0e6, 1.5),
+    "evaluate": Cost(350, 80, 1.0e7, 1),
 }
 """Typical costs; ``attacca plan`` replaces them by what was measured here, where something was."""
+
+FINISH_VOXELS_PER_SECOND = 1.0e7
+"""Voxels that one worker of the job that finishes a stage reads and halves for the pyramid in a second."""
 
 FRAGMENT_VOXELS = 1500
 """Voxels of a fragment, typically."""
@@ -155,7 +158,8 @@ def job_megabytes(configuration: Configuration, stage: str, run: str, shape: Blo
 def job_seconds(stage: str, voxels: float, workers: int) -> float:
     """Typical time of one job of a stage that writes ``voxels`` voxels with ``workers`` workers."""
     cost = COSTS[entry(stage).name]
-    return cost.start_seconds + voxels / (cost.voxels_per_second * max(1, workers))
+    rate = FINISH_VOXELS_PER_SECOND if stage.endswith("_finish") else cost.voxels_per_second
+    return cost.start_seconds + voxels / (rate * max(1, workers))
 
 
 def memory(configuration: Configuration, stage: str) -> Callable[..., int]:
@@ -192,7 +196,8 @@ def runtime(configuration: Configuration, stage: str) -> Callable[..., int]:
             shape = _planned(configuration, stage, wildcards)
             shards = configuration.execution.shards_of(base) if base == stage else 1
             blocks = math.ceil(shape.blocks / shards)
-            seconds = job_seconds(base, blocks * shape.write_voxels, min(int(threads), max(1, blocks)))
+            workers = min(int(threads), max(1, blocks))
+            seconds = job_seconds(stage, blocks * shape.write_voxels, workers)
         return math.ceil(max(30.0, 4 * seconds / 60)) * attempt
 
     return minutes
