@@ -212,7 +212,8 @@ class TrainingConfig(StrictModel):
     iterations: int = Field(default=1000, ge=1)
     """Steps of the optimiser."""
     batch_size: int = Field(default=1, ge=1)
-    """Samples of a step."""
+    """Samples of a step. On a CPU, two small samples are better than one large one: PyTorch has faster
+    convolutions for batches."""
     optimizer: OptimizerConfig = OptimizerConfig()
     """How weights are updated."""
     ema_decay: float | None = Field(default=0.99, gt=0, lt=1)
