@@ -106,6 +106,14 @@ def test_another_head_starts_from_a_trained_network_and_says_what_was_loaded(job
     # 12 convolutions of the network with weight and bias came along; the head is new.
     assert "weights loaded from" in caplog.text
     assert "prediction_head.weight" in caplog.text
+    told = json.loads((second.directory / "initial_weights.json").read_text())
+    assert set(told["mismatched"]) == {"prediction_head.weight", "prediction_head.bias"}
+    assert not told["missing"] and not told["unexpected"]
+    assert all(name.startswith("architecture.") for name in told["loaded"])
+    network = read_checkpoint(weights)["model"]
+    assert len(told["loaded"]) == len(network) - 2
+    assert told["summary"] in caplog.text
+    assert not (first.directory / "initial_weights.json").exists()
     # The trained model stands for itself: the weights that it started from are not needed any more.
     shutil.rmtree(first.directory)
     model, meta = load_model(checkpoint_path(second.directory / "checkpoints", 2))

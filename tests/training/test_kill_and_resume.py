@@ -1,6 +1,7 @@
 """A training process that is killed with SIGKILL, again and again, and ends as one that was not."""
 
 import contextlib
+import json
 import os
 import pickle
 import signal
@@ -12,6 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from attacca.config.evaluation import EvaluationConfig
+from attacca.config.segmentation import SegmentationConfig
+from attacca.config.training import TrainingConfig
+from attacca.stages.validation_scores import ValidationScores
+
 SCRIPT = """
 import pickle, sys
 from attacca.training import train
@@ -22,7 +28,7 @@ train(pickle.load(open(sys.argv[1], "rb")))
 # Importing takes seconds; a process that has imported everything starts the ones that train.
 STARTER = """
 import os, sys
-import attacca.tasks, attacca.training.loop, torch.utils.tensorboard
+import attacca.stages.validation_scores, attacca.tasks, attacca.training.loop, torch.utils.tensorboard
 
 for line in sys.stdin:
     process = os.fork()
@@ -46,9 +52,24 @@ def files(directory: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
-def test_killed_at_random_moments_and_started_again_it_ends_with_the_same_bytes(job, volume, tmp_path, seed):
+@pytest.mark.parametrize(
+    ("seed", "segmented"), [(1, False), (2, False), (3, True)], ids=["alone", "loader", "segmentations"]
+)
+def test_killed_at_random_moments_and_started_again_it_ends_with_the_same_bytes(
+    job, volume, tmp_path, seed, segmented
+):
     settings = {"iterations": 24, "checkpoint": {"interval": 2}, "validation": (volume("other", seed=2),)}
+    if segmented:
+        # The best checkpoint is chosen by segmentations, which take longer than the steps between them.
+        section = {"crops": 2, "criterion": "voi", "segmentation_interval": 4}
+        settings["validation_section"] = section
+        settings["validate_segmentation"] = ValidationScores(
+            job().task,
+            TrainingConfig(checkpoint={"interval": 2}, validation=section, torch_threads=1),
+            EvaluationConfig(),
+            SegmentationConfig(chain="mutex_watershed", bias=[0.4, 0.6], threshold=0.5, min_size=0),
+            settings["validation"],
+        )
     jobs = {}
     for name in ("whole", "killed"):
         # A loader process is killed with its parent in the second round.
@@ -101,6 +122,8 @@ def test_killed_at_random_moments_and_started_again_it_ends_with_the_same_bytes(
     starter.wait()
     assert kills >= 2
     assert files(directory) == files(jobs["whole"][0])
+    best = json.loads((directory / "checkpoints" / "best.json").read_text())
+    assert best["criterion"] == ("voi" if segmented else "loss")
 
 
 @pytest.mark.slow

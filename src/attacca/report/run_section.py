@@ -161,6 +161,9 @@ def _add_training(section: RunSection, results: Results, name: str, task: Mappin
     metrics = results.table(name, "training", "metrics.tsv")
     validation = results.validation_curves(name)
     finished = results.json(name, "training.json")
+    initial = results.json(name, "training", "initial_weights.json").get("summary")
+    if initial:
+        section.facts.append(Fact("initial weights", str(initial)))
     best = _best_iteration(results, name, finished)
     section.curve = _guarded(
         lambda: training_curve(metrics, validation, best, f"training-{name}"), "", "the training curve"

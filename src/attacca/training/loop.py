@@ -23,7 +23,7 @@ from attacca.training.device import Place, training_place
 from attacca.training.job import TrainingJob
 from attacca.training.loader import BatchLoader
 from attacca.training.pipeline import SamplePipeline, SampleSpec, plain_counts
-from attacca.training.records import Records
+from attacca.training.records import Records, write_initial_weights
 from attacca.training.state import TrainingState
 from attacca.training.validation import read_best
 
@@ -85,6 +85,8 @@ def _train(job: TrainingJob, place: Place, progress: Progress | None) -> dict[st
     elif job.class_counts is None:
         spec = with_class_counts(spec, estimate_class_counts(spec))
     state.distribute()
+    if state.initial_weights is not None and place.is_first:
+        write_initial_weights(job.directory, state.initial_weights)
     records = Records(job, state, spec, description) if place.is_first else None
     try:
         if records is not None and found is not None:

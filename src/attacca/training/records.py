@@ -1,8 +1,10 @@
 """The files of a training run: curves, checkpoints, the record of the best one, pictures."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from attacca.atomic import write_json
 from attacca.errors import ConfigurationError
 from attacca.training.checkpoint import checkpoint_path, prune, save_checkpoint
 from attacca.training.curves import Table
@@ -135,6 +137,16 @@ class Records:
         """Close TensorBoard's file."""
         if self._board is not None:
             self._board.close()
+
+
+def write_initial_weights(directory: Path, report: Any) -> None:
+    """Say in ``initial_weights.json`` what of a network came from a file, and what did not.
+
+    Args:
+        directory: of the training.
+        report: an ``attacca.tasks.PretrainedReport``.
+    """
+    write_json(directory / "initial_weights.json", {"summary": str(report), **asdict(report)})
 
 
 def snapshot_paths(directory: Path) -> list[Path]:

@@ -44,6 +44,8 @@ class TrainingState:
         self.task = create_task(task_config)
         architecture = create_architecture(job.architecture, dims, num_in_channels)
         self.model: Any = self.task.create_model(architecture)
+        # What came from a file, where a pretrained network starts; None for all others.
+        self.initial_weights: Any = getattr(self.task, "report", None)
         self.format = torch.channels_last_3d if dims == 3 else torch.channels_last
         move: Any = self.model.to
         move(device=place.device, memory_format=self.format)
@@ -97,9 +99,8 @@ class TrainingState:
         number = self.iteration + 1
         if not math.isfinite(loss):
             raise TrainingError(
-                f"the loss is {loss} at iteration {number}. A smaller optimizer.learning_rate, or "
-                f"precision: float32, "
-                "may help; if raw data are floating point, look for infinite values"
+                f"the loss is {loss} at iteration {number}. If raw data are floating point, look for nan and "
+                "infinity in them; a smaller optimizer.learning_rate, or precision: float32, may help"
             )
         limit = self.config.divergence_factor
         count = min(number, _FIRST_ITERATIONS)
@@ -112,8 +113,7 @@ class TrainingState:
         elif self.first_loss is not None and self.smooth_loss > limit * self.first_loss:
             raise TrainingError(
                 f"training diverges: the smoothed loss is {self.smooth_loss:.4g} at iteration {number}, and "
-                f"was "
-                f"{self.first_loss:.4g} in the beginning. Use a smaller optimizer.learning_rate"
+                f"was {self.first_loss:.4g} in the beginning. Use a smaller optimizer.learning_rate"
             )
 
     @contextmanager
