@@ -8,6 +8,7 @@ so one run down to the lowest threshold gives every higher one as a prefix of it
 # Kernels take the types that numba infers.
 # mypy: disable-error-code="no-untyped-def"
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,16 +70,28 @@ class Merges:
         return int(np.searchsorted(-self.heights, -threshold, side="left"))
 
 
-def in_memory(column: np.ndarray) -> np.ndarray:
-    """A copy of a column; one on disk is read without keeping its file's pages in this process."""
+def rows_of(column: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """A copy of some rows of a column; of one on disk without keeping its file's pages in this process."""
     if (
         isinstance(column, np.memmap)
         and column.filename is not None
         and column.offset == 0
         and column.base is not None
     ):
-        return np.fromfile(column.filename, column.dtype, column.size)
-    return np.array(column)
+        count = max(0, min(stop, column.size) - start)
+        return np.fromfile(column.filename, column.dtype, count, offset=start * column.itemsize)
+    return np.array(column[start:stop])
+
+
+def in_memory(column: np.ndarray) -> np.ndarray:
+    """A copy of a whole column, as ``rows_of``."""
+    return rows_of(column, 0, len(column))
+
+
+def edge_parts(graph: Graph, *names: str, rows: int = 1 << 18) -> Iterator[tuple[np.ndarray, ...]]:
+    """Copies of columns of the edges, a part of the rows at a time."""
+    for start in range(0, len(graph.u), rows):
+        yield tuple(rows_of(getattr(graph, name), start, start + rows) for name in names)
 
 
 def mean_affinity_merges(graph: Graph, threshold: float = 0.0) -> Merges:
@@ -129,9 +142,9 @@ def contact_clusters(graph: Graph, threshold: float) -> np.ndarray:
     """int64 (nodes,): clusters of fragments with any direct affinity above ``threshold`` (0 to 1) between
     them."""
     parents = np.arange(len(graph.ids), dtype=np.int32)
-    touching = np.asarray(graph.direct_count) > 0
-    join = touching & (np.asarray(graph.direct_max) > threshold * 255.0)
-    union_pairs(parents, np.asarray(graph.u)[join], np.asarray(graph.v)[join])
+    for u, v, count, highest in edge_parts(graph, "u", "v", "direct_count", "direct_max"):
+        join = (count > 0) & (highest > threshold * 255.0)
+        union_pairs(parents, u[join], v[join])
     return cluster_indices(parents)
 
 
@@ -145,10 +158,10 @@ def cell_clusters(graph: Graph, cell_voxels: int, threshold: float) -> np.ndarra
         threshold: 0 to 1.
     """
     cells = (graph.ids - np.uint64(1)) // np.uint64(cell_voxels)
-    u, v, count = np.asarray(graph.u), np.asarray(graph.v), np.asarray(graph.direct_count)
-    join = (cells[u] != cells[v]) & (np.asarray(graph.direct_sum) > threshold * 255.0 * count)
     parents = np.arange(len(graph.ids), dtype=np.int32)
-    union_pairs(parents, u[join], v[join])
+    for u, v, total, count in edge_parts(graph, "u", "v", "direct_sum", "direct_count"):
+        join = (cells[u] != cells[v]) & (total > threshold * 255.0 * count)
+        union_pairs(parents, u[join], v[join])
     return cluster_indices(parents)
 
 

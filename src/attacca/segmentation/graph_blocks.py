@@ -8,7 +8,7 @@ of blocks are sorted, and a range of ids is one slice of each.
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -92,7 +92,7 @@ def graph_offsets(
     return Offsets(offsets.vectors[kept], offsets.biases[kept], offsets.strides[kept]), kept
 
 
-def load_graph(directory: str | os.PathLike[str], num_blocks: int, part_rows: int = 8_000_000) -> Graph:
+def load_graph(directory: str | os.PathLike[str], num_blocks: int, part_rows: int = 500_000) -> Graph:
     """The whole graph of a volume, from the tables of its blocks.
 
     Columns of edges are written below ``directory/whole`` and memory-mapped.
@@ -100,7 +100,7 @@ def load_graph(directory: str | os.PathLike[str], num_blocks: int, part_rows: in
     Args:
         directory: as for ``GraphBlocks``.
         num_blocks: number of blocks of the grid; the tables of all of them must be there.
-        part_rows: rows of blocks' tables that are sorted at once (about 200 bytes each).
+        part_rows: rows of blocks' tables that are sorted at once (about 150 bytes each).
 
     Raises:
         MissingInputError: a block's table is missing.
@@ -114,13 +114,10 @@ def load_graph(directory: str | os.PathLike[str], num_blocks: int, part_rows: in
             f"{missing[0].name}; "
             "run the graph stage for all blocks first"
         )
-    nodes = np.concatenate(
-        [_reduce_nodes(part) for part in _parts(paths["nodes"], "id", NODE_TYPE, part_rows)]
-        or [np.zeros(0, NODE_TYPE)]
-    )
-    if len(nodes) >= 2**31:
-        raise ResourceError(f"{len(nodes)} fragments are more than 2^31; make larger fragments")
-    ids = np.ascontiguousarray(nodes["id"])
+    nodes = _node_columns(paths["nodes"], part_rows)
+    ids = nodes.pop("id")
+    if len(ids) >= 2**31:
+        raise ResourceError(f"{len(ids)} fragments are more than 2^31; make larger fragments")
     whole = Path(directory) / "whole"
     whole.mkdir(parents=True, exist_ok=True)
     columns = ("u", "v", *_EDGE_COLUMNS)
@@ -134,7 +131,7 @@ def load_graph(directory: str | os.PathLike[str], num_blocks: int, part_rows: in
                 column = table[name]
                 if name in ("u", "v"):
                     column = np.searchsorted(ids, column).astype(np.int32)
-                files[name].write(np.ascontiguousarray(column).tobytes())
+                np.ascontiguousarray(column).tofile(files[name])
     finally:
         for file in files.values():
             file.close()
@@ -142,15 +139,18 @@ def load_graph(directory: str | os.PathLike[str], num_blocks: int, part_rows: in
     for name in columns:
         kind = np.dtype(np.int32) if name in ("u", "v") else EDGE_TYPE[name]
         mapped[name] = np.memmap(whole / f"{name}.bin", kind, "r") if rows else np.zeros(0, kind)
-    return Graph(
-        ids=ids,
-        sizes=np.ascontiguousarray(nodes["size"]),
-        lower=np.ascontiguousarray(nodes["lower"]),
-        upper=np.ascontiguousarray(nodes["upper"]),
-        inner_sum=np.ascontiguousarray(nodes["inner_sum"]),
-        inner_count=np.ascontiguousarray(nodes["inner_count"]),
-        **mapped,
-    )
+    return Graph(ids=ids, sizes=nodes.pop("size"), **nodes, **mapped)
+
+
+def _node_columns(paths: list[Path], part_rows: int) -> dict[str, np.ndarray]:
+    """Columns of all nodes, sorted by id."""
+    pieces: dict[str, list[np.ndarray]] = {name: [] for name in ("id", *_NODE_COLUMNS)}
+    for part in _parts(paths, "id", NODE_TYPE, part_rows):
+        table = _reduce_nodes(part)
+        for name, column in pieces.items():
+            column.append(np.ascontiguousarray(table[name]))
+    empty = np.zeros(0, NODE_TYPE)
+    return {name: np.concatenate(pieces.pop(name) or [empty[name]]) for name in list(pieces)}
 
 
 def graph_of_tables(nodes: np.ndarray, edges: np.ndarray) -> Graph:
@@ -170,40 +170,52 @@ def graph_of_tables(nodes: np.ndarray, edges: np.ndarray) -> Graph:
     )
 
 
-def _parts(paths: list[Path], key: str, kind: np.dtype, part_rows: int) -> Any:
+@dataclass(frozen=True)
+class _Table:
+    """A block's sorted table on disk: its rows, and the keys of the first and the last."""
+
+    path: Path
+    rows: int
+    first: np.uint64
+    last: np.uint64
+
+
+def _parts(paths: list[Path], key: str, kind: np.dtype, part_rows: int) -> Iterator[np.ndarray]:
     """All rows of sorted tables, in parts of rising, disjoint ranges of ``key``."""
-    tables = [path for path in paths if _rows(path, kind)]
-    total = sum(_rows(path, kind) for path in tables)
+    tables = []
+    for path in paths:
+        keys = np.load(path, mmap_mode="r")[key]
+        if len(keys):
+            tables.append(_Table(path, len(keys), keys[0], keys[-1]))
+    total = sum(table.rows for table in tables)
     if not total:
         return
     count = -(-total // part_rows)
     cuts: list[int] = []
     if count > 1:
         step = max(1, total // (1000 * count))
-        sample = np.sort(np.concatenate([np.load(path, mmap_mode="r")[key][::step] for path in tables]))
+        sample = np.sort(
+            np.concatenate([np.load(table.path, mmap_mode="r")[key][::step] for table in tables])
+        )
         cuts = sorted({int(sample[len(sample) * i // count]) for i in range(1, count)})
     bounds = [0, *cuts, None]
     for low, high in pairwise(bounds):
         pieces = []
-        for path in tables:
-            table = np.load(path, mmap_mode="r")
-            values = table[key]
-            start = int(np.searchsorted(values, np.uint64(low))) if low else 0
-            stop = len(values) if high is None else int(np.searchsorted(values, np.uint64(high)))
+        for table in tables:
+            if (low and table.last < low) or (high is not None and table.first >= high):
+                continue
+            rows = np.load(table.path, mmap_mode="r")
+            start = int(np.searchsorted(rows[key], np.uint64(low))) if low else 0
+            stop = len(rows) if high is None else int(np.searchsorted(rows[key], np.uint64(high)))
             if stop > start:
-                pieces.append(np.array(table[start:stop]))
+                pieces.append((table.path, start, stop))
         if pieces:
-            yield np.concatenate(pieces)
-
-
-def _rows(path: Path, kind: np.dtype) -> int:
-    """Rows of a table file, from its size."""
-    with open(path, "rb") as file:
-        version = np.lib.format.read_magic(file)
-        shape = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )(file)[0]
-    return int(shape[0])
+            part = np.empty(sum(stop - start for _, start, stop in pieces), kind)
+            filled = 0
+            for path, start, stop in pieces:
+                part[filled : filled + stop - start] = np.load(path, mmap_mode="r")[start:stop]
+                filled += stop - start
+            yield part
 
 
 def _reduce_nodes(table: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from attacca.segmentation.agglomerate import (
     cell_clusters,
     clusters_at,
     contact_clusters,
+    edge_parts,
     mean_affinity_merges,
     mutex_clusters,
 )
@@ -113,20 +114,30 @@ def filter_debris(graph: Graph, clusters: np.ndarray, settings: AgglomerationSet
     upper = np.full((count, 3), np.iinfo(np.int32).min, np.int32)
     np.minimum.at(lower, clusters, graph.lower)
     np.maximum.at(upper, clusters, graph.upper)
-    u, v = clusters[np.asarray(graph.u)], clusters[np.asarray(graph.v)]
-    sums, counts = np.asarray(graph.direct_sum), np.asarray(graph.direct_count, dtype=np.int64)
     inner = np.zeros((count, 2), np.int64)
     np.add.at(inner[:, 0], clusters, graph.inner_sum)
     np.add.at(inner[:, 1], clusters, graph.inner_count)
-    within = u == v
-    np.add.at(inner[:, 0], u[within], sums[within])
-    np.add.at(inner[:, 1], u[within], counts[within])
     weakest = settings.min_affinity * 255.0
-    if settings.debris == "delete":
+    # Joining makes regions larger, so only contacts of what is debris now can matter; but a mean may fall.
+    small = None if weakest > 0 else _debris(sizes, lower, upper, inner, limits, weakest)
+    merging = settings.debris == "merge"
+    contacts = [_contacts(*[np.zeros(0, np.int64)] * 4)]
+    for u, v, sums, counts in edge_parts(graph, "u", "v", "direct_sum", "direct_count"):
+        u, v = clusters[u], clusters[v]
+        within = u == v
+        np.add.at(inner[:, 0], u[within], sums[within])
+        np.add.at(inner[:, 1], u[within], counts[within])
+        if merging:
+            between = ~within & (counts > 0)
+            if small is not None:
+                between &= small[u] | small[v]
+            contacts.append(
+                _contacts(u[between], v[between], sums[between], counts[between].astype(np.int64))
+            )
+    if not merging:
         bad = _debris(sizes, lower, upper, inner, limits, weakest)
         return np.where(bad[clusters], -1, clusters)
-    between = ~within & (counts > 0)
-    a, b, total, number = _contacts(u[between], v[between], sums[between], counts[between])
+    a, b, total, number = _contacts(*map(np.concatenate, zip(*contacts)))
     order = np.lexsort((b, a, -(total / number)))
     roots = _merge_debris(
         a[order], b[order], total[order], number[order], sizes, lower, upper, inner, limits, weakest
