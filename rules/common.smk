@@ -6,7 +6,10 @@ from pathlib import Path
 SOURCE = Path(str(workflow.current_basedir)).resolve().parent / "src"
 sys.path.insert(0, str(SOURCE))
 
+from attacca.stages.snakemake_output import leave_out_housekeeping
 from attacca.stages.workflow import open_workflow
+
+leave_out_housekeeping()
 
 ATTACCA = open_workflow(
     source=SOURCE,

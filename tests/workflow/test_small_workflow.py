@@ -38,6 +38,7 @@ def test_each_job_leaves_a_log(finished):
 
 def test_each_stage_shows_its_progress(finished):
     shown = finished.first.stderr
+    assert "Select jobs to execute" not in shown
     for name in (
         "synthesize learnt",
         "make targets small/learnt",
