@@ -1,12 +1,10 @@
 """The class with the largest prediction."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from attacca.arrays import Array, LocalArrayIdentifier
-from attacca.post_processors.post_processor import DEFAULT_BLOCK, PostProcessor
 from attacca.post_processors.post_processor_parameters import PostProcessorParameters
-from attacca.post_processors.voxelwise import Argmax, process_voxelwise
+from attacca.post_processors.voxelwise import Argmax, VoxelwisePostProcessor
 
 
 @dataclass(frozen=True)
@@ -14,7 +12,7 @@ class ArgmaxPostProcessorParameters(PostProcessorParameters):
     """Parameters of the argmax post-processor: there is nothing to choose."""
 
 
-class ArgmaxPostProcessor(PostProcessor):
+class ArgmaxPostProcessor(VoxelwisePostProcessor):
     """Makes a volume of class numbers from a prediction with one channel for each class; it has no channel
     axis.
 
@@ -29,23 +27,5 @@ class ArgmaxPostProcessor(PostProcessor):
         """The same: there is nothing to tune."""
         return list(self.enumerate_parameters())
 
-    def operation(self, parameters: ArgmaxPostProcessorParameters | None = None) -> Argmax:
-        """What is done with each voxel."""
+    def operation(self, parameters: ArgmaxPostProcessorParameters) -> Argmax:
         return Argmax()
-
-    def process(
-        self,
-        parameters: ArgmaxPostProcessorParameters,
-        output_array_identifier: LocalArrayIdentifier,
-        num_workers: int = 16,
-        block_size: Sequence[int] = DEFAULT_BLOCK,
-        *,
-        chunk_size: Sequence[int] | None = None,
-    ) -> Array:
-        return process_voxelwise(
-            self._prediction(),
-            self.operation(),
-            output_array_identifier,
-            num_workers,
-            chunk_size or block_size,
-        )

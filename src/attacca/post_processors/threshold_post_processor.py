@@ -5,10 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attacca.arrays import Array, LocalArrayIdentifier
-from attacca.post_processors.post_processor import DEFAULT_BLOCK, PostProcessor
 from attacca.post_processors.post_processor_parameters import PostProcessorParameters
-from attacca.post_processors.voxelwise import Threshold, process_voxelwise
+from attacca.post_processors.voxelwise import Threshold, VoxelwisePostProcessor
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,7 @@ class ThresholdPostProcessorParameters(PostProcessorParameters):
     threshold: float = 0.0
 
 
-class ThresholdPostProcessor(PostProcessor):
+class ThresholdPostProcessor(VoxelwisePostProcessor):
     """Makes a binary segmentation, uint8, with the channels of the prediction.
 
     Args:
@@ -61,25 +59,7 @@ class ThresholdPostProcessor(PostProcessor):
         return [ThresholdPostProcessorParameters(k, round(step, 12)) for k, step in enumerate(steps)]
 
     def operation(self, parameters: ThresholdPostProcessorParameters) -> Threshold:
-        """What is done with each voxel."""
         return Threshold(float(parameters.threshold), self.channels)
-
-    def process(
-        self,
-        parameters: ThresholdPostProcessorParameters,
-        output_array_identifier: LocalArrayIdentifier,
-        num_workers: int = 16,
-        block_size: Sequence[int] = DEFAULT_BLOCK,
-        *,
-        chunk_size: Sequence[int] | None = None,
-    ) -> Array:
-        return process_voxelwise(
-            self._prediction(),
-            self.operation(parameters),
-            output_array_identifier,
-            num_workers,
-            chunk_size or block_size,
-        )
 
     def _range(self) -> tuple[float, float]:
         array = self.prediction_array

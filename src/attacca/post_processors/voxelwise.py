@@ -1,8 +1,9 @@
 """Operations on a prediction that need no neighbours: threshold, argmax, a constant."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -11,7 +12,13 @@ from attacca.blockwise import run_blocks
 from attacca.blockwise.grid import Block
 from attacca.errors import VolumeError
 from attacca.evaluators.comparison import open_array
-from attacca.post_processors.post_processor import chunk_of, output_grid, usable_workers
+from attacca.post_processors.post_processor import (
+    DEFAULT_BLOCK,
+    PostProcessor,
+    chunk_of,
+    output_grid,
+    usable_workers,
+)
 
 
 class VoxelOperation(Protocol):
@@ -205,3 +212,28 @@ def process_voxelwise(
     function = PostProcessBlocks(prediction, output_array_identifier, operation)
     run_blocks(function, output_grid(prediction, output, block_size), num_workers=usable_workers(num_workers))
     return output
+
+
+class VoxelwisePostProcessor(PostProcessor):
+    """Base of the post-processors that do the same with each voxel."""
+
+    @abstractmethod
+    def operation(self, parameters: Any) -> VoxelOperation:
+        """What is done with each voxel."""
+
+    def process(
+        self,
+        parameters: Any,
+        output_array_identifier: LocalArrayIdentifier,
+        num_workers: int = 16,
+        block_size: Sequence[int] = DEFAULT_BLOCK,
+        *,
+        chunk_size: Sequence[int] | None = None,
+    ) -> Array:
+        return process_voxelwise(
+            self._prediction(),
+            self.operation(parameters),
+            output_array_identifier,
+            num_workers,
+            chunk_size or block_size,
+        )

@@ -11,11 +11,12 @@ import numpy as np
 from funlib.geometry import Coordinate
 
 from attacca.arrays import Array
+from attacca.arrays.types import ArrayType, DistanceArray
 from attacca.errors import ConfigurationError, VolumeError
 from attacca.predictors.class_balance import BalancedPart
 from attacca.predictors.distances import certain_distances, signed_distances
 from attacca.predictors.label_arrays import with_channels
-from attacca.predictors.predictor import Predictor, convolution, labels_of, mask_of
+from attacca.predictors.predictor import Predictor, convolution, labels_of, like, mask_of
 
 if TYPE_CHECKING:
     from attacca.architectures.architecture import Architecture
@@ -52,9 +53,17 @@ class DistanceChannels(Predictor):
         return self.scale_factor
 
     @property
-    @abstractmethod
     def embedding_dims(self) -> int:
         """Number of channels of the prediction."""
+        return len(self.channel_names)
+
+    @property
+    def output_array_type(self) -> ArrayType:
+        return DistanceArray(dict(enumerate(self.channels)), max=1.0)
+
+    @property
+    def channel_names(self) -> list[str]:
+        return list(self.channels)
 
     def create_model(self, architecture: Architecture) -> Model:
         from attacca.model import Model
@@ -82,10 +91,7 @@ class DistanceChannels(Predictor):
         self, labels: np.ndarray, voxel_size: Coordinate, normalize: str | None, normalize_args: Any
     ) -> np.ndarray:
         """Signed distances of each channel, float32, normalised or in world units."""
-        if normalize not in (None, "tanh"):
-            raise ConfigurationError(
-                f"unknown normalisation of distances {normalize!r}; known are 'tanh' and None"
-            )
+        self._check_normalisation(normalize)
         labels = with_channels(labels, len(voxel_size))
         result = np.empty(labels.shape, dtype=np.float32)
         for channel, of_channel in zip(result, labels):
@@ -95,19 +101,51 @@ class DistanceChannels(Predictor):
                 np.tanh(channel, out=channel)
         return result
 
-    def distance_mask(
+    @abstractmethod
+    def process(
+        self,
+        labels: np.ndarray,
+        voxel_size: Coordinate,
+        normalize: str | None = None,
+        normalize_args: Any = None,
+    ) -> np.ndarray:
+        """What the model shall predict.
+
+        Args:
+            labels: (channels, *spatial) or spatial axes only; touching instances are separated.
+            voxel_size: world units.
+            normalize: ``"tanh"`` for ``tanh(d / normalize_args)``, None for world units.
+            normalize_args: world units; None is ``scale_factor``.
+
+        Returns:
+            float32, (channels, *spatial).
+        """
+
+    def create_target(self, gt: Array) -> Array:
+        labels = self.labels_by_channel(gt)
+        return like(gt, self.process(labels, gt.voxel_size, self.norm, self.scale_factor))
+
+    def create_distance_mask(
         self,
         distances: np.ndarray,
         mask: np.ndarray,
         voxel_size: Coordinate,
-        normalize: str | None,
-        normalize_args: Any,
+        normalize: str | None = None,
+        normalize_args: Any = None,
     ) -> np.ndarray:
-        """The part of ``mask`` where distances are certain, channel by channel."""
-        if normalize not in (None, "tanh"):
-            raise ConfigurationError(
-                f"unknown normalisation of distances {normalize!r}; known are 'tanh' and None"
-            )
+        """The part of ``mask`` where no boundary outside of it could change ``distances``.
+
+        Args:
+            distances: signed, (channels, *spatial), normalised as ``normalize`` says.
+            mask: of the same shape, or with one channel, or none.
+            voxel_size: world units.
+            normalize: how distances to the mask's border are normalised before they are compared.
+            normalize_args: as in ``process``.
+
+        Returns:
+            (channels, *spatial), in the dtype of ``mask``.
+        """
+        self._check_normalisation(normalize)
         scale = None
         if normalize == "tanh":
             scale = float(self.scale_factor if normalize_args is None else normalize_args)
@@ -119,6 +157,13 @@ class DistanceChannels(Predictor):
                 channel, of_channel, voxel_size, scale, self.epsilon, self.threshold
             )
         return kept
+
+    @staticmethod
+    def _check_normalisation(normalize: str | None) -> None:
+        if normalize not in (None, "tanh"):
+            raise ConfigurationError(
+                f"unknown normalisation of distances {normalize!r}; known are 'tanh' and None"
+            )
 
     def context(self, voxel_size: Coordinate) -> tuple[Coordinate, Coordinate]:
         grown = Coordinate((math.ceil(_SATURATION * self.scale_factor),) * voxel_size.dims)
@@ -156,4 +201,4 @@ class DistanceChannels(Predictor):
         """The part of a mask (None for all) where tanh distances are certain: (channels, *spatial)."""
         if mask is None:
             mask = np.ones((1, *distances.shape[1:]), dtype=np.uint8)
-        return self.distance_mask(distances, mask, voxel_size, self.norm, self.scale_factor)
+        return self.create_distance_mask(distances, mask, voxel_size, self.norm, self.scale_factor)

@@ -9,10 +9,8 @@ import numpy as np
 from funlib.geometry import Coordinate
 
 from attacca.arrays import Array
-from attacca.arrays.types import DistanceArray
 from attacca.predictors.class_balance import BalancedPart
 from attacca.predictors.distance_channels import DistanceChannels
-from attacca.predictors.predictor import like
 
 
 class DistancePredictor(DistanceChannels):
@@ -42,18 +40,6 @@ class DistancePredictor(DistanceChannels):
         self.clipmax = clipmax
 
     @property
-    def embedding_dims(self) -> int:
-        return len(self.channels)
-
-    @property
-    def output_array_type(self) -> DistanceArray:
-        return DistanceArray(dict(enumerate(self.channels)), max=1.0)
-
-    @property
-    def channel_names(self) -> list[str]:
-        return list(self.channels)
-
-    @property
     def value_range(self) -> tuple[float, float]:
         return -1.0, 1.0
 
@@ -64,44 +50,7 @@ class DistancePredictor(DistanceChannels):
         normalize: str | None = None,
         normalize_args: Any = None,
     ) -> np.ndarray:
-        """Signed distances.
-
-        Args:
-            labels: (channels, *spatial) or spatial axes only; touching instances are separated.
-            voxel_size: world units.
-            normalize: ``"tanh"`` for ``tanh(d / normalize_args)``, None for world units.
-            normalize_args: world units; None is ``scale_factor``.
-
-        Returns:
-            float32, (channels, *spatial).
-        """
         return self.distances(labels, voxel_size, normalize, normalize_args)
-
-    def create_distance_mask(
-        self,
-        distances: np.ndarray,
-        mask: np.ndarray,
-        voxel_size: Coordinate,
-        normalize: str | None = None,
-        normalize_args: Any = None,
-    ) -> np.ndarray:
-        """The part of ``mask`` where no boundary outside of it could change ``distances``.
-
-        Args:
-            distances: (channels, *spatial), normalised as ``normalize`` says.
-            mask: of the same shape, or with one channel, or none.
-            voxel_size: world units.
-            normalize: how distances to the mask's border are normalised before they are compared.
-            normalize_args: as in ``process``.
-
-        Returns:
-            (channels, *spatial), in the dtype of ``mask``.
-        """
-        return self.distance_mask(distances, mask, voxel_size, normalize, normalize_args)
-
-    def create_target(self, gt: Array) -> Array:
-        labels = self.labels_by_channel(gt)
-        return like(gt, self.process(labels, gt.voxel_size, self.norm, self.scale_factor))
 
     def balanced_parts(self, gt: Array, target: Array, mask: Array | None) -> Iterator[BalancedPart]:
         masked = self.known_mask(gt, mask)

@@ -13,7 +13,7 @@ from attacca.arrays.types import ProbabilityArray
 from attacca.predictors.class_balance import BalancedPart
 from attacca.predictors.distance_channels import DistanceChannels
 from attacca.predictors.label_arrays import with_channels
-from attacca.predictors.predictor import convolution, like
+from attacca.predictors.predictor import convolution
 
 if TYPE_CHECKING:
     from attacca.architectures.architecture import Architecture
@@ -47,10 +47,6 @@ class HotDistancePredictor(DistanceChannels):
         self.kernel_size = kernel_size
 
     @property
-    def embedding_dims(self) -> int:
-        return 2 * self.classes
-
-    @property
     def classes(self) -> int:
         """Number of classes, half the number of channels."""
         return len(self.channels)
@@ -79,31 +75,12 @@ class HotDistancePredictor(DistanceChannels):
         normalize: str | None = None,
         normalize_args: Any = None,
     ) -> np.ndarray:
-        """Inside (1) or outside (0), then signed distances; arguments as of ``DistancePredictor.process``.
-
-        Returns:
-            float32, (2 channels, *spatial).
-        """
+        """Inside (1) or outside (0), then signed distances: (2 channels, *spatial)."""
         labels = with_channels(labels, len(voxel_size))
         result = np.empty((2 * labels.shape[0], *labels.shape[1:]), dtype=np.float32)
         np.greater(labels, 0, out=result[: len(labels)], casting="unsafe")
         result[len(labels) :] = self.distances(labels, voxel_size, normalize, normalize_args)
         return result
-
-    def create_distance_mask(
-        self,
-        distances: np.ndarray,
-        mask: np.ndarray,
-        voxel_size: Coordinate,
-        normalize: str | None = None,
-        normalize_args: Any = None,
-    ) -> np.ndarray:
-        """As ``DistancePredictor.create_distance_mask``."""
-        return self.distance_mask(distances, mask, voxel_size, normalize, normalize_args)
-
-    def create_target(self, gt: Array) -> Array:
-        labels = self.labels_by_channel(gt)
-        return like(gt, self.process(labels, gt.voxel_size, self.norm, self.scale_factor))
 
     def balanced_parts(self, gt: Array, target: Array, mask: Array | None) -> Iterator[BalancedPart]:
         labels = self.labels_by_channel(gt)
