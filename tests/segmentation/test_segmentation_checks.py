@@ -62,6 +62,12 @@ def test_one_segment_that_takes_over_and_an_empty_segmentation_are_refused() -> 
     assert fine["segmented_share"] == 1 and fine["largest_share"] < 0.2
     with pytest.raises(SegmentationCheckError, match="one segment has 100 %"):
         check_sizes(graph, LookUpTable(graph.ids, np.ones_like(graph.ids)), 512, THRESHOLDS)
+    # Merged from the beginning, so that there is one fragment only.
+    merged = np.ones_like(cells)
+    region = Region((0, 0, 0), (8, 8, 8))
+    single = graph_of_tables(*block_graph(merged, np.full((3, 8, 8, 8), 255, np.uint8), offsets, region))
+    with pytest.raises(SegmentationCheckError, match="one segment has 100 %"):
+        check_sizes(single, LookUpTable(single.ids, single.ids), 512, THRESHOLDS)
     with pytest.raises(SegmentationCheckError, match="0 % of the voxels belong to a segment"):
         check_sizes(graph, LookUpTable(graph.ids, np.zeros_like(graph.ids)), 512, THRESHOLDS)
 

@@ -158,11 +158,7 @@ def check_sizes(
             "is it empty? Else lower "
             "segmentation.bias or background_below, or segmentation.checks.min_segmented_share"
         )
-    if (
-        thresholds.max_segment_share is not None
-        and largest > thresholds.max_segment_share
-        and len(graph.ids) > 1
-    ):
+    if thresholds.max_segment_share is not None and largest > thresholds.max_segment_share:
         raise SegmentationCheckError(
             f"{name}: one segment has {100 * largest:.3g} % of all segmented voxels; at most "
             f"{100 * thresholds.max_segment_share:.3g} % is allowed. Objects are merged: raise "
