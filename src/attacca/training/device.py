@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,11 +100,12 @@ def training_place(config: TrainingConfig) -> Iterator[Place]:
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
-    filled = torch.utils.deterministic.fill_uninitialized_memory
+    new_tensors: Any = torch.utils.deterministic  # whose attribute has no type
+    filled = new_tensors.fill_uninitialized_memory
     torch.set_num_threads(config.torch_threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Deterministic kernels write all that is read; filling every new tensor first takes a sixth of a step.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    new_tensors.fill_uninitialized_memory = False
     if device.type == "cuda":
         torch.cuda.set_device(device)
     joined = ranks > 1 and not torch.distributed.is_initialized()
@@ -117,4 +119,4 @@ def training_place(config: TrainingConfig) -> Iterator[Place]:
             torch.distributed.destroy_process_group()
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)
-        torch.utils.deterministic.fill_uninitialized_memory = filled
+        new_tensors.fill_uninitialized_memory = filled
