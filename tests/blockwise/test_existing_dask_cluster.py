@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from distributed import Client
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.blockwise import Ledger, cluster, run_blocks
 from attacca.errors import ConfigurationError, ResourceError
 
+SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
 JOB = Path(__file__).with_name("block_functions.py")
 sys.path.insert(0, str(JOB.parent))
 import block_functions  # noqa: E402
@@ -68,6 +71,41 @@ def test_blocks_are_computed_by_the_workers_of_a_running_cluster(tmp_path, proce
     array = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "third", "a"))
     grid = block_functions.grid_of(array)
     assert Ledger(array.directory, block_functions.KEY, len(grid)).missing().tolist() == [5]
+
+
+def test_the_jobs_of_a_workflow_take_the_scheduler_from_its_configuration(tmp_path, processes, scheduler):
+    address = scheduler("--nthreads", "1")
+    values = {
+        "results": "results",
+        "volumes": {
+            "cube": {"synthetic": {"shape": [40, 40, 40]}, "voxel_size": [8, 8, 8], "chunk": [20, 20, 20]}
+        },
+        "runs": {
+            "first": {
+                "task": {"type": "affinities", "neighborhood": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]},
+                "volumes": {"train": ["cube"]},
+            }
+        },
+        "execution": {"scheduler_address": address},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
+    target = tmp_path / "results" / "volumes" / "cube.json"
+
+    def transitions() -> int:
+        """Steps of tasks that the scheduler has seen."""
+        with Client(address, set_as_default=False) as client:
+            return client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.transition_counter)
+
+    before = transitions()
+    job = processes.start(
+        "-m", "snakemake", "--snakefile", SNAKEFILE, "--configfile", "config.yaml", "--cores", "1", "--", target,
+        cwd=tmp_path,
+    )  # fmt: skip
+    _, errors = job.communicate(timeout=400)
+    assert job.returncode == 0, errors
+    assert json.loads(target.read_text())["stage"] == "volume"
+    # Eight blocks went there, each in several steps.
+    assert transitions() >= before + 8
 
 
 def test_a_time_limit_needs_workers_that_can_keep_it(tmp_path, scheduler):
