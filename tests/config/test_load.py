@@ -87,9 +87,11 @@ def test_a_mistake_is_told_with_its_place_and_what_is_expected(written, old, new
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(written):
-    text = mistakes(written(GOOD.replace("seed: 2", "seed: two").replace("results: out", "result: out")))
-    assert "2 mistakes; nothing was started" in text
-    assert text.index("result (line 2)") < text.index("cube-2.synthetic.seed")
+    bad = GOOD.replace("seed: 2", "seed: two").replace("results: out", "result: out")
+    text = mistakes(written(bad.replace("train: [cube-1]", "train: [cube-3]")))
+    assert "3 mistakes; nothing was started" in text
+    places = [text.index(place) for place in ("result (line 2)", "cube-2.synthetic.seed", "volumes.train[0]")]
+    assert places == sorted(places)
 
 
 def test_a_value_of_several_possible_kinds_is_one_mistake(written):

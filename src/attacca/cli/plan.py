@@ -151,6 +151,9 @@ def show(estimates: Sequence[StageEstimate], limits: Limits, console: Console) -
             f"{item.gpu_seconds / 3600:.2f}" if item.gpu_seconds else "",
             item.source,
         )
+    # A narrow terminal breaks lines; it cuts no number off.
+    wide = console.options.update(max_width=1000)
+    console.width = max(console.width, console.measure(table, options=wide).maximum)
     console.print(table)
     disk = sum(item.disk_bytes for item in estimates)
     files = sum(item.files for item in estimates)

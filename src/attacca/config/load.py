@@ -38,12 +38,11 @@ def load_configuration(path: str | Path, overrides: Mapping[str, Any] | None = N
     try:
         configuration = Configuration.model_validate(values)
     except ValidationError as error:
-        raise mistakes_error(path, mistakes_of(error, Configuration), lines) from None
-    configuration = _with_absolute_paths(configuration, directory)
-    mistakes = _unknown_volumes(configuration)
-    if mistakes:
+        mistakes = mistakes_of(error, Configuration) + _unknown_volumes(values)
+        raise mistakes_error(path, mistakes, lines) from None
+    if mistakes := _unknown_volumes(values):
         raise mistakes_error(path, mistakes, lines)
-    return configuration
+    return _with_absolute_paths(configuration, directory)
 
 
 def mistakes_error(path: Path, mistakes: list[Mistake], lines: Mapping[KeyPath, int]) -> ConfigurationError:
@@ -88,23 +87,19 @@ def _absolute(value: Any, directory: Path) -> Any:
     return value
 
 
-def _unknown_volumes(configuration: Configuration) -> list[Mistake]:
+def _unknown_volumes(values: Mapping[str, Any]) -> list[Mistake]:
+    """Names of volumes that the file does not have; found in the file as it is, whatever else is wrong in it."""
+    volumes, runs = values.get("volumes"), values.get("runs")
+    if not isinstance(volumes, Mapping) or not isinstance(runs, Mapping):
+        return []
+    known = [str(name) for name in volumes]
     mistakes = []
-    known = list(configuration.volumes)
-    for run_name, run in configuration.runs.items():
-        for key, names in (
-            ("train", run.volumes.train),
-            ("validate", run.volumes.validation),
-            ("test", run.volumes.test),
-        ):
-            for index, name in enumerate(names):
-                if name not in configuration.volumes:
-                    mistakes.append(
-                        Mistake(
-                            ("runs", run_name, "volumes", key, index),
-                            f"'{name}'",
-                            "a volume of this file: " + ", ".join(known),
-                            nearest(name, known),
-                        )
-                    )
+    for run_name, run in runs.items():
+        purposes = run.get("volumes") if isinstance(run, Mapping) else None
+        for key, names in purposes.items() if isinstance(purposes, Mapping) else ():
+            for index, name in enumerate(names if isinstance(names, list) else ()):
+                if isinstance(name, str) and name not in known:
+                    path = ("runs", run_name, "volumes", key, index)
+                    expected = "a volume of this file: " + ", ".join(known)
+                    mistakes.append(Mistake(path, f"'{name}'", expected, nearest(name, known)))
     return mistakes
