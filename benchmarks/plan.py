@@ -1,25 +1,32 @@
-"""Is ``attacca plan`` right? It estimates a configuration, computes it, and compares both, stage by stage.
+"""Is ``attacca plan`` right? Its estimates for a configuration, and what then happened, stage by stage.
 
-    python benchmarks/plan.py                       the default configuration, measured by a probe before
-    python benchmarks/plan.py --typical             without the probe
+    python benchmarks/plan.py                       compute the default configuration and compare
+    python benchmarks/plan.py --results results     compare with results that are there, computed on this machine
+    python benchmarks/plan.py --probe               let a probe measure first, as `attacca plan --probe` does
     python benchmarks/plan.py --configfile my.yaml --cores 8
 
-Ends with 1 where the time to finish was wrong by more than a factor of 1.5. Run it on an idle machine.
+Ends with 1 where time to finish, disk or files were wrong by more than a factor of 1.5, or where a job needed more memory
+than it would have asked for. Run it on an idle machine.
 """
 
 import argparse
+import csv
+import os
+import platform
+import re
 import subprocess
 import sys
 import tempfile
 import time
+from datetime import datetime
 from pathlib import Path
 
 from attacca.cli.estimates import estimate
 from attacca.cli.extents import read_extent
-from attacca.cli.measurements import read_jobs
 from attacca.cli.plan import wall_seconds
 from attacca.cli.probe import probe
 from attacca.config.load import load_configuration
+from attacca.stages.catalogue import StageInstance
 from attacca.stages.workflow import Workflow
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -27,44 +34,109 @@ FACTOR = 1.5
 
 
 def main() -> int:
-    """Print the comparison; 0 where the estimate holds."""
+    """Print the comparison; 0 where the estimates hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--configfile", type=Path, default=REPOSITORY / "config.yaml")
+    parser.add_argument("--results", type=Path, help="compare with these instead of computing")
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--typical", action="store_true", help="estimate without a probe")
+    parser.add_argument("--probe", action="store_true", help="estimate with what a probe measures")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="attacca-plan-") as name:
-        configuration = load_configuration(options.configfile, {"results": f"{name}/results"})
+        results = options.results or Path(name, "results")
+        configuration = load_configuration(options.configfile, {"results": str(results.absolute())})
         workflow = Workflow(configuration)
+        start = time.monotonic()
         extents = {key: read_extent(key, volume) for key, volume in configuration.volumes.items()}
-        start = time.monotonic()
-        measured = {} if options.typical else probe(configuration, extents, options.cores)
-        print(f"the probe took {time.monotonic() - start:.0f} s")
+        measured = probe(configuration, extents, options.cores) if options.probe else {}
         estimates = estimate(workflow, extents, measured, options.cores)
-        expected = wall_seconds(estimates, 1, options.cores)
-        start = time.monotonic()
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
-        command += ["--configfile", str(options.configfile), "--config", f"results={name}/results"]
-        command += ["--cores", str(options.cores), "--directory", name, "--quiet", "all"]
-        subprocess.run(command, check=True)
-        took = time.monotonic() - start
-        print(f"{'stage':12} {'of':28} {'estimated':>10} {'measured':>10} {'ratio':>6}")
-        for item in estimates:
-            jobs = read_jobs(item.instance, workflow, 1)
-            seconds = sum(job.seconds for job in jobs)
-            if seconds:
-                print(
-                    f"{item.instance.stage.name:12} {item.instance.label:28} "
-                    f"{item.job_seconds * item.shards:9.1f}s {seconds:9.1f}s "
-                    f"{item.job_seconds * item.shards / seconds:6.2f}"
-                )
-        disk = sum(path.stat().st_size for path in Path(name, "results").rglob("*") if path.is_file())
-        estimated_disk = sum(item.disk_bytes for item in estimates)
-        print(f"disk: estimated {estimated_disk / 1e6:.1f} MB, measured {disk / 1e6:.1f} MB")
         print(
-            f"time to finish: estimated {expected:.0f} s, measured {took:.0f} s, ratio {expected / took:.2f}"
+            f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {options.configfile.name}"
         )
-        return 0 if 1 / FACTOR <= expected / took <= FACTOR else 1
+        print(f"planned in {time.monotonic() - start:.1f} s{' with a probe' if options.probe else ''}\n")
+        if options.results is None:
+            compute(options, Path(name))
+        print(f"{'stage':12}{'of':26}{'seconds of jobs':>22}{'MB on disk':>20}{'memory asked, held':>20}")
+        too_small = []
+        for item in estimates:
+            seconds, memory = jobs_of(item.instance, workflow)
+            disk = disk_of(item.instance, workflow) / 1e6
+            print(
+                f"{item.instance.stage.name:12}{item.instance.label:26}"
+                f"{item.job_seconds * item.shards:11.1f}{seconds:11.1f}"
+                f"{item.disk_bytes / 1e6:10.2f}{disk:10.2f}{item.memory_mb:10}{memory:10.0f}"
+            )
+            if memory > item.memory_mb:
+                too_small.append(item.instance.label)
+        took = seconds_of(workflow)
+        present = [path for place in places(workflow) for path in place.rglob("*") if path.is_file()]
+        pairs = {
+            "time to finish, s": (wall_seconds(estimates, 1, options.cores), took),
+            "disk, MB": (
+                sum(item.disk_bytes for item in estimates) / 1e6,
+                sum(path.stat().st_size for path in present) / 1e6,
+            ),
+            "files": (sum(item.files for item in estimates), len(present)),
+        }
+        print()
+        for what, (expected, found) in pairs.items():
+            print(
+                f"{what:20} estimated {expected:8.0f}, measured {found:8.0f}, ratio {expected / found:5.2f}"
+            )
+        print(f"jobs that held more memory than they would ask for: {', '.join(too_small) or 'none'}")
+        fits = all(1 / FACTOR <= expected / found <= FACTOR for expected, found in pairs.values())
+        return 0 if fits and not too_small else 1
+
+
+def compute(options: argparse.Namespace, directory: Path) -> None:
+    """Run the workflow."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
+    command += ["--configfile", str(options.configfile), "--config", f"results={directory}/results"]
+    command += ["--cores", str(options.cores), "--directory", str(directory), "--quiet", "all"]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def jobs_of(instance: StageInstance, workflow: Workflow) -> tuple[float, float]:
+    """Seconds of all jobs of a stage without plan and finish, and the most memory that one held, in MB."""
+    rows = []
+    for path in instance.benchmarks(workflow.layout):
+        with path.open() as file:
+            rows += list(csv.DictReader(file, delimiter="\t"))
+    held = [float(row["max_rss"]) for row in rows if row["max_rss"] not in ("NA", "-")]
+    return sum(float(row["s"]) for row in rows), max(held, default=0.0)
+
+
+def disk_of(instance: StageInstance, workflow: Workflow) -> int:
+    """Bytes of what a stage wrote."""
+    layout = workflow.layout
+    found = {
+        Path(place).parent if place.endswith("/s0") else Path(place) for place in instance.arrays(layout)
+    }
+    if instance.stage.name == "train":
+        found = {layout.training(instance.run)}
+    elif instance.stage.name == "agglomerate":
+        found = {layout.look_up_table(instance.run, instance.volume)}
+    elif not found:
+        found = {instance.manifest(layout)}
+    files = [path for place in found for path in ([place] if place.is_file() else place.rglob("*"))]
+    return sum(path.stat().st_size for path in files if path.is_file())
+
+
+def places(workflow: Workflow) -> list[Path]:
+    """Directories of all that belongs to the configuration."""
+    results, configuration = workflow.layout.results, workflow.configuration
+    names = [*configuration.runs, *configuration.volumes]
+    found = [results / name for name in configuration.runs]
+    found += [results / "volumes" / f"{name}.zarr" for name in configuration.volumes]
+    return found + [results / kind / name for kind in ("logs", "benchmarks") for name in names]
+
+
+def seconds_of(workflow: Workflow) -> float:
+    """Seconds from the first line of all logs to the last."""
+    pattern = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ ", re.MULTILINE)
+    logs = [log for place in places(workflow) if "logs" in place.parts for log in place.rglob("*.log")]
+    times = [text for log in logs for text in pattern.findall(log.read_text(errors="replace"))]
+    first, last = (datetime.strptime(text, "%Y-%m-%d %H:%M:%S") for text in (min(times), max(times)))
+    return (last - first).total_seconds()
 
 
 if __name__ == "__main__":

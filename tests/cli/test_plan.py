@@ -131,7 +131,9 @@ def test_earlier_jobs_are_what_the_estimates_follow(project):
     cost = measured_costs(project.workflow, {"cube-b": voxels})[("fragments", "first")]
     assert cost.start_seconds == pytest.approx(10)
     assert cost.voxels_per_second == pytest.approx(voxels / 60)
-    extents = {name: Extent((48, 48, 48), 1, 1, True, True) for name in ("cube-a", "cube-b", "cube-c")}
+    extents = {
+        name: Extent((48, 48, 48), 1, 1, True, True, (48, 48, 48)) for name in ("cube-a", "cube-b", "cube-c")
+    }
     found = estimate(project.workflow, extents, {("fragments", "first"): cost}, cores=2)
     item = next(item for item in found if item.instance == fragments)
     assert item.source == "measured"

@@ -17,20 +17,29 @@ from attacca.config.run import Configuration
 from attacca.errors import ConfigurationError
 from attacca.stages.catalogue import StageInstance, instances
 from attacca.stages.resources import COSTS, FRAGMENT_VOXELS, BlockShape, channels_of, job_megabytes
+from attacca.stages.segmentation_settings import BLOCK_VOXELS
 from attacca.stages.workflow import Workflow
 
 CORE_FLOPS = 35e9
-"""Floating-point operations of a convolution that one core does in a second, typically."""
+"""Floating-point operations of a prediction that one core does in a second, typically."""
+CORE_TRAINING_FLOPS = 75e9
+"""The same for a step of training: its backward pass has longer inner loops."""
 GPU_FLOPS = 6e12
 """The same for a GPU."""
+# A batch is prepared by other processes meanwhile, but not faster than this.
 _LOADER_SECONDS = 0.05
 # Plan and finish of a stage: two short jobs, and a pyramid.
-_AROUND_SECONDS = 5.0
-_DEFAULT_EDGE = {2: 1448, 3: 128}
+_AROUND_SECONDS = 3.0
 # Bytes on the disk for each byte of the array, typically: images hardly shrink, labels vanish.
-_RAW_RATIO, _LABELS_RATIO, _TARGETS_RATIO, _PREDICTION_RATIO = 0.9, 0.012, 0.06, 0.4
+_RAW_RATIO, _LABELS_RATIO, _TARGETS_RATIO, _PREDICTION_RATIO, _SEGMENTS_RATIO = 1.0, 0.02, 0.06, 0.75, 0.032
 _PYRAMID = {2: 1.34, 3: 1.15}
-_EDGE_BYTES = 300
+# Of the graph, for each fragment.
+_GRAPH_BYTES = 450
+# Weights, their moving average and two moments of the optimiser, four bytes each.
+_CHECKPOINT_BYTES = 16
+_SNAPSHOT_BYTES = 2
+# Plan, shards, manifest, logs and benchmark of a stage, and the metadata of its array.
+_FILES_AROUND = 18
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,7 @@ class NetworkEstimate:
         memory_mb: of one worker.
         flops_per_voxel: operations for each voxel of the prediction, context included.
         training_flops: operations of one training step.
+        parameters: numbers that it learns.
     """
 
     channels: int
@@ -54,6 +64,7 @@ class NetworkEstimate:
     memory_mb: float
     flops_per_voxel: float
     training_flops: float
+    parameters: int
 
 
 @dataclass(frozen=True)
@@ -160,6 +171,7 @@ def estimate_network(
         prediction_memory(network, settings.prediction) / 1e6,
         per_voxel,
         3 * flops(settings.architecture.input_shape, settings.training.batch_size),
+        sum(parameter.numel() for parameter in model.parameters()),
     )
 
 
@@ -179,7 +191,10 @@ def _estimate_stage(
         voxels = float(sum(extents[item].voxels for item in configuration.runs[run].volumes.validation))
     block, context, chunk = _block_sizes(configuration, instance, extent, network)
     blocks = 0
-    if instance.stage.blockwise and extent is not None:
+    if name == "volume" and extent is not None and not extent.copied:
+        # It is used where it stands.
+        blocks, voxels = 1, 0.0
+    elif instance.stage.blockwise and extent is not None:
         blocks = math.prod(math.ceil(size / edge) for size, edge in zip(extent.shape, block))
     shape = BlockShape(
         max(1, blocks), math.prod(block), math.prod(edge + 2 * margin for edge, margin in zip(block, context))
@@ -194,7 +209,7 @@ def _estimate_stage(
     if gpus:
         workers = gpus
     cost = measured.get((name, run))
-    start, work = _time(configuration, instance, voxels, network, cost, gpus)
+    start, work = _time(configuration, instance, voxels, network, cost, gpus, threads)
     job_seconds = start + work / (shards * workers)
     disk, files = _storage(configuration, instance, extent, network, chunk)
     given = configuration.execution.memory_mb_of(name)
@@ -227,24 +242,26 @@ def _time(
     network: NetworkEstimate | None,
     cost: MeasuredCost | None,
     gpus: int,
+    threads: int,
 ) -> tuple[float, float]:
     """Seconds of a job's start, and worker-seconds of all blocks (or of the whole training)."""
     name, run = instance.stage.name, instance.run
     typical = COSTS[name]
-    flops = GPU_FLOPS if gpus else CORE_FLOPS
     if name == "train":
         training = configuration.runs[run].training
         if cost is not None:
             return cost.start_seconds, training.iterations / cost.voxels_per_second
         assert network is not None
-        threads = 1 if gpus else training.torch_threads
-        step = network.training_flops / (flops * threads) + _LOADER_SECONDS
+        # The processes that prepare batches need a core, and threads wait for one another.
+        parallel = min(training.torch_threads, max(1, threads - 1)) ** 0.8
+        flops = GPU_FLOPS if gpus else CORE_TRAINING_FLOPS * parallel
+        step = max(network.training_flops / flops, _LOADER_SECONDS)
         return typical.start_seconds, training.iterations * step
     if cost is not None:
         return cost.start_seconds, voxels / cost.voxels_per_second
     if name == "predict":
         assert network is not None
-        return typical.start_seconds, voxels * network.flops_per_voxel / flops
+        return typical.start_seconds, voxels * network.flops_per_voxel / (GPU_FLOPS if gpus else CORE_FLOPS)
     return typical.start_seconds, voxels / typical.voxels_per_second
 
 
@@ -257,32 +274,28 @@ def _block_sizes(
     """Voxels of a block, of its context on each side, and of a stored chunk."""
     if extent is None:
         return (1,), (0,), (1,)
-    dims = len(extent.shape)
-    edge = tuple(min(_DEFAULT_EDGE[dims], size) for size in extent.shape)
-    none = (0,) * dims
-    name = instance.stage.name
-    if name == "volume":
-        chunk = configuration.volumes[instance.volume].chunk
-        return (tuple(chunk), none, tuple(chunk)) if chunk else (edge, none, _halved(edge))
-    if name == "predict" and network is not None:
-        block = tuple(min(b, size) for b, size in zip(network.block, extent.shape))
-        return block, network.context, tuple(min(c, b) for c, b in zip(network.chunk, block))
-    if name in ("fragments", "graph", "relabel"):
-        segmentation = configuration.runs[instance.run].segmentation
-        given = segmentation.block_size
-        block = tuple(given) if given else edge
-        if len(block) != dims:
-            raise ConfigurationError(
-                f"runs.{instance.run}.segmentation.block_size has {len(block)} axes, the volume "
-                f"'{instance.volume}' has {dims}"
-            )
-        context = tuple(segmentation.context) if segmentation.context else (16,) * dims
-        return block, context if name == "fragments" else (1,) * dims, _halved(block)
-    return edge, (16,) * dims, _halved(edge)
-
-
-def _halved(block: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(max(1, size // 2) if size > 64 else size for size in block)
+    none = (0,) * len(extent.shape)
+    if network is None or instance.stage.name in ("volume", "targets"):
+        return extent.chunk, none, extent.chunk
+    chunk = tuple(min(c, size) for c, size in zip(network.chunk, extent.shape))
+    if instance.stage.name == "predict":
+        return tuple(min(b, size) for b, size in zip(network.block, extent.shape)), network.context, chunk
+    if instance.stage.name == "classes":
+        return chunk, none, chunk
+    segmentation = configuration.runs[instance.run].segmentation
+    given = segmentation.block_size
+    if given and len(given) != len(none):
+        raise ConfigurationError(
+            f"runs.{instance.run}.segmentation.block_size has {len(given)} axes, the volume "
+            f"'{instance.volume}' has {len(none)}"
+        )
+    factor = max(1, round((BLOCK_VOXELS / math.prod(network.chunk)) ** (1 / len(none))))
+    block = tuple(given) if given else tuple(factor * size for size in network.chunk)
+    return (
+        tuple(min(b, size) for b, size in zip(block, extent.shape)),
+        tuple(segmentation.context or none),
+        chunk,
+    )
 
 
 def _storage(
@@ -294,34 +307,39 @@ def _storage(
 ) -> tuple[float, int]:
     """Bytes and files that a stage leaves on the disk."""
     name, run = instance.stage.name, instance.run
-    if name == "train":
-        architecture = configuration.runs[run].architecture
-        weights = 120.0 * architecture.level_channels[-1] ** 2 * 27
-        return 4 * weights, 40
-    if extent is None:
-        return 1e6, 10
+    size: float
+    if name == "train" and network is not None:
+        training, sample = configuration.runs[run].training, configuration.runs[run].architecture.input_shape
+        kept = training.checkpoint.keep_last + 1
+        if training.checkpoint.keep_every is not None:
+            kept += training.iterations // training.checkpoint.keep_every
+        snapshots = training.iterations // (training.snapshot_interval or training.checkpoint.interval)
+        size = kept * network.parameters * _CHECKPOINT_BYTES
+        return size + snapshots * math.prod(sample) * _SNAPSHOT_BYTES, kept + snapshots + 10
+    if name == "tune" or extent is None:
+        return 2e5, 10
     dims = len(extent.shape)
     chunks = math.prod(math.ceil(size / edge) for size, edge in zip(extent.shape, chunk))
     voxels = extent.voxels
     if name == "volume":
         if not extent.copied:
-            return 1e4, 5
+            return 1e4, _FILES_AROUND
         arrays = 2 if extent.has_labels else 1
         size = voxels * extent.channels * extent.bytes_per_voxel * _RAW_RATIO * _PYRAMID[dims]
         size += voxels * 8 * _LABELS_RATIO * _PYRAMID[dims] if extent.has_labels else 0
-        return size, math.ceil(arrays * chunks * _PYRAMID[dims]) + 20
+        return size, math.ceil(arrays * chunks * _PYRAMID[dims]) + _FILES_AROUND
     if name == "targets":
         channels = network.channels if network is not None else 1
-        return voxels * channels * 8 * _TARGETS_RATIO, 2 * chunks + 20
+        return voxels * channels * 8 * _TARGETS_RATIO, 2 * chunks + _FILES_AROUND
     if name == "predict":
         bytes_each = {"uint8": 1, "float16": 2, "float32": 4}[configuration.runs[run].prediction.dtype]
         channels = network.channels if network is not None else channels_of(configuration, run)
         size = voxels * channels * bytes_each * (_PREDICTION_RATIO if bytes_each == 1 else 0.8)
-        return size * _PYRAMID[dims], math.ceil(chunks * _PYRAMID[dims]) + 20
+        return size * _PYRAMID[dims], math.ceil(chunks * _PYRAMID[dims]) + _FILES_AROUND
     if name in ("fragments", "relabel", "classes"):
         pyramid = 1.0 if name == "fragments" else _PYRAMID[dims]
-        return voxels * 8 * _LABELS_RATIO * pyramid, math.ceil(chunks * pyramid) + 20
+        return voxels * 8 * _SEGMENTS_RATIO * pyramid, math.ceil(chunks * pyramid) + _FILES_AROUND
     if name == "graph":
-        blocks = math.prod(math.ceil(size / _DEFAULT_EDGE[dims]) for size in extent.shape)
-        return voxels / FRAGMENT_VOXELS * _EDGE_BYTES, 2 * blocks + 10
-    return 1e6 + voxels / FRAGMENT_VOXELS * 16, 10
+        blocks = max(1, voxels // BLOCK_VOXELS)
+        return voxels / FRAGMENT_VOXELS * _GRAPH_BYTES, 2 * blocks + _FILES_AROUND
+    return 1e4 + voxels / FRAGMENT_VOXELS * 16, 5

@@ -1,6 +1,7 @@
 """How large a configured volume is, told from the configuration and headers alone."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from attacca.config.volumes import VolumeConfig
@@ -17,6 +18,7 @@ class Extent:
         bytes_per_voxel: of one channel of the raw data.
         copied: whether the import writes a copy; Zarr sources may be used where they stand.
         has_labels: whether there is ground truth.
+        chunk: voxels of a chunk of the copy.
     """
 
     shape: tuple[int, ...]
@@ -24,6 +26,7 @@ class Extent:
     bytes_per_voxel: int
     copied: bool
     has_labels: bool
+    chunk: tuple[int, ...]
 
     @property
     def voxels(self) -> int:
@@ -38,9 +41,13 @@ def read_extent(name: str, config: VolumeConfig) -> Extent:
         MissingInputError: the image is not there.
         VolumeError: the region of interest is no part of it.
     """
-    if config.synthetic is not None:
-        return Extent(tuple(config.synthetic.shape), 1, 1, True, True)
     from attacca.arrays.importers import open_source
+    from attacca.arrays.importers.plan import chunk_shape
+
+    if config.synthetic is not None:
+        shape = tuple(config.synthetic.shape)
+        chunk = chunk_shape(config, shape, _whole(config.voxel_size, len(shape)))
+        return Extent(shape, 1, 1, True, True, chunk)
 
     assert config.raw is not None
     source = open_source(config.raw)
@@ -60,6 +67,12 @@ def read_extent(name: str, config: VolumeConfig) -> Extent:
             raise VolumeError(f"volumes.{name}: 'roi' lies outside of the image, which has {shape} voxels")
         shape = wanted
     direct = bool(getattr(source, "direct", False)) and config.in_place
+    chunk = chunk_shape(config, shape, _whole(voxel_size, len(shape)))
     return Extent(
-        shape, source.num_channels or 1, source.dtype.itemsize, not direct, config.labels is not None
+        shape, source.num_channels or 1, source.dtype.itemsize, not direct, config.labels is not None, chunk
     )
+
+
+def _whole(voxel_size: Sequence[float] | None, dims: int) -> tuple[int, ...]:
+    """A voxel size as the import takes it; cubes where nobody says."""
+    return tuple(max(1, round(size)) for size in voxel_size) if voxel_size else (1,) * dims

@@ -87,7 +87,7 @@ def show(states: list[StageState], results: Path, every_shard: bool, console: Co
     stale = sum(state.state == "stale" for state in states)
     parts = [f"{results}: {done} of {len(states)} stages are done"]
     if stale:
-        parts.append(f"{stale} are stale and will be computed again")
+        parts.append(f"{stale} {'is' if stale == 1 else 'are'} stale and will be computed again")
     if not any(state.state == "running" for state in states) and done < len(states):
         parts.append("nothing runs: start the workflow again to go on")
     console.print("; ".join(parts))

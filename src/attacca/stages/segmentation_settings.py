@@ -11,7 +11,7 @@ from attacca.errors import ConfigurationError
 from attacca.stages.manifest import Manifest
 
 # Voxels of a block, about, where the configuration gives no size: some seconds of work, some hundred megabytes.
-_BLOCK_VOXELS = 2_000_000
+BLOCK_VOXELS = 2_000_000
 
 
 def chosen_fragments(tuning: Manifest) -> FragmentSettings:
@@ -44,7 +44,7 @@ def segmentation_block(prediction: ZarrArray, block_size: Sequence[int] | None) 
         voxels: int = 1
         for size in chunk / prediction.voxel_size:
             voxels *= int(size)
-        factor = max(1, round((_BLOCK_VOXELS / voxels) ** (1 / prediction.dims)))
+        factor = max(1, round((BLOCK_VOXELS / voxels) ** (1 / prediction.dims)))
         return chunk * factor
     size = Coordinate(block_size) * prediction.voxel_size
     if size.dims != chunk.dims or any(s % c for s, c in zip(size, chunk)):
