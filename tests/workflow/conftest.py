@@ -133,9 +133,15 @@ def finished(checkout_of):
 
 
 @pytest.fixture(scope="session")
-def trained(checkout_of):
-    """A workflow whose next stage is the prediction of the tested volume; for tests that copy it."""
-    checkout = checkout_of("trained", BLOCKS)
+def in_blocks(checkout_of):
+    """``in_blocks(name)``: a workflow whose stages have many blocks."""
+    return lambda name: checkout_of(name, BLOCKS)
+
+
+@pytest.fixture(scope="session")
+def trained(in_blocks):
+    """The same, whose next stage is the prediction of the tested volume; for tests that copy it."""
+    checkout = in_blocks("trained")
     checkout.snakemake(
         "--", *(str(checkout.results / name) for name in ("small/tuning.json", "volumes/tested.json"))
     )

@@ -1,0 +1,90 @@
+"""Settings that change after half of the blocks: what is computed again, and what ``attacca status`` says about it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from attacca.blockwise import read_files
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+HALF = "{}.shard-0-of-2.json"
+
+
+def status(checkout) -> dict[str, dict]:
+    """What ``attacca status`` tells about each stage of the tested volume and of the run."""
+    command = [sys.executable, "-m", "attacca.cli.main", "status", "results"]
+    done = subprocess.run(
+        [*command, "--json"],
+        cwd=checkout.directory,
+        env=checkout.environment,
+        capture_output=True,
+        check=True,
+    )
+    return {item["stage"]: item for item in json.loads(done.stdout) if item["volume"] in ("", "tested")}
+
+
+def recorded(checkout, *parts: str) -> dict[int, bytes]:
+    """The recorded blocks of an array, each with the line that recorded it; none may be recorded twice."""
+    files = list(read_files(checkout.results.joinpath(*parts, ".attacca", "ledger")))
+    assert len({file.key for file in files}) == 1
+    blocks = [int(block) for file in files for block in file.blocks]
+    assert len(blocks) == len(set(blocks))
+    return dict.fromkeys(blocks, files[0].key)
+
+
+def times(checkout, *parts: str) -> dict[str, int]:
+    """When each file below a directory was written."""
+    place = checkout.results.joinpath(*parts)
+    return {str(path): path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()}
+
+
+def test_only_what_depends_on_a_setting_changed_halfway_is_computed_again_and_status_says_why(in_blocks):
+    checkout = in_blocks("changed")
+    checkout.make("small", "tuning.json")
+    checkout.make("volumes", "tested.json")
+    prediction, fragments = (
+        ("small", "tested", f"{name}.zarr", "s0") for name in ("prediction", "fragments")
+    )
+    untouched = {
+        name: times(checkout, *name)
+        for name in (("volumes",), ("small", "targets"), ("small", "training", "checkpoints"))
+    }
+
+    checkout.make("small", "tested", HALF.format("prediction"))
+    first = recorded(checkout, *prediction)
+    said = status(checkout)["predict"]
+    assert (said["state"], said["done"], said["blocks"]) == ("partly done", len(first), 125)
+    assert [shard["done"] for shard in said["shards"]] == [62, 0]
+
+    checkout.change("prediction: {", "prediction: {dtype: float16, ")
+    said = status(checkout)
+    assert (said["predict"]["state"], said["predict"]["done"]) == ("stale", 0)
+    assert 'prediction.dtype was "uint8" and is "float16" now' in said["predict"]["reason"]
+    assert {said[stage]["state"] for stage in ("volume", "train")} == {"done"}
+
+    checkout.make("small", "tested", HALF.format("fragments"))
+    second = recorded(checkout, *prediction)
+    assert sorted(second) == list(range(125)) and second[0] != first[0]
+    assert sorted(recorded(checkout, *fragments)) == list(range(13))
+    said = status(checkout)
+    assert (said["predict"]["state"], said["fragments"]["state"]) == ("done", "partly done")
+    predicted = times(checkout, *prediction)
+
+    checkout.change("bias: [0.3, 0.5]", "bias: [0.4, 0.6]")
+    said = status(checkout)
+    assert said["predict"]["state"] == "done"
+    assert said["tune"]["state"] == "stale"
+    assert "segmentation.bias was [0.3,0.5] and is [0.4,0.6] now" in said["tune"]["reason"]
+    assert said["fragments"]["state"] == "stale" and "tune" in said["fragments"]["reason"]
+
+    old = recorded(checkout, *fragments)
+    checkout.make("small", "tested", "segmentation.json")
+    assert times(checkout, *prediction) == predicted
+    assert recorded(checkout, *prediction) == second
+    again = recorded(checkout, *fragments)
+    assert sorted(again) == list(range(27)) and again[0] != old[0]
+    assert {name: times(checkout, *name) for name in untouched} == untouched
+    assert {said["state"] for stage, said in status(checkout).items() if stage != "evaluate"} == {"done"}
