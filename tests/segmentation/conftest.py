@@ -8,6 +8,7 @@ import pytest
 from scipy import ndimage
 
 NEIGHBORHOOD = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (3, 0, 0), (0, 3, 0), (0, 0, 3))
+LONG_NEIGHBORHOOD = (*NEIGHBORHOOD, (9, 0, 0), (0, 9, 0), (0, 0, 9))
 
 
 def noisy_affinities(shape: tuple[int, ...], seed: int, offsets: Any = NEIGHBORHOOD) -> np.ndarray:
@@ -22,6 +23,26 @@ def noisy_affinities(shape: tuple[int, ...], seed: int, offsets: Any = NEIGHBORH
         same = ndimage.gaussian_filter((moved == cells).astype(np.float32), 0.7)
         noise = ndimage.gaussian_filter(rng.standard_normal(shape).astype(np.float32), 1.0)
         result[k] = np.round(255 / (1 + np.exp(-(9 * (same - 0.75) + 4 * noise))))
+    return result
+
+
+def neurite_affinities(shape: tuple[int, int, int], seed: int) -> np.ndarray:
+    """uint8 affinities of long cells side by side, blurred, with noise of two scales as networks have it."""
+    rng = np.random.default_rng(seed)
+    marks = np.zeros(shape, bool)
+    marks[tuple(rng.integers(0, n, int(np.prod(shape)) // 20_000) for n in shape)] = True
+    nearest = ndimage.distance_transform_edt(
+        ~marks, sampling=(1, 1, 0.3), return_distances=False, return_indices=True
+    )
+    cells = np.ravel_multi_index(tuple(nearest), shape)
+    result = np.empty((len(LONG_NEIGHBORHOOD), *shape), np.uint8)
+    for k, offset in enumerate(LONG_NEIGHBORHOOD):
+        same = np.roll(cells, [-o for o in offset], (0, 1, 2)) == cells
+        logit = 9 * (ndimage.gaussian_filter(same.astype(np.float32), 1.0) - 0.6)
+        for sigma in (1.5, 5):
+            noise = ndimage.gaussian_filter(rng.standard_normal(shape).astype(np.float32), sigma)
+            logit += 1.5 * noise / noise.std()
+        result[k] = np.round(255 / (1 + np.exp(-logit)))
     return result
 
 
@@ -40,3 +61,8 @@ def _noisy() -> Callable[..., np.ndarray]:
 @pytest.fixture(name="same_partition")
 def _same_partition() -> Callable[[np.ndarray, np.ndarray], bool]:
     return same_partition
+
+
+@pytest.fixture(name="neurites", scope="session")
+def _neurites() -> Callable[..., np.ndarray]:
+    return neurite_affinities

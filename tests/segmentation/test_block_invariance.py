@@ -14,6 +14,8 @@ from attacca.arrays import LocalArrayIdentifier, NumpyArray, ZarrArray
 from attacca.blockwise import BlockGrid, Ledger, run_blocks
 from attacca.config.segmentation import AgglomerationSettings, FragmentSettings
 from attacca.errors import BlocksFailedError, ConfigurationError, VolumeError
+from attacca.evaluators.contingency import contingency_table
+from attacca.evaluators.instance_scores import InstanceConvention, voi_from_table
 from attacca.segmentation.chain import segment_volume
 from attacca.segmentation.components import label_components
 from attacca.segmentation.fragments import FragmentBlocks, fragments_of_box, settle_cells
@@ -36,7 +38,11 @@ CHAINS = [
 
 
 def fragments_in_blocks(
-    affinities: np.ndarray, block: tuple[int, ...], chosen: FragmentSettings, mask: np.ndarray | None = None
+    affinities: np.ndarray,
+    block: tuple[int, ...],
+    chosen: FragmentSettings,
+    mask: np.ndarray | None = None,
+    offsets: tuple[tuple[int, ...], ...] = NEIGHBORHOOD,
 ) -> np.ndarray:
     shape = affinities.shape[1:]
     frame = Frame(Roi((30, 20, 10), Coordinate(shape) * 10), Coordinate((10, 10, 10)))
@@ -50,16 +56,22 @@ def fragments_in_blocks(
     for corner in reversed(corners):
         begin = np.multiply(corner, block)
         box = Box(tuple(begin.tolist()), tuple(np.minimum(begin + block, shape).tolist()))
-        result[box.slices((0, 0, 0))] = fragments_of_box(read, frame, box, NEIGHBORHOOD, chosen)
+        result[box.slices((0, 0, 0))] = fragments_of_box(read, frame, box, offsets, chosen)
     return result
 
 
-def segments_of(fragments: np.ndarray, affinities: np.ndarray, chosen: FragmentSettings) -> np.ndarray:
+def segments_of(
+    fragments: np.ndarray,
+    affinities: np.ndarray,
+    chosen: FragmentSettings,
+    offsets: tuple[tuple[int, ...], ...] = NEIGHBORHOOD,
+    threshold: float = 0.6,
+) -> np.ndarray:
     graph = graph_of_tables(
-        *block_graph(fragments, affinities, Offsets.create(NEIGHBORHOOD), Region((0, 0, 0), fragments.shape))
+        *block_graph(fragments, affinities, Offsets.create(offsets), Region((0, 0, 0), fragments.shape))
     )
     contact = chosen.chain == "connected_components"
-    way = AgglomerationSettings(method="contact" if contact else "mean_affinity", threshold=0.6)
+    way = AgglomerationSettings(method="contact" if contact else "mean_affinity", threshold=threshold)
     return relabel(fragments, agglomerate(graph, way))
 
 
@@ -300,3 +312,43 @@ def test_settings_that_do_not_fit_the_volume_are_refused(noisy: Callable[..., np
             np.zeros((1, 4, 4), np.float32), Roi((0, 0), (4, 4)), Coordinate((1, 1)), ["c", "y", "x"]
         )
         read_affinities(array, frame, frame.box, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("chosen", "most"),
+    [
+        (FragmentSettings(chain="seeded"), 0.02),
+        (FragmentSettings(chain="mutex_watershed", bias=[0.2, 0.8]), 0.3),
+        (FragmentSettings(chain="mutex_watershed", bias=0.5), 0.3),
+    ],
+    ids=lambda value: f"{value.chain}-{value.bias}" if isinstance(value, FragmentSettings) else None,
+)
+def test_cells_hardly_change_the_segments_of_noisy_neurites(
+    neurites: Callable[..., np.ndarray], chosen: FragmentSettings, most: float
+) -> None:
+    affinities = neurites((40, 112, 112), 3)
+    offsets = (
+        (1, 0, 0),
+        (0, 1, 0),
+        (0, 0, 1),
+        (3, 0, 0),
+        (0, 3, 0),
+        (0, 0, 3),
+        (9, 0, 0),
+        (0, 9, 0),
+        (0, 0, 9),
+    )
+
+    def segments(cell: list[int]) -> np.ndarray:
+        settled = chosen.model_copy(update={"cell_size": cell})
+        fragments = fragments_in_blocks(affinities, affinities.shape[1:], settled, offsets=offsets)
+        return segments_of(fragments, affinities, settled, offsets, threshold=0.5)
+
+    def information(a: np.ndarray, b: np.ndarray) -> float:
+        everything = InstanceConvention(ignore_background=False)
+        return voi_from_table(contingency_table(a, b), everything).total
+
+    whole = segments([40, 112, 112])
+    assert len(np.unique(whole)) > 10
+    assert information(segments([24, 40, 40]), whole) <= most

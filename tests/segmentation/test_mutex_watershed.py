@@ -29,14 +29,18 @@ def edges(
                 yield abs(score), score > 0, k, int(index[place]), int(index[tuple(there)])
 
 
-def by_definition(scores: np.ndarray, offsets: Offsets, origin: tuple[int, ...] = (0, 0, 0)) -> np.ndarray:
+def by_definition(
+    scores: np.ndarray, offsets: Offsets, origin: tuple[int, ...] = (0, 0, 0), min_evidence: float = 0.0
+) -> np.ndarray:
     """Clusters as sets and mutexes as pairs of voxels, in pure Python."""
     size = int(np.prod(scores.shape[1:]))
     cluster = {v: {v} for v in range(size)}
     forbidden: set[tuple[int, int]] = set()
     attracted: set[int] = set()
     order = sorted(edges(np.round(scores, 9), offsets, origin), key=lambda e: (-e[0], not e[1], -e[2], -e[3]))
-    for _, attractive, _, u, v in order:
+    for evidence, attractive, _, u, v in order:
+        if evidence < min_evidence:
+            break
         if attractive:
             attracted |= {u, v}
             a, b = cluster[u], cluster[v]
@@ -63,6 +67,21 @@ def test_partition_equals_the_definition_ties_included(
     expected = by_definition(scores, offsets, origin)
     assert same_partition(mutex_watershed(values, offsets, origin=origin), expected)
     assert same_partition(mutex_watershed(values / 255.0, offsets, origin=origin), expected)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_edges_of_little_evidence_are_left_out(seed: int, same_partition: Callable[..., bool]) -> None:
+    affinities = np.random.default_rng(seed).integers(0, 256, (6, 4, 6, 7)).astype(np.uint8)
+    offsets = Offsets.create(OFFSETS, [0.3, 0.6], 2)
+    scores = affinities / 255.0 - offsets.biases[:, None, None, None]
+    expected = by_definition(scores, offsets, min_evidence=0.4)
+    assert not same_partition(mutex_watershed(affinities, offsets), expected)
+    for values in (affinities, affinities / 255.0):
+        assert same_partition(mutex_watershed(values, offsets, min_evidence=0.4), expected)
+    # Ties fall otherwise in mwatershed, so distinct weights here.
+    affinities = np.random.default_rng(seed).random((6, 4, 6, 7))
+    found = mutex_watershed(affinities, offsets, min_evidence=0.4)
+    assert same_partition(found, reference_mutex_watershed(affinities, offsets, min_evidence=0.4))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -25,6 +25,9 @@ class FragmentSettings(StrictModel):
     each."""
     strides: Strides | None = 3
     """Mutex watershed: which long-range edges are used; see ``SegmentationConfig``."""
+    min_evidence: Unit = 0.75
+    """Mutex watershed: edges with less evidence, ``|affinity - bias|``, than this share of the strongest that the
+    biases allow are left to the agglomeration."""
     engine: Literal["attacca", "mwatershed"] = "attacca"
     """Mutex watershed: the implementation."""
     min_fragment_size: int = 50
@@ -115,6 +118,10 @@ class SegmentationConfig(StrictModel):
     number, one for each axis, or one list for each offset; ``null`` uses every edge. 3 is about five times as
     fast as 1, and
     usually better: fewer, equally reliable, long-range edges forbid less."""
+    min_evidence: Unit | Annotated[list[Unit], Field(min_length=1)] = 0.75
+    """Mutex watershed: edges with less evidence, ``|affinity - bias|``, than this share of the strongest that the
+    biases allow are left out: what is doubtful is decided by the agglomeration, which sees the whole volume. 0 uses
+    every edge, as does an agglomeration of ``none``. A number, or candidates."""
     engine: Literal["attacca", "mwatershed"] = "attacca"
     """Mutex watershed: ``mwatershed`` is the reference implementation, some ten times slower."""
     min_fragment_size: Annotated[int, Field(ge=0)] = 50
@@ -228,6 +235,9 @@ class SegmentationConfig(StrictModel):
             "background_below": self.background_below,
             "cell_size": self.block_size,
         }
+        # What no agglomeration decides later has to be decided at once.
+        undecided = "none" in _several(self.agglomeration)
+        evidences = [0.0] if undecided else _several(self.min_evidence)
         found = []
         for chain in chains:
             if chain == "mutex_watershed":
@@ -236,12 +246,13 @@ class SegmentationConfig(StrictModel):
                         chain=chain,
                         bias=bias,
                         strides=self.strides,
+                        min_evidence=evidence,
                         engine=self.engine,
                         min_fragment_size=self.min_fragment_size,
                         fill_background=self.fill_background,
                         **shared,
                     )
-                    for bias in self.biases()
+                    for bias, evidence in product(self.biases(), evidences)
                 ]
             elif chain == "seeded":
                 found += [

@@ -82,6 +82,7 @@ class WatershedPostProcessor(PostProcessor):
             strides=_plain(parameters.strides),
             sigma=parameters.sigma,
             min_fragment_size=0,
+            min_evidence=0.0,
             fill_background=False,
             quantised=False,
             cell_size=[int(side // size) for side, size in zip(whole, prediction.voxel_size)],

@@ -31,7 +31,7 @@ Read = Callable[[Box], tuple[np.ndarray, np.ndarray | None]]
 
 DEFAULT_CELL = 128
 DEFAULT_CELL_2D = 1024
-MUTEX_CONTEXT = 16
+MUTEX_CONTEXT = 32
 
 
 @dataclass(frozen=True)
@@ -199,9 +199,12 @@ def cell_labels(
     if settings.engine == "mwatershed":
         from attacca.segmentation.reference_engine import reference_mutex_watershed
 
-        labels = reference_mutex_watershed(affinities, offsets, origin=origin, mask=mask)
+        engine = reference_mutex_watershed
     else:
-        labels = mutex_watershed(affinities, offsets, origin=origin, mask=mask)
+        engine = mutex_watershed
+    strongest = max(float(offsets.biases.max()), 1 - float(offsets.biases.min()))
+    evidence = settings.min_evidence * strongest
+    labels = engine(affinities, offsets, origin=origin, mask=mask, min_evidence=evidence)
     if settings.min_fragment_size > 1 and affinities.dtype != np.uint8:
         affinities = np.round(np.clip(affinities, 0, 1) * 255).astype(np.uint8)
     return merge_small_fragments(

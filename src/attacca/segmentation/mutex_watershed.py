@@ -28,6 +28,7 @@ def mutex_watershed(
     origin: Sequence[int] = (0, 0, 0),
     seeds: np.ndarray | None = None,
     mask: np.ndarray | None = None,
+    min_evidence: float = 0.0,
 ) -> np.ndarray:
     """Segment one block.
 
@@ -39,10 +40,12 @@ def mutex_watershed(
             block.
         seeds: uint64 (z, y, x); voxels of one non-zero seed belong together, those of two seeds never do.
         mask: bool (z, y, x); voxels outside it stay 0 and have no edges.
+        min_evidence: edges of less evidence, ``|affinity - bias|``, are left out.
 
     Returns:
         uint32 (z, y, x): labels 1, 2, ... by first voxel, or the seeds' ids in uint64 where seeds were given
-        (clusters without seed get ids above the largest seed). 0 where no incident edge is attractive.
+        (clusters without seed get ids above the largest seed). 0 where no incident edge that counts is
+        attractive.
 
     Raises:
         ConfigurationError: fewer channels than offsets.
@@ -63,15 +66,18 @@ def mutex_watershed(
     arguments = (offsets.vectors, offsets.strides, begin, inside)
     state = new_state(num_voxels, dense_seeds)
     if affinities.dtype == np.uint8:
-        ranks, channels, attractive = _bucket_order(offsets.biases)
+        ranks, channels, attractive, taken = _bucket_order(offsets.biases, min_evidence)
         counts = _count_edges(affinities, ranks, len(channels), *arguments)
         ends = np.cumsum(counts)
         order = _sort_edges(affinities, ranks, ends - counts, *arguments)
         shifts = offsets.vectors @ np.array([shape[1] * shape[2], shape[2], 1], dtype=np.int64)
-        state = take_buckets(order, ends, shifts[channels], attractive, state)
+        state = take_buckets(order, ends[:taken], shifts[channels], attractive, state)
+        attractive[taken:] = False
         _mark_attracted(affinities, ranks, attractive, *arguments, state[3].reshape(shape))
     else:
         nodes, partners, scores = _list_edges(affinities, offsets, *arguments)
+        kept = np.round(np.abs(scores), 9) >= min_evidence
+        nodes, partners, scores = nodes[kept], partners[kept], scores[kept]
         order64 = strength_order(scores)
         state = take_edges(nodes, partners, scores, order64, state)
     labels = _labels(state[0], state[3], state[4])
@@ -97,8 +103,8 @@ def _restore_seeds(labels: np.ndarray, dense_seeds: np.ndarray, seed_ids: np.nda
     return table[labels]
 
 
-def _bucket_order(biases: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rank of each (channel, value), and for each rank its channel and whether it attracts."""
+def _bucket_order(biases: np.ndarray, min_evidence: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Rank of each (channel, value), for each rank its channel and whether it attracts, and how many count."""
     scores = np.arange(LEVELS)[None] / (LEVELS - 1) - biases[:, None]
     scores = np.round(scores, 9)
     channels = np.repeat(np.arange(len(biases)), LEVELS)
@@ -106,7 +112,8 @@ def _bucket_order(biases: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     order = np.lexsort((-channels, flat <= 0, -np.abs(flat)))
     ranks = np.empty(flat.size, np.int64)
     ranks[order] = np.arange(flat.size)
-    return ranks.reshape(len(biases), LEVELS).astype(np.int32), channels[order], flat[order] > 0
+    taken = int(np.count_nonzero(np.abs(flat) >= min_evidence))
+    return ranks.reshape(len(biases), LEVELS).astype(np.int32), channels[order], flat[order] > 0, taken
 
 
 @njit(cache=True, nogil=True, inline="always")

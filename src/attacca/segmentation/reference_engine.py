@@ -15,6 +15,7 @@ def reference_mutex_watershed(
     *,
     origin: Sequence[int] = (0, 0, 0),
     mask: np.ndarray | None = None,
+    min_evidence: float = 0.0,
 ) -> np.ndarray:
     """``mutex_watershed`` by ``mwatershed``; ties may fall otherwise.
 
@@ -41,7 +42,7 @@ def reference_mutex_watershed(
         inside[tuple(here)] = True
         if mask is not None:
             inside[tuple(here)] = mask[tuple(here)] & mask[tuple(there)]
-        scores[k][~(used & inside)] = 0.0
+        scores[k][~(used & inside) | (np.abs(scores[k]) < min_evidence)] = 0.0
     guarded = np.pad(scores, [(0, 0), (1, 0), (0, 0), (0, 0)])
     labels = mwatershed.agglom(guarded, offsets.vectors.tolist())[1:]
     return dense_labels(labels)[1].astype(np.uint32)
