@@ -1,0 +1,111 @@
+"""Time and peak memory of a whole segmentation against the size of the volume.
+
+    python benchmarks/segmentation_sizes.py > benchmarks/segmentation_sizes.txt    # draws segmentation_sizes.png
+
+Synthetic affinities, the seeded chain in blocks and cells of 64 voxels, one process and one thread for each size.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+import numpy as np  # noqa: E402
+from funlib.geometry import Coordinate, Roi  # noqa: E402
+from segmentation_data import OFFSETS, synthetic  # noqa: E402
+
+from attacca.arrays import LocalArrayIdentifier, ZarrArray  # noqa: E402
+from attacca.config.segmentation import AgglomerationSettings, FragmentSettings  # noqa: E402
+from attacca.segmentation.chain import segment_volume  # noqa: E402
+from attacca.segmentation.compiled import warm  # noqa: E402
+
+
+class Tiled:
+    """A prediction of any size: one piece of affinities, repeated."""
+
+    def __init__(self, piece: np.ndarray, side: int) -> None:
+        self.piece, self.num_channels, self.dtype = piece, len(piece), np.dtype(np.uint8)
+        self.value_scale, self.value_offset, self.unit = 1 / 255, 0.0, "nanometer"
+        self.roi, self.voxel_size = Roi((0, 0, 0), (side,) * 3), Coordinate((1, 1, 1))
+
+    def __getitem__(self, roi: Any) -> np.ndarray:
+        places = [np.arange(b, e) % n for b, e, n in zip(roi.begin, roi.end, self.piece.shape[1:])]
+        return self.piece[np.ix_(np.arange(self.num_channels), *places)]
+
+
+def one_size(side: int) -> None:
+    """In a process of its own: segment a cube of ``side`` voxels, print seconds and peak memory."""
+    warm()
+    prediction = Tiled(synthetic((64, 64, 64))[0], side)
+    with tempfile.TemporaryDirectory() as folder:
+        output = ZarrArray.create_from_array_identifier(
+            LocalArrayIdentifier(Path(folder) / "o.zarr", "s0"),
+            ["z", "y", "x"],
+            prediction.roi,
+            None,
+            (1, 1, 1),
+            np.uint64,
+            write_size=(64, 64, 64),
+        )
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        start = time.process_time()
+        settings = FragmentSettings(cell_size=[64, 64, 64])
+        segment_volume(prediction, output, OFFSETS, settings, AgglomerationSettings(), folder)
+        seconds = time.process_time() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "before": before, "peak": peak}))
+
+
+def sizes(sides: list[int], plot: Path) -> None:
+    """A row for each size, and the plot."""
+    print("| side | CPU s | Mvoxel/s | peak MB | before the first block |\n|---|---|---|---|---|", flush=True)
+    rows = []
+    for side in sides:
+        command = [sys.executable, __file__, "--one", str(side)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        row = json.loads(done.stdout.strip().splitlines()[-1])
+        rows.append((side**3 / 1e6, row["seconds"], row["peak"]))
+        speed = side**3 / row["seconds"] / 1e6
+        print(
+            f"| {side} | {row['seconds']:.1f} | {speed:.2f} | {row['peak']:.0f} | {row['before']:.0f} |",
+            flush=True,
+        )
+    # not in the processes whose memory is measured
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    voxels, seconds, peaks = zip(*rows)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
+    left.loglog(voxels, seconds, "o-")
+    left.set(xlabel="volume (million voxels)", ylabel="CPU time of one process (s)")
+    right.semilogx(voxels, peaks, "o-")
+    right.set(xlabel="volume (million voxels)", ylabel="peak memory (MB)", ylim=(0, 1.2 * max(peaks)))
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(plot, dpi=120)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256, 512])
+    parser.add_argument("--plot", type=Path, default=Path(__file__).with_suffix(".png"))
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        one_size(arguments.one)
+    else:
+        sizes(arguments.sizes, arguments.plot)
