@@ -220,7 +220,8 @@ class _Reader:
         for directory in instance.arrays(self.layout):
             place = None
             if "://" in directory:
-                place = str(instance.manifest(self.layout).parent / ".ledgers" / instance.stage.name)
+                above = instance.manifest(self.layout).parent
+                place = str(above / ".ledgers" / instance.stage.name / instance.volume)
             found = Ledger(directory, {}, blocks, state_directory=place)
             files = found.files()
             if files:

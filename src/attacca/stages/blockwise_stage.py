@@ -118,7 +118,8 @@ class BlockwiseStage(ABC):
         """Where the ledger stands when the array is not on a local disk."""
         if "://" not in self.directory:
             return None
-        return str(self.arguments.output.parent / ".ledgers" / self.name)
+        # The manifests of several volumes may stand in one directory.
+        return str(self.arguments.output.parent / ".ledgers" / self.name / self.arguments.volume)
 
     def work(self) -> None:
         """Do the part that the arguments ask for."""
