@@ -30,11 +30,12 @@ def neighborhood_of(tuning: Manifest) -> tuple[tuple[int, ...], ...]:
 
 
 def segmentation_block(prediction: ZarrArray, block_size: Sequence[int] | None) -> Coordinate:
-    """World size of a block of the segmentation: whole in chunks of the prediction.
+    """World size of a block of the segmentation: whole in chunks of the prediction, along axes that it cuts.
 
     Args:
         prediction: whose chunks count.
-        block_size: voxels, as the configuration gives them; about 2 million by default.
+        block_size: voxels, as the configuration gives them; about 2 million by default. A small volume has smaller
+            chunks; a size that covers it along an axis is fine there, whatever its chunks.
 
     Raises:
         ConfigurationError: the size is no multiple of the chunks.
@@ -47,6 +48,9 @@ def segmentation_block(prediction: ZarrArray, block_size: Sequence[int] | None) 
         factor = max(1, round((BLOCK_VOXELS / voxels) ** (1 / prediction.dims)))
         return chunk * factor
     size = Coordinate(block_size) * prediction.voxel_size
+    if size.dims == chunk.dims:
+        covering = (s >= extent for s, extent in zip(size, prediction.roi.shape))
+        size = Coordinate(-(-s // c) * c if whole else s for s, c, whole in zip(size, chunk, covering))
     if size.dims != chunk.dims or any(s % c for s, c in zip(size, chunk)):
         voxels_of_chunk = tuple(chunk / prediction.voxel_size)
         nearest = [max(1, round(s / c)) * n for s, c, n in zip(size, chunk, voxels_of_chunk)]
