@@ -92,10 +92,13 @@ def test_killed_at_random_moments_and_started_again_it_ends_with_the_same_bytes(
     def status() -> int:
         return int(starter.stdout.readline())
 
-    began = time.monotonic()
     start("whole")
+    while not list(jobs["whole"][0].glob("checkpoints/iteration_*.pt")):
+        time.sleep(0.001)
+    began = time.monotonic()
     assert status() == 0
-    undisturbed = time.monotonic() - began
+    # From the first of twelve checkpoints to the end: starting takes longer than learning here.
+    learning = time.monotonic() - began
     random = np.random.default_rng(seed)
     directory = jobs["killed"][0]
     kills = 0
@@ -111,8 +114,8 @@ def test_killed_at_random_moments_and_started_again_it_ends_with_the_same_bytes(
                 time.sleep(0.001)
                 if time.monotonic() - waited > 20 or before >= 2:
                     break
-            # A sixth of the whole run at most, on a fast machine as on a busy one: several kills before the end.
-            time.sleep(float(random.uniform(0, undisturbed / 6)))
+            # A sixth of it at most, on a fast machine as on a busy one: several kills before the end.
+            time.sleep(float(random.uniform(0, learning / 6)))
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         ended = status()
