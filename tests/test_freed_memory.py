@@ -15,7 +15,6 @@ if sys.argv[1] == "keep":
     assert keep_freed_memory()
 before = 0
 for turn in range(12):
-    np.zeros(1).fill(0)
     # Below the size from which NumPy asks for huge pages.
     arrays = [np.empty(3 * 2**20, np.uint8) for _ in range(20)]
     for array in arrays:
