@@ -6,6 +6,7 @@ from pathlib import Path
 SOURCE = Path(str(workflow.current_basedir)).resolve().parent / "src"
 sys.path.insert(0, str(SOURCE))
 
+from attacca.stages.rerun_marks import RerunMarks
 from attacca.stages.snakemake_output import leave_out_housekeeping
 from attacca.stages.workflow import open_workflow
 
@@ -18,6 +19,7 @@ ATTACCA = open_workflow(
     inspect_volumes=workflow.is_main_process,
 )
 LAYOUT = ATTACCA.layout
+MARKS = RerunMarks(ATTACCA, Path(".snakemake/marks"), active=workflow.is_main_process)
 if workflow.is_main_process:
     ATTACCA.release_stale_lock()
 

@@ -3,6 +3,7 @@
 
 rule evaluate:
     input:
+        mark=lambda w: MARKS.mark("evaluate", w.run, w.volume),
         segmentation=LAYOUT.manifest("{run}", "{volume}", "segmentation"),
         volume=LAYOUT.volume_manifest("{volume}"),
     output:

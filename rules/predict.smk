@@ -3,6 +3,7 @@
 
 rule predict_plan:
     input:
+        mark=lambda w: MARKS.mark("predict", w.run, w.volume),
         volume=LAYOUT.volume_manifest("{volume}"),
         training=LAYOUT.training_manifest("{run}"),
     output:

@@ -3,6 +3,7 @@
 
 rule provenance:
     input:
+        mark=lambda w: MARKS.provenance_mark(w.run),
         training=LAYOUT.training_manifest("{run}"),
         results=lambda w: ATTACCA.run_results(w.run),
     output:
@@ -24,6 +25,7 @@ rule provenance:
 
 rule report:
     input:
+        mark=lambda w: MARKS.report_mark(),
         results=ATTACCA.all_results(),
         provenance=[LAYOUT.provenance(run) for run in ATTACCA.configuration.runs],
     output:

@@ -4,6 +4,7 @@
 
 rule tune:
     input:
+        mark=lambda w: MARKS.mark("tune", w.run),
         predictions=lambda w: ATTACCA.validation_manifests(w.run, "prediction"),
         volumes=lambda w: ATTACCA.validation_volumes(w.run),
     output:
@@ -36,6 +37,7 @@ rule tune:
 
 rule fragments_plan:
     input:
+        mark=lambda w: MARKS.mark("fragments", w.run, w.volume),
         volume=LAYOUT.volume_manifest("{volume}"),
         prediction=LAYOUT.manifest("{run}", "{volume}", "prediction"),
         tuning=LAYOUT.tuning("{run}"),
@@ -119,6 +121,7 @@ rule fragments_finish:
 
 rule graph_plan:
     input:
+        mark=lambda w: MARKS.mark("graph", w.run, w.volume),
         prediction=LAYOUT.manifest("{run}", "{volume}", "prediction"),
         fragments=LAYOUT.manifest("{run}", "{volume}", "fragments"),
         tuning=LAYOUT.tuning("{run}"),
@@ -202,6 +205,7 @@ rule graph_finish:
 
 rule agglomerate:
     input:
+        mark=lambda w: MARKS.mark("agglomerate", w.run, w.volume),
         graph=LAYOUT.manifest("{run}", "{volume}", "graph"),
         tuning=LAYOUT.tuning("{run}"),
     output:
@@ -229,6 +233,7 @@ rule agglomerate:
 
 rule relabel_plan:
     input:
+        mark=lambda w: MARKS.mark("relabel", w.run, w.volume),
         fragments=LAYOUT.manifest("{run}", "{volume}", "fragments"),
         look_up_table=LAYOUT.manifest("{run}", "{volume}", "look_up_table"),
     output:
@@ -309,6 +314,7 @@ rule relabel_finish:
 
 rule classes_plan:
     input:
+        mark=lambda w: MARKS.mark("classes", w.run, w.volume),
         volume=LAYOUT.volume_manifest("{volume}"),
         prediction=LAYOUT.manifest("{run}", "{volume}", "prediction"),
         tuning=LAYOUT.tuning("{run}"),

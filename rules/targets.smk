@@ -3,6 +3,7 @@
 
 rule targets_plan:
     input:
+        mark=lambda w: MARKS.mark("targets", w.run, w.volume),
         volume=LAYOUT.volume_manifest("{volume}"),
     output:
         LAYOUT.plan(LAYOUT.targets_manifest("{run}", "{volume}")),

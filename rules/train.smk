@@ -3,6 +3,7 @@
 
 rule train:
     input:
+        mark=lambda w: MARKS.mark("train", w.run),
         volumes=lambda w: ATTACCA.training_volumes(w.run),
         targets=lambda w: ATTACCA.training_targets(w.run),
         teachers=lambda w: ATTACCA.teachers(w.run),

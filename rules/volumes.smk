@@ -2,6 +2,8 @@
 
 
 rule volume_plan:
+    input:
+        mark=lambda w: MARKS.mark("volume", volume=w.volume),
     output:
         LAYOUT.plan(LAYOUT.volume_manifest("{volume}")),
     log:

@@ -3,6 +3,7 @@
 import copy
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -180,31 +181,46 @@ def stage_of(rule: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with finished results."""
+    directory = tmp_path_factory.mktemp("reruns")
+    snakemake(directory, "--configfile", str(write(directory, "config.yaml", CONFIGURATION)), "--cores", "2")
+    return directory
+
+
+def ask(finished: Path, with_records: bool) -> dict[str, str]:
     """For each group, what Snakemake says that it would run again on finished results.
 
-    Snakemake decides by files, their times and the parameters that it noted, not by what is in the files: placeholders
-    for all of them, noted as made (``--touch``), tell it as much as a finished workflow would.
+    Args:
+        finished: the directory with the results.
+        with_records: whether Snakemake has its own records, ``.snakemake``, of how they were made.
     """
-    directory = tmp_path_factory.mktemp("reruns")
-    write(directory, "config.yaml", CONFIGURATION)
-    summary = snakemake(directory, "--configfile", "config.yaml", "--summary")
-    results = str(directory / "results")
-    for name in (line.split("\t")[0] for line in summary.splitlines()):
-        if name.startswith(results):
-            Path(name).parent.mkdir(parents=True, exist_ok=True)
-            Path(name).write_text("{}")
-    snakemake(directory, "--configfile", "config.yaml", "--touch", "--cores", "1")
 
     def answer(number: int, change: Callable[[dict[str, Any]], None]) -> str:
         values = copy.deepcopy(CONFIGURATION)
         change(values)
-        path = write(directory, f"changed-{number}.yaml", values)
-        return snakemake(directory, "--configfile", str(path), "--dry-run", "--nolock")
+        path = write(finished, f"changed-{number}.yaml", values)
+        directory = finished / f"asked-{number}-{with_records}"
+        directory.mkdir()
+        if with_records:
+            shutil.copytree(finished / ".snakemake", directory / ".snakemake")
+        return snakemake(directory, "--configfile", str(path), "--dry-run")
 
     with ThreadPoolExecutor(2) as pool:
         found = pool.map(answer, range(len(GROUPS)), (change for change, _ in GROUPS.values()))
         return dict(zip(GROUPS, found))
+
+
+@pytest.fixture(scope="module")
+def answers(finished: Path) -> dict[str, str]:
+    """Answers with Snakemake's records."""
+    return ask(finished, with_records=True)
+
+
+@pytest.fixture(scope="module")
+def answers_without_records(finished: Path) -> dict[str, str]:
+    """Answers where ``.snakemake`` was deleted."""
+    return ask(finished, with_records=False)
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +265,13 @@ def test_each_setting_re_runs_what_depends_on_it_and_nothing_else(plans):
         assert stages == set(expected), group
 
 
+def test_manifests_tell_what_is_stale_where_snakemake_has_no_records(plans, answers_without_records):
+    found = {group: planned(text) for group, text in answers_without_records.items()}
+    # What is finished stays finished, whatever number of jobs computed it.
+    assert found.pop(SHARDS_ONLY) == set()
+    assert found == {group: rules for group, rules in plans.items() if group != SHARDS_ONLY}
+
+
 def test_another_number_of_shards_starts_the_shard_jobs_of_every_stage_with_blocks(plans):
     shards = {rule for rule in plans[SHARDS_ONLY] if rule.endswith("_shard")}
     with_blocks = ("volume", "targets", "predict", "fragments", "graph", "relabel")
@@ -287,6 +310,9 @@ def page(plans: dict[str, set[str]]) -> str:
         "A dry run cannot know more than what depends on what. When a stage gives the same result as before, its",
         "manifest is the same, and the finished blocks of what follows still count: `attacca status` says which do,",
         "and why others do not.",
+        "",
+        "The table holds too where `.snakemake` was deleted, or a project was copied to another place: manifests say",
+        "what each result was computed with, and travel with it.",
         "",
     ]
     return "\n".join([*head, *rows, *tail])

@@ -14,6 +14,7 @@ from attacca.blockwise import Ledger, key_differences
 from attacca.errors import AttaccaError
 from attacca.fingerprint import digest_file
 from attacca.stages.catalogue import StageInstance, inputs_of, instances
+from attacca.stages.staleness import changed_inputs, changed_settings, read_values, settings_of_both
 from attacca.stages.workflow import Workflow
 
 # A ledger that grew this recently is being written, wherever its job runs.
@@ -130,13 +131,13 @@ class _Reader:
 
     def _read(self, instance: StageInstance) -> StageState:
         state = StageState(instance)
-        manifest = _json(instance.manifest(self.layout))
+        manifest = read_values(instance.manifest(self.layout))
         job = self._cluster_job(instance, "")
         if manifest is not None:
             state.state = "done"
             state.reason = self._staleness(instance, manifest)
             if instance.stage.blockwise:
-                plan = _json(instance.plan(self.layout)) or {}
+                plan = read_values(instance.plan(self.layout)) or {}
                 state.blocks = state.done = int(plan.get("blocks", 0))
             if state.reason:
                 state.state, state.done = "stale", 0
@@ -153,31 +154,25 @@ class _Reader:
         """Why a finished stage does not count any more; empty where it does."""
         if "fingerprint" not in manifest:
             return ""
-        differences: list[str] = []
         try:
-            section = json.loads(self.workflow.section(instance.stage.name, instance.run, instance.volume))
+            differences = changed_settings(instance, self.workflow, manifest)
         except (AttaccaError, OSError) as error:
             return f"its source cannot be read: {error}"
-        differences += key_differences(*_shared(manifest["parameters"], section))
-        for name, upstream in inputs_of(instance, self.workflow).items():
-            above = self.state(upstream)
-            where = f"{upstream.stage.name} {upstream.label}"
-            if above.state != "done":
-                differences.append(f"{where} is {above.state}")
-            elif upstream.stage.name == "train" and "checkpoint" in manifest["inputs"]:
-                # Of a training, predictions depend on the weights alone.
-                if self._checkpoint(instance.run) not in (None, manifest["inputs"]["checkpoint"]):
-                    differences.append(f"{where} has another checkpoint")
-            elif name in manifest["inputs"]:
-                present = (_json(upstream.manifest(self.layout)) or {}).get("fingerprint")
-                if present is not None and present != manifest["inputs"][name]:
-                    differences.append(
-                        f"{where} was made again ({manifest['inputs'][name][:12]} became {present[:12]})"
-                    )
+        above = {name: self.state(upstream) for name, upstream in inputs_of(instance, self.workflow).items()}
+        for state in above.values():
+            where = f"{state.instance.stage.name} {state.instance.label}"
+            if state.state != "done":
+                differences.append(f"{where} is {state.state}")
+            elif state.instance.stage.name == "train" and self._checkpoint_differs(
+                instance, manifest["inputs"]
+            ):
+                differences.append(f"{where} has another checkpoint")
+        finished = {name for name, state in above.items() if state.state == "done"}
+        differences += changed_inputs(instance, self.workflow, manifest, finished)
         return "; ".join(differences)
 
     def _read_blocks(self, instance: StageInstance, state: StageState) -> None:
-        plan = _json(instance.plan(self.layout))
+        plan = read_values(instance.plan(self.layout))
         if plan is None:
             return
         blocks = int(plan["blocks"])
@@ -239,12 +234,11 @@ class _Reader:
         except (AttaccaError, OSError):
             section = parts.get("parameters")
         if parts:
-            differences += key_differences(*_shared(parts.get("parameters", section), section))
-            old = parts.get("inputs", {}).get("checkpoint")
-            if old and self._checkpoint(instance.run) not in (None, old):
+            differences += key_differences(*settings_of_both(parts.get("parameters", section), section))
+            if self._checkpoint_differs(instance, parts.get("inputs", {})):
                 differences.append(f"train {instance.run} has another checkpoint")
             for name, upstream in inputs_of(instance, self.workflow).items():
-                present = (_json(upstream.manifest(self.layout)) or {}).get("fingerprint")
+                present = (read_values(upstream.manifest(self.layout)) or {}).get("fingerprint")
                 old = parts.get("inputs", {}).get(name)
                 if self.state(upstream).state == "stale":
                     differences.append(f"{upstream.stage.name} {upstream.label} is stale")
@@ -252,9 +246,14 @@ class _Reader:
                     differences.append(f"{upstream.stage.name} {upstream.label} was made again")
         return "; ".join(differences)
 
+    def _checkpoint_differs(self, instance: StageInstance, inputs: Mapping[str, str]) -> bool:
+        """Whether a run predicts with other weights by now; of a training, predictions depend on these alone."""
+        old = inputs.get("checkpoint")
+        return old is not None and self._checkpoint(instance.run) not in (None, old)
+
     def _checkpoint(self, run: str) -> str | None:
         """Digest of the checkpoint that a run predicts with; None where it is not there."""
-        training = (_json(self.layout.training_manifest(run)) or {}).get("result", {})
+        training = (read_values(self.layout.training_manifest(run)) or {}).get("result", {})
         choice = self.workflow.configuration.runs[run].prediction.checkpoint
         name = training.get(f"{choice}_file") if isinstance(choice, str) else f"iteration_{choice:08d}.pt"
         path = self.layout.training(run) / "checkpoints" / str(name)
@@ -306,25 +305,9 @@ class _Reader:
         return self.queue.get(f"rule_{instance.stage.name}{part}_wildcards_{wildcards}{shard}")
 
 
-def _shared(old: Any, new: Any) -> tuple[Any, Any]:
-    """Both without the keys that only one of them has: stages keep of a section what decides."""
-    if not (isinstance(old, dict) and isinstance(new, dict)):
-        return old, new
-    pairs = {key: _shared(old[key], new[key]) for key in old if key in new}
-    return {key: pair[0] for key, pair in pairs.items()}, {key: pair[1] for key, pair in pairs.items()}
-
-
 def _place(job: ClusterJob) -> str:
     where = f" on {job.node}" if job.node else ""
     return f"SLURM job {job.number} {job.state.lower()}{where}"
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _last_number(table: Path) -> float:

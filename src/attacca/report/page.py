@@ -25,6 +25,7 @@ def write_report(
     *,
     storage: str | None = None,
     title: str = "Attacca report",
+    settings: str = "",
 ) -> None:
     """Write the report, and ``scores.tsv`` beside the results; what is missing yet is said on the page.
 
@@ -36,6 +37,7 @@ def write_report(
         volumes: sections of the configuration by the names of the volumes.
         storage: directory or address of the arrays, where it is not ``results_directory``.
         title: of the page.
+        settings: what tells the settings of this page from others, for a line that nobody sees.
     """
     results = Results(Path(results_directory), storage)
     sections = [run_section(results, name, config, volumes) for name, config in named_runs(runs).items()]
@@ -46,7 +48,7 @@ def write_report(
         for score in volume.scores
     ]
     write_scores_table(results.directory / "scores.tsv", rows)
-    write_text(output_html, render(sections, volumes, title))
+    write_text(output_html, render(sections, volumes, title, settings))
     logger.info("wrote %s", output_html)
 
 
@@ -57,7 +59,7 @@ def named_runs(runs: Runs) -> dict[str, Mapping[str, Any]]:
     return {str(config.get("name") or f"run {index + 1}"): config for index, config in enumerate(runs)}
 
 
-def render(sections: Sequence[RunSection], volumes: Mapping[str, Any], title: str) -> str:
+def render(sections: Sequence[RunSection], volumes: Mapping[str, Any], title: str, settings: str) -> str:
     """The page as text."""
     import jinja2
 
@@ -73,6 +75,7 @@ def render(sections: Sequence[RunSection], volumes: Mapping[str, Any], title: st
     templates = resources.files("attacca.report") / "templates"
     return environment.get_template("report.html").render(
         title=title,
+        settings=settings,
         version=__version__,
         style=templates.joinpath("report.css").read_text(),
         script=templates.joinpath("report.js").read_text(),

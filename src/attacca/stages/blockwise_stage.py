@@ -134,7 +134,7 @@ class BlockwiseStage(ABC):
         write_json(
             self.arguments.output,
             {
-                "stage": self.name,
+                **self.key.key_parts(),
                 "fingerprint": self.key.fingerprint,
                 "blocks": len(grid),
                 "grid": json.loads(grid.to_json()),

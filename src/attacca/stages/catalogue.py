@@ -98,6 +98,10 @@ class StageInstance:
         """The file that tells that the stage's array was made, and on which grid."""
         return self.manifest(layout).with_suffix(".plan.json")
 
+    def first_file(self, layout: Layout) -> Path:
+        """The file with which the computation of the stage begins: the rest follows from it."""
+        return self.plan(layout) if self.stage.blockwise else self.manifest(layout)
+
     def shard(self, layout: Layout, index: int, count: int) -> Path:
         """The file that tells that one shard is done."""
         return self.manifest(layout).with_suffix(f".shard-{index}-of-{count}.json")

@@ -2,6 +2,7 @@
 
 import sys
 
+from attacca.fingerprint import digest
 from attacca.report import write_report
 from attacca.stages.command import StageArguments, stage_main
 
@@ -14,6 +15,7 @@ def work(arguments: StageArguments) -> None:
         arguments.parameters["runs"],
         arguments.parameters["volumes"],
         storage=arguments.layout.storage,
+        settings=digest(arguments.parameters),
     )
 
 

@@ -1,11 +1,19 @@
-"""A small configuration, and results as an interrupted workflow would leave them."""
+"""What tests of several packages need: watched processes, an object store, a small project with results."""
 
 import json
-from collections.abc import Callable
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import yaml
 import zarr
@@ -17,6 +25,102 @@ from attacca.config.load import load_configuration
 from attacca.stages.catalogue import StageInstance, entry, inputs_of, instances
 from attacca.stages.manifest import Manifest, read_manifest
 from attacca.stages.workflow import Workflow
+
+MARK = "ATTACCA_TEST_MARK"
+
+
+class MarkedProcesses:
+    """Starts processes that carry a mark in their environment, and finds all that carry it."""
+
+    def __init__(self) -> None:
+        self.mark = {MARK: uuid.uuid4().hex}
+        self.environment = {**os.environ, **self.mark, "OMP_NUM_THREADS": "1"}
+
+    def start(self, *command: str | Path, **options: object) -> subprocess.Popen:
+        """Start Python with some arguments."""
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": self.environment, **options}
+        return subprocess.Popen(
+            [sys.executable, *map(str, command)],
+            text=True,
+            # Background jobs of a shell ignore Ctrl-C, and so would their children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            **options,
+        )
+
+    def alive(self) -> list[psutil.Process]:
+        """All processes with the mark that still run."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if (
+                    process.environ().get(MARK) == self.mark[MARK]
+                    and process.status() != psutil.STATUS_ZOMBIE
+                ):
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def none_left(self, within: float = 15.0) -> bool:
+        """Whether all end within some seconds."""
+        end = time.monotonic() + within
+        while self.alive():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.1)
+        return True
+
+
+@pytest.fixture
+def processes() -> Iterator[MarkedProcesses]:
+    marked = MarkedProcesses()
+    yield marked
+    for process in marked.alive():
+        process.kill()
+
+
+@pytest.fixture
+def wait_until() -> Callable[..., None]:
+    def wait(condition: Callable[[], object], within: float = 60.0) -> None:
+        end = time.monotonic() + within
+        while not condition():
+            assert time.monotonic() < end, "it did not happen in time"
+            time.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real S3 server on the loopback interface."""
+    said = tmp_path_factory.mktemp("object-store") / "server.log"
+    with said.open("w") as log:
+        command = [sys.executable, "-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        address, end = None, time.monotonic() + 120
+        while address is None:
+            assert time.monotonic() < end and server.poll() is None, said.read_text()
+            time.sleep(0.1)
+            words = said.read_text().split()
+            address = next((word for word in words if word.startswith("http://127.0.0.1:")), None)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+@pytest.fixture
+def bucket(object_store: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """URL of an empty bucket; the environment leads there."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", object_store)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    name = f"volumes-{uuid.uuid4().hex[:12]}"
+    urllib.request.urlopen(urllib.request.Request(f"{object_store}/{name}", method="PUT"), timeout=60).close()
+    return f"s3://{name}"
+
 
 NEIGHBORHOOD = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
 
@@ -95,8 +199,8 @@ class Project:
         directory = instance.arrays(self.workflow.layout)[0]
         Path(directory).parent.mkdir(parents=True, exist_ok=True)
         zarr.open(directory, mode="a", shape=(48, 48, 48), chunks=(16, 16, 16), dtype=np.uint8)
-        plan = {"stage": instance.stage.name, "blocks": len(grid), "grid": json.loads(grid.to_json())}
-        write_json(instance.plan(self.workflow.layout), plan)
+        plan = {"blocks": len(grid), "grid": json.loads(grid.to_json())}
+        write_json(instance.plan(self.workflow.layout), {**self.key(instance).key_parts(), **plan})
         return grid
 
     def ledger(self, instance: StageInstance) -> Ledger:

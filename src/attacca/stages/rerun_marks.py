@@ -1,0 +1,97 @@
+"""Files whose times tell Snakemake which stages the configuration has left behind.
+
+Snakemake's own records of parameters stand in ``.snakemake`` under absolute paths: they are gone when that directory
+is deleted or a project is copied, and a changed setting would then re-run nothing. Manifests and plans travel with the
+results. So the first rule of each stage takes a mark as an input: newer than what the stage wrote where its
+parameters or inputs are others by now, and older than anything where they are not.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attacca.atomic import write_text
+from attacca.blockwise import key_differences
+from attacca.errors import AttaccaError
+from attacca.fingerprint import canonical_json, digest
+from attacca.stages.catalogue import StageInstance, entry
+from attacca.stages.staleness import changed_inputs, changed_settings, read_values
+from attacca.stages.workflow import Workflow
+
+_HEAD = 1000
+"""Characters of the report within which its settings stand."""
+
+_LONG_AGO = 1
+"""A time in seconds that no result is older than."""
+
+
+class RerunMarks:
+    """The marks of all stages.
+
+    Args:
+        workflow: the configuration.
+        directory: where they stand; nothing is lost when it is deleted.
+        active: set them. Jobs, which are told what to do, leave them as they are.
+    """
+
+    def __init__(self, workflow: Workflow, directory: Path, active: bool) -> None:
+        self.workflow = workflow
+        # Workflows with other results may run in the same working directory.
+        self.directory = directory / digest(str(workflow.layout.results))[:12]
+        self.active = active
+        self._set: set[Path] = set()
+
+    def mark(self, stage: str, run: str = "", volume: str = "") -> str:
+        """The mark of a stage for one run and volume, set to its time."""
+        instance = StageInstance(entry(stage), run, volume)
+
+        def reasons(output: Path) -> list[str]:
+            return self._reasons(instance, read_values(output) or {})
+
+        return self._mark((stage, run, volume), instance.first_file(self.workflow.layout), reasons)
+
+    def provenance_mark(self, run: str) -> str:
+        """The mark of a run's ``provenance.json``, set to its time."""
+
+        def reasons(output: Path) -> list[str]:
+            section = json.loads(self.workflow.section("provenance", run))
+            now = {"runs": {run: section["run"]}, "volumes": section["volumes"]}
+            return list(key_differences((read_values(output) or {}).get("configuration"), now, "it"))
+
+        return self._mark(("provenance", run), self.workflow.layout.provenance(run), reasons)
+
+    def report_mark(self) -> str:
+        """The mark of the report, set to its time."""
+
+        def reasons(output: Path) -> list[str]:
+            known = digest(json.loads(self.workflow.section("report")))
+            with output.open(encoding="utf-8") as page:
+                return [] if known in page.read(_HEAD) else ["it was written with other settings"]
+
+        return self._mark(("report",), self.workflow.layout.report(), reasons)
+
+    def _mark(self, names: Sequence[str], output: Path, reasons: Callable[[Path], list[str]]) -> str:
+        *directories, name = [part for part in names if part]
+        path = self.directory.joinpath(*directories, f"{name}.json")
+        if self.active and path not in self._set:
+            self._set.add(path)
+            found = reasons(output) if output.exists() else []
+            # Snakemake takes a newer file with the content that it knows for unchanged.
+            write_text(path, canonical_json({"stale": found}) + "\n")
+            time = output.stat().st_mtime + 1 if found else _LONG_AGO
+            os.utime(path, (time, time))
+        return str(path)
+
+    def _reasons(self, instance: StageInstance, found: Mapping[str, Any]) -> list[str]:
+        if "parameters" not in found or "inputs" not in found:
+            return []
+        try:
+            return [
+                *changed_settings(instance, self.workflow, found),
+                *changed_inputs(instance, self.workflow, found),
+            ]
+        except (AttaccaError, OSError):
+            # The rule asks for the same section, and ends with the message.
+            return []
