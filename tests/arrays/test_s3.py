@@ -1,11 +1,5 @@
 """Volumes in an object store, against a real S3 server process on the loopback."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
-
 import numpy as np
 import pytest
 from funlib.geometry import Roi
@@ -19,37 +13,6 @@ from attacca.errors import MissingInputError
 
 pytest.importorskip("s3fs")
 pytest.importorskip("moto.server")
-
-
-@pytest.fixture(scope="module")
-def bucket():
-    """URL of an empty bucket; the server ends with the module."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(zip(names, (f"http://127.0.0.1:{port}", "key", "secret", "us-east-1")))
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(300):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        import s3fs
-
-        s3fs.S3FileSystem(client_kwargs={"endpoint_url": os.environ["AWS_ENDPOINT_URL"]}).mkdir("volumes")
-        yield "s3://volumes"
-    finally:
-        server.terminate()
-        server.wait()
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 def create(bucket, name="volume.zarr"):
@@ -66,7 +29,7 @@ def create(bucket, name="volume.zarr"):
 
 def test_an_array_is_written_and_read_in_an_object_store(bucket):
     array = create(bucket)
-    assert array.directory == "s3://volumes/volume.zarr/raw/s0"
+    assert array.directory == f"{bucket}/volume.zarr/raw/s0"
     values = np.random.default_rng(0).integers(0, 255, (20, 30, 30), dtype=np.uint8)
     array[array.roi] = values
     part = Roi((160, 80, 0), (80, 80, 160))

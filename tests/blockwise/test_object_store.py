@@ -1,9 +1,5 @@
 """Arrays in an object store: a real S3 server on the loopback interface."""
 
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import fsspec
@@ -15,30 +11,6 @@ from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.blockwise import BlockGrid, Ledger, run_blocks, segment_blockwise
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def bucket(tmp_path, monkeypatch):
-    """URL of an empty bucket."""
-    with open(tmp_path / "server.log", "w") as log:
-        command = [sys.executable, "-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-        server = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        address, end = None, time.monotonic() + 60
-        while address is None:
-            assert time.monotonic() < end and server.poll() is None, (tmp_path / "server.log").read_text()
-            time.sleep(0.1)
-            words = (tmp_path / "server.log").read_text().split()
-            address = next((word for word in words if word.startswith("http://127.0.0.1:")), None)
-        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        urllib.request.urlopen(urllib.request.Request(f"{address}/blocks", method="PUT"), timeout=10).close()
-        yield "s3://blocks"
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
 
 
 def make(bucket: str) -> ZarrArray:
@@ -81,7 +53,7 @@ def test_blocks_of_an_array_in_an_object_store_are_recorded_beside_it_and_tied_t
     files = fsspec.filesystem(
         "s3", client_kwargs={"endpoint_url": array.data.chunk_store.fs.client_kwargs["endpoint_url"]}
     )
-    files.rm("blocks/v.zarr", recursive=True)
+    files.rm(f"{bucket}/v.zarr", recursive=True)
     assert not ledger.done().any()
     assert "was deleted or replaced" in ledger.void_reason
     again = WriteIndex(make(bucket))

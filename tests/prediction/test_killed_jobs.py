@@ -1,6 +1,5 @@
 """Prediction and segmentation whose workers and jobs are killed again and again."""
 
-import os
 import random
 import subprocess
 import sys
@@ -11,18 +10,6 @@ import psutil
 import pytest
 
 JOB = Path(__file__).with_name("killed_job.py")
-MARK = "ATTACCA_TEST_MARK"
-
-
-def marked(mark: str) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
 
 
 def lines(path: Path) -> list[str]:
@@ -39,22 +26,23 @@ def chunks(directory: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_a_volume_whose_jobs_are_killed_is_predicted_and_segmented_as_if_nothing_had_happened(tmp_path):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", MARK: str(tmp_path)}
+def test_a_volume_whose_jobs_are_killed_is_predicted_and_segmented_as_if_nothing_had_happened(
+    tmp_path, processes
+):
     calm, wild = tmp_path / "calm", tmp_path / "wild"
     for directory in (calm, wild):
         directory.mkdir()
-    subprocess.run([sys.executable, JOB, calm, "1"], check=True, env=environment, timeout=120)
+    subprocess.run([sys.executable, JOB, calm, "1"], check=True, env=processes.environment, timeout=120)
     draws = random.Random(11)
     kills, after = 0, 2
     for _ in range(12):
-        job = subprocess.Popen([sys.executable, JOB, wild, "2"], env=environment)
+        job = subprocess.Popen([sys.executable, JOB, wild, "2"], env=processes.environment)
         while job.poll() is None:
             time.sleep(0.02)
             count = len(lines(wild / "predicted")) + len(lines(wild / "segmented"))
             if kills < 4 and count >= after:
                 time.sleep(draws.uniform(0, 0.3))
-                workers = [process for process in marked(str(tmp_path)) if process.pid != job.pid]
+                workers = [process for process in processes.alive() if process.pid != job.pid]
                 victims = [*workers, psutil.Process(job.pid)] if job.poll() is None else workers
                 if victims:
                     draws.choice(victims).kill()
@@ -66,6 +54,6 @@ def test_a_volume_whose_jobs_are_killed_is_predicted_and_segmented_as_if_nothing
     assert chunks(wild) == chunks(calm)
     assert not (wild / "repeated").exists()
     end = time.monotonic() + 15
-    while marked(str(tmp_path)):
+    while processes.alive():
         assert time.monotonic() < end, "processes were left behind"
         time.sleep(0.1)

@@ -5,7 +5,6 @@ import random
 import signal
 import subprocess
 import time
-import uuid
 from pathlib import Path
 
 import psutil
@@ -13,31 +12,28 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-MARK = "ATTACCA_TEST_MARK"
 TARGET = ("small", "tested", "segmentation.json")
 
 
 class Run:
     """Starts snakemake, again and again, and watches over what its jobs record."""
 
-    def __init__(self, checkout) -> None:
+    def __init__(self, checkout, processes) -> None:
         self.checkout = checkout
-        self.mark = uuid.uuid4().hex
+        self.processes = processes
         self.records: dict[Path, bytes] = {}
         self.lost: list[Path] = []
 
     def start(self) -> subprocess.Popen:
         target = str(self.checkout.results.joinpath(*TARGET))
         with open(self.checkout.directory / "output.txt", "ab") as output:
-            return subprocess.Popen(
-                self.checkout.command("--", target),
+            return self.processes.start(
+                *self.checkout.command("--", target)[1:],
                 cwd=self.checkout.directory,
-                env={**self.checkout.environment, MARK: self.mark},
+                env={**self.checkout.environment, **self.processes.mark},
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                # Background jobs of a shell ignore Ctrl-C, and so would their children.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )
 
     def recorded(self) -> int:
@@ -61,25 +57,6 @@ class Run:
         for path, lines in self.records.items():
             found.setdefault(str(path.parent), []).extend(map(int, lines.split(b"\n")[1:-1]))
         return found
-
-    def alive(self) -> list[psutil.Process]:
-        """All processes of all starts that still run."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get(MARK) == self.mark and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
-
-    def none_left(self, within: float = 60.0) -> bool:
-        end = time.monotonic() + within
-        while self.alive():
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.1)
-        return True
 
 
 def victims(snakemake: subprocess.Popen, kind: str) -> list[psutil.Process]:
@@ -114,13 +91,13 @@ def files(checkout) -> dict[str, bytes]:
 
 
 def test_whatever_is_killed_the_same_command_ends_with_the_same_bytes_and_computes_no_finished_block_again(
-    trained, segmented, tmp_path
+    trained, segmented, tmp_path, processes
 ):
     draws = random.Random(5)
     wild = trained.copy(tmp_path / "wild")
     wild.change("{threads: 1, shards: {", "{threads: {predict: 2, default: 1}, shards: {predict: 1, ")
-    run = Run(wild)
-    calm = Run(segmented).blocks()
+    run = Run(wild, processes)
+    calm = Run(segmented, processes).blocks()
     predicted = len(calm[str(segmented.results / "small/tested/prediction.zarr/s0/.attacca/ledger")])
     total = sum(map(len, calm.values()))
     # Workers are there while the network predicts; the others fall at any time.
@@ -139,7 +116,7 @@ def test_whatever_is_killed_the_same_command_ends_with_the_same_bytes_and_comput
                 if found:
                     draws.choice(found).kill()
                     killed.append(planned.pop(0)[1])
-        assert run.none_left(), run.alive()
+        assert processes.none_left(60), processes.alive()
         if snakemake.returncode == 0:
             break
     said = (wild.directory / "output.txt").read_text()
@@ -155,10 +132,10 @@ def test_whatever_is_killed_the_same_command_ends_with_the_same_bytes_and_comput
     assert files(wild) == files(segmented)
 
 
-def test_ctrl_c_ends_the_workflow_and_all_its_processes_and_keeps_what_is_done(trained, tmp_path):
+def test_ctrl_c_ends_the_workflow_and_all_its_processes_and_keeps_what_is_done(trained, tmp_path, processes):
     interrupted = trained.copy(tmp_path / "interrupted")
     interrupted.change("{threads: 1", "{threads: {predict: 2, default: 1}")
-    run = Run(interrupted)
+    run = Run(interrupted, processes)
     snakemake = run.start()
     while run.recorded() < 5:
         assert snakemake.poll() is None
@@ -166,7 +143,7 @@ def test_ctrl_c_ends_the_workflow_and_all_its_processes_and_keeps_what_is_done(t
     # A terminal sends the signal to all processes of the group.
     os.killpg(snakemake.pid, signal.SIGINT)
     assert snakemake.wait(timeout=120) != 0
-    assert run.none_left()
+    assert processes.none_left(60)
     assert not run.lost and run.recorded() >= 5
     assert not list((interrupted.directory / ".snakemake" / "locks").glob("*"))
     assert "Traceback" not in (interrupted.directory / "output.txt").read_text()
