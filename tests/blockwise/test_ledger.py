@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -140,10 +141,32 @@ def test_an_array_that_is_not_there_is_refused(tmp_path):
 def test_two_jobs_cannot_write_one_shard(tmp_path):
     ledger = Ledger(tmp_path, {"a": 1}, 3)
     with ledger.shard_writer(0, 2):
-        with pytest.raises(ResourceError, match="another job that is still running computes shard 1 of 2"):
+        with pytest.raises(
+            ResourceError,
+            match=r"another job that is still running \(process \d+ on .*\) computes shard 1 of 2",
+        ):
             record(Ledger(tmp_path, {"a": 1}, 3), 1, shard=(0, 2))
         record(ledger, 2, shard=(1, 2))
     record(ledger, 1, shard=(0, 2))
+
+
+@pytest.mark.parametrize("shard", [None, (1, 2)])
+def test_who_waits_for_writers_goes_on_when_they_have_ended_and_says_for_whom(tmp_path, caplog, shard):
+    program = (
+        "import sys; from attacca.blockwise import Ledger\n"
+        "with Ledger(sys.argv[1], {'a': 1}, 3).shard_writer(1, 2) as writer:\n"
+        "    print('writes', flush=True); sys.stdin.read(); writer.record(1)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "writes\n"
+        ledger = Ledger(tmp_path, {"a": 1}, 3)
+        ledger.wait_for_writers((0, 2))
+        assert not caplog.records
+        threading.Timer(0.5, other.stdin.close).start()
+        ledger.wait_for_writers(shard)
+        assert ledger.done()[1]
+    assert f"process {other.pid} on " in caplog.text and "shard 2 of 2" in caplog.text
 
 
 def test_a_killed_writer_leaves_no_lock(tmp_path):

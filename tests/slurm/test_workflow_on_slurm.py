@@ -229,3 +229,25 @@ def test_a_dead_node_costs_no_finished_block(slurm, on_slurm, slow_prediction, u
     assert recorded(directory) == list(range(64))
     assert arrays(directory) == arrays(undisturbed)
     assert_nothing_is_left(slurm, directory)
+
+
+def test_jobs_that_outlive_their_snakemake_are_waited_for_and_nothing_is_computed_twice(
+    slurm, on_slurm, slow_prediction, undisturbed, tmp_path
+):
+    run, directory = disturbed(slurm, on_slurm, slow_prediction, tmp_path / "project")
+    slurm.wait_for("finished blocks", lambda: len(recorded(directory)) >= 6)
+    run.process.kill()
+    run.process.wait(timeout=60)
+    orphans = [job.number for job in shard_jobs(slurm)]
+    assert orphans
+    again = on_slurm(directory, *arguments("--", str(directory / PREDICTION)))
+    said = again.finish(900)
+    assert again.process.returncode == 0, said[-6000:]
+    assert {job.state for job in slurm.jobs() if job.number in orphans} == {"COMPLETED"}
+    logs = "".join(path.read_text() for path in directory.rglob("predict_shard*.log"))
+    assert any(
+        f"another job that is still running (SLURM job {number}, " in logs + said for number in orphans
+    )
+    assert recorded(directory) == list(range(64))
+    assert arrays(directory) == arrays(undisturbed)
+    assert_nothing_is_left(slurm, directory)

@@ -68,7 +68,10 @@ def test_one_more_input_makes_a_stage_stale_and_so_does_one_less(finished):
     tune = finished.instance("tune", "first")
     finished.finish(tune)
     assert not stale(finished, "tune", "first")
-    changed(finished, lambda values: values["runs"]["first"]["volumes"].update(validate=["cube-b", "cube-c"], test=[]))
+    changed(
+        finished,
+        lambda values: values["runs"]["first"]["volumes"].update(validate=["cube-b", "cube-c"], test=[]),
+    )
     assert stale(finished, "tune", "first")
     finished.finish_until(tune)
     finished.finish(tune)

@@ -123,6 +123,32 @@ def test_a_training_volume_without_labels_is_refused(capsys, project):
     assert "which has no labels" in refused(capsys, path)
 
 
+@pytest.mark.parametrize(
+    ("section", "place"),
+    [
+        ("evaluation: {criterion: vio}", "runs.first.evaluation.criterion"),
+        ("segmentation: {criterion: vio}", "runs.first.segmentation.criterion"),
+    ],
+)
+def test_an_unknown_criterion_is_told_before_days_of_training(capsys, project, section, place):
+    path = project()
+    path.write_text(path.read_text().replace("    volumes: {train", f"    {section}\n    volumes: {{train"))
+    said = refused(capsys, path)
+    assert place in said and "'vio'" in said and "adapted_rand_error" in said
+
+
+@pytest.mark.parametrize("name", ["vio", "loss"])
+def test_only_a_known_criterion_chooses_checkpoints(capsys, project, name):
+    path = project()
+    validation = f"validation: {{criterion: {name}, segmentation_interval: 2}}"
+    path.write_text(path.read_text().replace("torch_threads: 1}", f"torch_threads: 1, {validation}}}"))
+    if name == "loss":
+        assert main(["check", str(path)]) == 0
+    else:
+        said = refused(capsys, path)
+        assert "runs.first.training.validation.criterion" in said and "loss or one of voi" in said
+
+
 @pytest.mark.slow
 def test_labels_without_one_labelled_voxel_stop_the_workflow_with_a_message(project, checkout_of):
     path = project(labels="path: labels.h5, dataset: empty")

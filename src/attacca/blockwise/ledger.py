@@ -204,6 +204,25 @@ class Ledger:
         finally:
             writer.close()
 
+    def wait_for_writers(self, shard: tuple[int, int] | None = None) -> None:
+        """Wait until no other job writes blocks of the array.
+
+        Jobs outlive a Snakemake that was killed on another machine: they would write blocks of old settings among
+        new ones.
+
+        Args:
+            shard: number and count of the only shard to wait for; all by default.
+        """
+        name = "shard-*" if shard is None else _shard_name(*shard)
+        for path in sorted(self.directory.glob(f"{name}.lock")):
+            match = _NAME.fullmatch(path.with_suffix(".txt").name)
+            if match is not None:
+                with locked(path, what=self._shard_label(int(match[1]), int(match[2]))):
+                    pass
+
+    def _shard_label(self, index: int, count: int) -> str:
+        return f"shard {index + 1} of {count} of {self.array_directory}"
+
     def header(self) -> str:
         """First line of each file."""
         head = {"attacca_ledger": _FORMAT, "key": self.key, "blocks": self.num_blocks, "parts": self.parts}
@@ -239,11 +258,9 @@ class ShardWriter:
     """Appends finished blocks to one shard's file; made by ``Ledger.shard_writer``."""
 
     def __init__(self, ledger: Ledger, index: int, count: int) -> None:
-        self._path = ledger.directory / f"shard-{index:05d}-of-{count:05d}.txt"
+        self._path = ledger.directory / f"{_shard_name(index, count)}.txt"
         self._lock = locked(
-            self._path.with_suffix(".lock"),
-            wait=False,
-            what=f"shard {index + 1} of {count} of {ledger.array_directory}",
+            self._path.with_suffix(".lock"), wait=False, what=ledger._shard_label(index, count)
         )
         self._lock.__enter__()
         try:
@@ -299,6 +316,10 @@ def read_files(directory: Path) -> Iterator[LedgerFile]:
             )
         except (OSError, ValueError, KeyError, TypeError):
             continue
+
+
+def _shard_name(index: int, count: int) -> str:
+    return f"shard-{index:05d}-of-{count:05d}"
 
 
 def _numbers(body: bytes) -> np.ndarray:

@@ -2,12 +2,16 @@
 
 import errno
 import fcntl
+import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from attacca.errors import ResourceError
+
+logger = logging.getLogger(__name__)
 
 # File systems without locks (some network mounts) answer with these; the workflow's own lock must then do.
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
@@ -18,9 +22,9 @@ def locked(path: Path, wait: bool = True, what: str = "") -> Iterator[None]:
     """Hold an exclusive lock on ``path``, a file that is made if need be and stays.
 
     Args:
-        path: file that stands for what is locked.
+        path: file that stands for what is locked; it holds who locked it last.
         wait: wait for another process that holds it, or refuse.
-        what: what is locked, for the message.
+        what: what is locked, for messages.
 
     Raises:
         ResourceError: another process holds it, and ``wait`` is false.
@@ -28,14 +32,35 @@ def locked(path: Path, wait: bool = True, what: str = "") -> Iterator[None]:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            _lock(handle, path, wait, what)
         except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise ResourceError(
-                    f"another job that is still running computes {what or path}; wait for it or end it first"
-                ) from error
             if error.errno not in _UNSUPPORTED:
                 raise
+        if what:
+            os.truncate(handle, 0)
+            os.pwrite(handle, _this_process().encode(), 0)
         yield
     finally:
         os.close(handle)
+
+
+def _lock(handle: int, path: Path, wait: bool, what: str) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return
+    except OSError as error:
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise
+        owner = os.pread(handle, 1000, 0).decode(errors="replace")
+        holds = f"another job that is still running{f' ({owner})' if owner else ''} computes {what or path}"
+        if not wait:
+            raise ResourceError(f"{holds}; wait for it or end it first") from error
+    if what:
+        logger.warning("%s: waiting until it ends", holds)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def _this_process() -> str:
+    job = os.environ.get("SLURM_JOB_ID")
+    where = f"process {os.getpid()} on {socket.gethostname()}"
+    return f"SLURM job {job}, {where}" if job else where

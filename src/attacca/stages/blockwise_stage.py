@@ -126,6 +126,8 @@ class BlockwiseStage(ABC):
         {"plan": self._plan, "shard": self._shard, "finish": self._finish}[self.arguments.action]()
 
     def _plan(self) -> None:
+        # Before the array is replaced.
+        Ledger(self.directory, {}, 0, state_directory=self.state_directory()).wait_for_writers()
         self.create()
         grid = self.grid
         ledger = self.ledger(grid)
@@ -145,6 +147,7 @@ class BlockwiseStage(ABC):
         arguments, grid = self.arguments, self.planned_grid()
         ledger = self.ledger(grid)
         index, count = arguments.shard
+        ledger.wait_for_writers((index, count))
         blocks = grid.shard(index, count)
         missing = ledger.missing(blocks)
         name = f"{self.verb} {arguments.label}" + (f" shard {index + 1} of {count}" if count > 1 else "")

@@ -54,6 +54,7 @@ def _run_mistakes(
     if weights is not None and not weights.is_relative_to(configuration.results) and not weights.is_file():
         expected = "a checkpoint, or the best.json beside it"
         yield Mistake((*place, "task", "weights"), f"'{weights}', which is not there", expected)
+    yield from _criterion_mistakes(place, run)
     dims = {
         volume: len(plans[volume].axes)
         for volume in (*run.volumes.train, *run.volumes.segmented)
@@ -76,6 +77,37 @@ def _run_mistakes(
     axes = next(iter(dims.values()))
     yield from _dimension_mistakes(place, run, axes)
     yield from _size_mistakes(configuration, name, run, plans, axes)
+
+
+def _criterion_mistakes(place: tuple[str, ...], run: RunConfig) -> Iterable[Mistake]:
+    wanted = {
+        ("evaluation", "criterion"): run.evaluation.criterion,
+        ("segmentation", "criterion"): run.segmentation.criterion,
+        ("training", "validation", "criterion"): run.training.validation.criterion,
+    }
+    task: Any = getattr(run.task, "sub_task_config", run.task)
+    if task.type != "affinities":
+        # The other tasks have no use for the section.
+        del wanted["segmentation", "criterion"]
+    named = {key: name for key, name in wanted.items() if name is not None and name != "loss"}
+    if not named:
+        return
+    # Scores need libraries that take a while to load.
+    from attacca.stages.scoring import create_evaluator, higher_is_better
+
+    scores = create_evaluator(task, run.evaluation, None).score
+    for key, name in named.items():
+        try:
+            higher_is_better(scores, name)
+        except KeyError:
+            choices = dict.fromkeys(known.rpartition("__")[2] for known in scores.criteria)
+            channels = (
+                " (mean over the channels, or of one: CHANNEL__SCORE)"
+                if len(choices) < len(scores.criteria)
+                else ""
+            )
+            loss = "loss or " if key[0] == "training" else ""
+            yield Mistake((*place, *key), f"'{name}'", f"{loss}one of {', '.join(choices)}{channels}")
 
 
 def _dimension_mistakes(place: tuple[str, ...], run: RunConfig, axes: int) -> Iterable[Mistake]:

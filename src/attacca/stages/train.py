@@ -8,6 +8,7 @@ from typing import Any
 
 from attacca.arrays import LocalArrayIdentifier
 from attacca.atomic import write_text
+from attacca.blockwise.locking import locked
 from attacca.config.architecture import UNetConfig
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.segmentation import SegmentationConfig
@@ -29,6 +30,13 @@ _KEY = "key"
 
 def work(arguments: StageArguments) -> None:
     """Write checkpoints and curves, and a manifest that names the checkpoint to predict with."""
+    directory = arguments.layout.training(arguments.run)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with locked(directory.with_name(f".{directory.name}.lock"), what=f"the training in {directory}"):
+        _train(arguments, directory)
+
+
+def _train(arguments: StageArguments, directory: Path) -> None:
     keep_freed_memory()
     names = arguments.parameters["volumes"]
     section = {key: value for key, value in arguments.parameters.items() if key != "training"}
@@ -39,7 +47,6 @@ def work(arguments: StageArguments) -> None:
         {**section, "training": training.deciding()},
         {name: given.fingerprint for name, given in sorted(arguments.inputs.items())},
     )
-    directory = arguments.layout.training(arguments.run)
     take_directory(directory, manifest.fingerprint)
     task = read_task(section["task"])
     validation = tuple(_volume(arguments, name) for name in names["validate"])
