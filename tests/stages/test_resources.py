@@ -129,3 +129,16 @@ def test_the_tuner_needs_what_its_volumes_have(tmp_path):
     grid = {"voxel_size": [1] * 3, "block_size": [128] * 3, "shape": [1280] * 3, "context": [[0] * 3] * 2}
     write_json(StageInstance(entry("volume"), "", "b").plan(Layout(tmp_path)), {"blocks": 1000, "grid": grid})
     assert memory(settings, "tune")(wildcards(run="r"), 1, threads=1) > 10 * before
+
+
+def test_time_limits_of_prediction_and_training_grow_with_the_network_on_a_cpu_and_less_on_a_gpu(tmp_path):
+    def minutes(stage, num_fmaps, **execution):
+        settings = configuration(tmp_path, **execution)
+        run = settings.runs["r"]
+        network = run.architecture.model_copy(update={"num_fmaps": num_fmaps})
+        settings.runs["r"] = run.model_copy(update={"architecture": network})
+        return runtime(settings, stage)(wildcards(run="r", volume="a", shard="0"), attempt=1, threads=1)
+
+    for stage in ("predict", "train"):
+        assert minutes(stage, 96) > 8 * minutes(stage, 12)
+        assert minutes(stage, 96, gpus={stage: 1}) < minutes(stage, 96) / 4

@@ -16,16 +16,11 @@ from attacca.cli.measurements import MeasuredCost
 from attacca.config.run import Configuration
 from attacca.errors import ConfigurationError
 from attacca.stages.catalogue import StageInstance, instances
+from attacca.stages.network_cost import CORE_FLOPS, CORE_TRAINING_FLOPS, GPU_FLOPS
 from attacca.stages.resources import COSTS, FRAGMENT_VOXELS, BlockShape, channels_of, job_megabytes
 from attacca.stages.segmentation_settings import BLOCK_VOXELS
 from attacca.stages.workflow import Workflow
 
-CORE_FLOPS = 35e9
-"""Floating-point operations of a prediction that one core does in a second, typically."""
-CORE_TRAINING_FLOPS = 75e9
-"""The same for a step of training: its backward pass has longer inner loops."""
-GPU_FLOPS = 6e12
-"""The same for a GPU."""
 # A batch is prepared by other processes meanwhile, but not faster than this.
 _LOADER_SECONDS = 0.05
 # Plan and finish of a stage: two short jobs, and a pyramid.

@@ -15,6 +15,7 @@ from typing import Any
 from attacca.config.run import Configuration
 from attacca.stages.catalogue import StageInstance, entry
 from attacca.stages.layout import Layout
+from attacca.stages.network_cost import prediction_seconds, training_seconds
 
 SNAKEMAKE_MB = 250
 """The Snakemake processes that a cluster job holds besides the stage (two of about 100 MB each)."""
@@ -198,6 +199,11 @@ def runtime(configuration: Configuration, stage: str) -> Callable[..., int]:
             blocks = math.ceil(shape.blocks / shards)
             workers = min(int(threads), max(1, blocks))
             seconds = job_seconds(stage, blocks * shape.write_voxels, workers)
+            if stage == "predict":
+                read = blocks * shape.read_voxels
+                gpus = configuration.execution.gpus_of(stage)
+                computing = prediction_seconds(configuration.runs[run], read, workers, gpus)
+                seconds = max(seconds, COSTS[stage].start_seconds + computing)
         return math.ceil(max(30.0, 4 * seconds / 60)) * attempt
 
     return minutes
@@ -208,7 +214,9 @@ def _training_seconds(configuration: Configuration, run: str) -> float:
     architecture: Any = configuration.runs[run].architecture
     voxels = math.prod(architecture.input_shape) * getattr(training, "batch_size", 1)
     cost = COSTS["train"]
-    return cost.start_seconds + training.iterations * (voxels / cost.voxels_per_second + 0.05)
+    preparing = training.iterations * (voxels / cost.voxels_per_second + 0.05)
+    computing = training_seconds(configuration.runs[run], configuration.execution.gpus_of("train"))
+    return cost.start_seconds + max(preparing, computing)
 
 
 def _planned(configuration: Configuration, stage: str, wildcards: Any) -> BlockShape:
