@@ -239,15 +239,25 @@ def test_jobs_that_outlive_their_snakemake_are_waited_for_and_nothing_is_compute
     run.process.kill()
     run.process.wait(timeout=60)
     orphans = [job.number for job in shard_jobs(slurm)]
-    assert orphans
+    # Asleep, they keep what they hold, and leave their cores to the jobs of the new start.
+    for number in orphans:
+        subprocess.run(["scontrol", "suspend", number], check=True)
     again = on_slurm(directory, *arguments("--", str(directory / PREDICTION)))
+
+    def told() -> bool:
+        logs = "".join(path.read_text() for path in directory.glob("results/logs/**/predict_shard*.log"))
+        return any(
+            f"another job that is still running (SLURM job {number}, " in logs
+            and "waiting until it ends" in logs
+            for number in orphans
+        )
+
+    slurm.wait_for("job that waits for another", told)
+    for number in orphans:
+        subprocess.run(["scontrol", "resume", number], check=True)
     said = again.finish(900)
     assert again.process.returncode == 0, said[-6000:]
     assert {job.state for job in slurm.jobs() if job.number in orphans} == {"COMPLETED"}
-    logs = "".join(path.read_text() for path in directory.rglob("predict_shard*.log"))
-    assert any(
-        f"another job that is still running (SLURM job {number}, " in logs + said for number in orphans
-    )
     assert recorded(directory) == list(range(64))
     assert arrays(directory) == arrays(undisturbed)
     assert_nothing_is_left(slurm, directory)

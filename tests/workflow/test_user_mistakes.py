@@ -115,6 +115,21 @@ def test_a_network_that_does_not_fit_its_input_names_sizes_that_do(capsys, proje
     assert "24" in said and "26" in said
 
 
+def test_a_flat_input_that_leaves_nothing_for_the_last_convolution_is_told(capsys, project):
+    path = project()
+    flat = (
+        path.read_text()
+        .replace(f"{{type: affinities, neighborhood: {NEAREST} }}", "{type: one_hot, classes: [a, b, c]}")
+        .replace("input_shape: [24, 24, 24]", "input_shape: [1, 24, 24]")
+        .replace("[[2, 2, 2]]", "[[1, 2, 2]], kernel_sizes: [[1, 3, 3], [1, 3, 3]]")
+    )
+    path.write_text(flat)
+    said = refused(capsys, path)
+    assert "leaves [1, 24, 24]" in said and "kernel_size: 1" in said
+    path.write_text(flat.replace("classes: [a, b, c]", "classes: [a, b, c], kernel_size: 1"))
+    assert main(["check", str(path)]) == 0
+
+
 def test_a_training_volume_without_labels_is_refused(capsys, project):
     path = project()
     path.write_text(

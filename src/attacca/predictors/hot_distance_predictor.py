@@ -13,7 +13,7 @@ from attacca.arrays.types import ProbabilityArray
 from attacca.predictors.class_balance import BalancedPart
 from attacca.predictors.distance_channels import DistanceChannels
 from attacca.predictors.label_arrays import with_channels
-from attacca.predictors.predictor import convolution
+from attacca.predictors.predictor import DEFAULT_HEAD_KERNEL, convolution
 
 if TYPE_CHECKING:
     from attacca.architectures.architecture import Architecture
@@ -66,7 +66,10 @@ class HotDistancePredictor(DistanceChannels):
     def create_model(self, architecture: Architecture) -> Model:
         from attacca.model import Model
 
-        return Model(architecture, convolution(architecture, self.embedding_dims, self.kernel_size or 3))
+        return Model(
+            architecture,
+            convolution(architecture, self.embedding_dims, self.kernel_size or DEFAULT_HEAD_KERNEL),
+        )
 
     def process(
         self,

@@ -11,7 +11,7 @@ from attacca.arrays import Array
 from attacca.arrays.types import ProbabilityArray
 from attacca.predictors.class_balance import BalancedPart, ClassCounts
 from attacca.predictors.label_arrays import without_channels
-from attacca.predictors.predictor import Predictor, convolution, labels_of, like, mask_of
+from attacca.predictors.predictor import DEFAULT_HEAD_KERNEL, Predictor, convolution, labels_of, like, mask_of
 
 if TYPE_CHECKING:
     from attacca.architectures.architecture import Architecture
@@ -62,7 +62,7 @@ class OneHotPredictor(Predictor):
 
         from attacca.model import Model
 
-        head = convolution(architecture, self.embedding_dims, self.kernel_size or 3)
+        head = convolution(architecture, self.embedding_dims, self.kernel_size or DEFAULT_HEAD_KERNEL)
         return Model(architecture, head, eval_activation=torch.nn.Softmax(dim=1))
 
     def process(self, labels: np.ndarray) -> np.ndarray:

@@ -164,6 +164,10 @@ def mask_of(mask: Array | None) -> np.ndarray | None:
     return None if mask is None else np.asarray(mask[mask.roi])
 
 
+DEFAULT_HEAD_KERNEL = 3
+"""Edge length of the last convolution of hot distances and classes, in voxels."""
+
+
 def convolution(architecture: Architecture, channels: int, kernel_size: int = 1) -> torch.nn.Module:
     """A head: one convolution in the architecture's number of dimensions, without padding."""
     import torch

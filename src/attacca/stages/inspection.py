@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from attacca.architectures.shapes import check_input_shape, unet_axes
+from attacca.architectures.shapes import check_input_shape, output_shape, unet_axes
 from attacca.arrays.importers import VolumePlan, plan_volume
 from attacca.config.load import mistakes_error
 from attacca.config.mistakes import Mistake, shown
@@ -138,6 +138,23 @@ def _dimension_mistakes(place: tuple[str, ...], run: RunConfig, axes: int) -> It
             yield Mistake((*place, "prediction", key), shown(sizes), words)
 
 
+def _head_mistakes(place: tuple[str, ...], run: RunConfig) -> Iterable[Mistake]:
+    task: Any = getattr(run.task, "sub_task_config", run.task)
+    if task.type not in ("one_hot", "hot_distance"):
+        return
+    from attacca.predictors.predictor import DEFAULT_HEAD_KERNEL
+
+    kernel = task.kernel_size or DEFAULT_HEAD_KERNEL
+    left = output_shape(unet_axes(run.architecture), run.architecture.input_shape)
+    if min(left) < kernel:
+        yield Mistake(
+            (*place, "architecture", "input_shape"),
+            f"{list(run.architecture.input_shape)}, of which the network leaves {list(left)}",
+            f"at least {kernel} voxels along each axis for the last convolution of the task {task.type}; "
+            "set kernel_size: 1 under task, or make the input larger",
+        )
+
+
 def _size_mistakes(
     configuration: Configuration, name: str, run: RunConfig, plans: dict[str, VolumePlan], axes: int
 ) -> Iterable[Mistake]:
@@ -149,6 +166,8 @@ def _size_mistakes(
         check_input_shape(unet_axes(run.architecture), shape)
     except ConfigurationError as error:
         yield Mistake((*place, "architecture", "input_shape"), shown(list(shape)), str(error))
+    else:
+        yield from _head_mistakes(place, run)
     for index, volume in enumerate(run.volumes.train):
         if volume not in plans or "labels" not in plans[volume].arrays:
             continue
