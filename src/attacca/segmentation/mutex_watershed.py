@@ -126,15 +126,22 @@ def _bounds(length, shift, begin, stride):
 
 
 @njit(cache=True, nogil=True)
+def _box(shape, vector, begin, strides):
+    """``_bounds`` of the voxels with an edge along ``vector``, for each axis; ``shape`` has channels first."""
+    return (
+        _bounds(shape[1], vector[0], begin[0], strides[0]),
+        _bounds(shape[2], vector[1], begin[1], strides[1]),
+        _bounds(shape[3], vector[2], begin[2], strides[2]),
+    )
+
+
+@njit(cache=True, nogil=True)
 def _count_edges(affinities, ranks, num_buckets, vectors, strides, begin, mask):
     counts = np.zeros(num_buckets, np.int64)
-    _, depth, height, width = affinities.shape
     masked = mask.size > 1
     for k in range(len(vectors)):
         dz, dy, dx = vectors[k]
-        z0, z1, sz = _bounds(depth, dz, begin[0], strides[k, 0])
-        y0, y1, sy = _bounds(height, dy, begin[1], strides[k, 1])
-        x0, x1, sx = _bounds(width, dx, begin[2], strides[k, 2])
+        (z0, z1, sz), (y0, y1, sy), (x0, x1, sx) = _box(affinities.shape, vectors[k], begin, strides[k])
         histogram = np.zeros(256, np.int64)
         for z in range(z0, z1, sz):
             for y in range(y0, y1, sy):
@@ -154,21 +161,16 @@ def _count_edges(affinities, ranks, num_buckets, vectors, strides, begin, mask):
 
 @njit(cache=True, nogil=True)
 def _sort_edges(affinities, ranks, starts, vectors, strides, begin, mask):
-    _, depth, height, width = affinities.shape
+    _, _, height, width = affinities.shape
     masked = mask.size > 1
     total = 0
     for k in range(len(vectors)):
-        dz, dy, dx = vectors[k]
-        z0, z1, sz = _bounds(depth, dz, begin[0], strides[k, 0])
-        y0, y1, sy = _bounds(height, dy, begin[1], strides[k, 1])
-        x0, x1, sx = _bounds(width, dx, begin[2], strides[k, 2])
+        (z0, z1, sz), (y0, y1, sy), (x0, x1, sx) = _box(affinities.shape, vectors[k], begin, strides[k])
         total += max(0, -((z0 - z1) // sz)) * max(0, -((y0 - y1) // sy)) * max(0, -((x0 - x1) // sx))
     order = np.empty(total, np.uint32)
     for k in range(len(vectors)):
         dz, dy, dx = vectors[k]
-        z0, z1, sz = _bounds(depth, dz, begin[0], strides[k, 0])
-        y0, y1, sy = _bounds(height, dy, begin[1], strides[k, 1])
-        x0, x1, sx = _bounds(width, dx, begin[2], strides[k, 2])
+        (z0, z1, sz), (y0, y1, sy), (x0, x1, sx) = _box(affinities.shape, vectors[k], begin, strides[k])
         slots = np.empty(256, np.int64)
         for value in range(256):
             slots[value] = starts[ranks[k, value]]
@@ -188,13 +190,10 @@ def _sort_edges(affinities, ranks, starts, vectors, strides, begin, mask):
 @njit(cache=True, nogil=True)
 def _mark_attracted(affinities, ranks, attractive, vectors, strides, begin, mask, attracted):
     """Set ``attracted`` where a voxel has an attractive edge, taken or not."""
-    _, depth, height, width = affinities.shape
     masked = mask.size > 1
     for k in range(len(vectors)):
         dz, dy, dx = vectors[k]
-        z0, z1, sz = _bounds(depth, dz, begin[0], strides[k, 0])
-        y0, y1, sy = _bounds(height, dy, begin[1], strides[k, 1])
-        x0, x1, sx = _bounds(width, dx, begin[2], strides[k, 2])
+        (z0, z1, sz), (y0, y1, sy), (x0, x1, sx) = _box(affinities.shape, vectors[k], begin, strides[k])
         table = np.empty(256, np.uint8)
         for value in range(256):
             table[value] = attractive[ranks[k, value]]
