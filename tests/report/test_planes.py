@@ -83,9 +83,20 @@ def test_the_plane_with_the_most_boundary_near_the_middle_is_chosen() -> None:
     assert views[0].roi.begin[0] == 2 * 29
 
 
+def test_a_strip_that_is_too_low_for_a_scale_bar_has_none() -> None:
+    array = volume(np.zeros((3, 64, 200), np.uint8), (8, 8, 8))
+    assert scale_bar(window(array, array.roi, array.roi.center, 1, pixels=10**6)) == ("", 0.0)
+
+
+def test_background_of_a_class_image_is_transparent() -> None:
+    colours = colour_classes(np.array([[0, 1], [2, 0]]), background=True)
+    assert colours[..., 3].tolist() == [[0, 255], [255, 0]]
+    assert tuple(colours[1, 0, :3]) == CATEGORIES[2]
+
+
 def test_a_scale_bar_is_round_and_at_most_a_third_of_the_window() -> None:
     for extent in (7, 64, 250, 999, 12345):
-        array = volume(np.zeros((1, 4, extent), np.uint8), (8, 8, 8))
+        array = volume(np.zeros((1, extent // 4 + 1, extent), np.uint8), (8, 8, 8))
         text, part = scale_bar(window(array, array.roi, array.roi.center, 0, pixels=10**6))
         assert 0 < part <= 1 / 3 + 1e-9
         assert text.split()[0].strip("0.") in ("1", "2", "5")

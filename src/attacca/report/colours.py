@@ -89,10 +89,19 @@ def class_mixture(probabilities: np.ndarray) -> np.ndarray:
     return np.rint(np.einsum("cyx,cr->yxr", weights, palette)).astype(np.uint8)
 
 
-def colour_classes(ids: np.ndarray) -> np.ndarray:
-    """A class image in the categories' colours; class i has the colour of channel i in ``class_mixture``."""
+def colour_classes(ids: np.ndarray, background: bool = False) -> np.ndarray:
+    """A class image in the categories' colours; class i has the colour of channel i in ``class_mixture``.
+
+    Args:
+        ids: classes, any shape.
+        background: 0 is no class, and transparent: the last axis has an opacity, too.
+    """
     palette = np.array(CATEGORIES, dtype=np.uint8)
-    return palette[np.asarray(ids).astype(np.int64) % len(palette)]
+    classes = np.asarray(ids).astype(np.int64)
+    colours = palette[classes % len(palette)]
+    if not background:
+        return colours
+    return np.concatenate([colours, np.where(classes > 0, 255, 0).astype(np.uint8)[..., None]], axis=-1)
 
 
 def boundaries(labels: np.ndarray) -> np.ndarray:

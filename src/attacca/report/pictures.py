@@ -44,7 +44,7 @@ def picture(
     """A picture of an array.
 
     Args:
-        image: uint8, shape (y, x) grey, or (y, x, 3) colour.
+        image: uint8, shape (y, x) grey, (y, x, 3) colour, or (y, x, 4) with opacity.
         alt: what is seen.
         title: heading above it.
         pixel_size: lengths of a pixel along y and x in a common unit; pixels that are not square are

@@ -71,8 +71,13 @@ def unit_symbol(unit: str) -> str:
 
 
 def scale_bar(view: View) -> tuple[str, float]:
-    """A round length and the part of the window's width that it takes: at most a third."""
-    right = view.plane[1]
+    """A round length and the part of the window's width that it takes: at most a third.
+
+    Empty on a strip that is too low for it.
+    """
+    down, right = view.plane
+    if view.roi.shape[down] < view.roi.shape[right] / 8:
+        return "", 0.0
     extent = float(view.roi.shape[right])
     exponent = 10 ** np.floor(np.log10(max(extent, 1) / 3))
     length = max(step for step in (1, 2, 5) if step * exponent <= extent / 3 or step == 1) * exponent

@@ -91,7 +91,7 @@ def slice_rows(
     rows = []
     for view in informative_views(grid, roi, labels.finest if labels and _is_ids(labels.finest) else None):
         rows.append(_row(view, view.title, images, task, matches))
-    rows += _overviews(images, grid_image, rows, matches)
+    rows += _overviews(images, grid_image, task, matches)
     return rows
 
 
@@ -169,26 +169,43 @@ def _label_tiles(
                 )
             )
     else:
-        swatches = class_swatches(task)
-        for name, ids in (("segmentation", segments), ("truth", truth)):
-            if ids is not None:
-                shown = picture(
-                    colour_classes(ids),
-                    f"Classes of the {name}, {view.title}",
-                    name,
-                    view.pixel_size,
-                    swatches,
-                )
-                tiles.append(Tile(shown, over_raw=below is not None))
+        tiles += _class_tiles(segments, truth, view.title, view, task, below is not None)
     if below is not None and (segments is not None or truth is not None):
         tiles.append(Tile(_overlay(view, below, segments, truth)))
     return tiles
 
 
+def _class_tiles(
+    segments: np.ndarray | None,
+    truth: np.ndarray | None,
+    where: str,
+    view: View,
+    task: Mapping[str, Any],
+    over_raw: bool,
+) -> list[Tile]:
+    tiles = []
+    for name, ids in (("segmentation", segments), ("truth", truth)):
+        if ids is not None:
+            colours = colour_classes(ids, background=_has_background(task))
+            told = f"Classes of the {name}, {where}"
+            shown = picture(colours, told, name, view.pixel_size, class_swatches(task))
+            tiles.append(Tile(shown, over_raw=over_raw))
+    return tiles
+
+
+def _has_background(task: Mapping[str, Any]) -> bool:
+    """Whether 0 in a class image is no class: channels of their own leave room beside them."""
+    return bool(task_of(task)["type"] != "one_hot")
+
+
 def _labels(image: Image | None, view: View) -> np.ndarray | None:
     if image is None:
         return None
-    values = cut(image.finest, view, stored=True)
+    return _labels_of(image.finest, view)
+
+
+def _labels_of(array: Array, view: View) -> np.ndarray:
+    values = cut(array, view, stored=True)
     if values.ndim == 3:
         # One channel for each class: a pixel belongs to the first that claims it, counted from 1.
         values = np.where(values.any(axis=0), np.argmax(values > 0, axis=0) + 1, 0)
@@ -239,7 +256,7 @@ def _overlay(view: View, below: np.ndarray, segments: np.ndarray | None, truth: 
 
 
 def _overviews(
-    images: VolumeImages, grid: Image, rows: list[Row], matches: Mapping[int, int] | None
+    images: VolumeImages, grid: Image, task: Mapping[str, Any], matches: Mapping[int, int] | None
 ) -> list[Row]:
     """The whole first plane on a coarse scale, where the windows show only a part of the volume."""
     axis = None if grid.finest.dims == 2 else 0
@@ -248,25 +265,29 @@ def _overviews(
         return []
     array, view = found
     tiles = [Tile(picture(_raw_image(array, view), f"Raw image, whole {view.title}", "raw", view.pixel_size))]
-    labels = images.segmentation
-    if labels is not None and len(labels.scales) > 1 and _is_ids(labels.finest):
-        right = view.plane[1]
-        coarse = labels.scale_for(
-            int(view.roi.shape[right]), right, int(view.roi.shape[right] // view.voxel_size[right])
-        )
-        if coarse is not labels.finest:
-            ids = cut(coarse, view, stored=True).astype(np.uint64)
+    segments, truth = (_coarse_labels(image, view) for image in (images.segmentation, images.truth))
+    if task_of(task)["type"] in ("affinities", "dummy"):
+        if segments is not None:
             same_as = None
             if matches is not None:
                 same_as = {
-                    int(i): matches.get(int(i), int(i) ^ _UNMATCHED if i else 0) for i in np.unique(ids)
+                    int(i): matches.get(int(i), int(i) ^ _UNMATCHED if i else 0) for i in np.unique(segments)
                 }
-            shown = picture(
-                colour_labels(ids, same_as),
-                f"Segmentation, whole {view.title}",
-                "segmentation",
-                view.pixel_size,
-            )
+            told = f"Segmentation, whole {view.title}"
+            shown = picture(colour_labels(segments, same_as), told, "segmentation", view.pixel_size)
             tiles.append(Tile(shown, over_raw=True))
+    else:
+        right = None if truth is None else _true_classes(truth, images.unlabelled, task)
+        tiles += _class_tiles(segments, right, f"whole {view.title}", view, task, over_raw=True)
     bar, width = scale_bar(view)
     return [Row(f"whole {view.title}", tuple(tiles), bar, width, view.centre)]
+
+
+def _coarse_labels(image: Image | None, view: View) -> np.ndarray | None:
+    """Labels under a view on a scale that is as coarse as the view; None where there is none."""
+    if image is None or np.dtype(image.finest.dtype).kind not in "ui":
+        return None
+    right = view.plane[1]
+    width = int(view.roi.shape[right])
+    coarse = image.scale_for(width, right, width // int(view.voxel_size[right]))
+    return None if coarse is image.finest else _labels_of(coarse, view)

@@ -77,7 +77,8 @@ class RunSection:
         curve: the training curve, an SVG element, or empty.
         training_note: what is missing of the training.
         snapshots: batches, each with its title and its pictures.
-        tuning: the plot of split against merge, an SVG element, or empty.
+        tuning: the plot of split against merge, or of a criterion, an SVG element, or empty.
+        tuning_caption: how to read it.
         chosen: the chosen setting.
         tuning_note: what is missing, or how many settings were tried.
         volumes: of validation, then of the test.
@@ -93,6 +94,7 @@ class RunSection:
     training_note: str = ""
     snapshots: list[tuple[str, list[Picture]]] = field(default_factory=list)
     tuning: str = ""
+    tuning_caption: str = ""
     chosen: list[Fact] = field(default_factory=list)
     tuning_note: str = ""
     volumes: list[VolumeSection] = field(default_factory=list)
@@ -202,11 +204,16 @@ def _best_iteration(results: Results, name: str, manifest: Mapping[str, Any]) ->
 def _add_tuning(section: RunSection, results: Results, name: str) -> None:
     tuning = results.json(name, "tuning.json")
     section.tuning = _guarded(lambda: tuning_plot(tuning, f"tuning-{name}"), "", "the plot of settings")
-    section.tuning = section.tuning or _guarded(
-        lambda: criterion_plot(tuning, f"tuning-{name}"), "", "the plot of settings"
-    )
-    settings, chosen = tuned_settings(tuning)
     result = _mapping(tuning.get("result")) or tuning
+    section.tuning_caption = "Down and left is better. Dotted lines join equal sums of split and merge."
+    if not section.tuning:
+        section.tuning = _guarded(
+            lambda: criterion_plot(tuning, f"tuning-{name}"), "", "the plot of settings"
+        )
+        section.tuning_caption = f"{'Up' if result.get('higher_is_better') else 'Down'} is better."
+    if section.criterion is None and isinstance(result.get("criterion"), str):
+        section.criterion = result["criterion"]
+    settings, chosen = tuned_settings(tuning)
     section.chosen = setting_facts(chosen or _mapping(result.get("chosen")))
     if settings:
         section.tuning_note = f"{len(settings)} settings were compared on the validation volumes alone."
@@ -223,7 +230,7 @@ def setting_facts(settings: Mapping[str, Any]) -> list[Fact]:
     facts = []
     for key, value in settings.items():
         plain = isinstance(value, str | int | float) or (isinstance(value, list) and len(value) <= 16)
-        if plain and key != "chosen" and not key.endswith(("digest", "fingerprint")):
+        if plain and key not in ("chosen", "id") and not key.endswith(("digest", "fingerprint")):
             facts.append(Fact(str(key).replace("_", " "), short(value)))
         elif isinstance(value, Mapping) and len(value) <= 12:
             facts += [

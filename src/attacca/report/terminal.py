@@ -58,8 +58,8 @@ def _table(rows: Sequence[tuple[str, str, list[Score]]], title: str) -> Any:
     from rich.text import Text
 
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("run", overflow="fold")
-    table.add_column("volume", overflow="fold")
+    table.add_column("run", no_wrap=True)
+    table.add_column("volume", no_wrap=True)
     keys = principal_keys(rows[0][2])
     columns = [[next(score for score in scores if score.key == key) for _, _, scores in rows] for key in keys]
     winners: list[set[int]] = []
