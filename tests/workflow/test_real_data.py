@@ -35,7 +35,7 @@ def test_fib25_goes_from_png_sections_and_hdf5_labels_to_a_report(checkout_of, m
         checkout_of,
         monkeypatch,
         {
-            r"results: .*": "results: results",
+            r"results: .*": "results: results\nexecution: {threads: 1}",
             r"iterations: \d+": "iterations: 12",
             r"interval: \d+": "interval: 6",
             r"shape: \[(\d+), 2500, 2500\]": "shape: [300, 960, 960]",
@@ -58,7 +58,7 @@ def test_vnc_learns_classes_of_anisotropic_sections(checkout_of, monkeypatch):
         checkout_of,
         monkeypatch,
         {
-            r"results: .*": "results: results",
+            r"results: .*": "results: results\nexecution: {threads: 1}",
             r"iterations: \d+": "iterations: 8",
             r"interval: \d+": "interval: 4",
             r"47104, 47104": "11776, 11776",
