@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +45,25 @@ def digest_file(path: str | Path) -> str:
     """SHA-256, in hexadecimal, of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def key_differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
+    """What differs between two mappings, as one text for each component, in the order of their names."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            inner = f"{name}.{key}" if name else key
+            if key not in new:
+                yield f"{inner} was {_short(old[key])} and is not set now"
+            elif key not in old:
+                yield f"{inner} was not set and is {_short(new[key])} now"
+            else:
+                yield from key_differences(old[key], new[key], inner)
+    elif old != new:
+        yield f"{name} was {_short(old)} and is {_short(new)} now"
+
+
+def _short(value: Any) -> str:
+    text = canonical_json(value)
+    if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value):
+        return value[:12]
+    return text if len(text) <= 60 else text[:57] + "..."

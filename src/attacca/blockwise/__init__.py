@@ -8,7 +8,6 @@ from attacca.blockwise.ledger import (
     LedgerFile,
     LedgerSummary,
     ShardWriter,
-    key_differences,
     read_files,
 )
 from attacca.blockwise.memory import available_memory, check_memory
@@ -30,7 +29,6 @@ __all__ = [
     "available_memory",
     "check_alignment",
     "check_memory",
-    "key_differences",
     "read_files",
     "run_blocks",
     "segment_blockwise",

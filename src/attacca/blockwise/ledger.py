@@ -34,7 +34,7 @@ from attacca.atomic import write_text
 from attacca.blockwise.durability import DiskNote, lasting_bytes, note_of
 from attacca.blockwise.locking import locked
 from attacca.errors import MissingInputError, ResourceError
-from attacca.fingerprint import canonical_json, digest
+from attacca.fingerprint import canonical_json, digest, key_differences
 
 _FORMAT = 1
 _NAME = re.compile(r"shard-(\d+)-of-(\d+)\.txt")
@@ -349,28 +349,6 @@ def _mend(path: Path, header: str) -> None:
         write_text(path, header)
     elif len(kept) < len(data) or not data.endswith(b"\n"):
         os.truncate(path, kept.rfind(b"\n") + 1)
-
-
-def key_differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
-    """What differs between two mappings, as one text for each component, in the order of their names."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted({*old, *new}):
-            inner = f"{name}.{key}" if name else key
-            if key not in new:
-                yield f"{inner} was {_short(old[key])} and is not set now"
-            elif key not in old:
-                yield f"{inner} was not set and is {_short(new[key])} now"
-            else:
-                yield from key_differences(old[key], new[key], inner)
-    elif old != new:
-        yield f"{name} was {_short(old)} and is {_short(new)} now"
-
-
-def _short(value: Any) -> str:
-    text = canonical_json(value)
-    if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value):
-        return value[:12]
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _token_url(array_directory: str) -> str:

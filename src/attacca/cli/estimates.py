@@ -16,7 +16,7 @@ from attacca.cli.measurements import MeasuredCost
 from attacca.config.run import Configuration
 from attacca.errors import ConfigurationError
 from attacca.stages.catalogue import StageInstance, instances
-from attacca.stages.network_cost import CORE_FLOPS, CORE_TRAINING_FLOPS, GPU_FLOPS
+from attacca.stages.network_cost import CORE_FLOPS, CORE_TRAINING_FLOPS, GPU_FLOPS, TRAINING_PASSES
 from attacca.stages.resources import COSTS, FRAGMENT_VOXELS, BlockShape, channels_of, job_megabytes
 from attacca.stages.segmentation_settings import BLOCK_VOXELS
 from attacca.stages.workflow import Workflow
@@ -156,8 +156,7 @@ def estimate_network(
         return float(counter.get_total_flops())
 
     tile_input = [int(t + 2 * c) for t, c in zip(plan.tile, network.context)]
-    copies = {"none": 1, "flips": 2 ** len(extent.shape), "all": 2 ** (len(extent.shape) + 1)}
-    per_voxel = flops(tile_input, 1) * copies[settings.prediction.augmentation] / math.prod(plan.tile)
+    per_voxel = flops(tile_input, 1) * settings.prediction.copies(len(extent.shape)) / math.prod(plan.tile)
     return NetworkEstimate(
         network.num_channels,
         tuple(int(size) for size in plan.block),
@@ -165,7 +164,7 @@ def estimate_network(
         tuple(int(size) for size in plan.chunk),
         prediction_memory(network, settings.prediction) / 1e6,
         per_voxel,
-        3 * flops(settings.architecture.input_shape, settings.training.batch_size),
+        TRAINING_PASSES * flops(settings.architecture.input_shape, settings.training.batch_size),
         sum(parameter.numel() for parameter in model.parameters()),
     )
 

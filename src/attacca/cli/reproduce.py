@@ -14,10 +14,9 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from attacca.blockwise import key_differences
 from attacca.config.load import load_configuration
 from attacca.errors import AttaccaError, ConfigurationError, MissingInputError
-from attacca.fingerprint import canonical_json
+from attacca.fingerprint import canonical_json, key_differences
 from attacca.stages.catalogue import StageInstance, instances
 from attacca.stages.workflow import Workflow
 

@@ -1,20 +1,20 @@
 """How far each stage of a workflow is, read from manifests and ledgers; nothing is computed or locked."""
 
-import json
 import re
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from attacca.blockwise import Ledger, key_differences
+from attacca.blockwise import Ledger
 from attacca.errors import AttaccaError
 from attacca.fingerprint import digest_file
 from attacca.stages.catalogue import StageInstance, inputs_of, instances
-from attacca.stages.staleness import changed_inputs, changed_settings, read_values, settings_of_both
+from attacca.stages.staleness import changed_inputs, changed_settings, read_values
 from attacca.stages.workflow import Workflow
 
 # A ledger that grew this recently is being written, wherever its job runs.
@@ -229,12 +229,9 @@ class _Reader:
         """Why recorded blocks of an unfinished stage will not count in the next start."""
         differences: list[str] = []
         parts = ledger.parts
-        try:
-            section = json.loads(self.workflow.section(instance.stage.name, instance.run, instance.volume))
-        except (AttaccaError, OSError):
-            section = parts.get("parameters")
         if parts:
-            differences += key_differences(*settings_of_both(parts.get("parameters", section), section))
+            with suppress(AttaccaError, OSError):
+                differences += changed_settings(instance, self.workflow, {"parameters": {}, **parts})
             if self._checkpoint_differs(instance, parts.get("inputs", {})):
                 differences.append(f"train {instance.run} has another checkpoint")
             for name, upstream in inputs_of(instance, self.workflow).items():

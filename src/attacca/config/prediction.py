@@ -30,3 +30,7 @@ class PredictionConfig(StrictModel):
     torch_threads: Positive = 1
     """Threads of one network. The number of threads changes sums in the last digits, so it is fixed here and does not
     follow the number of cores; blocks are computed side by side instead."""
+
+    def copies(self, dims: int) -> int:
+        """How often each tile of a volume with so many spatial axes goes through the network."""
+        return {"none": 1, "flips": 2**dims, "all": 2 ** (dims + 1)}[self.augmentation]

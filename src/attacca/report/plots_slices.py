@@ -146,9 +146,7 @@ def _label_tiles(
         same_as = None
         if segments is not None and truth is not None:
             found = mutual_matches(_table(segments, truth)) if matches is None else matches
-            same_as = {
-                int(i): found.get(int(i), int(i) ^ _UNMATCHED if i else 0) for i in np.unique(segments)
-            }
+            same_as = _colours_of_matches(segments, found)
         if segments is not None:
             image = colour_labels(segments, same_as)
             shown = picture(
@@ -173,6 +171,11 @@ def _label_tiles(
     if below is not None and (segments is not None or truth is not None):
         tiles.append(Tile(_overlay(view, below, segments, truth)))
     return tiles
+
+
+def _colours_of_matches(segments: np.ndarray, matches: Mapping[int, int]) -> dict[int, int]:
+    """For each segment the id whose colour it wears: its true object's, or one that no object has."""
+    return {int(i): matches.get(int(i), int(i) ^ _UNMATCHED if i else 0) for i in np.unique(segments)}
 
 
 def _class_tiles(
@@ -268,11 +271,7 @@ def _overviews(
     segments, truth = (_coarse_labels(image, view) for image in (images.segmentation, images.truth))
     if task_of(task)["type"] in ("affinities", "dummy"):
         if segments is not None:
-            same_as = None
-            if matches is not None:
-                same_as = {
-                    int(i): matches.get(int(i), int(i) ^ _UNMATCHED if i else 0) for i in np.unique(segments)
-                }
+            same_as = None if matches is None else _colours_of_matches(segments, matches)
             told = f"Segmentation, whole {view.title}"
             shown = picture(colour_labels(segments, same_as), told, "segmentation", view.pixel_size)
             tiles.append(Tile(shown, over_raw=True))

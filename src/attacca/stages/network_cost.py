@@ -11,8 +11,8 @@ CORE_TRAINING_FLOPS = 75e9
 """The same for a step of training: its backward pass has longer inner loops."""
 GPU_FLOPS = 6e12
 """The same for a GPU."""
-# Of a step, forwards and backwards, in passes forwards.
-_PASSES = 3
+TRAINING_PASSES = 3
+"""Work of a step of training, forwards and backwards, in passes forwards."""
 
 
 def flops_per_voxel(network: UNetConfig, channels: int = 1) -> float:
@@ -56,14 +56,13 @@ def prediction_seconds(run: Any, read_voxels: float, workers: int, gpus: int) ->
         workers: processes that share the work on a CPU.
         gpus: GPUs of the job.
     """
-    copies = {"none": 1, "flips": 2 ** len(run.architecture.input_shape)}
-    copies["all"] = 2 * copies["flips"]
-    operations = read_voxels * flops_per_voxel(run.architecture) * copies[run.prediction.augmentation]
+    copies = run.prediction.copies(len(run.architecture.input_shape))
+    operations = read_voxels * flops_per_voxel(run.architecture) * copies
     return operations / (GPU_FLOPS * gpus if gpus else CORE_FLOPS * max(1, workers))
 
 
 def training_seconds(run: Any, gpus: int) -> float:
     """Time that a run's network computes while it learns, with one thread or on GPUs."""
     voxels = math.prod(run.architecture.input_shape) * run.training.batch_size * run.training.iterations
-    operations = _PASSES * voxels * flops_per_voxel(run.architecture)
+    operations = TRAINING_PASSES * voxels * flops_per_voxel(run.architecture)
     return operations / (GPU_FLOPS * gpus if gpus else CORE_TRAINING_FLOPS)

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from attacca.atomic import write_text
-from attacca.blockwise import key_differences
 from attacca.errors import AttaccaError
-from attacca.fingerprint import canonical_json, digest
+from attacca.fingerprint import canonical_json, digest, key_differences
 from attacca.stages.catalogue import StageInstance, entry
 from attacca.stages.staleness import changed_inputs, changed_settings, read_values
 from attacca.stages.workflow import Workflow
@@ -79,7 +78,10 @@ class RerunMarks:
             self._set.add(path)
             found = reasons(output) if output.exists() else []
             # Snakemake takes a newer file with the content that it knows for unchanged.
-            write_text(path, canonical_json({"stale": found}) + "\n")
+            text = canonical_json({"stale": found}) + "\n"
+            # Writing waits for the disk, and most marks stand as they are from one start to the next.
+            if not path.is_file() or path.read_text() != text:
+                write_text(path, text)
             time = output.stat().st_mtime + 1 if found else _LONG_AGO
             os.utime(path, (time, time))
         return str(path)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from attacca.blockwise import key_differences
+from attacca.fingerprint import key_differences
 from attacca.stages.catalogue import StageInstance, inputs_of
 from attacca.stages.workflow import Workflow
 
@@ -20,7 +20,7 @@ def changed_settings(instance: StageInstance, workflow: Workflow, manifest: Mapp
         AttaccaError: what the settings name cannot be read.
     """
     section = json.loads(workflow.section(instance.stage.name, instance.run, instance.volume))
-    return list(key_differences(*settings_of_both(manifest["parameters"], section)))
+    return list(key_differences(*_settings_of_both(manifest["parameters"], section)))
 
 
 def changed_inputs(
@@ -57,11 +57,11 @@ def changed_inputs(
     return found
 
 
-def settings_of_both(old: Any, new: Any) -> tuple[Any, Any]:
+def _settings_of_both(old: Any, new: Any) -> tuple[Any, Any]:
     """Both without the keys that only one of them has: stages keep of a section what decides."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return old, new
-    pairs = {key: settings_of_both(old[key], new[key]) for key in old if key in new}
+    pairs = {key: _settings_of_both(old[key], new[key]) for key in old if key in new}
     return {key: pair[0] for key, pair in pairs.items()}, {key: pair[1] for key, pair in pairs.items()}
 
 
