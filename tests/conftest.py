@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -27,6 +28,15 @@ from attacca.stages.manifest import Manifest, read_manifest
 from attacca.stages.workflow import Workflow
 
 MARK = "ATTACCA_TEST_MARK"
+
+
+def kill(process: psutil.Process) -> bool:
+    """Kill a process as ``kill -9`` does; whether it was still there."""
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return False
+    return True
 
 
 class MarkedProcesses:
@@ -61,6 +71,10 @@ class MarkedProcesses:
                 continue
         return found
 
+    def kill_one(self, victims: list[psutil.Process], draws: random.Random) -> bool:
+        """Kill one of some processes; whether it was still there."""
+        return bool(victims) and kill(draws.choice(victims))
+
     def none_left(self, within: float = 15.0) -> bool:
         """Whether all end within some seconds."""
         end = time.monotonic() + within
@@ -76,7 +90,7 @@ def processes() -> Iterator[MarkedProcesses]:
     marked = MarkedProcesses()
     yield marked
     for process in marked.alive():
-        process.kill()
+        kill(process)
 
 
 @pytest.fixture

@@ -154,8 +154,8 @@ def test_whatever_is_killed_the_array_ends_up_the_same_and_no_finished_block_is_
             if kills < 8 and len(computed(directory)) >= after:
                 time.sleep(draws.uniform(0, 0.2))
                 victims = [process for process in processes.alive() if process.pid != job.pid]
-                draws.choice([*victims, psutil.Process(job.pid)]).kill()
-                kills, after = kills + 1, len(computed(directory)) + draws.randint(1, 3)
+                if processes.kill_one([*victims, psutil.Process(job.pid)], draws):
+                    kills, after = kills + 1, len(computed(directory)) + draws.randint(1, 3)
         job.communicate()
         if job.returncode == 0:
             break

@@ -44,8 +44,7 @@ def test_a_volume_whose_jobs_are_killed_is_predicted_and_segmented_as_if_nothing
                 time.sleep(draws.uniform(0, 0.3))
                 workers = [process for process in processes.alive() if process.pid != job.pid]
                 victims = [*workers, psutil.Process(job.pid)] if job.poll() is None else workers
-                if victims:
-                    draws.choice(victims).kill()
+                if processes.kill_one(victims, draws):
                     kills, after = kills + 1, count + draws.randint(8, 40)
         if job.returncode == 0:
             break

@@ -1,7 +1,6 @@
 """Locks that a killed Snakemake leaves, and jobs that it leaves."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -79,11 +78,15 @@ time.sleep(1000)
 
 def ended(pid: int, within: float = 60.0) -> bool:
     end = time.monotonic() + within
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        if time.monotonic() > end:
-            os.kill(pid, signal.SIGKILL)
-            return False
-        time.sleep(0.05)
+    try:
+        process = psutil.Process(pid)
+        while process.status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > end:
+                process.kill()
+                return False
+            time.sleep(0.05)
+    except psutil.NoSuchProcess:
+        pass
     return True
 
 

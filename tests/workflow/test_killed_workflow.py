@@ -111,11 +111,12 @@ def test_whatever_is_killed_the_same_command_ends_with_the_same_bytes_and_comput
         snakemake = run.start()
         while snakemake.poll() is None:
             time.sleep(0.01)
-            if planned and run.recorded() >= planned[0][0]:
-                found = victims(snakemake, planned[0][1])
-                if found:
-                    draws.choice(found).kill()
-                    killed.append(planned.pop(0)[1])
+            if (
+                planned
+                and run.recorded() >= planned[0][0]
+                and processes.kill_one(victims(snakemake, planned[0][1]), draws)
+            ):
+                killed.append(planned.pop(0)[1])
         assert processes.none_left(60), processes.alive()
         if snakemake.returncode == 0:
             break
