@@ -198,6 +198,10 @@ class Project:
             key = self.key(instance)
             if instance.stage.blockwise:
                 self.plan(instance)
+            if instance.stage.name == "agglomerate":
+                place = self.workflow.layout.look_up_table(instance.run, instance.volume)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.touch()
             key.write(instance.manifest(self.workflow.layout))
 
     def finish_until(self, last: StageInstance) -> None:
@@ -208,11 +212,11 @@ class Project:
             self.finish(instance)
 
     def plan(self, instance: StageInstance) -> BlockGrid:
-        """Make a stage's array and its plan: 27 blocks of 16 x 16 x 16 voxels."""
+        """Make a stage's arrays and its plan: 27 blocks of 16 x 16 x 16 voxels."""
         grid = BlockGrid(Roi((0, 0, 0), (48, 48, 48)), (16, 16, 16), (1, 1, 1))
-        directory = instance.arrays(self.workflow.layout)[0]
-        Path(directory).parent.mkdir(parents=True, exist_ok=True)
-        zarr.open(directory, mode="a", shape=(48, 48, 48), chunks=(16, 16, 16), dtype=np.uint8)
+        for directory in instance.arrays(self.workflow.layout):
+            Path(directory).parent.mkdir(parents=True, exist_ok=True)
+            zarr.open(directory, mode="a", shape=(48, 48, 48), chunks=(16, 16, 16), dtype=np.uint8)
         plan = {"blocks": len(grid), "grid": json.loads(grid.to_json())}
         write_json(instance.plan(self.workflow.layout), {**self.key(instance).key_parts(), **plan})
         return grid

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tiny_configuration import tiny_configuration
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -28,34 +30,7 @@ STAGES = (
 
 
 def configuration(seed: int) -> dict[str, Any]:
-    """All stages, as small as they can be."""
-    return {
-        "results": "results",
-        "volumes": {
-            name: {"synthetic": {"shape": [32, 32, 32], "seed": number}, "voxel_size": [8, 8, 8]}
-            for number, name in enumerate(("taught", "chosen"), start=1)
-        },
-        "runs": {
-            "tiny": {
-                "task": {"type": "affinities", "neighborhood": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]},
-                "architecture": {
-                    "input_shape": [24, 24, 24],
-                    "num_fmaps": 4,
-                    "downsample_factors": [[2, 2, 2]],
-                },
-                "training": {"iterations": 6, "torch_threads": 1, "checkpoint": {"interval": 6}},
-                "volumes": {"train": ["taught"], "validate": ["chosen"], "test": []},
-                "segmentation": {
-                    "chain": "seeded",
-                    "checks": dict.fromkeys(
-                        ("max_seam_excess", "max_segment_share", "min_segmented_share", "max_saturated_share")
-                    ),
-                },
-                "seed": seed,
-            }
-        },
-        "execution": {"threads": 1},
-    }
+    return tiny_configuration(tested=False, seed=seed)
 
 
 def python(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -15,35 +15,16 @@ import pytest
 import yaml
 
 from attacca.blockwise import read_files
+from tiny_configuration import tiny_configuration
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Every stage, with shards and several blocks each, in as little time as possible.
-CONFIGURATION: dict[str, Any] = {
-    "results": "results",
-    "volumes": {
-        name: {"synthetic": {"shape": [32, 32, 32], "seed": seed}, "voxel_size": [8, 8, 8]}
-        for seed, name in enumerate(("taught", "chosen", "tested"), start=1)
-    },
-    "runs": {
-        "tiny": {
-            "task": {"type": "affinities", "neighborhood": [[1, 0, 0], [0, 1, 0], [0, 0, 1], [3, 0, 0]]},
-            "architecture": {"input_shape": [24, 24, 24], "num_fmaps": 4, "downsample_factors": [[2, 2, 2]]},
-            "training": {"iterations": 10, "torch_threads": 1, "checkpoint": {"interval": 10}},
-            "volumes": {"train": ["taught"], "validate": ["chosen"], "test": ["tested"]},
-            "prediction": {"block_size": [16, 16, 16]},
-            "segmentation": {
-                "block_size": [16, 16, 16],
-                "chain": "seeded",
-                "checks": dict.fromkeys(
-                    ("max_seam_excess", "max_segment_share", "min_segmented_share", "max_saturated_share")
-                ),
-            },
-        }
-    },
-    "execution": {"shards": {"predict": 2, "default": 1}, "threads": 1, "progress_interval": 1},
-}
+CONFIGURATION: dict[str, Any] = tiny_configuration(
+    iterations=10, prediction={"block_size": [16, 16, 16]}, segmentation={"block_size": [16, 16, 16]}
+)
+CONFIGURATION["execution"] = {"shards": {"predict": 2, "default": 1}, "threads": 1, "progress_interval": 1}
 PREDICTION = "results/tiny/tested/prediction.json"
 
 

@@ -16,6 +16,7 @@ import yaml
 
 from attacca.config.execution import ExecutionConfig
 from attacca.config.run import RunConfig
+from tiny_configuration import tiny_configuration
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -23,29 +24,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = REPOSITORY / "docs" / "reruns.md"
 REWRITE = "ATTACCA_WRITE_DOCS"
 
-CONFIGURATION: dict[str, Any] = {
-    "results": "results",
-    "volumes": {
-        name: {"synthetic": {"shape": [32, 32, 32], "seed": seed}, "voxel_size": [8, 8, 8]}
-        for seed, name in enumerate(("taught", "chosen", "tested"), start=1)
-    },
-    "runs": {
-        "tiny": {
-            "task": {"type": "affinities", "neighborhood": [[1, 0, 0], [0, 1, 0], [0, 0, 1], [3, 0, 0]]},
-            "architecture": {"input_shape": [24, 24, 24], "num_fmaps": 4, "downsample_factors": [[2, 2, 2]]},
-            "training": {"iterations": 6, "torch_threads": 1, "checkpoint": {"interval": 6}},
-            "volumes": {"train": ["taught"], "validate": ["chosen"], "test": ["tested"]},
-            "segmentation": {
-                "chain": "seeded",
-                "checks": dict.fromkeys(
-                    ("max_seam_excess", "max_segment_share", "min_segmented_share", "max_saturated_share")
-                ),
-            },
-            "seed": 5,
-        }
-    },
-    "execution": {"shards": 1, "threads": 1},
-}
+CONFIGURATION: dict[str, Any] = tiny_configuration(seed=5)
+CONFIGURATION["execution"]["shards"] = 1
 
 STAGES = (
     "volume",

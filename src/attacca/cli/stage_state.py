@@ -14,6 +14,8 @@ from attacca.blockwise import Ledger
 from attacca.errors import AttaccaError
 from attacca.fingerprint import digest_file
 from attacca.stages.catalogue import StageInstance, inputs_of, instances
+from attacca.stages.layout import Layout
+from attacca.stages.lost_products import lost_products, stages_to_repeat
 from attacca.stages.staleness import changed_inputs, changed_settings, read_values
 from attacca.stages.workflow import Workflow
 
@@ -59,7 +61,7 @@ class StageState:
     Args:
         instance: which.
         state: ``done``, ``stale``, ``running``, ``partly done``, ``planned`` or ``missing``.
-        reason: why it is stale; empty otherwise.
+        reason: why it is stale, or what of it was deleted; empty otherwise.
         blocks: blocks of the stage, or iterations of the training; 0 where that is not known yet.
         done: blocks that are recorded and count.
         shards: its shards, where it has some.
@@ -96,7 +98,25 @@ def read_states(workflow: Workflow) -> list[StageState]:
     """The state of every stage, in the order of computation."""
     queue = cluster_jobs()
     reader = _Reader(workflow, queue)
-    return [reader.state(instance) for instance in instances(workflow)]
+    states = {instance: reader.state(instance) for instance in instances(workflow)}
+    lost = lost_products(workflow)
+    repeated = stages_to_repeat(workflow, lost, lambda instance: states[instance].state != "done")
+    for instance, places in lost.items():
+        _tell_loss(states[instance], workflow.layout, places, instance in repeated)
+    return list(states.values())
+
+
+def _tell_loss(state: StageState, layout: Layout, places: list[str], missed: bool) -> None:
+    above = (f"{layout.results}/", f"{layout.storage}/")
+    names = [
+        next((place.removeprefix(top) for top in above if place.startswith(top)), place) for place in places
+    ]
+    gone = " and ".join(names) + (" was deleted" if len(places) == 1 else " were deleted")
+    if not missed:
+        state.reason = f"{gone}; nothing needs {'it' if len(places) == 1 else 'them'} now"
+    elif state.state in ("done", "stale"):
+        state.reason = "; ".join(filter(None, (state.reason, gone)))
+        state.state, state.done = "stale", 0
 
 
 def cluster_jobs() -> dict[str, ClusterJob]:

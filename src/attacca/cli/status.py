@@ -26,6 +26,10 @@ _STYLES = {
 }
 
 
+_WIDE = 120
+"""Columns of a terminal from which on reasons stand in the table."""
+
+
 def add_parser(commands: Any) -> None:
     """Add the command to the ``attacca`` parser."""
     parser = commands.add_parser(
@@ -59,30 +63,41 @@ def run(options: argparse.Namespace) -> int:
 
 def show(states: list[StageState], results: Path, every_shard: bool, console: Console) -> None:
     """Print a table of stages, with the shards of those that are not done below them."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, justify in (
+    columns = [
         ("stage", "left"),
         ("of", "left"),
         ("state", "left"),
         ("blocks", "right"),
         ("time left", "right"),
-        ("", "left"),
-    ):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    ]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, justify in columns:
+        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    # Beside a stage there is room for a reason on a wide screen only.
+    beside = console.width >= _WIDE
+    if beside:
+        table.add_column("", overflow="fold")
+    below = []
     for state in states:
-        table.add_row(
+        note = state.reason or state.running
+        if note and not beside:
+            below.append(f"{state.instance.stage.name} {state.instance.label}: {note}")
+        row: list[str | Text] = [
             state.instance.stage.name,
             state.instance.label,
             Text(state.state, style=_STYLES[state.state]),
             f"{state.done}/{state.blocks}" if state.blocks else "",
             _left(state.seconds_left),
-            state.reason or state.running,
-        )
+            note,
+        ]
+        table.add_row(*row[: len(table.columns)])
         if len(state.shards) > 1 or any(shard.running or shard.note for shard in state.shards) or every_shard:
             for shard in state.shards:
                 if every_shard or state.state != "done":
-                    table.add_row(*_shard_row(shard, len(state.shards)))
+                    table.add_row(*_shard_row(shard, len(state.shards))[: len(table.columns)])
     console.print(table)
+    for line in below:
+        console.print(Text(line))
     done = sum(state.state == "done" for state in states)
     stale = sum(state.state == "stale" for state in states)
     parts = [f"{results}: {done} of {len(states)} stages are done"]

@@ -3,19 +3,20 @@
 Snakemake's own records of parameters stand in ``.snakemake`` under absolute paths: they are gone when that directory
 is deleted or a project is copied, and a changed setting would then re-run nothing. Manifests and plans travel with the
 results. So the first rule of each stage takes a mark as an input: newer than what the stage wrote where its
-parameters or inputs are others by now, and older than anything where they are not.
+parameters or inputs are others by now, or where what it made was deleted and will be missed, and older than anything
+otherwise.
 """
 
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from attacca.atomic import write_text
 from attacca.errors import AttaccaError
 from attacca.fingerprint import canonical_json, digest, key_differences
-from attacca.stages.catalogue import StageInstance, entry
+from attacca.stages.catalogue import StageInstance, entry, inputs_of
+from attacca.stages.lost_products import lost_products, stages_to_repeat
 from attacca.stages.staleness import changed_inputs, changed_settings, read_values
 from attacca.stages.workflow import Workflow
 
@@ -41,13 +42,17 @@ class RerunMarks:
         self.directory = directory / digest(str(workflow.layout.results))[:12]
         self.active = active
         self._set: set[Path] = set()
+        self._behind: dict[StageInstance, bool] = {}
+        self._lost: dict[StageInstance, list[str]] | None = None
 
     def mark(self, stage: str, run: str = "", volume: str = "") -> str:
         """The mark of a stage for one run and volume, set to its time."""
         instance = StageInstance(entry(stage), run, volume)
 
         def reasons(output: Path) -> list[str]:
-            return self._reasons(instance, read_values(output) or {})
+            return self._reasons(instance) + [
+                f"{place} was deleted" for place in self._to_repeat().get(instance, ())
+            ]
 
         return self._mark((stage, run, volume), instance.first_file(self.workflow.layout), reasons)
 
@@ -86,7 +91,27 @@ class RerunMarks:
             os.utime(path, (time, time))
         return str(path)
 
-    def _reasons(self, instance: StageInstance, found: Mapping[str, Any]) -> list[str]:
+    def _to_repeat(self) -> Mapping[StageInstance, list[str]]:
+        """Products that were deleted and will be missed, by the stage that makes them."""
+        if self._lost is None:
+            lost = lost_products(self.workflow)
+            repeated = stages_to_repeat(self.workflow, lost, self._is_behind)
+            self._lost = {instance: lost[instance] for instance in repeated}
+        return self._lost
+
+    def _is_behind(self, instance: StageInstance) -> bool:
+        """Whether a stage is unfinished, was computed otherwise, or reads one that is so."""
+        if instance not in self._behind:
+            self._behind[instance] = (
+                not instance.manifest(self.workflow.layout).exists()
+                or bool(self._reasons(instance))
+                or any(self._is_behind(upstream) for upstream in inputs_of(instance, self.workflow).values())
+            )
+        return self._behind[instance]
+
+    def _reasons(self, instance: StageInstance) -> list[str]:
+        """What has changed since the first file of a stage was written, in words; nothing where there is none."""
+        found = read_values(instance.first_file(self.workflow.layout)) or {}
         if "parameters" not in found or "inputs" not in found:
             return []
         try:
