@@ -55,6 +55,12 @@ class Progress:
         self._start = time.monotonic()
         self._last_line = self._start
 
+    def expect(self, units: int, done: int = 0) -> None:
+        """Add ``units`` to the total, of which an earlier run has finished ``done``."""
+        self.total += units
+        self.done += done
+        self._earlier += done
+
     def advance(self, units: int = 1, note: str | None = None) -> None:
         """Count ``units`` more as done; ``note`` (a current loss, say) ends the line until it is replaced."""
         self.done += units

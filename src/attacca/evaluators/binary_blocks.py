@@ -279,7 +279,7 @@ def binary_table_blockwise(
         tol_distance: errors up to this distance are forgiven, world units.
         key: what the volumes depend on (fingerprints); without it nothing of an earlier call is used.
         num_workers: processes.
-        progress: its total grows by the pencils to do, and it is advanced by each.
+        progress: it is told of all pencils, and of those that are done.
         pencil_voxels: upper bound of a pencil.
 
     Raises:

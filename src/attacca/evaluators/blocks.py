@@ -149,9 +149,9 @@ def largest_block(grid: BlockGrid) -> int:
 
 
 def announce(progress: Progress | None, grid: BlockGrid, ledger: Ledger | None) -> None:
-    """Add the blocks that are still to be computed to the total of ``progress``."""
+    """Have ``progress`` expect the blocks of a grid, and count those that are recorded."""
     if progress is not None:
-        progress.total += len(grid) if ledger is None else len(ledger.missing(range(len(grid))))
+        progress.expect(len(grid), 0 if ledger is None else len(grid) - len(ledger.missing(range(len(grid)))))
 
 
 def collect_tables(

@@ -68,7 +68,7 @@ class Evaluator(ABC, Generic[Scores]):
             mask: voxels that count, not 0; all of them by default.
             key: what the two arrays depend on (fingerprints); without it nothing of an earlier call is used.
             num_workers: processes; the result does not depend on it.
-            progress: its total grows by the blocks to do, and it is advanced by each.
+            progress: it is told of all blocks, and of those that are done.
 
         Raises:
             VolumeError: the arrays cannot be compared.
