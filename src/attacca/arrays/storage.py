@@ -84,6 +84,11 @@ def open_store(container: str | Path, mode: str = "r") -> BaseStore:
     return AtomicDirectoryStore(str(path))
 
 
+def is_n5(store: Any) -> bool:
+    """Whether lists in the attributes of a store's arrays are in the order x, y, z."""
+    return isinstance(store, (zarr.N5Store, zarr.N5FSStore))
+
+
 def _n5(kind: type[BaseStore], *arguments: Any, **options: Any) -> BaseStore:
     # zarr 3 will drop N5; Attacca stays with format 2 as long as gunpowder does.
     with warnings.catch_warnings():

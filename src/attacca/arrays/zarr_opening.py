@@ -103,12 +103,19 @@ def read_link(container: Path | str, dataset: str) -> dict[str, Any] | None:
     return None
 
 
-def _what_is_there(store: Any, path: str) -> str:
-    while path and not zarr.storage.contains_group(store, path):
-        path = path.rpartition("/")[0]
+def members_of_group(store: Any, path: str) -> list[str]:
+    """Names of what stands in a group; empty where there is no group."""
+    if not zarr.storage.contains_group(store, path):
+        return []
     try:
         names = sorted(zarr.storage.listdir(store, path))
     except (KeyError, FileNotFoundError, NotADirectoryError):
-        names = []
-    names = [name for name in names if not name.startswith(".")]
+        return []
+    return [name for name in names if not name.startswith(".") and name != "attributes.json"]
+
+
+def _what_is_there(store: Any, path: str) -> str:
+    while path and not zarr.storage.contains_group(store, path):
+        path = path.rpartition("/")[0]
+    names = members_of_group(store, path)
     return f"; {path or 'the container'} holds {', '.join(names[:20]) or 'nothing'}"

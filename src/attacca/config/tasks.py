@@ -1,5 +1,6 @@
 """What a user may write as ``task:``: one model for each task, told apart by ``type``."""
 
+from numbers import Integral
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -10,8 +11,9 @@ from attacca.config.base import StrictModel
 
 
 def _offset(value: Any) -> Coordinate:
+    # Numbers of numpy are whole numbers too.
     whole = isinstance(value, (list, tuple)) and all(
-        isinstance(step, int) and not isinstance(step, bool) for step in value
+        isinstance(step, Integral) and not isinstance(step, bool) for step in value
     )
     if not whole:
         raise ValueError(
