@@ -299,8 +299,8 @@ def page(plans: dict[str, set[str]]) -> str:
         "it is finished. `attacca status` names what is gone.",
         "",
         "`snakemake -R` and `-F` start jobs again, and these find what is finished. To have something computed anew,",
-        "delete it: an array (`results/RUN/VOLUME/segmentation.zarr`), a training (`results/RUN/training`), the choice",
-        "of settings (`results/RUN/tuning.json` and `results/RUN/.tuning.finished.json`).",
+        "delete it together with the file that says that it is finished: `prediction.zarr` and `prediction.json`,",
+        "`training` and `training.json`, `.tuning.finished.json` and `tuning.json`.",
         "",
     ]
     return "\n".join([*head, *rows, *tail])
