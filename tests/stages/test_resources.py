@@ -1,10 +1,12 @@
 """Memory and time that jobs ask for."""
 
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 
 from attacca.atomic import write_json
+from attacca.config.execution import BlockwiseStage, Job, Stage
 from attacca.config.run import Configuration
 from attacca.stages.catalogue import CATALOGUE, StageInstance, entry
 from attacca.stages.layout import Layout
@@ -49,6 +51,13 @@ def test_a_plan_tells_how_many_voxels_a_block_reads_and_writes(tmp_path):
 
 def test_every_stage_has_a_cost():
     assert set(COSTS) == {stage.name for stage in CATALOGUE}
+
+
+def test_the_configuration_knows_the_jobs_that_rules_ask_for_and_no_others():
+    blockwise = {stage.name for stage in CATALOGUE if stage.blockwise}
+    assert set(get_args(BlockwiseStage)) == blockwise
+    assert set(get_args(Stage)) == {stage.name for stage in CATALOGUE} | {"provenance"}
+    assert set(get_args(Job)) == {*get_args(Stage), *(f"{name}_finish" for name in blockwise)}
 
 
 @pytest.mark.parametrize("stage", sorted(COSTS))

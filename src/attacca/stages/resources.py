@@ -165,7 +165,7 @@ def job_seconds(stage: str, voxels: float, workers: int) -> float:
 
 def memory(configuration: Configuration, stage: str) -> Callable[..., int]:
     """Snakemake resource: megabytes for a job of ``stage``; half as much again at each further attempt."""
-    given = configuration.execution.memory_mb_of(entry(stage).name)
+    given = configuration.execution.memory_mb_of(stage)
 
     def megabytes(wildcards: Any, attempt: int, threads: int = 1) -> int:
         needed = given
@@ -184,7 +184,7 @@ def runtime(configuration: Configuration, stage: str) -> Callable[..., int]:
 
     Four times what is typical, and half an hour at least: a time limit is there for jobs that hang.
     """
-    given = configuration.execution.runtime_minutes_of(entry(stage).name)
+    given = configuration.execution.runtime_minutes_of(stage)
 
     def minutes(wildcards: Any, attempt: int, threads: int = 1) -> int:
         if given is not None:
