@@ -17,7 +17,8 @@ from attacca.config.run import Configuration
 from attacca.errors import ConfigurationError
 from attacca.stages.catalogue import StageInstance, instances
 from attacca.stages.network_cost import CORE_FLOPS, CORE_TRAINING_FLOPS, GPU_FLOPS, TRAINING_PASSES
-from attacca.stages.resources import COSTS, FRAGMENT_VOXELS, BlockShape, channels_of, job_megabytes
+from attacca.stages.planned_blocks import BlockShape
+from attacca.stages.resources import COSTS, FRAGMENT_VOXELS, channels_of, job_megabytes
 from attacca.stages.segmentation_settings import BLOCK_VOXELS
 from attacca.stages.workflow import Workflow
 
