@@ -19,6 +19,8 @@ from attacca.cli.measurements import MeasuredCost, measured_costs
 from attacca.config.load import load_configuration
 from attacca.errors import ResourceError
 from attacca.progress import format_duration
+from attacca.stages.catalogue import instances
+from attacca.stages.inspection import inspect_configuration
 from attacca.stages.workflow import Workflow
 
 # A shard of about this long is neither mostly start nor lost for a day when its node fails.
@@ -66,8 +68,12 @@ class Limits:
 def run(options: argparse.Namespace) -> int:
     """Print the estimates; raise a ``ResourceError`` where something cannot fit."""
     configuration = load_configuration(options.configuration)
+    inspect_configuration(configuration, options.configuration)
     workflow = Workflow(configuration)
-    extents = {name: read_extent(name, config) for name, config in configuration.volumes.items()}
+    used = {instance.volume for instance in instances(workflow)} - {""}
+    extents = {
+        name: read_extent(name, config) for name, config in configuration.volumes.items() if name in used
+    }
     limits = _limits(configuration.results, options)
     measured: dict[tuple[str, str], MeasuredCost] = {}
     if options.probe:
