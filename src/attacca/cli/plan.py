@@ -13,6 +13,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from attacca.cli.arguments import amount, count
 from attacca.cli.estimates import StageEstimate, estimate
 from attacca.cli.extents import read_extent
 from attacca.cli.measurements import MeasuredCost, measured_costs
@@ -35,12 +36,12 @@ def add_parser(commands: Any) -> None:
         "plan", help="blocks, disk, files, memory and hours of a configuration, before it is computed"
     )
     parser.add_argument("configuration", type=Path, nargs="?", default=Path("config.yaml"))
-    parser.add_argument("--cores", type=int, help="cores of one job; those of this machine by default")
+    parser.add_argument("--cores", type=count, help="cores of one job; those of this machine by default")
     parser.add_argument(
-        "--memory", type=float, metavar="GB", help="of the machine or node that a job runs on"
+        "--memory", type=amount, metavar="GB", help="of the machine or node that a job runs on"
     )
-    parser.add_argument("--disk", type=float, metavar="GB", help="free space; that of 'results' by default")
-    parser.add_argument("--jobs", type=int, default=1, help="jobs that run at once on a cluster")
+    parser.add_argument("--disk", type=amount, metavar="GB", help="free space; that of 'results' by default")
+    parser.add_argument("--jobs", type=count, default=1, help="jobs that run at once on a cluster")
     parser.add_argument(
         "--probe", action="store_true", help="measure first: run the workflow on small synthetic volumes"
     )
@@ -105,7 +106,7 @@ def _limits(results: Path, options: argparse.Namespace) -> Limits:
         memory,
         free,
         inodes if inodes > 0 and options.disk is None else None,
-        max(1, options.jobs),
+        options.jobs,
     )
 
 
