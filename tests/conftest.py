@@ -153,6 +153,7 @@ def configuration_values(**execution: Any) -> dict[str, Any]:
                 "architecture": {"input_shape": [32, 32, 32], "num_fmaps": 4},
                 "training": {"iterations": 10},
                 "volumes": {"train": ["cube-a"], "validate": ["cube-b"], "test": ["cube-c"]},
+                "prediction": {"block_size": [32, 32, 32]},
                 "segmentation": {"block_size": [32, 32, 32]},
             }
         },

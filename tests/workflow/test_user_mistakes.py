@@ -164,6 +164,44 @@ def test_only_a_known_criterion_chooses_checkpoints(capsys, project, name):
         assert "runs.first.training.validation.criterion" in said and "loss or one of voi" in said
 
 
+@pytest.mark.parametrize("command", ["check", "plan"])
+@pytest.mark.parametrize(
+    ("section", "place", "expected"),
+    [
+        pytest.param("prediction: {block_size: [1, 1, 1]}", "prediction.block_size", "[2, 2, 2]", id="smaller than the period"),
+        pytest.param("prediction: {block_size: [17, 16, 16]}", "prediction.block_size", "[16, 16, 16] would do", id="no multiple"),
+        pytest.param("prediction: {tile_size: [8, 8, 8], block_size: [12, 8, 8]}", "prediction.block_size", "[8, 8, 8]", id="no multiple of the tile"),
+        pytest.param("prediction: {block_size: [16, 16, 16]}, segmentation: {block_size: [24, 16, 16]}", "segmentation.block_size", "chunks of [16, 16, 16]", id="cut chunks"),
+    ],
+)  # fmt: skip
+def test_blocks_that_stages_after_the_training_would_refuse_are_told_before_it(
+    capsys, project, command, section, place, expected
+):
+    path = project()
+    section = section.replace("}, segmentation", "}\n    segmentation")
+    path.write_text(
+        path.read_text().replace("    volumes: {train: [cube]}", f"    {section}\n    volumes: {{train: [cube], test: [other]}}")
+        .replace("runs:", "  other: {synthetic: {shape: [48, 48, 48]}, voxel_size: [10, 10, 10]}\nruns:")
+    )  # fmt: skip
+    assert main([command, str(path)]) == 2
+    said = capsys.readouterr().err
+    assert f"runs.first.{place} (line " in said and expected in said
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "prediction: {block_size: [16, 16, 32]}",
+        # It covers the volume, whatever its chunks.
+        "segmentation: {block_size: [50, 50, 50]}",
+    ],
+)
+def test_blocks_that_fit_pass(capsys, project, section):
+    path = project()
+    path.write_text(path.read_text().replace("    volumes: {train", f"    {section}\n    volumes: {{train"))
+    assert main(["check", str(path)]) == 0
+
+
 @pytest.mark.slow
 def test_labels_without_one_labelled_voxel_stop_the_workflow_with_a_message(project, checkout_of):
     path = project(labels="path: labels.h5, dataset: empty")

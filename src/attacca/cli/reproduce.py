@@ -14,6 +14,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from attacca.cli.arguments import cores
 from attacca.config.load import load_configuration
 from attacca.errors import AttaccaError, ConfigurationError, MissingInputError
 from attacca.fingerprint import canonical_json, key_differences
@@ -36,7 +37,7 @@ def add_parser(commands: Any) -> None:
         "--configfile", type=Path, help="compute with this configuration, not with the one in provenance.json"
     )
     parser.add_argument("--run", action="append", help="reproduce this run alone; may be given several times")
-    parser.add_argument("--cores", default="all", help="as for snakemake")
+    parser.add_argument("--cores", type=cores, default="all", help="as for snakemake")
     parser.add_argument("--workflow-profile", help="as for snakemake: profiles/slurm computes on a cluster")
     parser.add_argument(
         "--compare-only", action="store_true", help="compare what is there, without computing"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from attacca.atomic import write_json
+from attacca.cli.arguments import port
 from attacca.errors import MissingInputError
 from attacca.report.results import Results
 from attacca.report.serving import ResultsServer, numbers
@@ -37,7 +38,7 @@ def add_parser(subparsers: Any) -> None:
         help="print the viewer's state and a link (or save the state), and end",
     )
     parser.add_argument(
-        "--port", type=int, default=8765, help="port on this machine; links in the report use 8765"
+        "--port", type=port, default=8765, help="port on this machine; links in the report use 8765"
     )
     parser.add_argument(
         "--bind",

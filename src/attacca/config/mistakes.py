@@ -79,6 +79,8 @@ def mistakes_of(error: ValidationError, model: type[BaseModel]) -> list[Mistake]
         elif kind in ("literal_error", "enum"):
             expected = context.get("expected", "")
             expected = f"one of {expected}" if " or " in expected else expected
+            if details["loc"][-1] == "[key]":
+                found = f"the unknown name {found}"
             hint = nearest(
                 str(details["input"]),
                 [part.strip(" '") for part in context.get("expected", "").replace(" or ", ",").split(",")],

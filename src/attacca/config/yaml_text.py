@@ -56,10 +56,10 @@ def read_yaml(path: str | Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise MissingInputError(
-            f"there is no configuration file {path}; give one with --configfile"
+            f"there is no configuration file {path}; give the path of one (to snakemake: --configfile PATH)"
         ) from None
     except IsADirectoryError:
-        raise ConfigurationError(f"{path} is a directory; --configfile takes a YAML file") from None
+        raise ConfigurationError(f"{path} is a directory; expected a YAML file") from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is not text in UTF-8: {first_line(error)}") from None
     loader = _Loader(text)

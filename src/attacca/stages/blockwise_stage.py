@@ -74,7 +74,8 @@ class BlockwiseStage(ABC):
 
     def memory_per_block(self) -> int | None:
         """Bytes that one block needs: by what was measured for each voxel that it reads."""
-        from attacca.stages.resources import COSTS, block_shape
+        from attacca.stages.planned_blocks import block_shape
+        from attacca.stages.resources import COSTS
 
         grid = self.planned_grid()
         shape = block_shape({"blocks": len(grid), "grid": json.loads(grid.to_json())})

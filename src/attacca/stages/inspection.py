@@ -11,6 +11,8 @@ from attacca.config.mistakes import Mistake, shown
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.yaml_text import read_yaml
 from attacca.errors import AttaccaError, ConfigurationError
+from attacca.prediction.sizes import ConfiguredSizes, SizeError, plan_prediction
+from attacca.stages.segmentation_settings import BlockSizeError, block_voxels
 
 
 def inspect_configuration(configuration: Configuration, path: Path) -> None:
@@ -138,13 +140,18 @@ def _dimension_mistakes(place: tuple[str, ...], run: RunConfig, axes: int) -> It
             yield Mistake((*place, "prediction", key), shown(sizes), words)
 
 
-def _head_mistakes(place: tuple[str, ...], run: RunConfig) -> Iterable[Mistake]:
-    task: Any = getattr(run.task, "sub_task_config", run.task)
+def _head_kernel(task: Any) -> int:
+    """Edge of the last convolution of a task's network."""
     if task.type not in ("one_hot", "hot_distance"):
-        return
+        return 1
     from attacca.predictors.predictor import DEFAULT_HEAD_KERNEL
 
-    kernel = task.kernel_size or DEFAULT_HEAD_KERNEL
+    return int(task.kernel_size or DEFAULT_HEAD_KERNEL)
+
+
+def _head_mistakes(place: tuple[str, ...], run: RunConfig) -> Iterable[Mistake]:
+    task: Any = getattr(run.task, "sub_task_config", run.task)
+    kernel = _head_kernel(task)
     left = output_shape(unet_axes(run.architecture), run.architecture.input_shape)
     if min(left) < kernel:
         yield Mistake(
@@ -153,6 +160,36 @@ def _head_mistakes(place: tuple[str, ...], run: RunConfig) -> Iterable[Mistake]:
             f"at least {kernel} voxels along each axis for the last convolution of the task {task.type}; "
             "set kernel_size: 1 under task, or make the input larger",
         )
+
+
+def _block_mistakes(
+    place: tuple[str, ...], run: RunConfig, plans: dict[str, VolumePlan]
+) -> Iterable[Mistake]:
+    """Sizes of blocks that stages after the training would refuse, told by what these stages ask."""
+    dims = len(run.architecture.input_shape)
+    prediction, segmentation = run.prediction, run.segmentation
+    if any(
+        sizes is not None and len(sizes) != dims for sizes in (prediction.block_size, prediction.tile_size)
+    ):
+        # Told already.
+        return
+    task: Any = getattr(run.task, "sub_task_config", run.task)
+    try:
+        sizes = plan_prediction(ConfiguredSizes(run.architecture, _head_kernel(task)), prediction)
+    except SizeError as error:
+        yield Mistake((*place, *error.key), error.found, error.expected)
+        return
+    if task.type != "affinities" or segmentation.block_size is None:
+        return
+    for volume in run.volumes.segmented:
+        if volume in plans:
+            extent = [int(size) for size in plans[volume].roi.shape / plans[volume].voxel_size]
+            chunk = [min(int(c), size) for c, size in zip(sizes.chunk, extent)]
+            try:
+                block_voxels(chunk, extent, segmentation.block_size)
+            except BlockSizeError as error:
+                yield Mistake((*place, "segmentation", "block_size"), error.found, error.expected)
+                return
 
 
 def _size_mistakes(
@@ -168,6 +205,7 @@ def _size_mistakes(
         yield Mistake((*place, "architecture", "input_shape"), shown(list(shape)), str(error))
     else:
         yield from _head_mistakes(place, run)
+        yield from _block_mistakes(place, run, plans)
     for index, volume in enumerate(run.volumes.train):
         if volume not in plans or "labels" not in plans[volume].arrays:
             continue
