@@ -55,3 +55,35 @@ def test_a_stage_that_is_missing_in_one_of_them_differs(project, provenance):
     (different,) = [comparison for comparison in compared if not comparison.equal]
     assert different.instance.stage.name == "tune"
     assert "missing" in different.differences[0]
+
+
+def read_in_place(provenance, content, files="1"):
+    values = provenance()
+    values["configuration"]["volumes"]["cube-a"] |= {
+        "synthetic": None,
+        "raw": {"path": "/data/cube.zarr", "dataset": "raw"},
+    }
+    raw = {"digest": content, "files": 9, "bytes": 99, "sample": 1, "read in place": True}
+    values["outputs"]["volume"]["cube-a"] = {"fingerprint": "f", "raw": raw}
+    return values | {"inputs": {"cube-a": files}}
+
+
+def test_an_input_that_was_changed_where_it_stands_is_the_first_difference(project, provenance):
+    first, second = read_in_place(provenance, "a"), read_in_place(provenance, "b")
+    second["outputs"]["train"]["first"]["checkpoint digest"] = "another"
+    different = [each for each in compare(project.results, project.results, first, second) if not each.equal]
+    assert [each.instance.stage.name for each in different] == ["volume", "train"]
+    assert "the input differs: raw (/data/cube.zarr/raw)" in different[0].differences[0]
+
+
+def test_files_that_moved_or_were_touched_and_hold_the_same_are_equal(project, provenance):
+    first, second = read_in_place(provenance, "a"), read_in_place(provenance, "a", files="2")
+    assert all(each.equal for each in compare(project.results, project.results, first, second))
+
+
+def test_an_imported_volume_whose_files_have_changed_is_said_to_have_another_input(project, provenance):
+    first, second = read_in_place(provenance, "a"), read_in_place(provenance, "b", files="2")
+    for values in (first, second):
+        del values["outputs"]["volume"]["cube-a"]["raw"]["read in place"]
+    different = [each for each in compare(project.results, project.results, first, second) if not each.equal]
+    assert "the files that the volume is made of have changed" in different[0].differences[0]

@@ -16,6 +16,7 @@ from attacca.errors import AttaccaError
 from attacca.fingerprint import key_differences
 from attacca.stages.catalogue import StageInstance, instances
 from attacca.stages.layout import Layout
+from attacca.stages.provenance import IN_PLACE
 from attacca.stages.workflow import Workflow
 
 _STYLES = {"equal": "green", "differ": "red", "no digest": "yellow"}
@@ -67,7 +68,11 @@ def compare(
         elif before == now:
             compared.append(Comparison(instance, "equal"))
         else:
-            differences = [*key_differences(before, now), *_reasons(instance, first, second)]
+            differences = [
+                *_input_differences(instance, known, again, before, now),
+                *key_differences(before, now),
+                *_reasons(instance, first, second),
+            ]
             compared.append(Comparison(instance, "differ", differences))
     return compared
 
@@ -85,6 +90,41 @@ def _instances(results: Path, provenance: Mapping[str, Any]) -> list[StageInstan
 
 def _content(details: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in details.items() if key != "fingerprint"}
+
+
+def _input_differences(
+    instance: StageInstance,
+    known: Mapping[str, Any],
+    again: Mapping[str, Any],
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
+) -> list[str]:
+    """What is to be said of the files that a volume was made of."""
+    if instance.stage.name != "volume":
+        return []
+    settings = known["configuration"]["volumes"].get(instance.volume) or {}
+    changed = [
+        name
+        for name, details in before.items()
+        if isinstance(details, dict) and details.get(IN_PLACE) and now.get(name) != details
+    ]
+    if changed:
+        sources = [f"{name} ({_source(settings, name)})" for name in changed]
+        return [
+            f"the input differs: {' and '.join(sources)}, read where it stands, has another content than at the time "
+            "of the first results"
+        ]
+    states = [values.get("inputs", {}).get(instance.volume) for values in (known, again)]
+    if settings.get("synthetic") is None and None not in states and states[0] != states[1]:
+        return [
+            "the input differs: the files that the volume is made of have changed since the first results"
+        ]
+    return []
+
+
+def _source(settings: Mapping[str, Any], name: str) -> str:
+    source = settings.get(name) or {}
+    return "/".join(str(source[key]) for key in ("path", "dataset") if source.get(key))
 
 
 def _reasons(instance: StageInstance, first: Path, second: Path) -> list[str]:

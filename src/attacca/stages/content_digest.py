@@ -14,7 +14,7 @@ import hashlib
 import math
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,15 +46,24 @@ class ContentDigest:
         return {"digest": self.digest, "files": self.files, "bytes": self.bytes, "sample": self.sample}
 
 
-def digest_content(place: str | Path, threads: int = 4, whole_bytes: int = WHOLE_BYTES) -> ContentDigest:
+def digest_content(
+    place: str | Path,
+    threads: int = 4,
+    whole_bytes: int = WHOLE_BYTES,
+    names: Collection[str] | None = None,
+) -> ContentDigest:
     """Digest the files below a directory or an address (``s3://bucket/array``).
 
     Args:
         place: an array's own directory, or any directory; a single file is fine too.
         threads: files that are read side by side.
         whole_bytes: above this size, a part of the files is read.
+        names: look at these files alone, as far as they are there; at all by default.
     """
-    files = sorted(_remote_files(str(place)) if "://" in str(place) else _local_files(Path(place)))
+    if "://" in str(place):
+        files = sorted(item for item in _remote_files(str(place)) if names is None or item[0] in names)
+    else:
+        files = sorted(_local_files(Path(place)) if names is None else _named_files(Path(place), names))
     total = sum(size for _, size in files)
     sample = max(1, math.ceil(total / whole_bytes))
     read = [name for name, _ in files if _draw(name) % sample == 0]
@@ -74,6 +83,15 @@ def _local_files(place: Path) -> Iterator[tuple[str, int]]:
             if not name.startswith(".") or name == ".zarray":
                 path = Path(directory, name)
                 yield path.relative_to(place).as_posix(), path.stat().st_size
+
+
+def _named_files(place: Path, names: Collection[str]) -> Iterator[tuple[str, int]]:
+    for name in names:
+        try:
+            yield name, (place / name).stat().st_size
+        except FileNotFoundError:
+            # A chunk without values has no file.
+            continue
 
 
 def _remote_files(place: str) -> Iterator[tuple[str, int]]:
