@@ -28,6 +28,24 @@ def test_a_directory_without_results_is_named_and_what_to_give_instead(tmp_path,
     assert "--configfile" in said
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "{}",
+        '{"configuration_file": "conf',
+        '{"configuration_file": 5, "overrides": {}, "configuration_digest": ""}',
+    ],
+)
+def test_a_torn_record_of_the_last_start_is_named_and_what_to_give_instead(project, capsys, text):
+    (project.results / "workflow.json").write_text(text)
+    assert main(["status", str(project.results)]) != 0
+    said = capsys.readouterr().err
+    assert str(project.results / "workflow.json") in said
+    assert "--configfile" in said
+    assert main(["status", str(project.results), "--configfile", str(project.path)]) == 0
+
+
 def test_before_anything_ran_every_stage_is_missing_and_none_is_done(project):
     found = states(project)
     assert {state.state for state in found.values()} == {"missing"}
