@@ -1,4 +1,4 @@
-"""Writes down where a run's results come from: settings, versions, seeds, machine, digests of all results."""
+"""Writes down where a run's results come from: settings, versions, seeds, machines, digests of all results."""
 
 import json
 import sys
@@ -15,6 +15,7 @@ from attacca.stages.command import StageArguments, stage_main
 from attacca.stages.content_digest import digest_content
 from attacca.stages.layout import Layout
 from attacca.stages.linked_arrays import digest_linked_array
+from attacca.stages.machines import machines_of_run
 from attacca.stages.surroundings import hardware, package_versions, source_state
 from attacca.stages.workflow import Workflow
 
@@ -27,6 +28,7 @@ IN_PLACE = "read in place"
 def work(arguments: StageArguments) -> None:
     """Write ``provenance.json`` of a run."""
     configuration = run_configuration(arguments.layout, arguments.run, arguments.parameters)
+    workflow = Workflow(configuration)
     values = {
         "runs": {arguments.run: arguments.parameters["run"]},
         "volumes": arguments.parameters["volumes"],
@@ -41,9 +43,9 @@ def work(arguments: StageArguments) -> None:
             "seeds": seeds(configuration, arguments.run),
             "versions": package_versions(),
             "source": source_state(),
-            "hardware": hardware(),
-            "inputs": input_fingerprints(Workflow(configuration)),
-            "outputs": outputs(Workflow(configuration), arguments.threads),
+            "hardware": {**machines_of_run(workflow, arguments.run), "provenance": [hardware()]},
+            "inputs": input_fingerprints(workflow),
+            "outputs": outputs(workflow, arguments.threads),
         },
     )
 
