@@ -12,6 +12,7 @@ import pytest
 
 from attacca.cli.main import main
 from attacca.cli.stage_state import StageState, cluster_jobs, read_states
+from attacca.stages.catalogue import instances
 
 
 def states(project: Any) -> dict[str, StageState]:
@@ -180,6 +181,16 @@ def test_a_deleted_array_leaves_no_blocks_done(project):
         writer.record(*range(20))
     shutil.rmtree(predict.arrays(project.workflow.layout)[0])
     assert states(project)["predict first/cube-b"].done == 0
+
+
+def test_deleted_checkpoints_are_told_and_whether_somebody_needs_them(project):
+    project.finish(*instances(project.workflow))
+    shutil.rmtree(project.workflow.layout.training("first") / "checkpoints")
+    state = states(project)["train first"]
+    assert state.state == "done"
+    assert "first/training/checkpoints/*.pt" in state.reason and "nothing needs" in state.reason
+    project.instance("predict", "first", "cube-c").manifest(project.workflow.layout).unlink()
+    assert states(project)["train first"].state == "stale"
 
 
 def test_the_table_and_the_json_tell_the_same(project, capsys, monkeypatch):
