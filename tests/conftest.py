@@ -203,6 +203,10 @@ class Project:
                 place = self.workflow.layout.look_up_table(instance.run, instance.volume)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.touch()
+            if instance.stage.name == "train":
+                checkpoints = self.workflow.layout.training(instance.run) / "checkpoints"
+                checkpoints.mkdir(parents=True, exist_ok=True)
+                (checkpoints / "iteration_00000010.pt").touch()
             key.write(instance.manifest(self.workflow.layout))
 
     def finish_until(self, last: StageInstance) -> None:

@@ -119,3 +119,14 @@ def test_nothing_has_no_digest(tmp_path):
         "bytes": 0,
         "sample": 1,
     }
+
+
+def test_named_files_alone_are_digested_where_others_stand_beside_them(tmp_path):
+    array = write_array(tmp_path / "a")
+    names = {".zarray", "0.0", "1.2", "9.9"}
+    before = digest_content(tmp_path / "a", names=names)
+    assert before.files == 3
+    array[35, 35] = array[35, 35] + 1
+    assert digest_content(tmp_path / "a", names=names) == before
+    array[0, 0] = array[0, 0] + 1
+    assert digest_content(tmp_path / "a", names=names) != before

@@ -202,6 +202,46 @@ def test_blocks_that_fit_pass(capsys, project, section):
     assert main(["check", str(path)]) == 0
 
 
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("labels.h5", "is a file"),
+        ("labels.h5/results", "labels.h5, which is a file"),
+        ("nowhere", "a link that leads nowhere"),
+        ("/proc/results", "nothing can be written into /proc"),
+    ],
+)
+@pytest.mark.parametrize("key", ["results", "storage"])
+def test_a_place_where_nothing_can_be_written_is_told_before_any_job(
+    capsys, project, tmp_path, monkeypatch, key, place, expected
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nowhere").symlink_to("gone")
+    path = project()
+    text = path.read_text().replace("results: results\n", "")
+    path.write_text(f"{key}: {place}\n{text}")
+    said = refused(capsys, path)
+    assert f"{key} (line 1)" in said and expected in said
+
+
+def test_a_look_for_mistakes_leaves_nothing_behind(project, tmp_path):
+    path = project()
+    before = sorted(tmp_path.iterdir())
+    assert main(["check", str(path)]) == 0
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.slow
+def test_snakemake_tells_a_place_that_is_none_without_a_traceback(project, checkout_of):
+    checkout = checkout_of("no-place")
+    checkout.configuration = project()
+    checkout.change("results: results", "results: labels.h5/results")
+    result = checkout.snakemake(check=False)
+    assert result.returncode == 2
+    assert "labels.h5, which is a file" in result.stderr
+    assert "Traceback" not in result.stderr and "Error" not in result.stderr
+
+
 @pytest.mark.slow
 def test_labels_without_one_labelled_voxel_stop_the_workflow_with_a_message(project, checkout_of):
     path = project(labels="path: labels.h5, dataset: empty")

@@ -68,6 +68,10 @@ class BlockwiseStage(ABC):
             logger.info("replacing an array that other settings left: %s", error)
             make(True)
 
+    def before_blocks(self) -> None:
+        """What a shard does before its first block, where it has blocks to compute."""
+        return None
+
     def complete(self) -> dict[str, Any]:
         """What needs all blocks (pyramids, totals, checks); returns the manifest's result."""
         return {}
@@ -163,6 +167,7 @@ class BlockwiseStage(ABC):
             workers = min(arguments.threads, len(missing))
             if arguments.execution.scheduler_address is None:
                 check_memory(workers, self.memory_per_block(), setting=self.block_setting)
+            self.before_blocks()
             run_blocks(
                 self.block_function(),
                 grid,

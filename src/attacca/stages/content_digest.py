@@ -18,7 +18,7 @@ import math
 import os
 import zipfile
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -53,15 +53,25 @@ class ContentDigest:
         return {"digest": self.digest, "files": self.files, "bytes": self.bytes, "sample": self.sample}
 
 
-def digest_content(place: str | Path, threads: int = 4, whole_bytes: int = WHOLE_BYTES) -> ContentDigest:
+def digest_content(
+    place: str | Path,
+    threads: int = 4,
+    whole_bytes: int = WHOLE_BYTES,
+    names: Collection[str] | None = None,
+) -> ContentDigest:
     """Digest the files below a directory or an address (``s3://bucket/array``).
 
     Args:
         place: an array's own directory, or any directory; a single file is fine too.
         threads: files that are read side by side.
         whole_bytes: above this size, a part of the files is read.
+        names: look at these files alone, as far as they are there; at all by default.
     """
-    files = _Listing(_remote_files(str(place)) if "://" in str(place) else _local_files(Path(place)))
+    if "://" in str(place):
+        there = _remote_files(str(place))
+        files = _Listing(item for item in there if names is None or item[0] in names)
+    else:
+        files = _Listing(_local_files(Path(place)) if names is None else _named_files(Path(place), names))
     sample = max(1, math.ceil(files.bytes / whole_bytes))
     # The canonical JSON of all entries, without ever holding it.
     found = hashlib.sha256(b"[")
@@ -129,6 +139,16 @@ def _files_below(directory: Path, prefix: str) -> Iterator[tuple[str, int]]:
                 yield prefix + name, (directory / name).stat().st_size
             elif not linked:
                 yield from _files_below(directory / name, prefix + name)
+
+
+def _named_files(place: Path, names: Collection[str]) -> Iterator[tuple[str, int]]:
+    """Those of the names below ``place`` that are there, and their sizes, sorted by name."""
+    for name in sorted(names):
+        try:
+            yield name, (place / name).stat().st_size
+        except FileNotFoundError:
+            # A chunk without values has no file.
+            continue
 
 
 def _remote_files(place: str) -> list[tuple[str, int]]:

@@ -1,5 +1,8 @@
 """Checks of a configuration that need a look at the volumes: what pydantic cannot see."""
 
+import errno
+import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,7 @@ def inspect_configuration(configuration: Configuration, path: Path) -> None:
     Raises:
         ConfigurationError: lists every mistake with its line.
     """
-    mistakes: list[Mistake] = []
+    mistakes: list[Mistake] = [*place_mistakes(configuration)]
     plans: dict[str, VolumePlan] = {}
     used = {
         name for run in configuration.runs.values() for name in (*run.volumes.train, *run.volumes.segmented)
@@ -38,6 +41,31 @@ def inspect_configuration(configuration: Configuration, path: Path) -> None:
         mistakes.extend(_run_mistakes(configuration, name, run, plans))
     if mistakes:
         raise mistakes_error(path, mistakes, read_yaml(path)[1])
+
+
+def place_mistakes(configuration: Configuration) -> Iterable[Mistake]:
+    """Directories in which nothing can be written; nothing is left there by the look."""
+    places = {"results": configuration.results}
+    if configuration.storage and "://" not in configuration.storage:
+        places["storage"] = Path(configuration.storage)
+    for key, place in places.items():
+        # The rest is made when it is needed.
+        there = next(path for path in (place, *place.parents) if os.path.lexists(path))
+        if not there.is_dir():
+            which = "is" if there == place else f"lies below {there}, which is"
+            kind = "a link that leads nowhere" if there.is_symlink() and not there.exists() else "a file"
+            yield Mistake((key,), f"'{place}', which {which} {kind}", "a directory, or the name of a new one")
+            continue
+        try:
+            with tempfile.TemporaryFile(dir=there):
+                pass
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                yield Mistake(
+                    (key,),
+                    f"'{place}': nothing can be written into {there} ({error.strerror})",
+                    "a directory that you may write into",
+                )
 
 
 def _run_mistakes(
