@@ -14,12 +14,14 @@ from PIL import Image
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.importers import (
     ImportBlocks,
+    examine_volume,
     finish_volume,
     open_source,
     plan_volume,
     prepare_volume,
     volume_content_fingerprint,
 )
+from attacca.arrays.importers.images import missing_numbers
 from attacca.config.volumes import ArraySource, VolumeConfig
 from attacca.errors import MissingInputError, VolumeError
 
@@ -314,6 +316,106 @@ def test_labels_that_do_not_overlap_the_image_are_refused(tmp_path):
 def test_labels_between_the_voxels_of_the_image_are_refused(tmp_path):
     text = problem(tmp_path, **with_labels(tmp_path, LABELS, offset=(2, 0, 0)))
     assert "not a whole number of voxels" in text
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pytest.param({"dataset": "larger"}, id="larger"),
+        pytest.param({"dataset": "transposed"}, id="transposed"),
+        pytest.param({"dataset": "labels", "offset": [80, 0, 0]}, id="shifted"),
+    ],
+)
+def test_labels_that_stick_out_of_the_image_are_refused_unless_a_roi_says_what_counts(tmp_path, labels):
+    path = write_hdf5(tmp_path / "volume.h5", RAW, "raw")
+    write_hdf5(path)
+    write_hdf5(path, np.pad(LABELS, ((0, 1), (0, 4), (0, 4))), "larger")
+    write_hdf5(path, LABELS.T, "transposed")
+    volume = {"raw": {"path": path, "dataset": "raw"}, "labels": {"path": path, **labels}}
+    volume["voxel_size"] = [40, 4, 4]
+    said = problem(tmp_path, **volume)
+    assert (
+        "stick out of the image" in said and "has (5, 12, 9)" in said and "0 to 200, 0 to 48, 0 to 36" in said
+    )
+    assert "roi: { offset: [0, 0, 0], shape: [200, 48, 36] }" in said and "offset" in said
+    volume["roi"] = {"offset": [0, 0, 0], "shape": [200, 48, 36]}
+    plan = plan_volume(VolumeConfig.model_validate(volume))
+    assert plan.roi.contains(plan.arrays["labels"].roi)
+    assert ["stick out" in warning for warning in plan.warnings] == [True]
+
+
+def test_labels_inside_the_image_are_taken_without_a_word(tmp_path):
+    path = write_hdf5(tmp_path / "volume.h5", RAW, "raw")
+    write_hdf5(path, LABELS[1:3, 2:8], offset=[40, 8, 0], resolution=[40, 4, 4])
+    plan = plan_volume(
+        VolumeConfig.model_validate(
+            {"raw": {"path": path, "dataset": "raw"}, "labels": {"path": path, "dataset": "labels"}}
+        )
+    )
+    assert plan.warnings == () and plan.arrays["labels"].roi == Roi((40, 8, 0), (80, 24, 36))
+
+
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        pytest.param(["s0.png", "s1.png", "s2.png"], [], id="none"),
+        pytest.param(["s002.png", "s003.png", "s005.png", "s008.png"], [4, 6, 7], id="several"),
+        pytest.param(["z_10_y1.png", "z_20_y1.png", "z_40_y1.png"], [30], id="numbers in tens"),
+        pytest.param(["z_10.png", "z_20.png", "z_30.png"], [], id="equal steps"),
+        pytest.param(["a1.png", "b3.png"], [], id="names of other kinds"),
+        pytest.param(["1_5.png", "2_7.png", "4_9.png"], [], id="two numbers that change"),
+        pytest.param(["20240101.png", "20250301.png"], [], id="dates"),
+    ],
+)
+def test_a_gap_in_the_numbers_of_sections_is_found(names, missing):
+    assert missing_numbers(names) == missing
+
+
+def test_a_stack_with_a_gap_is_told_with_the_missing_numbers(tmp_path):
+    stack = write_stack(tmp_path / "raw", RAW)
+    (stack / "section_2.png").unlink()
+    config = VolumeConfig.model_validate({"raw": {"path": stack}, "voxel_size": [40, 4, 4]})
+    (warning,) = plan_volume(config).warnings
+    assert "section_0.png to section_4.png" in warning and "2 is missing" in warning
+
+
+def test_a_file_that_says_another_voxel_size_than_the_configuration_is_told_in_any_unit(tmp_path):
+    path = write_hdf5(tmp_path / "volume.h5", RAW, "raw", resolution=[0.04, 0.004, 0.004], units=["um"] * 3)
+
+    def warnings(size):
+        config = {"raw": {"path": path, "dataset": "raw"}, "voxel_size": size}
+        return plan_volume(VolumeConfig.model_validate(config)).warnings
+
+    assert warnings([40, 4, 4]) == ()
+    assert "[0.04, 0.004, 0.004] micrometer" in warnings([50, 4, 4])[0]
+
+
+def test_a_tiff_that_is_cut_off_is_named(tmp_path):
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, RAW)
+    path.write_bytes(path.read_bytes()[:400])
+    said = problem(tmp_path, raw={"path": path}, voxel_size=[40, 4, 4])
+    assert "stack.tif is cut off" in said and "copy it again" in said
+
+
+def test_all_sources_that_are_wrong_are_found_each_with_its_key(tmp_path):
+    path = write_hdf5(tmp_path / "volume.h5", LABELS / 3)
+    config = VolumeConfig.model_validate(
+        {
+            "raw": {"path": tmp_path / "nothing.tif"},
+            "labels": {"path": path, "dataset": "labels"},
+            "mask": {"path": path, "dataset": "mask"},
+        }
+    )
+    plan, mistakes = examine_volume(config)
+    assert plan is None
+    assert [mistake.key for mistake in mistakes] == [
+        ("raw", "path"),
+        ("mask", "dataset"),
+        ("labels", "dataset"),
+    ]
+    with pytest.raises(VolumeError, match=r"nothing\.tif.*no data set 'mask'.*floating-point"):
+        plan_volume(config)
 
 
 def test_labels_of_another_voxel_size_are_refused(tmp_path):

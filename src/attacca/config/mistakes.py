@@ -13,24 +13,27 @@ from attacca.config.yaml_text import KeyPath
 
 @dataclass(frozen=True)
 class Mistake:
-    """One mistake: where it stands, what was found, what is expected, what to do."""
+    """One mistake: where it stands, what was found, what is expected, what to do.
+
+    ``problem`` says in whole sentences what the other three say in parts.
+    """
 
     path: KeyPath
-    found: str
-    expected: str
+    found: str = ""
+    expected: str = ""
     hint: str = ""
+    problem: str = ""
 
     def text(self, lines: Mapping[KeyPath, int]) -> str:
-        """The mistake in up to four lines, with the line number of the nearest key that is in the file."""
+        """The mistake in a few lines, with the line number of the nearest key that is in the file."""
         place = dotted(self.path)
         for length in range(len(self.path), 0, -1):
             if self.path[:length] in lines:
                 place += f" (line {lines[self.path[:length]]})"
                 break
-        rows = [place, f"  found:    {self.found}", f"  expected: {self.expected}"]
-        if self.hint:
-            rows.append(f"  {self.hint}")
-        return "\n".join(rows)
+        parts = {"found": self.found, "expected": self.expected, "problem": self.problem}
+        rows = [f"  {name + ':':<9} {text}" for name, text in parts.items() if text]
+        return "\n".join([place, *rows, *([f"  {self.hint}"] if self.hint else [])])
 
 
 def dotted(path: KeyPath) -> str:

@@ -1,19 +1,33 @@
 """Checks of a configuration that need a look at the volumes: what pydantic cannot see."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from attacca.architectures.shapes import check_input_shape, output_shape, unet_axes
-from attacca.arrays.importers import VolumePlan, plan_volume
+from attacca.arrays.importers import VolumePlan, examine_volume
 from attacca.config.load import mistakes_error
 from attacca.config.mistakes import Mistake, shown
 from attacca.config.run import Configuration, RunConfig
-from attacca.config.yaml_text import read_yaml
-from attacca.errors import AttaccaError, ConfigurationError
+from attacca.config.yaml_text import KeyPath, read_yaml
+from attacca.errors import ConfigurationError
 
 
-def inspect_configuration(configuration: Configuration, path: Path) -> None:
+@dataclass(frozen=True)
+class Inspection:
+    """What a look at the volumes of a configuration without mistakes brought to light.
+
+    Attributes:
+        plans: the import of each volume that a run uses, by name.
+        warnings: what can be computed, but is hardly meant.
+    """
+
+    plans: dict[str, VolumePlan]
+    warnings: list[str]
+
+
+def inspect_configuration(configuration: Configuration, path: Path) -> Inspection:
     """Open every volume and check that volumes, tasks and networks fit each other; only headers are read.
 
     Raises:
@@ -24,18 +38,32 @@ def inspect_configuration(configuration: Configuration, path: Path) -> None:
     used = {
         name for run in configuration.runs.values() for name in (*run.volumes.train, *run.volumes.segmented)
     }
+    values, lines = read_yaml(path)
     for name, config in configuration.volumes.items():
         if name not in used:
             continue
-        try:
-            plans[name] = plan_volume(config)
-        except AttaccaError as error:
-            source = str(config.raw.path) if config.raw is not None else "synthetic tissue"
-            mistakes.append(Mistake(("volumes", name), source, str(error)))
+        plan, found = examine_volume(config)
+        if plan is not None:
+            plans[name] = plan
+        for mistake in found:
+            place = ("volumes", name, *mistake.key)
+            mistakes.append(Mistake(place, _written(values, place), problem=str(mistake.error)))
     for name, run in configuration.runs.items():
         mistakes.extend(_run_mistakes(configuration, name, run, plans))
     if mistakes:
-        raise mistakes_error(path, mistakes, read_yaml(path)[1])
+        raise mistakes_error(path, mistakes, lines)
+    warnings = [f"volumes.{name}: {text}" for name, plan in plans.items() for text in plan.warnings]
+    return Inspection(plans, warnings)
+
+
+def _written(values: Any, place: KeyPath) -> str:
+    """The value at a place of the file, where it is no section but something that can be shown."""
+    for part in place:
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            return ""
+    return "" if isinstance(values, dict) else shown(values)
 
 
 def _run_mistakes(
