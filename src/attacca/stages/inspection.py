@@ -11,7 +11,9 @@ from attacca.config.load import mistakes_error
 from attacca.config.mistakes import Mistake, shown
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.yaml_text import KeyPath, read_yaml
-from attacca.errors import ConfigurationError
+from attacca.errors import AttaccaError, ConfigurationError
+from attacca.stages.label_inspection import label_mistakes
+from attacca.stages.training_inspection import intensity_warnings, training_mistakes
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,9 @@ class Inspection:
 
 
 def inspect_configuration(configuration: Configuration, path: Path) -> Inspection:
-    """Open every volume and check that volumes, tasks and networks fit each other; only headers are read.
+    """Open every volume and check that volumes, tasks and networks fit each other.
+
+    Headers are read; voxels of some sections only where the configuration leaves open what they are.
 
     Raises:
         ConfigurationError: lists every mistake with its line.
@@ -48,12 +52,19 @@ def inspect_configuration(configuration: Configuration, path: Path) -> Inspectio
         for mistake in found:
             place = ("volumes", name, *mistake.key)
             mistakes.append(Mistake(place, _written(values, place), problem=str(mistake.error)))
+    warnings = [f"volumes.{name}: {text}" for name, plan in plans.items() for text in plan.warnings]
     for name, run in configuration.runs.items():
         mistakes.extend(_run_mistakes(configuration, name, run, plans))
+        mistakes.extend(label_mistakes(configuration, name, run, plans))
+        mistakes.extend(training_mistakes(name, run, plans))
+        try:
+            warnings.extend(intensity_warnings(configuration, name, run, plans))
+        except AttaccaError as error:
+            mistakes.append(Mistake(("volumes",), problem=str(error)))
     if mistakes:
-        raise mistakes_error(path, mistakes, lines)
-    warnings = [f"volumes.{name}: {text}" for name, plan in plans.items() for text in plan.warnings]
-    return Inspection(plans, warnings)
+        # Runs that share a volume find the same in it.
+        raise mistakes_error(path, list(dict.fromkeys(mistakes)), lines)
+    return Inspection(plans, list(dict.fromkeys(warnings)))
 
 
 def _written(values: Any, place: KeyPath) -> str:
