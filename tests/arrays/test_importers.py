@@ -500,3 +500,47 @@ def test_chunks_are_about_cubes_in_the_world(tmp_path):
     assert chunk_shape(config, (3000, 3000, 3000), (8, 8, 8)) == (128, 128, 128)
     assert chunk_shape(config, (2000, 3000), (4, 4)) == (512, 512)
     assert chunk_shape(config, (3, 40, 40), (8, 8, 8)) == (3, 40, 40)
+
+
+def write_zarr_3(path, *arrays):
+    """What a Zarr container of format 3 looks like to whoever does not know it."""
+    for place in (path, *(path / name for name in arrays)):
+        place.mkdir(parents=True)
+        (place / "zarr.json").write_text(json.dumps({"zarr_format": 3, "node_type": "array"}))
+    return path
+
+
+@pytest.mark.parametrize("name", ["volume.zarr", "volume"])
+@pytest.mark.parametrize("dataset", [None, "s0", "s1"])
+def test_zarr_format_3_is_called_by_its_name_with_a_way_to_convert_it(tmp_path, name, dataset):
+    path = write_zarr_3(tmp_path / name, "s0")
+    said = problem(tmp_path, raw={"path": path, "dataset": dataset}, voxel_size=[40, 4, 4])
+    assert "is Zarr format 3" in said and "zarr_format=2" in said and f"{path}/{dataset or 'ARRAY'}'" in said
+
+
+def test_a_group_of_several_arrays_asks_for_one_of_them(tmp_path):
+    path = write_zarr(write_zarr(tmp_path / "volume.zarr", "raw"), "labels", LABELS)
+    said = problem(tmp_path, MissingInputError, raw={"path": path}, voxel_size=[40, 4, 4])
+    assert "holds labels, raw; name an array with 'dataset'" in said
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        pytest.param(
+            "precomputed://gs://bucket/volume", "the kind of address 'precomputed://'", id="unknown kind"
+        ),
+        pytest.param(
+            "http://localhost:1/volume.zarr", "cannot be reached: ClientConnectorError", id="nobody there"
+        ),
+        pytest.param("s3://bucket/volume.zarr", "ATTACCA_S3_ANONYMOUS=1", id="no keys"),
+    ],
+)
+def test_an_address_that_cannot_be_read_is_told_in_one_line(tmp_path, monkeypatch, address, expected):
+    pytest.importorskip("s3fs")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "ATTACCA_S3_ANONYMOUS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    said = problem(tmp_path, raw={"path": address}, voxel_size=[40, 4, 4])
+    assert expected in said and address in said and "\n" not in said

@@ -56,3 +56,9 @@ def test_an_environment_variable_that_is_not_set_is_named_with_its_line(tmp_path
     monkeypatch.delenv("EM_OTHER", raising=False)
     with pytest.raises(ConfigurationError, match="line 2: the environment variable EM_OTHER is not set"):
         read_yaml(written(tmp_path, "a: 1\npath: ${EM_OTHER}/raw\n"))
+
+
+@pytest.mark.parametrize("text", ["a: &x [*x]\n", "a: &x {b: {c: *x}}\n"])
+def test_an_anchor_that_holds_itself_is_refused(tmp_path, text):
+    with pytest.raises(ConfigurationError, match="an anchor .* holds its own alias"):
+        read_yaml(written(tmp_path, text))

@@ -56,10 +56,12 @@ def read_yaml(path: str | Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise MissingInputError(
-            f"there is no configuration file {path}; give one with --configfile"
+            f"there is no configuration file {path}; name yours: attacca COMMAND FILE, snakemake --configfile FILE"
         ) from None
     except IsADirectoryError:
-        raise ConfigurationError(f"{path} is a directory; --configfile takes a YAML file") from None
+        raise ConfigurationError(f"{path} is a directory; expected a YAML file") from None
+    except PermissionError:
+        raise ConfigurationError(f"{path} may not be read by this user; change its permissions") from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is not text in UTF-8: {first_line(error)}") from None
     loader = _Loader(text)
@@ -74,6 +76,8 @@ def read_yaml(path: str | Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
         raise ConfigurationError(f"{path}{where}: this is not YAML: {problem}") from None
     finally:
         loader.dispose()
+    if _holds_itself(node):
+        raise ConfigurationError(f"{path}: an anchor (&) holds its own alias (*), so that it never ends")
     if not isinstance(values, dict):
         raise ConfigurationError(
             f"{path}: found {type(values).__name__} at the top, expected a mapping with the keys 'volumes' and 'runs'"
@@ -82,6 +86,15 @@ def read_yaml(path: str | Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     if node is not None:
         _collect_lines(node, (), lines)
     return _with_environment(values, (), path, lines), lines
+
+
+def _holds_itself(node: yaml.Node | None, above: tuple[int, ...] = ()) -> bool:
+    if not isinstance(node, yaml.CollectionNode):
+        return False
+    if id(node) in above:
+        return True
+    items = [item for pair in node.value for item in (pair if isinstance(pair, tuple) else (pair,))]
+    return any(_holds_itself(item, (*above, id(node))) for item in items)
 
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")

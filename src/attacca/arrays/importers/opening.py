@@ -43,8 +43,8 @@ def choose_channel(opened: Source, source: ArraySource) -> Source:
 
 def blamed_key(source: ArraySource) -> str:
     """Which of its keys is probably wrong when a source cannot be opened."""
-    there = is_url(source.path) or _is_pattern(Path(source.path)) or Path(source.path).exists()
-    return "dataset" if source.dataset is not None and there else "path"
+    local = not is_url(source.path) and Path(source.path).exists()
+    return "dataset" if source.dataset is not None and local else "path"
 
 
 def files_of(source: ArraySource) -> list[Path]:
