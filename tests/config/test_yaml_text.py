@@ -60,5 +60,5 @@ def test_an_environment_variable_that_is_not_set_is_named_with_its_line(tmp_path
 
 @pytest.mark.parametrize("text", ["a: &x [*x]\n", "a: &x {b: {c: *x}}\n"])
 def test_an_anchor_that_holds_itself_is_refused(tmp_path, text):
-    with pytest.raises(ConfigurationError, match="an anchor .* holds its own alias"):
+    with pytest.raises(ConfigurationError, match=r"an anchor .* holds its own alias"):
         read_yaml(written(tmp_path, text))
