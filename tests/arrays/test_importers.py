@@ -308,6 +308,24 @@ def test_labels_without_a_single_label_are_refused(tmp_path):
     assert "nothing but 0" in problem(tmp_path, **with_labels(tmp_path, LABELS * 0))
 
 
+@pytest.mark.parametrize(
+    ("values", "unlabelled", "warned"),
+    [
+        pytest.param([3], None, "nothing but 3 in", id="one value"),
+        pytest.param([0, 3], 0, "nothing but 3 and the unlabelled 0", id="one value and unlabelled voxels"),
+        pytest.param([0, 3], None, None, id="background and one object"),
+        pytest.param([0, 3, 4], 0, None, id="two objects"),
+    ],
+)
+def test_labels_with_one_value_only_are_warned_of(tmp_path, caplog, values, unlabelled, warned):
+    config = with_labels(tmp_path, np.resize(np.array(values, np.uint32), LABELS.shape))
+    config["labels"]["unlabelled"] = unlabelled
+    imported(tmp_path, **config)
+    said = [record.getMessage() for record in caplog.records if "labels of" in record.getMessage()]
+    assert len(said) == (warned is not None)
+    assert warned is None or (warned in said[0] and "labels.h5" in said[0])
+
+
 def test_labels_that_do_not_overlap_the_image_are_refused(tmp_path):
     text = problem(tmp_path, **with_labels(tmp_path, LABELS, offset=(400, 0, 0)))
     assert "do not overlap" in text and "400 to 420" in text and "0 to 20" in text
