@@ -104,6 +104,16 @@ def test_everything_wrong_with_a_volume_is_told_at_once_at_the_lines_of_its_keys
     assert "3 mistakes" in said and "expected: /" not in said
 
 
+def test_missing_data_name_the_variable_that_says_where_they_are(capsys, project, monkeypatch):
+    monkeypatch.delenv("EM_DATA", raising=False)
+    path = project(raw='"${EM_DATA:-elsewhere}/raw"')
+    assert "the environment variable EM_DATA is not set, so that 'elsewhere' is used for it" in refused(
+        capsys, path
+    )
+    monkeypatch.setenv("EM_DATA", str(path.parent))
+    assert main(["check", str(path)]) == 0
+
+
 def test_what_is_hardly_meant_is_told_as_a_warning(capsys, project, tmp_path):
     (tmp_path / "raw" / "031.png").rename(tmp_path / "raw" / "032.png")
     assert main(["check", str(project())]) == 0

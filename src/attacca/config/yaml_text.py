@@ -49,9 +49,31 @@ def read_yaml(path: str | Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
 
     Raises:
         MissingInputError: there is no such file.
-        ConfigurationError: it is not YAML, not a mapping, or names a key twice.
+        ConfigurationError: it is not YAML, not a mapping, names a key twice, or an environment variable that is
+            not set.
     """
-    path = Path(path)
+    values, lines = _parsed(Path(path))
+    return _with_environment(values, (), Path(path), lines), lines
+
+
+def defaults_used(path: str | Path) -> dict[KeyPath, dict[str, str]]:
+    """For each value of a YAML file, the environment variables in it that are not set, with their defaults."""
+    found: dict[KeyPath, dict[str, str]] = {}
+
+    def collect(value: Any, place: KeyPath) -> None:
+        if isinstance(value, dict | list):
+            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+                collect(item, (*place, key))
+        elif isinstance(value, str):
+            names = {name: text for name, text in _VARIABLE.findall(value) if not os.environ.get(name)}
+            if names:
+                found[place] = names
+
+    collect(_parsed(Path(path))[0], ())
+    return found
+
+
+def _parsed(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -85,7 +107,7 @@ def read_yaml(path: str | Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     lines: dict[KeyPath, int] = {}
     if node is not None:
         _collect_lines(node, (), lines)
-    return _with_environment(values, (), path, lines), lines
+    return values, lines
 
 
 def _holds_itself(node: yaml.Node | None, above: tuple[int, ...] = ()) -> bool:

@@ -1,7 +1,7 @@
 """Checks of a configuration that need a look at the volumes: what pydantic cannot see."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from attacca.arrays.importers import VolumePlan, examine_volume
 from attacca.config.load import mistakes_error
 from attacca.config.mistakes import Mistake, shown
 from attacca.config.run import Configuration, RunConfig
-from attacca.config.yaml_text import KeyPath, read_yaml
+from attacca.config.yaml_text import KeyPath, defaults_used, read_yaml
 from attacca.errors import AttaccaError, ConfigurationError
 from attacca.stages.label_inspection import label_mistakes
 from attacca.stages.training_inspection import intensity_warnings, training_mistakes
@@ -63,8 +63,21 @@ def inspect_configuration(configuration: Configuration, path: Path) -> Inspectio
             mistakes.append(Mistake(("volumes",), problem=str(error)))
     if mistakes:
         # Runs that share a volume find the same in it.
-        raise mistakes_error(path, list(dict.fromkeys(mistakes)), lines)
+        raise mistakes_error(path, list(dict.fromkeys(_with_variables(mistakes, path))), lines)
     return Inspection(plans, list(dict.fromkeys(warnings)))
+
+
+def _with_variables(mistakes: list[Mistake], path: Path) -> Iterable[Mistake]:
+    """Where a value was made with the default of an environment variable, the variable may be what is missing."""
+    defaults = defaults_used(path)
+    for mistake in mistakes:
+        names = defaults.get(mistake.path, {})
+        hints = [
+            f"the environment variable {name} is not set, so that '{text}' is used for it: set it, if the data "
+            "stand elsewhere"
+            for name, text in names.items()
+        ]
+        yield replace(mistake, hint="; ".join(filter(None, [mistake.hint, *hints])))
 
 
 def _written(values: Any, place: KeyPath) -> str:
