@@ -94,6 +94,32 @@ def test_a_mistake_is_told_before_anything_is_computed(capsys, project, changes,
         assert part in said, said
 
 
+def test_everything_wrong_with_a_volume_is_told_at_once_at_the_lines_of_its_keys(capsys, project):
+    path = project(raw="rav", labels="path: labels.h5, dataset: label", more="mask: { path: mask.tif }")
+    said = refused(capsys, path)
+    lines = path.read_text().splitlines()
+    for key, found in (("raw.path", "'rav'"), ("labels.dataset", "'label'"), ("mask.path", "'mask.tif'")):
+        number = next(n for n, line in enumerate(lines, 1) if key.partition(".")[0] + ":" in line)
+        assert f"volumes.cube.{key} (line {number})\n  found:    {found}\n  problem:" in said
+    assert "3 mistakes" in said and "expected: /" not in said
+
+
+def test_missing_data_name_the_variable_that_says_where_they_are(capsys, project, monkeypatch):
+    monkeypatch.delenv("EM_DATA", raising=False)
+    path = project(raw='"${EM_DATA:-elsewhere}/raw"')
+    assert "the environment variable EM_DATA is not set, so that 'elsewhere' is used for it" in refused(
+        capsys, path
+    )
+    monkeypatch.setenv("EM_DATA", str(path.parent))
+    assert main(["check", str(path)]) == 0
+
+
+def test_what_is_hardly_meant_is_told_as_a_warning(capsys, project, tmp_path):
+    (tmp_path / "raw" / "031.png").rename(tmp_path / "raw" / "032.png")
+    assert main(["check", str(project())]) == 0
+    assert "warning: volumes.cube:" in (said := capsys.readouterr().err) and "31 is missing" in said
+
+
 def test_an_unreadable_hdf5_file_is_named(capsys, project, tmp_path):
     (tmp_path / "broken.h5").write_bytes(b"this is not HDF5" * 100)
     said = refused(capsys, project(labels="path: broken.h5, dataset: labels"))

@@ -65,7 +65,7 @@ class ExecutionConfig(StrictModel):
     """Time limit of one job in minutes, at its first attempt, as for ``memory_mb``; from the number of blocks by
     default."""
     retries: int = Field(default=2, ge=0)
-    """How often a block that failed is tried again before it is reported."""
+    """How often a block that failed is tried again before it is reported; never where its data or settings are wrong."""
     block_timeout: float | None = Field(default=None, gt=0)
     """Seconds that one block may take before its process is ended and the block counts as failed."""
     scheduler_address: Annotated[str, AfterValidator(_scheduler_address)] | None = None

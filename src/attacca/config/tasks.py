@@ -177,6 +177,9 @@ class AffinitiesTaskConfig(TaskConfig):
                 raise ValueError(
                     f"neighborhood: offset {list(offset)} leads to the voxel itself; take it out"
                 )
+        doubled = [offset for i, offset in enumerate(self.neighborhood) if offset in self.neighborhood[:i]]
+        if doubled:
+            raise ValueError(f"neighborhood: offset {list(doubled[0])} stands twice; keep one")
         return self
 
 

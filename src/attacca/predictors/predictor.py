@@ -72,6 +72,16 @@ class Predictor(ABC):
             attacca.errors.VolumeError: the labels are not what this predictor needs.
         """
 
+    def check_ground_truth(self, gt: Array, mask: Array | None) -> None:  # noqa: B027 - most take any labels
+        """Refuse labels from which a target can be made, but none that is meant.
+
+        Args:
+            gt, mask: as in ``create_weight``.
+
+        Raises:
+            attacca.errors.VolumeError: which values were found, and which are expected.
+        """
+
     def balanced_parts(self, gt: Array, target: Array, mask: Array | None) -> Iterator[BalancedPart]:
         """What weights are made of, for each group of channels that is balanced by itself, in order.
 

@@ -4,22 +4,40 @@ import errno
 import os
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from attacca.architectures.shapes import check_input_shape, output_shape, unet_axes
-from attacca.arrays.importers import VolumePlan, plan_volume
+from attacca.arrays.importers import VolumePlan, examine_volume
 from attacca.config.load import mistakes_error
 from attacca.config.mistakes import Mistake, shown
 from attacca.config.run import Configuration, RunConfig
-from attacca.config.yaml_text import read_yaml
+from attacca.config.yaml_text import KeyPath, defaults_used, read_yaml
 from attacca.errors import AttaccaError, ConfigurationError
 from attacca.prediction.sizes import ConfiguredSizes, SizeError, plan_prediction
 from attacca.stages.segmentation_settings import BlockSizeError, block_voxels
+from attacca.stages.label_inspection import label_mistakes
+from attacca.stages.training_inspection import intensity_warnings, training_mistakes
 
 
-def inspect_configuration(configuration: Configuration, path: Path) -> None:
-    """Open every volume and check that volumes, tasks and networks fit each other; only headers are read.
+@dataclass(frozen=True)
+class Inspection:
+    """What a look at the volumes of a configuration without mistakes brought to light.
+
+    Attributes:
+        plans: the import of each volume that a run uses, by name.
+        warnings: what can be computed, but is hardly meant.
+    """
+
+    plans: dict[str, VolumePlan]
+    warnings: list[str]
+
+
+def inspect_configuration(configuration: Configuration, path: Path) -> Inspection:
+    """Open every volume and check that volumes, tasks and networks fit each other.
+
+    Headers are read; voxels of some sections only where the configuration leaves open what they are.
 
     Raises:
         ConfigurationError: lists every mistake with its line.
@@ -29,18 +47,52 @@ def inspect_configuration(configuration: Configuration, path: Path) -> None:
     used = {
         name for run in configuration.runs.values() for name in (*run.volumes.train, *run.volumes.segmented)
     }
+    values, lines = read_yaml(path)
     for name, config in configuration.volumes.items():
         if name not in used:
             continue
-        try:
-            plans[name] = plan_volume(config)
-        except AttaccaError as error:
-            source = str(config.raw.path) if config.raw is not None else "synthetic tissue"
-            mistakes.append(Mistake(("volumes", name), source, str(error)))
+        plan, found = examine_volume(config)
+        if plan is not None:
+            plans[name] = plan
+        for mistake in found:
+            place = ("volumes", name, *mistake.key)
+            mistakes.append(Mistake(place, _written(values, place), problem=str(mistake.error)))
+    warnings = [f"volumes.{name}: {text}" for name, plan in plans.items() for text in plan.warnings]
     for name, run in configuration.runs.items():
         mistakes.extend(_run_mistakes(configuration, name, run, plans))
+        mistakes.extend(label_mistakes(configuration, name, run, plans))
+        mistakes.extend(training_mistakes(name, run, plans))
+        try:
+            warnings.extend(intensity_warnings(configuration, name, run, plans))
+        except AttaccaError as error:
+            mistakes.append(Mistake(("volumes",), problem=str(error)))
     if mistakes:
-        raise mistakes_error(path, mistakes, read_yaml(path)[1])
+        # Runs that share a volume find the same in it.
+        raise mistakes_error(path, list(dict.fromkeys(_with_variables(mistakes, path))), lines)
+    return Inspection(plans, list(dict.fromkeys(warnings)))
+
+
+def _with_variables(mistakes: list[Mistake], path: Path) -> Iterable[Mistake]:
+    """Where a value was made with the default of an environment variable, the variable may be what is missing."""
+    defaults = defaults_used(path)
+    for mistake in mistakes:
+        names = defaults.get(mistake.path, {})
+        hints = [
+            f"the environment variable {name} is not set, so that '{text}' is used for it: set it, if the data "
+            "stand elsewhere"
+            for name, text in names.items()
+        ]
+        yield replace(mistake, hint="; ".join(filter(None, [mistake.hint, *hints])))
+
+
+def _written(values: Any, place: KeyPath) -> str:
+    """The value at a place of the file, where it is no section but something that can be shown."""
+    for part in place:
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            return ""
+    return "" if isinstance(values, dict) else shown(values)
 
 
 def place_mistakes(configuration: Configuration) -> Iterable[Mistake]:

@@ -273,7 +273,8 @@ def open_workflow(
         if inspect_volumes:
             from attacca.stages.inspection import inspect_configuration
 
-            inspect_configuration(configuration, path)
+            for warning in inspect_configuration(configuration, path).warnings:
+                print(f"warning: {warning}", file=sys.stderr, flush=True)
     except AttaccaError as error:
         print(f"\n{error}\n", file=sys.stderr, flush=True)
         # Snakemake would print a traceback of the Snakefile for any exception.
