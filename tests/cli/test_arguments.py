@@ -40,7 +40,7 @@ def test_a_configuration_that_is_not_there_is_named_without_options_that_the_com
     assert main([command, str(path)]) != 0
     said = capsys.readouterr().err
     assert f"there is no configuration file {path}" in said
-    assert "give the path of one" in said
+    assert f"attacca {command}" in said and "name yours" in said
 
 
 def test_plan_tells_every_missing_volume_with_its_line_as_check_does(tmp_path, capsys, values):
@@ -58,4 +58,8 @@ def test_plan_tells_every_missing_volume_with_its_line_as_check_does(tmp_path, c
         assert main([command, str(path)]) == 2
         told.append(capsys.readouterr().err.partition(": ")[2])
     assert told[0] == told[1]
-    assert "volumes.cube-a (line" in told[0] and "volumes.cube-b (line" in told[0]
+    assert all(
+        f"volumes.{name}.{key}.path (line" in told[0]
+        for name in ("cube-a", "cube-b")
+        for key in ("raw", "labels")
+    )

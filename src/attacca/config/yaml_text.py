@@ -78,7 +78,7 @@ def _parsed(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise MissingInputError(
-            f"there is no configuration file {path}; name yours: attacca COMMAND FILE, snakemake --configfile FILE"
+            f"there is no configuration file {path}; name yours: attacca check FILE, snakemake --configfile FILE"
         ) from None
     except IsADirectoryError:
         raise ConfigurationError(f"{path} is a directory; expected a YAML file") from None

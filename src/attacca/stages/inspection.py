@@ -16,8 +16,8 @@ from attacca.config.run import Configuration, RunConfig
 from attacca.config.yaml_text import KeyPath, defaults_used, read_yaml
 from attacca.errors import AttaccaError, ConfigurationError
 from attacca.prediction.sizes import ConfiguredSizes, SizeError, plan_prediction
-from attacca.stages.segmentation_settings import BlockSizeError, block_voxels
 from attacca.stages.label_inspection import label_mistakes
+from attacca.stages.segmentation_settings import BlockSizeError, block_voxels
 from attacca.stages.training_inspection import intensity_warnings, training_mistakes
 
 
