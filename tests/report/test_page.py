@@ -74,7 +74,8 @@ def test_scores_curves_slices_atlas_and_provenance_are_on_the_page(page: str) ->
         "voxels with truth 0 ignored",
         "lower is better",
         "checkpoint that predicts: 2700",
-        "600 settings were compared",
+        "198 settings were compared",
+        "11 settings were compared",
         "xy plane at z",
         "yz plane at x",
         "Largest splits",
@@ -84,6 +85,15 @@ def test_scores_curves_slices_atlas_and_provenance_are_on_the_page(page: str) ->
         "attacca view",
     ):
         assert text in page, text
+
+
+def test_the_chosen_settings_are_told_and_marked_for_every_kind_of_task(page: str) -> None:
+    sections = page.split("<h3>Choice of settings</h3>")[1:]
+    told = [re.search(r"<h4>Chosen</h4>(.*?)</div>\s*</div>", section, re.DOTALL) for section in sections]
+    names = [re.findall(r"<dt>(.*?)</dt>", found[1]) for found in told if found]
+    assert names[0][:2] == ["chain", "inside above"] and names[1] == ["threshold"]
+    assert "row" not in names[0]
+    assert all(">chosen</text>" in section for section in sections)
 
 
 def test_the_same_results_give_the_same_page(page: str, fake_results: Any) -> None:

@@ -10,11 +10,12 @@ import numpy as np
 
 from attacca.report.agreement import Survey, survey
 from attacca.report.channels import task_of
+from attacca.report.choice import Choice, chosen_facts, read_choice
 from attacca.report.errors_atlas import Entry, error_atlas
 from attacca.report.pictures import Picture
 from attacca.report.plots_slices import Row, VolumeImages, slice_rows
 from attacca.report.plots_training import snapshot_pictures, training_curve
-from attacca.report.plots_tuning import criterion_plot, size_histogram, tuned_settings, tuning_plot
+from attacca.report.plots_tuning import criterion_plot, size_histogram, tuning_plot
 from attacca.report.provenance import (
     Fact,
     blocks_table,
@@ -79,7 +80,8 @@ class RunSection:
         snapshots: batches, each with its title and its pictures.
         tuning: the plot of split against merge, or of a criterion, an SVG element, or empty.
         tuning_caption: how to read it.
-        chosen: the chosen setting.
+        chosen: the chosen settings that matter.
+        chosen_too: the others that were in effect.
         tuning_note: what is missing, or how many settings were tried.
         volumes: of validation, then of the test.
         provenance: versions, seeds, digests.
@@ -96,6 +98,7 @@ class RunSection:
     tuning: str = ""
     tuning_caption: str = ""
     chosen: list[Fact] = field(default_factory=list)
+    chosen_too: list[Fact] = field(default_factory=list)
     tuning_note: str = ""
     volumes: list[VolumeSection] = field(default_factory=list)
     provenance: list[Fact] = field(default_factory=list)
@@ -203,22 +206,20 @@ def _best_iteration(results: Results, name: str, manifest: Mapping[str, Any]) ->
 
 def _add_tuning(section: RunSection, results: Results, name: str) -> None:
     tuning = results.json(name, "tuning.json")
-    section.tuning = _guarded(lambda: tuning_plot(tuning, f"tuning-{name}"), "", "the plot of settings")
-    result = _mapping(tuning.get("result")) or tuning
+    choice = _guarded(lambda: read_choice(tuning), Choice(), "the choice of settings")
+    section.tuning = _guarded(lambda: tuning_plot(choice, f"tuning-{name}"), "", "the plot of settings")
     section.tuning_caption = "Down and left is better. Dotted lines join equal sums of split and merge."
     if not section.tuning:
         section.tuning = _guarded(
-            lambda: criterion_plot(tuning, f"tuning-{name}"), "", "the plot of settings"
+            lambda: criterion_plot(choice, f"tuning-{name}"), "", "the plot of settings"
         )
-        section.tuning_caption = f"{'Up' if result.get('higher_is_better') else 'Down'} is better."
-    if section.criterion is None and isinstance(result.get("criterion"), str):
-        section.criterion = result["criterion"]
-    settings, chosen = tuned_settings(tuning)
-    section.chosen = setting_facts(chosen or _mapping(result.get("chosen")))
-    if settings:
-        section.tuning_note = f"{len(settings)} settings were compared on the validation volumes alone."
-    elif section.tuning:
-        section.tuning_note = "Settings were compared on the validation volumes alone."
+        section.tuning_caption = f"{'Up' if choice.higher_is_better else 'Down'} is better."
+    section.criterion = section.criterion or choice.criterion
+    section.chosen, section.chosen_too = _guarded(
+        lambda: chosen_facts(choice), (section.chosen, section.chosen_too), "the chosen settings"
+    )
+    if choice.rows:
+        section.tuning_note = f"{len(choice.rows)} settings were compared on the validation volumes alone."
     elif tuning:
         section.tuning_note = "There was one setting only, or no validation volume to compare settings on."
     else:
@@ -226,18 +227,14 @@ def _add_tuning(section: RunSection, results: Results, name: str) -> None:
 
 
 def setting_facts(settings: Mapping[str, Any]) -> list[Fact]:
-    """Settings that a person understands at a glance: no digests, no tables."""
-    facts = []
-    for key, value in settings.items():
-        plain = isinstance(value, str | int | float) or (isinstance(value, list) and len(value) <= 16)
-        if plain and key not in ("chosen", "id") and not key.endswith(("digest", "fingerprint")):
-            facts.append(Fact(str(key).replace("_", " "), short(value)))
-        elif isinstance(value, Mapping) and len(value) <= 12:
-            facts += [
-                Fact(f"{str(key).replace('_', ' ')}: {fact.name}", fact.value)
-                for fact in setting_facts(value)
-            ]
-    return facts
+    """Values that a person understands at a glance: no digests, no tables."""
+    return [
+        Fact(str(key).replace("_", " "), short(value))
+        for key, value in settings.items()
+        if (isinstance(value, str | int | float) or (isinstance(value, list) and len(value) <= 16))
+        and key != "id"
+        and not key.endswith(("digest", "fingerprint"))
+    ]
 
 
 def volume_section(
