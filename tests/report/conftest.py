@@ -243,7 +243,8 @@ def make_results(directory: Path) -> FakeResults:
         container = directory / "volumes" / f"{name}.zarr"
         write_image(container, "raw", raw, pyramid=True)
         write_image(container, "labels", labels)
-        write_manifest(directory / "volumes" / f"{name}.json", "import", {})
+        arrays = {image: {"dataset": f"{image}/s0", "in_place": False} for image in ("raw", "labels")}
+        write_manifest(directory / "volumes" / f"{name}.json", "volume", {"arrays": arrays})
         if name == "tissue-train":
             write_training(directory / "default" / "training", raw, labels, 1)
             write_training(directory / "membranes" / "training", raw, labels, 2)

@@ -108,7 +108,8 @@ def test_all_scores_stand_in_a_table_file(page: str, fake_results: Any) -> None:
 def test_a_page_before_anything_was_computed_says_what_is_missing(tmp_path: Path, fake_results: Any) -> None:
     page = written(tmp_path / "results", fake_results.runs, fake_results.volumes)
     assert "No score yet" in page
-    assert "not imported yet" in page
+    assert "not imported yet" in page and "deleted" not in page
+    assert "Errors can be ranked once there are a segmentation and labels" in page
     assert "Training has not written its curve yet" in page
 
 
@@ -117,10 +118,11 @@ def test_a_page_before_anything_was_computed_says_what_is_missing(tmp_path: Path
     [
         ("default/training.json", "Training has not finished"),
         ("default/tissue-test/scores.json", "segmented; not evaluated yet"),
-        ("default/tissue-test/segmentation.zarr", "Errors can be ranked once"),
-        ("default/tissue-test/prediction.zarr", "tissue-test"),
-        ("volumes/tissue-test.zarr/labels", "Errors can be ranked once"),
-        ("volumes/tissue-test.zarr/raw", "tissue-test"),
+        ("default/tissue-test/segmentation.zarr", "default/tissue-test/segmentation.zarr was deleted: pict"),
+        ("default/tissue-test/prediction.zarr", "default/tissue-test/prediction.zarr was deleted: pictures"),
+        ("volumes/tissue-test.zarr/labels", "volumes/tissue-test.zarr/labels was deleted: pictures"),
+        ("volumes/tissue-test.zarr/raw", "volumes/tissue-test.zarr/raw was deleted: pictures"),
+        ("volumes/tissue-test.zarr", "volumes/tissue-test.zarr was deleted: pictures"),
         ("default/tuning.json", "Settings have not been chosen yet"),
         ("default/provenance.json", "No provenance has been written yet"),
         ("default/training/snapshots", "checkpoint that predicts"),
@@ -135,6 +137,18 @@ def test_a_missing_piece_is_no_error(missing: str, told: str, tmp_path: Path, fa
     runs = {"default": fake_results.runs["default"]}
     runs["default"] = {**runs["default"], "volumes": {"train": ["tissue-train"], "test": ["tissue-test"]}}
     assert told in written(tmp_path, runs, fake_results.volumes)
+
+
+def test_scores_outlive_all_arrays_and_nothing_is_said_to_be_missing_but_what_was_deleted(
+    tmp_path: Path, fake_results: Any
+) -> None:
+    arrays = shutil.ignore_patterns("*.zarr")
+    shutil.copytree(fake_results.directory, tmp_path, dirs_exist_ok=True, ignore=arrays)
+    page = written(tmp_path, fake_results.runs, fake_results.volumes)
+    found = re.findall(r'<p class="note">(.*?)</p>', page)
+    assert "VOI on the test volume" in page
+    assert len(found) == 4 and all("were deleted: pictures" in note for note in found)
+    assert "volumes/tissue-test.zarr, default/tissue-test/prediction.zarr and" in page
 
 
 def test_files_that_are_not_what_they_should_be_are_no_error(tmp_path: Path, fake_results: Any) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from attacca.report.agreement import Survey, survey
 from attacca.report.channels import task_of
 from attacca.report.choice import Choice, chosen_facts, read_choice
+from attacca.report.deleted import lost_images
 from attacca.report.errors_atlas import Entry, error_atlas
 from attacca.report.pictures import Picture
 from attacca.report.plots_slices import Row, VolumeImages, slice_rows
@@ -45,6 +46,7 @@ class VolumeSection:
         purpose: ``validation`` or ``test``.
         truth_expected: whether the configuration gives labels for it.
         status: what is missing, in words; empty where all is there.
+        lost: which arrays were there and are gone, in words; empty where none is.
         scores: in the order in which they are reported.
         rows: pictures of planes.
         splits, merges: the error atlas.
@@ -57,6 +59,7 @@ class VolumeSection:
     purpose: str
     truth_expected: bool
     status: str = ""
+    lost: str = ""
     scores: list[Score] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     splits: list[Entry] = field(default_factory=list)
@@ -251,6 +254,10 @@ def volume_section(
     )
     section = VolumeSection(volume, purpose, truth_expected or images.truth is not None)
     section.scores = _guarded(lambda: read_scores(results, run, volume), [], "the scores")
+    there = {"raw": images.raw, "labels": images.truth}
+    there |= {"prediction": images.prediction, "segmentation": images.segmentation}
+    opened = {name for name, image in there.items() if image is not None}
+    section.lost = _guarded(partial(lost_images, results, run, volume, opened), "", "what was deleted")
     section.status = _status(images, section, results, run, volume)
     section.link = open_link(run, volume)
     settings = _mapping(results.json(run, volume, "scores.json").get("segmentation"))
@@ -278,11 +285,13 @@ def _whole(value: Any) -> int | None:
 
 
 def _status(images: VolumeImages, section: VolumeSection, results: Results, run: str, volume: str) -> str:
-    if images.raw is None and images.prediction is None and images.segmentation is None:
+    predicted = bool(results.json(run, volume, "prediction.json"))
+    segmented = bool(results.json(run, volume, "segmentation.json") or section.scores)
+    if not results.volume_result(volume) and images.raw is None and not predicted and not segmented:
         return "not imported yet"
-    if not results.json(run, volume, "prediction.json") and images.segmentation is None:
+    if not predicted and not segmented and images.segmentation is None:
         return "not predicted yet" if images.prediction is None else "prediction is not finished"
-    if images.segmentation is None or not (results.json(run, volume, "segmentation.json") or section.scores):
+    if not segmented:
         return "not segmented yet"
     if not section.scores:
         return (
@@ -295,7 +304,8 @@ def _status(images: VolumeImages, section: VolumeSection, results: Results, run:
 
 def _add_atlas(section: VolumeSection, images: VolumeImages, findings: Survey | None, run: str) -> None:
     if images.segmentation is None or images.truth is None:
-        section.atlas_note = "Errors can be ranked once there are a segmentation and labels."
+        if not section.lost:
+            section.atlas_note = "Errors can be ranked once there are a segmentation and labels."
         return
     if findings is None:
         section.atlas_note = "Errors are not ranked: segmentation and labels do not share a grid of voxels."
