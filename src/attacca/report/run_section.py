@@ -26,7 +26,7 @@ from attacca.report.provenance import (
     short,
 )
 from attacca.report.results import Results
-from attacca.report.scores import Score, read_scores
+from attacca.report.scores import Score, broken_scores, read_scores
 from attacca.report.viewer import open_link
 
 logger = logging.getLogger(__name__)
@@ -294,6 +294,9 @@ def _status(images: VolumeImages, section: VolumeSection, results: Results, run:
     if not segmented:
         return "not segmented yet"
     if not section.scores:
+        broken = broken_scores(results, run, volume)
+        if broken:
+            return f"segmented, but {broken}"
         return (
             "segmented; not evaluated yet"
             if section.truth_expected
