@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import pytest
 
 from attacca.cli.main import main
@@ -184,6 +186,25 @@ def test_a_changed_parameter_makes_stale_what_depends_on_it_and_its_name_is_told
     assert "float16" in found["predict first/cube-b"].reason
     assert found["tune first"].state == "stale"
     assert found["tune first"].reason == "predict first/cube-b is stale"
+
+
+def test_a_changed_file_of_a_volume_is_told_by_its_key_and_path(project, values):
+    changed = values()
+    for name, number in (("raw", 1), ("labels", 2)):
+        with h5py.File(project.path.with_name(f"{name}.h5"), "w") as file:
+            file["data"] = np.full((48, 48, 48), number, np.uint8)
+    sources = {name: {"path": f"{name}.h5"} for name in ("raw", "labels")}
+    changed["volumes"]["cube-a"] = {**sources, "voxel_size": [8, 8, 8]}
+    project.write(changed)
+    project.finish(project.instance("volume", volume="cube-a"))
+    assert states(project)["volume cube-a"].reason == ""
+    with h5py.File(project.path.with_name("labels.h5"), "a") as file:
+        file["more"] = 3
+    reason = states(project)["volume cube-a"].reason
+    place = project.path.parent
+    assert f"volumes.cube-a.labels ({place}/labels.h5)" in reason
+    assert f"volumes.cube-a.raw ({place}/raw.h5)" in reason
+    assert "source" not in reason
 
 
 def test_blocks_under_an_old_parameter_are_stale_before_the_stage_is_finished(project, values):
