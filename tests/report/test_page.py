@@ -12,6 +12,7 @@ import pytest
 
 from attacca.report import write_report
 from attacca.report.page import credits, named_runs
+from attacca.report.provenance import configuration_facts
 
 
 class Page(HTMLParser):
@@ -169,6 +170,14 @@ def test_names_and_values_cannot_bring_markup_into_the_page(tmp_path: Path) -> N
     (tmp_path / "run" / "volume" / "scores.json").write_text(json.dumps(scores))
     page = written(tmp_path, {"run": {"task": {"type": evil}}}, {})
     assert evil not in page and "&lt;script&gt;" in page
+
+
+def test_of_an_architecture_only_what_is_in_effect_is_told() -> None:
+    plain = {"type": "unet", "num_fmaps": 12, "fmap_inc_factor": 2.0}
+    listed = configuration_facts({"architecture": {**plain, "channels": [4, 8]}})
+    assert listed[0].value == "unet, channels [4, 8]"
+    counted = configuration_facts({"architecture": {**plain, "channels": None}})
+    assert counted[0].value == "unet, num fmaps 12, fmap inc factor 2.0"
 
 
 def test_runs_are_taken_by_name_or_as_a_list() -> None:

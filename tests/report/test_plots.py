@@ -1,5 +1,6 @@
 """Drawings follow the page's colours, and bad or missing numbers never stop a report."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -40,6 +41,14 @@ def test_the_same_numbers_give_the_same_drawing_and_names_never_meet() -> None:
 def test_any_loss_can_be_drawn(loss: list[float]) -> None:
     metrics = {"iteration": np.arange(1.0, len(loss) + 1), "loss": np.array(loss)}
     assert training_curve(metrics, {"voi": (np.array([1.0]), np.array([np.nan]))}, 1, "t") or not loss
+
+
+@pytest.mark.parametrize("best", [1, 25, 50])
+def test_the_legend_and_the_mark_of_the_checkpoint_stand_above_the_curve(best: int) -> None:
+    text = training_curve(curve(), {"loss": (np.array([10.0]), np.array([0.5]))}, best, "t")
+    heights = {told: float(y) for y, told in re.findall(r'<text [^>]*y="([\d.]+)"[^>]*>([^<]+)</text>', text)}
+    legend = {"training, smoothed", "validation", f"checkpoint that predicts: {best}"}
+    assert max(heights[told] for told in legend) < min(heights[told] for told in set(heights) - legend)
 
 
 def test_a_long_curve_makes_no_large_drawing() -> None:
