@@ -12,10 +12,10 @@ rule provenance:
         LAYOUT.log("{run}/provenance"),
     conda:
         "../envs/attacca.yaml"
-    threads: 4
+    threads: ATTACCA.threads("provenance")
     resources:
-        mem_mb=1500,
-        runtime=240,
+        mem_mb=ATTACCA.memory("provenance"),
+        runtime=ATTACCA.runtime("provenance"),
     params:
         stage=lambda w: ATTACCA.section("provenance", w.run),
     shell:

@@ -153,6 +153,7 @@ def configuration_values(**execution: Any) -> dict[str, Any]:
                 "architecture": {"input_shape": [32, 32, 32], "num_fmaps": 4},
                 "training": {"iterations": 10},
                 "volumes": {"train": ["cube-a"], "validate": ["cube-b"], "test": ["cube-c"]},
+                "prediction": {"block_size": [32, 32, 32]},
                 "segmentation": {"block_size": [32, 32, 32]},
             }
         },
@@ -202,6 +203,10 @@ class Project:
                 place = self.workflow.layout.look_up_table(instance.run, instance.volume)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.touch()
+            if instance.stage.name == "train":
+                checkpoints = self.workflow.layout.training(instance.run) / "checkpoints"
+                checkpoints.mkdir(parents=True, exist_ok=True)
+                (checkpoints / "iteration_00000010.pt").touch()
             key.write(instance.manifest(self.workflow.layout))
 
     def finish_until(self, last: StageInstance) -> None:

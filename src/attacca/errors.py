@@ -21,6 +21,10 @@ class VolumeError(AttaccaError, ValueError):
     """A volume cannot be read, or is not what the configuration says."""
 
 
+class LabelsError(VolumeError, AssertionError):
+    """Labels are no classes, or more than there are; DaCapo asserts that they are not."""
+
+
 class MissingInputError(AttaccaError, FileNotFoundError):
     """A file or data set that a stage needs is not there."""
 

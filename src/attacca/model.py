@@ -54,13 +54,18 @@ class Model(torch.nn.Module):
     def compute_output_shape(self, input_shape: Coordinate) -> tuple[int, Coordinate]:
         """Channels and spatial shape of the prediction for an input of a spatial shape, in voxels.
 
-        Found by sending zeros through a copy without data, so it costs neither memory nor time, and changes
-        no running statistics.
+        Found by sending zeros through a copy in evaluation mode, which changes no running statistics: without
+        data where the modules allow it, so that it costs neither memory nor time.
         """
+        chain = copy.deepcopy(self.chain).eval()
+        zeros = torch.zeros((1, self.num_in_channels, *input_shape))
         with torch.no_grad():
-            chain = copy.deepcopy(self.chain).to("meta").eval()
-            zeros = torch.zeros((1, self.num_in_channels, *input_shape), device="meta")
-            shape = chain(zeros).shape
+            try:
+                shape = copy.deepcopy(chain).to("meta")(zeros.to("meta")).shape
+            except Exception:
+                # A module that makes tensors of its own, or looks at values, needs real ones.
+                weight = next(self.chain.parameters(), zeros)
+                shape = chain(zeros.to(weight.device)).shape
         return int(shape[1]), Coordinate(shape[2:])
 
     def scale(self, voxel_size: Coordinate) -> Coordinate:

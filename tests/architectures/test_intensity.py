@@ -20,3 +20,21 @@ def test_values_outside_a_stated_range_are_cut_off():
 def test_an_empty_range_is_refused():
     with pytest.raises(ConfigurationError, match="empty"):
         Intensity(3, 3)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "doubt"),
+    [
+        pytest.param(
+            "float32", np.linspace(0, 235, 100), "99 % of the voxels are cut off", id="grey values as floats"
+        ),
+        pytest.param("float32", np.linspace(-0.01, 1.01, 100), None, id="floats with rounding"),
+        pytest.param("uint16", np.arange(4096), "6.2 % of the range", id="twelve bits in sixteen"),
+        pytest.param("uint16", np.arange(0, 60000, 7), None, id="sixteen bits"),
+        pytest.param("float32", np.full(10, 0.5), None, id="one value"),
+    ],
+)
+def test_data_that_do_not_fit_the_range_of_their_type_are_noticed(dtype, values, doubt):
+    assert Intensity.for_dtype(dtype).doubt(values) == doubt or doubt in Intensity.for_dtype(dtype).doubt(
+        values
+    )

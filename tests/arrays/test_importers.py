@@ -14,12 +14,14 @@ from PIL import Image
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.importers import (
     ImportBlocks,
+    examine_volume,
     finish_volume,
     open_source,
     plan_volume,
     prepare_volume,
     volume_content_fingerprint,
 )
+from attacca.arrays.importers.images import missing_numbers
 from attacca.config.volumes import ArraySource, VolumeConfig
 from attacca.errors import MissingInputError, VolumeError
 
@@ -306,6 +308,24 @@ def test_labels_without_a_single_label_are_refused(tmp_path):
     assert "nothing but 0" in problem(tmp_path, **with_labels(tmp_path, LABELS * 0))
 
 
+@pytest.mark.parametrize(
+    ("values", "unlabelled", "warned"),
+    [
+        pytest.param([3], None, "nothing but 3 in", id="one value"),
+        pytest.param([0, 3], 0, "nothing but 3 and the unlabelled 0", id="one value and unlabelled voxels"),
+        pytest.param([0, 3], None, None, id="background and one object"),
+        pytest.param([0, 3, 4], 0, None, id="two objects"),
+    ],
+)
+def test_labels_with_one_value_only_are_warned_of(tmp_path, caplog, values, unlabelled, warned):
+    config = with_labels(tmp_path, np.resize(np.array(values, np.uint32), LABELS.shape))
+    config["labels"]["unlabelled"] = unlabelled
+    imported(tmp_path, **config)
+    said = [record.getMessage() for record in caplog.records if "labels of" in record.getMessage()]
+    assert len(said) == (warned is not None)
+    assert warned is None or (warned in said[0] and "labels.h5" in said[0])
+
+
 def test_labels_that_do_not_overlap_the_image_are_refused(tmp_path):
     text = problem(tmp_path, **with_labels(tmp_path, LABELS, offset=(400, 0, 0)))
     assert "do not overlap" in text and "400 to 420" in text and "0 to 20" in text
@@ -314,6 +334,106 @@ def test_labels_that_do_not_overlap_the_image_are_refused(tmp_path):
 def test_labels_between_the_voxels_of_the_image_are_refused(tmp_path):
     text = problem(tmp_path, **with_labels(tmp_path, LABELS, offset=(2, 0, 0)))
     assert "not a whole number of voxels" in text
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pytest.param({"dataset": "larger"}, id="larger"),
+        pytest.param({"dataset": "transposed"}, id="transposed"),
+        pytest.param({"dataset": "labels", "offset": [80, 0, 0]}, id="shifted"),
+    ],
+)
+def test_labels_that_stick_out_of_the_image_are_refused_unless_a_roi_says_what_counts(tmp_path, labels):
+    path = write_hdf5(tmp_path / "volume.h5", RAW, "raw")
+    write_hdf5(path)
+    write_hdf5(path, np.pad(LABELS, ((0, 1), (0, 4), (0, 4))), "larger")
+    write_hdf5(path, LABELS.T, "transposed")
+    volume = {"raw": {"path": path, "dataset": "raw"}, "labels": {"path": path, **labels}}
+    volume["voxel_size"] = [40, 4, 4]
+    said = problem(tmp_path, **volume)
+    assert (
+        "stick out of the image" in said and "has (5, 12, 9)" in said and "0 to 200, 0 to 48, 0 to 36" in said
+    )
+    assert "roi: { offset: [0, 0, 0], shape: [200, 48, 36] }" in said and "offset" in said
+    volume["roi"] = {"offset": [0, 0, 0], "shape": [200, 48, 36]}
+    plan = plan_volume(VolumeConfig.model_validate(volume))
+    assert plan.roi.contains(plan.arrays["labels"].roi)
+    assert ["stick out" in warning for warning in plan.warnings] == [True]
+
+
+def test_labels_inside_the_image_are_taken_without_a_word(tmp_path):
+    path = write_hdf5(tmp_path / "volume.h5", RAW, "raw")
+    write_hdf5(path, LABELS[1:3, 2:8], offset=[40, 8, 0], resolution=[40, 4, 4])
+    plan = plan_volume(
+        VolumeConfig.model_validate(
+            {"raw": {"path": path, "dataset": "raw"}, "labels": {"path": path, "dataset": "labels"}}
+        )
+    )
+    assert plan.warnings == () and plan.arrays["labels"].roi == Roi((40, 8, 0), (80, 24, 36))
+
+
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        pytest.param(["s0.png", "s1.png", "s2.png"], [], id="none"),
+        pytest.param(["s002.png", "s003.png", "s005.png", "s008.png"], [4, 6, 7], id="several"),
+        pytest.param(["z_10_y1.png", "z_20_y1.png", "z_40_y1.png"], [30], id="numbers in tens"),
+        pytest.param(["z_10.png", "z_20.png", "z_30.png"], [], id="equal steps"),
+        pytest.param(["a1.png", "b3.png"], [], id="names of other kinds"),
+        pytest.param(["1_5.png", "2_7.png", "4_9.png"], [], id="two numbers that change"),
+        pytest.param(["20240101.png", "20250301.png"], [], id="dates"),
+    ],
+)
+def test_a_gap_in_the_numbers_of_sections_is_found(names, missing):
+    assert missing_numbers(names) == missing
+
+
+def test_a_stack_with_a_gap_is_told_with_the_missing_numbers(tmp_path):
+    stack = write_stack(tmp_path / "raw", RAW)
+    (stack / "section_2.png").unlink()
+    config = VolumeConfig.model_validate({"raw": {"path": stack}, "voxel_size": [40, 4, 4]})
+    (warning,) = plan_volume(config).warnings
+    assert "section_0.png to section_4.png" in warning and "2 is missing" in warning
+
+
+def test_a_file_that_says_another_voxel_size_than_the_configuration_is_told_in_any_unit(tmp_path):
+    path = write_hdf5(tmp_path / "volume.h5", RAW, "raw", resolution=[0.04, 0.004, 0.004], units=["um"] * 3)
+
+    def warnings(size):
+        config = {"raw": {"path": path, "dataset": "raw"}, "voxel_size": size}
+        return plan_volume(VolumeConfig.model_validate(config)).warnings
+
+    assert warnings([40, 4, 4]) == ()
+    assert "[0.04, 0.004, 0.004] micrometer" in warnings([50, 4, 4])[0]
+
+
+def test_a_tiff_that_is_cut_off_is_named(tmp_path):
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, RAW)
+    path.write_bytes(path.read_bytes()[:400])
+    said = problem(tmp_path, raw={"path": path}, voxel_size=[40, 4, 4])
+    assert "stack.tif is cut off" in said and "copy it again" in said
+
+
+def test_all_sources_that_are_wrong_are_found_each_with_its_key(tmp_path):
+    path = write_hdf5(tmp_path / "volume.h5", LABELS / 3)
+    config = VolumeConfig.model_validate(
+        {
+            "raw": {"path": tmp_path / "nothing.tif"},
+            "labels": {"path": path, "dataset": "labels"},
+            "mask": {"path": path, "dataset": "mask"},
+        }
+    )
+    plan, mistakes = examine_volume(config)
+    assert plan is None
+    assert [mistake.key for mistake in mistakes] == [
+        ("raw", "path"),
+        ("mask", "dataset"),
+        ("labels", "dataset"),
+    ]
+    with pytest.raises(VolumeError, match=r"nothing\.tif.*no data set 'mask'.*floating-point"):
+        plan_volume(config)
 
 
 def test_labels_of_another_voxel_size_are_refused(tmp_path):
@@ -398,3 +518,47 @@ def test_chunks_are_about_cubes_in_the_world(tmp_path):
     assert chunk_shape(config, (3000, 3000, 3000), (8, 8, 8)) == (128, 128, 128)
     assert chunk_shape(config, (2000, 3000), (4, 4)) == (512, 512)
     assert chunk_shape(config, (3, 40, 40), (8, 8, 8)) == (3, 40, 40)
+
+
+def write_zarr_3(path, *arrays):
+    """What a Zarr container of format 3 looks like to whoever does not know it."""
+    for place in (path, *(path / name for name in arrays)):
+        place.mkdir(parents=True)
+        (place / "zarr.json").write_text(json.dumps({"zarr_format": 3, "node_type": "array"}))
+    return path
+
+
+@pytest.mark.parametrize("name", ["volume.zarr", "volume"])
+@pytest.mark.parametrize("dataset", [None, "s0", "s1"])
+def test_zarr_format_3_is_called_by_its_name_with_a_way_to_convert_it(tmp_path, name, dataset):
+    path = write_zarr_3(tmp_path / name, "s0")
+    said = problem(tmp_path, raw={"path": path, "dataset": dataset}, voxel_size=[40, 4, 4])
+    assert "is Zarr format 3" in said and "zarr_format=2" in said and f"{path}/{dataset or 'ARRAY'}'" in said
+
+
+def test_a_group_of_several_arrays_asks_for_one_of_them(tmp_path):
+    path = write_zarr(write_zarr(tmp_path / "volume.zarr", "raw"), "labels", LABELS)
+    said = problem(tmp_path, MissingInputError, raw={"path": path}, voxel_size=[40, 4, 4])
+    assert "holds labels, raw; name an array with 'dataset'" in said
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        pytest.param(
+            "precomputed://gs://bucket/volume", "the kind of address 'precomputed://'", id="unknown kind"
+        ),
+        pytest.param(
+            "http://localhost:1/volume.zarr", "cannot be reached: ClientConnectorError", id="nobody there"
+        ),
+        pytest.param("s3://bucket/volume.zarr", "ATTACCA_S3_ANONYMOUS=1", id="no keys"),
+    ],
+)
+def test_an_address_that_cannot_be_read_is_told_in_one_line(tmp_path, monkeypatch, address, expected):
+    pytest.importorskip("s3fs")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "ATTACCA_S3_ANONYMOUS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    said = problem(tmp_path, raw={"path": address}, voxel_size=[40, 4, 4])
+    assert expected in said and address in said and "\n" not in said

@@ -198,6 +198,98 @@ def test_a_link_stands_for_a_part_of_another_array_and_is_never_written(tmp_path
             )
 
 
+def foreign(tmp_path, **attributes) -> LocalArrayIdentifier:
+    """An array that another program has written: 8 x 8 x 8 voxels of 4 nm, full of sevens."""
+    made = zarr.open_array(
+        zarr.DirectoryStore(str(tmp_path / "foreign.zarr")), path="raw", mode="w", shape=(8, 8, 8), dtype="u1"
+    )
+    made[:] = 7
+    made.attrs.update(attributes)
+    return LocalArrayIdentifier(tmp_path / "foreign.zarr", "raw")
+
+
+@pytest.mark.parametrize("mode", ["a", "r"])
+def test_an_equal_array_of_another_program_is_opened_with_its_data(tmp_path, mode):
+    identifier = foreign(tmp_path, offset=[4, 4, 4], resolution=[4, 4, 4])
+    roi = Roi((4, 4, 4), (32, 32, 32))
+    before = {path: path.read_bytes() for path in (tmp_path / "foreign.zarr").rglob("*") if path.is_file()}
+    array = ZarrArray.create_from_array_identifier(
+        identifier, ["z", "y", "x"], roi, None, (4, 4, 4), np.uint8, mode=mode
+    )
+    assert (array[roi] == 7).all()
+    assert before == {path: path.read_bytes() for path in before}
+
+
+@pytest.mark.parametrize(
+    ("voxel_size", "dtype", "attributes"),
+    [
+        ((8, 8, 8), np.uint8, {"resolution": [4, 4, 4]}),
+        ((4, 4, 4), np.float32, {"resolution": [4, 4, 4]}),
+        ((4, 4, 4), np.float32, {}),
+    ],
+)
+def test_another_array_of_another_program_is_not_replaced(tmp_path, voxel_size, dtype, attributes):
+    identifier = foreign(tmp_path, **attributes)
+    roi = Roi((0, 0, 0), Coordinate(voxel_size) * 8)
+    with pytest.raises(VolumeError, match="another array is there already"):
+        ZarrArray.create_from_array_identifier(identifier, ["z", "y", "x"], roi, None, voxel_size, dtype)
+    assert (zarr.open(str(tmp_path / "foreign.zarr/raw"), mode="r")[:] == 7).all()
+
+
+@pytest.mark.parametrize("dataset", ["", "group"])
+def test_a_group_with_something_in_it_is_not_replaced_by_an_array_unless_it_is_asked_for(tmp_path, dataset):
+    kept = zarr.open_group(str(tmp_path / "c.zarr"), mode="a").create_dataset(
+        "group/s0", data=np.ones((2, 2))
+    )
+    identifier = LocalArrayIdentifier(tmp_path / "c.zarr", dataset)
+    arguments = (identifier, ["y", "x"], Roi((0, 0), (4, 4)), None, (1, 1), np.uint8)
+    with pytest.raises(VolumeError, match=r"is a group that holds (group|s0)"):
+        ZarrArray.create_from_array_identifier(*arguments)
+    assert kept[:].sum() == 4
+    assert ZarrArray.create_from_array_identifier(*arguments, overwrite=True).shape == (4, 4)
+
+
+def test_an_array_whose_maker_was_stopped_before_its_attributes_gets_them(tmp_path):
+    create(tmp_path)
+    (attributes,) = tmp_path.rglob(".zattrs")
+    told = attributes.read_text()
+    attributes.unlink()
+    assert create(tmp_path).voxel_size == create(tmp_path).voxel_size
+    assert attributes.read_text() == told
+
+
+def test_a_voxel_size_that_is_not_whole_makes_no_array(tmp_path):
+    with pytest.raises(VolumeError, match="angstrom"):
+        ZarrArray.create_from_array_identifier(
+            LocalArrayIdentifier(tmp_path / "a.zarr", "raw"),
+            ["z", "y", "x"],
+            Roi((0, 0, 0), (500, 40, 40)),
+            None,
+            (50, 4.6, 4.6),
+            np.uint8,
+        )
+    assert not (tmp_path / "a.zarr" / "raw").exists()
+
+
+@pytest.mark.filterwarnings("ignore:The N5Store:FutureWarning")
+@pytest.mark.parametrize("channels", [None, 2])
+def test_n5_is_written_as_it_is_read(tmp_path, channels):
+    identifier = LocalArrayIdentifier(tmp_path / "made.n5", "volumes/made")
+    roi = Roi((100, 0, 8), (150, 24, 20))
+    arguments = (identifier, ["c", "z", "y", "x"], roi, channels, (50, 6, 4), np.float32)
+    made = ZarrArray.create_from_array_identifier(*arguments, write_size=(100, 12, 8))
+    values = np.random.default_rng(1).random(made.shape, np.float32)
+    made[roi] = values
+    for array in (
+        ZarrArray.open_from_array_identifier(identifier),
+        ZarrArray.create_from_array_identifier(*arguments, write_size=(100, 12, 8)),
+    ):
+        assert (array.voxel_size, array.roi, array.axes) == (made.voxel_size, roi, made.axes)
+        assert np.array_equal(array[roi], values)
+    stored = zarr.N5Store(str(tmp_path / "made.n5"))
+    assert zarr.open_array(stored, path="volumes/made", mode="r").attrs["resolution"] == [4, 6, 50]
+
+
 @pytest.mark.filterwarnings("ignore:The N5Store:FutureWarning")
 def test_n5_is_read_with_its_reversed_attributes(tmp_path):
     store = zarr.N5Store(str(tmp_path / "data.n5"))

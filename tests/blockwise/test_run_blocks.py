@@ -8,7 +8,7 @@ from funlib.geometry import Roi
 
 from attacca.blockwise import BlockGrid, Ledger, check_memory, run_blocks
 from attacca.blockwise import memory as memory_module
-from attacca.errors import BlocksFailedError, ResourceError
+from attacca.errors import BlocksFailedError, MissingInputError, ResourceError, VolumeError
 from attacca.progress import Progress
 
 GRID = BlockGrid(Roi((0, 0), (40, 30)), (10, 10), (1, 1))
@@ -88,9 +88,33 @@ def test_a_block_that_always_fails_is_reported_with_its_roi_and_the_others_go_on
     assert recorder.seen.count(4) == 3
     assert ledger.missing().tolist() == [4]
     assert str(caught.value).startswith(
-        "1 block failed, each tried 3 times:\n  block 4, [10:20, 10:20] (10, 10): ValueError"
+        "1 block failed, tried 3 times:\n  block 4, [10:20, 10:20] (10, 10): ValueError"
     )
     assert "Traceback" in caplog.text and "no membrane" in caplog.text
+
+
+def volume_error_with_a_cause():
+    error = VolumeError("cannot be read")
+    error.__cause__ = OSError("stale file handle")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [
+        pytest.param(VolumeError("negative label"), 1, id="the data's fault"),
+        pytest.param(volume_error_with_a_cause(), 3, id="perhaps the file system's"),
+        pytest.param(MissingInputError("no such file"), 3, id="a file that may turn up"),
+        pytest.param(ResourceError("no memory"), 3, id="memory that may become free"),
+    ],
+)
+def test_only_what_may_pass_is_tried_again(error, attempts, caplog):
+    recorder = Recorder({4: [error] * 9})
+    with pytest.raises(BlocksFailedError, match="1 block failed") as caught:
+        run_blocks(recorder, GRID, retries=2)
+    assert recorder.seen.count(4) == attempts and len(recorder.seen) == 11 + attempts
+    assert f"tried {'once' if attempts == 1 else '3 times'}:" in str(caught.value)
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * (attempts - 1) + ["ERROR"]
 
 
 def test_when_every_block_fails_the_rest_is_not_tried():

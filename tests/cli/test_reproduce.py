@@ -1,77 +1,26 @@
-"""``attacca reproduce``: comparison of two directories of results by their digests."""
+"""``attacca reproduce``: what it computes, what it refuses, and what it says of the results."""
 
-import copy
-import json
+import subprocess
 
 import pytest
 import yaml
 
 from attacca.atomic import write_json
+from attacca.cli import reproduce
 from attacca.cli.main import main
-from attacca.cli.reproduce import compare, read_provenances, write_configuration
-from attacca.config.load import load_configuration
-from attacca.errors import ConfigurationError, MissingInputError
-from attacca.stages.catalogue import instances
-from attacca.stages.provenance import outputs, seeds
-from attacca.stages.surroundings import hardware, package_versions, source_state
+from attacca.cli.reproduce import configuration_values, read_provenances
+from attacca.errors import AttaccaError, ConfigurationError, MissingInputError
 
 
-def provenance(project, seed=0):
-    """What the provenance stage would write, with digests that depend on the seed from training on."""
-    section = json.loads(project.workflow.section("provenance", "first"))
-    section["run"]["seed"] = seed
-    found = {}
-    late = False
-    for instance in instances(project.workflow):
-        late = late or instance.stage.name == "train"
-        details = {"fingerprint": "f", "checkpoint digest": f"{instance.label} {seed if late else 0}"}
-        found.setdefault(instance.stage.name, {})[instance.volume or instance.run] = details
-    return {
-        "configuration": {"runs": {"first": section["run"]}, "volumes": section["volumes"]},
-        "outputs": found,
-    }
-
-
-def test_equal_digests_are_equal_whatever_else_the_files_say(project):
-    first = provenance(project)
-    second = copy.deepcopy(first) | {"hardware": {"cores": 7}}
-    for details in second["outputs"]["train"].values():
-        details["fingerprint"] = "another"
-    compared = compare(project.results, project.results, first, second)
-    assert len(compared) == len(instances(project.workflow))
-    assert all(comparison.equal for comparison in compared)
-
-
-def test_the_first_difference_is_in_the_first_stage_that_the_seed_reaches(project):
-    compared = compare(project.results, project.results, provenance(project), provenance(project, seed=1))
-    different = [comparison.instance.stage.name for comparison in compared if not comparison.equal]
-    assert different[0] == "train"
-    assert "volume" not in different
-    assert "targets" not in different
-
-
-def test_the_reason_is_read_from_both_manifests(project, tmp_path):
-    train = project.instance("train", "first")
-    project.finish_until(train)
-    key = project.key(train)
+def test_both_results_are_compared_on_the_command_line(project, provenance, tmp_path, capsys):
     other = tmp_path / "other"
-    for place, seed in ((project.results, 0), (other, 5)):
-        parameters = dict(key.parameters) | {"seed": seed}
-        write_json(place / "first" / "training.json", {"version": 1, "parameters": parameters})
-    compared = compare(project.results, other, provenance(project), provenance(project, seed=5))
-    first = next(comparison for comparison in compared if not comparison.equal)
-    assert first.instance == train
-    assert any("seed was 0 and is 5" in text for text in first.differences)
-
-
-def test_both_results_are_compared_on_the_command_line(project, tmp_path, capsys):
-    other = tmp_path / "other"
-    write_json(project.results / "first" / "provenance.json", provenance(project))
-    write_json(other / "first" / "provenance.json", provenance(project))
+    write_json(project.results / "first" / "provenance.json", provenance())
+    write_json(other / "first" / "provenance.json", provenance())
     command = ["reproduce", str(project.results), "--into", str(other), "--compare-only"]
     assert main(command) == 0
-    assert "all digests" in capsys.readouterr().out
-    write_json(other / "first" / "provenance.json", provenance(project, seed=3))
+    said = capsys.readouterr().out
+    assert "nothing is computed" in said and "all digests" in said
+    write_json(other / "first" / "provenance.json", provenance(seed=3))
     assert main(command) == 1
     assert "the first difference is in train of first" in capsys.readouterr().out
 
@@ -86,46 +35,126 @@ def test_results_without_provenance_are_told_to_finish_first(project):
         read_provenances(project.results, None)
 
 
-def test_the_configuration_comes_from_the_provenance_not_from_the_file(project, values, tmp_path):
-    known = {"first": provenance(project)}
+def test_the_configuration_comes_from_the_provenance_not_from_the_file(project, provenance, values):
+    known = {"first": provenance()}
     changed = values()
     changed["runs"]["first"]["seed"] = 9
     project.write(changed)
-    path = tmp_path / "again" / "config.yaml"
-    path.parent.mkdir()
-    write_configuration(path, known, project.results, None)
-    again = load_configuration(path)
-    assert again.runs["first"].seed == 0
-    assert again.results == path.parent
-    write_configuration(path, known, project.results, project.path)
-    assert load_configuration(path).runs["first"].seed == 9
+    assert configuration_values(known, project.results, None)["runs"]["first"]["seed"] == 0
+    assert configuration_values(known, project.results, project.path)["runs"]["first"]["seed"] == 9
 
 
-def test_another_configuration_must_have_the_runs(project, values, tmp_path):
-    known = {"first": provenance(project)}
+def test_another_configuration_must_have_the_runs(project, provenance, values, tmp_path):
+    known = {"first": provenance()}
     renamed = values()
     renamed["runs"]["second"] = renamed["runs"].pop("first")
     path = tmp_path / "renamed.yaml"
     path.write_text(yaml.safe_dump(renamed))
     with pytest.raises(ConfigurationError, match="no run first"):
-        write_configuration(tmp_path / "again.yaml", known, project.results, path)
+        configuration_values(known, project.results, path)
 
 
-def test_outputs_tell_digests_of_arrays_by_name(project):
-    project.finish_until(project.instance("predict", "first", "cube-b"))
-    found = outputs(project.workflow)
-    assert found["volume"]["cube-a"]["raw"]["files"] == 1
-    assert len(found["volume"]["cube-a"]["raw"]["digest"]) == 64
-    assert "fingerprint" in found["train"]["first"]
-    assert "predict" not in found
+@pytest.fixture
+def computing(project, provenance, monkeypatch):
+    """Stands for Snakemake: starts are counted, and each writes the provenance unless it is told to fail."""
+    write_json(project.results / "first" / "provenance.json", provenance())
+
+    class Computing:
+        starts = 0
+        fails = False
+
+    def run(command, env):
+        Computing.starts += 1
+        if not Computing.fails:
+            write_json(command[-1], provenance())
+        return subprocess.CompletedProcess(command, int(Computing.fails))
+
+    monkeypatch.setattr(reproduce.subprocess, "run", run)
+    return Computing
 
 
-def test_seeds_versions_checkout_and_hardware_are_known(project):
-    found = seeds(project.workflow.configuration, "first")
-    assert found == {"run": 0, "volume cube-a": 0, "volume cube-b": 1, "volume cube-c": 2}
-    versions = package_versions()
-    assert versions["torch"] and versions["zarr"].startswith("2.")
-    assert any(item.startswith("numpy==") for item in versions["environment"])
-    assert hardware()["cores"] >= 1
-    state = source_state()
-    assert not state or len(state["commit"]) == 40
+def test_a_finished_reproduction_is_not_called_equal_a_second_time_without_computing(
+    project, computing, tmp_path, capsys
+):
+    command = ["reproduce", str(project.results), "--into", str(tmp_path / "again")]
+    assert main(command) == 0
+    assert "are equal" in capsys.readouterr().out
+    assert main(command) == 2
+    told = capsys.readouterr()
+    assert computing.starts == 1
+    assert "are equal" not in told.out
+    assert "finished" in told.err and "delete it" in told.err and "--compare-only" in told.err
+    assert main([*command, "--compare-only"]) == 0
+
+
+def test_an_interrupted_reproduction_is_gone_on_with_by_the_same_command(
+    project, computing, tmp_path, capsys
+):
+    command = ["reproduce", str(project.results), "--into", str(tmp_path / "again")]
+    computing.fails = True
+    assert main(command) == 1
+    assert "run the same command again" in capsys.readouterr().err
+    computing.fails = False
+    assert main(command) == 0
+    assert computing.starts == 2
+
+
+@pytest.mark.parametrize("into", ["link", "sub/../results", "results/inside", "."])
+def test_results_are_never_computed_over_by_whatever_path(
+    project, computing, tmp_path, monkeypatch, capsys, into
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to("results")
+    (tmp_path / "sub").mkdir()
+    assert main(["reproduce", "results", "--into", into]) == 2
+    said = capsys.readouterr().err
+    assert f"--into {into}" in said and str(project.results) in said
+    assert computing.starts == 0
+
+
+@pytest.mark.parametrize("into", ["config.yaml", "config.yaml/below", "/proc/no/such"])
+def test_a_place_that_is_no_directory_is_told_in_one_message(
+    project, computing, tmp_path, monkeypatch, capsys, into
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["reproduce", "results", "--into", into]) in (1, 2)
+    said = capsys.readouterr().err
+    assert into in said and "name" in said
+    assert computing.starts == 0
+
+
+@pytest.mark.parametrize(
+    "text", ['{"configuration": {"runs', "{}", "[]", '{"configuration": {"runs": {"first": {}}}}']
+)
+def test_a_torn_provenance_is_named_and_how_to_get_it_back(project, text):
+    path = project.results / "first" / "provenance.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    with pytest.raises(AttaccaError, match="Delete it and start the workflow again") as error:
+        read_provenances(project.results, None)
+    assert str(path) in str(error.value)
+
+
+def test_a_configuration_that_is_not_understood_is_no_traceback(project, provenance, tmp_path, capsys):
+    values = provenance()
+    values["configuration"]["runs"]["first"]["task"] = {"type": "guess"}
+    for place in (project.results, tmp_path / "other"):
+        write_json(place / "first" / "provenance.json", values)
+    assert main(["reproduce", str(project.results), "--into", str(tmp_path / "other"), "--compare-only"]) == 1
+    assert "none that this version of Attacca reads" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "found"), [("config.yaml", "is a file"), ("rezults", "is not there"), ("empty", "no workflow")]
+)
+def test_what_is_no_directory_of_results_is_said_to_be_none(project, tmp_path, given, found):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(MissingInputError, match="no directory of results") as error:
+        read_provenances(tmp_path / given, None)
+    assert found in str(error.value)
+
+
+def test_a_run_without_provenance_is_told_with_those_that_have_one(project, provenance):
+    write_json(project.results / "first" / "provenance.json", provenance())
+    with pytest.raises(MissingInputError, match=r"second/provenance.json.*that have one: first"):
+        read_provenances(project.results, ["second"])

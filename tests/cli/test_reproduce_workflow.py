@@ -68,7 +68,12 @@ def test_the_same_configuration_gives_the_same_digests_and_another_seed_differs_
     assert compared(done.stdout) == {stage: {"equal"} for stage in STAGES}
     assert f"all digests of {finished / 'results'} and {again} are equal" in done.stdout
 
+    done = python(finished, *command)
+    assert done.returncode == 2, done.stdout[-3000:] + done.stderr[-5000:]
+    assert "nothing would be computed" in done.stderr
+
     (finished / "changed.yaml").write_text(yaml.safe_dump(configuration(seed=6)))
+    command[4] = str(finished / "changed")
     done = python(finished, *command, "--configfile", "changed.yaml")
     assert done.returncode == 1, done.stdout[-3000:] + done.stderr[-5000:]
     found = compared(done.stdout)

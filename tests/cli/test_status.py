@@ -18,6 +18,7 @@ import pytest
 from attacca.cli.main import main
 from attacca.cli.stage_state import StageState, cluster_jobs, read_states
 from attacca.progress import Progress
+from attacca.stages.catalogue import instances
 from attacca.stages.running_jobs import job_file, job_runs, workflow_runs
 
 
@@ -33,6 +34,24 @@ def test_a_directory_without_results_is_named_and_what_to_give_instead(tmp_path,
     said = capsys.readouterr().err
     assert str(tmp_path / "nothing") in said
     assert "--configfile" in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "{}",
+        '{"configuration_file": "conf',
+        '{"configuration_file": 5, "overrides": {}, "configuration_digest": ""}',
+    ],
+)
+def test_a_torn_record_of_the_last_start_is_named_and_what_to_give_instead(project, capsys, text):
+    (project.results / "workflow.json").write_text(text)
+    assert main(["status", str(project.results)]) != 0
+    said = capsys.readouterr().err
+    assert str(project.results / "workflow.json") in said
+    assert "--configfile" in said
+    assert main(["status", str(project.results), "--configfile", str(project.path)]) == 0
 
 
 def test_before_anything_ran_every_stage_is_missing_and_none_is_done(project):
@@ -260,6 +279,16 @@ def test_a_deleted_array_leaves_no_blocks_done(project):
         writer.record(*range(20))
     shutil.rmtree(predict.arrays(project.workflow.layout)[0])
     assert states(project)["predict first/cube-b"].done == 0
+
+
+def test_deleted_checkpoints_are_told_and_whether_somebody_needs_them(project):
+    project.finish(*instances(project.workflow))
+    shutil.rmtree(project.workflow.layout.training("first") / "checkpoints")
+    state = states(project)["train first"]
+    assert state.state == "done"
+    assert "first/training/checkpoints/*.pt" in state.reason and "nothing needs" in state.reason
+    project.instance("predict", "first", "cube-c").manifest(project.workflow.layout).unlink()
+    assert states(project)["train first"].state == "stale"
 
 
 def test_the_table_and_the_json_tell_the_same(project, capsys, monkeypatch):

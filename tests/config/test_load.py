@@ -70,7 +70,14 @@ def test_the_order_of_keys_does_not_change_a_section(written, tmp_path):
         pytest.param("type: affinities, ", "", ["runs.first.task.type", "found:    nothing"], id="no task type"),
         pytest.param("[0, 0, 1]]", "[0, 1]]", ["runs.first.task", "offset [0, 1] has 2 axes"], id="neighborhood of mixed dimensions"),
         pytest.param("train: [cube-1]", "train: [cube-3]", ["runs.first.volumes.train[0]", "did you mean 'cube-"], id="unknown volume"),
-        pytest.param("train: [cube-1]", "train: []", ["runs.first.volumes.train", "at least 1"], id="no training volume"),
+        pytest.param("train: [cube-1]", "train: []", ["runs.first.volumes.train", "expected: at least 1 item"], id="no training volume"),
+        pytest.param("[0, 0, 1]]", "[0, 0, 1], [1, 0, 0]]", ["runs.first.task.neighborhood", "[1, 0, 0] stands twice"], id="the same offset twice"),
+        pytest.param("    volumes: {", "    training: {intensity: [5, 5]}\n    volumes: {", ["first.training.intensity (line 13)", "two different numbers"], id="black and white are one"),
+        pytest.param("    volumes: {", "    training: {intensity: [5]}\n    volumes: {", ["first.training.intensity[1]", "expected: a value"], id="black without white"),
+        pytest.param("    volumes: {", "    training: {optimizer: {betas: [2, 3]}}\n    volumes: {", ["first.training.optimizer.betas", "found:    betas [2.0, 3.0]", "from 0 up to"], id="betas above 1"),
+        pytest.param("    volumes: {", "    training: {batch_size: 0}\n    volumes: {", ["first.training.batch_size", "expected: 1 or more"], id="a number too small"),
+        pytest.param("    volumes: {", "    training: {device: gpu}\n    volumes: {", ["first.training.device", "expected: auto, cpu"], id="unknown device"),
+        pytest.param("seed: 2", "seed: 1.5", ["cube-2.synthetic.seed", "expected: a whole number"], id="a fraction for a whole number"),
         pytest.param("test: [cube-2]", "test: [cube-1]", ["under train and under test"], id="a volume with two purposes"),
         pytest.param("  first:", "  targets:", ["runs.targets", "taken by Attacca's own results"], id="a reserved name"),
         pytest.param("  first:", "  a/b:", ["letters, digits, '_' and '-'"], id="a name that is no directory"),
@@ -84,6 +91,18 @@ def test_a_mistake_is_told_with_its_place_and_what_is_expected(written, old, new
     text = mistakes(written(GOOD.replace(old, new, 1)))
     for part in expected:
         assert part in text
+
+
+def test_expectations_are_told_in_the_words_of_this_package(written):
+    bad = (
+        GOOD.replace("train: [cube-1]", "train: []")
+        .replace("seed: 2", "seed: -1")
+        .replace("[48, 48, 48]", "[0, 48, 48]")
+    )
+    text = mistakes(written(bad))
+    assert "expected:" in text
+    for word in ("should", "Input", "valid", "greater than", "expected: found"):
+        assert word not in text
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(written):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from attacca.config.yaml_text import read_yaml
+from attacca.config.yaml_text import defaults_used, read_yaml
 from attacca.errors import ConfigurationError, MissingInputError
 
 
@@ -52,7 +52,21 @@ def test_environment_variables_are_put_in_and_may_have_defaults(tmp_path, monkey
     assert read_yaml(written(tmp_path, text))[0] == {"path": "/data/em/raw", "other": ["../data/labels.h5"]}
 
 
+def test_defaults_that_stand_for_variables_are_found_where_they_are_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("EM_DATA", "/data/em")
+    monkeypatch.delenv("EM_OTHER", raising=False)
+    text = "x: &x {raw: '${EM_DATA:-a}/raw', labels: ['${EM_OTHER:-../b}/labels']}\nvolume: {<<: *x, n: 1}\n"
+    used = {"EM_OTHER": "../b"}
+    assert defaults_used(written(tmp_path, text)) == {("x", "labels", 0): used, ("volume", "labels", 0): used}
+
+
 def test_an_environment_variable_that_is_not_set_is_named_with_its_line(tmp_path, monkeypatch):
     monkeypatch.delenv("EM_OTHER", raising=False)
     with pytest.raises(ConfigurationError, match="line 2: the environment variable EM_OTHER is not set"):
         read_yaml(written(tmp_path, "a: 1\npath: ${EM_OTHER}/raw\n"))
+
+
+@pytest.mark.parametrize("text", ["a: &x [*x]\n", "a: &x {b: {c: *x}}\n"])
+def test_an_anchor_that_holds_itself_is_refused(tmp_path, text):
+    with pytest.raises(ConfigurationError, match=r"an anchor .* holds its own alias"):
+        read_yaml(written(tmp_path, text))

@@ -16,6 +16,8 @@ from attacca.post_processors import (
     Threshold,
     ThresholdPostProcessor,
     ThresholdPostProcessorParameters,
+    WatershedPostProcessor,
+    WatershedPostProcessorParameters,
     create_output,
 )
 
@@ -185,3 +187,51 @@ def test_the_dummy_writes_its_number(tmp_path):
     for parameter in parameters[2:4]:
         output = processor.process(parameter, LocalArrayIdentifier(tmp_path / "out.zarr", "dummy"))
         assert np.array_equal(output[output.roi], np.full((10, 10, 10), parameter.min_size))
+
+
+@pytest.mark.parametrize("place", ["prediction", "", "prediction/inside"])
+@pytest.mark.parametrize("kind", ["threshold", "argmax", "watershed"])
+def test_an_output_that_would_replace_the_prediction_is_refused(tmp_path, place, kind):
+    identifier, data = prediction(tmp_path)
+    output = LocalArrayIdentifier(tmp_path / "other" / ".." / "predictions.zarr", place)
+    processor = {
+        "threshold": ThresholdPostProcessor(),
+        "argmax": ArgmaxPostProcessor(),
+        "watershed": WatershedPostProcessor([(1, 0, 0), (0, 1, 0), (0, 0, 1)]),
+    }[kind]
+    processor.set_prediction(identifier)
+    with pytest.raises(VolumeError, match="would replace the prediction"):
+        processor.process(next(iter(processor.enumerate_parameters())), output, num_workers=1)
+    array = ZarrArray.open_from_array_identifier(identifier)
+    assert np.array_equal(array[array.roi], data)
+
+
+def test_the_middle_of_signed_numbers_is_next_to_zero(tmp_path):
+    identifier, _ = prediction(tmp_path, dtype="int8")
+    processor = ThresholdPostProcessor()
+    processor.set_prediction(identifier)
+    assert [parameters.threshold for parameters in processor.enumerate_parameters()] == [-1]
+
+
+def test_watershed_of_fewer_channels_than_offsets_is_refused(tmp_path):
+    identifier, _ = prediction(tmp_path, channels=2)
+    processor = WatershedPostProcessor([(1, 0, 0), (0, 1, 0), (0, 0, 1)])
+    processor.set_prediction(identifier)
+    with pytest.raises(VolumeError, match="found 2 channels, expected one for each of the 3 offsets"):
+        processor.process(
+            WatershedPostProcessorParameters(), LocalArrayIdentifier(tmp_path / "o.zarr", "o"), num_workers=1
+        )
+
+
+def test_watershed_parameters_of_lists_are_keys_like_those_of_tuples():
+    lists = WatershedPostProcessorParameters(
+        offsets=[(0, 0, 1), [0, 1, 0]], bias=[0.5, 0.25], context=[8, 8, 8], strides=[[1, 2, 2]]
+    )
+    tuples = WatershedPostProcessorParameters(
+        offsets=((0, 0, 1), (0, 1, 0)),
+        bias=(0.5, 0.25),
+        context=Coordinate((8, 8, 8)),
+        strides=((1, 2, 2),),
+    )
+    assert lists == tuples and hash(lists) == hash(tuples)
+    assert isinstance(lists.context, Coordinate)

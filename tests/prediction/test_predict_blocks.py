@@ -15,8 +15,9 @@ from attacca.config.prediction import PredictionConfig
 from attacca.errors import ConfigurationError, ResourceError
 from attacca.prediction import PredictBlocks, create_prediction_array, prediction_grid, prediction_memory
 from attacca.prediction.network import Network
-from attacca.prediction.plan import plan_prediction, stored_range
+from attacca.prediction.plan import stored_range
 from attacca.prediction.predict import choose_device, to_stored
+from attacca.prediction.sizes import plan_prediction
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import small_network

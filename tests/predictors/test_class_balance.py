@@ -76,3 +76,14 @@ def test_unlabelled_voxels_are_masked_out() -> None:
     assert labelled_mask(labels, None).tolist() == [1, 1, 1]
     assert labelled_mask(labels, 0).tolist() == [0, 1, 1]
     assert labelled_mask(labels, 2**64 - 1, np.array([1, 0, 1])).tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize("labels", [[0, 2], [-1, 0], [0, 0.5, 1], [0, np.nan]])
+def test_labels_that_are_no_classes_are_refused_as_an_assertion_and_as_a_volume_error(labels) -> None:
+    for kind in (AssertionError, VolumeError):
+        with pytest.raises(kind, match="labels must be classes"):
+            balance_weights(np.array(labels), 2)
+
+
+def test_labels_without_a_voxel_have_weights_without_a_voxel() -> None:
+    assert balance_weights(np.zeros((0, 4), np.uint8), 2)[0].shape == (0, 4)

@@ -3,6 +3,7 @@
 import pickle
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -162,3 +163,23 @@ def test_counts_that_do_not_fit_and_unknown_dtypes_are_refused(
         create_target_array(
             PREDICTORS["distance"], LocalArrayIdentifier(tmp_path / "t.zarr", "t"), array, dtype="int3"
         )
+
+
+def test_values_of_no_class_are_refused_where_that_is_asked_for(tmp_path: Path) -> None:
+    values = np.zeros(SHAPE, np.uint8)
+    values[0, :3] = [[2], [5], [7]]
+    stored = store(tmp_path, "classes", values)
+    block = SimpleNamespace(write_roi=ZarrArray.open_from_array_identifier(stored).roi)
+    predictor = OneHotPredictor(["background", "a"])
+
+    def count(check: bool, unlabelled: int | None = None, mask: LocalArrayIdentifier | None = None) -> Any:
+        return CountBlocks(predictor, stored, mask, unlabelled, check=check)(block)
+
+    assert count(check=False)
+    with pytest.raises(
+        VolumeError, match="hold 2, 5, 7, which are no classes: the task's classes are 0 background, 1 a"
+    ):
+        count(check=True)
+    with pytest.raises(VolumeError, match="hold 2, 7, which"):
+        count(check=True, unlabelled=5)
+    assert count(check=True, mask=store(tmp_path, "mask", (values < 2).astype(np.uint8)))

@@ -2,10 +2,14 @@
 
 import shutil
 import time
+import tracemalloc
+from hashlib import sha256
 
 import numpy as np
 import zarr
 
+from attacca.fingerprint import digest
+from attacca.stages import content_digest
 from attacca.stages.content_digest import digest_content
 
 
@@ -68,6 +72,46 @@ def test_large_arrays_are_sampled_equally_and_their_names_and_sizes_count_in_ful
     assert digest_content(tmp_path / "b", whole_bytes=400).digest != a.digest
 
 
+def test_the_digest_is_that_of_all_names_sizes_and_hashes_in_the_order_of_names(tmp_path):
+    for name in (
+        "a/1",
+        "a/10",
+        "a.b",
+        "a0",
+        "a/b/c",
+        "b",
+        "ä/\N{SNOWMAN}",
+        'q"uote\n',
+        ".zarray",
+        ".hidden/x",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name * 3)
+    files = {
+        path.relative_to(tmp_path).as_posix(): path.read_bytes()
+        for path in tmp_path.rglob("*")
+        if path.is_file() and path.parent.name != ".hidden"
+    }
+    entries = [[name, len(data), sha256(data).hexdigest()] for name, data in sorted(files.items())]
+    assert len(entries) == 9
+    assert digest_content(tmp_path).digest == digest(entries)
+
+
+def test_a_file_costs_some_ten_bytes_of_memory(tmp_path):
+    for directory in range(10):
+        (tmp_path / str(directory)).mkdir()
+        for name in range(1000):
+            (tmp_path / str(directory) / str(name)).touch()
+    digest_content(tmp_path)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    listing = content_digest._Listing(content_digest._local_files(tmp_path))
+    held = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert len(listing) == 10_000
+    assert held < 30 * len(listing)
+
+
 def test_nothing_has_no_digest(tmp_path):
     assert digest_content(tmp_path / "nothing").to_json() == {
         "digest": "",
@@ -75,3 +119,14 @@ def test_nothing_has_no_digest(tmp_path):
         "bytes": 0,
         "sample": 1,
     }
+
+
+def test_named_files_alone_are_digested_where_others_stand_beside_them(tmp_path):
+    array = write_array(tmp_path / "a")
+    names = {".zarray", "0.0", "1.2", "9.9"}
+    before = digest_content(tmp_path / "a", names=names)
+    assert before.files == 3
+    array[35, 35] = array[35, 35] + 1
+    assert digest_content(tmp_path / "a", names=names) == before
+    array[0, 0] = array[0, 0] + 1
+    assert digest_content(tmp_path / "a", names=names) != before

@@ -55,6 +55,22 @@ def test_a_prediction_is_missed_by_a_stage_that_reads_it_and_by_no_other(finishe
     assert repeated(finished, "graph") == ["predict"]
 
 
+def test_checkpoints_are_missed_by_a_prediction_that_has_to_be_made_when_none_is_left(finished):
+    checkpoints = finished.workflow.layout.training("first") / "checkpoints"
+    (checkpoints / "best.json").write_text("{}")
+    (checkpoints / "iteration_00000005.pt").touch()
+    (checkpoints / "iteration_00000010.pt").unlink()
+    assert lost_products(finished.workflow) == {}
+    (checkpoints / "iteration_00000005.pt").unlink()
+    assert list(lost_products(finished.workflow)) == [finished.instance("train", "first")]
+    assert repeated(finished) == []
+    assert repeated(finished, "fragments") == []
+    assert repeated(finished, "predict") == ["train"]
+    shutil.rmtree(product(finished, "predict"))
+    assert repeated(finished) == []
+    assert repeated(finished, "fragments") == ["train", "predict"]
+
+
 def test_an_array_of_a_stage_that_is_only_planned_is_missed(finished):
     predict = finished.instance("predict", "first", "cube-c")
     predict.manifest(finished.workflow.layout).unlink()

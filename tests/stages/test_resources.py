@@ -1,14 +1,19 @@
 """Memory and time that jobs ask for."""
 
+import re
+from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 
 from attacca.atomic import write_json
+from attacca.config.execution import BlockwiseStage, Job, NetworkStage, Stage
 from attacca.config.run import Configuration
 from attacca.stages.catalogue import CATALOGUE, StageInstance, entry
 from attacca.stages.layout import Layout
-from attacca.stages.resources import COSTS, BlockShape, block_shape, job_megabytes, memory, runtime
+from attacca.stages.planned_blocks import BlockShape, block_shape
+from attacca.stages.resources import COSTS, job_megabytes, memory, runtime
 
 
 def configuration(tmp_path, **execution):
@@ -49,6 +54,17 @@ def test_a_plan_tells_how_many_voxels_a_block_reads_and_writes(tmp_path):
 
 def test_every_stage_has_a_cost():
     assert set(COSTS) == {stage.name for stage in CATALOGUE}
+
+
+def test_the_configuration_knows_the_jobs_that_rules_ask_for_and_no_others():
+    blockwise = {stage.name for stage in CATALOGUE if stage.blockwise}
+    assert set(get_args(BlockwiseStage)) == blockwise
+    assert set(get_args(Stage)) == {stage.name for stage in CATALOGUE} | {"provenance"}
+    assert set(get_args(Job)) == {*get_args(Stage), *(f"{name}_finish" for name in blockwise)}
+    rules = "".join(path.read_text() for path in (Path(__file__).parents[2] / "rules").glob("*.smk"))
+    assert set(re.findall(r'ATTACCA\.(?:memory|runtime)\("(\w+)"\)', rules)) == set(get_args(Job))
+    assert set(re.findall(r'ATTACCA\.gpus\("(\w+)"\)', rules)) == set(get_args(NetworkStage))
+    assert set(re.findall(r'ATTACCA\.threads\("(\w+)"\)', rules)) == set(get_args(Stage))
 
 
 @pytest.mark.parametrize("stage", sorted(COSTS))
@@ -142,3 +158,25 @@ def test_time_limits_of_prediction_and_training_grow_with_the_network_on_a_cpu_a
     for stage in ("predict", "train"):
         assert minutes(stage, 96) > 8 * minutes(stage, 12)
         assert minutes(stage, 96, gpus={stage: 1}) < minutes(stage, 96) / 4
+
+
+def test_the_job_that_digests_results_asks_by_the_files_that_are_planned(tmp_path):
+    settings, names = configuration(tmp_path), wildcards(run="r")
+
+    def asked(attempt=1):
+        return [ask(settings, "provenance")(names, attempt, threads=4) for ask in (memory, runtime)]
+
+    write_plan(tmp_path, 8, 32)
+    small = asked()
+    assert small[0] <= 600
+    assert asked(attempt=2) == [pytest.approx(1.5 * small[0]), 2 * small[1]]
+    write_plan(tmp_path, 500_000, 256)
+    large = asked()
+    assert large[0] > 5000
+    assert large[1] > 10 * small[1]
+
+
+def test_the_configuration_decides_what_the_job_that_digests_results_asks_for(tmp_path):
+    settings = configuration(tmp_path, memory_mb={"provenance": 7000}, runtime_minutes={"provenance": 90})
+    assert memory(settings, "provenance")(wildcards(run="r"), 1, threads=4) == 7000
+    assert runtime(settings, "provenance")(wildcards(run="r"), 2, threads=4) == 180

@@ -171,3 +171,17 @@ def test_files_without_weights_that_fit_are_refused(tmp_path: Path) -> None:
     torch.save([1, 2], weights)
     with pytest.raises(CheckpointError, match="list"):
         pretrained(DISTANCE, weights).create_model(Small())
+
+
+class Awkward(Small):
+    """Makes a tensor of its own and looks at a value."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = super().forward(x) + torch.ones(1)
+        return x * 2 if x.sum().item() > 1e9 else x
+
+
+def test_an_architecture_that_looks_at_values_has_its_shapes_found_too() -> None:
+    model = create_task(DISTANCE).create_model(Awkward())
+    assert (model.num_out_channels, model.output_shape) == (2, Coordinate(8, 10, 12))
+    assert model(torch.zeros(1, 1, 10, 12, 14)).shape == (1, 2, 8, 10, 12)

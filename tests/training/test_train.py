@@ -51,6 +51,18 @@ def test_training_leaves_checkpoints_curves_and_pictures(job, volume, capsys):
     assert result["iterations"] == 6 and result["parameters"] > 500
 
 
+def test_deleted_checkpoints_are_trained_again_and_what_was_said_of_the_best_is_said_anew(job):
+    made = job(iterations=6)
+    first = train(made)
+    before = files(made.directory)
+    for path in list_checkpoints(made.directory / "checkpoints"):
+        path.unlink()
+    best = made.directory / "checkpoints" / "best.json"
+    best.write_text(json.dumps({**first["best"], "digest": "of other weights"}))
+    assert train(made)["best"] == first["best"]
+    assert files(made.directory) == before
+
+
 def test_a_network_learns(job):
     architecture = UNetConfig(input_shape=(16, 16, 16), num_fmaps=6, downsample_factors=((2, 2, 2),))
     made = job(

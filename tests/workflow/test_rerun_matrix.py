@@ -294,5 +294,13 @@ def page(plans: dict[str, set[str]]) -> str:
         "The table holds too where `.snakemake` was deleted, or a project was copied to another place: manifests say",
         "what each result was computed with, and travel with it.",
         "",
+        "An array that was deleted is computed again where it will be missed: a segmentation always, anything else",
+        "when a stage that reads it has to run. A prediction of many terabytes may be deleted once everything behind",
+        "it is finished. `attacca status` names what is gone.",
+        "",
+        "`snakemake -R` and `-F` start jobs again, and these find what is finished. To have something computed anew,",
+        "delete it together with the file that says that it is finished: `prediction.zarr` and `prediction.json`,",
+        "`training` and `training.json`, `.tuning.finished.json` and `tuning.json`.",
+        "",
     ]
     return "\n".join([*head, *rows, *tail])

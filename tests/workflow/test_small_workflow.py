@@ -36,6 +36,14 @@ def test_each_job_leaves_a_log(finished):
     assert all(path.stat().st_size > 0 for path in (finished.results / "logs").rglob("*.log"))
 
 
+def test_the_machines_of_training_and_prediction_are_told_beside_that_of_the_provenance(finished):
+    hardware = json.loads((finished.results / "small" / "provenance.json").read_text())["hardware"]
+    assert set(hardware) == {"train", "predict chosen", "predict tested", "provenance"}
+    (machine,) = hardware["train"]
+    assert machine["processor"] == hardware["provenance"][0]["processor"]
+    assert machine["device"].startswith(("cpu", "cuda"))
+
+
 def test_each_stage_shows_its_progress(finished):
     shown = finished.first.stderr
     assert "Select jobs to execute" not in shown

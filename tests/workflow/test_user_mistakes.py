@@ -94,6 +94,32 @@ def test_a_mistake_is_told_before_anything_is_computed(capsys, project, changes,
         assert part in said, said
 
 
+def test_everything_wrong_with_a_volume_is_told_at_once_at_the_lines_of_its_keys(capsys, project):
+    path = project(raw="rav", labels="path: labels.h5, dataset: label", more="mask: { path: mask.tif }")
+    said = refused(capsys, path)
+    lines = path.read_text().splitlines()
+    for key, found in (("raw.path", "'rav'"), ("labels.dataset", "'label'"), ("mask.path", "'mask.tif'")):
+        number = next(n for n, line in enumerate(lines, 1) if key.partition(".")[0] + ":" in line)
+        assert f"volumes.cube.{key} (line {number})\n  found:    {found}\n  problem:" in said
+    assert "3 mistakes" in said and "expected: /" not in said
+
+
+def test_missing_data_name_the_variable_that_says_where_they_are(capsys, project, monkeypatch):
+    monkeypatch.delenv("EM_DATA", raising=False)
+    path = project(raw='"${EM_DATA:-elsewhere}/raw"')
+    assert "the environment variable EM_DATA is not set, so that 'elsewhere' is used for it" in refused(
+        capsys, path
+    )
+    monkeypatch.setenv("EM_DATA", str(path.parent))
+    assert main(["check", str(path)]) == 0
+
+
+def test_what_is_hardly_meant_is_told_as_a_warning(capsys, project, tmp_path):
+    (tmp_path / "raw" / "031.png").rename(tmp_path / "raw" / "032.png")
+    assert main(["check", str(project())]) == 0
+    assert "warning: volumes.cube:" in (said := capsys.readouterr().err) and "31 is missing" in said
+
+
 def test_an_unreadable_hdf5_file_is_named(capsys, project, tmp_path):
     (tmp_path / "broken.h5").write_bytes(b"this is not HDF5" * 100)
     said = refused(capsys, project(labels="path: broken.h5, dataset: labels"))
@@ -162,6 +188,84 @@ def test_only_a_known_criterion_chooses_checkpoints(capsys, project, name):
     else:
         said = refused(capsys, path)
         assert "runs.first.training.validation.criterion" in said and "loss or one of voi" in said
+
+
+@pytest.mark.parametrize("command", ["check", "plan"])
+@pytest.mark.parametrize(
+    ("section", "place", "expected"),
+    [
+        pytest.param("prediction: {block_size: [1, 1, 1]}", "prediction.block_size", "[2, 2, 2]", id="smaller than the period"),
+        pytest.param("prediction: {block_size: [17, 16, 16]}", "prediction.block_size", "[16, 16, 16] would do", id="no multiple"),
+        pytest.param("prediction: {tile_size: [8, 8, 8], block_size: [12, 8, 8]}", "prediction.block_size", "[8, 8, 8]", id="no multiple of the tile"),
+        pytest.param("prediction: {block_size: [16, 16, 16]}, segmentation: {block_size: [24, 16, 16]}", "segmentation.block_size", "chunks of [16, 16, 16]", id="cut chunks"),
+    ],
+)  # fmt: skip
+def test_blocks_that_stages_after_the_training_would_refuse_are_told_before_it(
+    capsys, project, command, section, place, expected
+):
+    path = project()
+    section = section.replace("}, segmentation", "}\n    segmentation")
+    path.write_text(
+        path.read_text().replace("    volumes: {train: [cube]}", f"    {section}\n    volumes: {{train: [cube], test: [other]}}")
+        .replace("runs:", "  other: {synthetic: {shape: [48, 48, 48]}, voxel_size: [10, 10, 10]}\nruns:")
+    )  # fmt: skip
+    assert main([command, str(path)]) == 2
+    said = capsys.readouterr().err
+    assert f"runs.first.{place} (line " in said and expected in said
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "prediction: {block_size: [16, 16, 32]}",
+        # It covers the volume, whatever its chunks.
+        "segmentation: {block_size: [50, 50, 50]}",
+    ],
+)
+def test_blocks_that_fit_pass(capsys, project, section):
+    path = project()
+    path.write_text(path.read_text().replace("    volumes: {train", f"    {section}\n    volumes: {{train"))
+    assert main(["check", str(path)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("labels.h5", "is a file"),
+        ("labels.h5/results", "labels.h5, which is a file"),
+        ("nowhere", "a link that leads nowhere"),
+        ("/proc/results", "nothing can be written into /proc"),
+    ],
+)
+@pytest.mark.parametrize("key", ["results", "storage"])
+def test_a_place_where_nothing_can_be_written_is_told_before_any_job(
+    capsys, project, tmp_path, monkeypatch, key, place, expected
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nowhere").symlink_to("gone")
+    path = project()
+    text = path.read_text().replace("results: results\n", "")
+    path.write_text(f"{key}: {place}\n{text}")
+    said = refused(capsys, path)
+    assert f"{key} (line 1)" in said and expected in said
+
+
+def test_a_look_for_mistakes_leaves_nothing_behind(project, tmp_path):
+    path = project()
+    before = sorted(tmp_path.iterdir())
+    assert main(["check", str(path)]) == 0
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.slow
+def test_snakemake_tells_a_place_that_is_none_without_a_traceback(project, checkout_of):
+    checkout = checkout_of("no-place")
+    checkout.configuration = project()
+    checkout.change("results: results", "results: labels.h5/results")
+    result = checkout.snakemake(check=False)
+    assert result.returncode == 2
+    assert "labels.h5, which is a file" in result.stderr
+    assert "Traceback" not in result.stderr and "Error" not in result.stderr
 
 
 @pytest.mark.slow

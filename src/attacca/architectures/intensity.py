@@ -36,6 +36,21 @@ class Intensity:
             return cls(float(limits.min), float(limits.max))
         return cls(0.0, 1.0)
 
+    def doubt(self, values: np.ndarray) -> str | None:
+        """What speaks against this range for data of which ``values`` are a sample; None if nothing does.
+
+        Data that leave seven eighths of the range unused are nearly of one grey to the network; a sample of one
+        value says nothing.
+        """
+        low, high = float(values.min()), float(values.max())
+        width = self.maximum - self.minimum
+        if low < self.minimum - 0.05 * width or high > self.maximum + 0.05 * width:
+            outside = float(((values < self.minimum) | (values > self.maximum)).mean())
+            return f"{100 * outside:.0f} % of the voxels are cut off"
+        if low < high and high - low < width / 8:
+            return f"they use {100 * (high - low) / width:.2g} % of the range"
+        return None
+
     def to_unit(self, raw: np.ndarray) -> np.ndarray:
         """``raw`` as float32 between 0 and 1; values outside the range are cut off."""
         unit = raw.astype(np.float32)

@@ -24,13 +24,20 @@ class GridMetadata:
 
 
 def array_attributes(
-    axes: Sequence[str], voxel_size: Coordinate, offset: Coordinate, unit: str
+    axes: Sequence[str], voxel_size: Coordinate, offset: Coordinate, unit: str, reverse: bool = False
 ) -> dict[str, Any]:
-    """Attributes that other readers know: funlib's, xarray's and DaCapo's."""
+    """Attributes that other readers know: funlib's, xarray's and DaCapo's.
+
+    Args:
+        axes: names of all axes.
+        voxel_size, offset: in ``unit``.
+        unit: unit of length.
+        reverse: N5 keeps lists in the order x, y, z.
+    """
     spatial = len(axes) - voxel_size.dims
     marked = [f"{axis}^" if index < spatial else axis for index, axis in enumerate(axes)]
     symbol = SYMBOLS[unit_name(unit)]
-    return {
+    attributes: dict[str, list[Any]] = {
         "axes": list(axes),
         "offset": [int(value) for value in offset],
         "resolution": [int(value) for value in voxel_size],
@@ -41,6 +48,7 @@ def array_attributes(
         "types": ["channel"] * spatial + ["space"] * voxel_size.dims,
         "voxel_size": [int(value) for value in voxel_size],
     }
+    return {key: values[::-1] for key, values in attributes.items()} if reverse else dict(attributes)
 
 
 def read_attributes(attrs: Mapping[str, Any], ndim: int, reverse: bool = False) -> GridMetadata:

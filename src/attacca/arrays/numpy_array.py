@@ -7,6 +7,7 @@ import numpy as np
 from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays.array import Array
+from attacca.config.units import whole_coordinate
 from attacca.errors import VolumeError
 
 
@@ -36,9 +37,10 @@ class NumpyArray(Array):
             roi: world units; its shape must be that of the spatial axes times ``voxel_size``.
 
         Raises:
-            VolumeError: shape, ROI, voxel size and axes do not fit each other.
+            VolumeError: shape, ROI, voxel size and axes do not fit each other, or the voxel size is not whole.
         """
-        voxel_size = Coordinate(voxel_size)
+        # Coordinate would cut off what stands behind the point.
+        voxel_size = whole_coordinate(voxel_size, "nanometer", "the voxel size")
         if array.ndim != len(axes):
             raise VolumeError(f"an array of shape {array.shape} cannot have the axes {list(axes)}")
         if voxel_size.dims != roi.dims:
@@ -91,7 +93,7 @@ class NumpyArray(Array):
 
     @property
     def writable(self) -> bool:
-        return True
+        return bool(self._data.flags.writeable)
 
     @property
     def data(self) -> np.ndarray:

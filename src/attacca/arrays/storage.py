@@ -3,6 +3,8 @@
 import os
 import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import zarr
 from zarr.storage import BaseStore, DirectoryStore, FSStore
 
 from attacca.arrays.identifier import is_url
-from attacca.errors import MissingInputError, ResourceError, VolumeError
+from attacca.errors import AttaccaError, MissingInputError, ResourceError, VolumeError, first_line
 
 
 class AtomicDirectoryStore(DirectoryStore):
@@ -76,12 +78,48 @@ def open_store(container: str | Path, mode: str = "r") -> BaseStore:
             return store
         except ImportError as error:
             raise VolumeError(f"{container}: {error}; for s3:// URLs install attacca[s3]") from error
+        except ValueError as error:
+            kind = str(container).partition("://")[0]
+            raise VolumeError(
+                f"{container}: found the kind of address '{kind}://', which cannot be read ({error}); expected the "
+                "address of a Zarr or N5 container that begins with s3://, gs://, http:// or https://"
+            ) from error
     path = Path(container)
     if mode == "r" and not path.is_dir():
         raise MissingInputError(f"{path}: no such directory{_nearest(path)}")
     if path.suffix == ".n5" or (path / "attributes.json").exists():
         return _n5(zarr.N5Store, str(path))
     return AtomicDirectoryStore(str(path))
+
+
+def is_n5(store: Any) -> bool:
+    """Whether lists in the attributes of a store's arrays are in the order x, y, z."""
+    return isinstance(store, (zarr.N5Store, zarr.N5FSStore))
+
+
+@contextmanager
+def answering(container: str | Path) -> Iterator[None]:
+    """Tell what a server answers, or that it does not, in one line; local containers are left alone.
+
+    Raises:
+        VolumeError: names the address and, where keys are missing, how to give them.
+    """
+    try:
+        yield
+    except AttaccaError:
+        raise
+    except Exception as error:
+        if not is_url(container):
+            raise
+        advice = ""
+        if str(container).startswith("s3://"):
+            advice = (
+                "; keys are read from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or ~/.aws, other servers' addresses "
+                "from AWS_ENDPOINT_URL, and ATTACCA_S3_ANONYMOUS=1 reads public buckets without keys"
+            )
+        raise VolumeError(
+            f"{container} cannot be reached: {type(error).__name__}: {first_line(error)}{advice}"
+        ) from error
 
 
 def _n5(kind: type[BaseStore], *arguments: Any, **options: Any) -> BaseStore:

@@ -13,6 +13,21 @@ class ArrayType(ABC):
     def interpolatable(self) -> bool:
         """Whether values between two voxels may be computed from both; False for ids and masks."""
 
+    @property
+    def channel_names(self) -> list[str]:
+        """A name for each channel: those of classes and channels where there are some, numbers otherwise."""
+        named = getattr(self, "classes", None) or getattr(self, "channels", None)
+        if isinstance(named, Mapping):
+            return [str(named[number]) for number in sorted(named)]
+        if named:
+            return [str(name) for name in named]
+        return [str(number) for number in range(getattr(self, "embedding_dims", 1))]
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """Lowest and highest possible value."""
+        return 0.0, 1.0
+
 
 @dataclass(frozen=True)
 class DistanceArray(ArrayType):
@@ -31,6 +46,10 @@ class DistanceArray(ArrayType):
     @property
     def interpolatable(self) -> bool:
         return True
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        return -self.max, self.max
 
 
 @dataclass(frozen=True)
@@ -81,6 +100,10 @@ class IntensitiesArray(ArrayType):
     def interpolatable(self) -> bool:
         return True
 
+    @property
+    def value_range(self) -> tuple[float, float]:
+        return self.min, self.max
+
 
 @dataclass(frozen=True)
 class AnnotationArray(ArrayType):
@@ -91,6 +114,14 @@ class AnnotationArray(ArrayType):
     """
 
     classes: Mapping[int, str]
+
+    @property
+    def channel_names(self) -> list[str]:
+        return ["class"]
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        return 0.0, float(max(self.classes, default=0))
 
     @property
     def interpolatable(self) -> bool:

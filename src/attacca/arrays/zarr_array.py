@@ -16,9 +16,9 @@ from attacca.arrays.identifier import LocalArrayIdentifier, join
 from attacca.arrays.metadata import GridMetadata, array_attributes, place, read_attributes
 from attacca.arrays.neuroglancer_source import NeuroglancerSource
 from attacca.arrays.ome_zarr import read_scale_metadata
-from attacca.arrays.storage import open_store
-from attacca.arrays.zarr_opening import ZarrArrayConfig, open_zarr, read_link
-from attacca.config.units import unit_name
+from attacca.arrays.storage import is_n5, open_store
+from attacca.arrays.zarr_opening import ZarrArrayConfig, members_of_group, open_zarr, read_link
+from attacca.config.units import unit_name, whole_coordinate
 from attacca.errors import MissingInputError, VolumeError
 
 _CHUNK_BYTES = 5 * 2**20
@@ -142,14 +142,15 @@ class ZarrArray(NeuroglancerSource, Array):
             num_channels: None for no channel axis.
             write_size: world units; the size of a chunk, and so of what may be written at a time. By default
                 chunks are cubes of at most 5 MiB. A chunk spans all channels.
-            overwrite: delete what is there.
+            overwrite: delete what is there, be it an array or a group.
             compressor: None for none; by default Zstd, at level 3 for ids and predictions.
             value_scale, value_offset: what stored values mean: ``stored * value_scale + value_offset``.
 
         Raises:
-            VolumeError: another array is there, or the arguments do not fit each other.
+            VolumeError: another array or a group is there, or the arguments do not fit each other.
         """
-        voxel_size = Coordinate(voxel_size)
+        unit = unit_name(unit)
+        voxel_size = whole_coordinate(voxel_size, unit, f"{array_identifier}: the voxel size")
         names = [axis for axis in axes if axis != "c" or num_channels is not None]
         if num_channels is not None and "c" not in names:
             names = ["c", *names]
@@ -173,14 +174,19 @@ class ZarrArray(NeuroglancerSource, Array):
                 )
             wanted = Coordinate(write_size) / voxel_size
             chunk = tuple(max(1, min(int(size), limit)) for size, limit in zip(wanted, spatial))
-        attributes = array_attributes(names, voxel_size, roi.begin, unit_name(unit))
-        attributes["attacca"] = {"value_scale": float(value_scale), "value_offset": float(value_offset)}
         store = open_store(array_identifier.container, "a")
         path = str(array_identifier.dataset).strip("/")
-        # Attributes last: an array without them was not finished, and is made again.
-        there = path in _array_paths(store, path)
-        unfinished = there and "attacca" not in zarr.open_array(store, path=path, mode="r").attrs
-        if not there or overwrite or unfinished:
+        attributes = array_attributes(names, voxel_size, roi.begin, unit, reverse=is_n5(store))
+        attributes["attacca"] = {"value_scale": float(value_scale), "value_offset": float(value_offset)}
+        there = zarr.storage.contains_array(store, path)
+        if not (there or overwrite):
+            members = members_of_group(store, path)
+            if members:
+                raise VolumeError(
+                    f"{array_identifier} is a group that holds {', '.join(members[:20])}; an array is made beside them, "
+                    "under a name of its own"
+                )
+        if not there or overwrite:
             array = zarr.create(
                 store=store,
                 path=path,
@@ -195,6 +201,11 @@ class ZarrArray(NeuroglancerSource, Array):
             array.attrs.put(attributes)
             config = ZarrArrayConfig(array_identifier.container, path, name=name or "", mode=mode)
             return cls(config)
+        found = zarr.open_array(store, path=path, mode="r+")
+        same = (found.shape, found.chunks, found.dtype) == ((*lead, *spatial), (*lead, *chunk), dtype)
+        if same and not found.attrs.asdict():
+            # Attributes come last: whoever made this array was stopped before it wrote them.
+            found.attrs.put(attributes)
         result = cls(ZarrArrayConfig(array_identifier.container, path, name=name or "", mode=mode))
         wanted_is = {
             "shape": (*lead, *spatial),
@@ -203,7 +214,7 @@ class ZarrArray(NeuroglancerSource, Array):
             "axes": names,
             "ROI": roi,
             "voxel size": voxel_size,
-            "unit": unit_name(unit),
+            "unit": unit,
             "value scale": float(value_scale),
             "value offset": float(value_offset),
         }
@@ -218,6 +229,9 @@ class ZarrArray(NeuroglancerSource, Array):
             "value scale": result.value_scale,
             "value offset": result.value_offset,
         }
+        if write_size is None:
+            # Nobody asked for chunks of a size.
+            wanted_is["chunks"] = there_is["chunks"]
         differing = [key for key in wanted_is if wanted_is[key] != there_is[key]]
         if differing:
             text = "; ".join(f"{key}: {there_is[key]} there, {wanted_is[key]} wanted" for key in differing)
@@ -230,8 +244,7 @@ class ZarrArray(NeuroglancerSource, Array):
         self, unit: str | None, voxel_size: Sequence[int] | None, offset: Sequence[int] | None
     ) -> None:
         attrs = dict(self._zarr.attrs)
-        is_n5 = isinstance(self._zarr.store, zarr.N5Store)
-        found = read_attributes(attrs, self._zarr.ndim, reverse=is_n5)
+        found = read_attributes(attrs, self._zarr.ndim, reverse=is_n5(self._zarr.store))
         if found.voxel_size is None:
             from_group = read_scale_metadata(self._zarr.store, self._zarr.path)
             if from_group is not None:
@@ -382,7 +395,3 @@ def _default_compressor(dtype: np.dtype) -> Codec:
     if dtype.kind in "ui" or dtype.itemsize == 1:
         return Zstd(3)
     return Blosc("zstd", clevel=1, shuffle=Blosc.BITSHUFFLE)
-
-
-def _array_paths(store: Any, path: str) -> list[str]:
-    return [path] if zarr.storage.contains_array(store, path) else []

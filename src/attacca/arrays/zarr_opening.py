@@ -2,6 +2,7 @@
 elsewhere."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import zarr
 from funlib.geometry import Coordinate, Roi
 
-from attacca.arrays.identifier import join
-from attacca.arrays.storage import open_store
-from attacca.errors import MissingInputError
+from attacca.arrays.identifier import is_url, join
+from attacca.arrays.storage import answering, open_store
+from attacca.errors import MissingInputError, VolumeError
 
 # First scales of multiscale groups, where the group has no OME metadata.
 _FIRST_SCALES = ("s0", "0", "scale0")
@@ -52,15 +53,26 @@ def open_zarr(container: Path | str, dataset: str, mode: str) -> tuple[zarr.Arra
 
     Raises:
         MissingInputError: there is none; the message lists what is there.
+        VolumeError: it is of Zarr format 3, or its server does not answer as it should.
     """
     store = open_store(container, mode)
     path = str(dataset).strip("/")
-    try:
-        found = zarr.open(store, mode="r" if mode == "r" else "r+", path=path)
-    except (zarr.errors.PathNotFoundError, KeyError, FileNotFoundError) as error:
-        raise MissingInputError(
-            f"{join(container, path)}: no such array{_what_is_there(store, path)}"
-        ) from error
+    with answering(container):
+        try:
+            return _opened(store, container, path, mode)
+        except (zarr.errors.PathNotFoundError, KeyError, FileNotFoundError) as error:
+            if is_url(container):
+                _ask(store)
+            _check_format(store, container, path)
+            if isinstance(error, MissingInputError):
+                raise
+            raise MissingInputError(
+                f"{join(container, path)}: no such array{_what_is_there(store, path)}"
+            ) from error
+
+
+def _opened(store: Any, container: Path | str, path: str, mode: str) -> tuple[zarr.Array, str]:
+    found = zarr.open(store, mode="r" if mode == "r" else "r+", path=path)
     if isinstance(found, zarr.Array):
         return found, path
     multiscales = found.attrs.get("multiscales")
@@ -69,7 +81,28 @@ def open_zarr(container: Path | str, dataset: str, mode: str) -> tuple[zarr.Arra
     for candidate in [first] if first else [*_FIRST_SCALES, *(arrays if len(arrays) == 1 else [])]:
         if candidate in found and isinstance(found[candidate], zarr.Array):
             return found[candidate], f"{path}/{candidate}".strip("/")
-    raise MissingInputError(f"{join(container, path)} is a group, not an array{_what_is_there(store, path)}")
+    key = "another 'dataset'" if path else "'dataset'"
+    raise MissingInputError(
+        f"{join(container, path)} is a group, not an array{_what_is_there(store, path)}; name an array with {key}"
+    )
+
+
+def _ask(store: Any) -> None:
+    """Raise what is wrong with a server, which the store takes for a missing file."""
+    with suppress(FileNotFoundError):
+        store.fs.cat_file(f"{store.path}/.zgroup")
+
+
+def _check_format(store: Any, container: Path | str, path: str) -> None:
+    parts = path.split("/")
+    places = ["/".join(parts[:count]) for count in range(len(parts), -1, -1)]
+    if any(f"{place}/zarr.json".lstrip("/") in store for place in places):
+        array = join(container, path or "ARRAY")
+        raise VolumeError(
+            f"{join(container, path)} is Zarr format 3, but only format 2 can be read here; convert it with a Python "
+            f"that has zarr 3: zarr.from_array('copy.zarr', name='{path or 'ARRAY'}', "
+            f"data=zarr.open_array('{array}'), zarr_format=2)"
+        )
 
 
 def write_link(container: Path | str, dataset: str, target: ZarrArrayConfig) -> None:
@@ -103,12 +136,19 @@ def read_link(container: Path | str, dataset: str) -> dict[str, Any] | None:
     return None
 
 
-def _what_is_there(store: Any, path: str) -> str:
-    while path and not zarr.storage.contains_group(store, path):
-        path = path.rpartition("/")[0]
+def members_of_group(store: Any, path: str) -> list[str]:
+    """Names of what stands in a group; empty where there is no group."""
+    if not zarr.storage.contains_group(store, path):
+        return []
     try:
         names = sorted(zarr.storage.listdir(store, path))
     except (KeyError, FileNotFoundError, NotADirectoryError):
-        names = []
-    names = [name for name in names if not name.startswith(".")]
+        return []
+    return [name for name in names if not name.startswith(".") and name != "attributes.json"]
+
+
+def _what_is_there(store: Any, path: str) -> str:
+    while path and not zarr.storage.contains_group(store, path):
+        path = path.rpartition("/")[0]
+    names = members_of_group(store, path)
     return f"; {path or 'the container'} holds {', '.join(names[:20]) or 'nothing'}"

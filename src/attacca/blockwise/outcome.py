@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from attacca.blockwise.grid import Block
-from attacca.errors import first_line
+from attacca.errors import ConfigurationError, VolumeError, first_line
 
 # Opening a function (loading a model) may take longer than a block, but not for ever.
 _OPENING_LIMIT = 600.0
@@ -26,6 +26,7 @@ class Outcome:
         error: type and first line of what it raised; empty if it did not.
         trace: the traceback.
         no_space: whether the disk is full, so that trying again is useless.
+        certain: whether the data or settings are to blame, so that trying again would end in the same way.
     """
 
     index: int
@@ -34,6 +35,7 @@ class Outcome:
     error: str = ""
     trace: str = ""
     no_space: bool = False
+    certain: bool = False
 
     @classmethod
     def failed(cls, index: int, seconds: float, error: BaseException) -> "Outcome":
@@ -44,7 +46,10 @@ class Outcome:
             full = isinstance(chain, OSError) and chain.errno in (errno.ENOSPC, errno.EDQUOT)
             chain = chain.__cause__
         trace = "".join(traceback.format_exception(error))
-        return cls(index, seconds, None, f"{type(error).__name__}: {first_line(error)}", trace, full)
+        text = f"{type(error).__name__}: {first_line(error)}"
+        # What has a cause may be the file system's or the network's doing, and pass.
+        certain = isinstance(error, VolumeError | ConfigurationError) and error.__cause__ is None
+        return cls(index, seconds, None, text, trace, full, certain)
 
 
 def open_function(function: Any) -> None:

@@ -106,9 +106,10 @@ class Tally:
         if len(self._failed) > _NAMED:
             named.append(f"  and {len(self._failed) - _NAMED} more, which the log names")
         count = len(self._failed)
-        times = f"{self._retries + 1} times" if self._retries else "once"
+        most = max(self._attempts[index] for index in self._failed)
+        times = f"{most} times" if most > 1 else "once"
         raise BlocksFailedError(
-            f"{count} block{'s' if count > 1 else ''} failed, each tried {times}"
+            f"{count} block{'s' if count > 1 else ''} failed, tried {times}{' each' if count > 1 else ''}"
             + (", and no other succeeded, so that the rest was not tried" if self.hopeless else "")
             + ":\n"
             + "\n".join(named)
@@ -126,13 +127,11 @@ class Tally:
                 "finished now are kept: free some space and run the same command again"
             )
         attempt = self._attempts[outcome.index] = self._attempts.get(outcome.index, 0) + 1
-        if attempt <= self._retries:
+        if attempt <= self._retries and not outcome.certain:
             logger.warning(
                 "%s failed (attempt %d of %d): %s", where, attempt, self._retries + 1, outcome.error
             )
             return True
         self._failed[outcome.index] = outcome
-        logger.error(
-            "%s failed for good after %d attempts: %s\n%s", where, attempt, outcome.error, outcome.trace
-        )
+        logger.error("%s failed for good in attempt %d: %s\n%s", where, attempt, outcome.error, outcome.trace)
         return False

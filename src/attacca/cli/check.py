@@ -1,9 +1,13 @@
 """``attacca check``: read a configuration and open its volumes, without computing anything."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+from attacca.cli.volume_tables import show_volumes
 from attacca.config.load import load_configuration
 from attacca.stages.inspection import inspect_configuration
 
@@ -17,11 +21,16 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what the configuration asks for; mistakes are raised as one ``ConfigurationError``."""
+    """Print what the configuration is taken for; mistakes are raised as one ``ConfigurationError``."""
     configuration = load_configuration(options.configuration)
-    inspect_configuration(configuration, options.configuration)
+    inspection = inspect_configuration(configuration, options.configuration)
+    show_volumes(configuration, inspection.plans, Console(highlight=False))
+    for warning in inspection.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    unused = [name for name in configuration.volumes if name not in inspection.plans]
     print(
-        f"{options.configuration}: no mistakes. Volumes: {', '.join(configuration.volumes)}. "
-        f"Runs: {', '.join(configuration.runs)}. Results go to {configuration.results}"
+        f"{options.configuration}: no mistakes. Runs: {', '.join(configuration.runs)}. "
+        + (f"Used by no run: {', '.join(unused)}. " if unused else "")
+        + f"Results go to {configuration.results}"
     )
     return 0

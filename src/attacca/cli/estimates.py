@@ -14,11 +14,11 @@ from typing import Any
 from attacca.cli.extents import Extent
 from attacca.cli.measurements import MeasuredCost
 from attacca.config.run import Configuration
-from attacca.errors import ConfigurationError
 from attacca.stages.catalogue import StageInstance, instances
 from attacca.stages.network_cost import CORE_FLOPS, CORE_TRAINING_FLOPS, GPU_FLOPS, TRAINING_PASSES
-from attacca.stages.resources import COSTS, FRAGMENT_VOXELS, BlockShape, channels_of, job_megabytes
-from attacca.stages.segmentation_settings import BLOCK_VOXELS
+from attacca.stages.planned_blocks import BlockShape
+from attacca.stages.resources import COSTS, FRAGMENT_VOXELS, channels_of, job_megabytes
+from attacca.stages.segmentation_settings import BLOCK_VOXELS, block_voxels
 from attacca.stages.workflow import Workflow
 
 # A batch is prepared by other processes meanwhile, but not faster than this.
@@ -277,14 +277,7 @@ def _block_sizes(
     if instance.stage.name == "classes":
         return chunk, none, chunk
     segmentation = configuration.runs[instance.run].segmentation
-    given = segmentation.block_size
-    if given and len(given) != len(none):
-        raise ConfigurationError(
-            f"runs.{instance.run}.segmentation.block_size has {len(given)} axes, the volume "
-            f"'{instance.volume}' has {len(none)}"
-        )
-    factor = max(1, round((BLOCK_VOXELS / math.prod(network.chunk)) ** (1 / len(none))))
-    block = tuple(given) if given else tuple(factor * size for size in network.chunk)
+    block = block_voxels(chunk, extent.shape, segmentation.block_size)
     return (
         tuple(min(b, size) for b, size in zip(block, extent.shape)),
         tuple(segmentation.context or none),

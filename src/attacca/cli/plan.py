@@ -13,12 +13,15 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from attacca.cli.arguments import amount, count
 from attacca.cli.estimates import StageEstimate, estimate
 from attacca.cli.extents import read_extent
 from attacca.cli.measurements import MeasuredCost, measured_costs
 from attacca.config.load import load_configuration
 from attacca.errors import ResourceError
 from attacca.progress import format_duration
+from attacca.stages.catalogue import instances
+from attacca.stages.inspection import inspect_configuration
 from attacca.stages.workflow import Workflow
 
 # A shard of about this long is neither mostly start nor lost for a day when its node fails.
@@ -33,12 +36,12 @@ def add_parser(commands: Any) -> None:
         "plan", help="blocks, disk, files, memory and hours of a configuration, before it is computed"
     )
     parser.add_argument("configuration", type=Path, nargs="?", default=Path("config.yaml"))
-    parser.add_argument("--cores", type=int, help="cores of one job; those of this machine by default")
+    parser.add_argument("--cores", type=count, help="cores of one job; those of this machine by default")
     parser.add_argument(
-        "--memory", type=float, metavar="GB", help="of the machine or node that a job runs on"
+        "--memory", type=amount, metavar="GB", help="of the machine or node that a job runs on"
     )
-    parser.add_argument("--disk", type=float, metavar="GB", help="free space; that of 'results' by default")
-    parser.add_argument("--jobs", type=int, default=1, help="jobs that run at once on a cluster")
+    parser.add_argument("--disk", type=amount, metavar="GB", help="free space; that of 'results' by default")
+    parser.add_argument("--jobs", type=count, default=1, help="jobs that run at once on a cluster")
     parser.add_argument(
         "--probe", action="store_true", help="measure first: run the workflow on small synthetic volumes"
     )
@@ -66,8 +69,12 @@ class Limits:
 def run(options: argparse.Namespace) -> int:
     """Print the estimates; raise a ``ResourceError`` where something cannot fit."""
     configuration = load_configuration(options.configuration)
+    inspect_configuration(configuration, options.configuration)
     workflow = Workflow(configuration)
-    extents = {name: read_extent(name, config) for name, config in configuration.volumes.items()}
+    used = {instance.volume for instance in instances(workflow)} - {""}
+    extents = {
+        name: read_extent(name, config) for name, config in configuration.volumes.items() if name in used
+    }
     limits = _limits(configuration.results, options)
     measured: dict[tuple[str, str], MeasuredCost] = {}
     if options.probe:
@@ -99,7 +106,7 @@ def _limits(results: Path, options: argparse.Namespace) -> Limits:
         memory,
         free,
         inodes if inodes > 0 and options.disk is None else None,
-        max(1, options.jobs),
+        options.jobs,
     )
 
 

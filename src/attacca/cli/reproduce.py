@@ -1,24 +1,22 @@
 """``attacca reproduce``: compute results again elsewhere, and name the first stage that differs."""
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
+from attacca.cli.arguments import cores
+from attacca.cli.comparison import compare, show
+from attacca.cli.reproduction import Reproduction, reproduction_place
 from attacca.config.load import load_configuration
 from attacca.errors import AttaccaError, ConfigurationError, MissingInputError
-from attacca.fingerprint import canonical_json, key_differences
-from attacca.stages.catalogue import StageInstance, instances
-from attacca.stages.workflow import Workflow
+from attacca.stages.staleness import read_values
 
 _SNAKEFILE = Path(__file__).resolve().parents[3] / "Snakefile"
 
@@ -36,7 +34,7 @@ def add_parser(commands: Any) -> None:
         "--configfile", type=Path, help="compute with this configuration, not with the one in provenance.json"
     )
     parser.add_argument("--run", action="append", help="reproduce this run alone; may be given several times")
-    parser.add_argument("--cores", default="all", help="as for snakemake")
+    parser.add_argument("--cores", type=cores, default="all", help="as for snakemake")
     parser.add_argument("--workflow-profile", help="as for snakemake: profiles/slurm computes on a cluster")
     parser.add_argument(
         "--compare-only", action="store_true", help="compare what is there, without computing"
@@ -45,67 +43,93 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compute again and compare; 0 where all digests are equal, 1 where some differ."""
-    results = options.results.absolute()
-    target = (options.into or results.with_name(results.name + "-reproduced")).absolute()
-    if target == results:
-        raise ConfigurationError(
-            f"--into names {results} itself; results are reproduced in another directory"
-        )
+    results, target = reproduction_place(options.results, options.into, nested=options.compare_only)
     known = read_provenances(results, options.run)
-    if not options.compare_only:
-        target.mkdir(parents=True, exist_ok=True)
-        configuration = target / "configuration.yaml"
-        write_configuration(configuration, known, results, options.configfile)
-        _compute(configuration, target, sorted(known), options)
+    console = Console(highlight=False)
+    if options.compare_only:
+        console.print(Text(f"nothing is computed: {target} is compared as it stands"))
+    else:
+        reproduction = Reproduction(target, results, configuration_values(known, results, options.configfile))
+        reproduction.begin()
+        _compute(reproduction, sorted(known), options)
+        reproduction.finish()
     again = read_provenances(target, sorted(known))
     comparisons = [
         comparison
         for name in sorted(known)
         for comparison in compare(results, target, known[name], again[name])
     ]
-    show(comparisons, results, target, Console(highlight=False))
+    show(comparisons, results, target, console)
     return 0 if all(comparison.equal for comparison in comparisons) else 1
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One stage in both directories.
-
-    Args:
-        instance: which.
-        equal: whether all of its digests are equal.
-        differences: what differs: digests of results, then what the manifests say about the reason.
-    """
-
-    instance: StageInstance
-    equal: bool
-    differences: list[str]
 
 
 def read_provenances(results: Path, runs: list[str] | None) -> dict[str, dict[str, Any]]:
     """The ``provenance.json`` of each run of a directory of results, by the run's name.
 
     Raises:
-        MissingInputError: there is none, or one of ``runs`` has none.
+        MissingInputError: it is no directory of results, there is no such file, or one of ``runs`` has none.
+        AttaccaError: a file is not what the workflow writes.
     """
-    found = {}
-    for path in sorted(results.glob("*/provenance.json")):
-        if runs is None or path.parent.name in runs:
-            found[path.parent.name] = json.loads(path.read_text())
-    missing = [name for name in runs or [] if name not in found]
-    if missing or not found:
+    paths = {path.parent.name: path for path in sorted(results.glob("*/provenance.json"))}
+    if not paths:
+        _check_directory(results)
+    missing = [name for name in runs or [] if name not in paths]
+    if missing or not paths:
         what = (
             ", ".join(str(results / name / "provenance.json") for name in missing)
             or f"{results}/*/provenance.json"
         )
-        raise MissingInputError(f"there is no {what}: the workflow writes it last; let it finish first")
-    return found
+        there = f". Runs that have one: {', '.join(paths)}" if paths else ""
+        raise MissingInputError(
+            f"there is no {what}: the workflow writes it last; let it finish first{there}"
+        )
+    return {name: _read_provenance(path) for name, path in paths.items() if runs is None or name in runs}
 
 
-def write_configuration(
-    path: Path, provenances: Mapping[str, Mapping[str, Any]], results: Path, changed: Path | None
-) -> None:
-    """Write the configuration that gave the results, or that of another file, for a second computation."""
+def _check_directory(results: Path) -> None:
+    if results.is_dir() and (results / "workflow.json").exists():
+        return
+    found = (
+        "has no workflow.json" if results.is_dir() else "is a file" if results.exists() else "is not there"
+    )
+    raise MissingInputError(
+        f"{results} {found}, so it is no directory of results; give the one that 'results' of the configuration names"
+    )
+
+
+def _read_provenance(path: Path) -> dict[str, Any]:
+    values = read_values(path)
+    if values is not None:
+        configuration, outputs = (_mapping(values.get(key)) for key in ("configuration", "outputs"))
+        stages = [_mapping(stage) for stage in outputs.values()]
+        if (
+            path.parent.name in _mapping(configuration.get("runs"))
+            and _mapping(configuration.get("volumes"))
+            and stages
+            and all(isinstance(details, dict) for stage in stages for details in stage.values())
+        ):
+            return values
+    found = (
+        "no JSON object, or a part of one" if values is None else f"the keys {', '.join(values) or '(none)'}"
+    )
+    raise AttaccaError(
+        f"{path} holds {found}; it should hold the configuration of the run {path.parent.name} and the digests of its "
+        "results. Delete it and start the workflow again, which writes it anew from the results"
+    )
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def configuration_values(
+    provenances: Mapping[str, Mapping[str, Any]], results: Path, changed: Path | None
+) -> dict[str, Any]:
+    """The configuration that gave the results, or that of another file, for a second computation.
+
+    Raises:
+        ConfigurationError: the other file lacks a run, or has mistakes.
+    """
     if changed is not None:
         configuration = load_configuration(changed)
         values: dict[str, Any] = configuration.model_dump(mode="json", by_alias=True)
@@ -115,22 +139,20 @@ def write_configuration(
         for provenance in provenances.values():
             for section in ("volumes", "runs"):
                 values[section] |= provenance["configuration"][section]
-        record = results / "workflow.json"
-        if record.exists():
-            values["execution"] = json.loads(record.read_text()).get("execution", {})
-    values["results"] = str(path.parent)
+        values["execution"] = (read_values(results / "workflow.json") or {}).get("execution", {})
     values["runs"] = {name: section for name, section in values["runs"].items() if name in provenances}
     missing = [name for name in provenances if name not in values["runs"]]
     if missing:
         raise ConfigurationError(f"{changed} has no run {', '.join(missing)}, which {results} holds")
-    path.write_text(yaml.safe_dump(json.loads(canonical_json(values)), sort_keys=False))
+    return values
 
 
-def _compute(configuration: Path, target: Path, runs: list[str], options: argparse.Namespace) -> None:
+def _compute(reproduction: Reproduction, runs: list[str], options: argparse.Namespace) -> None:
+    target = reproduction.place
     if not _SNAKEFILE.exists():
         raise MissingInputError(f"there is no {_SNAKEFILE}: reproduce works from a checkout of Attacca")
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(_SNAKEFILE)]
-    command += ["--configfile", str(configuration), "--rerun-incomplete"]
+    command += ["--configfile", str(reproduction.configuration), "--rerun-incomplete"]
     if options.workflow_profile:
         command += ["--workflow-profile", options.workflow_profile]
     else:
@@ -142,77 +164,3 @@ def _compute(configuration: Path, target: Path, runs: list[str], options: argpar
             f"the workflow ended with an error (above); what is finished stays in {target}: "
             "run the same command again"
         )
-
-
-def compare(
-    first: Path, second: Path, known: Mapping[str, Any], again: Mapping[str, Any]
-) -> list[Comparison]:
-    """Compare the digests of all stages of one run, in the order of computation."""
-    compared = []
-    name = next(iter(known["configuration"]["runs"]))
-    for instance in _instances(first, known):
-        key = (instance.stage.name, instance.volume or instance.run)
-        here = known["outputs"].get(key[0], {}).get(key[1])
-        there = again["outputs"].get(key[0], {}).get(key[1])
-        if here is None and there is None:
-            continue
-        differences = []
-        if here is None or there is None:
-            differences.append(
-                f"it is {'missing' if there is None else 'new'} in the second directory of run {name}"
-            )
-        else:
-            differences = [
-                text
-                for text in key_differences(_without(here), _without(there))
-                if not text.startswith("fingerprint")
-            ]
-        # Results count: a manifest that differs (a moved source, say) with equal results does not.
-        equal = not differences
-        if not equal and here is not None and there is not None:
-            differences += _reasons(instance, first, second)
-        compared.append(Comparison(instance, equal, differences))
-    return compared
-
-
-def _instances(results: Path, provenance: Mapping[str, Any]) -> list[StageInstance]:
-    from attacca.config.run import Configuration
-
-    values = {**provenance["configuration"], "results": str(results)}
-    return instances(Workflow(Configuration.model_validate(values)))
-
-
-def _without(details: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in details.items() if key != "fingerprint"}
-
-
-def _reasons(instance: StageInstance, first: Path, second: Path) -> list[str]:
-    from attacca.stages.layout import Layout
-
-    try:
-        old, new = (json.loads(instance.manifest(Layout(place)).read_text()) for place in (first, second))
-    except (OSError, ValueError):
-        return []
-    parts = ("version", "parameters")
-    return list(key_differences({key: old.get(key) for key in parts}, {key: new.get(key) for key in parts}))
-
-
-def show(comparisons: list[Comparison], first: Path, second: Path, console: Console) -> None:
-    """Print a line for each stage, and the first that differs."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("stage", "of", "digests"):
-        table.add_column(name)
-    for comparison in comparisons:
-        word = "[green]equal[/]" if comparison.equal else "[red]differ[/]"
-        table.add_row(comparison.instance.stage.name, comparison.instance.label, word)
-    console.print(table)
-    different = [comparison for comparison in comparisons if not comparison.equal]
-    if not different:
-        console.print(f"all digests of {first} and {second} are equal")
-        return
-    start = different[0]
-    console.print(f"the first difference is in {start.instance.stage.name} of {start.instance.label}:")
-    for text in start.differences:
-        console.print(f"  {text}", markup=False)
-    if len(different) > 1:
-        console.print(f"{len(different) - 1} later stages differ as well")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from attacca.blockwise import Ledger
+from attacca.cli.failures import last_failure
 from attacca.errors import AttaccaError
 from attacca.fingerprint import digest_file
 from attacca.stages.catalogue import StageInstance, inputs_of, instances
@@ -64,7 +65,7 @@ class StageState:
     Args:
         instance: which.
         state: ``done``, ``stale``, ``running``, ``partly done``, ``planned`` or ``missing``.
-        reason: why it is stale, or what of it was deleted; empty otherwise.
+        reason: why it is stale, what of it was deleted, or how its last job failed; empty otherwise.
         blocks: blocks of the stage, or iterations of the training; 0 where that is not known yet.
         done: blocks that are recorded and count.
         shards: its shards, where it has some.
@@ -106,6 +107,10 @@ def read_states(workflow: Workflow) -> list[StageState]:
     repeated = stages_to_repeat(workflow, lost, lambda instance: states[instance].state != "done")
     for instance, places in lost.items():
         _tell_loss(states[instance], workflow.layout, places, instance in repeated)
+    for instance, state in states.items():
+        if state.state not in ("done", "running"):
+            failure = last_failure(instance, workflow.layout, workflow.shards(instance.stage.name))
+            state.reason = "; ".join(filter(None, (state.reason, str(failure or ""))))
     return list(states.values())
 
 

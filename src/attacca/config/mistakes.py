@@ -1,6 +1,7 @@
 """Mistakes in a configuration, told so that the person who made them can mend them."""
 
 import difflib
+import re
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -13,24 +14,27 @@ from attacca.config.yaml_text import KeyPath
 
 @dataclass(frozen=True)
 class Mistake:
-    """One mistake: where it stands, what was found, what is expected, what to do."""
+    """One mistake: where it stands, what was found, what is expected, what to do.
+
+    ``problem`` says in whole sentences what the other three say in parts.
+    """
 
     path: KeyPath
-    found: str
-    expected: str
+    found: str = ""
+    expected: str = ""
     hint: str = ""
+    problem: str = ""
 
     def text(self, lines: Mapping[KeyPath, int]) -> str:
-        """The mistake in up to four lines, with the line number of the nearest key that is in the file."""
+        """The mistake in a few lines, with the line number of the nearest key that is in the file."""
         place = dotted(self.path)
         for length in range(len(self.path), 0, -1):
             if self.path[:length] in lines:
                 place += f" (line {lines[self.path[:length]]})"
                 break
-        rows = [place, f"  found:    {self.found}", f"  expected: {self.expected}"]
-        if self.hint:
-            rows.append(f"  {self.hint}")
-        return "\n".join(rows)
+        parts = {"found": self.found, "expected": self.expected, "problem": self.problem}
+        rows = [f"  {name + ':':<9} {text}" for name, text in parts.items() if text]
+        return "\n".join([place, *rows, *([f"  {self.hint}"] if self.hint else [])])
 
 
 def dotted(path: KeyPath) -> str:
@@ -68,17 +72,19 @@ def mistakes_of(error: ValidationError, model: type[BaseModel]) -> list[Mistake]
     for details in error.errors(include_url=False):
         path, fields = _follow(model, details["loc"])
         kind, context = details["type"], details.get("ctx", {})
-        found, expected, hint = shown(details["input"]), _sentence(details["msg"]), ""
+        found, expected, hint, problem = shown(details["input"]), _sentence(details["msg"]), "", ""
         if kind == "extra_forbidden":
             found = f"the unknown key '{path[-1]}'"
             expected = "one of " + ", ".join(sorted(fields)) if fields else "no such key"
             hint = nearest(str(path[-1]), fields)
         elif kind == "missing":
             found = "nothing"
-            expected = f"the key '{path[-1]}'" if path else "a value"
+            expected = f"the key '{path[-1]}'" if path and isinstance(path[-1], str) else "a value"
         elif kind in ("literal_error", "enum"):
             expected = context.get("expected", "")
             expected = f"one of {expected}" if " or " in expected else expected
+            if details["loc"][-1] == "[key]":
+                found = f"the unknown name {found}"
             hint = nearest(
                 str(details["input"]),
                 [part.strip(" '") for part in context.get("expected", "").replace(" or ", ",").split(",")],
@@ -92,13 +98,35 @@ def mistakes_of(error: ValidationError, model: type[BaseModel]) -> list[Mistake]
             found = f"'{context['tag']}'" if "tag" in context else "nothing"
             expected = "one of " + ", ".join(known) if known else f"the key '{tag}'"
             hint = nearest(context.get("tag", ""), known)
-        elif kind.endswith(("_type", "_parsing")):
-            expected = _TYPES.get(kind.rsplit("_", 1)[0], expected)
+        elif kind.endswith(("_type", "_parsing", "_from_float")):
+            expected = _TYPES.get(kind.rsplit("_", 1)[0], _TYPES.get(kind, expected))
+        elif kind in _LIMITS:
+            expected = _LIMITS[kind].format(**context)
+            if expected.endswith(" 1 items"):
+                expected = expected[:-1]
         elif kind == "value_error":
-            # Our own validators write what they found and what they expect in one sentence.
-            expected = _sentence(str(context.get("error", details["msg"])))
-        mistakes.append(Mistake(path, found, expected, hint))
+            path, found, expected, problem = _own_words(
+                path, details["input"], _sentence(str(context.get("error", details["msg"])))
+            )
+        mistakes.append(Mistake(path, found, expected, hint, problem))
     return _merged(mistakes)
+
+
+def _own_words(path: KeyPath, value: Any, message: str) -> tuple[KeyPath, str, str, str]:
+    """Place, found, expected and problem of what a validator of ours says about a section or a value.
+
+    Validators of sections name the key first (``intensity is ...``, ``found voxel_size ...``): it is where the
+    mistake stands.
+    """
+    named = re.match(r"(?:found )?'?([a-z_]+(?:\.[a-z_]+)*)", message)
+    for key in named[1].split(".") if named else ():
+        if not isinstance(value, Mapping) or key not in value:
+            break
+        path, value = (*path, key), value[key]
+    parts = re.fullmatch(r"found (.+?), expected (.+)", message, re.DOTALL)
+    if parts:
+        return path, parts[1], parts[2], ""
+    return path, "" if isinstance(value, Mapping) else shown(value), "", message
 
 
 def _merged(mistakes: list[Mistake]) -> list[Mistake]:
@@ -115,11 +143,29 @@ def _merged(mistakes: list[Mistake]) -> list[Mistake]:
         first = merged.get(mistake.path)
         if first is None:
             merged[mistake.path] = mistake
-        elif mistake.expected not in first.expected:
-            expected = f"{first.expected}, or {mistake.expected}"
-            merged[mistake.path] = replace(first, expected=expected, hint=first.hint or mistake.hint)
+        else:
+            expected = _either(first.expected, mistake.expected)
+            problem = _either(first.problem, mistake.problem)
+            hint = first.hint or mistake.hint
+            merged[mistake.path] = replace(first, expected=expected, problem=problem, hint=hint)
     return list(merged.values())
 
+
+def _either(one: str, other: str) -> str:
+    return one if other in one else ", or ".join(filter(None, (one, other)))
+
+
+_LIMITS = {
+    "too_short": "at least {min_length} items",
+    "too_long": "at most {max_length} items",
+    "string_too_short": "text that is not empty",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "{ge} or more",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "{le} or less",
+    "finite_number": "a finite number",
+    "string_pattern_mismatch": "text of the form {pattern}",
+}
 
 _TYPES = {
     "int": "a whole number",

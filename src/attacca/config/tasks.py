@@ -1,5 +1,6 @@
 """What a user may write as ``task:``: one model for each task, told apart by ``type``."""
 
+from numbers import Integral
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -10,8 +11,9 @@ from attacca.config.base import StrictModel
 
 
 def _offset(value: Any) -> Coordinate:
+    # Numbers of numpy are whole numbers too.
     whole = isinstance(value, (list, tuple)) and all(
-        isinstance(step, int) and not isinstance(step, bool) for step in value
+        isinstance(step, Integral) and not isinstance(step, bool) for step in value
     )
     if not whole:
         raise ValueError(
@@ -175,6 +177,9 @@ class AffinitiesTaskConfig(TaskConfig):
                 raise ValueError(
                     f"neighborhood: offset {list(offset)} leads to the voxel itself; take it out"
                 )
+        doubled = [offset for i, offset in enumerate(self.neighborhood) if offset in self.neighborhood[:i]]
+        if doubled:
+            raise ValueError(f"neighborhood: offset {list(doubled[0])} stands twice; keep one")
         return self
 
 

@@ -15,7 +15,7 @@ _DEVICE = r"^(auto|cpu|cuda(:\d+)?|mps)$"
 
 def _device(value: Any) -> Any:
     if isinstance(value, str) and not re.match(_DEVICE, value):
-        raise ValueError("auto, cpu, mps, cuda, or cuda:1 for the second GPU")
+        raise ValueError(f"found {value!r}, expected auto, cpu, mps, cuda, or cuda:1 for the second GPU")
     return value
 
 
@@ -181,6 +181,14 @@ class OptimizerConfig(StrictModel):
     gradient_clip: float | None = Field(default=1.0, gt=0)
     """Largest norm of all gradients together; null: no limit."""
 
+    @model_validator(mode="after")
+    def _sensible(self) -> "OptimizerConfig":
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(
+                f"found betas {list(self.betas)}, expected two numbers from 0 up to, but not including, 1"
+            )
+        return self
+
 
 class CheckpointConfig(StrictModel):
     """When weights are saved, and which are kept."""
@@ -240,7 +248,7 @@ class TrainingConfig(StrictModel):
     change them)."""
     intensity: tuple[float, float] | None = None
     """Raw values that are black and white; null: the range of integer data, 0 to 1 for floating point
-    data."""
+    data. Data that do not fit are warned of: 12 bits in 16, say, or floating point numbers up to 255."""
     augmentation: AugmentationConfig = AugmentationConfig()
     """Random changes to samples."""
     checkpoint: CheckpointConfig = CheckpointConfig()
@@ -268,6 +276,11 @@ class TrainingConfig(StrictModel):
             )
         if self.intensity is not None:
             _ordered("intensity", self.intensity)
+            if self.intensity[0] == self.intensity[1]:
+                raise ValueError(
+                    f"found intensity {list(self.intensity)}, expected two different numbers: the raw values that "
+                    "are black and white"
+                )
         return self
 
     def deciding(self) -> dict[str, Any]:

@@ -39,7 +39,8 @@ class ArraySource(StrictModel):
 
     path: Location
     """A directory with one PNG or TIFF a section, a pattern such as ``raw/*.png``, a single image, a
-    multi-page TIFF, an HDF5 file, a Zarr or N5 container, or an address such as ``s3://bucket/volume.zarr``.
+    multi-page TIFF, an HDF5 file, a Zarr (format 2) or N5 container, or an address such as
+    ``s3://bucket/volume.zarr``. Zarr format 3 cannot be read; the message of ``attacca check`` says how to convert it.
     Sections are taken in the natural order of their names, 2 before 10."""
     dataset: str | None = None
     """Name of the data set in an HDF5 file, Zarr or N5 container; not needed where there is only one."""

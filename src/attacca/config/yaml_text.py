@@ -49,17 +49,41 @@ def read_yaml(path: str | Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
 
     Raises:
         MissingInputError: there is no such file.
-        ConfigurationError: it is not YAML, not a mapping, or names a key twice.
+        ConfigurationError: it is not YAML, not a mapping, names a key twice, or an environment variable that is
+            not set.
     """
-    path = Path(path)
+    values, lines = _parsed(Path(path))
+    return _with_environment(values, (), Path(path), lines), lines
+
+
+def defaults_used(path: str | Path) -> dict[KeyPath, dict[str, str]]:
+    """For each value of a YAML file, the environment variables in it that are not set, with their defaults."""
+    found: dict[KeyPath, dict[str, str]] = {}
+
+    def collect(value: Any, place: KeyPath) -> None:
+        if isinstance(value, dict | list):
+            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+                collect(item, (*place, key))
+        elif isinstance(value, str):
+            names = {name: text for name, text in _VARIABLE.findall(value) if not os.environ.get(name)}
+            if names:
+                found[place] = names
+
+    collect(_parsed(Path(path))[0], ())
+    return found
+
+
+def _parsed(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise MissingInputError(
-            f"there is no configuration file {path}; give one with --configfile"
+            f"there is no configuration file {path}; name yours: attacca COMMAND FILE, snakemake --configfile FILE"
         ) from None
     except IsADirectoryError:
-        raise ConfigurationError(f"{path} is a directory; --configfile takes a YAML file") from None
+        raise ConfigurationError(f"{path} is a directory; expected a YAML file") from None
+    except PermissionError:
+        raise ConfigurationError(f"{path} may not be read by this user; change its permissions") from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is not text in UTF-8: {first_line(error)}") from None
     loader = _Loader(text)
@@ -74,6 +98,8 @@ def read_yaml(path: str | Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
         raise ConfigurationError(f"{path}{where}: this is not YAML: {problem}") from None
     finally:
         loader.dispose()
+    if _holds_itself(node):
+        raise ConfigurationError(f"{path}: an anchor (&) holds its own alias (*), so that it never ends")
     if not isinstance(values, dict):
         raise ConfigurationError(
             f"{path}: found {type(values).__name__} at the top, expected a mapping with the keys 'volumes' and 'runs'"
@@ -81,7 +107,16 @@ def read_yaml(path: str | Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     lines: dict[KeyPath, int] = {}
     if node is not None:
         _collect_lines(node, (), lines)
-    return _with_environment(values, (), path, lines), lines
+    return values, lines
+
+
+def _holds_itself(node: yaml.Node | None, above: tuple[int, ...] = ()) -> bool:
+    if not isinstance(node, yaml.CollectionNode):
+        return False
+    if id(node) in above:
+        return True
+    items = [item for pair in node.value for item in (pair if isinstance(pair, tuple) else (pair,))]
+    return any(_holds_itself(item, (*above, id(node))) for item in items)
 
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")

@@ -57,6 +57,7 @@ class DummyPostProcessor(PostProcessor):
         *,
         chunk_size: Sequence[int] | None = None,
     ) -> Array:
+        self._check_output(output_array_identifier)
         output = ZarrArray.create_from_array_identifier(
             output_array_identifier,
             ["z", "y", "x"],

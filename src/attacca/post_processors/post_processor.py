@@ -8,8 +8,9 @@ from typing import Any
 from funlib.geometry import Coordinate
 
 from attacca.arrays import Array, LocalArrayIdentifier, ZarrArray
+from attacca.arrays.identifier import is_url
 from attacca.blockwise.grid import BlockGrid
-from attacca.errors import MissingInputError
+from attacca.errors import MissingInputError, VolumeError
 from attacca.post_processors.post_processor_parameters import PostProcessorParameters
 
 DEFAULT_BLOCK = Coordinate((256, 256, 256))
@@ -65,13 +66,32 @@ class PostProcessor(ABC):
 
         Raises:
             MissingInputError: ``set_prediction`` was not called.
+            VolumeError: the output would replace the prediction.
             BlocksFailedError: a block failed.
         """
 
-    def _prediction(self) -> Array:
+    def _prediction_for(self, output_array_identifier: LocalArrayIdentifier) -> Array:
+        """The prediction, after a look at where the output goes."""
+        self._check_output(output_array_identifier)
         if self.prediction_array is None:
             raise MissingInputError(f"{type(self).__name__}: no prediction is set; call set_prediction first")
         return self.prediction_array
+
+    def _check_output(self, output_array_identifier: LocalArrayIdentifier) -> None:
+        """Refuse an output that would delete the prediction: in its place, around it or inside it."""
+        prediction = str(self.prediction_array or self.prediction_array_identifier or "")
+        if not prediction:
+            return
+        given, output = _whole(prediction), _whole(str(output_array_identifier))
+        if f"{given}/".startswith(f"{output}/") or f"{output}/".startswith(f"{given}/"):
+            raise VolumeError(
+                f"{output_array_identifier}: the output would replace the prediction {prediction}; give it a place of "
+                "its own"
+            )
+
+
+def _whole(place: str) -> str:
+    return place.rstrip("/") if is_url(place) else os.path.realpath(place)
 
 
 def usable_workers(num_workers: int) -> int:

@@ -73,6 +73,7 @@ class ThresholdPostProcessor(VoxelwisePostProcessor):
         array = self.prediction_array
         plain = array is not None and np.dtype(array.dtype).kind in "ui"
         if plain and array is not None and (array.value_scale, array.value_offset) == (1.0, 0.0):
-            return int(np.iinfo(array.dtype).max) // 2
+            stored = np.iinfo(array.dtype)
+            return (int(stored.min) + int(stored.max)) // 2
         low, high = self._range()
         return round((low + high) / 2, 12) + 0.0

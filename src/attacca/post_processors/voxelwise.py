@@ -231,7 +231,7 @@ class VoxelwisePostProcessor(PostProcessor):
         chunk_size: Sequence[int] | None = None,
     ) -> Array:
         return process_voxelwise(
-            self._prediction(),
+            self._prediction_for(output_array_identifier),
             self.operation(parameters),
             output_array_identifier,
             num_workers,

@@ -11,6 +11,7 @@ from funlib.geometry import Coordinate
 
 from attacca.arrays import Array, LocalArrayIdentifier, ZarrArray
 from attacca.config.segmentation import AgglomerationSettings, FragmentSettings
+from attacca.errors import VolumeError
 from attacca.post_processors.post_processor import (
     DEFAULT_BLOCK,
     PostProcessor,
@@ -57,7 +58,13 @@ class WatershedPostProcessor(PostProcessor):
         The result depends on the block size, in whose blocks the mutex watershed runs, but not on the number
         of workers.
         """
-        prediction = self._prediction()
+        prediction = self._prediction_for(output_array_identifier)
+        offsets = parameters.offsets or self.offsets
+        if (prediction.num_channels or 0) < len(offsets):
+            raise VolumeError(
+                f"{prediction}: found {prediction.num_channels or 'no'} channels, expected one for each of the "
+                f"{len(offsets)} offsets"
+            )
         sides = Coordinate((chunk_size or block_size)[-prediction.dims :]) * prediction.voxel_size
         chunk = Coordinate(
             min(c, -(-extent // size) * size)
@@ -99,7 +106,7 @@ class WatershedPostProcessor(PostProcessor):
             return segment_volume(
                 prediction,
                 output,
-                parameters.offsets or self.offsets,
+                offsets,
                 fragments,
                 agglomeration,
                 workdir,

@@ -1,7 +1,9 @@
 """The parameters of the watershed post-processor."""
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 from funlib.geometry import Coordinate
 
 from attacca.post_processors.post_processor_parameters import PostProcessorParameters
@@ -32,3 +34,17 @@ class WatershedPostProcessorParameters(PostProcessorParameters):
     min_size: int = 0
     context: Coordinate = DEFAULT_CONTEXT
     strides: int | tuple[int, ...] | tuple[tuple[int, ...], ...] | None = None
+
+    def __post_init__(self) -> None:
+        # Lists are welcome; parameters are keys of tables of scores.
+        for name in ("offsets", "bias", "strides"):
+            object.__setattr__(self, name, _frozen(getattr(self, name)))
+        if self.offsets is not None:
+            object.__setattr__(self, "offsets", tuple(Coordinate(offset) for offset in self.offsets))
+        object.__setattr__(self, "context", Coordinate(self.context))
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, (list, tuple, np.ndarray)) and not isinstance(value, Coordinate):
+        return tuple(_frozen(item) for item in value)
+    return value

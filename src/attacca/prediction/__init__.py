@@ -6,21 +6,20 @@ if TYPE_CHECKING:
     from attacca.prediction.load import load_network
     from attacca.prediction.network import Network
     from attacca.prediction.plan import (
-        PredictionPlan,
         create_prediction_array,
-        plan_prediction,
         prediction_grid,
         prediction_memory,
     )
     from attacca.prediction.predict import PredictBlocks
+    from attacca.prediction.sizes import PredictionPlan, plan_prediction
 
 _HOMES = {
     "Network": "network",
     "PredictBlocks": "predict",
-    "PredictionPlan": "plan",
+    "PredictionPlan": "sizes",
     "create_prediction_array": "plan",
     "load_network": "load",
-    "plan_prediction": "plan",
+    "plan_prediction": "sizes",
     "prediction_grid": "plan",
     "prediction_memory": "plan",
 }

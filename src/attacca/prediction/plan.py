@@ -1,7 +1,5 @@
-"""Sizes of a blockwise prediction: tiles, blocks, chunks, memory; and the arrays and grids made from them."""
+"""What is made from the sizes of a blockwise prediction: its grid, its array, an estimate of its memory."""
 
-from dataclasses import dataclass
-from math import ceil, lcm
 from typing import Any
 
 import numpy as np
@@ -11,70 +9,8 @@ from attacca.arrays.identifier import LocalArrayIdentifier
 from attacca.arrays.zarr_array import ZarrArray
 from attacca.blockwise import BlockGrid
 from attacca.config.prediction import PredictionConfig
-from attacca.errors import ConfigurationError
 from attacca.prediction.network import Network
-
-# The share of an input's edge that is output, where the choice is free: with less, context is computed again
-# and again; with more, memory grows and small volumes have too few blocks to share among workers.
-_SHARE = 0.7
-_SMALLEST = {2: 256, 3: 48}
-_ROUND = {2: 64, 3: 16}
-_LARGEST = {2: 1024, 3: 128}
-# Edge of a chunk, in voxels, that viewers and later stages read at once.
-_CHUNK = {2: 512, 3: 64}
-
-
-@dataclass(frozen=True)
-class PredictionPlan:
-    """Sizes in voxels.
-
-    Args:
-        tile: output that the network computes in one go.
-        block: output that is written at once; a multiple of the tile.
-        chunk: of the stored array; the block is a multiple of it.
-    """
-
-    tile: Coordinate
-    block: Coordinate
-    chunk: Coordinate
-
-
-def plan_prediction(network: Network, config: PredictionConfig) -> PredictionPlan:
-    """Choose sizes that fit the network and, where they are given, the configuration.
-
-    Raises:
-        ConfigurationError: a size that is given does not fit the network.
-    """
-    dims, factor = network.dims, network.factor
-    if network.fixed_input_shape is not None:
-        tile = network.fixed_input_shape - network.context * 2
-        if any(t < f or t % f for t, f in zip(tile, factor)):
-            raise ConfigurationError(
-                f"the network must be used with inputs of {tuple(network.fixed_input_shape)} voxels, of "
-                "which the context "
-                f"of {tuple(network.context)} on each side leaves {tuple(tile)}: not a multiple of "
-                f"{tuple(factor)}; "
-                "choose a larger architecture.eval_shape_increase"
-            )
-        if config.tile_size is not None and Coordinate(config.tile_size) != tile:
-            raise ConfigurationError(
-                f"prediction.tile_size: found {config.tile_size}, the network's fixed input shape needs "
-                f"{list(tile)}"
-            )
-    elif config.tile_size is not None:
-        tile = _given(config.tile_size, factor, dims, "tile_size")
-    elif config.block_size is not None:
-        tile = Coordinate(
-            _largest_divisor(b, f, t)
-            for b, f, t in zip(
-                _given(config.block_size, factor, dims, "block_size"), factor, _free_tile(network)
-            )
-        )
-    else:
-        tile = _free_tile(network)
-    block = tile if config.block_size is None else _given(config.block_size, tile, dims, "block_size")
-    chunk = Coordinate(b // ceil(b / _CHUNK[dims]) if b % ceil(b / _CHUNK[dims]) == 0 else b for b in block)
-    return PredictionPlan(tile, block, chunk)
+from attacca.prediction.sizes import plan_prediction
 
 
 def prediction_grid(
@@ -165,34 +101,3 @@ def prediction_memory(network: Network, config: PredictionConfig, region: Coordi
 def _finest_channels(network: Network) -> int:
     channels = [p.shape[0] for p in network.model.parameters() if p.dim() == network.dims + 2]
     return max(channels[:1] or [1])
-
-
-def _free_tile(network: Network) -> Coordinate:
-    dims = network.dims
-    sizes = []
-    for context, factor in zip(network.context, network.factor):
-        wanted = 2 * context * _SHARE / (1 - _SHARE)
-        size = min(max(wanted, _SMALLEST[dims]), _LARGEST[dims])
-        step = lcm(factor, _ROUND[dims])
-        sizes.append(max(1, round(size / step)) * step)
-    return Coordinate(sizes)
-
-
-def _given(sizes: list[int], multiple: Coordinate, dims: int, key: str) -> Coordinate:
-    if len(sizes) != dims:
-        raise ConfigurationError(
-            f"prediction.{key}: found {sizes}, expected {dims} numbers, one for each axis"
-        )
-    if any(size % m for size, m in zip(sizes, multiple)):
-        nearest = [max(1, round(size / m)) * m for size, m in zip(sizes, multiple)]
-        raise ConfigurationError(
-            f"prediction.{key}: found {sizes}, expected multiples of {list(multiple)} voxels, on which "
-            "blocks fit together "
-            f"exactly; {nearest} would do"
-        )
-    return Coordinate(sizes)
-
-
-def _largest_divisor(size: int, factor: int, limit: int) -> int:
-    candidates = [tile for tile in range(factor, size + 1, factor) if size % tile == 0]
-    return max([tile for tile in candidates if tile <= limit] or candidates[:1])

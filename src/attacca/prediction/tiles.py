@@ -15,7 +15,7 @@ from attacca.config.prediction import PredictionConfig
 from attacca.errors import ConfigurationError
 from attacca.prediction.augmentation import Symmetry, margin, symmetries
 from attacca.prediction.network import Network
-from attacca.prediction.plan import plan_prediction
+from attacca.prediction.sizes import plan_prediction
 
 Box = tuple[tuple[int, ...], tuple[int, ...]]
 """Begin and end of a region in voxels from the begin of the volume."""

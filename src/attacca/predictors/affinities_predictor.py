@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import fastremap
 import numpy as np
 from funlib.geometry import Coordinate, Roi
 
@@ -193,7 +194,7 @@ class AffinitiesPredictor(Predictor):
         target = np.zeros((self.num_channels, *labels.shape), dtype=np.float32)
         affinities(labels, self.neighborhood, self.background_as_object, out=target[:number])
         if self.lsds:
-            objects = labels + labels.dtype.type(1) if self.background_as_object else labels
+            objects = _with_background(labels) if self.background_as_object else labels
             descriptors = target[number:]
             self.extractor(gt.voxel_size).get_descriptors(objects, gt.voxel_size, descriptors, within)
         return like(gt, target)
@@ -222,3 +223,12 @@ class AffinitiesPredictor(Predictor):
 
     def flat_counts(self, packed: AffinityCounts) -> list[ClassCounts]:
         return [*packed[0], *(packed[1] or [])]
+
+
+def _with_background(labels: np.ndarray) -> np.ndarray:
+    """Labels in which 0 is an object like all others; ids are others."""
+    if labels.size == 0 or labels.max() < np.iinfo(labels.dtype).max:
+        return labels + labels.dtype.type(1)
+    # The largest id would become 0. Of a volume there are fewer than 2**63 ids.
+    dense, _ = fastremap.renumber(labels, preserve_zero=False, in_place=False)
+    return dense

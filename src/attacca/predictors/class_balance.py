@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from attacca.errors import VolumeError
+from attacca.errors import LabelsError
 
 ClassCounts = dict[int, tuple[float, float]]
 """Class -> (voxels of the class so far, 1 + sum of the mask so far)."""
@@ -34,16 +34,19 @@ def class_indices(labels: np.ndarray, num_classes: int) -> np.ndarray:
     """Labels as uint8 (or uint32 for more than 256 classes).
 
     Raises:
-        VolumeError: a label is negative, or not smaller than ``num_classes``.
+        LabelsError: a label is negative, not smaller than ``num_classes``, or no whole number.
     """
     if labels.dtype == bool:
         return labels.view(np.uint8)
     if labels.size:
         low, high = labels.min(), labels.max()
-        if low < 0 or high >= num_classes:
-            raise VolumeError(
+        # Not-a-number compares as nothing.
+        if not (low >= 0 and high < num_classes):
+            raise LabelsError(
                 f"labels must be classes from 0 to {num_classes - 1}; found values from {low} to {high}"
             )
+        if labels.dtype.kind == "f" and (labels % 1).any():
+            raise LabelsError("labels must be classes, which are whole numbers; found fractions")
     return labels.astype(np.uint8 if num_classes <= 256 else np.uint32, copy=False)
 
 
@@ -165,13 +168,15 @@ def balance_weights(
         weights (float32, shape of ``label_data``) and the running counts.
 
     Raises:
-        VolumeError: a label is no class.
+        LabelsError: a label is no class.
     """
     label_data = np.asarray(label_data)
     labels = class_indices(label_data, num_classes)
     scale = np.ones(labels.shape, dtype=np.float32)
     for mask in masks:
         scale *= mask
+    if scale.size == 0:
+        return scale, [] if moving_counts is None else moving_counts
     shape = [
         size if part == -1 else part
         for size, part in zip(labels.shape, labels.shape if slab is None else slab)

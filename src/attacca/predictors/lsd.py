@@ -212,15 +212,18 @@ def _describe_coarsely(
     sigma: Sequence[float],
     spacing: Sequence[float],
     out: np.ndarray,
-    dtype: str,
 ) -> None:
-    """As ``_describe_object``, on every ``factor``-th voxel; ``mask`` is a box of whole cells."""
+    """As ``_describe_object``, on every ``factor``-th voxel; ``mask`` is a box of whole cells.
+
+    A voxel's own object need not be in the middle of its window here, so that large moments may cancel: sums are formed
+    in float64.
+    """
     every = (slice(None, None, factor),) * mask.ndim
     cells = mask
     for axis in range(mask.ndim):
         cells = np.maximum.reduceat(cells, np.arange(0, mask.shape[axis], factor), axis=axis)
     coarse = np.zeros((len(out), *cells.shape), dtype=np.float32)
-    _describe_object(mask[every], cells, sigma, spacing, coarse, dtype)
+    _describe_object(mask[every], cells, sigma, spacing, coarse, "float64")
     for channel, descriptor in zip(out, coarse):
         for axis in range(mask.ndim):
             descriptor = np.repeat(descriptor, factor, axis=axis)
@@ -255,7 +258,8 @@ def local_shape_descriptors(
         voxel_size: world units.
         downsample: use every n-th voxel only, and give its descriptors to the n voxels from it on.
         out: array of the result's shape that is filled instead of a new one; zero where there is background.
-        dtype: in which sums are formed: ``"float32"`` is within 1e-5 of ``"float64"``.
+        dtype: in which sums are formed: ``"float32"`` is within 1e-5 of ``"float64"``. With ``downsample`` it is
+            always float64.
         within: voxels whose descriptors are wanted (spatial slices with begin and end); others may stay as they
             are in ``out``. They count as parts of their objects all the same.
 
@@ -292,5 +296,5 @@ def local_shape_descriptors(
             mask = dense[cells] == label
             if within is not None and not _only(mask, cells, within).any():
                 continue
-            _describe_coarsely(mask, downsample, sigma, spacing, result[(slice(None), *cells)], dtype)
+            _describe_coarsely(mask, downsample, sigma, spacing, result[(slice(None), *cells)])
     return result

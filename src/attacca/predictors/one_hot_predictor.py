@@ -9,6 +9,7 @@ import numpy as np
 
 from attacca.arrays import Array
 from attacca.arrays.types import ProbabilityArray
+from attacca.errors import VolumeError
 from attacca.predictors.class_balance import BalancedPart, ClassCounts
 from attacca.predictors.label_arrays import without_channels
 from attacca.predictors.predictor import DEFAULT_HEAD_KERNEL, Predictor, convolution, labels_of, like, mask_of
@@ -16,6 +17,19 @@ from attacca.predictors.predictor import DEFAULT_HEAD_KERNEL, Predictor, convolu
 if TYPE_CHECKING:
     from attacca.architectures.architecture import Architecture
     from attacca.model import Model
+
+
+def unknown_classes(values: np.ndarray, classes: Sequence[str]) -> str:
+    """What is wrong with labels that hold ``values``, which are none of the classes."""
+    named = ", ".join(map(str, values[:10])) + (
+        f" and {len(values) - 10} other values" if len(values) > 10 else ""
+    )
+    known = ", ".join(f"{index} {name}" for index, name in enumerate(classes))
+    return (
+        f"the labels hold {named}, which {'is no class' if len(values) == 1 else 'are no classes'}: the task's "
+        f"classes are {known}. Name a class for each value, counted from 0, under task.classes; or say under "
+        "labels which value is 'unlabelled', or leave these voxels out with a mask"
+    )
 
 
 class OneHotPredictor(Predictor):
@@ -82,6 +96,16 @@ class OneHotPredictor(Predictor):
     def create_target(self, gt: Array) -> Array:
         labels = without_channels(labels_of(gt), gt.dims)
         return like(gt, self.process(labels[np.newaxis]))
+
+    def check_ground_truth(self, gt: Array, mask: Array | None) -> None:
+        """Every voxel under the mask holds one of the classes."""
+        labels = without_channels(labels_of(gt), gt.dims)
+        beyond = labels >= self.embedding_dims
+        masked = mask_of(mask)
+        if masked is not None:
+            beyond &= without_channels(masked, gt.dims) != 0
+        if beyond.any():
+            raise VolumeError(unknown_classes(np.unique(labels[beyond]), self.classes))
 
     def balanced_parts(self, gt: Array, target: Array, mask: Array | None) -> Iterator[BalancedPart]:
         labels = without_channels(labels_of(gt), gt.dims)

@@ -33,15 +33,15 @@ class Predictor(ABC):
         """What the values of a prediction mean."""
 
     @property
-    @abstractmethod
     def channel_names(self) -> list[str]:
-        """A name for each channel of target, weight and prediction."""
+        """A name for each channel of target, weight and prediction; by default as the array type says."""
+        return self.output_array_type.channel_names
 
     @property
-    @abstractmethod
     def value_range(self) -> tuple[float, float]:
         """Lowest and highest value of a prediction in evaluation mode; what lies beyond is clipped when
-        stored."""
+        stored. By default as the array type says."""
+        return self.output_array_type.value_range
 
     @property
     def target_is_binary(self) -> bool:
@@ -72,13 +72,26 @@ class Predictor(ABC):
             attacca.errors.VolumeError: the labels are not what this predictor needs.
         """
 
-    @abstractmethod
+    def check_ground_truth(self, gt: Array, mask: Array | None) -> None:  # noqa: B027 - most take any labels
+        """Refuse labels from which a target can be made, but none that is meant.
+
+        Args:
+            gt, mask: as in ``create_weight``.
+
+        Raises:
+            attacca.errors.VolumeError: which values were found, and which are expected.
+        """
+
     def balanced_parts(self, gt: Array, target: Array, mask: Array | None) -> Iterator[BalancedPart]:
         """What weights are made of, for each group of channels that is balanced by itself, in order.
 
         Arguments as in ``create_weight``. Counts of a part over several regions add up, so weights of a large
-        volume can be made block by block.
+        volume can be made block by block: what the workflow does. A predictor that has ``create_weight`` alone
+        is for pipelines of gunpowder.
         """
+        raise NotImplementedError(
+            f"{type(self).__name__} must have balanced_parts, or a create_weight of its own"
+        )
 
     def create_weight(
         self, gt: Array, target: Array, mask: Array | None, moving_class_counts: Any = None
@@ -144,6 +157,7 @@ class Predictor(ABC):
 
     def padding(self, gt_voxel_size: Coordinate) -> Coordinate:
         """World units, in whole voxels, by which ground truth must exceed a target on each side."""
+        gt_voxel_size = Coordinate(gt_voxel_size)
         below, above = self.context(gt_voxel_size)
         return Coordinate(-(-max(b, a) // size) * size for b, a, size in zip(below, above, gt_voxel_size))
 

@@ -116,9 +116,14 @@ class CountBlocks(_GroundTruthBlocks):
     """Block function of the first pass: class counts of a block, as ``[[[voxels of each class], mask],
     ...]``."""
 
+    check: bool = False
+    """Refuse labels that are not what the predictor is made for, such as ids of more classes than it has."""
+
     def __call__(self, block: Any) -> list[PartCounts]:
         """Counts of ``block.write_roi``, for each part that is balanced by itself."""
         gt, target, mask, box = self._prepare(block.write_roi)
+        if self.check:
+            self.predictor.check_ground_truth(gt, mask)
         return [part.count(box) for part in self._parts(gt, target, mask)]
 
 

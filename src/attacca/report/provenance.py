@@ -129,6 +129,10 @@ def _flatten(prefix: str, value: Any, facts: list[Fact], limit: int = 80) -> Non
                 continue
             _flatten(f"{prefix} {str(key).replace('_', ' ')}".strip(), item, facts, limit)
         return
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+        for number, item in enumerate(value, start=1):
+            _flatten(prefix if len(value) == 1 else f"{prefix} {number}", item, facts, limit)
+        return
     if value is None or value == "":
         return
     text = _plain(value)

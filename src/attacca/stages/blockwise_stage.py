@@ -68,13 +68,18 @@ class BlockwiseStage(ABC):
             logger.info("replacing an array that other settings left: %s", error)
             make(True)
 
+    def before_blocks(self) -> None:
+        """What a shard does before its first block, where it has blocks to compute."""
+        return None
+
     def complete(self) -> dict[str, Any]:
         """What needs all blocks (pyramids, totals, checks); returns the manifest's result."""
         return {}
 
     def memory_per_block(self) -> int | None:
         """Bytes that one block needs: by what was measured for each voxel that it reads."""
-        from attacca.stages.resources import COSTS, block_shape
+        from attacca.stages.planned_blocks import block_shape
+        from attacca.stages.resources import COSTS
 
         grid = self.planned_grid()
         shape = block_shape({"blocks": len(grid), "grid": json.loads(grid.to_json())})
@@ -162,6 +167,7 @@ class BlockwiseStage(ABC):
             workers = min(arguments.threads, len(missing))
             if arguments.execution.scheduler_address is None:
                 check_memory(workers, self.memory_per_block(), setting=self.block_setting)
+            self.before_blocks()
             run_blocks(
                 self.block_function(),
                 grid,

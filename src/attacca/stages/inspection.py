@@ -1,41 +1,123 @@
 """Checks of a configuration that need a look at the volumes: what pydantic cannot see."""
 
+import errno
+import os
+import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from attacca.architectures.shapes import check_input_shape, output_shape, unet_axes
-from attacca.arrays.importers import VolumePlan, plan_volume
+from attacca.arrays.importers import VolumePlan, examine_volume
 from attacca.config.load import mistakes_error
 from attacca.config.mistakes import Mistake, shown
 from attacca.config.run import Configuration, RunConfig
-from attacca.config.yaml_text import read_yaml
+from attacca.config.yaml_text import KeyPath, defaults_used, read_yaml
 from attacca.errors import AttaccaError, ConfigurationError
+from attacca.prediction.sizes import ConfiguredSizes, SizeError, plan_prediction
+from attacca.stages.label_inspection import label_mistakes
+from attacca.stages.segmentation_settings import BlockSizeError, block_voxels
+from attacca.stages.training_inspection import intensity_warnings, training_mistakes
 
 
-def inspect_configuration(configuration: Configuration, path: Path) -> None:
-    """Open every volume and check that volumes, tasks and networks fit each other; only headers are read.
+@dataclass(frozen=True)
+class Inspection:
+    """What a look at the volumes of a configuration without mistakes brought to light.
+
+    Attributes:
+        plans: the import of each volume that a run uses, by name.
+        warnings: what can be computed, but is hardly meant.
+    """
+
+    plans: dict[str, VolumePlan]
+    warnings: list[str]
+
+
+def inspect_configuration(configuration: Configuration, path: Path) -> Inspection:
+    """Open every volume and check that volumes, tasks and networks fit each other.
+
+    Headers are read; voxels of some sections only where the configuration leaves open what they are.
 
     Raises:
         ConfigurationError: lists every mistake with its line.
     """
-    mistakes: list[Mistake] = []
+    mistakes: list[Mistake] = [*place_mistakes(configuration)]
     plans: dict[str, VolumePlan] = {}
     used = {
         name for run in configuration.runs.values() for name in (*run.volumes.train, *run.volumes.segmented)
     }
+    values, lines = read_yaml(path)
     for name, config in configuration.volumes.items():
         if name not in used:
             continue
-        try:
-            plans[name] = plan_volume(config)
-        except AttaccaError as error:
-            source = str(config.raw.path) if config.raw is not None else "synthetic tissue"
-            mistakes.append(Mistake(("volumes", name), source, str(error)))
+        plan, found = examine_volume(config)
+        if plan is not None:
+            plans[name] = plan
+        for mistake in found:
+            place = ("volumes", name, *mistake.key)
+            mistakes.append(Mistake(place, _written(values, place), problem=str(mistake.error)))
+    warnings = [f"volumes.{name}: {text}" for name, plan in plans.items() for text in plan.warnings]
     for name, run in configuration.runs.items():
         mistakes.extend(_run_mistakes(configuration, name, run, plans))
+        mistakes.extend(label_mistakes(configuration, name, run, plans))
+        mistakes.extend(training_mistakes(name, run, plans))
+        try:
+            warnings.extend(intensity_warnings(configuration, name, run, plans))
+        except AttaccaError as error:
+            mistakes.append(Mistake(("volumes",), problem=str(error)))
     if mistakes:
-        raise mistakes_error(path, mistakes, read_yaml(path)[1])
+        # Runs that share a volume find the same in it.
+        raise mistakes_error(path, list(dict.fromkeys(_with_variables(mistakes, path))), lines)
+    return Inspection(plans, list(dict.fromkeys(warnings)))
+
+
+def _with_variables(mistakes: list[Mistake], path: Path) -> Iterable[Mistake]:
+    """Where a value was made with the default of an environment variable, the variable may be what is missing."""
+    defaults = defaults_used(path)
+    for mistake in mistakes:
+        names = defaults.get(mistake.path, {})
+        hints = [
+            f"the environment variable {name} is not set, so that '{text}' is used for it: set it, if the data "
+            "stand elsewhere"
+            for name, text in names.items()
+        ]
+        yield replace(mistake, hint="; ".join(filter(None, [mistake.hint, *hints])))
+
+
+def _written(values: Any, place: KeyPath) -> str:
+    """The value at a place of the file, where it is no section but something that can be shown."""
+    for part in place:
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            return ""
+    return "" if isinstance(values, dict) else shown(values)
+
+
+def place_mistakes(configuration: Configuration) -> Iterable[Mistake]:
+    """Directories in which nothing can be written; nothing is left there by the look."""
+    places = {"results": configuration.results}
+    if configuration.storage and "://" not in configuration.storage:
+        places["storage"] = Path(configuration.storage)
+    for key, place in places.items():
+        # The rest is made when it is needed.
+        there = next(path for path in (place, *place.parents) if os.path.lexists(path))
+        if not there.is_dir():
+            which = "is" if there == place else f"lies below {there}, which is"
+            kind = "a link that leads nowhere" if there.is_symlink() and not there.exists() else "a file"
+            yield Mistake((key,), f"'{place}', which {which} {kind}", "a directory, or the name of a new one")
+            continue
+        try:
+            with tempfile.TemporaryFile(dir=there):
+                pass
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                yield Mistake(
+                    (key,),
+                    f"'{place}': nothing can be written into {there} ({error.strerror})",
+                    "a directory that you may write into",
+                )
 
 
 def _run_mistakes(
@@ -138,13 +220,18 @@ def _dimension_mistakes(place: tuple[str, ...], run: RunConfig, axes: int) -> It
             yield Mistake((*place, "prediction", key), shown(sizes), words)
 
 
-def _head_mistakes(place: tuple[str, ...], run: RunConfig) -> Iterable[Mistake]:
-    task: Any = getattr(run.task, "sub_task_config", run.task)
+def _head_kernel(task: Any) -> int:
+    """Edge of the last convolution of a task's network."""
     if task.type not in ("one_hot", "hot_distance"):
-        return
+        return 1
     from attacca.predictors.predictor import DEFAULT_HEAD_KERNEL
 
-    kernel = task.kernel_size or DEFAULT_HEAD_KERNEL
+    return int(task.kernel_size or DEFAULT_HEAD_KERNEL)
+
+
+def _head_mistakes(place: tuple[str, ...], run: RunConfig) -> Iterable[Mistake]:
+    task: Any = getattr(run.task, "sub_task_config", run.task)
+    kernel = _head_kernel(task)
     left = output_shape(unet_axes(run.architecture), run.architecture.input_shape)
     if min(left) < kernel:
         yield Mistake(
@@ -153,6 +240,36 @@ def _head_mistakes(place: tuple[str, ...], run: RunConfig) -> Iterable[Mistake]:
             f"at least {kernel} voxels along each axis for the last convolution of the task {task.type}; "
             "set kernel_size: 1 under task, or make the input larger",
         )
+
+
+def _block_mistakes(
+    place: tuple[str, ...], run: RunConfig, plans: dict[str, VolumePlan]
+) -> Iterable[Mistake]:
+    """Sizes of blocks that stages after the training would refuse, told by what these stages ask."""
+    dims = len(run.architecture.input_shape)
+    prediction, segmentation = run.prediction, run.segmentation
+    if any(
+        sizes is not None and len(sizes) != dims for sizes in (prediction.block_size, prediction.tile_size)
+    ):
+        # Told already.
+        return
+    task: Any = getattr(run.task, "sub_task_config", run.task)
+    try:
+        sizes = plan_prediction(ConfiguredSizes(run.architecture, _head_kernel(task)), prediction)
+    except SizeError as error:
+        yield Mistake((*place, *error.key), error.found, error.expected)
+        return
+    if task.type != "affinities" or segmentation.block_size is None:
+        return
+    for volume in run.volumes.segmented:
+        if volume in plans:
+            extent = [int(size) for size in plans[volume].roi.shape / plans[volume].voxel_size]
+            chunk = [min(int(c), size) for c, size in zip(sizes.chunk, extent)]
+            try:
+                block_voxels(chunk, extent, segmentation.block_size)
+            except BlockSizeError as error:
+                yield Mistake((*place, "segmentation", "block_size"), error.found, error.expected)
+                return
 
 
 def _size_mistakes(
@@ -168,6 +285,7 @@ def _size_mistakes(
         yield Mistake((*place, "architecture", "input_shape"), shown(list(shape)), str(error))
     else:
         yield from _head_mistakes(place, run)
+        yield from _block_mistakes(place, run, plans)
     for index, volume in enumerate(run.volumes.train):
         if volume not in plans or "labels" not in plans[volume].arrays:
             continue

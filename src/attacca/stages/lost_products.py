@@ -1,8 +1,8 @@
-"""Arrays and tables that stages have left, and that somebody has deleted since.
+"""Arrays, tables and checkpoints that stages have left, and that somebody has deleted since.
 
 Snakemake knows manifests alone, and a manifest outlives the array that it speaks of. What was deleted is made again
 where somebody would miss it: a segmentation always, anything else only when a stage that reads it has to run. So a
-prediction of many terabytes may be deleted once everything behind it is finished.
+prediction of many terabytes may be deleted once everything behind it is finished, and so may checkpoints.
 """
 
 import os
@@ -20,9 +20,12 @@ _RESULTS = ("relabel", "classes")
 
 _CONNECTIONS = 16
 
+_CHECKPOINTS = "*.pt"
+"""A training deletes all checkpoints but some: it has lost them when none is left."""
+
 
 def lost_products(workflow: Workflow) -> dict[StageInstance, list[str]]:
-    """Directories, files and addresses that should stand where stages have left them and do not, by stage."""
+    """Directories, files (or patterns) and addresses that should stand where stages have left them and do not, by stage."""
     products = {stage: _products(stage, workflow) for stage in instances(workflow)}
     gone = _gone({place for places in products.values() for place in places})
     lost = {stage: [place for place in places if place in gone] for stage, places in products.items()}
@@ -65,6 +68,8 @@ def _products(stage: StageInstance, workflow: Workflow) -> list[str]:
         return [
             f"{container}/{values['dataset']}" for values in arrays.values() if not values.get("in_place")
         ]
+    if stage.stage.name == "train":
+        return [] if manifest is None else [str(layout.training(stage.run) / "checkpoints" / _CHECKPOINTS)]
     if stage.stage.name == "agglomerate":
         return [] if manifest is None else [str(layout.look_up_table(stage.run, stage.volume))]
     # A graph has no files before its first block is counted.
@@ -84,6 +89,8 @@ def _gone(places: Iterable[str]) -> set[str]:
 
 def _stands(place: Path) -> bool:
     """Whether there is a file, or a directory that holds more than what is left behind hidden, such as a ledger."""
+    if place.name == _CHECKPOINTS:
+        return any(place.parent.glob(_CHECKPOINTS))
     try:
         with os.scandir(place) as entries:
             return any(entry.name == ".zarray" or not entry.name.startswith(".") for entry in entries)

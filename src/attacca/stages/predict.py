@@ -15,6 +15,7 @@ from attacca.fingerprint import digest_file
 from attacca.stages.blockwise_stage import BlockwiseStage
 from attacca.stages.catalogue import entry
 from attacca.stages.command import stage_main
+from attacca.stages.machines import note_machine, prediction_note, this_machine
 from attacca.stages.manifest import Manifest
 from attacca.stages.opening import required_volume_array
 
@@ -105,6 +106,17 @@ class PredictStage(BlockwiseStage):
         return PredictBlocks(
             self.checkpoint, self.raw, self.output, self.config, shard=self.arguments.shard[0]
         )
+
+    def before_blocks(self) -> None:
+        from attacca.prediction.predict import choose_device
+
+        arguments, scheduler = self.arguments, self.arguments.execution.scheduler_address
+        if scheduler is None:
+            machine = this_machine(str(choose_device(self.config.device, arguments.shard[0])))
+        else:
+            machine = {"dask cluster": scheduler}
+        note = prediction_note(self.layout, arguments.run, arguments.volume, arguments.shard)
+        note_machine(note, self.key.fingerprint, machine)
 
     def memory_per_block(self) -> int | None:
         from attacca.prediction import prediction_memory

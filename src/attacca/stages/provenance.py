@@ -1,7 +1,8 @@
-"""Writes down where a run's results come from: settings, versions, seeds, machine, digests of all results."""
+"""Writes down where a run's results come from: settings, versions, seeds, machines, digests of all results."""
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,21 @@ from attacca.stages.catalogue import StageInstance, instances
 from attacca.stages.command import StageArguments, stage_main
 from attacca.stages.content_digest import digest_content
 from attacca.stages.layout import Layout
+from attacca.stages.linked_arrays import digest_linked_array
+from attacca.stages.machines import machines_of_run
 from attacca.stages.surroundings import hardware, package_versions, source_state
 from attacca.stages.workflow import Workflow
 
 VERSION = 1
 
+IN_PLACE = "read in place"
+"""Key beside the digest of an array that a volume is read from where it stands."""
+
 
 def work(arguments: StageArguments) -> None:
     """Write ``provenance.json`` of a run."""
     configuration = run_configuration(arguments.layout, arguments.run, arguments.parameters)
+    workflow = Workflow(configuration)
     values = {
         "runs": {arguments.run: arguments.parameters["run"]},
         "volumes": arguments.parameters["volumes"],
@@ -36,9 +43,9 @@ def work(arguments: StageArguments) -> None:
             "seeds": seeds(configuration, arguments.run),
             "versions": package_versions(),
             "source": source_state(),
-            "hardware": hardware(),
-            "inputs": input_fingerprints(Workflow(configuration)),
-            "outputs": outputs(Workflow(configuration), arguments.threads),
+            "hardware": {**machines_of_run(workflow, arguments.run), "provenance": [hardware()]},
+            "inputs": input_fingerprints(workflow),
+            "outputs": outputs(workflow, arguments.threads),
         },
     )
 
@@ -101,12 +108,29 @@ def stage_digests(instance: StageInstance, layout: Layout, threads: int = 1) -> 
         content = digest_content(place, threads)
         if content.files:
             found[_name(place)] = content.to_json()
+    if instance.stage.name == "volume":
+        found |= _linked_digests(layout.volume_container(instance.volume), result, threads)
     if instance.stage.name in ("tune", "evaluate"):
         found["file digest"] = digest_file(path)
     elif instance.stage.name == "agglomerate":
         table = layout.look_up_table(instance.run, instance.volume)
         if table.exists():
             found["look up table"] = digest_content(table, threads).to_json()
+    return found
+
+
+def _linked_digests(container: str, result: Mapping[str, Any], threads: int) -> dict[str, Any]:
+    found = {}
+    for name, array in result.get("arrays", {}).items():
+        if not array.get("in_place"):
+            continue
+        try:
+            content = digest_linked_array(container, array["dataset"], threads)
+        except AttaccaError:
+            # Whoever moves the data away when all is computed shall not lose the rest of the provenance.
+            continue
+        if content is not None and content.files:
+            found[name] = {**content.to_json(), IN_PLACE: True}
     return found
 
 

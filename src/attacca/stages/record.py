@@ -62,21 +62,29 @@ def read_record(results: Path) -> WorkflowRecord:
     """What ``write_record`` noted.
 
     Raises:
-        MissingInputError: no workflow was started with this directory.
+        MissingInputError: no workflow was started with this directory, or the file is not as it was written.
     """
-    try:
-        values = json.loads((results / _NAME).read_text())
-        return WorkflowRecord(
-            Path(values["configuration_file"]),
-            values["overrides"],
-            values["configuration_digest"],
-            values.get("host", ""),
-        )
-    except (OSError, ValueError, KeyError):
+    path = results / _NAME
+    if not path.exists():
         raise MissingInputError(
             f"{results} has no {_NAME}: no workflow wrote there yet. Give the directory that 'results' of "
             "the configuration names, or say the configuration with --configfile"
+        )
+    try:
+        values = json.loads(path.read_text())
+        record = WorkflowRecord(
+            Path(values["configuration_file"]),
+            dict(values["overrides"]),
+            str(values["configuration_digest"]),
+            str(values.get("host", "")),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        raise MissingInputError(
+            f"{path} does not say with which configuration the workflow was started; expected are "
+            "'configuration_file', 'overrides' and 'configuration_digest'. Say the configuration with --configfile, or "
+            "start the workflow again, which writes the file anew"
         ) from None
+    return record
 
 
 def recorded_configuration(results: Path, configuration_file: Path | None = None) -> Configuration:

@@ -5,17 +5,17 @@ how many blocks there are and how large they are; before, the configuration's ow
 configuration gives under ``execution.memory_mb`` or ``execution.runtime_minutes`` counts instead.
 """
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from attacca.config.run import Configuration
 from attacca.stages.catalogue import StageInstance, entry
 from attacca.stages.layout import Layout
 from attacca.stages.network_cost import prediction_seconds, training_seconds
+from attacca.stages.planned_blocks import ASSUMED, BlockShape, read_block_shape
+from attacca.stages.provenance_cost import planned_megabytes, planned_seconds
 
 SNAKEMAKE_MB = 250
 """The Snakemake processes that a cluster job holds besides the stage (two of about 100 MB each)."""
@@ -62,40 +62,6 @@ FRAGMENT_VOXELS = 1500
 _FRAGMENT_BYTES = 400
 _TABLE_BYTES = 24
 
-# Assumed until a stage's plan says better: blocks of 128 x 128 x 128 voxels with a margin of 32.
-_ASSUMED_WRITE = 128**3
-_ASSUMED_READ = 192**3
-_ASSUMED_BLOCKS = 500
-
-
-@dataclass(frozen=True)
-class BlockShape:
-    """How large the blocks of a stage are, and how many there are.
-
-    Args:
-        blocks: number of blocks.
-        write_voxels: voxels that one block writes.
-        read_voxels: voxels that one block reads, context included.
-    """
-
-    blocks: int
-    write_voxels: int
-    read_voxels: int
-
-
-ASSUMED = BlockShape(_ASSUMED_BLOCKS, _ASSUMED_WRITE, _ASSUMED_READ)
-
-
-def block_shape(plan: dict[str, Any]) -> BlockShape:
-    """The shape of blocks that a stage's plan file tells."""
-    grid = plan["grid"]
-    voxel = grid["voxel_size"]
-    lower, upper = grid["context"]
-    size = [min(block, whole) for block, whole in zip(grid["block_size"], grid["shape"])]
-    write = [math.ceil(s / v) for s, v in zip(size, voxel)]
-    read = [math.ceil((s + a + b) / v) for s, a, b, v in zip(size, lower, upper, voxel)]
-    return BlockShape(int(plan["blocks"]), math.prod(write), math.prod(read))
-
 
 def channels_of(configuration: Configuration, run: str) -> int:
     """Channels of a run's predictions, as far as the configuration alone tells."""
@@ -126,7 +92,7 @@ def block_megabytes(configuration: Configuration, stage: str, run: str, shape: B
     if stage == "relabel":
         data += shape.blocks * shape.write_voxels / FRAGMENT_VOXELS * _TABLE_BYTES
     if stage == "predict":
-        data += network_bytes(configuration, run, min(shape.read_voxels, _ASSUMED_READ))
+        data += network_bytes(configuration, run, min(shape.read_voxels, ASSUMED.read_voxels))
     return cost.process_mb + data / 1e6
 
 
@@ -153,6 +119,11 @@ def job_megabytes(configuration: Configuration, stage: str, run: str, shape: Blo
         one = block_megabytes(configuration, base, run, shape)
         parent = 200 if entry(base).blockwise else 0
         needed = parent + one * (max(1, min(workers, shape.blocks)) if entry(base).blockwise else 1)
+    return asked_megabytes(needed)
+
+
+def asked_megabytes(needed: float) -> int:
+    """What a job asks for that needs so much: a reserve and Snakemake's own processes more, in full hundreds."""
     return math.ceil((needed * 1.25 + SNAKEMAKE_MB) / 100) * 100
 
 
@@ -165,15 +136,17 @@ def job_seconds(stage: str, voxels: float, workers: int) -> float:
 
 def memory(configuration: Configuration, stage: str) -> Callable[..., int]:
     """Snakemake resource: megabytes for a job of ``stage``; half as much again at each further attempt."""
-    given = configuration.execution.memory_mb_of(entry(stage).name)
+    given = configuration.execution.memory_mb_of(stage)
 
     def megabytes(wildcards: Any, attempt: int, threads: int = 1) -> int:
         needed = given
         if needed is None:
             run = getattr(wildcards, "run", "")
-            needed = job_megabytes(
-                configuration, stage, run, _planned(configuration, stage, wildcards), int(threads)
-            )
+            if stage == "provenance":
+                needed = asked_megabytes(planned_megabytes(configuration, run))
+            else:
+                shape = _planned(configuration, stage, wildcards)
+                needed = job_megabytes(configuration, stage, run, shape, int(threads))
         return int(needed * (1 + 0.5 * (attempt - 1)))
 
     return megabytes
@@ -184,16 +157,18 @@ def runtime(configuration: Configuration, stage: str) -> Callable[..., int]:
 
     Four times what is typical, and half an hour at least: a time limit is there for jobs that hang.
     """
-    given = configuration.execution.runtime_minutes_of(entry(stage).name)
+    given = configuration.execution.runtime_minutes_of(stage)
 
     def minutes(wildcards: Any, attempt: int, threads: int = 1) -> int:
         if given is not None:
             return given * attempt
-        base = entry(stage).name
         run = getattr(wildcards, "run", "")
-        if base == "train":
+        if stage == "provenance":
+            seconds = planned_seconds(configuration, run, int(threads))
+        elif stage == "train":
             seconds = _training_seconds(configuration, run)
         else:
+            base = entry(stage).name
             shape = _planned(configuration, stage, wildcards)
             shards = configuration.execution.shards_of(base) if base == stage else 1
             blocks = math.ceil(shape.blocks / shards)
@@ -226,22 +201,15 @@ def _planned(configuration: Configuration, stage: str, wildcards: Any) -> BlockS
     base = entry(stage).name
     if base == "tune":
         plans = [
-            _read_plan(StageInstance(entry("volume"), "", name).plan(layout))
+            read_block_shape(StageInstance(entry("volume"), "", name).plan(layout))
             for name in configuration.runs[run].volumes.validation
         ]
         voxels = sum(plan.blocks * plan.write_voxels for plan in plans if plan is not None)
-        return BlockShape(1, voxels or _ASSUMED_WRITE, _ASSUMED_READ)
+        return BlockShape(1, voxels or ASSUMED.write_voxels, ASSUMED.read_voxels)
     for name in (base, "predict", "volume"):
         instance = StageInstance(entry(name), "" if name == "volume" else run, volume)
         if volume and entry(name).blockwise:
-            found = _read_plan(instance.plan(layout))
+            found = read_block_shape(instance.plan(layout))
             if found is not None:
                 return found
     return ASSUMED
-
-
-def _read_plan(path: Path) -> BlockShape | None:
-    try:
-        return block_shape(json.loads(path.read_text()))
-    except (OSError, ValueError, KeyError):
-        return None

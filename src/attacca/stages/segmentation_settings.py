@@ -1,5 +1,6 @@
 """What the tuner chose, as the stages that apply it read it."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,36 +30,53 @@ def neighborhood_of(tuning: Manifest) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(offset) for offset in tuning.parameters["task"]["neighborhood"])
 
 
-def segmentation_block(prediction: ZarrArray, block_size: Sequence[int] | None) -> Coordinate:
-    """World size of a block of the segmentation: whole in chunks of the prediction, along axes that it cuts.
+class BlockSizeError(ConfigurationError):
+    """A ``segmentation.block_size`` on which blocks do not fit the prediction's chunks.
 
     Args:
-        prediction: whose chunks count.
+        found: what the configuration says.
+        expected: what would do.
+    """
+
+    def __init__(self, found: str, expected: str) -> None:
+        super().__init__(f"segmentation.block_size: found {found}, expected {expected}")
+        self.found, self.expected = found, expected
+
+
+def block_voxels(
+    chunk: Sequence[int], extent: Sequence[int], block_size: Sequence[int] | None
+) -> tuple[int, ...]:
+    """Voxels of a block of the segmentation: whole in chunks of the prediction, along axes that it cuts.
+
+    Args:
+        chunk: voxels of a chunk of the prediction.
+        extent: voxels of the volume.
         block_size: voxels, as the configuration gives them; about 2 million by default. A small volume has smaller
             chunks; a size that covers it along an axis is fine there, whatever its chunks.
 
     Raises:
-        ConfigurationError: the size is no multiple of the chunks.
+        BlockSizeError: the size is no multiple of the chunks.
     """
-    chunk = prediction.chunk_size
     if block_size is None:
-        voxels: int = 1
-        for size in chunk / prediction.voxel_size:
-            voxels *= int(size)
-        factor = max(1, round((BLOCK_VOXELS / voxels) ** (1 / prediction.dims)))
-        return chunk * factor
-    size = Coordinate(block_size) * prediction.voxel_size
-    if size.dims == chunk.dims:
-        covering = (s >= extent for s, extent in zip(size, prediction.roi.shape))
-        size = Coordinate(-(-s // c) * c if whole else s for s, c, whole in zip(size, chunk, covering))
-    if size.dims != chunk.dims or any(s % c for s, c in zip(size, chunk)):
-        voxels_of_chunk = tuple(chunk / prediction.voxel_size)
-        nearest = [max(1, round(s / c)) * n for s, c, n in zip(size, chunk, voxels_of_chunk)]
-        raise ConfigurationError(
-            f"segmentation.block_size: found {list(block_size)}, expected multiples of the prediction's chunks of "
-            f"{list(voxels_of_chunk)} voxels; {nearest} would do"
+        factor = max(1, round((BLOCK_VOXELS / math.prod(chunk)) ** (1 / len(chunk))))
+        return tuple(factor * size for size in chunk)
+    if len(block_size) != len(chunk):
+        raise BlockSizeError(f"{list(block_size)}", f"{len(chunk)} numbers, one for each axis")
+    size = [-(-s // c) * c if s >= whole else s for s, c, whole in zip(block_size, chunk, extent)]
+    if any(s % c for s, c in zip(size, chunk)):
+        nearest = [max(1, round(s / c)) * c for s, c in zip(size, chunk)]
+        raise BlockSizeError(
+            f"{list(block_size)}",
+            f"multiples of the prediction's chunks of {list(chunk)} voxels; {nearest} would do",
         )
-    return size
+    return tuple(size)
+
+
+def segmentation_block(prediction: ZarrArray, block_size: Sequence[int] | None) -> Coordinate:
+    """World size of a block of the segmentation; see ``block_voxels``."""
+    voxel_size = prediction.voxel_size
+    chunk, extent = prediction.chunk_size / voxel_size, prediction.roi.shape / voxel_size
+    return Coordinate(block_voxels(tuple(chunk), tuple(extent), block_size)) * voxel_size
 
 
 def plain(settings: Any) -> dict[str, Any]:

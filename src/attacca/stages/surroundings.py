@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from attacca import __version__
-from attacca.fingerprint import digest
+from attacca.fingerprint import digest, digest_file
 
 # Packages whose version can change a result; all others stand in the list of the environment.
 _DECISIVE = (
@@ -31,6 +31,10 @@ _DECISIVE = (
 )
 
 
+_SOURCES = ("Snakefile", "rules", "src")
+"""What of a checkout decides about results."""
+
+
 def package_versions() -> dict[str, Any]:
     """Versions of Python, Attacca and what it computes with; the whole environment and its digest."""
     names = {item.metadata["Name"]: item.version for item in metadata.distributions()}
@@ -46,15 +50,24 @@ def package_versions() -> dict[str, Any]:
 
 
 def source_state() -> dict[str, Any]:
-    """Commit of the checkout that ran, and a digest of what differs from it; empty outside of a checkout."""
-    source = Path(__file__).resolve().parents[3]
+    """Commit of the checkout that ran, and a digest of what differs from it; empty outside of a checkout.
+
+    Files that nobody has committed count where the workflow's source stands; elsewhere they may be data.
+    """
+    return checkout_state(Path(__file__).resolve().parents[3])
+
+
+def checkout_state(source: Path) -> dict[str, Any]:
+    """``source_state`` of the checkout in a directory."""
     commit = _git(source, "rev-parse", "HEAD")
     if not commit:
         return {}
     changes = _git(source, "status", "--porcelain", "--untracked-files=no")
-    state: dict[str, Any] = {"commit": commit, "changed": bool(changes)}
-    if changes:
-        state["changes digest"] = digest(_git(source, "diff", "HEAD"))
+    new = _git(source, "ls-files", "-z", "--others", "--exclude-standard", "--", *_SOURCES).split("\0")
+    added = {name: digest_file(source / name) for name in new if (source / name).is_file()}
+    state: dict[str, Any] = {"commit": commit, "changed": bool(changes or added)}
+    if changes or added:
+        state["changes digest"] = digest([_git(source, "diff", "HEAD"), added])
     return state
 
 

@@ -99,7 +99,7 @@ class TargetsStage(BlockwiseStage):
             interval=self.arguments.execution.progress_interval,
         )
         report = run_blocks(
-            CountBlocks(self.predictor, **self.sources),
+            CountBlocks(self.predictor, **self.sources, check=True),
             self.grid,
             num_workers=self.arguments.threads,
             retries=self.arguments.execution.retries,

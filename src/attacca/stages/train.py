@@ -18,6 +18,7 @@ from attacca.predictors.volume_targets import running_counts, sum_counts
 from attacca.progress import Progress
 from attacca.stages.catalogue import entry
 from attacca.stages.command import StageArguments, stage_main
+from attacca.stages.machines import note_machine, this_machine, training_note
 from attacca.stages.manifest import Manifest
 from attacca.stages.opening import required_volume_array, volume_array
 from attacca.stages.scoring import read_task
@@ -69,6 +70,7 @@ def _train(arguments: StageArguments, directory: Path) -> None:
         unit="iterations",
         interval=arguments.execution.progress_interval,
     )
+    _note_machine(arguments, training, manifest.fingerprint)
     result = train(job, progress)
     latest = f"iteration_{result['iterations']:08d}.pt"
     best = result["best"] or {"file": latest}
@@ -88,6 +90,20 @@ def _train(arguments: StageArguments, directory: Path) -> None:
             "parameters": result["parameters"],
         },
     ).write(arguments.output)
+
+
+def _note_machine(arguments: StageArguments, training: TrainingConfig, key: str) -> None:
+    from attacca.training.checkpoint import iteration_of, list_checkpoints
+    from attacca.training.device import choose_device, device_name
+
+    note = training_note(arguments.layout, arguments.run)
+    checkpoints = list_checkpoints(arguments.layout.training(arguments.run) / "checkpoints")
+    if not checkpoints:
+        # Of a training whose checkpoints were deleted.
+        note.unlink(missing_ok=True)
+    elif iteration_of(checkpoints[-1]) >= training.iterations:
+        return
+    note_machine(note, key, this_machine(device_name(choose_device(training.device))))
 
 
 def take_directory(directory: Path, key: str) -> None:

@@ -1,5 +1,6 @@
 """Imports a volume, or makes synthetic tissue, as OME-Zarr."""
 
+import logging
 import sys
 from collections.abc import Callable
 from functools import cached_property
@@ -12,6 +13,9 @@ from attacca.stages.blockwise_stage import BlockwiseStage
 from attacca.stages.catalogue import entry
 from attacca.stages.command import stage_main
 from attacca.stages.manifest import Manifest
+
+# Run as a module, its own name is __main__, whose warnings nobody sees.
+logger = logging.getLogger("attacca.stages.volumes")
 
 
 class VolumesStage(BlockwiseStage):
@@ -51,7 +55,8 @@ class VolumesStage(BlockwiseStage):
         return BlockGrid(self.plan.roi, self.plan.block_size, self.plan.voxel_size)
 
     def create(self) -> None:
-        prepare_volume(self.config, self.container)
+        for warning in prepare_volume(self.config, self.container).warnings:
+            logger.warning("%s", warning)
 
     def block_function(self) -> Callable[[Block], Any]:
         return ImportBlocks(self.config, self.container)

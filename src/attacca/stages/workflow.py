@@ -16,6 +16,7 @@ from attacca.stages import resources
 from attacca.stages.catalogue import CATALOGUE
 from attacca.stages.command import EXECUTION_VARIABLE, LOADERS_VARIABLE, RESULTS_VARIABLE, STORAGE_VARIABLE
 from attacca.stages.layout import Layout
+from attacca.stages.provenance_cost import THREADS as DIGESTING_THREADS
 from attacca.stages.record import read_record, write_record
 from attacca.stages.running_jobs import workflow_runs
 from attacca.stages.snakemake_process import PROCESS_VARIABLE, release_stale_lock
@@ -74,7 +75,8 @@ class Workflow:
 
     def threads(self, stage: str) -> int:
         """Processes or threads that a job of a stage may use; Snakemake caps it at ``--cores``."""
-        return self.configuration.execution.threads_of(stage)
+        wanted = self.configuration.execution.threads_of(stage)
+        return min(wanted, DIGESTING_THREADS) if stage == "provenance" else wanted
 
     def memory(self, stage: str) -> Callable[..., int]:
         """Snakemake resource: megabytes for a job of a stage; more at each further attempt."""
@@ -276,7 +278,8 @@ def open_workflow(
         if inspect_volumes:
             from attacca.stages.inspection import inspect_configuration
 
-            inspect_configuration(configuration, path)
+            for warning in inspect_configuration(configuration, path).warnings:
+                print(f"warning: {warning}", file=sys.stderr, flush=True)
     except AttaccaError as error:
         print(f"\n{error}\n", file=sys.stderr, flush=True)
         # Snakemake would print a traceback of the Snakefile for any exception.

@@ -76,6 +76,11 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
+def device_name(device: torch.device) -> str:
+    """The device as people know it: ``cpu``, or the number and the type of a GPU."""
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+
+
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     """``auto`` is bfloat16 on GPUs that compute with it, and float32 elsewhere.
 

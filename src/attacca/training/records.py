@@ -40,6 +40,9 @@ class Records:
         self.timing = Table(self.directory / "timing.tsv", ["iteration", "steps_per_s"], done)
         criterion = self.config.validation.criterion
         self.best = BestCheckpoint(self.checkpoints, criterion, job.higher_is_better and criterion != "loss")
+        if not done:
+            # It speaks of checkpoints that were deleted; those to come may have the same names.
+            self.best.path.unlink(missing_ok=True)
         self._pending: list[dict[str, Any]] = []
         self._board: Any = None
         self._loss: ValidationLoss | None = None

@@ -9,7 +9,7 @@
 from attacca.arrays.importers.blocks import ImportBlocks, finish_volume, import_block, prepare_volume
 from attacca.arrays.importers.fingerprint import volume_content_fingerprint
 from attacca.arrays.importers.opening import open_source
-from attacca.arrays.importers.plan import PlannedArray, VolumePlan, plan_volume
+from attacca.arrays.importers.plan import PlannedArray, VolumePlan, examine_volume, plan_volume
 from attacca.arrays.importers.source import Source
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "PlannedArray",
     "Source",
     "VolumePlan",
+    "examine_volume",
     "finish_volume",
     "import_block",
     "open_source",

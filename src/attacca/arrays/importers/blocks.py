@@ -1,5 +1,6 @@
 """The import of a volume: arrays made once, filled block by block, finished with a pyramid and metadata."""
 
+import logging
 import math
 from collections.abc import Iterator
 from functools import lru_cache
@@ -19,6 +20,8 @@ from attacca.arrays.zarr_array import ZarrArray
 from attacca.arrays.zarr_opening import read_link, write_link
 from attacca.config.volumes import ClassSource, VolumeConfig
 from attacca.errors import MissingInputError, VolumeError
+
+logger = logging.getLogger(__name__)
 
 
 class HasWriteRoi(Protocol):
@@ -157,14 +160,14 @@ def finish_volume(config: VolumeConfig, container: str, num_workers: int = 1) ->
             place.
 
     Raises:
-        VolumeError: there is not one labelled voxel.
+        VolumeError: there is not one labelled voxel. Labels of one value only are warned of.
     """
     plan = plan_volume(config)
     facts: dict[str, Any] = {}
     for name, planned in plan.arrays.items():
         array = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(container, f"{name}/s0"))
         if name in ("labels", "mask"):
-            _check_not_empty(array, config.unlabelled or 0, name, planned)
+            _check_values(array, config.unlabelled if name == "labels" else None, name, planned)
         scales = ["s0"]
         if planned.link is None:
             group = join(container, name)
@@ -224,15 +227,32 @@ def _chunks_beginning_in(array: ZarrArray, roi: Roi) -> Iterator[Roi]:
         yield Roi(origin + Coordinate(index) * size, size).intersect(array.roi)
 
 
-def _check_not_empty(array: ZarrArray, nothing: int, name: str, planned: PlannedArray) -> None:
+def _check_values(array: ZarrArray, unlabelled: int | None, name: str, planned: PlannedArray) -> None:
+    """Refuse labels or a mask without content; warn of labels with a single value."""
     step = array.chunk_size
     counts = [range(math.ceil(n / s)) for n, s in zip(array.roi.shape, step)]
+    nothing = unlabelled or 0
+    empty, low, high = True, math.inf, -math.inf
     for index in product(*counts):
         roi = Roi(array.roi.begin + Coordinate(index) * step, step).intersect(array.roi)
-        if (array[roi] != nothing).any():
+        values = array[roi]
+        empty = empty and not (values != nothing).any()
+        values = values if unlabelled is None else values[values != unlabelled]
+        if values.size:
+            low, high = min(low, int(values.min())), max(high, int(values.max()))
+        if not empty and (low < high or name == "mask"):
             return
     source = ", ".join(str(placed.source.name) for placed in planned.sources) or "the synthetic volume"
-    raise VolumeError(
-        f"the {name} of {source} hold nothing but {nothing} in the volume's region; check path, dataset, "
-        "roi and offset"
-    )
+    if empty:
+        raise VolumeError(
+            f"the {name} of {source} hold nothing but {nothing} in the volume's region; check path, dataset, "
+            "roi and offset"
+        )
+    if name == "labels":
+        logger.warning(
+            "the labels of %s hold nothing but %d%s in the volume's region: a network learns nothing from them; check "
+            "path, dataset, roi and 'unlabelled'",
+            source,
+            low,
+            f" and the unlabelled {unlabelled}" if unlabelled is not None else "",
+        )

@@ -1,8 +1,10 @@
 """Stacks of PNG or TIFF sections, single images, and TIFF files of several pages."""
 
+import math
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,31 @@ SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 _TIFF = (".tif", ".tiff")
 # Decoded sections that a process keeps; a layer of blocks then decodes each section once.
 _CACHE_BYTES = 512 * 2**20
+# Where names count so many times farther than there are sections, their numbers are no sections' numbers.
+_MOST_NUMBERS = 20
 
 
 def natural_order(path: Path) -> list[Any]:
     """Sort key by which ``section_2`` comes before ``section_10``."""
     return [int(part) if part.isdigit() else part.lower() for part in re.split(r"(\d+)", path.name)]
+
+
+def missing_numbers(names: Sequence[str]) -> list[int]:
+    """Numbers that are left out in names which differ in one number only: 3 in ``s2.png, s4.png, s5.png``.
+
+    Numbers in equal steps, such as every tenth, leave nothing out.
+    """
+    parts = [re.split(r"(\d+)", name) for name in names]
+    if len({len(split) for split in parts}) != 1:
+        return []
+    varying = [column for column in zip(*parts) if len(set(column)) > 1]
+    if len(varying) != 1 or not all(text.isdigit() for text in varying[0]):
+        return []
+    numbers = sorted({int(text) for text in varying[0]})
+    step = math.gcd(*(b - a for a, b in pairwise(numbers)))
+    if not step or (numbers[-1] - numbers[0]) // step > _MOST_NUMBERS * len(numbers):
+        return []
+    return sorted(set(range(numbers[0], numbers[-1], step)) - set(numbers))
 
 
 class ImageStack(Source):
@@ -49,6 +71,15 @@ class ImageStack(Source):
         self.dtype, plane, channels = first
         self.axes = ["z", "y", "x"] if channels is None else ["c", "z", "y", "x"]
         self.shape = (*(() if channels is None else (channels,)), len(self._paths), *plane)
+        missing = missing_numbers([path.name for path in self._paths])
+        if missing:
+            named = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
+            self.warnings = (
+                f"{name}: the numbers of the sections ({self._paths[0].name} to {self._paths[-1].name}) have a "
+                f"gap: {named} {'is' if len(missing) == 1 else 'are'} missing. The {len(self._paths)} sections "
+                "that are there are stacked without room between them; put a copy of a neighbour or a black "
+                "section where one is missing",
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cache": OrderedDict()}
@@ -94,8 +125,11 @@ class MultipageTiff(Source):
                 # Where the voxels lie in one piece, no page needs to be decoded.
                 self._contiguous = None if series.dataoffset is None else (series.dataoffset, stored, shape)
                 self.dtype = stored.newbyteorder("=")
+                _check_complete(path, series.dataoffset, stored.itemsize * math.prod(shape))
                 deep = any(size > 1 for axis, size in zip(axes, shape) if axis in "ZIQTC")
                 self.found = tiff_grid(file, 3 if deep else 2)
+        except VolumeError:
+            raise
         except (tifffile.TiffFileError, OSError, ValueError, IndexError, TypeError) as error:
             raise VolumeError(f"{path} cannot be read as TIFF: {error}") from error
         # Pages without a declared meaning (I, Q) and time points are sections.
@@ -149,6 +183,14 @@ class MultipageTiff(Source):
         while len(self._cache) > 1 and len(self._cache) * section.nbytes > _CACHE_BYTES:
             self._cache.popitem(last=False)
         return section
+
+
+def _check_complete(path: Path, offset: int | None, size: int) -> None:
+    there = path.stat().st_size
+    if offset is not None and there < offset + size:
+        raise VolumeError(
+            f"{path} is cut off: it has {there} bytes, but says that its voxels need {offset + size}; copy it again"
+        )
 
 
 def _page(path: Path, index: int) -> np.ndarray:

@@ -20,7 +20,15 @@ def open_source(source: ArraySource) -> Source:
         MissingInputError: the path or data set is not there; the message names what is.
         VolumeError: it cannot be read, or a channel has to be chosen.
     """
-    opened = _open(source)
+    return choose_channel(open_channels(source), source)
+
+
+def choose_channel(opened: Source, source: ArraySource) -> Source:
+    """The configured channel of a source, or its only one; with several and none configured, all.
+
+    Raises:
+        VolumeError: there is no such channel.
+    """
     channels = opened.num_channels
     if source.channel is not None:
         if channels is None:
@@ -31,6 +39,12 @@ def open_source(source: ArraySource) -> Source:
             raise VolumeError(f"{opened.name} has {channels} channels; channel {source.channel} is not there")
         return SelectedChannel(opened, source.channel)
     return SelectedChannel(opened, 0) if channels == 1 else opened
+
+
+def blamed_key(source: ArraySource) -> str:
+    """Which of its keys is probably wrong when a source cannot be opened."""
+    local = not is_url(source.path) and Path(source.path).exists()
+    return "dataset" if source.dataset is not None and local else "path"
 
 
 def files_of(source: ArraySource) -> list[Path]:
@@ -46,7 +60,8 @@ def files_of(source: ArraySource) -> list[Path]:
     return [path] if path.exists() else []
 
 
-def _open(source: ArraySource) -> Source:
+def open_channels(source: ArraySource) -> Source:
+    """As ``open_source``, with all channels."""
     container = split_container(source.path, source.dataset)
     if container is not None:
         return ZarrSource(container)

@@ -1,78 +1,170 @@
 """Where the sources of a volume lie in the world, and whether they fit each other."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from funlib.geometry import Coordinate, Roi
 
-from attacca.arrays.importers.opening import open_source
+from attacca.arrays.importers.mistakes import Key, SourceMistakes
+from attacca.arrays.importers.opening import blamed_key, choose_channel, open_channels
 from attacca.arrays.importers.source import SinglePlane, Source
-from attacca.config.units import whole_coordinate
+from attacca.config.units import convert, whole_coordinate
 from attacca.config.volumes import ArraySource, VolumeConfig
 from attacca.errors import VolumeError
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class PlacedSource:
-    """A source and the box that it fills, in world units."""
+    """A source and the box that it fills, in world units.
+
+    Attributes:
+        offset_from: who says where it begins: ``configuration``, ``file``, or ``default``.
+    """
 
     source: Source
     roi: Roi
     config: ArraySource
+    offset_from: str
 
 
 @dataclass(frozen=True)
 class PlacedVolume:
-    """The sources of a volume on their common voxel grid."""
+    """The sources of a volume on their common voxel grid.
+
+    Attributes:
+        voxel_size_from: who says the voxel size: ``configuration`` or ``file``.
+        warnings: what can be computed, but is hardly meant.
+    """
 
     voxel_size: Coordinate
+    voxel_size_from: str
     roi: Roi
     raw: PlacedSource
     labels: tuple[PlacedSource, ...]
     mask: PlacedSource | None
+    warnings: tuple[str, ...]
 
 
-def place_sources(config: VolumeConfig) -> PlacedVolume:
+def source_configs(config: VolumeConfig) -> list[tuple[Key, ArraySource]]:
+    """All sources of a volume with their keys, the image first."""
+    found: list[tuple[Key, ArraySource]] = []
+    if config.raw is not None:
+        found.append((("raw",), config.raw))
+    if config.labels is not None and config.labels.classes is not None:
+        found += [(("labels", "classes", i), source) for i, source in enumerate(config.labels.classes)]
+    elif config.labels is not None:
+        found.append((("labels",), config.labels.sources[0]))
+    if config.mask is not None:
+        found.append((("mask",), config.mask))
+    return found
+
+
+def place_sources(config: VolumeConfig, mistakes: SourceMistakes) -> PlacedVolume | None:
     """Open all sources of a volume and put them on one grid.
 
-    Raises:
-        VolumeError: axes, voxel sizes or places of the sources do not fit each other or the configured ROI.
-        MissingInputError: a source is not there.
+    Args:
+        mistakes: takes what is wrong: sources that are not there or cannot be read; axes, voxel sizes or places
+            that do not fit each other or the configured ROI.
+
+    Returns:
+        None where there are mistakes.
     """
-    assert config.raw is not None
-    configs = {"raw": [config.raw], "labels": config.labels.sources if config.labels else []}
-    configs["mask"] = [config.mask] if config.mask else []
-    opened = {key: [open_source(source) for source in sources] for key, sources in configs.items()}
-    dims = _dims(config, opened["raw"][0])
-    for key, sources in opened.items():
-        opened[key] = [_with_dims(key, source, dims) for source in sources]
-    voxel_size = _voxel_size(config, [source for sources in opened.values() for source in sources], dims)
-    placed = {
-        key: tuple(
-            PlacedSource(source, _place(config, source, given, voxel_size), given)
-            for source, given in zip(opened[key], configs[key])
+    configs = dict(source_configs(config))
+    opened = _opened(config, configs, mistakes)
+    if mistakes.found:
+        return None
+    warnings = [warning for source in opened.values() for warning in source.warnings]
+    dims = opened["raw",].dims
+    voxel_size = None
+    with mistakes.at("voxel_size"):
+        voxel_size, voxel_size_from, doubts = _voxel_size(config, list(opened.values()), dims)
+        warnings += doubts
+    if voxel_size is None:
+        return None
+    placed: dict[Key, PlacedSource] = {}
+    for key, source in opened.items():
+        own = configs[key].offset is not None
+        with mistakes.at(*((*key, "offset") if own else ("offset",) if config.offset is not None else key)):
+            placed[key] = _placed(config, source, configs[key], voxel_size)
+    if mistakes.found:
+        return None
+    raw = placed["raw",]
+    roi = raw.roi
+    with mistakes.at("roi"):
+        roi = _volume_roi(config, raw, voxel_size)
+    for key, other in placed.items():
+        if key != ("raw",):
+            with mistakes.at(*key, *(["offset"] if other.config.offset is not None else [])):
+                warnings += _doubts_of_place(config, str(key[0]), other, raw, roi, voxel_size)
+    labels = tuple(source for key, source in placed.items() if key[0] == "labels")
+    mask = placed.get(("mask",))
+    return PlacedVolume(voxel_size, voxel_size_from, roi, raw, labels, mask, tuple(warnings))
+
+
+def _opened(
+    config: VolumeConfig, configs: dict[Key, ArraySource], mistakes: SourceMistakes
+) -> dict[Key, Source]:
+    """The sources that can be opened, with the axes of the volume."""
+    opened: dict[Key, Source] = {}
+    for key, given in configs.items():
+        source = None
+        with mistakes.at(*key, blamed_key(given)):
+            source = open_channels(given)
+        if source is not None:
+            with mistakes.at(*key, "channel"):
+                opened[key] = choose_channel(source, given)
+    raw = opened.get(("raw",))
+    dims = _dims(config, raw) if raw is not None else None
+    for key, source in list(opened.items()):
+        with mistakes.at(*key, blamed_key(configs[key])):
+            _check_kind(str(key[0]), source)
+            if dims is not None:
+                opened[key] = _with_dims(str(key[0]), source, dims)
+    return opened
+
+
+def _check_kind(key: str, source: Source) -> None:
+    if key == "labels" and source.dtype.kind == "f":
+        raise VolumeError(
+            f"{source.name} holds floating-point numbers ({source.dtype}); labels are whole "
+            "numbers. Convert the file to an integer type, or check that it is not a probability map"
         )
-        for key in opened
-    }
-    raw = placed["raw"][0]
-    roi = _volume_roi(config, raw, voxel_size)
-    for key in ("labels", "mask"):
-        for other in placed[key]:
-            if any((other.roi.begin - raw.roi.begin) % voxel_size):
-                raise VolumeError(
-                    f"{other.source.name}: the {key} begin at {tuple(other.roi.begin)}, which is not a whole "
-                    f"number of voxels of {tuple(voxel_size)} from the image's {tuple(raw.roi.begin)} in "
-                    f"{config.unit}; correct their offset"
-                )
-            if other.roi.intersect(roi).empty:
-                raise VolumeError(
-                    f"the {key} do not overlap the image: {other.source.name} covers {described(other.roi)}, "
-                    f"the image {described(roi)} {config.unit}; correct offset, voxel_size or roi"
-                )
-    return PlacedVolume(voxel_size, roi, raw, placed["labels"], next(iter(placed["mask"]), None))
+    if key == "labels" and source.dtype.kind not in "bui":
+        raise VolumeError(f"{source.name} holds {source.dtype}; labels are whole-number ids")
+    if source.dtype.kind not in "buif":
+        raise VolumeError(f"{source.name} holds {source.dtype}; expected numbers")
+
+
+def _doubts_of_place(
+    config: VolumeConfig, key: str, other: PlacedSource, raw: PlacedSource, roi: Roi, voxel_size: Coordinate
+) -> list[str]:
+    """What looks wrong with the place of labels or a mask; what is wrong for certain is raised."""
+    if any((other.roi.begin - raw.roi.begin) % voxel_size):
+        raise VolumeError(
+            f"{other.source.name}: the {key} begin at {tuple(other.roi.begin)}, which is not a whole "
+            f"number of voxels of {tuple(voxel_size)} from the image's {tuple(raw.roi.begin)} in "
+            f"{config.unit}; correct their offset"
+        )
+    if other.roi.intersect(roi).empty:
+        raise VolumeError(
+            f"the {key} do not overlap the image: {other.source.name} covers {described(other.roi)}, "
+            f"the image {described(roi)} {config.unit}; correct offset, voxel_size or roi"
+        )
+    if raw.roi.contains(other.roi):
+        return []
+    text = (
+        f"the {key} stick out of the image: {other.source.name} has {other.source.spatial_shape} voxels and "
+        f"covers {described(other.roi)}, the image {raw.source.name} has {raw.source.spatial_shape} and covers "
+        f"{described(raw.roi)} {config.unit}"
+    )
+    if config.roi is not None:
+        return [f"{text}; what lies outside of the roi {described(roi)} is left out"]
+    whole = f"{{ offset: {list(raw.roi.begin)}, shape: {list(raw.roi.shape)} }}"
+    gaps = "".join(f". {warning}" for warning in (*raw.source.warnings, *other.source.warnings))
+    raise VolumeError(
+        f"{text}. Correct the offset, the order of the axes or the path; where the {key} are larger on "
+        f"purpose, say which part counts with 'roi', the whole image for example: roi: {whole}{gaps}"
+    )
 
 
 def described(roi: Roi) -> str:
@@ -104,7 +196,10 @@ def _with_dims(key: str, source: Source, dims: int) -> Source:
     return source
 
 
-def _voxel_size(config: VolumeConfig, sources: Sequence[Source], dims: int) -> Coordinate:
+def _voxel_size(
+    config: VolumeConfig, sources: Sequence[Source], dims: int
+) -> tuple[Coordinate, str, list[str]]:
+    """The voxel size, who says it, and doubts about it."""
     said = {
         source.name: (source.found.voxel_size, source.found.unit or config.unit)
         for source in sources
@@ -112,16 +207,13 @@ def _voxel_size(config: VolumeConfig, sources: Sequence[Source], dims: int) -> C
     }
     if config.voxel_size is not None:
         voxel_size = whole_coordinate(config.voxel_size, config.unit, "voxel_size")
-        for name, (values, unit) in said.items():
-            if unit == config.unit and tuple(values) != tuple(voxel_size):
-                logger.warning(
-                    "%s says that its voxel size is %s %s; the configuration's %s is used",
-                    name,
-                    values,
-                    unit,
-                    tuple(voxel_size),
-                )
-        return voxel_size
+        doubts = [
+            f"{name} says that its voxel size is {list(values)} {unit}; the configuration's {list(voxel_size)} "
+            f"{config.unit} is used"
+            for name, (values, unit) in said.items()
+            if any(abs(a - b) > 1e-6 * b for a, b in zip(convert(values, unit, config.unit), voxel_size))
+        ]
+        return voxel_size, "configuration", doubts
     sizes = {
         name: whole_coordinate(values, unit, f"{name}: the voxel size", config.unit)
         for name, (values, unit) in said.items()
@@ -138,24 +230,24 @@ def _voxel_size(config: VolumeConfig, sources: Sequence[Source], dims: int) -> C
             f"the files of this volume have different voxel sizes in {config.unit}: {text}. Bring them to "
             "one size, or give voxel_size if a file is wrong"
         )
-    return next(iter(sizes.values()))
+    return next(iter(sizes.values())), "file", []
 
 
-def _place(config: VolumeConfig, source: Source, given: ArraySource, voxel_size: Coordinate) -> Roi:
+def _placed(config: VolumeConfig, source: Source, given: ArraySource, voxel_size: Coordinate) -> PlacedSource:
     shape = Coordinate(source.spatial_shape) * voxel_size
-    found = source.found.offset
+    found, said_by = source.found.offset, "configuration"
     if given.offset is not None:
         begin = whole_coordinate(given.offset, config.unit, f"{source.name}: offset")
     elif found is not None and len(found) == len(voxel_size):
         unit = source.found.unit or config.unit
-        begin = whole_coordinate(found, unit, f"{source.name}: the offset", config.unit)
+        begin, said_by = whole_coordinate(found, unit, f"{source.name}: the offset", config.unit), "file"
     elif config.offset is not None:
         begin = whole_coordinate(config.offset, config.unit, "offset")
     else:
-        begin = Coordinate((0,) * len(voxel_size))
+        begin, said_by = Coordinate((0,) * len(voxel_size)), "default"
     if begin.dims != voxel_size.dims:
         raise VolumeError(f"{source.name}: the offset {tuple(begin)} needs {voxel_size.dims} numbers")
-    return Roi(begin, shape)
+    return PlacedSource(source, Roi(begin, shape), given, said_by)
 
 
 def _volume_roi(config: VolumeConfig, raw: PlacedSource, voxel_size: Coordinate) -> Roi:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from funlib.geometry import Coordinate, Roi
 
-from attacca.arrays.importers.placement import PlacedSource, place_sources
+from attacca.arrays.importers.mistakes import SourceMistake, SourceMistakes
+from attacca.arrays.importers.placement import PlacedSource, PlacedVolume, place_sources
 from attacca.arrays.importers.zarr_source import ZarrSource
 from attacca.arrays.tissue_geometry import TissueGeometry
 from attacca.arrays.zarr_opening import ZarrArrayConfig
@@ -50,6 +51,8 @@ class VolumePlan:
         roi: of the image, in world units.
         block_size: of the import, in world units; the image's chunk.
         arrays: by name.
+        voxel_size_from: who says the voxel size: ``configuration``, ``file`` or ``default``.
+        warnings: what can be imported, but is hardly meant.
     """
 
     axes: tuple[str, ...]
@@ -58,6 +61,8 @@ class VolumePlan:
     roi: Roi
     block_size: Coordinate
     arrays: dict[str, PlannedArray]
+    voxel_size_from: str = "configuration"
+    warnings: tuple[str, ...] = ()
 
     @property
     def memory_per_block(self) -> int:
@@ -75,13 +80,36 @@ def plan_volume(config: VolumeConfig) -> VolumePlan:
     Raises:
         VolumeError, MissingInputError: a source is not there, or is not what the configuration says.
     """
+    mistakes = SourceMistakes()
+    plan = _examined(config, mistakes)
+    mistakes.check()
+    assert plan is not None
+    return plan
+
+
+def examine_volume(config: VolumeConfig) -> tuple[VolumePlan | None, list[SourceMistake]]:
+    """The plan of a volume, None if it cannot be imported, and all mistakes that stand in the way."""
+    mistakes = SourceMistakes()
+    plan = _examined(config, mistakes)
+    return (None if mistakes.found else plan), mistakes.found
+
+
+def _examined(config: VolumeConfig, mistakes: SourceMistakes) -> VolumePlan | None:
     if config.synthetic is not None:
-        return _synthetic_plan(config)
-    placed = place_sources(config)
+        with mistakes.at("synthetic"):
+            return _synthetic_plan(config)
+        return None
+    placed = place_sources(config, mistakes)
+    if placed is None:
+        return None
+    with mistakes.at():
+        return _plan(config, placed)
+    return None
+
+
+def _plan(config: VolumeConfig, placed: PlacedVolume) -> VolumePlan:
     voxel_size = placed.voxel_size
     raw_dtype = placed.raw.source.dtype
-    if raw_dtype.kind not in "buif":
-        raise VolumeError(f"{placed.raw.source.name} holds {raw_dtype}; an image must hold numbers")
     stored = np.dtype({"b": "u1", "f": "f4"}.get(raw_dtype.kind, raw_dtype.str))
     arrays = {"raw": _planned(config, "raw", placed.roi, stored, None, (placed.raw,), voxel_size)}
     if placed.labels:
@@ -91,8 +119,6 @@ def plan_volume(config: VolumeConfig) -> VolumePlan:
             roi = roi.intersect(source.roi)
         if roi.empty:
             raise VolumeError("the sources of the classes do not overlap one another; correct their offsets")
-        for source in placed.labels:
-            _check_labels(source)
         dtype = _labels_dtype(config, placed.labels)
         channels = config.labels.num_channels
         arrays["labels"] = _planned(config, "labels", roi, dtype, channels, placed.labels, voxel_size)
@@ -104,7 +130,16 @@ def plan_volume(config: VolumeConfig) -> VolumePlan:
         block_size = placed.roi.shape
     else:
         block_size = Coordinate(chunk_shape(config, placed.roi.shape / voxel_size, voxel_size)) * voxel_size
-    return VolumePlan(axes, voxel_size, config.unit, placed.roi, block_size, arrays)
+    return VolumePlan(
+        axes,
+        voxel_size,
+        config.unit,
+        placed.roi,
+        block_size,
+        arrays,
+        placed.voxel_size_from,
+        placed.warnings,
+    )
 
 
 def chunk_shape(config: VolumeConfig, shape: Sequence[int], voxel_size: Sequence[int]) -> tuple[int, ...]:
@@ -129,17 +164,10 @@ def _synthetic_plan(config: VolumeConfig) -> VolumePlan:
     }
     chunk = Coordinate(chunk_shape(config, tissue.settings.shape, tissue.voxel_size))
     axes = ("z", "y", "x")[3 - tissue.dims :]
-    return VolumePlan(axes, tissue.voxel_size, config.unit, tissue.roi, chunk * tissue.voxel_size, arrays)
-
-
-def _check_labels(source: PlacedSource) -> None:
-    if source.source.dtype.kind == "f":
-        raise VolumeError(
-            f"{source.source.name} holds floating-point numbers ({source.source.dtype}); labels are whole "
-            "numbers. Convert the file to an integer type, or check that it is not a probability map"
-        )
-    if source.source.dtype.kind not in "bui":
-        raise VolumeError(f"{source.source.name} holds {source.source.dtype}; labels are whole-number ids")
+    said_by = "configuration" if config.voxel_size is not None else "default"
+    return VolumePlan(
+        axes, tissue.voxel_size, config.unit, tissue.roi, chunk * tissue.voxel_size, arrays, said_by
+    )
 
 
 def _labels_dtype(config: VolumeConfig, sources: Sequence[PlacedSource]) -> np.dtype:

@@ -20,6 +20,7 @@ class Source(ABC):
         shape: extent of these axes, in voxels.
         dtype: dtype of what ``read`` returns.
         found: what the file says about its place in the world.
+        warnings: what looks wrong with it, although it can be read.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Source(ABC):
     shape: tuple[int, ...]
     dtype: np.dtype
     found: GridMetadata = GridMetadata(None, None, None, None)
+    warnings: tuple[str, ...] = ()
 
     @property
     def dims(self) -> int:
@@ -53,6 +55,7 @@ class SelectedChannel(Source):
 
     def __init__(self, source: Source, channel: int) -> None:
         self.name, self.dtype, self.found = source.name, source.dtype, source.found
+        self.warnings = source.warnings
         self.axes, self.shape = source.axes[1:], source.shape[1:]
         self._source, self._channel = source, channel
 
@@ -64,7 +67,7 @@ class SinglePlane(Source):
     """A three-dimensional source of one section, as the two-dimensional image that it is."""
 
     def __init__(self, source: Source) -> None:
-        self.name, self.dtype = source.name, source.dtype
+        self.name, self.dtype, self.warnings = source.name, source.dtype, source.warnings
         lead = len(source.axes) - 3
         self.axes = source.axes[:lead] + source.axes[lead + 1 :]
         self.shape = source.shape[:lead] + source.shape[lead + 1 :]

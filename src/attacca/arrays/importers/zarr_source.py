@@ -12,7 +12,8 @@ from attacca.arrays.metadata import GridMetadata, read_attributes
 from attacca.arrays.ome_zarr import read_scale_metadata
 from attacca.arrays.zarr_opening import open_zarr
 
-_MARKS = (".zarray", ".zgroup", ".zattrs", "attributes.json")
+# Format 3 (zarr.json) cannot be read, but whoever opens it is told so.
+_MARKS = (".zarray", ".zgroup", ".zattrs", "attributes.json", "zarr.json")
 
 
 def is_zarr(path: Path | str) -> bool:

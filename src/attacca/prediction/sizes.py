@@ -1,0 +1,164 @@
+"""Sizes of a blockwise prediction: tiles, blocks, chunks. They follow from the network's sizes alone, so that a size
+that does not fit is told before anything is trained."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, lcm
+from typing import Protocol
+
+from funlib.geometry import Coordinate
+
+from attacca.architectures.shapes import block_context, unet_axes
+from attacca.config.architecture import UNetConfig
+from attacca.config.prediction import PredictionConfig
+from attacca.errors import ConfigurationError
+
+# The share of an input's edge that is output, where the choice is free: with less, context is computed again
+# and again; with more, memory grows and small volumes have too few blocks to share among workers.
+_SHARE = 0.7
+_SMALLEST = {2: 256, 3: 48}
+_ROUND = {2: 64, 3: 16}
+_LARGEST = {2: 1024, 3: 128}
+# Edge of a chunk, in voxels, that viewers and later stages read at once.
+_CHUNK = {2: 512, 3: 64}
+
+
+class NetworkSizes(Protocol):
+    """The sizes of a network, in voxels; see ``attacca.prediction.Network``."""
+
+    @property
+    def context(self) -> Coordinate: ...
+
+    @property
+    def factor(self) -> Coordinate: ...
+
+    @property
+    def fixed_input_shape(self) -> Coordinate | None: ...
+
+
+@dataclass(frozen=True)
+class ConfiguredSizes:
+    """The sizes of a network that its configuration describes, without the network.
+
+    Args:
+        architecture: the network.
+        head_kernel: edge of the convolution that its prediction head is.
+    """
+
+    architecture: UNetConfig
+    head_kernel: int = 1
+
+    @property
+    def context(self) -> Coordinate:
+        axes = unet_axes(self.architecture)
+        return Coordinate(block_context(axes, [(self.head_kernel - 1) // 2] * len(axes)))
+
+    @property
+    def factor(self) -> Coordinate:
+        return Coordinate(axis.factor for axis in unet_axes(self.architecture))
+
+    @property
+    def fixed_input_shape(self) -> Coordinate | None:
+        architecture = self.architecture
+        if not architecture.fixed_input_shape:
+            return None
+        shape = Coordinate(architecture.input_shape)
+        return shape + Coordinate(architecture.eval_shape_increase or (0,) * shape.dims)
+
+
+class SizeError(ConfigurationError):
+    """A size of the configuration that does not fit the network.
+
+    Args:
+        key: where it stands in the configuration of a run.
+        found: what stands there.
+        expected: what would do.
+    """
+
+    def __init__(self, key: Sequence[str], found: str, expected: str) -> None:
+        super().__init__(f"{'.'.join(key)}: found {found}, expected {expected}")
+        self.key, self.found, self.expected = tuple(key), found, expected
+
+
+@dataclass(frozen=True)
+class PredictionPlan:
+    """Sizes in voxels.
+
+    Args:
+        tile: output that the network computes in one go.
+        block: output that is written at once; a multiple of the tile.
+        chunk: of the stored array; the block is a multiple of it.
+    """
+
+    tile: Coordinate
+    block: Coordinate
+    chunk: Coordinate
+
+
+def plan_prediction(network: NetworkSizes, config: PredictionConfig) -> PredictionPlan:
+    """Choose sizes that fit the network and, where they are given, the configuration.
+
+    Raises:
+        SizeError: a size that is given does not fit the network.
+    """
+    factor = network.factor
+    dims = factor.dims
+    if network.fixed_input_shape is not None:
+        tile = network.fixed_input_shape - network.context * 2
+        if any(t < f or t % f for t, f in zip(tile, factor)):
+            raise SizeError(
+                ("architecture", "eval_shape_increase"),
+                f"inputs of {list(network.fixed_input_shape)} voxels, of which the context of {list(network.context)} on "
+                f"each side leaves {list(tile)}",
+                f"inputs that leave a multiple of {list(factor)}, since architecture.fixed_input_shape allows no other; "
+                "choose a larger architecture.eval_shape_increase",
+            )
+        if config.tile_size is not None and tuple(config.tile_size) != tuple(tile):
+            raise SizeError(
+                ("prediction", "tile_size"),
+                f"{config.tile_size}",
+                f"{list(tile)}, which the network's fixed input shape needs",
+            )
+    elif config.tile_size is not None:
+        tile = _given(config.tile_size, factor, dims, "tile_size")
+    elif config.block_size is not None:
+        tile = Coordinate(
+            _largest_divisor(b, f, t)
+            for b, f, t in zip(
+                _given(config.block_size, factor, dims, "block_size"), factor, _free_tile(network)
+            )
+        )
+    else:
+        tile = _free_tile(network)
+    block = tile if config.block_size is None else _given(config.block_size, tile, dims, "block_size")
+    chunk = Coordinate(b // ceil(b / _CHUNK[dims]) if b % ceil(b / _CHUNK[dims]) == 0 else b for b in block)
+    return PredictionPlan(tile, block, chunk)
+
+
+def _free_tile(network: NetworkSizes) -> Coordinate:
+    dims = network.factor.dims
+    sizes = []
+    for context, factor in zip(network.context, network.factor):
+        wanted = 2 * context * _SHARE / (1 - _SHARE)
+        size = min(max(wanted, _SMALLEST[dims]), _LARGEST[dims])
+        step = lcm(factor, _ROUND[dims])
+        sizes.append(max(1, round(size / step)) * step)
+    return Coordinate(sizes)
+
+
+def _given(sizes: list[int], multiple: Coordinate, dims: int, key: str) -> Coordinate:
+    if len(sizes) != dims:
+        raise SizeError(("prediction", key), f"{sizes}", f"{dims} numbers, one for each axis")
+    if any(size % m for size, m in zip(sizes, multiple)):
+        nearest = [max(1, round(size / m)) * m for size, m in zip(sizes, multiple)]
+        raise SizeError(
+            ("prediction", key),
+            f"{sizes}",
+            f"multiples of {list(multiple)} voxels, on which blocks fit together exactly; {nearest} would do",
+        )
+    return Coordinate(sizes)
+
+
+def _largest_divisor(size: int, factor: int, limit: int) -> int:
+    candidates = [tile for tile in range(factor, size + 1, factor) if size % tile == 0]
+    return max([tile for tile in candidates if tile <= limit] or candidates[:1])

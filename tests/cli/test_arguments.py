@@ -1,0 +1,61 @@
+"""Numbers that no machine has end a command before it begins."""
+
+import pytest
+import yaml
+
+from attacca.cli.main import main
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["plan", "--cores", "-1"],
+        ["plan", "--cores", "0"],
+        ["plan", "--cores", "two"],
+        ["plan", "--jobs", "-2"],
+        ["plan", "--memory", "-3"],
+        ["plan", "--memory", "nan"],
+        ["plan", "--disk", "-1"],
+        ["status", "--watch", "-1"],
+        ["status", "--watch", "inf"],
+        ["view", "--port", "70000"],
+        ["reproduce", "results", "--cores", "0"],
+    ],
+    ids=" ".join,
+)
+def test_an_impossible_number_is_refused_with_what_is_expected(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    option, value = arguments[-2:]
+    assert f"argument {option}: found '{value}', expected a" in said
+
+
+@pytest.mark.parametrize("command", ["check", "plan"])
+def test_a_configuration_that_is_not_there_is_named_without_options_that_the_command_lacks(
+    command, tmp_path, capsys
+):
+    path = tmp_path / "nowhere.yaml"
+    assert main([command, str(path)]) != 0
+    said = capsys.readouterr().err
+    assert f"there is no configuration file {path}" in said
+    assert "give the path of one" in said
+
+
+def test_plan_tells_every_missing_volume_with_its_line_as_check_does(tmp_path, capsys, values):
+    settings = values()
+    for name in ("cube-a", "cube-b"):
+        settings["volumes"][name] = {
+            "raw": {"path": f"{name}.zarr"},
+            "labels": {"path": f"{name}-labels.zarr"},
+            "voxel_size": [8, 8, 8],
+        }
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    told = []
+    for command in ("check", "plan"):
+        assert main([command, str(path)]) == 2
+        told.append(capsys.readouterr().err.partition(": ")[2])
+    assert told[0] == told[1]
+    assert "volumes.cube-a (line" in told[0] and "volumes.cube-b (line" in told[0]

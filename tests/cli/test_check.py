@@ -1,0 +1,73 @@
+"""What ``attacca check`` says of a configuration without mistakes."""
+
+import h5py
+import numpy as np
+import yaml
+
+from attacca.cli.main import main
+
+
+def said_of(volume, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+    network = {"input_shape": [24, 24, 24], "num_fmaps": 4, "downsample_factors": [[2, 2, 2]]}
+    task = {"type": "affinities", "neighborhood": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]}
+    runs = {
+        name: {"task": task, "architecture": network, "volumes": {"train": ["cube"]}}
+        for name in ("one", "other")
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"volumes": {"cube": volume}, "runs": runs}))
+    assert main(["check"]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_each_volume_is_shown_with_what_it_is_taken_for_and_who_says_so(tmp_path, capsys, monkeypatch):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["raw"] = np.zeros((40, 48, 56), np.uint8)
+        file["labels"] = np.zeros((20, 48, 56), np.uint32)
+        file["labels"].attrs.update(offset=[100, 0, 0], resolution=[10, 4, 4])
+    volume = {
+        "raw": {"path": "a.h5", "dataset": "raw"},
+        "labels": {"path": "a.h5", "dataset": "labels", "unlabelled": 0},
+        "voxel_size": [10, 4, 4],
+    }
+    lines = said_of(volume, tmp_path, capsys, monkeypatch)
+    assert lines[:5] == [
+        "cube: train in one, other",
+        "  voxel size 10 x 4 x 4 nanometer (configuration)",
+        "  region 0 to 400, 0 to 192, 0 to 224 nanometer, 40 x 48 x 56 voxels",
+        "  raw: a.h5:raw",
+        "  labels: a.h5:labels, 0 is unlabelled",
+    ]
+    rows = [line.split() for line in lines]
+    assert [
+        "raw",
+        *["40", "x", "48", "x", "56"],
+        "uint8",
+        "zyx",
+        "0,",
+        "0,",
+        "0",
+        "default",
+        "100",
+        "%",
+    ] in rows
+    assert [
+        "labels",
+        *["20", "x", "48", "x", "56"],
+        "uint32",
+        "zyx",
+        "100,",
+        "0,",
+        "0",
+        "file",
+        "50",
+        "%",
+    ] in rows
+
+
+def test_synthetic_tissue_is_shown_too(tmp_path, capsys, monkeypatch):
+    volume = {"synthetic": {"shape": [32, 32, 32], "seed": 7}, "voxel_size": [8, 8, 8]}
+    lines = said_of(volume, tmp_path, capsys, monkeypatch)
+    assert "  synthetic: neurites, seed 7" in lines
+    assert any(line.split()[:6] == ["raw", "32", "x", "32", "x", "32"] for line in lines)

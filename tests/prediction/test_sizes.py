@@ -1,0 +1,55 @@
+"""Sizes of a prediction, told before there is a network."""
+
+import pytest
+import torch
+
+from attacca.architectures import create_architecture
+from attacca.config.architecture import UNetConfig
+from attacca.config.prediction import PredictionConfig
+from attacca.config.tasks import AffinitiesTaskConfig, OneHotTaskConfig
+from attacca.errors import ConfigurationError
+from attacca.prediction import Network
+from attacca.prediction.sizes import ConfiguredSizes, SizeError, plan_prediction
+from attacca.tasks import create_task
+
+AFFINITIES = AffinitiesTaskConfig(type="affinities", neighborhood=[[1, 0, 0], [0, 1, 0], [0, 0, 1]])
+CLASSES = OneHotTaskConfig(type="one_hot", classes=["a", "b"])
+NETWORKS = {
+    "same": {"input_shape": (32, 32, 32)},
+    "valid": {"input_shape": (44, 44, 44), "padding": "valid"},
+    "flat": {
+        "input_shape": (8, 60, 60),
+        "downsample_factors": ((1, 2, 2), (2, 3, 3)),
+        "kernel_sizes": ((1, 3, 3), (3, 3, 3), (3, 5, 5)),
+        "convs_per_level": 1,
+    },
+    "fixed": {"input_shape": (44, 44, 44), "fixed_input_shape": True, "eval_shape_increase": (12, 12, 12)},
+}
+
+
+@pytest.mark.parametrize(("task", "kernel"), [(AFFINITIES, 1), (CLASSES, 3)])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_sizes_that_a_configuration_tells_are_those_of_its_network(name, task, kernel):
+    config = UNetConfig.model_validate(NETWORKS[name])
+    with torch.device("meta"):
+        model = create_task(task).create_model(create_architecture(config, 3, 1))
+    network, told = Network.from_model(model), ConfiguredSizes(config, kernel)
+    assert told.context == network.context
+    assert told.factor == network.factor
+    assert told.fixed_input_shape == network.fixed_input_shape
+
+
+@pytest.mark.parametrize("block", [[1, 1, 1], [17, 16, 16]])
+def test_a_block_that_is_no_multiple_of_the_networks_period_names_its_key_and_one_that_would_do(block):
+    with pytest.raises(SizeError) as raised:
+        plan_prediction(
+            ConfiguredSizes(UNetConfig(input_shape=(32, 32, 32))), PredictionConfig(block_size=block)
+        )
+    assert raised.value.key == ("prediction", "block_size")
+    assert "would do" in raised.value.expected
+
+
+def test_a_fixed_input_that_leaves_no_multiple_names_what_to_enlarge():
+    network = UNetConfig(input_shape=(32, 32, 32), fixed_input_shape=True)
+    with pytest.raises(ConfigurationError, match=r"architecture\.eval_shape_increase"):
+        plan_prediction(ConfiguredSizes(network), PredictionConfig())

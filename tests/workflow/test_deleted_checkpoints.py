@@ -1,0 +1,33 @@
+"""Checkpoints may be deleted when all is computed; whoever predicts again trains again."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+
+def test_a_prediction_whose_checkpoints_were_deleted_trains_again_and_gives_the_same_checkpoint(
+    trained, tmp_path
+):
+    checkout = trained.copy(tmp_path / "checkout")
+    checkpoints = checkout.results / "small" / "training" / "checkpoints"
+    manifest = checkout.results / "small" / "training.json"
+    before = {path.name: path.read_bytes() for path in checkpoints.iterdir()}, manifest.read_text()
+    shutil.rmtree(checkpoints)
+    # Nothing needs them for what is there.
+    tuned = checkout.snakemake("--", str(checkout.results / "small" / "tuning.json"))
+    assert "rule train:" not in tuned.stderr
+
+    status = [sys.executable, "-m", "attacca.cli.main", "status", "results"]
+    said = subprocess.run(
+        status, cwd=checkout.directory, env=checkout.environment, capture_output=True, text=True, check=True
+    ).stdout
+    assert "small/training/checkpoints/*.pt" in said
+
+    done = checkout.snakemake("--", str(checkout.results / "small" / "tested" / "prediction.json"))
+    assert "rule train:" in done.stderr
+    assert ({path.name: path.read_bytes() for path in checkpoints.iterdir()}, manifest.read_text()) == before
+    assert (checkout.results / "small" / "tested" / "prediction.json").exists()
