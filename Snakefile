@@ -27,6 +27,7 @@ rule all:
 
 onstart:
     ATTACCA.record_start()
+    ATTACCA.show_that_it_runs()
 
 
 onsuccess:

@@ -2,7 +2,11 @@
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TextIO
+
+_watchers: list[Callable[["Progress"], None]] = []
 
 
 def format_duration(seconds: float) -> str:
@@ -17,6 +21,16 @@ def format_duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+@contextmanager
+def watch_progress(watcher: Callable[["Progress"], None]) -> Iterator[None]:
+    """Have ``watcher`` called with whatever progress prints a line, while the context lasts."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
 
 
 class Progress:
@@ -76,17 +90,22 @@ class Progress:
         if self._printed != (self.done, self.note):
             self._print(time.monotonic())
 
+    def seconds_left(self, now: float | None = None) -> float | None:
+        """Time until all is done at the speed so far; None before anything was done."""
+        elapsed = (time.monotonic() if now is None else now) - self._start
+        fresh = self.done - self._earlier
+        return (self.total - self.done) * elapsed / fresh if fresh > 0 and elapsed > 0 else None
+
     def line(self, now: float | None = None) -> str:
         """The line as it would be printed at the monotonic time ``now``."""
         elapsed = (time.monotonic() if now is None else now) - self._start
         percent = 100 * self.done // self.total if self.total else 100
         parts = [f"{self.name}: {self.done}/{self.total} {self.unit} ({percent} %)"]
-        fresh = self.done - self._earlier
-        if fresh > 0 and elapsed > 0:
-            rate = fresh / elapsed
-            parts.append(f"{rate:.3g}/s")
+        left = self.seconds_left(now)
+        if left is not None:
+            parts.append(f"{(self.done - self._earlier) / elapsed:.3g}/s")
             if self.done < self.total:
-                parts.append(f"{format_duration((self.total - self.done) / rate)} left")
+                parts.append(f"{format_duration(left)} left")
             else:
                 parts.append(f"took {format_duration(elapsed)}")
         if self.note:
@@ -96,3 +115,5 @@ class Progress:
     def _print(self, now: float) -> None:
         self._printed = (self.done, self.note)
         print(self.line(now), file=self._stream or sys.stderr, flush=True)
+        for watcher in _watchers:
+            watcher(self)

@@ -1,18 +1,25 @@
 """``attacca status``: what it says about results that are done, missing, stale and being computed."""
 
 import fcntl
+import io
 import json
+import os
 import shutil
+import socket
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import pytest
 
 from attacca.cli.main import main
 from attacca.cli.stage_state import StageState, cluster_jobs, read_states
+from attacca.progress import Progress
 from attacca.stages.catalogue import instances
+from attacca.stages.running_jobs import job_file, job_runs, workflow_runs
 
 
 def states(project: Any) -> dict[str, StageState]:
@@ -98,6 +105,78 @@ def test_processes_that_wait_for_a_lock_do_not_disturb(project):
     assert waiting.wait(timeout=60) == 0
 
 
+@pytest.mark.parametrize("stage", ["train", "tune", "agglomerate", "evaluate"])
+def test_a_stage_without_blocks_runs_while_its_job_does_and_tells_how_far_it_is(project, stage, capsys):
+    volume = "cube-c" if stage in ("agglomerate", "evaluate") else ""
+    instance = project.instance(stage, "first", volume)
+    project.finish_until(instance)
+    log = instance.log(project.workflow.layout)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    name = f"{stage} {instance.label}"
+    with job_runs(log):
+        state = states(project)[name]
+        assert (state.state, state.running) == ("running", "on this machine")
+        progress = Progress(name, total=40, done=10, interval=0, stream=io.StringIO())
+        progress.advance(5)
+        state = states(project)[name]
+        assert (state.done, state.blocks) == (15, 40)
+        assert state.seconds_left > 0
+        assert main(["status", str(project.results)]) == 0
+        assert "nothing runs" not in capsys.readouterr().out
+    assert states(project)[name].state != "running"
+
+
+@pytest.mark.parametrize("part", ["_plan", "_shard_1_of_3", "_finish"])
+def test_a_stage_with_blocks_runs_while_any_of_its_jobs_does(project, part):
+    predict = project.instance("predict", "first", "cube-b")
+    project.finish_until(predict)
+    if part != "_plan":
+        project.plan(predict)
+    log = predict.log(project.workflow.layout, part)
+    log.parent.mkdir(parents=True)
+    with job_runs(log):
+        assert states(project)["predict first/cube-b"].state == "running"
+
+
+def test_a_stage_that_is_computed_again_runs_and_is_not_stale(project, values):
+    tune = project.instance("tune", "first")
+    project.finish_until(project.instance("fragments", "first", "cube-b"))
+    changed = values()
+    changed["runs"]["first"]["segmentation"] |= {"min_size": [7]}
+    project.write(changed)
+    log = tune.log(project.workflow.layout)
+    log.parent.mkdir(parents=True)
+    assert states(project)["tune first"].state == "stale"
+    with job_runs(log):
+        assert states(project)["tune first"].state == "running"
+
+
+def test_a_training_that_was_killed_runs_no_more_though_its_metrics_are_fresh(project):
+    train = project.instance("train", "first")
+    project.finish_until(train)
+    table = project.workflow.layout.training("first") / "metrics.tsv"
+    table.parent.mkdir(parents=True)
+    table.write_text("iteration\tloss\n3\t0.5\n")
+    log = train.log(project.workflow.layout)
+    log.parent.mkdir(parents=True)
+    left = job_file(log)
+    left.write_text(json.dumps({"host": socket.gethostname(), "done": 9, "total": 10}))
+    state = states(project)["train first"]
+    assert (state.state, state.done) == ("partly done", 3)
+    left.write_text(json.dumps({"host": "another-machine"}))
+    assert states(project)["train first"].state == "running"
+
+
+def test_between_two_jobs_status_says_that_the_workflow_runs(project, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    handle = workflow_runs(project.results)
+    assert main(["status", str(project.results)]) == 0
+    assert "about to start its next job" in capsys.readouterr().out
+    os.close(handle)
+    assert main(["status", str(project.results)]) == 0
+    assert "nothing runs" in capsys.readouterr().out
+
+
 def test_time_left_follows_from_what_the_job_has_done_since_its_start(project, monkeypatch):
     predict = project.instance("predict", "first", "cube-b")
     project.finish_until(predict)
@@ -126,6 +205,25 @@ def test_a_changed_parameter_makes_stale_what_depends_on_it_and_its_name_is_told
     assert "float16" in found["predict first/cube-b"].reason
     assert found["tune first"].state == "stale"
     assert found["tune first"].reason == "predict first/cube-b is stale"
+
+
+def test_a_changed_file_of_a_volume_is_told_by_its_key_and_path(project, values):
+    changed = values()
+    for name, number in (("raw", 1), ("labels", 2)):
+        with h5py.File(project.path.with_name(f"{name}.h5"), "w") as file:
+            file["data"] = np.full((48, 48, 48), number, np.uint8)
+    sources = {name: {"path": f"{name}.h5"} for name in ("raw", "labels")}
+    changed["volumes"]["cube-a"] = {**sources, "voxel_size": [8, 8, 8]}
+    project.write(changed)
+    project.finish(project.instance("volume", volume="cube-a"))
+    assert states(project)["volume cube-a"].reason == ""
+    with h5py.File(project.path.with_name("labels.h5"), "a") as file:
+        file["more"] = 3
+    reason = states(project)["volume cube-a"].reason
+    place = project.path.parent
+    assert f"volumes.cube-a.labels ({place}/labels.h5)" in reason
+    assert f"volumes.cube-a.raw ({place}/raw.h5)" in reason
+    assert "source" not in reason
 
 
 def test_blocks_under_an_old_parameter_are_stale_before_the_stage_is_finished(project, values):

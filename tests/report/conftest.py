@@ -13,6 +13,8 @@ from scipy.spatial import cKDTree
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.ome_zarr import write_multiscale_metadata
+from attacca.config.segmentation import SegmentationConfig
+from attacca.segmentation.tuning import TuningVolume, tune
 
 VOXEL = Coordinate(8, 8, 8)
 SHAPE = (32, 80, 96)
@@ -217,6 +219,17 @@ def write_training(directory: Path, raw: np.ndarray, labels: np.ndarray, seed: i
         )
 
 
+def tuned(directory: Path) -> dict[str, Any]:
+    """What the tuner says of the validation volume: its own words, not a copy of them."""
+    name = "tissue-validation"
+    prediction = LocalArrayIdentifier(directory / "default" / name / "prediction.zarr", "s0")
+    truth = LocalArrayIdentifier(directory / "volumes" / f"{name}.zarr", "labels/s0")
+    opened = [ZarrArray.open_from_array_identifier(place) for place in (prediction, truth)]
+    config = SegmentationConfig(bias=[[0.2, 0.8], 0.5], min_size=[0, 20])
+    result = tune([TuningVolume(name, *opened)], OFFSETS, config, directory / "scratch")
+    return {**result.to_json(), "volumes": [name]}
+
+
 def make_results(directory: Path) -> FakeResults:
     """Write the results of an affinities run and a distance run on three volumes."""
     fake = FakeResults(directory, {"default": run_config(), "membranes": run_config("distance")})
@@ -230,7 +243,8 @@ def make_results(directory: Path) -> FakeResults:
         container = directory / "volumes" / f"{name}.zarr"
         write_image(container, "raw", raw, pyramid=True)
         write_image(container, "labels", labels)
-        write_manifest(directory / "volumes" / f"{name}.json", "import", {})
+        arrays = {image: {"dataset": f"{image}/s0", "in_place": False} for image in ("raw", "labels")}
+        write_manifest(directory / "volumes" / f"{name}.json", "volume", {"arrays": arrays})
         if name == "tissue-train":
             write_training(directory / "default" / "training", raw, labels, 1)
             write_training(directory / "membranes" / "training", raw, labels, 2)
@@ -252,7 +266,7 @@ def make_results(directory: Path) -> FakeResults:
         stored = {
             "scores": scores,
             "volume": name,
-            "segmentation": {"chain": "mutex watershed", "bias": -0.2, "minimum_size": 120},
+            "segmentation": {"fragments": 210, "segments": 48, "seam_excess": 1.02},
         }
         (run / "scores.json").write_text(json.dumps(stored))
         run = directory / "membranes" / name
@@ -280,14 +294,7 @@ def make_results(directory: Path) -> FakeResults:
         (run / "scores.json").write_text(
             json.dumps({"scores": rows, "volume": name, "segmentation": {"threshold": 0.05}})
         )
-    split = np.exp(random.uniform(np.log(0.1), np.log(2.5), 600))
-    merge = 0.035 / split + np.exp(random.uniform(np.log(0.02), np.log(1.2), 600))
-    best = int(np.argmin(split + merge))
-    table = [
-        {"threshold": round(0.3 + 0.001 * i, 4), "bias": -0.2, "voi_split": float(s), "voi_merge": float(m)}
-        for i, (s, m) in enumerate(zip(split, merge))
-    ]
-    write_manifest(directory / "default" / "tuning.json", "tune", {"table": table, "chosen": table[best]})
+    write_manifest(directory / "default" / "tuning.json", "tune", tuned(directory))
     for run_name in fake.runs:
         digest = {"best_file": "iteration_00002700.pt", "checkpoint_digest": "0123456789abcdef" * 4}
         write_manifest(directory / run_name / "training.json", "train", digest)
@@ -302,9 +309,10 @@ def make_results(directory: Path) -> FakeResults:
             "outputs": outputs,
         }
         (directory / run_name / "provenance.json").write_text(json.dumps(provenance))
-    tried = [{"threshold": t / 10, "jaccard": 0.7 - abs(t) / 20} for t in range(-5, 6)]
-    chosen = {"criterion": "jaccard", "table": tried, "chosen": {"threshold": 0.0}}
-    write_manifest(directory / "membranes" / "tuning.json", "tune", chosen)
+    tried = [{"id": t + 5, "threshold": t / 10, "jaccard": 0.7 - abs(t) / 20} for t in range(-5, 6)]
+    choice = {"criterion": "jaccard", "higher_is_better": True, "volumes": ["tissue-validation"]}
+    choice |= {"table": tried, "chosen": {"id": 5, "threshold": 0.0}}
+    write_manifest(directory / "membranes" / "tuning.json", "tune", choice)
     return fake
 
 

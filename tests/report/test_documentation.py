@@ -1,16 +1,20 @@
 """The schema and the reference page say what the models check."""
 
 import json
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import jsonschema
 import pytest
+import yaml
 from pydantic import Field
 
 from attacca.config.base import StrictModel
 from attacca.config.documentation import json_schema, outdated, reference_page, write_documentation
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 
 
 class Circle(StrictModel):
@@ -84,6 +88,32 @@ def test_the_committed_pages_say_what_the_models_say() -> None:
     from attacca.config.run import Configuration
 
     assert outdated(Configuration, DOCS) == [], "run: python -m attacca.config.documentation docs"
+
+
+def schema_mistakes(values: Any) -> list[str]:
+    validator = jsonschema.Draft202012Validator(json.loads((DOCS / "config.schema.json").read_text()))
+    return [error.message for error in validator.iter_errors(values)]
+
+
+SHIPPED = [ROOT / "config.yaml", *sorted((ROOT / "examples").glob("**/*.yaml"))]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_editors_find_no_mistake_in_the_configurations_that_are_shipped(path: Path) -> None:
+    assert schema_mistakes(yaml.safe_load(path.read_text())) == []
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_configuration_that_names_its_schema_names_it_as_seen_from_there(path: Path) -> None:
+    named = re.search(r"^# yaml-language-server: \$schema=(\S+)$", path.read_text(), re.MULTILINE)
+    assert named is None or (path.parent / named[1]).resolve() == DOCS / "config.schema.json"
+
+
+def test_places_for_anchors_are_allowed_at_the_top_alone() -> None:
+    values = yaml.safe_load((ROOT / "config.yaml").read_text())
+    assert schema_mistakes(values | {"x-anything": [1, {"a": None}]}) == []
+    assert any("'y-anything'" in told for told in schema_mistakes(values | {"y-anything": 1}))
+    assert any("'x-inside'" in told for told in schema_mistakes(values | {"execution": {"x-inside": 1}}))
 
 
 @pytest.mark.parametrize("name", ["config.schema.json", "configuration.md"])

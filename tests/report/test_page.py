@@ -12,6 +12,7 @@ import pytest
 
 from attacca.report import write_report
 from attacca.report.page import credits, named_runs
+from attacca.report.provenance import configuration_facts
 
 
 class Page(HTMLParser):
@@ -74,7 +75,8 @@ def test_scores_curves_slices_atlas_and_provenance_are_on_the_page(page: str) ->
         "voxels with truth 0 ignored",
         "lower is better",
         "checkpoint that predicts: 2700",
-        "600 settings were compared",
+        "198 settings were compared",
+        "11 settings were compared",
         "xy plane at z",
         "yz plane at x",
         "Largest splits",
@@ -84,6 +86,15 @@ def test_scores_curves_slices_atlas_and_provenance_are_on_the_page(page: str) ->
         "attacca view",
     ):
         assert text in page, text
+
+
+def test_the_chosen_settings_are_told_and_marked_for_every_kind_of_task(page: str) -> None:
+    sections = page.split("<h3>Choice of settings</h3>")[1:]
+    told = [re.search(r"<h4>Chosen</h4>(.*?)</div>\s*</div>", section, re.DOTALL) for section in sections]
+    names = [re.findall(r"<dt>(.*?)</dt>", found[1]) for found in told if found]
+    assert names[0][:2] == ["chain", "inside above"] and names[1] == ["threshold"]
+    assert "row" not in names[0]
+    assert all(">chosen</text>" in section for section in sections)
 
 
 def test_the_same_results_give_the_same_page(page: str, fake_results: Any) -> None:
@@ -98,7 +109,8 @@ def test_all_scores_stand_in_a_table_file(page: str, fake_results: Any) -> None:
 def test_a_page_before_anything_was_computed_says_what_is_missing(tmp_path: Path, fake_results: Any) -> None:
     page = written(tmp_path / "results", fake_results.runs, fake_results.volumes)
     assert "No score yet" in page
-    assert "not imported yet" in page
+    assert "not imported yet" in page and "deleted" not in page
+    assert "Errors can be ranked once there are a segmentation and labels" in page
     assert "Training has not written its curve yet" in page
 
 
@@ -107,10 +119,11 @@ def test_a_page_before_anything_was_computed_says_what_is_missing(tmp_path: Path
     [
         ("default/training.json", "Training has not finished"),
         ("default/tissue-test/scores.json", "segmented; not evaluated yet"),
-        ("default/tissue-test/segmentation.zarr", "Errors can be ranked once"),
-        ("default/tissue-test/prediction.zarr", "tissue-test"),
-        ("volumes/tissue-test.zarr/labels", "Errors can be ranked once"),
-        ("volumes/tissue-test.zarr/raw", "tissue-test"),
+        ("default/tissue-test/segmentation.zarr", "default/tissue-test/segmentation.zarr was deleted: pict"),
+        ("default/tissue-test/prediction.zarr", "default/tissue-test/prediction.zarr was deleted: pictures"),
+        ("volumes/tissue-test.zarr/labels", "volumes/tissue-test.zarr/labels was deleted: pictures"),
+        ("volumes/tissue-test.zarr/raw", "volumes/tissue-test.zarr/raw was deleted: pictures"),
+        ("volumes/tissue-test.zarr", "volumes/tissue-test.zarr was deleted: pictures"),
         ("default/tuning.json", "Settings have not been chosen yet"),
         ("default/provenance.json", "No provenance has been written yet"),
         ("default/training/snapshots", "checkpoint that predicts"),
@@ -125,6 +138,18 @@ def test_a_missing_piece_is_no_error(missing: str, told: str, tmp_path: Path, fa
     runs = {"default": fake_results.runs["default"]}
     runs["default"] = {**runs["default"], "volumes": {"train": ["tissue-train"], "test": ["tissue-test"]}}
     assert told in written(tmp_path, runs, fake_results.volumes)
+
+
+def test_scores_outlive_all_arrays_and_nothing_is_said_to_be_missing_but_what_was_deleted(
+    tmp_path: Path, fake_results: Any
+) -> None:
+    arrays = shutil.ignore_patterns("*.zarr")
+    shutil.copytree(fake_results.directory, tmp_path, dirs_exist_ok=True, ignore=arrays)
+    page = written(tmp_path, fake_results.runs, fake_results.volumes)
+    found = re.findall(r'<p class="note">(.*?)</p>', page)
+    assert "VOI on the test volume" in page
+    assert len(found) == 4 and all("were deleted: pictures" in note for note in found)
+    assert "volumes/tissue-test.zarr, default/tissue-test/prediction.zarr and" in page
 
 
 def test_files_that_are_not_what_they_should_be_are_no_error(tmp_path: Path, fake_results: Any) -> None:
@@ -145,6 +170,14 @@ def test_names_and_values_cannot_bring_markup_into_the_page(tmp_path: Path) -> N
     (tmp_path / "run" / "volume" / "scores.json").write_text(json.dumps(scores))
     page = written(tmp_path, {"run": {"task": {"type": evil}}}, {})
     assert evil not in page and "&lt;script&gt;" in page
+
+
+def test_of_an_architecture_only_what_is_in_effect_is_told() -> None:
+    plain = {"type": "unet", "num_fmaps": 12, "fmap_inc_factor": 2.0}
+    listed = configuration_facts({"architecture": {**plain, "channels": [4, 8]}})
+    assert listed[0].value == "unet, channels [4, 8]"
+    counted = configuration_facts({"architecture": {**plain, "channels": None}})
+    assert counted[0].value == "unet, num fmaps 12, fmap inc factor 2.0"
 
 
 def test_runs_are_taken_by_name_or_as_a_list() -> None:

@@ -1,5 +1,6 @@
 """Drawings follow the page's colours, and bad or missing numbers never stop a report."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -9,14 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attacca.report.channels import channel_pictures, nearest_channels
+from attacca.report.choice import Choice
 from attacca.report.plots_training import snapshot_pictures, training_curve
-from attacca.report.plots_tuning import (
-    criterion_plot,
-    pareto_front,
-    size_histogram,
-    tuned_settings,
-    tuning_plot,
-)
+from attacca.report.plots_tuning import criterion_plot, pareto_front, size_histogram, tuning_plot
 from attacca.report.results import Results
 
 
@@ -47,6 +43,14 @@ def test_any_loss_can_be_drawn(loss: list[float]) -> None:
     assert training_curve(metrics, {"voi": (np.array([1.0]), np.array([np.nan]))}, 1, "t") or not loss
 
 
+@pytest.mark.parametrize("best", [1, 25, 50])
+def test_the_legend_and_the_mark_of_the_checkpoint_stand_above_the_curve(best: int) -> None:
+    text = training_curve(curve(), {"loss": (np.array([10.0]), np.array([0.5]))}, best, "t")
+    heights = {told: float(y) for y, told in re.findall(r'<text [^>]*y="([\d.]+)"[^>]*>([^<]+)</text>', text)}
+    legend = {"training, smoothed", "validation", f"checkpoint that predicts: {best}"}
+    assert max(heights[told] for told in legend) < min(heights[told] for told in set(heights) - legend)
+
+
 def test_a_long_curve_makes_no_large_drawing() -> None:
     assert len(training_curve(curve(200_000), {}, None, "t")) < 150_000
 
@@ -73,25 +77,21 @@ def test_nothing_beats_the_front_and_the_front_beats_all_else(points: list[tuple
         assert any(a <= s and b <= m for a, b in front)
 
 
-def test_settings_are_read_as_rows_and_as_columns() -> None:
+def test_the_chosen_setting_is_marked_among_all_that_were_tried() -> None:
     rows = [{"bias": 1, "voi_split": 0.2, "voi_merge": 0.3}, {"bias": 2, "voi_split": 0.1, "voi_merge": 0.3}]
-    columns = {key: [row[key] for row in rows] for key in rows[0]}
-    for table in (rows, columns):
-        for chosen in (1, rows[1], {"bias": 2}):
-            found, best = tuned_settings({"result": {"table": table, "chosen": chosen}})
-            assert found == rows and best == rows[1]
-    text = tuning_plot({"table": rows, "chosen": 1}, "tuning")
-    assert "0.100 + 0.300 = 0.400" in text
-    assert tuning_plot({"table": [{"bias": 1}]}, "tuning") == ""
-    assert tuning_plot({}, "tuning") == ""
+    text = tuning_plot(Choice(rows, rows[1]), "tuning")
+    assert "0.100 + 0.300 = 0.400" in text and ">chosen<" in text
+    assert ">chosen<" not in tuning_plot(Choice(rows), "tuning")
+    assert tuning_plot(Choice([{"bias": 1}]), "tuning") == ""
+    assert tuning_plot(Choice(), "tuning") == ""
 
 
-def test_one_varied_number_is_drawn_against_the_criterion() -> None:
-    table = [{"id": i, "threshold": i / 10, "jaccard": 0.5 + i / 100} for i in range(5)]
-    text = criterion_plot({"criterion": "jaccard", "table": table, "chosen": {"threshold": 0.4}}, "t")
-    assert "chosen: 0.4 with 0.540" in text
-    assert criterion_plot({"criterion": "jaccard", "table": table[:1]}, "t") == ""
-    assert criterion_plot({}, "t") == ""
+def test_the_chosen_threshold_of_classes_is_marked_on_the_curve_of_the_criterion() -> None:
+    table = [{"id": k, "threshold": k / 5, "jaccard": 0.5 - abs(k - 2) / 10} for k in range(5)]
+    text = criterion_plot(Choice(table, table[2], criterion="jaccard"), "t")
+    assert "chosen: 0.4 with 0.500" in text and ">chosen<" in text
+    assert criterion_plot(Choice(table[:1], criterion="jaccard"), "t") == ""
+    assert criterion_plot(Choice(), "t") == ""
 
 
 def test_sizes_of_nothing_make_no_histogram() -> None:

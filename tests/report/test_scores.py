@@ -2,13 +2,16 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attacca.report import terminal_summary
+from attacca.cli.main import main
+from attacca.report import terminal_summary, write_report
 from attacca.report.results import Results
 from attacca.report.scores import (
     Score,
@@ -75,9 +78,38 @@ def test_the_summary_shows_scores_directions_and_the_path_of_the_report(fake_res
     assert "report.html" in text
 
 
-def test_the_summary_of_nothing_says_so(tmp_path: Path) -> None:
-    text = terminal_summary(tmp_path)
-    assert "No scores" in text and "not been written yet" in text
+def test_the_summary_of_unfinished_results_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "workflow.json").write_text("{}")
+    assert main(["summary", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert "nothing is segmented yet" in text and f"'attacca status {tmp_path}'" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("nothere", "is not there"), ("config.yaml", "is a file"), (".", "holds no results")]
+)
+def test_a_summary_of_what_holds_no_results_is_refused(
+    name: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.yaml").write_text("")
+    assert main(["summary", str(tmp_path / name)]) == 1
+    said = capsys.readouterr()
+    assert str(tmp_path / name) in said.err and told in said.err and not said.out
+
+
+@pytest.mark.parametrize(
+    "text", ['{"scores": [{"name": "vo', "[]", '{"scores": [{"name": "voi", "value": "x"}]}']
+)
+def test_broken_scores_are_named_with_what_to_do(text: str, tmp_path: Path, fake_results: Any) -> None:
+    shutil.copytree(fake_results.directory / "default", tmp_path / "default")
+    (tmp_path / "default" / "tissue-test" / "scores.json").write_text(text)
+    summary = terminal_summary(tmp_path)
+    assert f"{tmp_path}/default/tissue-test/scores.json is broken: delete it" in summary
+    assert "tissue-validation" in summary
+    write_report(tmp_path, tmp_path / "report.html", fake_results.runs, fake_results.volumes)
+    assert "default/tissue-test/scores.json is broken: delete it" in (tmp_path / "report.html").read_text()
 
 
 def test_a_broken_scores_file_is_a_segmentation_without_scores(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Viewer states name arrays that are served, and nothing else is served."""
 
 import json
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from attacca.cli.main import main
 from attacca.cli.view import chosen
 from attacca.errors import MissingInputError, ResourceError
 from attacca.report.results import Results
@@ -132,6 +134,30 @@ def test_what_is_not_there_is_said_with_what_is(fake_results: Any, tmp_path: Pat
         chosen(Results(tmp_path / "no"), None, None)
     with pytest.raises(MissingInputError, match="no arrays"):
         viewer_state(results, "default", "no")
+
+
+def test_deleted_arrays_are_said_and_the_others_are_shown(
+    tmp_path: Path, fake_results: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(fake_results.directory, tmp_path, dirs_exist_ok=True)
+    command = ["view", str(tmp_path), "--state", "--run", "default", "--volume", "tissue-test"]
+    shutil.rmtree(tmp_path / "default" / "tissue-test" / "prediction.zarr")
+    assert main(command) == 0
+    told = capsys.readouterr()
+    assert "default/tissue-test/prediction.zarr was deleted" in told.err and '"segmentation"' in told.out
+    for path in list(tmp_path.glob("**/tissue-test*/**/*.zarr")) + list(tmp_path.glob("**/tissue-test.zarr")):
+        shutil.rmtree(path)
+    assert main(command) != 0
+    assert "were deleted, so that there is nothing to show" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("position", ["abc", "1,2", "1;2;3", ""])
+def test_a_position_that_is_none_is_refused(
+    position: str, fake_results: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["view", str(fake_results.directory), "--state", "--position", position]) != 0
+    told = capsys.readouterr()
+    assert "position: found" in told.err and "expected" in told.err and not told.out
 
 
 def test_numbers_are_read_or_refused() -> None:

@@ -1,6 +1,7 @@
 """How far each stage of a workflow is, read from manifests and ledgers; nothing is computed or locked."""
 
 import re
+import socket
 import subprocess
 import time
 from collections.abc import Mapping
@@ -17,11 +18,13 @@ from attacca.fingerprint import digest_file
 from attacca.stages.catalogue import StageInstance, inputs_of, instances
 from attacca.stages.layout import Layout
 from attacca.stages.lost_products import lost_products, stages_to_repeat
+from attacca.stages.running_jobs import job_file, locked_inodes, workflow_file
 from attacca.stages.staleness import changed_inputs, changed_settings, read_values
 from attacca.stages.workflow import Workflow
 
 # A ledger that grew this recently is being written, wherever its job runs.
 _ACTIVE_SECONDS = 90.0
+_HERE = "on this machine"
 _START = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ ")
 
 
@@ -111,6 +114,11 @@ def read_states(workflow: Workflow) -> list[StageState]:
     return list(states.values())
 
 
+def workflow_runs_here(results: Path) -> bool:
+    """Whether a Snakemake of this machine works on results."""
+    return _inode(workflow_file(results)) in locked_inodes()
+
+
 def _tell_loss(state: StageState, layout: Layout, places: list[str], missed: bool) -> None:
     above = (f"{layout.results}/", f"{layout.storage}/")
     names = [
@@ -145,7 +153,7 @@ class _Reader:
         self.layout = workflow.layout
         self.queue = queue
         self.now = time.time()
-        self.locked = _locked_inodes()
+        self.locked = locked_inodes()
         self._states: dict[StageInstance, StageState] = {}
         self._digests: dict[Path, str] = {}
 
@@ -173,7 +181,28 @@ class _Reader:
         if job is not None and state.state != "done":
             state.running = _place(job)
             state.state = "running" if job.state == "RUNNING" else state.state
+        elif state.state not in ("done", "running") and self._runs_here(instance):
+            state.state, state.running, state.reason = "running", _HERE, ""
+            if not instance.stage.blockwise:
+                self._read_progress(instance, state)
         return state
+
+    def _runs_here(self, instance: StageInstance) -> bool:
+        parts = [""]
+        if instance.stage.blockwise:
+            count = self.workflow.shards(instance.stage.name)
+            parts = ["_plan", *(f"_shard_{index}_of_{count}" for index in range(count)), "_finish"]
+        return any(self._job_is_locked(instance, part) for part in parts)
+
+    def _job_is_locked(self, instance: StageInstance, part: str) -> bool:
+        return _inode(job_file(instance.log(self.layout, part))) in self.locked
+
+    def _read_progress(self, instance: StageInstance, state: StageState) -> None:
+        """How far a job without blocks is, as it tells itself."""
+        told = read_values(job_file(instance.log(self.layout))) or {}
+        if told.get("total"):
+            state.blocks, state.done = int(told["total"]), int(told["done"])
+            state.seconds_left = told["seconds_left"]
 
     def _staleness(self, instance: StageInstance, manifest: Mapping[str, Any]) -> str:
         """Why a finished stage does not count any more; empty where it does."""
@@ -290,8 +319,10 @@ class _Reader:
         job = self._cluster_job(instance, f"_{shard.index}_{count}")
         if job is not None:
             shard.running = _place(job) if job.state == "RUNNING" else ""
-        elif _inode(file.with_suffix(".lock")) in self.locked:
-            shard.running = "on this machine"
+        elif _inode(file.with_suffix(".lock")) in self.locked or self._job_is_locked(
+            instance, f"_shard_{shard.index}_of_{count}"
+        ):
+            shard.running = _HERE
         if not shard.running:
             if file.exists() and self.now - file.stat().st_mtime < _ACTIVE_SECONDS:
                 shard.note = f"last block {self.now - file.stat().st_mtime:.0f} s ago"
@@ -312,7 +343,7 @@ class _Reader:
             names = lines[0].split("\t")
             last = dict(zip(names, lines[-1].split("\t")))
             state.done = int(last["iteration"])
-            active = self.now - table.stat().st_mtime < _ACTIVE_SECONDS
+            active = self.now - table.stat().st_mtime < _ACTIVE_SECONDS and self._may_run_elsewhere(instance)
         except (OSError, IndexError, KeyError, ValueError):
             return
         state.state = "running" if active else "partly done"
@@ -320,6 +351,11 @@ class _Reader:
         if active:
             state.running = "wrote its metrics within the last minutes"
             state.seconds_left = (state.blocks - state.done) / rate if rate > 0 else None
+
+    def _may_run_elsewhere(self, instance: StageInstance) -> bool:
+        """Whether a job has not ended in order, and was not killed on this machine either."""
+        told = read_values(job_file(instance.log(self.layout)))
+        return told is not None and told.get("host") != socket.gethostname()
 
     def _cluster_job(self, instance: StageInstance, shard: str) -> ClusterJob | None:
         part = "_shard" if shard else ""
@@ -338,17 +374,6 @@ def _last_number(table: Path) -> float:
         return float(table.read_text().splitlines()[-1].split("\t")[-1])
     except (OSError, IndexError, ValueError):
         return 0.0
-
-
-def _locked_inodes() -> set[int]:
-    """Inodes on which processes of this machine hold a lock; trying it would disturb a job that starts."""
-    try:
-        lines = Path("/proc/locks").read_text().splitlines()
-    except OSError:
-        return set()
-    # After an arrow stand processes that wait for a lock.
-    words = [line.split() for line in lines if " FLOCK " in line and "->" not in line]
-    return {int(word[5].rsplit(":", 1)[1]) for word in words if len(word) > 5}
 
 
 def _inode(path: Path) -> int:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from attacca.cli.arguments import amount
-from attacca.cli.stage_state import ShardState, StageState, read_states
+from attacca.cli.stage_state import ShardState, StageState, read_states, workflow_runs_here
 from attacca.progress import format_duration
 from attacca.stages.record import recorded_configuration
 from attacca.stages.workflow import Workflow
@@ -107,7 +107,10 @@ def show(states: list[StageState], results: Path, every_shard: bool, console: Co
     if stale:
         parts.append(f"{stale} {'is' if stale == 1 else 'are'} stale and will be computed again")
     if not any(state.state == "running" for state in states) and done < len(states):
-        parts.append("nothing runs: start the workflow again to go on")
+        if workflow_runs_here(results):
+            parts.append("the workflow runs on this machine and is about to start its next job")
+        else:
+            parts.append("nothing runs: start the workflow again to go on")
     console.print("; ".join(parts))
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 from attacca.atomic import write_json
 from attacca.cli.arguments import port
-from attacca.errors import MissingInputError
+from attacca.errors import ConfigurationError, MissingInputError
+from attacca.report.deleted import lost_images
 from attacca.report.results import Results
 from attacca.report.serving import ResultsServer, numbers
 from attacca.report.viewer import ADDRESS, hosted_link, viewer_state
@@ -52,9 +54,13 @@ def run(args: argparse.Namespace) -> int:
     """Serve the results until interrupted; or print a viewer state."""
     results = Results(Path(args.results), args.storage)
     run_name, volume = chosen(results, args.run, args.volume)
-    position = numbers(args.position)
+    position = _position(args.position)
+    state = viewer_state(results, run_name, volume, position=position)
+    shown = {"labels" if layer["name"] == "truth" else layer["name"] for layer in state["layers"]}
+    lost = lost_images(results, run_name, volume, shown)
+    if lost:
+        print(f"{lost}: what is left is shown", file=sys.stderr)
     if args.state:
-        state = viewer_state(results, run_name, volume, position=position)
         if args.state != "-":
             write_json(args.state, state)
             print(f"wrote {args.state}")
@@ -79,6 +85,20 @@ def run(args: argparse.Namespace) -> int:
     finally:
         server.close()
     return 0
+
+
+def _position(text: str | None) -> list[int] | None:
+    """World coordinates that somebody typed.
+
+    Raises:
+        ConfigurationError: they are none.
+    """
+    position = numbers(text)
+    if text is not None and position is None:
+        raise ConfigurationError(
+            f"--position: found '{text}', expected whole numbers in world units between commas, such as 400,1200,800"
+        )
+    return position
 
 
 def chosen(results: Results, run_name: str | None, volume: str | None) -> tuple[str, str]:

@@ -39,6 +39,8 @@ _LIMITS = (
 def json_schema(model: type[BaseModel]) -> str:
     """The JSON schema of a model as text: editors complete and check configuration files with it."""
     schema = model.model_json_schema(by_alias=True)
+    # Places for YAML anchors, which are taken out before the model sees the file.
+    schema["patternProperties"] = {"^x-": {}}
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"
 
 
@@ -72,8 +74,10 @@ def reference_page(model: type[BaseModel], title: str = "Configuration") -> str:
         "<!-- This page is generated from the models: python -m attacca.config.documentation docs -->",
         "",
         "Every key that a configuration file may hold. A key that is not here is an error, and so is a",
-        "value of another type; all mistakes are reported at once. Editors that know JSON schemas complete",
-        f"and check the file with `{SCHEMA_FILE}`: put this line at its top.",
+        "value of another type; all mistakes are reported at once. Keys at the top that begin with `x-` are",
+        "places for YAML anchors and are not read. Editors that know JSON schemas complete and check the",
+        f"file with `{SCHEMA_FILE}`: put this line at its top, with the path as it is seen from the file",
+        f"(`../docs/{SCHEMA_FILE}` from `my/config.yaml`).",
         "",
         "```yaml",
         f"# yaml-language-server: $schema=docs/{SCHEMA_FILE}",

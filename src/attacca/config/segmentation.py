@@ -94,8 +94,7 @@ class CheckThresholds(StrictModel):
     """Share of affinities that may be 0, or 1; a constant prediction is more. ``null`` leaves it out."""
 
 
-def _default_biases() -> list[Bias]:
-    return [[0.2, 0.8], [0.3, 0.7], 0.5]
+_DEFAULT_BIASES: list[Bias] = [[0.2, 0.8], [0.3, 0.7], 0.5]
 
 
 class SegmentationConfig(StrictModel):
@@ -110,7 +109,7 @@ class SegmentationConfig(StrictModel):
     from the centres of objects along affinities), ``connected_components`` (above a threshold, for easy data
     and for predictions that are no affinities). ``auto`` tries ``seeded`` and ``mutex_watershed``; a list
     tries all of it."""
-    bias: Unit | Annotated[list[Bias], Field(min_length=1)] = Field(default_factory=_default_biases)
+    bias: Unit | Annotated[list[Bias], Field(min_length=1)] = Field(default=_DEFAULT_BIASES)
     """Mutex watershed: the affinity above which two voxels attract each other. A number; or a list of
     candidates, each a number, two numbers (direct and long-range offsets), or one number for each offset."""
     strides: Strides | None = 3

@@ -158,8 +158,12 @@ class VolumeConfig(StrictModel):
     mask: ArraySource | None = None
     """Voxels that count: 0 where nothing shall be learnt or scored."""
     voxel_size: WorldNumbers | None = None
-    """Edge lengths of a voxel, (z, y, x) or (y, x), in whole numbers of ``unit``. Not needed where the file
-    says it."""
+    """Edge lengths of a voxel, (z, y, x) or (y, x), in whole numbers of ``unit``; it overrules the files. Not needed
+    where they say it: Zarr, N5 and HDF5 in the attributes ``resolution``, ``voxel_size`` or ``pixelResolution`` of the
+    array (with ``offset`` or ``translate``, and ``units``), OME-Zarr in the scale and the axes of its multiscales,
+    ilastik's HDF5 in ``element_size_um``, TIFF in OME-XML or ImageJ's description. Axes are named by ``axes``,
+    ``_ARRAY_DIMENSIONS`` or ``axis_names``; arrays marked x, y, z are used in that order, in which all lists over
+    axes are then given."""
     unit: Annotated[str, AfterValidator(unit_name)] = "nanometer"
     """Unit of all lengths of this volume: nanometer, angstrom, picometer, micrometer, ... A voxel size of
     (50, 4.6, 4.6) nm is written as (500, 46, 46) with ``unit: angstrom``."""

@@ -62,7 +62,6 @@ def training_curve(
         axes[1].plot(at[there], values[there], "o-", ms=4, color=colour, label=key.replace("_", " "))
     if scores:
         axes[1].set_ylabel("validation")
-        axes[1].legend(loc="upper center", ncols=3)
     if with_rate:
         at, rate = _thin(iteration, metrics["learning_rate"])
         axes[-1].plot(at, rate, color=QUIET, lw=1.4)
@@ -71,17 +70,11 @@ def training_curve(
         axes[-1].ticklabel_format(axis="y", scilimits=(0, 0))
     if best_iteration is not None:
         for axis in axes:
-            axis.axvline(best_iteration, color=INK, lw=1, ls=(0, (4, 3)))
-        axes[0].annotate(
-            f"checkpoint that predicts: {best_iteration}",
-            (best_iteration, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="right" if best_iteration > 0.8 * float(iteration.max()) else "center",
-            va="bottom",
-            color=INK,
-        )
+            told = f"checkpoint that predicts: {best_iteration}" if axis is axes[0] else None
+            axis.axvline(best_iteration, color=INK, lw=1, ls=(0, (4, 3)), label=told)
+    for axis in axes[: len(axes) - with_rate]:
+        # Above the axes, where no curve runs.
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2)
     axes[-1].set_xlabel("iteration")
     axes[-1].set_xlim(0, max(float(iteration.max()), float(best_iteration or 0)) * 1.01)
     last = f"{loss[-1]:.4g}" if np.isfinite(loss[-1]) else "not finite"
@@ -103,7 +96,6 @@ def _draw_loss(axis: Any, iteration: np.ndarray, loss: np.ndarray, validation: C
     if len(values) and values.min() > 0 and values.max() / values.min() > 20:
         axis.set_yscale("log")
     axis.set_ylabel("loss")
-    axis.legend(loc="upper center", ncols=4)
 
 
 def _there(curve: Curve) -> bool:

@@ -1,68 +1,11 @@
 """Drawings of numbers about segmentations: settings tried, and sizes of segments."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
+from attacca.report.choice import Choice, is_number
 from attacca.report.pictures import INK, PAPER, QUIET, SERIES, drawing, new_figure, styled
-
-
-def tuned_settings(tuning: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """The settings that were tried, each with ``voi_split`` and ``voi_merge``, and the chosen one.
-
-    Args:
-        tuning: what stands in ``tuning.json``: rows under ``table`` (or ``settings``), at the top or under
-            ``result``, as a list of mappings or a mapping of columns; the choice under ``chosen`` as a
-            mapping or as the index of a row.
-    """
-    for place in (tuning, tuning.get("result")):
-        if not isinstance(place, Mapping):
-            continue
-        for key in ("table", "settings", "rows"):
-            rows = _rows(place.get(key))
-            if rows:
-                return rows, _chosen(place.get("chosen"), rows)
-    return [], None
-
-
-def _rows(value: Any) -> list[dict[str, Any]]:
-    if isinstance(value, Mapping) and isinstance(value.get("voi_split"), list):
-        length = len(value["voi_split"])
-        columns = {
-            key: column for key, column in value.items() if isinstance(column, list) and len(column) == length
-        }
-        value = [{key: column[index] for key, column in columns.items()} for index in range(length)]
-    if not isinstance(value, list):
-        return []
-    rows = [_flat(row) for row in value if isinstance(row, Mapping)]
-    return [row for row in rows if _is_number(row.get("voi_split")) and _is_number(row.get("voi_merge"))]
-
-
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in row.items():
-        if isinstance(value, Mapping) and key in ("scores", "parameters", "setting"):
-            flat.update(value)
-        else:
-            flat[key] = value
-    return flat
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and bool(np.isfinite(value))
-
-
-def _chosen(value: Any, rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(rows):
-        return rows[value]
-    if isinstance(value, Mapping):
-        flat = _flat(value)
-        if _is_number(flat.get("voi_split")) and _is_number(flat.get("voi_merge")):
-            return flat
-        same = [row for row in rows if all(row.get(key) == item for key, item in flat.items() if key in row)]
-        return same[0] if same and flat else None
-    return next((row for row in rows if row.get("chosen") is True), None)
 
 
 def pareto_front(split: np.ndarray, merge: np.ndarray) -> np.ndarray:
@@ -77,14 +20,19 @@ def pareto_front(split: np.ndarray, merge: np.ndarray) -> np.ndarray:
     return np.array(kept, dtype=int)
 
 
+def _has_voi(row: Mapping[str, object]) -> bool:
+    return is_number(row.get("voi_split")) and is_number(row.get("voi_merge"))
+
+
 @styled
-def tuning_plot(tuning: Mapping[str, Any], name: str) -> str:
+def tuning_plot(choice: Choice, name: str) -> str:
     """VOI split against VOI merge of all settings, those that none beats in both, and the chosen one.
 
     Returns:
         An SVG element; empty where no such settings were tried.
     """
-    rows, chosen = tuned_settings(tuning)
+    rows = [row for row in choice.rows if _has_voi(row)]
+    chosen = choice.row if choice.row is not None and _has_voi(choice.row) else None
     if not rows:
         return ""
     split = np.array([row["voi_split"] for row in rows], dtype=float)
@@ -131,26 +79,20 @@ def tuning_plot(tuning: Mapping[str, Any], name: str) -> str:
 
 
 @styled
-def criterion_plot(tuning: Mapping[str, Any], name: str) -> str:
+def criterion_plot(choice: Choice, name: str) -> str:
     """The criterion over the one setting that was varied, and the chosen value.
-
-    Args:
-        tuning: what stands in ``tuning.json``, with ``criterion``, ``table`` and ``chosen``.
-        name: unique on the page.
 
     Returns:
         An SVG element; empty where not exactly one number was varied.
     """
-    result = tuning.get("result") if isinstance(tuning.get("result"), Mapping) else tuning
-    assert isinstance(result, Mapping)
-    criterion, table = result.get("criterion"), result.get("table")
-    rows = [row for row in table if isinstance(row, Mapping)] if isinstance(table, list) else []
-    rows = [row for row in rows if _is_number(row.get(criterion)) and abs(row[criterion]) < 1e8]
+    criterion = choice.criterion or ""
+    # A setting without a score stands in the table with a huge one.
+    rows = [row for row in choice.rows if is_number(row.get(criterion)) and abs(row[criterion]) < 1e8]
     varied = [
         key
         for key in (rows[0] if rows else {})
         if key not in (criterion, "id")
-        and all(_is_number(row.get(key)) for row in rows)
+        and all(is_number(row.get(key)) for row in rows)
         and len({row[key] for row in rows}) > 1
     ]
     if len(rows) < 2 or len(varied) != 1:
@@ -160,12 +102,13 @@ def criterion_plot(tuning: Mapping[str, Any], name: str) -> str:
     figure, axis = new_figure(8.4, 3.8)
     x, y = [row[setting] for row in rows], [row[criterion] for row in rows]
     axis.plot(x, y, "o-", ms=5, color=SERIES[0], label=f"{len(rows)} settings tried")
-    chosen = result.get("chosen")
     alt = f"{criterion} over {setting} from {x[0]:g} to {x[-1]:g} on the validation volumes"
-    if isinstance(chosen, Mapping) and chosen.get(setting) in x:
-        best = y[x.index(chosen[setting])]
-        axis.scatter(chosen[setting], best, s=170, marker="*", color=SERIES[1], zorder=5, label="chosen")
-        alt += f"; chosen: {chosen[setting]:g} with {best:.3f}"
+    chosen = choice.row
+    if chosen in rows:
+        at = chosen[setting], chosen[criterion]
+        axis.scatter(*at, s=170, marker="*", color=SERIES[1], zorder=5, label="chosen")
+        axis.annotate(f"{at[1]:.3f}", at, xytext=(9, 7), textcoords="offset points", color=INK)
+        alt += f"; chosen: {at[0]:g} with {at[1]:.3f}"
     axis.set_xlabel(setting.replace("_", " "))
     axis.set_ylabel(str(criterion).replace("__", ": ").replace("_", " "))
     axis.legend(loc="best")

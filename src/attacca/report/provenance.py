@@ -14,6 +14,10 @@ class Fact(NamedTuple):
     code: bool = False
 
 
+_OF_NO_CHANNELS = ("num_fmaps", "fmap_inc_factor")
+"""Settings of an architecture that count only where its channels are not listed."""
+
+
 def configuration_facts(config: Mapping[str, Any]) -> list[Fact]:
     """What a reader must know of a run before looking at its results."""
     facts: list[Fact] = []
@@ -29,6 +33,8 @@ def configuration_facts(config: Mapping[str, Any]) -> list[Fact]:
     if names:
         facts.append(Fact("classes", ", ".join(map(str, names))))
     architecture = _mapping(config.get("architecture"))
+    if architecture.get("channels"):
+        architecture = {key: value for key, value in architecture.items() if key not in _OF_NO_CHANNELS}
     if architecture:
         facts.append(Fact("architecture", _sentence(architecture)))
     training = _mapping(config.get("training"))

@@ -98,9 +98,12 @@ class Results:
         """``prediction``, ``fragments`` or ``segmentation`` of a volume."""
         return self._image(f"{run}/{volume}/{name}.zarr", "")
 
+    def place(self, container: str) -> str:
+        """Directory or address of arrays, by their path in the layout of results."""
+        return f"{str(self.storage or self.directory).rstrip('/')}/{container}"
+
     def _image(self, container: str, dataset: str) -> "Image | None":
-        place = f"{str(self.storage or self.directory).rstrip('/')}/{container}"
-        return open_image(place, dataset)
+        return open_image(self.place(container), dataset)
 
     def validation_curves(self, run: str) -> "dict[str, tuple[np.ndarray, np.ndarray]]":
         """For each score measured while a network learnt: iterations and values."""

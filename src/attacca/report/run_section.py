@@ -10,11 +10,13 @@ import numpy as np
 
 from attacca.report.agreement import Survey, survey
 from attacca.report.channels import task_of
+from attacca.report.choice import Choice, chosen_facts, read_choice
+from attacca.report.deleted import lost_images
 from attacca.report.errors_atlas import Entry, error_atlas
 from attacca.report.pictures import Picture
 from attacca.report.plots_slices import Row, VolumeImages, slice_rows
 from attacca.report.plots_training import snapshot_pictures, training_curve
-from attacca.report.plots_tuning import criterion_plot, size_histogram, tuned_settings, tuning_plot
+from attacca.report.plots_tuning import criterion_plot, size_histogram, tuning_plot
 from attacca.report.provenance import (
     Fact,
     blocks_table,
@@ -24,7 +26,7 @@ from attacca.report.provenance import (
     short,
 )
 from attacca.report.results import Results
-from attacca.report.scores import Score, read_scores
+from attacca.report.scores import Score, broken_scores, read_scores
 from attacca.report.viewer import open_link
 
 logger = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ class VolumeSection:
         purpose: ``validation`` or ``test``.
         truth_expected: whether the configuration gives labels for it.
         status: what is missing, in words; empty where all is there.
+        lost: which arrays were there and are gone, in words; empty where none is.
         scores: in the order in which they are reported.
         rows: pictures of planes.
         splits, merges: the error atlas.
@@ -56,6 +59,7 @@ class VolumeSection:
     purpose: str
     truth_expected: bool
     status: str = ""
+    lost: str = ""
     scores: list[Score] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     splits: list[Entry] = field(default_factory=list)
@@ -79,7 +83,8 @@ class RunSection:
         snapshots: batches, each with its title and its pictures.
         tuning: the plot of split against merge, or of a criterion, an SVG element, or empty.
         tuning_caption: how to read it.
-        chosen: the chosen setting.
+        chosen: the chosen settings that matter.
+        chosen_too: the others that were in effect.
         tuning_note: what is missing, or how many settings were tried.
         volumes: of validation, then of the test.
         provenance: versions, seeds, digests.
@@ -96,6 +101,7 @@ class RunSection:
     tuning: str = ""
     tuning_caption: str = ""
     chosen: list[Fact] = field(default_factory=list)
+    chosen_too: list[Fact] = field(default_factory=list)
     tuning_note: str = ""
     volumes: list[VolumeSection] = field(default_factory=list)
     provenance: list[Fact] = field(default_factory=list)
@@ -203,22 +209,20 @@ def _best_iteration(results: Results, name: str, manifest: Mapping[str, Any]) ->
 
 def _add_tuning(section: RunSection, results: Results, name: str) -> None:
     tuning = results.json(name, "tuning.json")
-    section.tuning = _guarded(lambda: tuning_plot(tuning, f"tuning-{name}"), "", "the plot of settings")
-    result = _mapping(tuning.get("result")) or tuning
+    choice = _guarded(lambda: read_choice(tuning), Choice(), "the choice of settings")
+    section.tuning = _guarded(lambda: tuning_plot(choice, f"tuning-{name}"), "", "the plot of settings")
     section.tuning_caption = "Down and left is better. Dotted lines join equal sums of split and merge."
     if not section.tuning:
         section.tuning = _guarded(
-            lambda: criterion_plot(tuning, f"tuning-{name}"), "", "the plot of settings"
+            lambda: criterion_plot(choice, f"tuning-{name}"), "", "the plot of settings"
         )
-        section.tuning_caption = f"{'Up' if result.get('higher_is_better') else 'Down'} is better."
-    if section.criterion is None and isinstance(result.get("criterion"), str):
-        section.criterion = result["criterion"]
-    settings, chosen = tuned_settings(tuning)
-    section.chosen = setting_facts(chosen or _mapping(result.get("chosen")))
-    if settings:
-        section.tuning_note = f"{len(settings)} settings were compared on the validation volumes alone."
-    elif section.tuning:
-        section.tuning_note = "Settings were compared on the validation volumes alone."
+        section.tuning_caption = f"{'Up' if choice.higher_is_better else 'Down'} is better."
+    section.criterion = section.criterion or choice.criterion
+    section.chosen, section.chosen_too = _guarded(
+        lambda: chosen_facts(choice), (section.chosen, section.chosen_too), "the chosen settings"
+    )
+    if choice.rows:
+        section.tuning_note = f"{len(choice.rows)} settings were compared on the validation volumes alone."
     elif tuning:
         section.tuning_note = "There was one setting only, or no validation volume to compare settings on."
     else:
@@ -226,18 +230,14 @@ def _add_tuning(section: RunSection, results: Results, name: str) -> None:
 
 
 def setting_facts(settings: Mapping[str, Any]) -> list[Fact]:
-    """Settings that a person understands at a glance: no digests, no tables."""
-    facts = []
-    for key, value in settings.items():
-        plain = isinstance(value, str | int | float) or (isinstance(value, list) and len(value) <= 16)
-        if plain and key not in ("chosen", "id") and not key.endswith(("digest", "fingerprint")):
-            facts.append(Fact(str(key).replace("_", " "), short(value)))
-        elif isinstance(value, Mapping) and len(value) <= 12:
-            facts += [
-                Fact(f"{str(key).replace('_', ' ')}: {fact.name}", fact.value)
-                for fact in setting_facts(value)
-            ]
-    return facts
+    """Values that a person understands at a glance: no digests, no tables."""
+    return [
+        Fact(str(key).replace("_", " "), short(value))
+        for key, value in settings.items()
+        if (isinstance(value, str | int | float) or (isinstance(value, list) and len(value) <= 16))
+        and key != "id"
+        and not key.endswith(("digest", "fingerprint"))
+    ]
 
 
 def volume_section(
@@ -254,6 +254,10 @@ def volume_section(
     )
     section = VolumeSection(volume, purpose, truth_expected or images.truth is not None)
     section.scores = _guarded(lambda: read_scores(results, run, volume), [], "the scores")
+    there = {"raw": images.raw, "labels": images.truth}
+    there |= {"prediction": images.prediction, "segmentation": images.segmentation}
+    opened = {name for name, image in there.items() if image is not None}
+    section.lost = _guarded(partial(lost_images, results, run, volume, opened), "", "what was deleted")
     section.status = _status(images, section, results, run, volume)
     section.link = open_link(run, volume)
     settings = _mapping(results.json(run, volume, "scores.json").get("segmentation"))
@@ -281,13 +285,18 @@ def _whole(value: Any) -> int | None:
 
 
 def _status(images: VolumeImages, section: VolumeSection, results: Results, run: str, volume: str) -> str:
-    if images.raw is None and images.prediction is None and images.segmentation is None:
+    predicted = bool(results.json(run, volume, "prediction.json"))
+    segmented = bool(results.json(run, volume, "segmentation.json") or section.scores)
+    if not results.volume_result(volume) and images.raw is None and not predicted and not segmented:
         return "not imported yet"
-    if not results.json(run, volume, "prediction.json") and images.segmentation is None:
+    if not predicted and not segmented and images.segmentation is None:
         return "not predicted yet" if images.prediction is None else "prediction is not finished"
-    if images.segmentation is None or not (results.json(run, volume, "segmentation.json") or section.scores):
+    if not segmented:
         return "not segmented yet"
     if not section.scores:
+        broken = broken_scores(results, run, volume)
+        if broken:
+            return f"segmented, but {broken}"
         return (
             "segmented; not evaluated yet"
             if section.truth_expected
@@ -298,7 +307,8 @@ def _status(images: VolumeImages, section: VolumeSection, results: Results, run:
 
 def _add_atlas(section: VolumeSection, images: VolumeImages, findings: Survey | None, run: str) -> None:
     if images.segmentation is None or images.truth is None:
-        section.atlas_note = "Errors can be ranked once there are a segmentation and labels."
+        if not section.lost:
+            section.atlas_note = "Errors can be ranked once there are a segmentation and labels."
         return
     if findings is None:
         section.atlas_note = "Errors are not ranked: segmentation and labels do not share a grid of voxels."

@@ -128,11 +128,26 @@ def format_value(value: float) -> str:
 
 
 def read_scores(results: Results, run: str, volume: str) -> list[Score]:
-    """The scores of one segmentation; empty where it was not evaluated."""
+    """The scores of one segmentation; empty where it was not evaluated, or the file is broken."""
+    return _scores_of(results, run, volume) or []
+
+
+def broken_scores(results: Results, run: str, volume: str) -> str:
+    """What is to be done about a file of scores that is there and cannot be read; empty where there is none."""
+    name = f"{run}/{volume}/scores.json"
+    if not (results.directory / name).exists() or _scores_of(results, run, volume) is not None:
+        return ""
+    return f"{name} is broken: delete it and start the workflow again, which evaluates anew"
+
+
+def _scores_of(results: Results, run: str, volume: str) -> list[Score] | None:
     rows = results.json(run, volume, "scores.json").get("scores")
     if not isinstance(rows, list):
-        return []
-    return [Score.from_json(row) for row in rows if isinstance(row, Mapping) and row.get("name")]
+        return None
+    try:
+        return [Score.from_json(row) for row in rows if isinstance(row, Mapping) and row.get("name")]
+    except (TypeError, ValueError, LookupError):
+        return None
 
 
 def principal_keys(

@@ -5,8 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from attacca.errors import MissingInputError
 from attacca.report.results import Results
-from attacca.report.scores import Score, best_of, comparable_groups, principal_keys, read_scores
+from attacca.report.scores import (
+    Score,
+    best_of,
+    broken_scores,
+    comparable_groups,
+    principal_keys,
+    read_scores,
+)
 
 
 def terminal_summary(results: Path | str, width: int = 110) -> str:
@@ -15,10 +23,14 @@ def terminal_summary(results: Path | str, width: int = 110) -> str:
     Args:
         results: directory of results.
         width: columns of the terminal.
+
+    Raises:
+        MissingInputError: there are no results.
     """
     from rich.console import Console
 
     store = Results(Path(results))
+    _refuse_what_holds_no_results(store)
     rows = [
         (run, volume, read_scores(store, run, volume))
         for run in store.runs()
@@ -32,7 +44,7 @@ def terminal_summary(results: Path | str, width: int = 110) -> str:
         told = (
             f"segmented, without labels to compare with: {', '.join(segmented)}"
             if segmented
-            else "nothing yet"
+            else "nothing is segmented yet"
         )
         console.print(f"No scores in {results}: {told}", highlight=False, soft_wrap=True)
     for number, group in enumerate(groups):
@@ -42,14 +54,34 @@ def terminal_summary(results: Path | str, width: int = 110) -> str:
         console.print(
             f"↓ lower is better  ↑ higher is better{starred}; conventions are in the report", highlight=False
         )
-    report = Path(results) / "report.html"
+    for run, volume, _ in rows:
+        broken = broken_scores(store, run, volume)
+        if broken:
+            console.print(f"{results}/{broken}", highlight=False, soft_wrap=True)
+    report = store.directory / "report.html"
     told = (
-        f"Report: {report.absolute()}" if report.exists() else f"The report {report} has not been written yet"
+        f"Report: {report.absolute()}"
+        if report.exists()
+        else f"The report {report} has not been written yet; 'attacca status {results}' tells what is missing"
     )
     console.print(told, highlight=False, soft_wrap=True)
     stream = console.file
     assert isinstance(stream, io.StringIO)
     return stream.getvalue().rstrip("\n")
+
+
+def _refuse_what_holds_no_results(store: Results) -> None:
+    place = store.directory
+    if not place.is_dir():
+        found = "is a file" if place.exists() else "is not there"
+        raise MissingInputError(
+            f"{place} {found}: give the directory that 'results' of the configuration names"
+        )
+    if not (place / "workflow.json").exists() and not store.runs():
+        raise MissingInputError(
+            f"{place} holds no results: no workflow wrote there yet. Give the directory that 'results' of the "
+            "configuration names"
+        )
 
 
 def _table(rows: Sequence[tuple[str, str, list[Score]]], title: str) -> Any:

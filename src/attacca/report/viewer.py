@@ -9,7 +9,8 @@ from urllib.parse import quote, urlencode
 import numpy as np
 
 from attacca.arrays import ZarrArray
-from attacca.errors import MissingInputError
+from attacca.errors import ConfigurationError, MissingInputError
+from attacca.report.deleted import lost_images
 from attacca.report.results import Image, Results
 
 ADDRESS = "http://127.0.0.1:8765"
@@ -76,6 +77,7 @@ def viewer_state(
 
     Raises:
         MissingInputError: there is nothing to show.
+        ConfigurationError: the position has another number of axes.
     """
     raw = results.volume_image(volume, "raw")
     layers: list[dict[str, Any]] = []
@@ -91,6 +93,12 @@ def viewer_state(
             layers.append(_layer(name, image, address, results, chosen))
             images.append(image)
     if not images:
+        lost = lost_images(results, run, volume, ())
+        if lost:
+            raise MissingInputError(
+                f"{results.directory}: {lost}, so that there is nothing to show of the volume '{volume}'; "
+                "start the workflow again, and it is computed anew where results need it"
+            )
         known = ", ".join(results.volumes(run)) or "nothing"
         raise MissingInputError(
             f"found no arrays of the volume '{volume}'"
@@ -99,6 +107,11 @@ def viewer_state(
             f"there is: {known}"
         )
     array = (raw or images[0]).finest
+    if position is not None and len(position) != array.dims:
+        raise ConfigurationError(
+            f"position: found {len(position)} number{'s' * (len(position) != 1)}, expected {array.dims}: "
+            f"{', '.join(array.spatial_axes)} of the volume '{volume}', in {array.unit}s"
+        )
     unit, factor = _UNITS.get(array.unit, ("m", 1e-9))
     names = array.spatial_axes
     place = [int(value) for value in (position if position is not None else array.roi.center)]

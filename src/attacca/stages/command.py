@@ -17,6 +17,7 @@ from attacca.config.execution import ExecutionConfig
 from attacca.errors import AttaccaError, ResourceError
 from attacca.stages.layout import Layout
 from attacca.stages.manifest import Manifest, read_manifest
+from attacca.stages.running_jobs import job_runs
 from attacca.stages.snakemake_process import end_with_snakemake
 
 EXECUTION_VARIABLE = "ATTACCA_EXECUTION"
@@ -108,6 +109,16 @@ def stage_main(
     _start_log(options.log, execution.log_level)
     signal.signal(signal.SIGTERM, _stop)
     end_with_snakemake()
+    with job_runs(options.log):
+        return _do(name, work, options, execution)
+
+
+def _do(
+    name: str,
+    work: Callable[[StageArguments], None],
+    options: argparse.Namespace,
+    execution: ExecutionConfig,
+) -> int:
     try:
         index, _, count = options.shard.partition("/")
         work(

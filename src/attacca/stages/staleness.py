@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from attacca.config.volumes import VolumeConfig
 from attacca.fingerprint import key_differences
 from attacca.stages.catalogue import StageInstance, inputs_of
 from attacca.stages.workflow import Workflow
@@ -20,7 +21,23 @@ def changed_settings(instance: StageInstance, workflow: Workflow, manifest: Mapp
         AttaccaError: what the settings name cannot be read.
     """
     section = json.loads(workflow.section(instance.stage.name, instance.run, instance.volume))
-    return list(key_differences(*_settings_of_both(manifest["parameters"], section)))
+    old, new = _settings_of_both(manifest["parameters"], section)
+    if instance.stage.name != "volume" or old.get("source") == new.get("source"):
+        return list(key_differences(old, new))
+    # Digests of files say nothing to a person, and other paths have other files.
+    told = list(key_differences({**old, "source": ""}, {**new, "source": ""}))
+    return told or [_changed_source(instance.volume, workflow.configuration.volumes[instance.volume])]
+
+
+def _changed_source(volume: str, config: VolumeConfig) -> str:
+    if config.synthetic is not None:
+        return f"this version makes the synthetic tissue of volumes.{volume} in another way"
+    sources: list[tuple[str, Any]] = [("raw", config.raw), ("mask", config.mask)]
+    labels = config.labels.sources if config.labels else []
+    for index, source in enumerate(labels):
+        sources.append((f"labels.classes[{index}]" if config.class_names else "labels", source))
+    named = [f"volumes.{volume}.{key} ({source.path})" for key, source in sources if source is not None]
+    return f"the files of {' or '.join(named)} changed"
 
 
 def changed_inputs(

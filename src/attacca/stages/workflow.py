@@ -18,6 +18,7 @@ from attacca.stages.command import EXECUTION_VARIABLE, LOADERS_VARIABLE, RESULTS
 from attacca.stages.layout import Layout
 from attacca.stages.provenance_cost import THREADS as DIGESTING_THREADS
 from attacca.stages.record import read_record, write_record
+from attacca.stages.running_jobs import workflow_runs
 from attacca.stages.snakemake_process import PROCESS_VARIABLE, release_stale_lock
 
 # Tasks whose predictions become segments through fragments and a graph; those of the others decide voxel by voxel.
@@ -55,6 +56,10 @@ class Workflow:
         """Note beside the results what this start was asked to do."""
         if self.source is not None:
             write_record(self.configuration, *self.source)
+
+    def show_that_it_runs(self) -> None:
+        """Let ``attacca status`` see, until this process ends, that it works on the results."""
+        workflow_runs(self.configuration.results)
 
     def release_stale_lock(self) -> None:
         """Let this start go on where the last one was killed."""
