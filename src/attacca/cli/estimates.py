@@ -75,7 +75,7 @@ class StageEstimate:
         core_seconds: of all its jobs: their time, by the cores that each of them holds.
         gpu_seconds: of all its jobs.
         around_seconds: of the jobs that plan and finish a stage with blocks.
-        source: where the time comes from: ``measured`` or ``typical``.
+        source: where the time comes from: ``measured``, ``typical``, or the ``files`` that others write.
         fragments: that are in memory together; 0 where the stage has to do with blocks alone.
         between_seconds: of the time of all its jobs, that which blocks cost by their number.
     """
@@ -154,7 +154,7 @@ def _estimate_provenance(
         core_seconds=seconds * threads,
         gpu_seconds=0.0,
         around_seconds=0.0,
-        source="typical",
+        source="files",
     )
 
 
