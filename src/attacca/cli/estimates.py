@@ -7,34 +7,27 @@
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from attacca.cli.extents import Extent
 from attacca.cli.measurements import MeasuredCost
+from attacca.cli.storage import stage_storage
 from attacca.config.run import Configuration
-from attacca.stages.catalogue import StageInstance, instances
+from attacca.stages.catalogue import PROVENANCE, StageInstance, instances
+from attacca.stages.fragment_count import fragments_in
 from attacca.stages.network_cost import CORE_FLOPS, CORE_TRAINING_FLOPS, GPU_FLOPS, TRAINING_PASSES
 from attacca.stages.planned_blocks import BlockShape
-from attacca.stages.resources import COSTS, FRAGMENT_VOXELS, channels_of, job_megabytes
-from attacca.stages.segmentation_settings import BLOCK_VOXELS, block_voxels
+from attacca.stages.provenance_cost import digest_megabytes, digest_seconds
+from attacca.stages.resources import COSTS, asked_megabytes, job_megabytes
+from attacca.stages.segmentation_settings import block_voxels
 from attacca.stages.workflow import Workflow
 
 # A batch is prepared by other processes meanwhile, but not faster than this.
 _LOADER_SECONDS = 0.05
 # Plan and finish of a stage: two short jobs, and a pyramid.
 _AROUND_SECONDS = 3.0
-# Bytes on the disk for each byte of the array, typically: images hardly shrink, labels vanish.
-_RAW_RATIO, _LABELS_RATIO, _TARGETS_RATIO, _PREDICTION_RATIO, _SEGMENTS_RATIO = 1.0, 0.02, 0.06, 0.75, 0.032
-_PYRAMID = {2: 1.34, 3: 1.15}
-# Of the graph, for each fragment.
-_GRAPH_BYTES = 450
-# Weights, their moving average and two moments of the optimiser, four bytes each.
-_CHECKPOINT_BYTES = 16
-_SNAPSHOT_BYTES = 2
-# Plan, shards, manifest, logs and benchmark of a stage, and the metadata of its array.
-_FILES_AROUND = 18
 
 
 @dataclass(frozen=True)
@@ -73,15 +66,18 @@ class StageEstimate:
         chunk: voxels of a stored chunk.
         shards: jobs over which its blocks are spread.
         workers: processes or threads of a job.
+        cores: that one of its jobs holds.
         disk_bytes: of what it writes.
         files: that it writes.
         memory_mb: that one of its jobs asks for.
         least_memory_mb: that a job with one worker needs.
         job_seconds: of one of its jobs.
-        core_seconds: of all its jobs.
+        core_seconds: of all its jobs: their time, by the cores that each of them holds.
         gpu_seconds: of all its jobs.
         around_seconds: of the jobs that plan and finish a stage with blocks.
-        source: where the time comes from: ``measured`` or ``typical``.
+        source: where the time comes from: ``measured``, ``typical``, or the ``files`` that others write.
+        fragments: that are in memory together; 0 where the stage has to do with blocks alone.
+        between_seconds: of the time of all its jobs, that which blocks cost by their number.
     """
 
     instance: StageInstance
@@ -90,6 +86,7 @@ class StageEstimate:
     chunk: tuple[int, ...]
     shards: int
     workers: int
+    cores: int
     disk_bytes: float
     files: int
     memory_mb: int
@@ -99,6 +96,8 @@ class StageEstimate:
     gpu_seconds: float
     around_seconds: float
     source: str
+    fragments: float = 0.0
+    between_seconds: float = 0.0
 
 
 def estimate(
@@ -117,10 +116,46 @@ def estimate(
     """
     configuration = workflow.configuration
     networks = {run: estimate_network(configuration, run, extents) for run in configuration.runs}
-    return [
+    found = [
         _estimate_stage(workflow, instance, extents, networks, measured, cores)
         for instance in instances(workflow)
     ]
+    return found + [_estimate_provenance(workflow, run, found, cores) for run in configuration.runs]
+
+
+def _estimate_provenance(
+    workflow: Workflow, run: str, stages: Sequence[StageEstimate], cores: int
+) -> StageEstimate:
+    """The job that digests what the stages of a run, and those of the volumes that it uses, wrote."""
+    configuration = workflow.configuration
+    volumes = configuration.runs[run].volumes
+    used = {*volumes.train, *volumes.segmented}
+    read = [item for item in stages if (item.instance.run or run) == run and item.instance.volume in used]
+    threads = min(workflow.threads(PROVENANCE.name), cores)
+    files, sizes = sum(item.files for item in read), [item.disk_bytes for item in read]
+    largest, remote = max(item.files for item in read), "://" in (configuration.storage or "")
+    memory = configuration.execution.memory_mb_of(PROVENANCE.name) or asked_megabytes(
+        digest_megabytes(largest, remote)
+    )
+    seconds = 1.0 + digest_seconds(files, sizes, threads)
+    return StageEstimate(
+        instance=StageInstance(PROVENANCE, run),
+        blocks=0,
+        block=(),
+        chunk=(),
+        shards=1,
+        workers=1,
+        cores=threads,
+        disk_bytes=1e4,
+        files=3,
+        memory_mb=memory,
+        least_memory_mb=memory,
+        job_seconds=seconds,
+        core_seconds=seconds * threads,
+        gpu_seconds=0.0,
+        around_seconds=0.0,
+        source="files",
+    )
 
 
 def estimate_network(
@@ -193,7 +228,7 @@ def _estimate_stage(
     shape = BlockShape(
         max(1, blocks), math.prod(block), math.prod(edge + 2 * margin for edge, margin in zip(block, context))
     )
-    if not instance.stage.blockwise and extent is not None:
+    if not instance.stage.blockwise and voxels:
         # Stages over the whole are told how much that is.
         shape = BlockShape(1, int(voxels), min(int(voxels), shape.read_voxels))
     shards = max(1, min(workflow.shards(name), blocks)) if instance.stage.blockwise else 1
@@ -203,29 +238,39 @@ def _estimate_stage(
     if gpus:
         workers = gpus
     cost = measured.get((name, run))
+    between = blocks * COSTS[name].block_seconds if voxels else 0.0
     start, work = _time(configuration, instance, voxels, network, cost, gpus, threads)
+    work = work + between if cost is None else max(work, between)
     job_seconds = start + work / (shards * workers)
-    disk, files = _storage(configuration, instance, extent, network, chunk)
+    disk, files = stage_storage(configuration, instance, extent, network, chunk, blocks)
     given = configuration.execution.memory_mb_of(name)
     memory = given or job_megabytes(configuration, name, run, shape, workers)
     least = given or job_megabytes(configuration, name, run, shape, 1)
     busy = shards * start + work
+    # Training has its cores to itself, whether or not it uses them all the time.
+    held = threads if name == "train" else workers
+    joined = name in ("agglomerate", "relabel", "tune")
     return StageEstimate(
-        instance,
-        blocks,
-        block if blocks else (),
-        chunk if files else (),
-        shards,
-        workers,
-        disk,
-        files,
-        memory,
-        least,
-        job_seconds,
-        0.0 if gpus else busy,
-        busy if gpus else 0.0,
-        (_AROUND_SECONDS if cost is None else cost.around_seconds) if instance.stage.blockwise else 0.0,
-        "measured" if cost is not None else "typical",
+        instance=instance,
+        blocks=blocks,
+        block=block if blocks else (),
+        chunk=chunk if files else (),
+        shards=shards,
+        workers=workers,
+        cores=held,
+        disk_bytes=disk,
+        files=files,
+        memory_mb=memory,
+        least_memory_mb=least,
+        job_seconds=job_seconds,
+        core_seconds=0.0 if gpus else busy * held if name == "train" else busy,
+        gpu_seconds=busy if gpus else 0.0,
+        around_seconds=(_AROUND_SECONDS if cost is None else cost.around_seconds)
+        if instance.stage.blockwise
+        else 0.0,
+        source="measured" if cost is not None else "typical",
+        fragments=fragments_in(configuration, run, voxels) if joined else 0.0,
+        between_seconds=between,
     )
 
 
@@ -283,50 +328,3 @@ def _block_sizes(
         tuple(segmentation.context or none),
         chunk,
     )
-
-
-def _storage(
-    configuration: Configuration,
-    instance: StageInstance,
-    extent: Extent | None,
-    network: NetworkEstimate | None,
-    chunk: tuple[int, ...],
-) -> tuple[float, int]:
-    """Bytes and files that a stage leaves on the disk."""
-    name, run = instance.stage.name, instance.run
-    size: float
-    if name == "train" and network is not None:
-        training, sample = configuration.runs[run].training, configuration.runs[run].architecture.input_shape
-        kept = training.checkpoint.keep_last + 1
-        if training.checkpoint.keep_every is not None:
-            kept += training.iterations // training.checkpoint.keep_every
-        snapshots = training.iterations // (training.snapshot_interval or training.checkpoint.interval)
-        size = kept * network.parameters * _CHECKPOINT_BYTES
-        return size + snapshots * math.prod(sample) * _SNAPSHOT_BYTES, kept + snapshots + 10
-    if name == "tune" or extent is None:
-        return 2e5, 10
-    dims = len(extent.shape)
-    chunks = math.prod(math.ceil(size / edge) for size, edge in zip(extent.shape, chunk))
-    voxels = extent.voxels
-    if name == "volume":
-        if not extent.copied:
-            return 1e4, _FILES_AROUND
-        arrays = 2 if extent.has_labels else 1
-        size = voxels * extent.channels * extent.bytes_per_voxel * _RAW_RATIO * _PYRAMID[dims]
-        size += voxels * 8 * _LABELS_RATIO * _PYRAMID[dims] if extent.has_labels else 0
-        return size, math.ceil(arrays * chunks * _PYRAMID[dims]) + _FILES_AROUND
-    if name == "targets":
-        channels = network.channels if network is not None else 1
-        return voxels * channels * 8 * _TARGETS_RATIO, 2 * chunks + _FILES_AROUND
-    if name == "predict":
-        bytes_each = {"uint8": 1, "float16": 2, "float32": 4}[configuration.runs[run].prediction.dtype]
-        channels = network.channels if network is not None else channels_of(configuration, run)
-        size = voxels * channels * bytes_each * (_PREDICTION_RATIO if bytes_each == 1 else 0.8)
-        return size * _PYRAMID[dims], math.ceil(chunks * _PYRAMID[dims]) + _FILES_AROUND
-    if name in ("fragments", "relabel", "classes"):
-        pyramid = 1.0 if name == "fragments" else _PYRAMID[dims]
-        return voxels * 8 * _SEGMENTS_RATIO * pyramid, math.ceil(chunks * pyramid) + _FILES_AROUND
-    if name == "graph":
-        blocks = max(1, voxels // BLOCK_VOXELS)
-        return voxels / FRAGMENT_VOXELS * _GRAPH_BYTES, 2 * blocks + _FILES_AROUND
-    return 1e4 + voxels / FRAGMENT_VOXELS * 16, 5

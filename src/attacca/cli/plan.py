@@ -1,11 +1,9 @@
 """``attacca plan``: what a configuration will cost, before it is spent; what cannot fit is refused."""
 
 import argparse
-import math
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +15,13 @@ from attacca.cli.arguments import amount, count
 from attacca.cli.estimates import StageEstimate, estimate
 from attacca.cli.extents import read_extent
 from attacca.cli.measurements import MeasuredCost, measured_costs
+from attacca.cli.remedies import Limits, advice, refusals, size_text
 from attacca.config.load import load_configuration
 from attacca.errors import ResourceError
 from attacca.progress import format_duration
 from attacca.stages.catalogue import instances
 from attacca.stages.inspection import inspect_configuration
 from attacca.stages.workflow import Workflow
-
-# A shard of about this long is neither mostly start nor lost for a day when its node fails.
-_SHARD_SECONDS = 3600.0
-# More files than this make listing, copying and deleting a project slow on any file system.
-_MANY_FILES = 5_000_000
 
 
 def add_parser(commands: Any) -> None:
@@ -45,25 +39,6 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--probe", action="store_true", help="measure first: run the workflow on small synthetic volumes"
     )
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What there is.
-
-    Args:
-        cores: for one job.
-        memory_mb: for one job.
-        disk_bytes: free.
-        files: that the file system can still hold; None where it does not say.
-        jobs: that run at once.
-    """
-
-    cores: int
-    memory_mb: float
-    disk_bytes: float
-    files: int | None
-    jobs: int
 
 
 def run(options: argparse.Namespace) -> int:
@@ -85,10 +60,10 @@ def run(options: argparse.Namespace) -> int:
     estimates = estimate(workflow, extents, measured, limits.cores)
     console = Console(highlight=False)
     show(estimates, limits, console)
-    lines = advice(estimates, limits) or ["blocks, chunks and shards are fine as they are"]
+    lines = advice(configuration, estimates, limits) or ["blocks, chunks and shards are fine as they are"]
     for line in lines:
         console.print(f"- {line}", markup=False)
-    problems = refusals(estimates, limits, configuration.results)
+    problems = refusals(configuration, estimates, limits)
     if problems:
         raise ResourceError("this cannot fit:\n  " + "\n  ".join(problems))
     return 0
@@ -154,7 +129,7 @@ def show(estimates: Sequence[StageEstimate], limits: Limits, console: Console) -
             f"{item.files:,}",
             f"{item.memory_mb / 1000:.1f} GB",
             format_duration(item.job_seconds),
-            f"{item.core_seconds * item.workers / 3600 if not item.blocks else item.core_seconds / 3600:.2f}",
+            f"{item.core_seconds / 3600:.2f}",
             f"{item.gpu_seconds / 3600:.2f}" if item.gpu_seconds else "",
             item.source,
         )
@@ -179,110 +154,3 @@ def show(estimates: Sequence[StageEstimate], limits: Limits, console: Console) -
         console.print(
             "'typical' hours are those of other machines; --probe measures on this one in a few minutes"
         )
-
-
-def advice(estimates: Sequence[StageEstimate], limits: Limits) -> list[str]:
-    """Recommended shards, blocks and chunks, where they differ from what the configuration says."""
-    lines = []
-    shards: dict[str, int] = {}
-    for item in estimates:
-        if item.instance.stage.blockwise:
-            name = item.instance.stage.name
-            wanted = recommended_shards(item)
-            shards[name] = max(shards.get(name, 1), wanted)
-    cluster = {name: count for name, count in shards.items() if count > 1}
-    if cluster:
-        text = ", ".join(f"{name}: {count}" for name, count in cluster.items())
-        lines.append(f"on a cluster, shards of about an hour: execution: {{shards: {{default: 1, {text}}}}}")
-    for item in estimates:
-        name = item.instance.stage.name
-        asked = item.shards
-        if item.memory_mb > limits.memory_mb >= item.least_memory_mb:
-            workers = max(1, int(item.workers * limits.memory_mb / item.memory_mb))
-            lines.append(
-                f"{name} {item.instance.label} needs {item.memory_mb / 1000:.1f} GB with {item.workers} "
-                "workers; "
-                f"with execution: {{threads: {{{name}: {workers}}}}} it fits into "
-                f"{limits.memory_mb / 1000:.0f} GB"
-            )
-        if item.files > _MANY_FILES and item.chunk:
-            factor = math.ceil((item.files / _MANY_FILES) ** (1 / len(item.chunk)))
-            larger = "×".join(str(size * factor) for size in item.chunk)
-            key = (
-                "volumes: chunk"
-                if name == "volume"
-                else "prediction: block_size"
-                if name == "predict"
-                else "segmentation: block_size"
-            )
-            lines.append(
-                f"{name} {item.instance.label} writes {item.files:,} files; blocks and chunks {factor} "
-                "times as "
-                f"wide ({larger} voxels a chunk; {key}) make it {item.files // factor ** len(item.chunk):,}"
-            )
-        if item.blocks and asked > 1 and item.job_seconds < 120:
-            lines.append(
-                f"{name} {item.instance.label}: {asked} shards of {format_duration(item.job_seconds)} each "
-                "are "
-                "mostly start; fewer are as fast"
-            )
-    return lines
-
-
-def recommended_shards(item: StageEstimate) -> int:
-    """Shards of about an hour each, at most one for each block."""
-    work = (item.core_seconds + item.gpu_seconds) / item.workers
-    return max(1, min(item.blocks, math.ceil(work / _SHARD_SECONDS)))
-
-
-def refusals(estimates: Sequence[StageEstimate], limits: Limits, results: Path) -> list[str]:
-    """What cannot fit, and what would help."""
-    problems = []
-    for item in estimates:
-        if item.least_memory_mb > limits.memory_mb:
-            key = "prediction.tile_size" if item.instance.stage.name == "predict" else "the block size"
-            key = (
-                "architecture.input_shape or training.batch_size"
-                if item.instance.stage.name == "train"
-                else key
-            )
-            problems.append(
-                f"{item.instance.stage.name} {item.instance.label} needs {item.least_memory_mb / 1000:.1f} "
-                "GB with "
-                f"one worker, a job has {limits.memory_mb / 1000:.1f} GB: make {key} smaller, or take a "
-                "larger node "
-                "(--memory)"
-            )
-    disk = sum(item.disk_bytes for item in estimates)
-    present = _present_bytes(results)
-    if disk - present > limits.disk_bytes:
-        problems.append(
-            f"the results need {size_text(disk)}, {size_text(limits.disk_bytes)} are free at {results}: set "
-            "'results' or 'storage' to a larger disk, or leave volumes out"
-        )
-    files = sum(item.files for item in estimates)
-    if limits.files is not None and files > limits.files:
-        problems.append(
-            f"the results need {files:,} files, the file system at {results} can hold {limits.files:,} "
-            "more: make "
-            "chunks larger, or set 'results' or 'storage' to another file system"
-        )
-    return problems
-
-
-def _present_bytes(results: Path) -> float:
-    """A lower bound of what is there already: walking terabytes would take longer than the plan."""
-    return float(results.stat().st_size) if results.exists() else 0.0
-
-
-def size_text(size: float) -> str:
-    """``1234567`` becomes ``1.2 MB``.
-
-    >>> size_text(1234567), size_text(2.5e13)
-    ('1.2 MB', '25.0 TB')
-    """
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 999.5:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

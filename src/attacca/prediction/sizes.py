@@ -19,8 +19,8 @@ _SHARE = 0.7
 _SMALLEST = {2: 256, 3: 48}
 _ROUND = {2: 64, 3: 16}
 _LARGEST = {2: 1024, 3: 128}
-# Edge of a chunk, in voxels, that viewers and later stages read at once.
-_CHUNK = {2: 512, 3: 64}
+CHUNK_EDGE = {2: 512, 3: 64}
+"""Edge of a chunk, in voxels, that viewers and later stages read at once, by the number of axes."""
 
 
 class NetworkSizes(Protocol):
@@ -131,8 +131,14 @@ def plan_prediction(network: NetworkSizes, config: PredictionConfig) -> Predicti
     else:
         tile = _free_tile(network)
     block = tile if config.block_size is None else _given(config.block_size, tile, dims, "block_size")
-    chunk = Coordinate(b // ceil(b / _CHUNK[dims]) if b % ceil(b / _CHUNK[dims]) == 0 else b for b in block)
+    chunk = Coordinate(chunk_edge(b, dims) for b in block)
     return PredictionPlan(tile, block, chunk)
+
+
+def chunk_edge(block: int, dims: int) -> int:
+    """Voxels of a stored chunk along an axis along which a block has so many."""
+    parts = ceil(block / CHUNK_EDGE[dims])
+    return block // parts if block % parts == 0 else block
 
 
 def _free_tile(network: NetworkSizes) -> Coordinate:

@@ -45,6 +45,9 @@ CATALOGUE = (
 )
 """Every stage; a run has ``fragments`` to ``relabel`` or ``classes``, not both."""
 
+PROVENANCE = StageEntry("provenance", "run", False, "digests of all results")
+"""What is computed from all stages of a run, and is none of them."""
+
 _BY_NAME = {entry.name: entry for entry in CATALOGUE}
 _SEGMENTING = ("fragments", "graph", "agglomerate", "relabel")
 
@@ -86,6 +89,8 @@ class StageInstance:
             return layout.tuning(self.run)
         if name == "evaluate":
             return layout.scores(self.run, self.volume)
+        if name == PROVENANCE.name:
+            return layout.provenance(self.run)
         product = {
             "predict": "prediction",
             "relabel": "segmentation",

@@ -15,8 +15,8 @@ THREADS = 4
 _PROCESS_MB = 200
 # A local file's share of its directory's names, and its size; what the client of an object store tells of one.
 _LOCAL_FILE_BYTES, _REMOTE_FILE_BYTES = 30, 2000
-# Names and sizes of files that one thread asks a network file system for, and bytes that it reads from there.
-_FILES_PER_SECOND = 1000
+# Names and sizes of files that a network file system tells, and bytes that one thread reads from there.
+_FILES_PER_SECOND = 3000
 _BYTES_PER_SECOND = 50e6
 # Of a chunk; most are larger. Of a voxel on the disk, all channels together.
 _CHUNK_VOXELS = 32**3

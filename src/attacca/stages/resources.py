@@ -12,6 +12,7 @@ from typing import Any
 
 from attacca.config.run import Configuration
 from attacca.stages.catalogue import StageInstance, entry
+from attacca.stages.fragment_count import fragments_in
 from attacca.stages.layout import Layout
 from attacca.stages.network_cost import prediction_seconds, training_seconds
 from attacca.stages.planned_blocks import ASSUMED, BlockShape, read_block_shape
@@ -30,25 +31,27 @@ class Cost:
         bytes_per_voxel: memory for each voxel that a block reads, everything included.
         voxels_per_second: voxels that one worker writes in a second.
         start_seconds: time of a job before its first block and after its last.
+        block_seconds: time of a block besides its voxels: opened, recorded, its context.
     """
 
     process_mb: int
     bytes_per_voxel: float
     voxels_per_second: float
     start_seconds: float
+    block_seconds: float = 0.0
 
 
 COSTS = {
-    "volume": Cost(250, 90, 0.6e6, 1.5),
-    "targets": Cost(400, 160, 1.2e6, 1),
+    "volume": Cost(250, 90, 0.6e6, 1.5, 0.012),
+    "targets": Cost(400, 160, 1.2e6, 1, 0.012),
     "train": Cost(1300, 0, 1.0e5, 10),
-    "predict": Cost(600, 60, 2.5e5, 3),
+    "predict": Cost(600, 60, 2.5e5, 3, 0.016),
     "tune": Cost(800, 60, 0.4e6, 1.5),
-    "fragments": Cost(350, 220, 2.0e6, 1),
-    "graph": Cost(350, 60, 1.0e7, 1),
+    "fragments": Cost(350, 220, 2.0e6, 1, 0.06),
+    "graph": Cost(350, 60, 1.0e7, 1, 0.02),
     "agglomerate": Cost(350, 8, 3.0e7, 1),
-    "relabel": Cost(300, 60, 2.0e7, 1),
-    "classes": Cost(400, 80, 2.0e6, 1.5),
+    "relabel": Cost(300, 60, 2.0e7, 1, 0.003),
+    "classes": Cost(400, 80, 2.0e6, 1.5, 0.002),
     "evaluate": Cost(350, 80, 1.0e7, 1),
 }
 """Typical costs; ``attacca plan`` replaces them by what was measured here, where something was."""
@@ -56,11 +59,12 @@ COSTS = {
 FINISH_VOXELS_PER_SECOND = 1.0e7
 """Voxels that one worker of the job that finishes a stage reads and halves for the pyramid in a second."""
 
-FRAGMENT_VOXELS = 1500
-"""Voxels of a fragment, typically."""
+TABLE_BYTES = 24
+"""Of a fragment in the look-up table, which workers share."""
 # Of a fragment and its edges, while fragments are joined.
 _FRAGMENT_BYTES = 400
-_TABLE_BYTES = 24
+# Of a block in which a segmentation is compared with labels, where the configuration says nothing else.
+_COMPARED_VOXELS = 1 << 23
 
 
 def channels_of(configuration: Configuration, run: str) -> int:
@@ -89,8 +93,6 @@ def block_megabytes(configuration: Configuration, stage: str, run: str, shape: B
     data = cost.bytes_per_voxel * shape.read_voxels
     if stage in ("predict", "targets", "classes", "fragments"):
         data += 6.0 * channels_of(configuration, run) * shape.read_voxels
-    if stage == "relabel":
-        data += shape.blocks * shape.write_voxels / FRAGMENT_VOXELS * _TABLE_BYTES
     if stage == "predict":
         data += network_bytes(configuration, run, min(shape.read_voxels, ASSUMED.read_voxels))
     return cost.process_mb + data / 1e6
@@ -99,6 +101,7 @@ def block_megabytes(configuration: Configuration, stage: str, run: str, shape: B
 def job_megabytes(configuration: Configuration, stage: str, run: str, shape: BlockShape, workers: int) -> int:
     """Memory of one job of a stage, in MB, rounded up to hundreds."""
     base = entry(stage).name
+    voxels = shape.blocks * shape.write_voxels
     if base == "train":
         architecture: Any = configuration.runs[run].architecture
         training: Any = configuration.runs[run].training
@@ -112,13 +115,16 @@ def job_megabytes(configuration: Configuration, stage: str, run: str, shape: Blo
         )
     elif base in ("agglomerate", "tune"):
         # The whole graph is in memory at once.
-        voxels = shape.blocks * shape.write_voxels
-        needed = COSTS[base].process_mb + voxels / FRAGMENT_VOXELS * _FRAGMENT_BYTES / 1e6
+        needed = COSTS[base].process_mb + fragments_in(configuration, run, voxels) * _FRAGMENT_BYTES / 1e6
         needed += voxels * COSTS[base].bytes_per_voxel / 1e6 if base == "tune" else 0
+    elif base == "evaluate":
+        size = configuration.runs[run].evaluation.block_size
+        compared = min(voxels, math.prod(size) if size else _COMPARED_VOXELS)
+        needed = COSTS[base].process_mb + COSTS[base].bytes_per_voxel * compared / 1e6
     else:
-        one = block_megabytes(configuration, base, run, shape)
-        parent = 200 if entry(base).blockwise else 0
-        needed = parent + one * (max(1, min(workers, shape.blocks)) if entry(base).blockwise else 1)
+        needed = 200 + block_megabytes(configuration, base, run, shape) * max(1, min(workers, shape.blocks))
+        if base == "relabel":
+            needed += fragments_in(configuration, run, voxels) * TABLE_BYTES / 1e6
     return asked_megabytes(needed)
 
 
@@ -127,11 +133,14 @@ def asked_megabytes(needed: float) -> int:
     return math.ceil((needed * 1.25 + SNAKEMAKE_MB) / 100) * 100
 
 
-def job_seconds(stage: str, voxels: float, workers: int) -> float:
-    """Typical time of one job of a stage that writes ``voxels`` voxels with ``workers`` workers."""
+def job_seconds(stage: str, voxels: float, blocks: int, workers: int) -> float:
+    """Typical time of one job of a stage that writes ``voxels`` voxels in ``blocks`` blocks with ``workers`` workers."""
     cost = COSTS[entry(stage).name]
-    rate = FINISH_VOXELS_PER_SECOND if stage.endswith("_finish") else cost.voxels_per_second
-    return cost.start_seconds + voxels / (rate * max(1, workers))
+    if stage.endswith("_finish"):
+        return cost.start_seconds + voxels / (FINISH_VOXELS_PER_SECOND * max(1, workers))
+    return cost.start_seconds + (voxels / cost.voxels_per_second + blocks * cost.block_seconds) / max(
+        1, workers
+    )
 
 
 def memory(configuration: Configuration, stage: str) -> Callable[..., int]:
@@ -173,7 +182,7 @@ def runtime(configuration: Configuration, stage: str) -> Callable[..., int]:
             shards = configuration.execution.shards_of(base) if base == stage else 1
             blocks = math.ceil(shape.blocks / shards)
             workers = min(int(threads), max(1, blocks))
-            seconds = job_seconds(stage, blocks * shape.write_voxels, workers)
+            seconds = job_seconds(stage, blocks * shape.write_voxels, blocks, workers)
             if stage == "predict":
                 read = blocks * shape.read_voxels
                 gpus = configuration.execution.gpus_of(stage)

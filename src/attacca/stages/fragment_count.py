@@ -1,0 +1,34 @@
+"""How many fragments a volume will have: what the memory of their graph and of their table follows."""
+
+from typing import Any
+
+from attacca.config.run import Configuration
+from attacca.config.segmentation import FragmentSettings, SegmentationConfig
+
+MOST_FRAGMENTS = 2**31 - 1
+"""A graph cannot have more."""
+
+# Measured on the test volumes of config.yaml and examples/fib25: 1,135 and 336 voxels with a window of 2, 2,100 and 800
+# with 3, 4,530 and 3,470 with 6, 13,700 and 15,700 with 12; 13,800 and 11,500 by mutex watershed.
+_SEEDED_VOXELS, _SEEDED_WINDOW = 1500.0, 3
+_MUTEX_VOXELS = 6000.0
+
+
+def fragment_voxels(segmentation: SegmentationConfig) -> float:
+    """Voxels of a fragment, typically, by that of the ways to be tried which makes the smallest."""
+    return min(_typical_voxels(settings) for settings in segmentation.fragment_candidates())
+
+
+def fragments_in(configuration: Configuration, run: str, voxels: float) -> float:
+    """Fragments of so many voxels; none where a run's task decides voxel by voxel."""
+    settings = configuration.runs[run]
+    task: Any = getattr(settings.task, "sub_task_config", settings.task)
+    return voxels / fragment_voxels(settings.segmentation) if task.type == "affinities" else 0.0
+
+
+def _typical_voxels(settings: FragmentSettings) -> float:
+    if settings.chain == "mutex_watershed":
+        return max(_MUTEX_VOXELS, settings.min_fragment_size)
+    if settings.chain == "seeded":
+        return _SEEDED_VOXELS * (settings.window / _SEEDED_WINDOW) ** 2
+    return _SEEDED_VOXELS
