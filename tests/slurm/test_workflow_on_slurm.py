@@ -1,5 +1,6 @@
 """The workflow on a real SLURM: the results of the laptop, and nothing lost when jobs or nodes die."""
 
+import json
 import os
 import re
 import shutil
@@ -242,3 +243,39 @@ def test_jobs_that_outlive_their_snakemake_are_waited_for_and_nothing_is_compute
     assert recorded(directory) == list(range(64))
     assert arrays(directory) == arrays(undisturbed)
     assert_nothing_is_left(slurm, directory)
+
+
+def test_a_stage_with_gpus_gets_them_in_their_partition_and_no_other_job_does(
+    slurm, on_slurm, trained, tmp_path
+):
+    directory = tmp_path / "project"
+    shutil.copytree(trained, directory)
+    execution = {**CONFIGURATION["execution"], "shards": 1, "gpus": {"predict": 1}}
+    write_configuration(directory, execution=execution)
+    more = ["--set-resources", "predict_shard:slurm_partition=gpu", "--", str(directory / PREDICTION)]
+    before = {job.number for job in slurm.jobs()}
+    run = on_slurm(directory, *arguments(*more))
+    said = run.finish(900)
+    assert run.process.returncode == 0, said[-6000:]
+    jobs = {
+        job.comment.partition("_wildcards")[0]: details_of(job.number)
+        for job in slurm.jobs()
+        if job.number not in before
+    }
+    assert set(jobs) == {"rule_predict_shard", "rule_predict_finish"}
+    shard, finish = jobs["rule_predict_shard"], jobs["rule_predict_finish"]
+    assert (shard["JobState"], shard["Partition"], shard["NodeList"]) == ("COMPLETED", "gpu", "n1")
+    assert re.fullmatch("gres[:/]gpu[:=]1", shard["TresPerJob"])
+    assert finish["JobState"] == "COMPLETED" and finish["Partition"] == "cpu"
+    assert not [value for key, value in finish.items() if key.upper().startswith("TRES") and "gpu" in value]
+    # SLURM hands the job the GPU that it may use, and the job passes it on to what it starts.
+    (machine,) = json.loads(
+        (directory / "results/machines/tiny/tested/predict_shard_0_of_1.json").read_text()
+    )["machines"]
+    assert machine["visible gpus"] == "0"
+
+
+def details_of(number: str) -> dict[str, str]:
+    """What SLURM knows of a job."""
+    said = subprocess.run(["scontrol", "show", "job", number], capture_output=True, text=True, check=True)
+    return dict(word.split("=", 1) for word in said.stdout.split() if "=" in word)

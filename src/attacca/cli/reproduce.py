@@ -28,7 +28,10 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("results", type=Path, nargs="?", default=Path("results"))
     parser.add_argument(
-        "--into", type=Path, help="where to compute; by default beside it, with '-reproduced' added"
+        "--into",
+        type=Path,
+        help="where to compute: a new or empty directory, or that of the same command when it was stopped; by default "
+        "beside the results, with '-reproduced' added",
     )
     parser.add_argument(
         "--configfile", type=Path, help="compute with this configuration, not with the one in provenance.json"

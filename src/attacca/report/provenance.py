@@ -130,8 +130,12 @@ def _flatten(prefix: str, value: Any, facts: list[Fact], limit: int = 80) -> Non
             _flatten(f"{prefix} {str(key).replace('_', ' ')}".strip(), item, facts, limit)
         return
     if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+        # Machines: one line each.
         for number, item in enumerate(value, start=1):
-            _flatten(prefix if len(value) == 1 else f"{prefix} {number}", item, facts, limit)
+            told = ", ".join(
+                f"{key}: {_plain(detail)}" for key, detail in item.items() if detail not in ("", [])
+            )
+            facts.append(Fact(prefix if len(value) == 1 else f"{prefix} {number}", short(told)))
         return
     if value is None or value == "":
         return
