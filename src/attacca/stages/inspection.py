@@ -11,9 +11,9 @@ from attacca.config.load import mistakes_error
 from attacca.config.mistakes import Mistake, shown
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.yaml_text import KeyPath, defaults_used, read_yaml
-from attacca.errors import AttaccaError, ConfigurationError
+from attacca.errors import ConfigurationError
 from attacca.stages.label_inspection import label_mistakes
-from attacca.stages.training_inspection import intensity_warnings, training_mistakes
+from attacca.stages.training_inspection import intensity_doubts, training_mistakes
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,9 @@ def inspect_configuration(configuration: Configuration, path: Path) -> Inspectio
         mistakes.extend(_run_mistakes(configuration, name, run, plans))
         mistakes.extend(label_mistakes(configuration, name, run, plans))
         mistakes.extend(training_mistakes(name, run, plans))
-        try:
-            warnings.extend(intensity_warnings(configuration, name, run, plans))
-        except AttaccaError as error:
-            mistakes.append(Mistake(("volumes",), problem=str(error)))
+        of_greys, doubts = intensity_doubts(configuration, name, run, plans)
+        mistakes.extend(of_greys)
+        warnings.extend(doubts)
     if mistakes:
         # Runs that share a volume find the same in it.
         raise mistakes_error(path, list(dict.fromkeys(_with_variables(mistakes, path))), lines)
