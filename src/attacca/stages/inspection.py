@@ -176,9 +176,7 @@ def _dimension_mistakes(place: tuple[str, ...], run: RunConfig, axes: int) -> It
             try:
                 run.segmentation.check_offsets([list(offset) for offset in task.neighborhood])
             except ValueError as error:
-                yield Mistake(
-                    (*place, "segmentation"), "settings that do not fit the task's neighborhood", str(error)
-                )
+                yield Mistake((*place, "segmentation"), problem=str(error))
     if len(run.architecture.input_shape) != axes:
         yield Mistake(
             (*place, "architecture", "input_shape"), shown(list(run.architecture.input_shape)), words
@@ -216,7 +214,7 @@ def _size_mistakes(
     try:
         check_input_shape(unet_axes(run.architecture), shape)
     except ConfigurationError as error:
-        yield Mistake((*place, "architecture", "input_shape"), shown(list(shape)), str(error))
+        yield Mistake((*place, "architecture", "input_shape"), shown(list(shape)), problem=str(error))
     else:
         yield from _head_mistakes(place, run)
     for index, volume in enumerate(run.volumes.train):
