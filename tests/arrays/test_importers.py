@@ -356,6 +356,8 @@ def test_labels_that_stick_out_of_the_image_are_refused_unless_a_roi_says_what_c
         "stick out of the image" in said and "has (5, 12, 9)" in said and "0 to 200, 0 to 48, 0 to 36" in said
     )
     assert "roi: { offset: [0, 0, 0], shape: [200, 48, 36] }" in said and "offset" in said
+    who = "the configuration says" if "offset" in labels else "nobody says, so 0"
+    assert f"the image begins nobody says, so 0, where the labels begin {who}" in said
     volume["roi"] = {"offset": [0, 0, 0], "shape": [200, 48, 36]}
     plan = plan_volume(VolumeConfig.model_validate(volume))
     assert plan.roi.contains(plan.arrays["labels"].roi)

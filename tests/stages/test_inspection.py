@@ -1,6 +1,7 @@
 """What can be known before anything is computed is told before anything is computed."""
 
 import copy
+import os
 
 import h5py
 import numpy as np
@@ -10,6 +11,7 @@ import yaml
 from attacca.config.load import load_configuration
 from attacca.errors import ConfigurationError
 from attacca.stages.inspection import inspect_configuration
+from attacca.stages.workflow import open_workflow
 
 NEIGHBOURS = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
 DISTANCE = {"type": "distance", "channels": ["m"], "clip_distance": 50, "tol_distance": 10}
@@ -79,6 +81,7 @@ def test_a_configuration_without_mistakes_is_planned(inspected):
         pytest.param({"type": "affinities", "neighborhood": NEIGHBOURS}, classes("m", "n", combine="channels"), ["task.type", "affinities", "2 channels"], id="affinities of two channels"),
         pytest.param({"type": "one_hot", "classes": ["bg", "x"]}, classes("m", "n"), ["task.classes", "hold 2, which is no class", "0 bg, 1 x"], id="more named ids than classes"),
         pytest.param({"type": "one_hot", "classes": ["bg", "x"]}, "classes", ["task.classes", "'cube': the labels hold 2, 3", "unlabelled"], id="more values than classes"),
+        pytest.param({"type": "affinities", "neighborhood": NEIGHBOURS}, "negative", ["volumes.cube.labels", "negative label -1"], id="negative ids"),
         pytest.param({"type": "one_hot", "classes": ["bg", "x"]}, "negative", ["volumes.cube.labels", "negative label -1"], id="negative labels"),
     ],
 )  # fmt: skip
@@ -155,4 +158,12 @@ def test_a_volume_to_segment_with_other_greys_than_the_training_volume_is_warned
 
 
 def test_raw_data_that_are_not_finite_are_told(inspected):
-    assert "not finite" in refused(inspected, raw="broken")
+    said = refused(inspected, raw="broken")
+    assert "volumes.cube.raw (line" in said and "not finite" in said
+
+
+def test_the_workflow_starts_with_the_warnings_of_the_check(inspected, tmp_path, monkeypatch, capsys):
+    warnings = inspected(raw="floats").warnings
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    open_workflow(tmp_path, [tmp_path / "config.yaml"], {}, inspect_volumes=True)
+    assert capsys.readouterr().err.splitlines() == [f"warning: {warning}" for warning in warnings]

@@ -14,11 +14,11 @@ from attacca.config.load import mistakes_error
 from attacca.config.mistakes import Mistake, shown
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.yaml_text import KeyPath, defaults_used, read_yaml
-from attacca.errors import AttaccaError, ConfigurationError
+from attacca.errors import ConfigurationError
 from attacca.prediction.sizes import ConfiguredSizes, SizeError, plan_prediction
 from attacca.stages.label_inspection import label_mistakes
 from attacca.stages.segmentation_settings import BlockSizeError, block_voxels
-from attacca.stages.training_inspection import intensity_warnings, training_mistakes
+from attacca.stages.training_inspection import intensity_doubts, training_mistakes
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,9 @@ def inspect_configuration(configuration: Configuration, path: Path) -> Inspectio
         mistakes.extend(_run_mistakes(configuration, name, run, plans))
         mistakes.extend(label_mistakes(configuration, name, run, plans))
         mistakes.extend(training_mistakes(name, run, plans))
-        try:
-            warnings.extend(intensity_warnings(configuration, name, run, plans))
-        except AttaccaError as error:
-            mistakes.append(Mistake(("volumes",), problem=str(error)))
+        of_greys, doubts = intensity_doubts(configuration, name, run, plans)
+        mistakes.extend(of_greys)
+        warnings.extend(doubts)
     if mistakes:
         # Runs that share a volume find the same in it.
         raise mistakes_error(path, list(dict.fromkeys(_with_variables(mistakes, path))), lines)
@@ -207,9 +206,7 @@ def _dimension_mistakes(place: tuple[str, ...], run: RunConfig, axes: int) -> It
             try:
                 run.segmentation.check_offsets([list(offset) for offset in task.neighborhood])
             except ValueError as error:
-                yield Mistake(
-                    (*place, "segmentation"), "settings that do not fit the task's neighborhood", str(error)
-                )
+                yield Mistake((*place, "segmentation"), problem=str(error))
     if len(run.architecture.input_shape) != axes:
         yield Mistake(
             (*place, "architecture", "input_shape"), shown(list(run.architecture.input_shape)), words
@@ -282,7 +279,7 @@ def _size_mistakes(
     try:
         check_input_shape(unet_axes(run.architecture), shape)
     except ConfigurationError as error:
-        yield Mistake((*place, "architecture", "input_shape"), shown(list(shape)), str(error))
+        yield Mistake((*place, "architecture", "input_shape"), shown(list(shape)), problem=str(error))
     else:
         yield from _head_mistakes(place, run)
         yield from _block_mistakes(place, run, plans)

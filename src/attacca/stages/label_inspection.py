@@ -35,8 +35,17 @@ def label_mistakes(
                 f"{reason}, but the labels of '{volume}' have {_counted(channels)}",
                 _advice(task, config),
             )
-        elif task.type == "one_hot" and volume not in run.volumes.test:
-            yield from _class_mistakes(place, task.classes, volume, config, plan)
+            continue
+        chooses = task.type == "one_hot" and volume not in run.volumes.test
+        signed = any(placed.source.dtype.kind == "i" for placed in plan.arrays["labels"].sources)
+        values = np.array([], dtype=np.uint64)
+        if signed or (chooses and config.labels is not None and config.labels.classes is None):
+            try:
+                values = np.unique(sampled_values(config, plan, plan.arrays["labels"]))
+            except AttaccaError as error:
+                yield Mistake(("volumes", volume, "labels"), problem=str(error))
+        if chooses:
+            yield from _class_mistakes(place, task.classes, volume, config, values)
 
 
 def _counted(channels: int) -> str:
@@ -66,25 +75,23 @@ def _advice(task: Any, config: VolumeConfig) -> str:
 
 
 def _class_mistakes(
-    place: tuple[str | int, ...], classes: list[str], volume: str, config: VolumeConfig, plan: VolumePlan
+    place: tuple[str | int, ...], classes: list[str], volume: str, config: VolumeConfig, values: np.ndarray
 ) -> Iterable[Mistake]:
+    """Values that are no class, among those that were looked at and those that the configuration names."""
     from attacca.predictors.one_hot_predictor import unknown_classes
 
-    values = np.array([], dtype=np.uint64)
     if config.synthetic is not None and config.synthetic.labels in ("neurites", "mitochondria"):
         yield Mistake(
             place,
             f"classes, but the labels of '{volume}' are an id for each of its {config.synthetic.labels}",
             "labels of classes: labels: classes under synthetic",
         )
-    elif config.class_names is not None:
+        return
+    if config.class_names is not None:
         values = np.arange(len(config.class_names) + 1, dtype=np.uint64)
-    elif config.mask is None:
-        # With a mask, only who reads all voxels knows which of those that count are of no class.
-        try:
-            values = np.unique(sampled_values(config, plan, plan.arrays["labels"]))
-        except AttaccaError as error:
-            yield Mistake(("volumes", volume, "labels"), problem=str(error))
+    elif config.mask is not None:
+        # Only who reads all voxels knows which of those that count are of no class.
+        return
     beyond = values[values >= len(classes)]
     if config.unlabelled is not None:
         beyond = beyond[beyond != config.unlabelled]

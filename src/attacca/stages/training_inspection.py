@@ -11,6 +11,7 @@ from attacca.arrays.importers.samples import sampled_values
 from attacca.config.mistakes import Mistake, nearest, shown
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.training import SamplingConfig
+from attacca.errors import AttaccaError
 
 
 def training_mistakes(name: str, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterable[Mistake]:
@@ -83,18 +84,17 @@ def _checkpoint_mistakes(place: tuple[str, ...], run: RunConfig) -> Iterator[Mis
         )
 
 
-def intensity_warnings(
+def intensity_doubts(
     configuration: Configuration, name: str, run: RunConfig, plans: dict[str, VolumePlan]
-) -> Iterator[str]:
-    """Raw data that would reach the network nearly black, nearly white, or cut off.
+) -> tuple[list[Mistake], list[str]]:
+    """Raw data that cannot be read, and warnings of those that would reach the network nearly black, or cut off.
 
-    Eight-bit volumes are not looked at: nobody chooses their range but the training volumes' type.
-
-    Raises:
-        VolumeError: voxels that were looked at cannot be imported.
+    Eight-bit volumes are not looked at where the training volumes are of eight bits, too.
     """
+    mistakes: list[Mistake] = []
+    warnings: list[str] = []
     if run.training.intensity is not None or run.volumes.train[0] not in plans:
-        return
+        return mistakes, warnings
     dtype = plans[run.volumes.train[0]].arrays["raw"].dtype
     chosen = Intensity.for_dtype(dtype)
     for volume in dict.fromkeys((*run.volumes.train, *run.volumes.segmented)):
@@ -104,12 +104,17 @@ def intensity_warnings(
         raw = plan.arrays["raw"]
         if raw.dtype == dtype == "uint8":
             continue
-        values = sampled_values(config, plan, raw)
+        try:
+            values = sampled_values(config, plan, raw)
+        except AttaccaError as error:
+            mistakes.append(Mistake(("volumes", volume, "raw"), problem=str(error)))
+            continue
         doubt = chosen.doubt(values)
         if doubt is not None:
-            yield (
+            warnings.append(
                 f"runs.{name}.training.intensity: some sections of '{volume}' hold values from {values.min():g} to "
                 f"{values.max():g}, but black is {chosen.minimum:g} and white is {chosen.maximum:g}, the range of "
                 f"{dtype}: {doubt}. Say what is black and white, for example intensity: "
                 f"[{values.min():g}, {values.max():g}]"
             )
+    return mistakes, warnings

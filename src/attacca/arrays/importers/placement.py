@@ -152,6 +152,14 @@ def _doubts_of_place(
         )
     if raw.roi.contains(other.roi):
         return []
+    said = {
+        "configuration": "the configuration says",
+        "file": "its file says",
+        "default": "nobody says, so 0",
+    }
+    begins = (
+        f"where the image begins {said[raw.offset_from]}, where the {key} begin {said[other.offset_from]}"
+    )
     text = (
         f"the {key} stick out of the image: {other.source.name} has {other.source.spatial_shape} voxels and "
         f"covers {described(other.roi)}, the image {raw.source.name} has {raw.source.spatial_shape} and covers "
@@ -162,7 +170,7 @@ def _doubts_of_place(
     whole = f"{{ offset: {list(raw.roi.begin)}, shape: {list(raw.roi.shape)} }}"
     gaps = "".join(f". {warning}" for warning in (*raw.source.warnings, *other.source.warnings))
     raise VolumeError(
-        f"{text}. Correct the offset, the order of the axes or the path; where the {key} are larger on "
+        f"{text}; {begins}. Correct the offset, the order of the axes or the path; where the {key} are larger on "
         f"purpose, say which part counts with 'roi', the whole image for example: roi: {whole}{gaps}"
     )
 
