@@ -108,7 +108,7 @@ GROUPS: dict[str, tuple[Callable[[dict[str, Any]], None], tuple[str, ...]]] = {
         (*SEGMENTATION, *ALWAYS),
     ),
     "`segmentation`: blocks, mask, checks": (
-        _run("segmentation", "block_size", value=[16, 16, 16]),
+        _run("segmentation", "block_size", value=[64, 64, 64]),
         (*SEGMENTATION, *ALWAYS),
     ),
     "`evaluation`": (_run("evaluation", "border", value=2), (*SEGMENTATION, *ALWAYS)),
