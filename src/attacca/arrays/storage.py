@@ -40,12 +40,14 @@ class AtomicDirectoryStore(DirectoryStore):
                 yield key
 
 
-def storage_options() -> dict[str, Any]:
-    """Options for ``s3fs`` from the environment.
+def storage_options(address: str | Path) -> dict[str, Any]:
+    """Options of fsspec for an address, from the environment; other stores than S3 need none.
 
     ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL`` name another server than Amazon's;
     ``ATTACCA_S3_ANONYMOUS=1`` reads public buckets without keys. Keys and region are read by the AWS library.
     """
+    if not str(address).startswith("s3://"):
+        return {}
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     # Listings change while other jobs write.
     options: dict[str, Any] = {"use_listings_cache": False}
@@ -69,7 +71,7 @@ def open_store(container: str | Path, mode: str = "r") -> BaseStore:
     if is_url(container):
         try:
             access = "r" if mode == "r" else "a"
-            options = storage_options() if str(container).startswith("s3://") else {}
+            options = storage_options(container)
             # Missing chunks are normal (fill value); every other failure of the network must be an error.
             if str(container).rstrip("/").endswith(".n5"):
                 return _n5(zarr.N5FSStore, str(container), mode=access, **options)

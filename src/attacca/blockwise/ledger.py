@@ -360,8 +360,7 @@ def _token_file(array_directory: str, mode: str) -> Any:
 
     from attacca.arrays.storage import storage_options
 
-    options = storage_options() if array_directory.startswith("s3://") else {}
-    return fsspec.open(_token_url(array_directory), mode, **options)
+    return fsspec.open(_token_url(array_directory), mode, **storage_options(array_directory))
 
 
 def _read_remote(array_directory: str) -> str | None:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 
+from attacca.arrays.storage import storage_options
 from attacca.fingerprint import canonical_json, digest
 
 WHOLE_BYTES = 64 * 10**9
@@ -155,7 +156,7 @@ def _remote_files(place: str) -> list[tuple[str, int]]:
     """Names below an address and sizes, sorted by name."""
     import fsspec
 
-    system, root = fsspec.core.url_to_fs(place)
+    system, root = fsspec.core.url_to_fs(place, **storage_options(place))
     found = []
     for path, details in system.find(root, detail=True).items():
         name = path[len(root) :].lstrip("/")
@@ -171,7 +172,7 @@ def _hash(place: str, name: str) -> str:
     if "://" in place:
         import fsspec
 
-        with fsspec.open(f"{place.rstrip('/')}/{name}", "rb") as file:
+        with fsspec.open(f"{place.rstrip('/')}/{name}", "rb", **storage_options(place)) as file:
             return hashlib.sha256(file.read()).hexdigest()
     path = Path(place, name) if name else Path(place)
     if path.suffix == ".npz":

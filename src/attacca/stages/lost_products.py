@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from attacca.arrays.storage import open_store
 from attacca.stages.catalogue import StageInstance, inputs_of, instances
 from attacca.stages.staleness import read_values
 from attacca.stages.workflow import Workflow
@@ -101,11 +102,8 @@ def _stands(place: Path) -> bool:
 
 
 def _answers(place: str) -> bool:
-    import fsspec
-
     try:
-        system, path = fsspec.core.url_to_fs(place)
-        return bool(system.exists(f"{path}/.zarray"))
+        return ".zarray" in open_store(place)
     except Exception:
         # Who cannot reach the store cannot say that something is gone; the stage that reads it says more.
         return True
