@@ -118,3 +118,11 @@ def test_a_value_of_several_possible_kinds_is_one_mistake(written):
     assert "2 mistakes" in text
     assert "segmentation.bias[1]" in text
     assert "constrained" not in text
+
+
+def test_what_an_anchor_brings_to_several_places_is_told_once_with_all_of_them(written):
+    shared = GOOD.replace("x-network:", "x-cube: &cube\n  voxel_size: [16, sixteen, 16]\nx-network:")
+    shared = shared.replace("voxel_size: [16, 16, 16]}", "<<: *cube}")
+    text = mistakes(written(shared))
+    assert "1 mistake;" in text
+    assert "volumes.cube-1.voxel_size[1], volumes.cube-2.voxel_size[1] (line 4)" in text

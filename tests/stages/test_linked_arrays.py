@@ -8,6 +8,8 @@ from funlib.geometry import Coordinate, Roi
 from attacca.arrays.zarr_opening import ZarrArrayConfig, write_link
 from attacca.stages.linked_arrays import digest_linked_array
 
+pytestmark = pytest.mark.filterwarnings("ignore:The N5Store:FutureWarning")
+
 SHAPE = (2, 24, 20, 30)
 
 

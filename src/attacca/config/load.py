@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from attacca.config.mistakes import Mistake, mistakes_of, nearest
+from attacca.config.mistakes import Mistake, mistakes_of, nearest, told
 from attacca.config.run import Configuration
 from attacca.config.yaml_text import KeyPath, read_yaml
 from attacca.errors import ConfigurationError
@@ -47,18 +47,11 @@ def load_configuration(path: str | Path, overrides: Mapping[str, Any] | None = N
 
 def mistakes_error(path: Path, mistakes: list[Mistake], lines: Mapping[KeyPath, int]) -> ConfigurationError:
     """One error that lists all ``mistakes`` of the file, in the order of its lines."""
-
-    def position(mistake: Mistake) -> int:
-        found = [
-            lines[mistake.path[:length]]
-            for length in range(len(mistake.path), 0, -1)
-            if mistake.path[:length] in lines
-        ]
-        return found[0] if found else 0
-
-    ordered = sorted(mistakes, key=position)
-    heading = f"{path} has {len(ordered)} mistake{'s' if len(ordered) > 1 else ''}; nothing was started."
-    return ConfigurationError("\n\n".join([heading, *(mistake.text(lines) for mistake in ordered)]))
+    paragraphs = told(mistakes, lines)
+    heading = (
+        f"{path} has {len(paragraphs)} mistake{'s' if len(paragraphs) > 1 else ''}; nothing was started."
+    )
+    return ConfigurationError("\n\n".join([heading, *paragraphs]))
 
 
 def section_json(model: BaseModel) -> str:

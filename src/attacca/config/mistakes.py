@@ -25,16 +25,30 @@ class Mistake:
     hint: str = ""
     problem: str = ""
 
-    def text(self, lines: Mapping[KeyPath, int]) -> str:
-        """The mistake in a few lines, with the line number of the nearest key that is in the file."""
-        place = dotted(self.path)
-        for length in range(len(self.path), 0, -1):
-            if self.path[:length] in lines:
-                place += f" (line {lines[self.path[:length]]})"
-                break
+    def line(self, lines: Mapping[KeyPath, int]) -> int:
+        """The line of the nearest key that is in the file; 0 where there is none."""
+        lengths = range(len(self.path), 0, -1)
+        return next((lines[self.path[:length]] for length in lengths if self.path[:length] in lines), 0)
+
+    def text(self) -> str:
+        """What was found, what is expected and what to do, a line each."""
         parts = {"found": self.found, "expected": self.expected, "problem": self.problem}
         rows = [f"  {name + ':':<9} {text}" for name, text in parts.items() if text]
-        return "\n".join([place, *rows, *([f"  {self.hint}"] if self.hint else [])])
+        return "\n".join([*rows, *([f"  {self.hint}"] if self.hint else [])])
+
+
+def told(mistakes: Iterable[Mistake], lines: Mapping[KeyPath, int]) -> list[str]:
+    """All mistakes in the order of the file's lines, each as a paragraph.
+
+    What an anchor brings to several places stands on one line, and is told once with all its places.
+    """
+    places: dict[tuple[int, str], list[str]] = {}
+    for mistake in mistakes:
+        places.setdefault((mistake.line(lines), mistake.text()), []).append(dotted(mistake.path))
+    return [
+        "\n".join([", ".join(dict.fromkeys(names)) + (f" (line {line})" if line else ""), text])
+        for (line, text), names in sorted(places.items(), key=lambda item: item[0][0])
+    ]
 
 
 def dotted(path: KeyPath) -> str:
