@@ -57,15 +57,17 @@ class Model(torch.nn.Module):
         Found by sending zeros through a copy in evaluation mode, which changes no running statistics: without
         data where the modules allow it, so that it costs neither memory nor time.
         """
-        chain = copy.deepcopy(self.chain).eval()
-        zeros = torch.zeros((1, self.num_in_channels, *input_shape))
+
+        def shape_on(device: torch.device) -> torch.Size:
+            chain = copy.deepcopy(self.chain).to(device).eval()
+            return chain(torch.zeros((1, self.num_in_channels, *input_shape), device=device)).shape
+
         with torch.no_grad():
             try:
-                shape = copy.deepcopy(chain).to("meta")(zeros.to("meta")).shape
+                shape = shape_on(torch.device("meta"))
             except Exception:
                 # A module that makes tensors of its own, or looks at values, needs real ones.
-                weight = next(self.chain.parameters(), zeros)
-                shape = chain(zeros.to(weight.device)).shape
+                shape = shape_on(next(self.chain.parameters(), torch.zeros(0)).device)
         return int(shape[1]), Coordinate(shape[2:])
 
     def scale(self, voxel_size: Coordinate) -> Coordinate:

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from itertools import product
 
-import zarr
-
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.arrays.storage import is_n5
 from attacca.arrays.zarr_opening import read_link
 from attacca.stages.content_digest import ContentDigest, digest_content
 
@@ -33,7 +32,7 @@ def _chunks(array: ZarrArray) -> Iterator[str]:
     for part, size, chunk in zip(array.to_slices(array.roi), data.shape, data.chunks):
         begin, end, _ = part.indices(size)
         ranges.append(range(begin // chunk, -(-end // chunk)))
-    if isinstance(data.store, zarr.N5Store | zarr.N5FSStore):
+    if is_n5(data.store):
         # N5 counts axes the other way round.
         ranges.reverse()
         separator = "/"

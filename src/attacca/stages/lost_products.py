@@ -61,21 +61,23 @@ def stages_to_repeat(
 
 def _products(stage: StageInstance, workflow: Workflow) -> list[str]:
     """What a stage says it has made, beside manifest and plan."""
-    layout = workflow.layout
-    manifest = read_values(stage.manifest(layout))
-    if stage.stage.name == "volume":
-        arrays: Mapping[str, Any] = ((manifest or {}).get("result") or {}).get("arrays", {})
+    layout, name = workflow.layout, stage.stage.name
+    manifest = stage.manifest(layout)
+    if name == "volume":
+        arrays: Mapping[str, Any] = ((read_values(manifest) or {}).get("result") or {}).get("arrays", {})
         container = layout.volume_container(stage.volume)
         return [
             f"{container}/{values['dataset']}" for values in arrays.values() if not values.get("in_place")
         ]
-    if stage.stage.name == "train":
-        return [] if manifest is None else [str(layout.training(stage.run) / "checkpoints" / _CHECKPOINTS)]
-    if stage.stage.name == "agglomerate":
-        return [] if manifest is None else [str(layout.look_up_table(stage.run, stage.volume))]
     # A graph has no files before its first block is counted.
-    first = stage.manifest(layout) if stage.stage.name == "graph" else stage.first_file(layout)
-    return stage.arrays(layout) if first.exists() else []
+    first = manifest if name == "graph" else stage.first_file(layout)
+    if not first.exists():
+        return []
+    if name == "train":
+        return [str(layout.training(stage.run) / "checkpoints" / _CHECKPOINTS)]
+    if name == "agglomerate":
+        return [str(layout.look_up_table(stage.run, stage.volume))]
+    return stage.arrays(layout)
 
 
 def _gone(places: Iterable[str]) -> set[str]:
