@@ -21,13 +21,13 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from attacca.cli.estimates import estimate
-from attacca.cli.extents import read_extent
 from attacca.cli.plan import wall_seconds
-from attacca.cli.probe import probe
 from attacca.config.load import load_configuration
-from attacca.stages.catalogue import StageInstance
-from attacca.stages.workflow import Workflow
+from attacca.costs.estimates import estimate
+from attacca.costs.extents import read_extent
+from attacca.costs.probe import probe
+from attacca.workflow.catalogue import StageInstance
+from attacca.workflow.workflow import Workflow
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FACTOR = 1.5

@@ -20,7 +20,7 @@ from attacca.segmentation.compiled import warm  # noqa: E402
 
 
 def agglomerate(edges: int) -> None:
-    """A graph of a box of fragments with seven neighbours each, its columns on disk as a volume's are."""
+    """A graph of a box of fragments with seven neighbors each, its columns on disk as a volume's are."""
     warm("graph")
     side = round((edges / 7) ** (1 / 3))
     nodes = side**3

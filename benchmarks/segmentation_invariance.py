@@ -59,7 +59,7 @@ def numbers(values: list[float], digits: int) -> str:
 def compare(affinities: np.ndarray, labels: np.ndarray, cells: list[list[int]]) -> None:
     """A row for each way of making fragments and size of cells."""
 
-    def to_truth(results: list[np.ndarray]) -> str:
+    def to_ground_truth(results: list[np.ndarray]) -> str:
         return numbers([voi_from_table(contingency_table(one, labels)).total for one in results], 2)
 
     print(f"{affinities.shape[1:]} voxels; at thresholds {numbers(THRESHOLDS, 1)}\n")
@@ -73,14 +73,14 @@ def compare(affinities: np.ndarray, labels: np.ndarray, cells: list[list[int]]) 
         if settings.chain == "mutex_watershed":
             name += f", bias {settings.bias}" + (", every edge" if settings.min_evidence == 0 else "")
         whole = segmentations(affinities, settings, list(affinities.shape[1:]))
-        print(f"| {name} | one | | {to_truth(whole)} |", flush=True)
+        print(f"| {name} | one | | {to_ground_truth(whole)} |", flush=True)
         for cell in cells:
             parts = segmentations(affinities, settings, cell)
             between = [
                 voi_from_table(contingency_table(a, b), everything).total for a, b in zip(parts, whole)
             ]
             size = " x ".join(map(str, cell))
-            print(f"| {name} | {size} | {numbers(between, 3)} | {to_truth(parts)} |", flush=True)
+            print(f"| {name} | {size} | {numbers(between, 3)} | {to_ground_truth(parts)} |", flush=True)
 
 
 if __name__ == "__main__":

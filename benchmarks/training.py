@@ -29,7 +29,6 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import torch  # noqa: E402
 
 from attacca.arrays import LocalArrayIdentifier  # noqa: E402
-from attacca.arrays.importers.blocks import import_block, prepare_volume  # noqa: E402
 from attacca.arrays.zarr_array import ZarrArray  # noqa: E402
 from attacca.config.load import load_configuration  # noqa: E402
 from attacca.errors import AttaccaError  # noqa: E402
@@ -39,6 +38,7 @@ from attacca.training.loader import BatchLoader  # noqa: E402
 from attacca.training.loop import choose_intensity, estimate_class_counts  # noqa: E402
 from attacca.training.pipeline import SamplePipeline, SampleSpec  # noqa: E402
 from attacca.training.state import TrainingState  # noqa: E402
+from attacca.volumes.blocks import import_block, prepare_volume  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIGURATIONS = {"default": REPOSITORY / "config.yaml", "FIB-25": REPOSITORY / "examples/fib25/config.yaml"}

@@ -6,9 +6,9 @@ from pathlib import Path
 SOURCE = Path(str(workflow.current_basedir)).resolve().parent / "src"
 sys.path.insert(0, str(SOURCE))
 
-from attacca.stages.rerun_marks import RerunMarks
-from attacca.stages.snakemake_output import leave_out_housekeeping
-from attacca.stages.workflow import open_workflow
+from attacca.workflow.rerun_marks import RerunMarks
+from attacca.workflow.snakemake_output import leave_out_housekeeping
+from attacca.workflow.workflow import open_workflow
 
 leave_out_housekeeping()
 

@@ -14,7 +14,7 @@ rule volume_plan:
     params:
         stage=lambda w: ATTACCA.section("volume", volume=w.volume),
     shell:
-        "python -m attacca.stages.volumes plan --volume {wildcards.volume} "
+        "python -m attacca.stages.volume plan --volume {wildcards.volume} "
         "--parameters {params.stage:q} "
         "--output {output:q} --log {log:q}"
 
@@ -37,7 +37,7 @@ rule volume_shard:
     params:
         stage=lambda w: ATTACCA.section("volume", volume=w.volume),
     shell:
-        "python -m attacca.stages.volumes shard --volume {wildcards.volume} "
+        "python -m attacca.stages.volume shard --volume {wildcards.volume} "
         "--parameters {params.stage:q} "
         "--shard {wildcards.shard}/{wildcards.shards} --threads {threads} "
         "--output {output:q} --log {log:q}"
@@ -60,6 +60,6 @@ rule volume_finish:
     params:
         stage=lambda w: ATTACCA.section("volume", volume=w.volume),
     shell:
-        "python -m attacca.stages.volumes finish --volume {wildcards.volume} "
+        "python -m attacca.stages.volume finish --volume {wildcards.volume} "
         "--parameters {params.stage:q} "
         "--threads {threads} --output {output:q} --log {log:q}"

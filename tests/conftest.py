@@ -24,9 +24,9 @@ from funlib.geometry import Roi
 from attacca.atomic import write_json
 from attacca.blockwise import BlockGrid, Ledger
 from attacca.config.load import load_configuration
-from attacca.stages.catalogue import StageInstance, entry, inputs_of, instances
-from attacca.stages.manifest import Manifest, read_manifest
-from attacca.stages.workflow import Workflow
+from attacca.manifest import Manifest, read_manifest
+from attacca.workflow.catalogue import StageInstance, entry, inputs_of, instances
+from attacca.workflow.workflow import Workflow
 
 MARK = "ATTACCA_TEST_MARK"
 
@@ -245,3 +245,24 @@ def project(tmp_path: Path) -> Project:
 def values() -> Callable[..., dict[str, Any]]:
     """Makes the configuration, with the given execution settings."""
     return configuration_values
+
+
+@pytest.fixture
+def provenance(project: Any) -> Callable[..., dict[str, Any]]:
+    """Makes the values of a ``provenance.json``, with digests that depend on the seed from training on."""
+
+    def make(seed: int = 0) -> dict[str, Any]:
+        section = json.loads(project.workflow.section("provenance", "first"))
+        section["run"]["seed"] = seed
+        found: dict[str, Any] = {}
+        late = False
+        for instance in instances(project.workflow):
+            late = late or instance.stage.name == "train"
+            details = {"fingerprint": "f", "checkpoint digest": f"{instance.label} {seed if late else 0}"}
+            found.setdefault(instance.stage.name, {})[instance.volume or instance.run] = details
+        return {
+            "configuration": {"runs": {"first": section["run"]}, "volumes": section["volumes"]},
+            "outputs": found,
+        }
+
+    return make

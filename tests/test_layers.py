@@ -1,8 +1,9 @@
-"""Imports run in one direction."""
+"""Imports run in one direction: between rooms, and between the modules of one room."""
 
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "attacca"
 
 LAYERS = [
-    ["errors", "fingerprint", "freed_memory", "atomic", "progress", "__init__"],
+    ["errors", "fingerprint", "freed_memory", "atomic", "progress", "layout", "manifest", "__init__"],
     ["config"],
     ["arrays"],
     ["blockwise"],
+    ["volumes"],
     ["gp"],
     ["architectures"],
     ["model"],
@@ -26,44 +28,93 @@ LAYERS = [
     ["prediction"],
     ["training"],
     ["report"],
+    ["provenance"],
+    ["preflight"],
+    ["jobs"],
     ["stages"],
+    ["workflow"],
+    ["costs"],
     ["cli"],
 ]
+"""Rooms of ``src/attacca`` from bottom to top."""
+
 HEIGHT = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}
-MODULES = sorted(SOURCE.rglob("*.py"))
+MODULES = {
+    ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(SOURCE.rglob("*.py"))
+}
 
 
 def room_of(path: Path) -> str:
-    part = path.relative_to(SOURCE).parts[0]
-    return part.removesuffix(".py")
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
-def imported_rooms(path: Path) -> set[str]:
-    rooms = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports hide where a name comes from"
-            names = (
-                [f"{node.module}.{alias.name}" for alias in node.names]
-                if node.module == "attacca"
-                else [node.module]
-            )
-        rooms.update(name.split(".")[1] for name in names if name and name.startswith("attacca."))
-    return {room for room in rooms if room != "__version__"}
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def import_nodes(tree: ast.AST, inside_function: bool = False):
+    """Yield every import that runs, and whether it is inside a function."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node, inside_function
+        elif not is_type_checking(node):
+            is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from import_nodes(node, inside_function or is_function)
+
+
+def imported_modules(node: ast.Import | ast.ImportFrom) -> set[str]:
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    else:
+        assert node.level == 0, "relative imports hide where a name comes from"
+        names = [f"{node.module}.{alias.name}" for alias in node.names]
+    found = set()
+    for name in names:
+        candidates = [name, name.rpartition(".")[0]]
+        found.update([next((item for item in candidates if item in MODULES), "")])
+    return found - {""}
+
+
+@pytest.mark.parametrize("path", MODULES.values(), ids=lambda path: str(path.relative_to(SOURCE)))
 def test_a_module_imports_from_its_own_room_and_from_lower_rooms_only(path):
     own = HEIGHT[room_of(path)]
-    for room in imported_rooms(path):
-        assert room == room_of(path) or HEIGHT[room] < own, f"{path.name} in {room_of(path)} imports {room}"
+    for node, _ in import_nodes(ast.parse(path.read_text())):
+        for module in imported_modules(node) - {"attacca"}:
+            room = module.split(".")[1]
+            assert room == room_of(path) or HEIGHT[room] < own, (
+                f"line {node.lineno}: {path.name} in {room_of(path)} imports {module}"
+            )
 
 
 def test_every_room_has_a_place_in_the_layers():
-    assert {room_of(path) for path in MODULES} <= set(HEIGHT)
+    assert {room_of(path) for path in MODULES.values()} <= set(HEIGHT)
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {
+        name: set().union(
+            *(imported_modules(node) for node, _ in import_nodes(ast.parse(path.read_text()))),
+        )
+        - {name}
+        for name, path in MODULES.items()
+    }
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("path", MODULES.values(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_an_import_inside_a_function_says_what_it_defers(path):
+    lines = path.read_text().splitlines()
+    for node, inside_function in import_nodes(ast.parse("\n".join(lines))):
+        if inside_function:
+            above = lines[node.lineno - 2].strip()
+            previous_is_import = above.startswith(("import ", "from "))
+            assert "deferred" in above or "deferred" in lines[node.lineno - 1] or previous_is_import, (
+                f"line {node.lineno}: imports at the top of the module, or a comment '# deferred: ...' with the reason"
+            )
 
 
 @pytest.mark.parametrize(
@@ -72,7 +123,7 @@ def test_every_room_has_a_place_in_the_layers():
         ("attacca.config.run", ["torch", "gunpowder", "zarr", "matplotlib"]),
         ("attacca.arrays", ["torch", "gunpowder", "matplotlib"]),
         ("attacca.blockwise", ["torch", "gunpowder", "matplotlib"]),
-        ("attacca.stages.workflow", ["torch", "gunpowder", "matplotlib"]),
+        ("attacca.workflow.workflow", ["torch", "gunpowder", "matplotlib"]),
     ],
 )
 def test_a_light_module_loads_no_heavy_library(module, heavy):

@@ -35,7 +35,7 @@ def test_axes_with_large_voxels_wait_until_the_others_have_caught_up():
     assert scale_factor((8, 8, 8), (1, 90, 90)) == (1, 2, 2)
 
 
-def test_grey_values_are_means_rounded_half_up():
+def test_gray_values_are_means_rounded_half_up():
     block = np.array([[0, 1, 5, 6], [1, 0, 5, 5]], np.uint8)
     assert downsampled(block, (2, 2), "raw").tolist() == [[1, 5]]
     assert downsampled(np.array([[1e6, 1], [0, 0]], np.float32), (2, 2), "raw").tolist() == [[250000.25]]

@@ -5,11 +5,11 @@ import pytest
 from funlib.geometry import Roi
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
-from attacca.arrays.importers import ImportBlocks, finish_volume, prepare_volume, volume_content_fingerprint
 from attacca.arrays.pyramid import build_pyramid
 from attacca.arrays.storage import remove
 from attacca.config.volumes import VolumeConfig
 from attacca.errors import MissingInputError
+from attacca.volumes import ImportBlocks, finish_volume, prepare_volume, volume_content_fingerprint
 
 pytest.importorskip("s3fs")
 pytest.importorskip("moto.server")

@@ -85,9 +85,9 @@ def test_blocks_that_meet_a_region_are_those_that_intersect_it(grid, numbers):
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(grids())
-def test_upper_neighbours_share_a_face(grid):
+def test_upper_neighbors_share_a_face(grid):
     for block in grid:
-        for axis, number in grid.upper_neighbours(block.index):
+        for axis, number in grid.upper_neighbors(block.index):
             other = grid[number].write_roi
             assert other.begin[axis] == block.write_roi.end[axis]
             rest = [a for a in range(grid.dims) if a != axis]

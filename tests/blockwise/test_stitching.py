@@ -1,4 +1,4 @@
-"""Joining segments of neighbouring blocks."""
+"""Joining segments of neighboring blocks."""
 
 import numpy as np
 import pytest

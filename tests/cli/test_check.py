@@ -1,4 +1,4 @@
-"""What ``attacca check`` says of a configuration without mistakes."""
+"""What ``attacca check`` says of a configuration without problems."""
 
 import h5py
 import numpy as np

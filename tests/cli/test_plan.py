@@ -6,16 +6,16 @@ import time
 import pytest
 import yaml
 
-from attacca.cli.estimates import estimate
-from attacca.cli.extents import Extent, read_extent
 from attacca.cli.main import main
-from attacca.cli.measurements import measured_costs
 from attacca.cli.plan import wall_seconds
-from attacca.cli.remedies import recommended_shards, size_text
 from attacca.config.load import load_configuration
 from attacca.config.volumes import VolumeConfig
+from attacca.costs.estimates import estimate
+from attacca.costs.extents import Extent, read_extent
+from attacca.costs.measurements import measured_costs
+from attacca.costs.remedies import recommended_shards, size_text
 from attacca.errors import MissingInputError, VolumeError
-from attacca.stages.workflow import Workflow
+from attacca.workflow.workflow import Workflow
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from attacca.cli.main import main
-from attacca.cli.stage_state import StageState, cluster_jobs, read_states
+from attacca.jobs.running_jobs import job_file, job_runs, workflow_runs
 from attacca.progress import Progress
-from attacca.stages.catalogue import instances
-from attacca.stages.running_jobs import job_file, job_runs, workflow_runs
+from attacca.workflow.catalogue import instances
+from attacca.workflow.stage_state import StageState, cluster_jobs, read_states
 
 
 def states(project: Any) -> dict[str, StageState]:

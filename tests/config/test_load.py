@@ -1,4 +1,4 @@
-"""Mistakes in a configuration are told all at once, so that each can be mended."""
+"""Problems in a configuration are told all at once, so that each can be mended."""
 
 import textwrap
 
@@ -33,7 +33,7 @@ def written(tmp_path):
     return write
 
 
-def mistakes(path):
+def problems(path):
     with pytest.raises(ConfigurationError) as raised:
         load_configuration(path)
     assert raised.value.exit_code == 2
@@ -86,9 +86,9 @@ def test_the_order_of_keys_does_not_change_a_section(written, tmp_path):
         pytest.param("synthetic: {shape: [48, 48, 48], seed: 2}, ", "", ["volumes.cube-2", "neither 'raw' nor 'synthetic'"], id="a volume without an image"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_told_with_its_place_and_what_is_expected(written, old, new, expected):
+def test_a_problem_is_told_with_its_place_and_what_is_expected(written, old, new, expected):
     assert old in GOOD
-    text = mistakes(written(GOOD.replace(old, new, 1)))
+    text = problems(written(GOOD.replace(old, new, 1)))
     for part in expected:
         assert part in text
 
@@ -99,23 +99,23 @@ def test_expectations_are_told_in_the_words_of_this_package(written):
         .replace("seed: 2", "seed: -1")
         .replace("[48, 48, 48]", "[0, 48, 48]")
     )
-    text = mistakes(written(bad))
+    text = problems(written(bad))
     assert "expected:" in text
     for word in ("should", "Input", "valid", "greater than", "expected: found"):
         assert word not in text
 
 
-def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(written):
+def test_all_problems_are_told_at_once_in_the_order_of_the_file(written):
     bad = GOOD.replace("seed: 2", "seed: two").replace("results: out", "result: out")
-    text = mistakes(written(bad.replace("train: [cube-1]", "train: [cube-3]")))
-    assert "3 mistakes; nothing was started" in text
+    text = problems(written(bad.replace("train: [cube-1]", "train: [cube-3]")))
+    assert "3 problems; nothing was started" in text
     places = [text.index(place) for place in ("result (line 2)", "cube-2.synthetic.seed", "volumes.train[0]")]
     assert places == sorted(places)
 
 
-def test_a_value_of_several_possible_kinds_is_one_mistake(written):
-    text = mistakes(written(GOOD + "    segmentation: {bias: [0.1, 2.0], threshold: high}\n"))
-    assert "2 mistakes" in text
+def test_a_value_of_several_possible_kinds_is_one_problem(written):
+    text = problems(written(GOOD + "    segmentation: {bias: [0.1, 2.0], threshold: high}\n"))
+    assert "2 problems" in text
     assert "segmentation.bias[1]" in text
     assert "constrained" not in text
 
@@ -123,6 +123,6 @@ def test_a_value_of_several_possible_kinds_is_one_mistake(written):
 def test_what_an_anchor_brings_to_several_places_is_told_once_with_all_of_them(written):
     shared = GOOD.replace("x-network:", "x-cube: &cube\n  voxel_size: [16, sixteen, 16]\nx-network:")
     shared = shared.replace("voxel_size: [16, 16, 16]}", "<<: *cube}")
-    text = mistakes(written(shared))
-    assert "1 mistake;" in text
+    text = problems(written(shared))
+    assert "1 problem;" in text
     assert "volumes.cube-1.voxel_size[1], volumes.cube-2.voxel_size[1] (line 4)" in text

@@ -19,7 +19,7 @@ Each output, an array or a value of ``outputs_inline``, must be covered, or the 
     the reference stops with an error, and so must ``function()``, with one of ``exceptions`` (default: any).
 ``case.depart(name, row, check)``
     Attacca departs on purpose: ``row`` is the row of the list of departures (``ROWS``), ``check(reference)``
-    asserts the mended behaviour. ``case.depart(name, row, value=ours, expected=mended)`` compares instead.
+    asserts the mended behavior. ``case.depart(name, row, value=ours, expected=mended)`` compares instead.
 ``case.note(name, value)``
     an output that describes the reference itself (how far it is from float64, say) and that nothing of ours
     computes: checks that the statement holds, without counting it as a comparison.
@@ -138,7 +138,7 @@ class Case:
             check(self.reference(name))
         else:
             assert expected is not None, (
-                "a departure asserts the mended behaviour: give check, or value and expected"
+                "a departure asserts the mended behavior: give check, or value and expected"
             )
             self._assert_equal(name, value, expected, where)
         self.rows.add(row)

@@ -50,8 +50,8 @@ def array(data: np.ndarray, voxel_size: tuple[int, ...] = (4, 4, 4)) -> NumpyArr
     return NumpyArray.from_np_array(data, Roi((0, 0, 0), shape), Coordinate(voxel_size), axes)
 
 
-def hausdorff(prediction: np.ndarray, truth: np.ndarray, voxel_size: tuple[int, ...]) -> float:
-    distances = cdist(np.argwhere(prediction) * voxel_size, np.argwhere(truth) * voxel_size)
+def hausdorff(prediction: np.ndarray, ground_truth: np.ndarray, voxel_size: tuple[int, ...]) -> float:
+    distances = cdist(np.argwhere(prediction) * voxel_size, np.argwhere(ground_truth) * voxel_size)
     return float(max(distances.min(0).max(), distances.min(1).max()))
 
 
@@ -84,9 +84,9 @@ def test_all_21_binary_scores_and_their_directions(case: Any) -> None:
             continue
         name = parameter.removeprefix("cfg_")
         volume = name.rpartition("_vs")[0]
-        truth, prediction = case.inputs[f"in_truth_{volume}"], case.inputs[f"in_pred_{volume}"]
+        ground_truth, prediction = case.inputs[f"in_truth_{volume}"], case.inputs[f"in_pred_{volume}"]
         voxel_size, clip = tuple(config["voxel_size"]), config["clip_distance"]
-        table = binary_table(prediction, truth, voxel_size, clip, config["tol_distance"])
+        table = binary_table(prediction, ground_truth, voxel_size, clip, config["tol_distance"])
         scores = scores_from_binary_table(table, clip, config["tol_distance"])
         check_intended(case, f"intended_{name}", table, scores)
         intended = case.reference(f"intended_{name}")
@@ -98,7 +98,7 @@ def test_all_21_binary_scores_and_their_directions(case: Any) -> None:
             if criterion in FROM_ITK:
                 case.depart(path, "B25", value=value, expected=intended[criterion])
             elif criterion == "hausdorff" and len(set(voxel_size)) > 1 and not empty:
-                expected = hausdorff(prediction > 0, truth > 0, voxel_size)
+                expected = hausdorff(prediction > 0, ground_truth > 0, voxel_size)
                 assert intended["hausdorff"] == pytest.approx(expected)
                 case.depart(path, "B24", value=value, expected=expected)
             elif empty and criterion in DEFINED_FOR_EMPTY_SIDES:
@@ -148,9 +148,9 @@ def check_directions(case: Any, evaluator: BinarySegmentationEvaluator) -> None:
 @pytest.mark.golden_case("binary_evaluator_files")
 def test_channels_are_called_by_their_names(case: Any) -> None:
     names = ["mito", "er"]
-    truth, prediction = case.inputs["in_truth"], case.inputs["in_pred"]
+    ground_truth, prediction = case.inputs["in_truth"], case.inputs["in_pred"]
     evaluator = BinarySegmentationEvaluator(case.params["clip_distance"], case.params["tol_distance"], names)
-    scores = evaluator.evaluate(array(prediction), array(truth))
+    scores = evaluator.evaluate(array(prediction), array(ground_truth))
     case.compare(("evaluate", "type"), type(scores).__name__)
     assert isinstance(scores, MultiChannelBinarySegmentationEvaluationScores)
     first = scores.criteria[:2]
@@ -161,11 +161,11 @@ def test_channels_are_called_by_their_names(case: Any) -> None:
         value = scores.value(f"{names[number]}__{criterion}")
         place = ("evaluate", "values", path)
         if criterion in FROM_ITK:
-            tp = np.count_nonzero(truth[number] & prediction[number])
-            p, t = np.count_nonzero(prediction[number]), np.count_nonzero(truth[number])
+            tp = np.count_nonzero(ground_truth[number] & prediction[number])
+            p, t = np.count_nonzero(prediction[number]), np.count_nonzero(ground_truth[number])
             expected = {
                 "false_discovery_rate": 1 - tp / p,
-                "false_positive_rate": (p - tp) / (truth[number].size - t),
+                "false_positive_rate": (p - tp) / (ground_truth[number].size - t),
                 "precision": tp / p,
                 "f1_score": 2 * tp / (p + t),
             }
@@ -173,15 +173,17 @@ def test_channels_are_called_by_their_names(case: Any) -> None:
         else:
             case.compare(place, value)
     twice = np.concatenate([prediction, prediction])
-    case.compare_error("channel_mismatch", lambda: evaluator.evaluate(array(twice), array(truth)), ValueError)
+    case.compare_error(
+        "channel_mismatch", lambda: evaluator.evaluate(array(twice), array(ground_truth)), ValueError
+    )
 
 
 @pytest.mark.golden_case("instance_evaluator")
 def test_variation_of_information_and_rand_in_every_convention(case: Any) -> None:
-    truth = case.inputs["in_truth"]
+    ground_truth = case.inputs["in_truth"]
     golden = InstanceConvention(ignore_background=False)
     for name in [key.removeprefix("in_test_") for key in case.inputs if key.startswith("in_test_")]:
-        table = contingency_table(case.inputs[f"in_test_{name}"], truth)
+        table = contingency_table(case.inputs[f"in_test_{name}"], ground_truth)
         ours = InstanceEvaluator(ignore_background=False).scores(table)
         case.compare((f"dacapo_{name}", "voi_split"), ours.voi_split)
         case.compare((f"dacapo_{name}", "voi_merge"), ours.voi_merge)
@@ -207,7 +209,7 @@ def test_variation_of_information_and_rand_in_every_convention(case: Any) -> Non
     for path in [key for key in case.inline if key.startswith("utils_voi_")]:
         ignored = (0,) if "ignore_both0" in path else ()
         test = case.inputs[f"in_test_{path.rpartition('_')[2]}"]
-        case.compare(path, voi(test, truth, ignored).tolist())
+        case.compare(path, voi(test, ground_truth, ignored).tolist())
     relabelled, count = relabel(case.inputs["in_relabel"])
     case.compare("out_relabel", relabelled)
     case.compare("relabel_n", count)

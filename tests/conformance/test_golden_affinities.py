@@ -161,7 +161,7 @@ def test_affinity_weights_over_three_calls(case: Any) -> None:
 
 
 def brute_erosion(labels: np.ndarray) -> np.ndarray:
-    """Objects without the voxels that have a face neighbour with another label, voxel by voxel."""
+    """Objects without the voxels that have a face neighbor with another label, voxel by voxel."""
     eroded = labels.copy()
     for index in np.ndindex(labels.shape):
         for axis in range(labels.ndim):

@@ -15,7 +15,7 @@ from attacca.segmentation.offsets import Offsets
 
 
 def direct_scores() -> Offsets:
-    """Offsets of nearest neighbours whose channels are scores already."""
+    """Offsets of nearest neighbors whose channels are scores already."""
     return Offsets(np.eye(3, dtype=np.int64), np.zeros(3), np.ones((3, 3), np.int64))
 
 

@@ -9,7 +9,12 @@ from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays import LocalArrayIdentifier, NumpyArray, ZarrArray
 from attacca.errors import VolumeError
-from attacca.evaluators import BinarySegmentationEvaluator, TruthRules, binary_table, scores_from_binary_table
+from attacca.evaluators import (
+    BinarySegmentationEvaluator,
+    GroundTruthRules,
+    binary_table,
+    scores_from_binary_table,
+)
 from attacca.evaluators import binary_blocks as module
 from attacca.evaluators.binary_blocks import BinarySides, LastPass, Pencils, binary_table_blockwise
 
@@ -37,14 +42,14 @@ def stored(path, name, data):
 
 
 def test_out_of_core_gives_the_same_numbers_as_in_memory(tmp_path):
-    prediction, truth = sides(1, channels=2)
+    prediction, ground_truth = sides(1, channels=2)
     evaluator = BinarySegmentationEvaluator(200, 60, ["a", "b"])
-    arrays = in_memory(prediction), in_memory(truth)
+    arrays = in_memory(prediction), in_memory(ground_truth)
     whole = evaluator.evaluate(*arrays)
     parts = evaluator.evaluate_blockwise(*arrays, tmp_path, pencil_voxels=2000)
     assert parts.to_dict() == whole.to_dict()
     for number, channel in enumerate("ab"):
-        table = binary_table(prediction[number], truth[number], VOXEL, 200, 60)
+        table = binary_table(prediction[number], ground_truth[number], VOXEL, 200, 60)
         for name, value in scores_from_binary_table(table, 200, 60).to_dict().items():
             assert getattr(whole, f"{channel}__{name}") == value
     assert not list(tmp_path.rglob("*.zarr"))
@@ -52,19 +57,19 @@ def test_out_of_core_gives_the_same_numbers_as_in_memory(tmp_path):
 
 @pytest.mark.parametrize(("predicted", "true"), [(0, 0), (0, 1), (1, 0), (1, 1)])
 def test_out_of_core_of_empty_and_full_sides(tmp_path, predicted, true):
-    prediction, truth = (np.full((9, 10, 11), side, np.uint8) for side in (predicted, true))
-    arrays = in_memory(prediction), in_memory(truth)
+    prediction, ground_truth = (np.full((9, 10, 11), side, np.uint8) for side in (predicted, true))
+    arrays = in_memory(prediction), in_memory(ground_truth)
     table = binary_table_blockwise(BinarySides(*arrays), arrays[0].roi, tmp_path, 200, 60, pencil_voxels=100)
-    assert table == binary_table(prediction, truth, VOXEL, 200, 60)
+    assert table == binary_table(prediction, ground_truth, VOXEL, 200, 60)
 
 
 def test_two_dimensions_out_of_core(tmp_path):
-    prediction, truth = np.random.default_rng(3).random((2, 40, 50)) < 0.05
-    roi = Roi((0, 0), Coordinate(truth.shape) * Coordinate((4, 6)))
-    volumes = [data.astype(np.uint8) for data in (prediction, truth)]
+    prediction, ground_truth = np.random.default_rng(3).random((2, 40, 50)) < 0.05
+    roi = Roi((0, 0), Coordinate(ground_truth.shape) * Coordinate((4, 6)))
+    volumes = [data.astype(np.uint8) for data in (prediction, ground_truth)]
     arrays = [NumpyArray.from_np_array(data, roi, Coordinate((4, 6)), ["y", "x"]) for data in volumes]
     table = binary_table_blockwise(BinarySides(*arrays), roi, tmp_path, 200, 60, pencil_voxels=500)
-    assert table == binary_table(prediction, truth, (4, 6), 200, 60)
+    assert table == binary_table(prediction, ground_truth, (4, 6), 200, 60)
 
 
 def test_a_pencil_never_holds_more_than_it_may():
@@ -129,23 +134,25 @@ def test_two_processes_give_what_one_gives(tmp_path):
 @pytest.mark.parametrize("pencil_voxels", [None, 2000])
 def test_unlabelled_border_and_masked_voxels_are_on_neither_side(tmp_path, pencil_voxels):
     prediction, _ = sides(8)[:, 0]
-    truth = np.zeros(prediction.shape, np.uint8)
-    truth[5:15, 6:20, 4:30] = 1
-    truth[:, :, :3] = 9
-    mask = np.ones_like(truth)
+    ground_truth = np.zeros(prediction.shape, np.uint8)
+    ground_truth[5:15, 6:20, 4:30] = 1
+    ground_truth[:, :, :3] = 9
+    mask = np.ones_like(ground_truth)
     mask[:4] = 0
-    counted = (truth != 9) & (mask > 0)
+    counted = (ground_truth != 9) & (mask > 0)
     for axis in range(3):
         for step in (1, -1):
-            # Nearest neighbours only lie within 50, and those in the plane within 46.
-            other = np.roll(truth, step, axis) != truth
+            # Nearest neighbors only lie within 50, and those in the plane within 46.
+            other = np.roll(ground_truth, step, axis) != ground_truth
             edge = 0 if step == 1 else -1
             other[(slice(None),) * axis + (edge,)] = False
             counted &= ~other
-    arrays = [in_memory(data) for data in (prediction, truth, mask)]
-    evaluator = BinarySegmentationEvaluator(200, 60, ["a"], rules=TruthRules(unlabelled=9, border=50))
+    arrays = [in_memory(data) for data in (prediction, ground_truth, mask)]
+    evaluator = BinarySegmentationEvaluator(200, 60, ["a"], rules=GroundTruthRules(unlabelled=9, border=50))
     scores = evaluator.evaluate_blockwise(*arrays[:2], tmp_path, mask=arrays[2], pencil_voxels=pencil_voxels)
-    expected = scores_from_binary_table(binary_table(prediction, truth, VOXEL, 200, 60, counted), 200, 60)
+    expected = scores_from_binary_table(
+        binary_table(prediction, ground_truth, VOXEL, 200, 60, counted), 200, 60
+    )
     for name, value in expected.to_dict().items():
         assert scores.value(f"a__{name}") == pytest.approx(value, nan_ok=True), name
 
@@ -164,10 +171,10 @@ def test_instance_ids_are_all_foreground():
 
 
 def test_another_number_of_channels_is_refused():
-    prediction, truth = sides(11, channels=2)
+    prediction, ground_truth = sides(11, channels=2)
     evaluator = BinarySegmentationEvaluator(200, 60, ["a", "b"])
     with pytest.raises(VolumeError, match="found 4 channels, expected 2: a, b"):
-        evaluator.evaluate(in_memory(np.concatenate([prediction, prediction])), in_memory(truth))
+        evaluator.evaluate(in_memory(np.concatenate([prediction, prediction])), in_memory(ground_truth))
     with pytest.raises(ValueError, match="3 class ids for 2 channels"):
         BinarySegmentationEvaluator(200, 60, ["a", "b"], class_ids=[1, 2, 3])
 

@@ -18,9 +18,9 @@ def ratio(a: float, b: float) -> float:
     return a / b if b else math.nan
 
 
-def by_definition(prediction, truth, counted):
+def by_definition(prediction, ground_truth, counted):
     """All 21 scores from their definitions, over sets of voxels."""
-    p, t = prediction & counted, truth & counted
+    p, t = prediction & counted, ground_truth & counted
     places = np.argwhere(np.ones_like(p)) * VOXEL
     distances = cdist(places, places)
     inside_p, inside_t, n = p.ravel(), t.ravel(), int(counted.sum())
@@ -64,10 +64,10 @@ def by_definition(prediction, truth, counted):
     }
 
 
-def check(prediction, truth, counted):
-    table = binary_table(prediction, truth, VOXEL, CLIP, TOLERANCE, counted)
+def check(prediction, ground_truth, counted):
+    table = binary_table(prediction, ground_truth, VOXEL, CLIP, TOLERANCE, counted)
     scores = scores_from_binary_table(table, CLIP, TOLERANCE)
-    expected = by_definition(prediction, truth, counted)
+    expected = by_definition(prediction, ground_truth, counted)
     assert set(expected) == set(scores.criteria)
     for name, value in expected.items():
         assert scores.value(name) == pytest.approx(value, abs=1e-9, nan_ok=True), name
@@ -79,23 +79,23 @@ def check(prediction, truth, counted):
 
 @quick
 @given(volumes, volumes, volumes)
-def test_all_21_scores_follow_their_definitions(prediction, truth, counted):
-    check(prediction, truth, counted)
+def test_all_21_scores_follow_their_definitions(prediction, ground_truth, counted):
+    check(prediction, ground_truth, counted)
 
 
 @pytest.mark.parametrize("prediction", [0, 1, None])
-@pytest.mark.parametrize("truth", [0, 1, None])
-def test_all_21_scores_of_empty_and_full_sides(prediction, truth):
+@pytest.mark.parametrize("ground_truth", [0, 1, None])
+def test_all_21_scores_of_empty_and_full_sides(prediction, ground_truth):
     some = np.random.default_rng(5).random((3, 4, 5)) < 0.3
-    sides = [some if side is None else np.full_like(some, bool(side)) for side in (prediction, truth)]
+    sides = [some if side is None else np.full_like(some, bool(side)) for side in (prediction, ground_truth)]
     check(*sides, np.ones_like(some))
 
 
 def test_an_empty_prediction_has_recall_0_and_clipped_distance_at_the_clip():
-    truth = np.zeros((2, 2, 2), bool)
-    truth[0] = True
+    ground_truth = np.zeros((2, 2, 2), bool)
+    ground_truth[0] = True
     scores = scores_from_binary_table(
-        binary_table(truth & False, truth, VOXEL, CLIP, TOLERANCE), CLIP, TOLERANCE
+        binary_table(ground_truth & False, ground_truth, VOXEL, CLIP, TOLERANCE), CLIP, TOLERANCE
     )
     assert (scores.recall, scores.false_negative_rate, scores.dice, scores.f1_score) == (0, 1, 0, 0)
     assert scores.mean_false_negative_distance_clipped == CLIP
@@ -104,36 +104,36 @@ def test_an_empty_prediction_has_recall_0_and_clipped_distance_at_the_clip():
 
 @quick
 @given(volumes, volumes, st.integers(1, 4))
-def test_confusion_counts_of_parts_add_up(prediction, truth, cut):
+def test_confusion_counts_of_parts_add_up(prediction, ground_truth, cut):
     names = ("true_positives", "false_positives", "false_negatives", "true_negatives")
     parts = [
-        binary_table(prediction[:, s], truth[:, s], VOXEL, CLIP, TOLERANCE)
+        binary_table(prediction[:, s], ground_truth[:, s], VOXEL, CLIP, TOLERANCE)
         for s in (slice(0, cut), slice(cut, None))
-        if truth[:, s].size
+        if ground_truth[:, s].size
     ]
-    whole = binary_table(prediction, truth, VOXEL, CLIP, TOLERANCE)
+    whole = binary_table(prediction, ground_truth, VOXEL, CLIP, TOLERANCE)
     total = sum(parts, BinaryTable())
     assert [getattr(total, name) for name in names] == [getattr(whole, name) for name in names]
 
 
 def test_sums_do_not_depend_on_the_order_of_voxels():
     random = np.random.default_rng(8)
-    prediction, truth = random.random((2, 6, 7, 8)) < 0.1
-    flipped = binary_table(prediction[::-1, :, ::-1], truth[::-1, :, ::-1], VOXEL, CLIP, TOLERANCE)
-    assert flipped == binary_table(prediction, truth, VOXEL, CLIP, TOLERANCE)
+    prediction, ground_truth = random.random((2, 6, 7, 8)) < 0.1
+    flipped = binary_table(prediction[::-1, :, ::-1], ground_truth[::-1, :, ::-1], VOXEL, CLIP, TOLERANCE)
+    assert flipped == binary_table(prediction, ground_truth, VOXEL, CLIP, TOLERANCE)
 
 
 def test_two_dimensions_are_scored_too():
-    truth = np.zeros((6, 6), np.uint8)
-    truth[2, 2] = 3
-    table = binary_table(np.roll(truth, 2, axis=1), truth, (10, 4), 100, 1)
+    ground_truth = np.zeros((6, 6), np.uint8)
+    ground_truth[2, 2] = 3
+    table = binary_table(np.roll(ground_truth, 2, axis=1), ground_truth, (10, 4), 100, 1)
     assert scores_from_binary_table(table, 100, 1).hausdorff == 8
 
 
 def test_each_score_says_its_unit_bounds_and_convention():
-    truth = np.ones((2, 2, 2), bool)
+    ground_truth = np.ones((2, 2, 2), bool)
     scores = scores_from_binary_table(
-        binary_table(truth, truth, VOXEL, CLIP, TOLERANCE), CLIP, TOLERANCE, "angstrom"
+        binary_table(ground_truth, ground_truth, VOXEL, CLIP, TOLERANCE), CLIP, TOLERANCE, "angstrom"
     )
     rows = {row["name"]: row for row in scores_json(scores)}
     assert len(rows) == 21 and all(row["convention"] for row in rows.values())

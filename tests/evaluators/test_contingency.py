@@ -19,12 +19,12 @@ def volumes(draw):
 
 
 def rows(table: ContingencyTable) -> dict[tuple[int, int], int]:
-    return {(int(s), int(t)): int(n) for s, t, n in zip(table.segment, table.truth, table.count)}
+    return {(int(s), int(t)): int(n) for s, t, n in zip(table.segment, table.ground_truth, table.count)}
 
 
-def counted_one_by_one(segmentation, truth, mask) -> dict[tuple[int, int], int]:
+def counted_one_by_one(segmentation, ground_truth, mask) -> dict[tuple[int, int], int]:
     expected: dict[tuple[int, int], int] = {}
-    for s, t, m in zip(segmentation.ravel(), truth.ravel(), mask.ravel()):
+    for s, t, m in zip(segmentation.ravel(), ground_truth.ravel(), mask.ravel()):
         if m:
             expected[int(s), int(t)] = expected.get((int(s), int(t)), 0) + 1
     return expected
@@ -33,49 +33,58 @@ def counted_one_by_one(segmentation, truth, mask) -> dict[tuple[int, int], int]:
 @quick
 @given(volumes())
 def test_every_voxel_is_counted_once_with_its_exact_ids(volume):
-    segmentation, truth, mask = volume
-    assert rows(contingency_table(segmentation, truth, mask)) == counted_one_by_one(segmentation, truth, mask)
-    everything = contingency_table(segmentation, truth)
-    assert everything.total == truth.size
-    assert np.all(np.diff(everything.truth.astype(object)) >= 0)
+    segmentation, ground_truth, mask = volume
+    assert rows(contingency_table(segmentation, ground_truth, mask)) == counted_one_by_one(
+        segmentation, ground_truth, mask
+    )
+    everything = contingency_table(segmentation, ground_truth)
+    assert everything.total == ground_truth.size
+    assert np.all(np.diff(everything.ground_truth.astype(object)) >= 0)
 
 
 @quick
 @given(volumes(), st.integers(0, 6))
 def test_the_sum_over_parts_is_the_table_of_the_whole(volume, cut):
-    segmentation, truth, mask = volume
-    parts = [contingency_table(segmentation[s], truth[s], mask[s]) for s in (slice(0, cut), slice(cut, None))]
-    assert parts[0] + parts[1] == contingency_table(segmentation, truth, mask)
+    segmentation, ground_truth, mask = volume
+    parts = [
+        contingency_table(segmentation[s], ground_truth[s], mask[s])
+        for s in (slice(0, cut), slice(cut, None))
+    ]
+    assert parts[0] + parts[1] == contingency_table(segmentation, ground_truth, mask)
     assert merge_tables(reversed(parts)) == merge_tables(parts)
 
 
 def test_many_pairs_outgrow_the_first_hash_table():
     random = np.random.default_rng(1)
     segmentation = random.integers(0, 2**64, 30_000, dtype=np.uint64)
-    truth = random.integers(0, 50, 30_000).astype(np.uint8)
+    ground_truth = random.integers(0, 50, 30_000).astype(np.uint8)
     mask = np.ones(30_000, bool)
-    assert rows(contingency_table(segmentation, truth)) == counted_one_by_one(segmentation, truth, mask)
+    assert rows(contingency_table(segmentation, ground_truth)) == counted_one_by_one(
+        segmentation, ground_truth, mask
+    )
 
 
 def test_large_volumes_are_counted_slab_by_slab(monkeypatch):
     random = np.random.default_rng(2)
-    segmentation, truth = random.integers(0, 4, (2, 9, 5, 7))
-    whole = contingency_table(segmentation, truth)
+    segmentation, ground_truth = random.integers(0, 4, (2, 9, 5, 7))
+    whole = contingency_table(segmentation, ground_truth)
     monkeypatch.setattr(module, "SLAB_VOXELS", 80)
-    assert contingency_table(segmentation, truth) == whole
+    assert contingency_table(segmentation, ground_truth) == whole
 
 
 def test_a_table_of_fragments_becomes_that_of_their_agglomeration():
     random = np.random.default_rng(3)
-    fragments, truth = random.integers(0, 20, (2, 12, 12))
+    fragments, ground_truth = random.integers(0, 20, (2, 12, 12))
     ids, roots = np.array([7, 3, 19, 200]), np.array([3, 3, 1, 5])
     agglomerated = fragments.copy()
     agglomerated[fragments == 7] = 3
     agglomerated[fragments == 19] = 1
-    assert contingency_table(fragments, truth).map_segments(ids, roots) == contingency_table(
-        agglomerated, truth
+    assert contingency_table(fragments, ground_truth).map_segments(ids, roots) == contingency_table(
+        agglomerated, ground_truth
     )
-    assert contingency_table(truth, fragments).map_truth(ids, roots) == contingency_table(truth, agglomerated)
+    assert contingency_table(ground_truth, fragments).map_ground_truth(ids, roots) == contingency_table(
+        ground_truth, agglomerated
+    )
 
 
 def test_a_table_survives_its_file(tmp_path):

@@ -2,14 +2,14 @@ import pytest
 from pydantic import ValidationError
 
 from attacca.config.evaluation import EvaluationConfig
-from attacca.evaluators import InstanceConvention, InstanceEvaluator, TruthRules
+from attacca.evaluators import GroundTruthRules, InstanceConvention, InstanceEvaluator
 
 
 def test_the_defaults_are_those_of_the_evaluators():
     config, evaluator = EvaluationConfig(), InstanceEvaluator()
     assert tuple(config.iou_thresholds) == evaluator.iou_thresholds
     assert InstanceConvention(config.ignore_background, config.unlabelled_prediction) == evaluator.convention
-    assert TruthRules(None, config.border, config.connected_components) == evaluator.rules
+    assert GroundTruthRules(None, config.border, config.connected_components) == evaluator.rules
 
 
 @pytest.mark.parametrize(

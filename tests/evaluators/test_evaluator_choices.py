@@ -143,14 +143,15 @@ def test_the_dummy_is_deterministic_and_reads_nothing():
 
 
 def test_dice_and_jaccard_for_each_class():
-    truth = np.random.default_rng(0).integers(0, 3, (5, 6, 7)).astype(np.uint8)
-    prediction = np.where(truth == 2, 0, truth).astype(np.uint8)
-    roi = Roi((0, 0, 0), truth.shape)
+    ground_truth = np.random.default_rng(0).integers(0, 3, (5, 6, 7)).astype(np.uint8)
+    prediction = np.where(ground_truth == 2, 0, ground_truth).astype(np.uint8)
+    roi = Roi((0, 0, 0), ground_truth.shape)
     arrays = [
-        NumpyArray.from_np_array(d, roi, Coordinate((1, 1, 1)), ["z", "y", "x"]) for d in (prediction, truth)
+        NumpyArray.from_np_array(d, roi, Coordinate((1, 1, 1)), ["z", "y", "x"])
+        for d in (prediction, ground_truth)
     ]
     scores = OneHotEvaluator(["rest", "membrane", "mitochondria", "synapse"]).evaluate(*arrays)
-    p0, t0 = np.count_nonzero(prediction == 0), np.count_nonzero(truth == 0)
+    p0, t0 = np.count_nonzero(prediction == 0), np.count_nonzero(ground_truth == 0)
     assert scores.rest__dice == pytest.approx(2 * t0 / (p0 + t0))
     assert scores.rest__jaccard == pytest.approx(t0 / p0)
     assert scores.membrane__dice == 1 and scores.mitochondria__jaccard == 0

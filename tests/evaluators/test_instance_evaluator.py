@@ -9,8 +9,8 @@ from attacca.blockwise import run_blocks
 from attacca.errors import BlocksFailedError, MissingInputError, VolumeError
 from attacca.evaluators import (
     EvaluateBlocks,
+    GroundTruthRules,
     InstanceEvaluator,
-    TruthRules,
     collect_tables,
     contingency_table,
     scores_from_table,
@@ -42,27 +42,31 @@ def stored(path, name, data, offset=(80, 40, 40)):
     return identifier
 
 
-@pytest.mark.parametrize("rules", [TruthRules(), TruthRules(unlabelled=0, border=5, components=True)])
+@pytest.mark.parametrize(
+    "rules", [GroundTruthRules(), GroundTruthRules(unlabelled=0, border=5, components=True)]
+)
 def test_blocks_of_any_size_give_the_scores_of_the_whole(tmp_path, rules):
-    segmentation, truth = in_memory(volume(1)), in_memory(volume(2))
+    segmentation, ground_truth = in_memory(volume(1)), in_memory(volume(2))
     evaluator = InstanceEvaluator(rules=rules)
-    whole = evaluator.evaluate(segmentation, truth)
+    whole = evaluator.evaluate(segmentation, ground_truth)
     for block in ((24, 16, 12), (8, 56, 4)):
-        parts = evaluator.evaluate_blockwise(segmentation, truth, tmp_path / str(block[0]), block_size=block)
+        parts = evaluator.evaluate_blockwise(
+            segmentation, ground_truth, tmp_path / str(block[0]), block_size=block
+        )
         for name in whole.criteria:
             assert parts.value(name) == pytest.approx(whole.value(name), abs=1e-12)
 
 
-def test_rules_of_the_truth_do_what_they_say():
-    segmentation, truth = volume(3, (6, 9, 8)), volume(4, (6, 9, 8))
-    places = np.argwhere(np.ones_like(truth)) * VOXEL
-    near = (cdist(places, places) <= 5) & (truth.ravel()[:, None] != truth.ravel())
-    counted = ~near.any(1).reshape(truth.shape) & (truth != 2)
-    assert np.array_equal(near_other_label(truth, VOXEL, 5), near.any(1).reshape(truth.shape))
-    split = cc3d.connected_components(truth, connectivity=26)
+def test_rules_of_the_ground_truth_do_what_they_say():
+    segmentation, ground_truth = volume(3, (6, 9, 8)), volume(4, (6, 9, 8))
+    places = np.argwhere(np.ones_like(ground_truth)) * VOXEL
+    near = (cdist(places, places) <= 5) & (ground_truth.ravel()[:, None] != ground_truth.ravel())
+    counted = ~near.any(1).reshape(ground_truth.shape) & (ground_truth != 2)
+    assert np.array_equal(near_other_label(ground_truth, VOXEL, 5), near.any(1).reshape(ground_truth.shape))
+    split = cc3d.connected_components(ground_truth, connectivity=26)
     expected = scores_from_table(contingency_table(segmentation, split, counted))
-    rules = TruthRules(unlabelled=2, border=5, components=True)
-    found = InstanceEvaluator(rules=rules).evaluate(in_memory(segmentation), in_memory(truth))
+    rules = GroundTruthRules(unlabelled=2, border=5, components=True)
+    found = InstanceEvaluator(rules=rules).evaluate(in_memory(segmentation), in_memory(ground_truth))
     for name in expected.criteria:
         assert found.value(name) == pytest.approx(expected.value(name), abs=1e-12)
     convention = found.criterion("voi").convention
@@ -71,42 +75,42 @@ def test_rules_of_the_truth_do_what_they_say():
 
 
 def test_two_processes_give_what_one_gives_from_stored_arrays(tmp_path):
-    truth, segmentation = (stored(tmp_path / "v.zarr", str(seed), volume(seed)) for seed in (5, 6))
+    ground_truth, segmentation = (stored(tmp_path / "v.zarr", str(seed), volume(seed)) for seed in (5, 6))
     evaluator = InstanceEvaluator()
-    one = evaluator.evaluate(segmentation, truth)
+    one = evaluator.evaluate(segmentation, ground_truth)
     two = evaluator.evaluate_blockwise(
-        segmentation, truth, tmp_path / "work", num_workers=2, block_size=(32, 32, 32)
+        segmentation, ground_truth, tmp_path / "work", num_workers=2, block_size=(32, 32, 32)
     )
     assert one == two
 
 
 def test_a_repeated_evaluation_uses_the_tables_that_are_there(tmp_path, monkeypatch):
-    segmentation, truth = in_memory(volume(7)), in_memory(volume(8))
+    segmentation, ground_truth = in_memory(volume(7)), in_memory(volume(8))
     evaluator, progress = InstanceEvaluator(), Progress("evaluate", 0)
-    first = evaluator.evaluate_blockwise(segmentation, truth, tmp_path, key="a", progress=progress)
+    first = evaluator.evaluate_blockwise(segmentation, ground_truth, tmp_path, key="a", progress=progress)
     assert progress.done == progress.total == 1
 
     def computed_again(*_):
         raise RuntimeError("computed again")
 
     monkeypatch.setattr(EvaluateBlocks, "__call__", computed_again)
-    assert evaluator.evaluate_blockwise(segmentation, truth, tmp_path, key="a") == first
+    assert evaluator.evaluate_blockwise(segmentation, ground_truth, tmp_path, key="a") == first
     with pytest.raises(BlocksFailedError, match="computed again"):
-        evaluator.evaluate_blockwise(segmentation, truth, tmp_path, key="b")
+        evaluator.evaluate_blockwise(segmentation, ground_truth, tmp_path, key="b")
 
 
 def test_only_the_common_region_is_compared():
     data = volume(9, (6, 8, 8))
-    segmentation, truth = in_memory(data), in_memory(data[2:5, 1:].copy(), (80 + 16, 40 + 4, 40))
-    assert InstanceEvaluator().evaluate(segmentation, truth).voi == 0
+    segmentation, ground_truth = in_memory(data), in_memory(data[2:5, 1:].copy(), (80 + 16, 40 + 4, 40))
+    assert InstanceEvaluator().evaluate(segmentation, ground_truth).voi == 0
 
 
 def test_masked_voxels_do_not_count(tmp_path):
-    segmentation, truth = volume(10), volume(11)
-    mask = np.zeros(truth.shape, np.uint8)
+    segmentation, ground_truth = volume(10), volume(11)
+    mask = np.zeros(ground_truth.shape, np.uint8)
     mask[3:, :5] = 1
-    expected = scores_from_table(contingency_table(segmentation, truth, mask > 0))
-    arrays = [in_memory(data) for data in (segmentation, truth, mask)]
+    expected = scores_from_table(contingency_table(segmentation, ground_truth, mask > 0))
+    arrays = [in_memory(data) for data in (segmentation, ground_truth, mask)]
     found = InstanceEvaluator().evaluate_blockwise(*arrays[:2], tmp_path, mask=arrays[2])
     assert found == expected
 
@@ -120,16 +124,16 @@ def test_two_dimensions_and_a_single_channel_are_fine():
 
 
 def test_a_block_function_returns_its_table_when_it_has_no_directory():
-    segmentation, truth = in_memory(volume(13)), in_memory(volume(14))
-    grid = comparison_grid(segmentation, truth)
-    result = EvaluateBlocks(segmentation, truth)(grid[0])
+    segmentation, ground_truth = in_memory(volume(13)), in_memory(volume(14))
+    grid = comparison_grid(segmentation, ground_truth)
+    result = EvaluateBlocks(segmentation, ground_truth)(grid[0])
     assert result is not None and result.table == contingency_table(volume(13), volume(14))
 
 
 def test_a_missing_block_is_reported(tmp_path):
-    segmentation, truth = in_memory(volume(15)), in_memory(volume(16))
-    grid = comparison_grid(segmentation, truth, (24, 24, 24))
-    run_blocks(EvaluateBlocks(segmentation, truth, directory=str(tmp_path)), grid, shard=(0, 2))
+    segmentation, ground_truth = in_memory(volume(15)), in_memory(volume(16))
+    grid = comparison_grid(segmentation, ground_truth, (24, 24, 24))
+    run_blocks(EvaluateBlocks(segmentation, ground_truth, directory=str(tmp_path)), grid, shard=(0, 2))
     with pytest.raises(MissingInputError, match="evaluate it again"):
         collect_tables(grid, tmp_path)
 

@@ -25,18 +25,18 @@ conventions = st.builds(
 )
 
 
-def as_counted(segmentation, truth, convention):
+def as_counted(segmentation, ground_truth, convention):
     """Voxels that count, written out: each lone voxel gets an id of its own."""
-    segmentation, truth = segmentation.astype(int).ravel(), truth.astype(int).ravel()
+    segmentation, ground_truth = segmentation.astype(int).ravel(), ground_truth.astype(int).ravel()
     if convention.ignore_background:
-        counted = truth != 0
+        counted = ground_truth != 0
         if convention.unlabelled == "ignored":
             counted &= segmentation != 0
         if convention.unlabelled in ("voxels", "cremi"):
             alone = segmentation == 0
             segmentation[alone] = 100 + np.arange(alone.sum())
-        segmentation, truth = segmentation[counted], truth[counted]
-    return segmentation, truth
+        segmentation, ground_truth = segmentation[counted], ground_truth[counted]
+    return segmentation, ground_truth
 
 
 def entropy(*volumes) -> float:
@@ -47,9 +47,9 @@ def entropy(*volumes) -> float:
 
 @quick
 @given(labels, labels, conventions)
-def test_voi_is_the_difference_of_joint_and_single_entropies(segmentation, truth, convention):
-    voi = voi_from_table(contingency_table(segmentation, truth), convention)
-    one, two = as_counted(segmentation, truth, convention)
+def test_voi_is_the_difference_of_joint_and_single_entropies(segmentation, ground_truth, convention):
+    voi = voi_from_table(contingency_table(segmentation, ground_truth), convention)
+    one, two = as_counted(segmentation, ground_truth, convention)
     if len(one) == 0:
         assert math.isnan(voi.split) and math.isnan(voi.merge)
         return
@@ -59,10 +59,10 @@ def test_voi_is_the_difference_of_joint_and_single_entropies(segmentation, truth
 
 @quick
 @given(labels, labels, st.sampled_from(["object", "ignored", "voxels"]))
-def test_rand_counts_pairs_of_voxels(segmentation, truth, unlabelled):
+def test_rand_counts_pairs_of_voxels(segmentation, ground_truth, unlabelled):
     convention = InstanceConvention(unlabelled=unlabelled)
-    rand = rand_from_table(contingency_table(segmentation, truth), convention)
-    one, two = as_counted(segmentation, truth, convention)
+    rand = rand_from_table(contingency_table(segmentation, ground_truth), convention)
+    one, two = as_counted(segmentation, ground_truth, convention)
     if len(one) == 0:
         assert math.isnan(rand.error)
         return
@@ -73,13 +73,13 @@ def test_rand_counts_pairs_of_voxels(segmentation, truth, unlabelled):
     assert rand.error == pytest.approx(1 - 2 * precision * recall / (precision + recall))
 
 
-def matched_by_brute_force(segmentation, truth, threshold):
-    segments, objects = (np.setdiff1d(np.unique(volume), [0]) for volume in (segmentation, truth))
+def matched_by_brute_force(segmentation, ground_truth, threshold):
+    segments, objects = (np.setdiff1d(np.unique(volume), [0]) for volume in (segmentation, ground_truth))
     iou = np.zeros((len(segments), len(objects)))
     for i, segment in enumerate(segments):
         for j, one in enumerate(objects):
-            both = np.sum((segmentation == segment) & (truth == one))
-            iou[i, j] = both / np.sum((segmentation == segment) | (truth == one))
+            both = np.sum((segmentation == segment) & (ground_truth == one))
+            iou[i, j] = both / np.sum((segmentation == segment) | (ground_truth == one))
     good = iou >= threshold
     matched = int(good[linear_sum_assignment(good, maximize=True)].sum())
     return matched, len(segments) - matched, len(objects) - matched
@@ -87,25 +87,25 @@ def matched_by_brute_force(segmentation, truth, threshold):
 
 @quick
 @given(labels, labels, st.sampled_from([0.1, 0.25, 1 / 3, 0.5, 0.6, 0.75, 1.0]))
-def test_as_many_objects_are_matched_as_the_best_assignment_matches(segmentation, truth, threshold):
-    found = match_objects(contingency_table(segmentation, truth), [threshold])[threshold]
-    assert tuple(found) == matched_by_brute_force(segmentation, truth, threshold)
+def test_as_many_objects_are_matched_as_the_best_assignment_matches(segmentation, ground_truth, threshold):
+    found = match_objects(contingency_table(segmentation, ground_truth), [threshold])[threshold]
+    assert tuple(found) == matched_by_brute_force(segmentation, ground_truth, threshold)
 
 
 def test_a_tie_at_one_half_is_matched_one_to_one():
-    truth, segmentation = np.array([1, 1]), np.array([1, 2])
-    assert tuple(match_objects(contingency_table(segmentation, truth), [0.5])[0.5]) == (1, 1, 0)
+    ground_truth, segmentation = np.array([1, 1]), np.array([1, 2])
+    assert tuple(match_objects(contingency_table(segmentation, ground_truth), [0.5])[0.5]) == (1, 1, 0)
 
 
 @quick
 @given(labels, labels, st.permutations(range(1, 5)), st.permutations(range(1, 5)))
-def test_other_ids_for_the_same_objects_change_no_score(segmentation, truth, one, two):
+def test_other_ids_for_the_same_objects_change_no_score(segmentation, ground_truth, one, two):
     far = 2**63 - 2
     renamed = np.array([0, *one], np.uint64)[segmentation] + np.where(
         segmentation, np.uint64(far), np.uint64(0)
     )
-    before = scores_from_table(contingency_table(segmentation, truth))
-    after = scores_from_table(contingency_table(renamed, np.array([0, *two])[truth]))
+    before = scores_from_table(contingency_table(segmentation, ground_truth))
+    after = scores_from_table(contingency_table(renamed, np.array([0, *two])[ground_truth]))
     for name in before.criteria:
         assert after.value(name) == pytest.approx(before.value(name), abs=1e-12, nan_ok=True)
 
@@ -120,8 +120,8 @@ def test_swapping_the_sides_swaps_split_and_merge(one, two):
 
 
 def test_a_perfect_segmentation_has_perfect_scores_exactly():
-    truth = np.random.default_rng(0).integers(0, 9, (8, 8, 8))
-    scores = scores_from_table(contingency_table(truth, truth))
+    ground_truth = np.random.default_rng(0).integers(0, 9, (8, 8, 8))
+    scores = scores_from_table(contingency_table(ground_truth, ground_truth))
     for name in scores.criteria:
         criterion = scores.criterion(name)
         assert scores.value(name) == (1.0 if criterion.higher_is_better else 0.0), name

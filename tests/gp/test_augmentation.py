@@ -208,10 +208,10 @@ def test_contrast_and_brightness_are_changed_about_the_mean():
 
 
 def test_noise_has_the_strength_that_is_asked_for():
-    grey = np.full((1, 24, 48, 48), 0.5, dtype=np.float32)
-    raw, _ = run(NoiseAugment(RAW, (0.1, 0.1)), raw=grey)
+    gray = np.full((1, 24, 48, 48), 0.5, dtype=np.float32)
+    raw, _ = run(NoiseAugment(RAW, (0.1, 0.1)), raw=gray)
     assert abs(raw.std() - 0.1) < 0.01
-    assert np.array_equal(raw, run(NoiseAugment(RAW, (0.1, 0.1)), raw=grey)[0])
+    assert np.array_equal(raw, run(NoiseAugment(RAW, (0.1, 0.1)), raw=gray)[0])
 
 
 def test_missing_and_pale_sections_are_whole_sections_of_the_first_axis():

@@ -18,7 +18,7 @@ from attacca.prediction import Network
 
 @pytest.fixture
 def make_volume(tmp_path: Path) -> Callable[..., ZarrArray]:
-    """``make_volume(shape, voxel_size, offset)``: smooth random grey values."""
+    """``make_volume(shape, voxel_size, offset)``: smooth random gray values."""
 
     def make(shape: tuple[int, ...], voxel_size: tuple[int, ...], offset: tuple[int, ...]) -> ZarrArray:
         roi = Roi(offset, Coordinate(shape) * Coordinate(voxel_size))

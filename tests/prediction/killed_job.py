@@ -45,7 +45,7 @@ def note(path, index):
 
 
 def network():
-    """A convolution that mixes neighbours."""
+    """A convolution that mixes neighbors."""
     torch.manual_seed(0)
     convolution = torch.nn.Conv3d(1, 1, 5, bias=False)
     torch.nn.init.uniform_(convolution.weight, 0, 0.2)

@@ -74,10 +74,10 @@ def wrong_segmentation(labels: np.ndarray) -> np.ndarray:
         inside = np.argwhere(labels == value)
         z, y, x = inside[len(inside) // 2]
         row = labels[z, y]
-        neighbours = row[(row != value) & (row != 0)]
-        if len(neighbours):
+        neighbors = row[(row != value) & (row != 0)]
+        if len(neighbors):
             place = int(np.argmin(np.abs(np.flatnonzero((row != value) & (row != 0)) - x)))
-            segments[labels == neighbours[place]] = value + np.uint64(1000)
+            segments[labels == neighbors[place]] = value + np.uint64(1000)
     segments[membrane(labels) & (np.random.default_rng(5).random(labels.shape) < 0.2)] = 0
     return segments
 
@@ -223,8 +223,8 @@ def tuned(directory: Path) -> dict[str, Any]:
     """What the tuner says of the validation volume: its own words, not a copy of them."""
     name = "tissue-validation"
     prediction = LocalArrayIdentifier(directory / "default" / name / "prediction.zarr", "s0")
-    truth = LocalArrayIdentifier(directory / "volumes" / f"{name}.zarr", "labels/s0")
-    opened = [ZarrArray.open_from_array_identifier(place) for place in (prediction, truth)]
+    ground_truth = LocalArrayIdentifier(directory / "volumes" / f"{name}.zarr", "labels/s0")
+    opened = [ZarrArray.open_from_array_identifier(place) for place in (prediction, ground_truth)]
     config = SegmentationConfig(bias=[[0.2, 0.8], 0.5], min_size=[0, 20])
     result = tune([TuningVolume(name, *opened)], OFFSETS, config, directory / "scratch")
     return {**result.to_json(), "volumes": [name]}

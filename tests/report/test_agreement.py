@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from attacca.arrays import NumpyArray
 from attacca.evaluators.contingency import contingency_table
 from attacca.evaluators.instance_scores import voi_from_table
-from attacca.report.agreement import find_contact, mutual_matches, survey, worst_mistakes
+from attacca.report.agreement import find_contact, mutual_matches, survey, worst_problems
 from attacca.report.errors_atlas import error_atlas
 
 VOXEL = Coordinate(40, 8, 8)
@@ -21,88 +21,92 @@ def volume(labels: np.ndarray, offset: tuple[int, int, int] = (80, 16, 0)) -> Nu
 
 
 def one_split_and_one_merge() -> tuple[np.ndarray, np.ndarray]:
-    truth = np.ones((6, 20, 30), np.uint64)
-    truth[:, 10:] = 2
-    truth[:, 10:, 15:] = 3
-    segmentation = np.full_like(truth, 11)
+    ground_truth = np.ones((6, 20, 30), np.uint64)
+    ground_truth[:, 10:] = 2
+    ground_truth[:, 10:, 15:] = 3
+    segmentation = np.full_like(ground_truth, 11)
     segmentation[:, :10, 20:] = 12
     segmentation[:, 10:] = 13
-    return segmentation, truth
+    return segmentation, ground_truth
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(st.integers(0, 10_000))
 def test_shares_of_all_splits_and_merges_add_up_to_voi(seed: int) -> None:
     random = np.random.default_rng(seed)
-    truth, segmentation = random.integers(0, 5, (2, 4, 6, 5))
-    table = contingency_table(segmentation, truth)
-    table = table.select(table.truth != 0)
+    ground_truth, segmentation = random.integers(0, 5, (2, 4, 6, 5))
+    table = contingency_table(segmentation, ground_truth)
+    table = table.select(table.ground_truth != 0)
     voi = voi_from_table(table)
-    splits = worst_mistakes(table, "split", 100)
-    assert sum(mistake.share for mistake in splits) == pytest.approx(voi.split, abs=1e-12)
+    splits = worst_problems(table, "split", 100)
+    assert sum(problem.share for problem in splits) == pytest.approx(voi.split, abs=1e-12)
     # Predicted background is no segment that merges objects.
-    merges = worst_mistakes(table.select(table.segment != 0), "merge", 100)
-    assert sum(mistake.share for mistake in merges) <= voi.merge + 1 / len(table) + 1
+    merges = worst_problems(table.select(table.segment != 0), "merge", 100)
+    assert sum(problem.share for problem in merges) <= voi.merge + 1 / len(table) + 1
     assert [m.share for m in splits] == sorted((m.share for m in splits), reverse=True)
 
 
 def test_the_object_that_was_split_and_the_segment_that_merges_come_first() -> None:
-    segmentation, truth = one_split_and_one_merge()
-    table = contingency_table(segmentation, truth)
-    split, merge = worst_mistakes(table, "split", 5), worst_mistakes(table, "merge", 5)
+    segmentation, ground_truth = one_split_and_one_merge()
+    table = contingency_table(segmentation, ground_truth)
+    split, merge = worst_problems(table, "split", 5), worst_problems(table, "merge", 5)
     assert [(m.whole, m.parts) for m in split] == [(1, (11, 12))]
     assert [(m.whole, m.parts) for m in merge] == [(13, (2, 3))]
     assert split[0].voxels == (6 * 10 * 20, 6 * 10 * 10)
 
 
-def test_the_place_of_a_mistake_is_where_its_two_largest_parts_touch() -> None:
-    segmentation, truth = map(volume, one_split_and_one_merge())
-    findings = survey(segmentation, truth)
+def test_the_place_of_a_problem_is_where_its_two_largest_parts_touch() -> None:
+    segmentation, ground_truth = map(volume, one_split_and_one_merge())
+    findings = survey(segmentation, ground_truth)
     assert findings is not None and findings.whole
-    contact = find_contact(worst_mistakes(findings.table, "split", 1)[0], findings, segmentation, truth)
+    contact = find_contact(
+        worst_problems(findings.table, "split", 1)[0], findings, segmentation, ground_truth
+    )
     assert contact is not None and contact.touching
-    place = (contact.centre - truth.roi.begin) / VOXEL
+    place = (contact.centre - ground_truth.roi.begin) / VOXEL
     assert place[2] == 19 and place[1] < 10
-    contact = find_contact(worst_mistakes(findings.table, "merge", 1)[0], findings, segmentation, truth)
+    contact = find_contact(
+        worst_problems(findings.table, "merge", 1)[0], findings, segmentation, ground_truth
+    )
     assert contact is not None
-    place = (contact.centre - truth.roi.begin) / VOXEL
+    place = (contact.centre - ground_truth.roi.begin) / VOXEL
     assert place[2] == 14 and place[1] >= 10
 
 
 def test_parts_that_do_not_touch_are_shown_in_the_smaller_one() -> None:
-    truth = np.ones((4, 8, 20), np.uint64)
-    segmentation = np.zeros_like(truth)
+    ground_truth = np.ones((4, 8, 20), np.uint64)
+    segmentation = np.zeros_like(ground_truth)
     segmentation[..., :8] = 5
     segmentation[..., 14:] = 6
-    arrays = volume(segmentation), volume(truth)
+    arrays = volume(segmentation), volume(ground_truth)
     findings = survey(*arrays)
     assert findings is not None
-    mistake = worst_mistakes(findings.table.select(findings.table.segment != 0), "split", 1)[0]
-    contact = find_contact(mistake, findings, *arrays)
+    problem = worst_problems(findings.table.select(findings.table.segment != 0), "split", 1)[0]
+    contact = find_contact(problem, findings, *arrays)
     assert contact is not None and not contact.touching
     assert ((contact.centre - arrays[1].roi.begin) / VOXEL)[2] >= 14
 
 
 def test_unlabelled_voxels_are_nobodys_error() -> None:
-    segmentation, truth = one_split_and_one_merge()
-    truth[truth == 1] = 99
-    findings = survey(volume(segmentation), volume(truth), unlabelled=99)
+    segmentation, ground_truth = one_split_and_one_merge()
+    ground_truth[ground_truth == 1] = 99
+    findings = survey(volume(segmentation), volume(ground_truth), unlabelled=99)
     assert findings is not None
-    assert worst_mistakes(findings.table, "split", 5) == []
+    assert worst_problems(findings.table, "split", 5) == []
 
 
 def test_of_a_large_volume_the_middle_is_compared_and_it_is_said() -> None:
-    segmentation, truth = map(volume, one_split_and_one_merge())
-    findings = survey(segmentation, truth, largest=1000)
+    segmentation, ground_truth = map(volume, one_split_and_one_merge())
+    findings = survey(segmentation, ground_truth, largest=1000)
     assert findings is not None and not findings.whole
     assert findings.table.total <= 1000
-    assert truth.roi.contains(findings.roi)
+    assert ground_truth.roi.contains(findings.roi)
 
 
 def test_volumes_on_different_grids_are_not_compared() -> None:
-    segmentation, truth = one_split_and_one_merge()
-    assert survey(volume(segmentation, (81, 16, 0)), volume(truth)) is None
-    assert survey(volume(segmentation, (80000, 16, 0)), volume(truth)) is None
+    segmentation, ground_truth = one_split_and_one_merge()
+    assert survey(volume(segmentation, (81, 16, 0)), volume(ground_truth)) is None
+    assert survey(volume(segmentation, (80000, 16, 0)), volume(ground_truth)) is None
 
 
 def test_matches_are_mutual_and_ties_go_to_the_smaller_id() -> None:
@@ -111,10 +115,10 @@ def test_matches_are_mutual_and_ties_go_to_the_smaller_id() -> None:
 
 
 def test_an_entry_of_the_atlas_has_three_pictures_and_names_its_parts() -> None:
-    segmentation, truth = map(volume, one_split_and_one_merge())
-    findings = survey(segmentation, truth)
+    segmentation, ground_truth = map(volume, one_split_and_one_merge())
+    findings = survey(segmentation, ground_truth)
     assert findings is not None
-    entry = error_atlas(truth, segmentation, truth, findings, "split")[0]
+    entry = error_atlas(ground_truth, segmentation, ground_truth, findings, "split")[0]
     assert [picture.title for picture in entry.pictures] == ["raw", "truth", "segmentation"]
     assert all(picture.source.startswith("data:image/png;base64,") for picture in entry.pictures)
     assert [name for name, _, _ in entry.parts] == ["segment 11", "segment 12"]

@@ -90,7 +90,7 @@ def test_the_committed_pages_say_what_the_models_say() -> None:
     assert outdated(Configuration, DOCS) == [], "run: python -m attacca.config.documentation docs"
 
 
-def schema_mistakes(values: Any) -> list[str]:
+def schema_problems(values: Any) -> list[str]:
     validator = jsonschema.Draft202012Validator(json.loads((DOCS / "config.schema.json").read_text()))
     return [error.message for error in validator.iter_errors(values)]
 
@@ -99,8 +99,8 @@ SHIPPED = [ROOT / "config.yaml", *sorted((ROOT / "examples").glob("**/*.yaml"))]
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
-def test_editors_find_no_mistake_in_the_configurations_that_are_shipped(path: Path) -> None:
-    assert schema_mistakes(yaml.safe_load(path.read_text())) == []
+def test_editors_find_no_problem_in_the_configurations_that_are_shipped(path: Path) -> None:
+    assert schema_problems(yaml.safe_load(path.read_text())) == []
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
@@ -111,9 +111,9 @@ def test_a_configuration_that_names_its_schema_names_it_as_seen_from_there(path:
 
 def test_places_for_anchors_are_allowed_at_the_top_alone() -> None:
     values = yaml.safe_load((ROOT / "config.yaml").read_text())
-    assert schema_mistakes(values | {"x-anything": [1, {"a": None}]}) == []
-    assert any("'y-anything'" in told for told in schema_mistakes(values | {"y-anything": 1}))
-    assert any("'x-inside'" in told for told in schema_mistakes(values | {"execution": {"x-inside": 1}}))
+    assert schema_problems(values | {"x-anything": [1, {"a": None}]}) == []
+    assert any("'y-anything'" in told for told in schema_problems(values | {"y-anything": 1}))
+    assert any("'x-inside'" in told for told in schema_problems(values | {"execution": {"x-inside": 1}}))
 
 
 @pytest.mark.parametrize("name", ["config.schema.json", "configuration.md"])

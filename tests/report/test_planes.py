@@ -5,14 +5,14 @@ import pytest
 from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays import NumpyArray
-from attacca.report.colours import (
+from attacca.report.colors import (
     CATEGORIES,
     boundaries,
     class_mixture,
-    colour_classes,
-    colour_labels,
+    color_classes,
+    color_labels,
     diverging,
-    label_colours,
+    label_colors,
 )
 from attacca.report.planes import cut, informative_views, scale_bar, window
 
@@ -89,9 +89,9 @@ def test_a_strip_that_is_too_low_for_a_scale_bar_has_none() -> None:
 
 
 def test_background_of_a_class_image_is_transparent() -> None:
-    colours = colour_classes(np.array([[0, 1], [2, 0]]), background=True)
-    assert colours[..., 3].tolist() == [[0, 255], [255, 0]]
-    assert tuple(colours[1, 0, :3]) == CATEGORIES[2]
+    colors = color_classes(np.array([[0, 1], [2, 0]]), background=True)
+    assert colors[..., 3].tolist() == [[0, 255], [255, 0]]
+    assert tuple(colors[1, 0, :3]) == CATEGORIES[2]
 
 
 def test_a_scale_bar_is_round_and_at_most_a_third_of_the_window() -> None:
@@ -102,31 +102,31 @@ def test_a_scale_bar_is_round_and_at_most_a_third_of_the_window() -> None:
         assert text.split()[0].strip("0.") in ("1", "2", "5")
 
 
-def test_the_colour_of_an_id_depends_on_nothing_else() -> None:
+def test_the_color_of_an_id_depends_on_nothing_else() -> None:
     ids = np.array([0, 1, 2, 2**63 + 5, 7], np.uint64)
-    assert np.array_equal(label_colours(ids)[::-1], label_colours(ids[::-1].copy()))
-    assert (label_colours(ids)[0] == 0).all()
-    many = label_colours(np.arange(1, 500, dtype=np.uint64))
+    assert np.array_equal(label_colors(ids)[::-1], label_colors(ids[::-1].copy()))
+    assert (label_colors(ids)[0] == 0).all()
+    many = label_colors(np.arange(1, 500, dtype=np.uint64))
     assert len(np.unique(many, axis=0)) > 490
     assert many.max(axis=-1).min() > 90
 
 
-def test_a_matching_segment_wears_the_colour_of_its_object() -> None:
-    segments, truth = np.array([[5, 5, 9]], np.uint64), np.array([[2, 2, 3]], np.uint64)
-    assert np.array_equal(colour_labels(segments, {5: 2, 9: 3}), colour_labels(truth))
+def test_a_matching_segment_wears_the_color_of_its_object() -> None:
+    segments, ground_truth = np.array([[5, 5, 9]], np.uint64), np.array([[2, 2, 3]], np.uint64)
+    assert np.array_equal(color_labels(segments, {5: 2, 9: 3}), color_labels(ground_truth))
 
 
-def test_classes_have_the_same_colours_as_probabilities_and_as_ids() -> None:
+def test_classes_have_the_same_colors_as_probabilities_and_as_ids() -> None:
     ids = np.array([[0, 1], [2, 1]])
     certain = np.stack([ids == 0, ids == 1, ids == 2]).astype(float)
-    assert np.array_equal(class_mixture(certain), colour_classes(ids))
-    assert tuple(colour_classes(ids)[1, 0]) == CATEGORIES[2]
+    assert np.array_equal(class_mixture(certain), color_classes(ids))
+    assert tuple(color_classes(ids)[1, 0]) == CATEGORIES[2]
 
 
 def test_distances_of_both_signs_are_told_apart_and_nan_is_neutral() -> None:
-    colours = diverging(np.array([[-1.0, 0.0, 1.0, np.nan]]))[0].astype(int)
-    assert colours[0, 2] > colours[0, 0] and colours[2, 0] > colours[2, 2]
-    assert (colours[1] == colours[3]).all()
+    colors = diverging(np.array([[-1.0, 0.0, 1.0, np.nan]]))[0].astype(int)
+    assert colors[0, 2] > colors[0, 0] and colors[2, 0] > colors[2, 2]
+    assert (colors[1] == colors[3]).all()
 
 
 def test_boundaries_lie_between_different_labels_alone() -> None:

@@ -1,4 +1,4 @@
-"""Drawings follow the page's colours, and bad or missing numbers never stop a report."""
+"""Drawings follow the page's colors, and bad or missing numbers never stop a report."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -21,7 +21,7 @@ def curve(length: int = 50) -> dict[str, np.ndarray]:
     return {"iteration": at, "loss": 1 / at, "learning_rate": np.full(length, 1e-3)}
 
 
-def test_a_drawing_is_whole_xml_with_a_description_and_the_colours_of_the_page() -> None:
+def test_a_drawing_is_whole_xml_with_a_description_and_the_colors_of_the_page() -> None:
     text = training_curve(curve(), {"loss": (np.array([10.0, 20.0]), np.array([0.5, 0.4]))}, 20, "training-a")
     ElementTree.fromstring(text)
     assert 'role="img"' in text and "aria-label=" in text
@@ -132,7 +132,7 @@ def test_every_task_has_its_pictures(task: dict[str, object], channels: int, tit
     assert all(p.alt and p.height == 12 and p.width == 7 for p in pictures)
 
 
-def test_colours_stand_for_the_shortest_offsets_along_the_axes_that_are_seen() -> None:
+def test_colors_stand_for_the_shortest_offsets_along_the_axes_that_are_seen() -> None:
     offsets = [[1, 0, 0], [0, -1, 0], [0, 0, 3], [0, 0, 1], [0, 9, 9]]
     assert nearest_channels(offsets, (1, 2)) == [3, 1, 0]
     assert nearest_channels(offsets, (0, 1)) == [1, 0, 3]

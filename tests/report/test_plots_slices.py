@@ -49,18 +49,20 @@ def whole(rows: list[Row]) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture
-def truth() -> np.ndarray:
+def ground_truth() -> np.ndarray:
     """A wide volume of two sections: a bar of class 3 in class 1."""
     labels = np.ones((2, 1200, 1200), dtype=np.uint8)
     labels[:, 300:600] = 3
     return labels
 
 
-def test_the_whole_plane_shows_what_was_found_and_what_is_true_over_the_image(tmp_path, truth):
-    found = np.zeros((1, *truth.shape), np.uint8)
+def test_the_whole_plane_shows_what_was_found_and_what_is_true_over_the_image(tmp_path, ground_truth):
+    found = np.zeros((1, *ground_truth.shape), np.uint8)
     found[:, :, 300:750] = 1
-    raw = image(tmp_path, "raw", truth * 50)
-    images = VolumeImages(raw, image(tmp_path, "truth", truth), None, None, image(tmp_path, "found", found))
+    raw = image(tmp_path, "raw", ground_truth * 50)
+    images = VolumeImages(
+        raw, image(tmp_path, "truth", ground_truth), None, None, image(tmp_path, "found", found)
+    )
     pictures = whole(slice_rows(images, DISTANCE, None))
     assert list(pictures) == ["raw", "segmentation", "truth"]
     # Background is transparent, so that the image is seen below.
@@ -68,9 +70,9 @@ def test_the_whole_plane_shows_what_was_found_and_what_is_true_over_the_image(tm
     assert (pictures["segmentation"][..., 3] > 0).mean() == pytest.approx(3 / 8, abs=0.01)
 
 
-def test_classes_that_fill_the_plane_leave_nothing_transparent(tmp_path, truth):
-    raw = image(tmp_path, "raw", truth * 50)
-    classes = image(tmp_path, "found", truth - 1)
+def test_classes_that_fill_the_plane_leave_nothing_transparent(tmp_path, ground_truth):
+    raw = image(tmp_path, "raw", ground_truth * 50)
+    classes = image(tmp_path, "found", ground_truth - 1)
     pictures = whole(slice_rows(VolumeImages(raw, None, None, None, classes), ONE_HOT, None))
     assert list(pictures) == ["raw", "segmentation"]
     assert pictures["segmentation"].shape[-1] == 3

@@ -41,7 +41,7 @@ def answer(address: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:
         return error.code, error.read(), dict(error.headers)
 
 
-def test_a_state_shows_raw_prediction_segmentation_and_truth_in_place(fake_results: Any) -> None:
+def test_a_state_shows_raw_prediction_segmentation_and_ground_truth_in_place(fake_results: Any) -> None:
     results = Results(fake_results.directory)
     state = viewer_state(results, "default", "tissue-test", position=(80, 160, 240), segments=(3, 2**60))
     layers = {layer["name"]: layer for layer in state["layers"]}

@@ -123,7 +123,7 @@ def test_graph_with_a_mutex_keeps_the_two_ends_of_a_chain_apart() -> None:
     assert clusters.tolist() == [0, 0, 1, 2]
 
 
-def test_small_fragments_go_to_the_neighbour_they_cling_to_most() -> None:
+def test_small_fragments_go_to_the_neighbor_they_cling_to_most() -> None:
     labels = np.array([[[1, 1, 1, 2, 3, 3, 3]]], np.uint32)
     affinities = np.full((3, 1, 1, 7), 60, np.uint8)
     affinities[2, 0, 0, 3] = 90

@@ -57,7 +57,7 @@ def test_scores_equal_those_of_the_segmented_volume(volume: TuningVolume, tmp_pa
             segment_volume(
                 volume.prediction, output, NEIGHBORHOOD, fragments, agglomeration, tmp_path / "work"
             )
-            voi = voi_from_table(contingency_table(output[output.roi], volume.truth))
+            voi = voi_from_table(contingency_table(output[output.roi], volume.ground_truth))
             assert result.table[row]["voi_split"] == pytest.approx(voi.split)
             assert result.table[row]["voi_merge"] == pytest.approx(voi.merge)
             row += 1

@@ -8,8 +8,8 @@ import zarr
 
 from attacca.arrays.zarr_opening import ZarrArrayConfig, write_link
 from attacca.atomic import write_json
+from attacca.provenance.surroundings import hardware, package_versions, source_state
 from attacca.stages.provenance import outputs, seeds
-from attacca.stages.surroundings import hardware, package_versions, source_state
 
 
 def test_outputs_tell_digests_of_arrays_by_name(project):

@@ -110,7 +110,7 @@ def test_thresholds_can_be_given() -> None:
         ({"type": "segmentation"}, "does not match any of the expected tags"),
     ],
 )
-def test_mistakes_are_named(section: dict[str, Any], message: str) -> None:
+def test_problems_are_named(section: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         READER.validate_python(section)
 

@@ -16,7 +16,7 @@ import pytest
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.segmentation import SegmentationConfig
 from attacca.config.training import TrainingConfig
-from attacca.stages.validation_scores import ValidationScores
+from attacca.stages.segmentation_validation import SegmentationValidation
 
 SCRIPT = """
 import pickle, sys
@@ -28,7 +28,7 @@ train(pickle.load(open(sys.argv[1], "rb")))
 # Importing takes seconds; a process that has imported everything starts the ones that train.
 STARTER = """
 import os, sys
-import attacca.stages.validation_scores, attacca.tasks, attacca.training.loop, torch.utils.tensorboard
+import attacca.stages.segmentation_validation, attacca.tasks, attacca.training.loop, torch.utils.tensorboard
 
 for line in sys.stdin:
     process = os.fork()
@@ -63,7 +63,7 @@ def test_killed_at_random_moments_and_started_again_it_ends_with_the_same_bytes(
         # The best checkpoint is chosen by segmentations, which take longer than the steps between them.
         section = {"crops": 2, "criterion": "voi", "segmentation_interval": 4}
         settings["validation_section"] = section
-        settings["validate_segmentation"] = ValidationScores(
+        settings["validate_segmentation"] = SegmentationValidation(
             job().task,
             TrainingConfig(checkpoint={"interval": 2}, validation=section, torch_threads=1),
             EvaluationConfig(),

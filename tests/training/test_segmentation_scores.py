@@ -14,21 +14,21 @@ from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import AffinitiesTaskConfig, DistanceTaskConfig, OneHotTaskConfig
 from attacca.config.training import TrainingConfig
 from attacca.errors import ConfigurationError
-from attacca.stages.validation_scores import ValidationScores
+from attacca.stages.segmentation_validation import SegmentationValidation
 from attacca.training import TrainingVolume, load_model, train
 
 AFFINITIES = AffinitiesTaskConfig(neighborhood=[[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, -3]])
 DISTANCE = DistanceTaskConfig(
-    channels=["grey"], class_ids=[1], clip_distance=40, tol_distance=8, scale_factor=16
+    channels=["gray"], class_ids=[1], clip_distance=40, tol_distance=8, scale_factor=16
 )
-CLASSES = OneHotTaskConfig(classes=["none", "grey", "bright"])
+CLASSES = OneHotTaskConfig(classes=["none", "gray", "bright"])
 SETTINGS = {"chain": "mutex_watershed", "bias": [0.4, 0.5, 0.6], "min_size": 0}
 ONE_SETTING = {**SETTINGS, "bias": 0.5, "threshold": 0.5}
 
 
 @pytest.fixture
 def bodies(store: Any, tmp_path: Path) -> Any:
-    """``bodies(seed)``: a volume with grey and bright bodies, which are the classes 1 and 2."""
+    """``bodies(seed)``: a volume with gray and bright bodies, which are the classes 1 and 2."""
 
     def make(seed: int) -> TrainingVolume:
         random = np.random.default_rng(seed)
@@ -52,7 +52,7 @@ def scored_job(
     section = {"crops": 1, "criterion": criterion, "segmentation_interval": 15}
     settings = {"iterations": 60, "checkpoint": {"interval": 15, "keep_every": 15}, **settings}
     validation = (volume(seed=2),)
-    scores = ValidationScores(
+    scores = SegmentationValidation(
         task,
         TrainingConfig(validation=section, torch_threads=1, **settings),
         EvaluationConfig(),

@@ -39,7 +39,7 @@ class Intensity:
     def doubt(self, values: np.ndarray) -> str | None:
         """What speaks against this range for data of which ``values`` are a sample; None if nothing does.
 
-        Data that leave seven eighths of the range unused are nearly of one grey to the network; a sample of one
+        Data that leave seven eighths of the range unused are nearly of one gray to the network; a sample of one
         value says nothing.
         """
         low, high = float(values.min()), float(values.max())

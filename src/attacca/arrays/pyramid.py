@@ -86,7 +86,7 @@ def _coarser(
 
     def fill(index: tuple[int, ...]) -> None:
         roi = Roi(coarse.roi.begin + Coordinate(index) * size, size).intersect(coarse.roi)
-        # The last fine voxel of an odd axis stands for its missing neighbour too.
+        # The last fine voxel of an odd axis stands for its missing neighbor too.
         block = fine.read(roi, fill="edge")
         coarse[roi] = downsampled(block, tuple(factor), kind)
 

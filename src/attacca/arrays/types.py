@@ -84,7 +84,7 @@ class ProbabilityArray(ArrayType):
 
 @dataclass(frozen=True)
 class IntensitiesArray(ArrayType):
-    """Measured grey values.
+    """Measured gray values.
 
     Args:
         channels: channel number to name.

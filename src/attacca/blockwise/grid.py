@@ -200,7 +200,7 @@ class BlockGrid:
         """Number of the block at a place."""
         return int(np.ravel_multi_index(tuple(position), self.shape))
 
-    def upper_neighbours(self, index: int) -> list[tuple[int, int]]:
+    def upper_neighbors(self, index: int) -> list[tuple[int, int]]:
         """Blocks that share a face with this one on its upper side, as (axis, number) of each."""
         position = self.position(index)
         return [

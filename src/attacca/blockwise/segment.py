@@ -1,8 +1,8 @@
 """Runs a segmentation function of the user's over a volume, block by block, and joins the segments.
 
 1. Each block is segmented with its context (``_SegmentBlocks``): its own part goes to a scratch array, with
-   ids that no other block uses; what it found in the overlaps with its neighbours goes to scratch files.
-2. Neighbouring blocks are compared (``_CompareBlocks``, ``attacca.blockwise.stitching``).
+   ids that no other block uses; what it found in the overlaps with its neighbors goes to scratch files.
+2. Neighboring blocks are compared (``_CompareBlocks``, ``attacca.blockwise.stitching``).
 3. One table says which ids are one; each block is relabelled into the output (``_RelabelBlocks``).
 
 All three keep ledgers: killed at any moment, the same call goes on where it was.
@@ -93,7 +93,7 @@ def segment_blockwise(
         args: handed to ``spawn_worker``.
         kwargs: ``input_array_identifier`` and ``output_array_identifier`` (the latter is made if it is not
             there); and ``parameters``, a dictionary for the function; ``agreement``, between 0 and 1, from
-            which on segments of neighbouring blocks are joined (0.5; see ``attacca.blockwise.stitching``);
+            which on segments of neighboring blocks are joined (0.5; see ``attacca.blockwise.stitching``);
             ``tmpdir``, the scratch directory. All, and any others, are handed to ``spawn_worker``.
 
     Returns:
@@ -141,7 +141,7 @@ def segment_blockwise(
 
 
 class _SegmentBlocks:
-    """Segments a block, and keeps what it found where its neighbours looked too."""
+    """Segments a block, and keeps what it found where its neighbors looked too."""
 
     def __init__(self, job: SegmentJob) -> None:
         self._job = job
@@ -179,9 +179,9 @@ class _SegmentBlocks:
                 f"integers of shape {expected}, that of block.read_roi"
             )
         ids = unique_ids(labels, block.index, job.stride)
-        for axis, neighbour in job.grid.upper_neighbours(block.index):
+        for axis, neighbor in job.grid.upper_neighbors(block.index):
             self._keep(
-                block, job.grid[neighbour], ids, told.read_roi, job.overlap_file(block.index, axis, "lower")
+                block, job.grid[neighbor], ids, told.read_roi, job.overlap_file(block.index, axis, "lower")
             )
         position = job.grid.position(block.index)
         for axis in range(job.grid.dims):
@@ -192,15 +192,15 @@ class _SegmentBlocks:
         if self._check is not None and not self._check(told):
             raise AttaccaError(f"{job.file}: check_function refused block {block.index}")
 
-    def _keep(self, block: Block, neighbour: Block, ids: np.ndarray, read: Roi, path: Path) -> None:
-        overlap = self._job.overlap(block, neighbour, self._source.roi)
+    def _keep(self, block: Block, neighbor: Block, ids: np.ndarray, read: Roi, path: Path) -> None:
+        overlap = self._job.overlap(block, neighbor, self._source.roi)
         if not overlap.empty:
             part = ids[inside(overlap, read, self._job.grid.voxel_size)]
             save(path, lambda file: np.savez_compressed(file, labels=part))
 
 
 class _CompareBlocks:
-    """Compares a block with its upper neighbours."""
+    """Compares a block with its upper neighbors."""
 
     def __init__(self, job: SegmentJob) -> None:
         self._job = job
@@ -211,7 +211,7 @@ class _CompareBlocks:
     def __call__(self, block: Block) -> None:
         job, data = self._job, self._data
         found = [np.zeros((0, 2), dtype=np.uint64)]
-        for axis, number in job.grid.upper_neighbours(block.index):
+        for axis, number in job.grid.upper_neighbors(block.index):
             overlap = job.overlap(block, job.grid[number], data)
             if overlap.empty:
                 continue

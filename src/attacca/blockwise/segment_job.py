@@ -180,12 +180,12 @@ class SegmentJob:
             unit=source.unit,
         )
 
-    def overlap(self, block: Block, neighbour: Block, data: Roi) -> Roi:
+    def overlap(self, block: Block, neighbor: Block, data: Roi) -> Roi:
         """What two blocks both read."""
-        return block.read_roi.intersect(neighbour.read_roi).intersect(data)
+        return block.read_roi.intersect(neighbor.read_roi).intersect(data)
 
     def overlap_file(self, lower: int, axis: int, side: str) -> Path:
-        """Where labels of the overlap of a block and its upper neighbour stand, as the lower or upper one
+        """Where labels of the overlap of a block and its upper neighbor stand, as the lower or upper one
         gave them."""
         return self.scratch / "overlaps" / f"{lower % 1000:03d}" / f"{lower}-{axis}-{side}.npz"
 

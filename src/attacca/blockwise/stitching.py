@@ -1,4 +1,4 @@
-"""Joins segments that were found block by block, by the agreement of neighbouring blocks where both looked.
+"""Joins segments that were found block by block, by the agreement of neighboring blocks where both looked.
 
 1. Two blocks that share a face have both segmented the overlap of what they read. A segment ``a`` of the one
    and ``b`` of
@@ -72,7 +72,7 @@ def face_slices(overlap: Roi, face: int, axis: int, voxel_size: Iterable[int]) -
     Args:
         overlap: world units.
         face: world coordinate of the face along ``axis``.
-        axis: the axis across which the blocks are neighbours.
+        axis: the axis across which the blocks are neighbors.
         voxel_size: world units.
     """
     size = list(voxel_size)[axis]

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from attacca.cli.volume_tables import show_volumes
 from attacca.config.load import load_configuration
-from attacca.stages.inspection import inspect_configuration
+from attacca.preflight.inspection import inspect_configuration
 
 
 def add_parser(commands: Any) -> None:
@@ -21,7 +21,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what the configuration is taken for; mistakes are raised as one ``ConfigurationError``."""
+    """Print what the configuration is taken for; problems are raised as one ``ConfigurationError``."""
     configuration = load_configuration(options.configuration)
     inspection = inspect_configuration(configuration, options.configuration)
     show_volumes(configuration, inspection.plans, Console(highlight=False))
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     unused = [name for name in configuration.volumes if name not in inspection.plans]
     print(
-        f"{options.configuration}: no mistakes. Runs: {', '.join(configuration.runs)}. "
+        f"{options.configuration}: no problems. Runs: {', '.join(configuration.runs)}. "
         + (f"Used by no run: {', '.join(unused)}. " if unused else "")
         + f"Results go to {configuration.results}"
     )

@@ -13,7 +13,7 @@ _COMMANDS = ("check", "plan", "status", "summary", "view", "reproduce")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``attacca`` and return its exit code; a user's mistake ends with a message, not a traceback."""
+    """Run ``attacca`` and return its exit code; a user's problem ends with a message, not a traceback."""
     parser = argparse.ArgumentParser(
         prog="attacca",
         description="Around the workflow: check and plan a configuration, follow a run, look at results, "

@@ -12,16 +12,16 @@ from rich.console import Console
 from rich.table import Table
 
 from attacca.cli.arguments import amount, count
-from attacca.cli.estimates import StageEstimate, estimate
-from attacca.cli.extents import read_extent
-from attacca.cli.measurements import MeasuredCost, measured_costs
-from attacca.cli.remedies import Limits, advice, refusals, size_text
 from attacca.config.load import load_configuration
+from attacca.costs.estimates import StageEstimate, estimate
+from attacca.costs.extents import read_extent
+from attacca.costs.measurements import MeasuredCost, measured_costs
+from attacca.costs.remedies import Limits, advice, refusals, size_text
 from attacca.errors import ResourceError
+from attacca.preflight.inspection import inspect_configuration
 from attacca.progress import format_duration
-from attacca.stages.catalogue import instances
-from attacca.stages.inspection import inspect_configuration
-from attacca.stages.workflow import Workflow
+from attacca.workflow.catalogue import instances
+from attacca.workflow.workflow import Workflow
 
 
 def add_parser(commands: Any) -> None:
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     limits = _limits(configuration.results, options)
     measured: dict[tuple[str, str], MeasuredCost] = {}
     if options.probe:
-        from attacca.cli.probe import probe
+        from attacca.costs.probe import probe
 
         measured |= probe(configuration, extents, limits.cores)
     measured |= measured_costs(workflow, {name: extent.voxels for name, extent in extents.items()})

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.text import Text
 
 from attacca.cli.arguments import cores
-from attacca.cli.comparison import compare, show
-from attacca.cli.reproduction import Reproduction, reproduction_place
 from attacca.config.load import load_configuration
 from attacca.errors import AttaccaError, ConfigurationError, MissingInputError
-from attacca.stages.staleness import read_values
+from attacca.provenance.comparison import compare, show
+from attacca.provenance.reproduction import Reproduction, reproduction_place
+from attacca.workflow.staleness import read_values
 
 _SNAKEFILE = Path(__file__).resolve().parents[3] / "Snakefile"
 
@@ -131,7 +131,7 @@ def configuration_values(
     """The configuration that gave the results, or that of another file, for a second computation.
 
     Raises:
-        ConfigurationError: the other file lacks a run, or has mistakes.
+        ConfigurationError: the other file lacks a run, or has problems.
     """
     if changed is not None:
         configuration = load_configuration(changed)

@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from attacca.cli.arguments import amount
-from attacca.cli.stage_state import ShardState, StageState, read_states, workflow_runs_here
 from attacca.progress import format_duration
-from attacca.stages.record import recorded_configuration
-from attacca.stages.workflow import Workflow
+from attacca.workflow.record import recorded_configuration
+from attacca.workflow.stage_state import ShardState, StageState, read_states, workflow_runs_here
+from attacca.workflow.workflow import Workflow
 
 _STYLES = {
     "done": "green",

@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from attacca.arrays.identifier import is_url
-from attacca.arrays.importers import PlannedArray, VolumePlan
-from attacca.arrays.importers.placement import described
 from attacca.config.run import Configuration
 from attacca.config.volumes import ClassSource, VolumeConfig
+from attacca.volumes import PlannedArray, VolumePlan
+from attacca.volumes.placement import described
 
 
 def show_volumes(configuration: Configuration, plans: dict[str, VolumePlan], console: Console) -> None:

@@ -74,7 +74,7 @@ def reference_page(model: type[BaseModel], title: str = "Configuration") -> str:
         "<!-- This page is generated from the models: python -m attacca.config.documentation docs -->",
         "",
         "Every key that a configuration file may hold. A key that is not here is an error, and so is a",
-        "value of another type; all mistakes are reported at once. Keys at the top that begin with `x-` are",
+        "value of another type; all problems are reported at once. Keys at the top that begin with `x-` are",
         "places for YAML anchors and are not read. Editors that know JSON schemas complete and check the",
         f"file with `{SCHEMA_FILE}`: put this line at its top, with the path as it is seen from the file",
         f"(`../docs/{SCHEMA_FILE}` from `my/config.yaml`).",
@@ -153,7 +153,7 @@ def _choices(value: Schema) -> list[Schema]:
 
 
 def _tag(definition: Schema) -> str:
-    """The key with one possible value by which a model is told apart from its neighbours."""
+    """The key with one possible value by which a model is told apart from its neighbors."""
     for key, value in definition.get("properties", {}).items():
         if "const" in value:
             return f"{key}: {value['const']}"

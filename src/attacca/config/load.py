@@ -1,4 +1,4 @@
-"""From a configuration file to a checked ``Configuration``, or to the list of all its mistakes."""
+"""From a configuration file to a checked ``Configuration``, or to the list of all its problems."""
 
 import os
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from attacca.config.mistakes import Mistake, mistakes_of, nearest, told
+from attacca.config.problems import Problem, nearest, problems_of, told
 from attacca.config.run import Configuration
 from attacca.config.yaml_text import KeyPath, read_yaml
 from attacca.errors import ConfigurationError
@@ -27,7 +27,7 @@ def load_configuration(path: str | Path, overrides: Mapping[str, Any] | None = N
         overrides: values that replace those of the file, as ``--config results=elsewhere`` gives them.
 
     Raises:
-        ConfigurationError: lists every mistake with its line.
+        ConfigurationError: lists every problem with its line.
     """
     path = Path(path).absolute()
     values, lines = read_yaml(path)
@@ -38,18 +38,18 @@ def load_configuration(path: str | Path, overrides: Mapping[str, Any] | None = N
     try:
         configuration = Configuration.model_validate(values)
     except ValidationError as error:
-        mistakes = mistakes_of(error, Configuration) + _unknown_volumes(values)
-        raise mistakes_error(path, mistakes, lines) from None
-    if mistakes := _unknown_volumes(values):
-        raise mistakes_error(path, mistakes, lines)
+        problems = problems_of(error, Configuration) + _unknown_volumes(values)
+        raise problems_error(path, problems, lines) from None
+    if problems := _unknown_volumes(values):
+        raise problems_error(path, problems, lines)
     return _with_absolute_paths(configuration, directory)
 
 
-def mistakes_error(path: Path, mistakes: list[Mistake], lines: Mapping[KeyPath, int]) -> ConfigurationError:
-    """One error that lists all ``mistakes`` of the file, in the order of its lines."""
-    paragraphs = told(mistakes, lines)
+def problems_error(path: Path, problems: list[Problem], lines: Mapping[KeyPath, int]) -> ConfigurationError:
+    """One error that lists all ``problems`` of the file, in the order of its lines."""
+    paragraphs = told(problems, lines)
     heading = (
-        f"{path} has {len(paragraphs)} mistake{'s' if len(paragraphs) > 1 else ''}; nothing was started."
+        f"{path} has {len(paragraphs)} problem{'s' if len(paragraphs) > 1 else ''}; nothing was started."
     )
     return ConfigurationError("\n\n".join([heading, *paragraphs]))
 
@@ -80,13 +80,13 @@ def _absolute(value: Any, directory: Path) -> Any:
     return value
 
 
-def _unknown_volumes(values: Mapping[str, Any]) -> list[Mistake]:
+def _unknown_volumes(values: Mapping[str, Any]) -> list[Problem]:
     """Names of volumes that the file does not have; found in the file as it is, whatever else is wrong in it."""
     volumes, runs = values.get("volumes"), values.get("runs")
     if not isinstance(volumes, Mapping) or not isinstance(runs, Mapping):
         return []
     known = [str(name) for name in volumes]
-    mistakes = []
+    problems = []
     for run_name, run in runs.items():
         purposes = run.get("volumes") if isinstance(run, Mapping) else None
         for key, names in purposes.items() if isinstance(purposes, Mapping) else ():
@@ -94,5 +94,5 @@ def _unknown_volumes(values: Mapping[str, Any]) -> list[Mistake]:
                 if isinstance(name, str) and name not in known:
                     path = ("runs", run_name, "volumes", key, index)
                     expected = "a volume of this file: " + ", ".join(known)
-                    mistakes.append(Mistake(path, f"'{name}'", expected, nearest(name, known)))
-    return mistakes
+                    problems.append(Problem(path, f"'{name}'", expected, nearest(name, known)))
+    return problems

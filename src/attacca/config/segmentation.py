@@ -31,9 +31,9 @@ class FragmentSettings(StrictModel):
     engine: Literal["attacca", "mwatershed"] = "attacca"
     """Mutex watershed: the implementation."""
     min_fragment_size: int = 50
-    """Mutex watershed: fragments of fewer voxels are given to the neighbour with the highest affinity."""
+    """Mutex watershed: fragments of fewer voxels are given to the neighbor with the highest affinity."""
     fill_background: bool = True
-    """Mutex watershed: background voxels are given to a neighbour too."""
+    """Mutex watershed: background voxels are given to a neighbor too."""
     background_below: Unit = 0.1
     """Affinities at or below it hold nothing together: voxels without a higher one stay background."""
     inside_above: Unit = 0.5
@@ -124,15 +124,15 @@ class SegmentationConfig(StrictModel):
     engine: Literal["attacca", "mwatershed"] = "attacca"
     """Mutex watershed: ``mwatershed`` is the reference implementation, some ten times slower."""
     min_fragment_size: Annotated[int, Field(ge=0)] = 50
-    """Mutex watershed: smaller fragments (voxels) are given to the neighbour with the highest affinity at
+    """Mutex watershed: smaller fragments (voxels) are given to the neighbor with the highest affinity at
     once."""
     fill_background: bool = True
-    """Mutex watershed: give background voxels to a neighbour as well, as far as ``background_below``
+    """Mutex watershed: give background voxels to a neighbor as well, as far as ``background_below``
     allows."""
     background_below: Unit = 0.1
     """Affinities at or below it hold nothing together; voxels without a higher one stay background."""
     inside_above: Unit | Annotated[list[Unit], Field(min_length=1)] = 0.5
-    """Seeded: mean affinity to its neighbours above which a voxel is inside an object; a number or
+    """Seeded: mean affinity to its neighbors above which a voxel is inside an object; a number or
     candidates."""
     window: Annotated[int, Field(ge=1, le=16)] = 3
     """Seeded: distance between seeds, roughly, in voxels of the finest axis."""
@@ -140,7 +140,7 @@ class SegmentationConfig(StrictModel):
     """Seeded: distances to the boundary are clipped here, in voxels of the finest axis; more needs more
     context."""
     threshold: Unit | Annotated[list[Unit], Field(min_length=1)] | None = None
-    """Mean affinity above which neighbouring regions are joined (or, for connected components, the value
+    """Mean affinity above which neighboring regions are joined (or, for connected components, the value
     above which voxels are): a number, or candidates. By default from 0.1 to 0.9 in steps of 0.025."""
     agglomeration: (
         Literal["mean_affinity", "mutex_watershed", "none"]
@@ -160,7 +160,7 @@ class SegmentationConfig(StrictModel):
     min_affinity: Unit = 0.0
     """Segments with a lower mean of the affinities inside them are debris."""
     debris: Literal["merge", "delete"] = "merge"
-    """What happens to debris: it is merged into the neighbour that it clings to most, or deleted."""
+    """What happens to debris: it is merged into the neighbor that it clings to most, or deleted."""
     sigma: Annotated[float, Field(ge=0)] = 0.0
     """Smooth affinities by a Gaussian of this many voxels of the finest axis first."""
     block_size: Voxels | None = None
@@ -214,7 +214,7 @@ class SegmentationConfig(StrictModel):
         if not any(sum(abs(step) for step in offset) == 1 for offset in offsets):
             raise ValueError(
                 "task: the neighborhood has no direct offset such as [1, 0, 0]; segments are joined "
-                "by affinities between direct neighbours, so add one for each axis"
+                "by affinities between direct neighbors, so add one for each axis"
             )
 
     def biases(self) -> list[Bias]:

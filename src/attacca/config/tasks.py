@@ -63,7 +63,7 @@ class DummyTaskConfig(TaskConfig):
     """Handed to the post-processor, which ignores it."""
 
     def verify(self) -> tuple[bool, str]:
-        """Never valid, so that it is not mistaken for a task."""
+        """Never valid, so that it is not problemn for a task."""
         return False, "This is a DummyTaskConfig and is never valid"
 
 
@@ -136,7 +136,7 @@ class OneHotTaskConfig(TaskConfig):
 
 
 class AffinitiesTaskConfig(TaskConfig):
-    """Affinities of neighbouring voxels: instance segmentation."""
+    """Affinities of neighboring voxels: instance segmentation."""
 
     type: Literal["affinities"] = "affinities"
     neighborhood: Annotated[list[Offset], Field(min_length=1)]

@@ -45,7 +45,7 @@ class ArraySource(StrictModel):
     dataset: str | None = None
     """Name of the data set in an HDF5 file, Zarr or N5 container; not needed where there is only one."""
     channel: Annotated[int, Field(ge=0)] | None = None
-    """Which channel to take where an image has several (0 is red in a colour image)."""
+    """Which channel to take where an image has several (0 is red in a color image)."""
     offset: WorldNumbers | None = None
     """Where the first voxel's corner lies, in the volume's unit; overrules the file and the volume's
     ``offset``."""

@@ -10,7 +10,7 @@ from attacca.evaluators.binary_scores import (
     scores_from_binary_table,
 )
 from attacca.evaluators.blocks import EvaluateBlocks, collect_tables
-from attacca.evaluators.comparison import TruthRules
+from attacca.evaluators.comparison import GroundTruthRules
 from attacca.evaluators.contingency import ContingencyTable, contingency_table, merge_tables
 from attacca.evaluators.dummy_evaluator import DummyEvaluationScores, DummyEvaluator
 from attacca.evaluators.evaluator import Evaluator
@@ -43,6 +43,7 @@ __all__ = [
     "EvaluateBlocks",
     "EvaluationScores",
     "Evaluator",
+    "GroundTruthRules",
     "InstanceConvention",
     "InstanceEvaluationScores",
     "InstanceEvaluator",
@@ -52,7 +53,6 @@ __all__ = [
     "OneHotEvaluator",
     "Rand",
     "TableEvaluator",
-    "TruthRules",
     "ValidationIterationScores",
     "ValidationScores",
     "Voi",

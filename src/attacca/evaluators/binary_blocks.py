@@ -32,7 +32,7 @@ from attacca.errors import MissingInputError, VolumeError
 from attacca.evaluators.binary_counts import negative_side, positive_side, rest
 from attacca.evaluators.binary_scores import BinaryTable
 from attacca.evaluators.blocks import announce, largest_block
-from attacca.evaluators.comparison import TruthRules, without_channel
+from attacca.evaluators.comparison import GroundTruthRules, without_channel
 from attacca.evaluators.distance_transform import NOWHERE, distance_unit, first_pass, next_pass
 from attacca.progress import Progress
 
@@ -54,7 +54,7 @@ class BinarySides:
 
     Attributes:
         prediction: the segmentation; positive voxels are predicted.
-        truth: the truth; positive voxels are true.
+        ground_truth: the truth; positive voxels are true.
         channel: which channel of both; arrays without a channel axis have channel 0 only.
         class_id: the value of true voxels, where the truth is one volume of class ids.
         rules: what is done to the truth first.
@@ -62,26 +62,26 @@ class BinarySides:
     """
 
     prediction: Array
-    truth: Array
+    ground_truth: Array
     channel: int = 0
     class_id: int | None = None
-    rules: TruthRules = field(default_factory=TruthRules)
+    rules: GroundTruthRules = field(default_factory=GroundTruthRules)
     mask: Array | None = None
 
     @property
     def voxel_size(self) -> Coordinate:
         """World units of a voxel."""
-        return self.truth.voxel_size
+        return self.ground_truth.voxel_size
 
     def read(self, roi: Roi) -> tuple[np.ndarray, np.ndarray, int]:
         """The predicted and the true voxels, bool, and how many voxels count; others are on neither side."""
         predicted = self._of(self.prediction, self.prediction[roi]) > 0
         context = self.rules.context(self.voxel_size)
-        around = self.truth.read(roi.grow(context, context), "edge")
+        around = self.ground_truth.read(roi.grow(context, context), "edge")
         if self.class_id is None:
-            around = self._of(self.truth, around)
+            around = self._of(self.ground_truth, around)
         else:
-            around = without_channel(around, self.truth.dims, self.truth)
+            around = without_channel(around, self.ground_truth.dims, self.ground_truth)
         inside = tuple(slice(c, c + n) for c, n in zip(context / self.voxel_size, predicted.shape))
         counted = self.rules.counted(around, self.voxel_size)
         true = around[inside] > 0 if self.class_id is None else around[inside] == self.class_id
@@ -89,7 +89,7 @@ class BinarySides:
             counted = counted[inside]
         if self.mask is not None:
             allowed = self.mask.read(roi) != 0
-            allowed = allowed.reshape(allowed.shape[-self.truth.dims :])
+            allowed = allowed.reshape(allowed.shape[-self.ground_truth.dims :])
             counted = allowed if counted is None else counted & allowed
         if counted is None:
             return predicted, true, true.size
@@ -144,7 +144,7 @@ class Pencils:
         return tuple(slice(b, b + n) for b, n in zip(begin, roi.shape / self.voxel_size))
 
     def step(self, axis: int) -> int:
-        """Distance of neighbouring voxels along an axis, in units of the distance transform."""
+        """Distance of neighboring voxels along an axis, in units of the distance transform."""
         return int(self.voxel_size[axis]) // distance_unit(self.voxel_size)
 
     def create(self, directory: Path) -> None:
@@ -289,7 +289,7 @@ def binary_table_blockwise(
     pencils, work = Pencils.over(roi, sides.voxel_size, pencil_voxels), Path(directory)
     axes = len(pencils.shape)
     if axes < 2:
-        raise VolumeError(f"{sides.truth}: found one axis, expected two or three")
+        raise VolumeError(f"{sides.ground_truth}: found one axis, expected two or three")
     tables, scratch = work / "tables", [work / f"axis_{axis}" for axis in range(axes - 1)]
     if key is None:
         for leftover in (tables, *scratch):

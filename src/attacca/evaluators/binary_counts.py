@@ -12,7 +12,7 @@ from attacca.evaluators.distance_transform import NOWHERE, distance_unit, square
 
 def binary_table(
     prediction: np.ndarray,
-    truth: np.ndarray,
+    ground_truth: np.ndarray,
     voxel_size: Sequence[int],
     clip_distance: float,
     tol_distance: float,
@@ -22,20 +22,20 @@ def binary_table(
 
     Args:
         prediction: bool, or any numbers: positive ones are predicted.
-        truth: the same for the true voxels.
+        ground_truth: the same for the true voxels.
         voxel_size: whole world units, one for each axis.
         clip_distance: distances are clipped here, world units.
         tol_distance: errors up to this distance are forgiven, world units.
         mask: voxels that count, bool; others belong to neither side.
     """
-    if prediction.shape != truth.shape:
+    if prediction.shape != ground_truth.shape:
         raise ValueError(
-            f"prediction and truth must have the same shape, not {prediction.shape}, {truth.shape}"
+            f"prediction and truth must have the same shape, not {prediction.shape}, {ground_truth.shape}"
         )
-    predicted, true = prediction > 0, truth > 0
+    predicted, true = prediction > 0, ground_truth > 0
     if mask is not None:
         predicted, true = predicted & mask, true & mask
-    voxels = int(truth.size if mask is None else np.count_nonzero(mask))
+    voxels = int(ground_truth.size if mask is None else np.count_nonzero(mask))
     unit = distance_unit(voxel_size)
     positives = positive_side(
         predicted, true, squared_distances(true, voxel_size), unit, clip_distance, tol_distance

@@ -19,7 +19,7 @@ from attacca.evaluators.binary_scores import (
     MultiChannelBinarySegmentationEvaluationScores,
     scores_from_binary_table,
 )
-from attacca.evaluators.comparison import TruthRules, check_ids, common_roi, open_array
+from attacca.evaluators.comparison import GroundTruthRules, check_ids, common_roi, open_array
 from attacca.evaluators.evaluator import Compared, Evaluator
 from attacca.progress import Progress
 
@@ -42,7 +42,7 @@ class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvalua
         tol_distance: float,
         channels: Sequence[str],
         class_ids: Sequence[int] | None = None,
-        rules: TruthRules | None = None,
+        rules: GroundTruthRules | None = None,
     ) -> None:
         super().__init__()
         self.clip_distance = float(clip_distance)
@@ -53,7 +53,7 @@ class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvalua
             raise ValueError(
                 f"{len(self.class_ids)} class ids for {len(self.channels)} channels; give one each"
             )
-        self.rules = rules or TruthRules()
+        self.rules = rules or GroundTruthRules()
         if self.rules.components:
             raise ValueError("the truth of binary channels is not split into connected components")
 
@@ -83,19 +83,19 @@ class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvalua
         ``pencil_voxels`` is an upper bound of what is held in memory at once, in voxels. Without it, small volumes
         are compared at once, larger ones out of core; the numbers are the same.
         """
-        prediction, truth = open_array(output_array_identifier), open_array(evaluation_array)
-        roi = common_roi(prediction, truth)
+        prediction, ground_truth = open_array(output_array_identifier), open_array(evaluation_array)
+        roi = common_roi(prediction, ground_truth)
         self._check_channels(prediction)
         if self.class_ids is None:
-            self._check_channels(truth)
+            self._check_channels(ground_truth)
         else:
-            check_ids(truth)
+            check_ids(ground_truth)
         opened = None if mask is None else open_array(mask)
         scores = []
         for number in range(len(self.channels)):
             class_id = None if self.class_ids is None else self.class_ids[number]
-            sides = BinarySides(prediction, truth, number, class_id, self.rules, opened)
-            if pencil_voxels is None and fits_into_memory(roi, truth.voxel_size):
+            sides = BinarySides(prediction, ground_truth, number, class_id, self.rules, opened)
+            if pencil_voxels is None and fits_into_memory(roi, ground_truth.voxel_size):
                 table = self.table(sides, roi)
             else:
                 table = binary_table_blockwise(
@@ -109,7 +109,7 @@ class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvalua
                     progress=progress,
                     pencil_voxels=pencil_voxels or PENCIL_VOXELS,
                 )
-            scores.append(self.scores(table, truth.unit))
+            scores.append(self.scores(table, ground_truth.unit))
         return self._named(scores)
 
     def table(self, sides: BinarySides, roi: Any) -> BinaryTable:

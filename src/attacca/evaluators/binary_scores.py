@@ -221,9 +221,9 @@ def scores_from_binary_table(
     total = tp + fp + fn + tn
     if total:
         cells = (tp, fp, fn, tn)
-        given_truth = (tp + fn, fp + tn, tp + fn, fp + tn)
+        given_ground_truth = (tp + fn, fp + tn, tp + fn, fp + tn)
         given_prediction = (tp + fp, tp + fp, fn + tn, fn + tn)
-        split = _conditional_entropy(cells, given_truth, total)
+        split = _conditional_entropy(cells, given_ground_truth, total)
         values["voi"] = split + _conditional_entropy(cells, given_prediction, total)
     if table.predicted and table.true:
         values["hausdorff"] = math.sqrt(max(table.largest_positive, table.largest_negative))

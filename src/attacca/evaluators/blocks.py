@@ -14,7 +14,7 @@ from attacca.atomic import write_bytes
 from attacca.blockwise import Ledger
 from attacca.blockwise.grid import Block, BlockGrid
 from attacca.errors import MissingInputError
-from attacca.evaluators.comparison import TruthRules, open_array, without_channel
+from attacca.evaluators.comparison import GroundTruthRules, open_array, without_channel
 from attacca.evaluators.components import BlockFaces, global_id, joined_components, label_block
 from attacca.evaluators.contingency import ContingencyTable, contingency_table, merge_tables
 from attacca.progress import Progress
@@ -38,7 +38,11 @@ class BlockResult:
 
     def save(self, path: str | Path) -> None:
         """Write a .npz file in one step."""
-        arrays = {"segment": self.table.segment, "truth": self.table.truth, "count": self.table.count}
+        arrays = {
+            "segment": self.table.segment,
+            "ground_truth": self.table.ground_truth,
+            "count": self.table.count,
+        }
         write_npz(path, arrays | (self.faces.to_arrays() if self.faces else {}))
 
     @classmethod
@@ -50,7 +54,7 @@ class BlockResult:
         """
         arrays = read_npz(path)
         faces = BlockFaces.from_arrays(arrays) if "face_values" in arrays else None
-        return cls(ContingencyTable(arrays["segment"], arrays["truth"], arrays["count"]), faces)
+        return cls(ContingencyTable(arrays["segment"], arrays["ground_truth"], arrays["count"]), faces)
 
 
 def write_npz(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
@@ -85,15 +89,15 @@ class EvaluateBlocks:
 
     Attributes:
         segmentation: predicted ids, or where they are stored.
-        truth: true ids, or where they are stored.
+        ground_truth: true ids, or where they are stored.
         rules: what is done to the truth first; the grid needs ``rules.context(voxel_size)`` as context.
         mask: voxels that count, not 0; all of them by default.
         directory: where results are written, one file a block; without it they are returned.
     """
 
     segmentation: LocalArrayIdentifier | Array
-    truth: LocalArrayIdentifier | Array
-    rules: TruthRules = field(default_factory=TruthRules)
+    ground_truth: LocalArrayIdentifier | Array
+    rules: GroundTruthRules = field(default_factory=GroundTruthRules)
     mask: LocalArrayIdentifier | Array | None = None
     directory: str | None = None
 
@@ -106,7 +110,7 @@ class EvaluateBlocks:
     def open(self) -> None:
         """Open the arrays, once in each process."""
         mask = None if self.mask is None else open_array(self.mask)
-        self._arrays = (open_array(self.segmentation), open_array(self.truth), mask)
+        self._arrays = (open_array(self.segmentation), open_array(self.ground_truth), mask)
 
     def __call__(self, block: Block) -> BlockResult | None:
         """Compare the voxels of ``block.write_roi``."""
@@ -121,13 +125,13 @@ class EvaluateBlocks:
         if self._arrays is None:
             self.open()
         assert self._arrays is not None
-        segmentation, truth, mask = self._arrays
-        dims = truth.dims
+        segmentation, ground_truth, mask = self._arrays
+        dims = ground_truth.dims
         segment_ids = without_channel(segmentation[block.write_roi], dims, segmentation)
-        around = without_channel(truth.read(block.read_roi, "edge"), dims, truth)
-        begin = (block.write_roi.begin - block.read_roi.begin) / truth.voxel_size
+        around = without_channel(ground_truth.read(block.read_roi, "edge"), dims, ground_truth)
+        begin = (block.write_roi.begin - block.read_roi.begin) / ground_truth.voxel_size
         inside = tuple(slice(b, b + n) for b, n in zip(begin, segment_ids.shape))
-        counted = self.rules.counted(around, truth.voxel_size)
+        counted = self.rules.counted(around, ground_truth.voxel_size)
         counted = None if counted is None else counted[inside]
         if mask is not None:
             allowed = without_channel(mask.read(block.write_roi), dims, mask) != 0
@@ -138,7 +142,7 @@ class EvaluateBlocks:
         components, faces = label_block(true_ids)
         table = contingency_table(segment_ids, components, counted)
         return BlockResult(
-            ContingencyTable(table.segment, global_id(block.index, table.truth), table.count), faces
+            ContingencyTable(table.segment, global_id(block.index, table.ground_truth), table.count), faces
         )
 
 
@@ -182,4 +186,4 @@ def collect_tables(
             raise MissingInputError(f"{path}: no components were kept; evaluate again")
         return BlockFaces.from_arrays(arrays)
 
-    return table.map_truth(*joined_components(grid, faces))
+    return table.map_ground_truth(*joined_components(grid, faces))

@@ -21,7 +21,7 @@ BYTES_PER_VOXEL = 40
 
 
 @dataclass(frozen=True)
-class TruthRules:
+class GroundTruthRules:
     """What is done to the truth before it is compared.
 
     Attributes:
@@ -50,7 +50,7 @@ class TruthRules:
         """World units of truth that are needed around a block."""
         return Coordinate(-(-self.border // size) * size for size in voxel_size)
 
-    def counted(self, truth: np.ndarray, voxel_size: Sequence[int]) -> np.ndarray | None:
+    def counted(self, ground_truth: np.ndarray, voxel_size: Sequence[int]) -> np.ndarray | None:
         """Which voxels count.
 
         Args:
@@ -60,9 +60,9 @@ class TruthRules:
         Returns:
             bool, shape of ``truth``; None where all of them count.
         """
-        counted = None if self.unlabelled is None else truth != self.unlabelled
+        counted = None if self.unlabelled is None else ground_truth != self.unlabelled
         if self.border:
-            near = near_other_label(truth, voxel_size, self.border)
+            near = near_other_label(ground_truth, voxel_size, self.border)
             counted = ~near if counted is None else counted & ~near
         return counted
 
@@ -81,26 +81,26 @@ def open_array(array: LocalArrayIdentifier | Array) -> Array:
     return array if isinstance(array, Array) else ZarrArray.open_from_array_identifier(array)
 
 
-def common_roi(segmentation: Array, truth: Array) -> Roi:
+def common_roi(segmentation: Array, ground_truth: Array) -> Roi:
     """Where both arrays are defined.
 
     Raises:
         VolumeError: voxel sizes differ, voxels do not lie on one grid, or the arrays have no voxel in common.
     """
-    if tuple(segmentation.voxel_size) != tuple(truth.voxel_size):
+    if tuple(segmentation.voxel_size) != tuple(ground_truth.voxel_size):
         raise VolumeError(
-            f"{segmentation}: found the voxel size {tuple(segmentation.voxel_size)}, the truth {truth} has "
-            f"{tuple(truth.voxel_size)}; a segmentation is compared with a truth of its own voxel size"
+            f"{segmentation}: found the voxel size {tuple(segmentation.voxel_size)}, the truth {ground_truth} has "
+            f"{tuple(ground_truth.voxel_size)}; a segmentation is compared with a truth of its own voxel size"
         )
-    if any((segmentation.roi.begin - truth.roi.begin) % truth.voxel_size):
+    if any((segmentation.roi.begin - ground_truth.roi.begin) % ground_truth.voxel_size):
         raise VolumeError(
-            f"{segmentation} begins at {tuple(segmentation.roi.begin)}, the truth {truth} at "
-            f"{tuple(truth.roi.begin)}: with voxels of {tuple(truth.voxel_size)} they do not lie on one grid"
+            f"{segmentation} begins at {tuple(segmentation.roi.begin)}, the truth {ground_truth} at "
+            f"{tuple(ground_truth.roi.begin)}: with voxels of {tuple(ground_truth.voxel_size)} they do not lie on one grid"
         )
-    roi = segmentation.roi.intersect(truth.roi)
+    roi = segmentation.roi.intersect(ground_truth.roi)
     if roi.empty:
         raise VolumeError(
-            f"{segmentation} covers {segmentation.roi}, the truth {truth} covers {truth.roi}: they have "
+            f"{segmentation} covers {segmentation.roi}, the truth {ground_truth} covers {ground_truth.roi}: they have "
             "no voxel in common"
         )
     return roi
@@ -133,7 +133,7 @@ def without_channel(array: np.ndarray, dims: int, name: object) -> np.ndarray:
 
 def comparison_grid(
     segmentation: Array,
-    truth: Array,
+    ground_truth: Array,
     block_size: Sequence[int] | None = None,
     context: Sequence[int] | int = 0,
 ) -> BlockGrid:
@@ -147,11 +147,11 @@ def comparison_grid(
     Raises:
         VolumeError: the two cannot be compared.
     """
-    roi, voxel_size = common_roi(segmentation, truth), truth.voxel_size
+    roi, voxel_size = common_roi(segmentation, ground_truth), ground_truth.voxel_size
     if block_size is None:
-        edge = int(BLOCK_VOXELS ** (1 / truth.dims))
+        edge = int(BLOCK_VOXELS ** (1 / ground_truth.dims))
         chunks = getattr(segmentation, "chunk_size", None)
-        chunk = tuple(chunks / voxel_size) if chunks is not None else (1,) * truth.dims
+        chunk = tuple(chunks / voxel_size) if chunks is not None else (1,) * ground_truth.dims
         sides = Coordinate(max(1, edge // c) * c if c <= edge else edge for c in chunk)
         block_size = sides * voxel_size
     return BlockGrid(roi, block_size, voxel_size, context, origin=segmentation.roi.begin)

@@ -2,7 +2,7 @@
 
 1. ``label_block`` numbers the components of one block and keeps those of its outermost voxels
    (``BlockFaces``).
-2. ``joined_components`` compares the faces of neighbouring blocks and says which components are one.
+2. ``joined_components`` compares the faces of neighboring blocks and says which components are one.
 3. Whoever holds ids (a table, a volume) maps them.
 
 Components of a block are numbered from 1; ``global_id`` makes the numbers unique. Two voxels are connected
@@ -69,7 +69,7 @@ def label_block(values: np.ndarray, touch: str = "corner") -> tuple[np.ndarray, 
 
     Args:
         values: bool or unsigned integers, 2 or 3 axes; 0 belongs to no component.
-        touch: ``"corner"`` where voxels that share a face, an edge or a corner touch (26 neighbours, 8 in
+        touch: ``"corner"`` where voxels that share a face, an edge or a corner touch (26 neighbors, 8 in
             2D), ``"face"`` where they must share a face (6, or 4).
 
     Returns:
@@ -90,11 +90,11 @@ def label_block(values: np.ndarray, touch: str = "corner") -> tuple[np.ndarray, 
 def joined_components(
     grid: BlockGrid, faces: Callable[[int], BlockFaces], touch: str = "corner"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which components of neighbouring blocks are one.
+    """Which components of neighboring blocks are one.
 
     Args:
         grid: the blocks.
-        faces: gives the faces of the block with a number; is asked for each block and its neighbours.
+        faces: gives the faces of the block with a number; is asked for each block and its neighbors.
         touch: as for ``label_block``.
 
     Returns:
@@ -104,9 +104,9 @@ def joined_components(
     pairs = [np.empty((0, 2), np.uint64)]
     for index in range(len(grid)):
         here: BlockFaces | None = None
-        for direction, neighbour in _neighbours(grid, index, touch):
+        for direction, neighbor in _neighbors(grid, index, touch):
             here = faces(index) if here is None else here
-            pairs.append(_touching(index, here, neighbour, faces(neighbour), direction, touch))
+            pairs.append(_touching(index, here, neighbor, faces(neighbor), direction, touch))
     edges = np.concatenate(pairs)
     ids, ends = np.unique(edges, return_inverse=True)
     ends = ends.reshape(-1, 2)
@@ -117,8 +117,8 @@ def joined_components(
     return ids, smallest[group]
 
 
-def _neighbours(grid: BlockGrid, index: int, touch: str) -> Iterator[tuple[tuple[int, ...], int]]:
-    # Half of the neighbours: those whose first differing axis lies above.
+def _neighbors(grid: BlockGrid, index: int, touch: str) -> Iterator[tuple[tuple[int, ...], int]]:
+    # Half of the neighbors: those whose first differing axis lies above.
     position = grid.position(index)
     for direction in itertools.product((-1, 0, 1), repeat=grid.dims):
         first = next((step for step in direction if step), 0)
@@ -130,7 +130,7 @@ def _neighbours(grid: BlockGrid, index: int, touch: str) -> Iterator[tuple[tuple
 
 
 def _touching(
-    index: int, here: BlockFaces, neighbour: int, there: BlockFaces, direction: tuple[int, ...], touch: str
+    index: int, here: BlockFaces, neighbor: int, there: BlockFaces, direction: tuple[int, ...], touch: str
 ) -> np.ndarray:
     # Pairs of components with one value that touch across the face, edge or corner in the given direction.
     axis = next(a for a, step in enumerate(direction) if step)
@@ -150,4 +150,4 @@ def _touching(
         pairs = np.stack([mine[joined], its[joined]], axis=1)
         found.append(np.unique(pairs, axis=0))
     local = np.unique(np.concatenate(found), axis=0)
-    return np.stack([global_id(index, local[:, 0]), global_id(neighbour, local[:, 1])], axis=1)
+    return np.stack([global_id(index, local[:, 0]), global_id(neighbor, local[:, 1])], axis=1)

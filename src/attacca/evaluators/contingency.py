@@ -21,12 +21,12 @@ class ContingencyTable:
 
     Attributes:
         segment: predicted ids, uint64, shape (rows,).
-        truth: true ids, uint64, shape (rows,).
+        ground_truth: true ids, uint64, shape (rows,).
         count: voxels that have this pair, int64, shape (rows,), all positive.
     """
 
     segment: np.ndarray
-    truth: np.ndarray
+    ground_truth: np.ndarray
     count: np.ndarray
 
     @classmethod
@@ -36,19 +36,28 @@ class ContingencyTable:
         return cls(ids, ids.copy(), np.empty(0, np.int64))
 
     @classmethod
-    def from_rows(cls, segment: np.ndarray, truth: np.ndarray, count: np.ndarray) -> "ContingencyTable":
+    def from_rows(
+        cls, segment: np.ndarray, ground_truth: np.ndarray, count: np.ndarray
+    ) -> "ContingencyTable":
         """Sort rows, and add up those of equal pairs."""
         if len(count) == 0:
             return cls.empty()
-        segment, truth = segment.astype(np.uint64, copy=False), truth.astype(np.uint64, copy=False)
-        order = np.lexsort((segment, truth))
-        segment, truth, count = segment[order], truth[order], count[order].astype(np.int64, copy=False)
+        segment, ground_truth = (
+            segment.astype(np.uint64, copy=False),
+            ground_truth.astype(np.uint64, copy=False),
+        )
+        order = np.lexsort((segment, ground_truth))
+        segment, ground_truth, count = (
+            segment[order],
+            ground_truth[order],
+            count[order].astype(np.int64, copy=False),
+        )
         first = np.empty(len(count), bool)
         first[0] = True
         np.not_equal(segment[1:], segment[:-1], out=first[1:])
-        first[1:] |= truth[1:] != truth[:-1]
+        first[1:] |= ground_truth[1:] != ground_truth[:-1]
         starts = np.flatnonzero(first)
-        return cls(segment[starts], truth[starts], np.add.reduceat(count, starts))
+        return cls(segment[starts], ground_truth[starts], np.add.reduceat(count, starts))
 
     @property
     def total(self) -> int:
@@ -65,7 +74,7 @@ class ContingencyTable:
         return (
             isinstance(other, ContingencyTable)
             and np.array_equal(self.segment, other.segment)
-            and np.array_equal(self.truth, other.truth)
+            and np.array_equal(self.ground_truth, other.ground_truth)
             and np.array_equal(self.count, other.count)
         )
 
@@ -73,7 +82,7 @@ class ContingencyTable:
 
     def select(self, rows: np.ndarray) -> "ContingencyTable":
         """The rows where the boolean array ``rows`` is true."""
-        return ContingencyTable(self.segment[rows], self.truth[rows], self.count[rows])
+        return ContingencyTable(self.segment[rows], self.ground_truth[rows], self.count[rows])
 
     def map_segments(self, ids: np.ndarray, new_ids: np.ndarray) -> "ContingencyTable":
         """The table with each predicted id in ``ids`` replaced by the one at its place in ``new_ids``.
@@ -85,22 +94,22 @@ class ContingencyTable:
             ids: distinct ids, any order.
             new_ids: as long as ``ids``.
         """
-        return ContingencyTable.from_rows(_mapped(self.segment, ids, new_ids), self.truth, self.count)
+        return ContingencyTable.from_rows(_mapped(self.segment, ids, new_ids), self.ground_truth, self.count)
 
-    def map_truth(self, ids: np.ndarray, new_ids: np.ndarray) -> "ContingencyTable":
+    def map_ground_truth(self, ids: np.ndarray, new_ids: np.ndarray) -> "ContingencyTable":
         """``map_segments`` for the true ids."""
-        return ContingencyTable.from_rows(self.segment, _mapped(self.truth, ids, new_ids), self.count)
+        return ContingencyTable.from_rows(self.segment, _mapped(self.ground_truth, ids, new_ids), self.count)
 
     def save(self, path: str | Path) -> None:
         """Write the table to a new .npz file."""
         with open(path, "wb") as file:
-            np.savez_compressed(file, segment=self.segment, truth=self.truth, count=self.count)
+            np.savez_compressed(file, segment=self.segment, ground_truth=self.ground_truth, count=self.count)
 
     @classmethod
     def load(cls, path: str | Path) -> "ContingencyTable":
         """Read a table that ``save`` wrote."""
         with np.load(path) as stored:
-            return cls(stored["segment"], stored["truth"], stored["count"])
+            return cls(stored["segment"], stored["ground_truth"], stored["count"])
 
 
 def _mapped(values: np.ndarray, ids: np.ndarray, new_ids: np.ndarray) -> np.ndarray:
@@ -114,13 +123,13 @@ def _mapped(values: np.ndarray, ids: np.ndarray, new_ids: np.ndarray) -> np.ndar
 
 
 def contingency_table(
-    segmentation: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None
+    segmentation: np.ndarray, ground_truth: np.ndarray, mask: np.ndarray | None = None
 ) -> ContingencyTable:
     """Count the voxels of each pair of ids.
 
     Args:
         segmentation: predicted ids, any shape, bool or any integer type, not negative.
-        truth: true ids, of the same shape.
+        ground_truth: true ids, of the same shape.
         mask: voxels that count, bool, of the same shape; all of them without it.
 
     Returns:
@@ -130,16 +139,18 @@ def contingency_table(
     Raises:
         ValueError: shapes differ, or an array holds something that is not an id.
     """
-    if segmentation.shape != truth.shape or (mask is not None and mask.shape != truth.shape):
-        shapes = f"{segmentation.shape}, {truth.shape}" + ("" if mask is None else f", {mask.shape}")
+    if segmentation.shape != ground_truth.shape or (mask is not None and mask.shape != ground_truth.shape):
+        shapes = f"{segmentation.shape}, {ground_truth.shape}" + ("" if mask is None else f", {mask.shape}")
         raise ValueError(f"segmentation, truth and mask must have the same shape, not {shapes}")
     tables = []
-    for slab in _slabs(truth.shape):
-        segment_ids, truth_ids = as_ids(segmentation[slab]), as_ids(truth[slab])
+    for slab in _slabs(ground_truth.shape):
+        segment_ids, ground_truth_ids = as_ids(segmentation[slab]), as_ids(ground_truth[slab])
         if mask is None:
-            rows = _count_pairs(segment_ids, truth_ids, np.empty(0, np.bool_))
+            rows = _count_pairs(segment_ids, ground_truth_ids, np.empty(0, np.bool_))
         else:
-            rows = _count_pairs(segment_ids, truth_ids, np.ascontiguousarray(mask[slab], np.bool_).ravel())
+            rows = _count_pairs(
+                segment_ids, ground_truth_ids, np.ascontiguousarray(mask[slab], np.bool_).ravel()
+            )
         tables.append(ContingencyTable.from_rows(*rows))
     return merge_tables(tables)
 
@@ -164,7 +175,7 @@ def _sum(tables: list[ContingencyTable]) -> ContingencyTable:
         return ContingencyTable.empty()
     return ContingencyTable.from_rows(
         np.concatenate([table.segment for table in filled]),
-        np.concatenate([table.truth for table in filled]),
+        np.concatenate([table.ground_truth for table in filled]),
         np.concatenate([table.count for table in filled]),
     )
 
@@ -193,10 +204,10 @@ def _slabs(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _slot(segment: np.uint64, truth: np.uint64, bits: int) -> int:
+def _slot(segment: np.uint64, ground_truth: np.uint64, bits: int) -> int:
     mixed = segment * np.uint64(0x9E3779B97F4A7C15)
     mixed ^= mixed >> np.uint64(29)
-    mixed = (mixed + truth) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed + ground_truth) * np.uint64(0xBF58476D1CE4E5B9)
     mixed ^= mixed >> np.uint64(32)
     mixed *= np.uint64(0x94D049BB133111EB)
     return int(np.int64(mixed >> np.uint64(64 - bits)))
@@ -204,14 +215,14 @@ def _slot(segment: np.uint64, truth: np.uint64, bits: int) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _count_pairs(
-    segments: np.ndarray, truths: np.ndarray, mask: np.ndarray
+    segments: np.ndarray, ground_truths: np.ndarray, mask: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # An open-addressing hash table of pairs; runs of equal voxels are counted first, as neighbours are mostly
+    # An open-addressing hash table of pairs; runs of equal voxels are counted first, as neighbors are mostly
     # alike.
     bits = 12
     capacity = 1 << bits
     keys_segment = np.zeros(capacity, np.uint64)
-    keys_truth = np.zeros(capacity, np.uint64)
+    keys_ground_truth = np.zeros(capacity, np.uint64)
     counts = np.zeros(capacity, np.int64)
     used = 0
     n = segments.size
@@ -221,34 +232,44 @@ def _count_pairs(
         if masked and not mask[i]:
             i += 1
             continue
-        segment, truth = segments[i], truths[i]
+        segment, ground_truth = segments[i], ground_truths[i]
         run = 1
         i += 1
-        while i < n and segments[i] == segment and truths[i] == truth and not (masked and not mask[i]):
+        while (
+            i < n
+            and segments[i] == segment
+            and ground_truths[i] == ground_truth
+            and not (masked and not mask[i])
+        ):
             run += 1
             i += 1
-        at = _slot(segment, truth, bits)
-        while counts[at] and (keys_segment[at] != segment or keys_truth[at] != truth):
+        at = _slot(segment, ground_truth, bits)
+        while counts[at] and (keys_segment[at] != segment or keys_ground_truth[at] != ground_truth):
             at = (at + 1) & (capacity - 1)
         if counts[at] == 0:
             keys_segment[at] = segment
-            keys_truth[at] = truth
+            keys_ground_truth[at] = ground_truth
             used += 1
         counts[at] += run
         if 2 * used > capacity:
             bits += 2
             larger = 1 << bits
             new_segment = np.zeros(larger, np.uint64)
-            new_truth = np.zeros(larger, np.uint64)
+            new_ground_truth = np.zeros(larger, np.uint64)
             new_counts = np.zeros(larger, np.int64)
             for old in range(capacity):
                 if counts[old]:
-                    to = _slot(keys_segment[old], keys_truth[old], bits)
+                    to = _slot(keys_segment[old], keys_ground_truth[old], bits)
                     while new_counts[to]:
                         to = (to + 1) & (larger - 1)
                     new_segment[to] = keys_segment[old]
-                    new_truth[to] = keys_truth[old]
+                    new_ground_truth[to] = keys_ground_truth[old]
                     new_counts[to] = counts[old]
-            keys_segment, keys_truth, counts, capacity = new_segment, new_truth, new_counts, larger
+            keys_segment, keys_ground_truth, counts, capacity = (
+                new_segment,
+                new_ground_truth,
+                new_counts,
+                larger,
+            )
     filled = np.flatnonzero(counts)
-    return keys_segment[filled], keys_truth[filled], counts[filled]
+    return keys_segment[filled], keys_ground_truth[filled], counts[filled]

@@ -49,7 +49,7 @@ def first_pass(inside: np.ndarray, axis: int, step: int) -> np.ndarray:
     Args:
         inside: the set, bool; whole lines along ``axis``.
         axis: along which distances are measured.
-        step: distance of neighbouring voxels along it.
+        step: distance of neighboring voxels along it.
 
     Returns:
         int64, shape of ``inside``; ``NOWHERE`` on lines without such a voxel.
@@ -67,7 +67,7 @@ def next_pass(distances: np.ndarray, axis: int, step: int) -> None:
     Args:
         distances: int64, contiguous, whole lines along ``axis``; changed in place.
         axis: the additional axis.
-        step: distance of neighbouring voxels along it.
+        step: distance of neighboring voxels along it.
     """
     _envelope(distances.reshape(_as_lines(distances.shape, axis)), step)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attacca.evaluators.comparison import TruthRules
+from attacca.evaluators.comparison import GroundTruthRules
 from attacca.evaluators.contingency import ContingencyTable, contingency_table
 from attacca.evaluators.instance_scores import (
     IOU_THRESHOLDS,
@@ -33,7 +33,7 @@ class InstanceEvaluator(TableEvaluator[InstanceEvaluationScores]):
         ignore_background: bool = True,
         unlabelled_prediction: Unlabelled = "object",
         iou_thresholds: Sequence[float] = IOU_THRESHOLDS,
-        rules: TruthRules | None = None,
+        rules: GroundTruthRules | None = None,
     ) -> None:
         super().__init__(rules)
         self.convention = InstanceConvention(ignore_background, unlabelled_prediction)
@@ -54,9 +54,9 @@ class InstanceEvaluator(TableEvaluator[InstanceEvaluationScores]):
 
 def voi(
     reconstruction: np.ndarray,
-    groundtruth: np.ndarray,
+    groundground_truth: np.ndarray,
     ignore_reconstruction: Sequence[int] = (),
-    ignore_groundtruth: Sequence[int] = (0,),
+    ignore_groundground_truth: Sequence[int] = (0,),
 ) -> np.ndarray:
     """Variation of information of two arrays in memory, in bits.
 
@@ -69,8 +69,8 @@ def voi(
     Returns:
         float64, (split, merge).
     """
-    table = contingency_table(reconstruction, groundtruth)
-    ignored = np.isin(table.truth, np.asarray(ignore_groundtruth, np.uint64))
+    table = contingency_table(reconstruction, groundground_truth)
+    ignored = np.isin(table.ground_truth, np.asarray(ignore_groundground_truth, np.uint64))
     ignored |= np.isin(table.segment, np.asarray(ignore_reconstruction, np.uint64))
     return np.array(voi_from_table(table.select(~ignored), InstanceConvention(ignore_background=False)))
 

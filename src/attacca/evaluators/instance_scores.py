@@ -110,7 +110,7 @@ def _ratio(numerator: float, denominator: float) -> float:
 def _counted(table: ContingencyTable, convention: InstanceConvention) -> tuple[ContingencyTable, np.ndarray]:
     # What is counted, and for each row whether its voxels are objects of their own.
     if convention.ignore_background:
-        table = table.select(table.truth != 0)
+        table = table.select(table.ground_truth != 0)
         if convention.unlabelled == "ignored":
             table = table.select(table.segment != 0)
     alone = np.zeros(len(table), bool)
@@ -134,10 +134,10 @@ def voi_from_table(table: ContingencyTable, convention: InstanceConvention | Non
     if total == 0:
         return Voi(float("nan"), float("nan"))
     count = table.count.astype(np.float64)
-    truth_size, truth_of = _sizes(table.truth, table.count)
+    ground_truth_size, ground_truth_of = _sizes(table.ground_truth, table.count)
     segment_size, segment_of = _sizes(table.segment, table.count)
     shared = np.where(alone, 0.0, np.log2(count))
-    split = count * (np.log2(truth_size)[truth_of] - shared)
+    split = count * (np.log2(ground_truth_size)[ground_truth_of] - shared)
     merge = count * (np.where(alone, 0.0, np.log2(segment_size)[segment_of]) - shared)
     return Voi(float(split.sum()) / total, float(merge.sum()) / total)
 
@@ -156,13 +156,13 @@ def information_from_table(
     table, _ = _counted(table, convention)
     if table.total == 0:
         return {"nvi_split": float("nan"), "nvi_merge": float("nan"), "nid": float("nan")}
-    truth_size, _ = _sizes(table.truth, table.count)
-    truth_part = truth_size / table.total
-    truth_entropy = float(-(truth_part * np.log2(truth_part)).sum())
-    joint = truth_entropy + voi.split
+    ground_truth_size, _ = _sizes(table.ground_truth, table.count)
+    ground_truth_part = ground_truth_size / table.total
+    ground_truth_entropy = float(-(ground_truth_part * np.log2(ground_truth_part)).sum())
+    joint = ground_truth_entropy + voi.split
     segment_entropy = joint - voi.merge
-    larger = max(truth_entropy, segment_entropy)
-    mutual = truth_entropy - voi.merge
+    larger = max(ground_truth_entropy, segment_entropy)
+    mutual = ground_truth_entropy - voi.merge
     return {
         "nvi_split": voi.split / joint if joint > 0 else 0.0,
         "nvi_merge": voi.merge / joint if joint > 0 else 0.0,
@@ -189,14 +189,14 @@ def rand_from_table(
     table, alone = _counted(table, convention)
     if table.total == 0:
         return Rand(float("nan"), float("nan"), float("nan"))
-    truth_size, _ = _sizes(table.truth, table.count)
+    ground_truth_size, _ = _sizes(table.ground_truth, table.count)
     segment_size, _ = _sizes(table.segment[~alone], table.count[~alone])
     lone = float(table.count[alone].sum())
     if convention.unlabelled == "cremi":
         lone /= everything
     shared = _sum_of_squares(table.count[~alone]) + lone
     precision = shared / (_sum_of_squares(segment_size) + lone)
-    recall = shared / _sum_of_squares(truth_size)
+    recall = shared / _sum_of_squares(ground_truth_size)
     return Rand(1.0 - 2.0 * precision * recall / (precision + recall), precision, recall)
 
 
@@ -221,12 +221,12 @@ def match_objects(table: ContingencyTable, thresholds: Sequence[float]) -> dict[
     if bad:
         raise ValueError(f"thresholds of intersection over union lie above 0 and up to 1; found {bad}")
     segment_size, segment_of = _sizes(table.segment, table.count)
-    truth_size, truth_of = _sizes(table.truth, table.count)
-    both = (table.segment != 0) & (table.truth != 0)
-    segments, truths, shared = segment_of[both], truth_of[both], table.count[both]
-    iou = shared / (segment_size[segments] + truth_size[truths] - shared)
+    ground_truth_size, ground_truth_of = _sizes(table.ground_truth, table.count)
+    both = (table.segment != 0) & (table.ground_truth != 0)
+    segments, ground_truths, shared = segment_of[both], ground_truth_of[both], table.count[both]
+    iou = shared / (segment_size[segments] + ground_truth_size[ground_truths] - shared)
     predicted = len(segment_size) - int((table.segment == 0).any())
-    true = len(truth_size) - int((table.truth == 0).any())
+    true = len(ground_truth_size) - int((table.ground_truth == 0).any())
     result = {}
     for threshold in thresholds:
         candidates = iou >= threshold
@@ -235,8 +235,8 @@ def match_objects(table: ContingencyTable, thresholds: Sequence[float]) -> dict[
             matched = int(candidates.sum())
         else:
             graph = csr_array(
-                (np.ones(int(candidates.sum()), np.int8), (truths[candidates], segments[candidates])),
-                shape=(len(truth_size), len(segment_size)),
+                (np.ones(int(candidates.sum()), np.int8), (ground_truths[candidates], segments[candidates])),
+                shape=(len(ground_truth_size), len(segment_size)),
             )
             matched = int((maximum_bipartite_matching(graph, perm_type="column") >= 0).sum())
         result[threshold] = Matching(matched, predicted - matched, true - matched)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attacca.evaluators.comparison import TruthRules
+from attacca.evaluators.comparison import GroundTruthRules
 from attacca.evaluators.contingency import ContingencyTable
 from attacca.evaluators.scores import ChannelScores, Criterion, EvaluationScores
 from attacca.evaluators.table_evaluator import TableEvaluator
@@ -60,7 +60,7 @@ class OneHotEvaluator(TableEvaluator[OneHotEvaluationScores]):
         rules: what is done to the truth first.
     """
 
-    def __init__(self, classes: Sequence[str], rules: TruthRules | None = None) -> None:
+    def __init__(self, classes: Sequence[str], rules: GroundTruthRules | None = None) -> None:
         super().__init__(rules)
         self.classes = list(classes)
         if self.rules.components:
@@ -73,7 +73,7 @@ class OneHotEvaluator(TableEvaluator[OneHotEvaluationScores]):
     def scores(self, table: ContingencyTable, unit: str = "nanometer") -> OneHotEvaluationScores:
         dice, jaccard = [], []
         for number in range(len(self.classes)):
-            predicted, true = table.segment == number, table.truth == number
+            predicted, true = table.segment == number, table.ground_truth == number
             both = int(table.count[predicted & true].sum())
             sides = int(table.count[predicted].sum()) + int(table.count[true].sum())
             dice.append(2 * both / sides if sides else float("nan"))

@@ -9,7 +9,7 @@ from attacca.blockwise import Ledger, run_blocks
 from attacca.evaluators.blocks import EvaluateBlocks, announce, collect_tables, largest_block
 from attacca.evaluators.comparison import (
     BYTES_PER_VOXEL,
-    TruthRules,
+    GroundTruthRules,
     check_ids,
     comparison_grid,
     open_array,
@@ -28,9 +28,9 @@ class TableEvaluator(Evaluator[Scores]):
         rules: what is done to the truth first.
     """
 
-    def __init__(self, rules: TruthRules | None = None) -> None:
+    def __init__(self, rules: GroundTruthRules | None = None) -> None:
         super().__init__()
-        self.rules = rules or TruthRules()
+        self.rules = rules or GroundTruthRules()
 
     def evaluate_blockwise(
         self,
@@ -45,22 +45,24 @@ class TableEvaluator(Evaluator[Scores]):
         progress: Progress | None = None,
     ) -> Scores:
         """As ``Evaluator.evaluate_blockwise``; ``block_size`` is in world units."""
-        segmentation, truth = open_array(output_array_identifier), open_array(evaluation_array)
-        for array in (segmentation, truth):
+        segmentation, ground_truth = open_array(output_array_identifier), open_array(evaluation_array)
+        for array in (segmentation, ground_truth):
             check_ids(array)
-        grid = comparison_grid(segmentation, truth, block_size, self.rules.context(truth.voxel_size))
+        grid = comparison_grid(
+            segmentation, ground_truth, block_size, self.rules.context(ground_truth.voxel_size)
+        )
         parts = {"key": key, "grid": grid.to_dict(), "rules": vars(self.rules)}
         ledger = None if key is None else Ledger(directory, parts, len(grid))
         announce(progress, grid, ledger)
         run_blocks(
-            EvaluateBlocks(segmentation, truth, self.rules, mask, str(directory)),
+            EvaluateBlocks(segmentation, ground_truth, self.rules, mask, str(directory)),
             grid,
             ledger=ledger,
             num_workers=num_workers,
             progress=progress,
             memory_per_block=BYTES_PER_VOXEL * largest_block(grid),
         )
-        return self.scores(collect_tables(grid, directory, self.rules.components), truth.unit)
+        return self.scores(collect_tables(grid, directory, self.rules.components), ground_truth.unit)
 
     @abstractmethod
     def scores(self, table: ContingencyTable, unit: str = "nanometer") -> Scores:

@@ -1,4 +1,4 @@
-"""Operations on a prediction that need no neighbours: threshold, argmax, a constant."""
+"""Operations on a prediction that need no neighbors: threshold, argmax, a constant."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence

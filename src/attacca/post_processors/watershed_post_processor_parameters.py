@@ -21,7 +21,7 @@ class WatershedPostProcessorParameters(PostProcessorParameters):
         sigma: affinities are smoothed by a Gaussian of this many voxels of the finest axis first.
         threshold: fragments are joined while the mean affinity of their contact is above it; None keeps
             fragments, joined across the faces of blocks only.
-        min_size: segments of fewer voxels are merged into the neighbour that they cling to most.
+        min_size: segments of fewer voxels are merged into the neighbor that they cling to most.
         context: world units read around each block; shortened to the volume's number of axes.
         strides: long-range edges start at voxels whose coordinates are multiples of this alone; None uses
             all.

@@ -1,4 +1,4 @@
-"""Affinities of neighbouring voxels, and local shape descriptors as an auxiliary task."""
+"""Affinities of neighboring voxels, and local shape descriptors as an auxiliary task."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class LsdExtractor:
 
 
 class AffinitiesPredictor(Predictor):
-    """For each offset of a neighbourhood, whether a voxel and its partner belong to the same object.
+    """For each offset of a neighborhood, whether a voxel and its partner belong to the same object.
 
     Args:
         neighborhood: offsets in voxels.

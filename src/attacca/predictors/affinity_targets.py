@@ -1,4 +1,4 @@
-"""Affinities of label volumes, with the context of a neighbourhood, eroded labels and masks of partners."""
+"""Affinities of label volumes, with the context of a neighborhood, eroded labels and masks of partners."""
 
 from collections.abc import Sequence
 
@@ -165,7 +165,7 @@ def partner_masks(mask: np.ndarray, neighborhood: Sequence[Sequence[int]]) -> np
 def erode_labels(labels: np.ndarray, iterations: int) -> np.ndarray:
     """Labels with the outermost voxels of each object turned into background, ``iterations`` times.
 
-    A voxel is outermost if one of its face neighbours has another label; the border of the array is no
+    A voxel is outermost if one of its face neighbors has another label; the border of the array is no
     boundary.
     """
     for _ in range(iterations):

@@ -1,6 +1,6 @@
 """Exact distances to label boundaries and to masks, in world units.
 
-A boundary stands at the midpoint of the face between two neighbouring voxels with different labels. The
+A boundary stands at the midpoint of the face between two neighboring voxels with different labels. The
 distance from a voxel's centre to the nearest such midpoint is found without a grid of twice the resolution:
 
 1. for each axis k, ``_faces_along`` finds on every line along k the nearest face across k: half a voxel, then

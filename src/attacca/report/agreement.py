@@ -39,7 +39,7 @@ class Survey:
 
 
 @dataclass(frozen=True)
-class Mistake:
+class SegmentError:
     """One object that was split, or one segment that merges objects.
 
     Attributes:
@@ -58,37 +58,37 @@ class Mistake:
 
 
 def survey(
-    segmentation: Array, truth: Array, unlabelled: int | None = None, largest: int = LARGEST
+    segmentation: Array, ground_truth: Array, unlabelled: int | None = None, largest: int = LARGEST
 ) -> Survey | None:
     """Compare two volumes block by block.
 
     Args:
         segmentation: predicted ids.
-        truth: true ids on the same grid of voxels.
+        ground_truth: true ids on the same grid of voxels.
         unlabelled: true id that means that nobody looked; left out as background is.
         largest: number of voxels that are compared at most.
 
     Returns:
         None where the volumes do not share a grid, or do not meet.
     """
-    size = truth.voxel_size
-    if segmentation.voxel_size != size or any((segmentation.roi.begin - truth.roi.begin) % size):
+    size = ground_truth.voxel_size
+    if segmentation.voxel_size != size or any((segmentation.roi.begin - ground_truth.roi.begin) % size):
         return None
-    if truth.num_channels is not None or segmentation.num_channels is not None:
+    if ground_truth.num_channels is not None or segmentation.num_channels is not None:
         return None
-    everything = segmentation.roi.intersect(truth.roi)
+    everything = segmentation.roi.intersect(ground_truth.roi)
     if everything.empty:
         return None
     roi = _middle(everything, size, largest)
     tables, blocks = [], []
     for block in _blocks(roi, size):
-        table = contingency_table(segmentation[block], truth[block])
-        table = table.select(table.truth != 0)
+        table = contingency_table(segmentation[block], ground_truth[block])
+        table = table.select(table.ground_truth != 0)
         if unlabelled is not None:
-            table = table.select(table.truth != np.uint64(unlabelled))
+            table = table.select(table.ground_truth != np.uint64(unlabelled))
         if len(table):
             tables.append(table)
-            blocks.append((block, np.unique(table.segment), np.unique(table.truth)))
+            blocks.append((block, np.unique(table.segment), np.unique(table.ground_truth)))
     return Survey(merge_tables(tables), roi, roi == everything, tuple(blocks))
 
 
@@ -112,18 +112,22 @@ def _blocks(roi: Roi, size: Coordinate) -> Iterator[Roi]:
 
 def mutual_matches(table: ContingencyTable) -> dict[int, int]:
     """Segment to true object, for pairs that are each other's largest partner; ties go to the smaller id."""
-    kept = table.select((table.truth != 0) & (table.segment != 0))
-    order = np.lexsort((kept.truth, kept.segment, -kept.count))
+    kept = table.select((table.ground_truth != 0) & (table.segment != 0))
+    order = np.lexsort((kept.ground_truth, kept.segment, -kept.count))
     by_segment: dict[int, int] = {}
-    by_truth: dict[int, int] = {}
+    by_ground_truth: dict[int, int] = {}
     for row in order:
-        segment, truth = int(kept.segment[row]), int(kept.truth[row])
-        by_segment.setdefault(segment, truth)
-        by_truth.setdefault(truth, segment)
-    return {segment: truth for segment, truth in by_segment.items() if by_truth[truth] == segment}
+        segment, ground_truth = int(kept.segment[row]), int(kept.ground_truth[row])
+        by_segment.setdefault(segment, ground_truth)
+        by_ground_truth.setdefault(ground_truth, segment)
+    return {
+        segment: ground_truth
+        for segment, ground_truth in by_segment.items()
+        if by_ground_truth[ground_truth] == segment
+    }
 
 
-def worst_mistakes(table: ContingencyTable, kind: str, count: int) -> list[Mistake]:
+def worst_problems(table: ContingencyTable, kind: str, count: int) -> list[SegmentError]:
     """The objects that add most to VOI split, or the segments that add most to VOI merge.
 
     The share of a true object t is the sum over segments s of p(s, t) log2(p(t) / p(s, t)); shares sum up
@@ -133,12 +137,14 @@ def worst_mistakes(table: ContingencyTable, kind: str, count: int) -> list[Mista
     Args:
         table: without true background.
         kind: ``"split"`` or ``"merge"``.
-        count: largest number of mistakes.
+        count: largest number of problems.
     """
     total = table.total
     if not total:
         return []
-    wholes, parts = (table.truth, table.segment) if kind == "split" else (table.segment, table.truth)
+    wholes, parts = (
+        (table.ground_truth, table.segment) if kind == "split" else (table.segment, table.ground_truth)
+    )
     ids, place = np.unique(wholes, return_inverse=True)
     sizes = np.bincount(place, weights=table.count)
     cost = table.count * (np.log2(sizes[place]) - np.log2(table.count))
@@ -151,7 +157,7 @@ def worst_mistakes(table: ContingencyTable, kind: str, count: int) -> list[Mista
         rows = np.flatnonzero(place == index)
         rows = rows[np.lexsort((parts[rows], -table.count[rows]))]
         found.append(
-            Mistake(
+            SegmentError(
                 kind,
                 int(ids[index]),
                 tuple(int(value) for value in parts[rows]),
@@ -164,7 +170,7 @@ def worst_mistakes(table: ContingencyTable, kind: str, count: int) -> list[Mista
 
 @dataclass(frozen=True)
 class Contact:
-    """Where the two largest parts of a mistake meet.
+    """Where the two largest parts of a problem meet.
 
     Attributes:
         centre: a voxel there, in world units.
@@ -177,20 +183,22 @@ class Contact:
     touching: bool
 
 
-def find_contact(mistake: Mistake, findings: Survey, segmentation: Array, truth: Array) -> Contact | None:
+def find_contact(
+    problem: SegmentError, findings: Survey, segmentation: Array, ground_truth: Array
+) -> Contact | None:
     """The place where the two largest parts touch most; a second pass over the blocks that hold them."""
-    wholes, parts = (truth, segmentation) if mistake.kind == "split" else (segmentation, truth)
-    size = truth.voxel_size
+    wholes, parts = (ground_truth, segmentation) if problem.kind == "split" else (segmentation, ground_truth)
+    size = ground_truth.voxel_size
     best: tuple[int, Contact] | None = None
     fallback: tuple[int, Contact] | None = None
-    first = mistake.parts[0]
-    second = mistake.parts[1] if len(mistake.parts) > 1 else first
-    for block, segments, truths in findings.blocks:
-        own, others = (truths, segments) if mistake.kind == "split" else (segments, truths)
-        if not _among(mistake.whole, own) or not _among(second, others):
+    first = problem.parts[0]
+    second = problem.parts[1] if len(problem.parts) > 1 else first
+    for block, segments, ground_truths in findings.blocks:
+        own, others = (ground_truths, segments) if problem.kind == "split" else (segments, ground_truths)
+        if not _among(problem.whole, own) or not _among(second, others):
             continue
         region = block.grow(Coordinate([0] * block.dims), size).intersect(findings.roi)
-        inside = wholes[region] == mistake.whole
+        inside = wholes[region] == problem.whole
         labels = parts[region]
         a, b = inside & (labels == first), inside & (labels == second)
         faces = [_faces(a, b, axis) for axis in range(a.ndim)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from attacca.report.colours import CATEGORIES, class_mixture, diverging, grey
+from attacca.report.colors import CATEGORIES, class_mixture, diverging, gray
 from attacca.report.pictures import Picture, picture, unit_range
 
 _RGB = ("#ff5050", "#40d060", "#6080ff")
@@ -25,14 +25,14 @@ def class_names(task: Mapping[str, Any]) -> list[str]:
 
 
 def class_swatches(task: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Names of classes with their colours, as a class image wears them."""
+    """Names of classes with their colors, as a class image wears them."""
     first = 0 if task_of(task)["type"] == "one_hot" else 1
     return tuple((name, _category(index + first)) for index, name in enumerate(class_names(task)))
 
 
-def css(colour: Sequence[int] | np.ndarray) -> str:
-    """A colour as it stands in a style sheet."""
-    return "#" + "".join(f"{int(value):02x}" for value in colour)
+def css(color: Sequence[int] | np.ndarray) -> str:
+    """A color as it stands in a style sheet."""
+    return "#" + "".join(f"{int(value):02x}" for value in color)
 
 
 def _category(index: int) -> str:
@@ -78,7 +78,7 @@ def channel_pictures(
     offsets = [list(offset) for offset in task.get("neighborhood") or []]
     number = min(len(offsets) or len(channels), len(channels))
     chosen = [c for c in nearest_channels(offsets, plane) if c < number] or list(range(min(3, number)))
-    swatches = tuple((_offset_text(offsets[c]), colour) for c, colour in zip(chosen, _RGB) if offsets)
+    swatches = tuple((_offset_text(offsets[c]), color) for c, color in zip(chosen, _RGB) if offsets)
     alt = f"Affinities as red, green and blue, {name}, {where}"
     pictures = [picture(_rgb(channels, chosen), alt, name, pixel_size, swatches)]
     if task.get("lsds") and len(channels) >= number + 3:
@@ -114,4 +114,4 @@ def _rgb(channels: np.ndarray, chosen: Sequence[int]) -> np.ndarray:
     shown = np.zeros((*channels.shape[1:], 3), dtype=np.uint8)
     for place, channel in enumerate(chosen[:3]):
         shown[..., place] = unit_range(channels[channel])
-    return grey(shown[..., 0]) if len(chosen) == 1 else shown
+    return gray(shown[..., 0]) if len(chosen) == 1 else shown

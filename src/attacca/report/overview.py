@@ -71,7 +71,9 @@ def headline(sections: Sequence[RunSection]) -> Headline:
         if best:
             break
     waiting = sum(
-        not volume.scores and volume.truth_expected for section in sections for volume in section.volumes
+        not volume.scores and volume.ground_truth_expected
+        for section in sections
+        for volume in section.volumes
     )
     missing = f"{waiting} segmentation{'s' * (waiting > 1)} not evaluated yet" if waiting else ""
     if best is None:

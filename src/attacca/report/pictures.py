@@ -23,7 +23,7 @@ class Picture:
         width, height: in pixels of the page at natural size; their ratio is that of the lengths shown.
         alt: what is seen, for those who do not see it.
         title: a short heading.
-        swatches: names with their colours, where colours stand for classes.
+        swatches: names with their colors, where colors stand for classes.
     """
 
     source: str
@@ -44,7 +44,7 @@ def picture(
     """A picture of an array.
 
     Args:
-        image: uint8, shape (y, x) grey, (y, x, 3) colour, or (y, x, 4) with opacity.
+        image: uint8, shape (y, x) gray, (y, x, 3) color, or (y, x, 4) with opacity.
         alt: what is seen.
         title: heading above it.
         pixel_size: lengths of a pixel along y and x in a common unit; pixels that are not square are
@@ -62,7 +62,7 @@ def picture(
 
 
 def normalised(image: np.ndarray, low: float = 0.5, high: float = 99.5) -> np.ndarray:
-    """Grey values spread between two percentiles, as uint8; voxels of value nan are black."""
+    """Gray values spread between two percentiles, as uint8; voxels of value nan are black."""
     values = np.nan_to_num(np.asarray(image, dtype=np.float32))
     if values.size == 0:
         return np.zeros(values.shape, np.uint8)
@@ -78,7 +78,7 @@ def unit_range(values: np.ndarray) -> np.ndarray:
     return np.rint(255 * np.clip(np.nan_to_num(values), 0, 1)).astype(np.uint8)
 
 
-# Colours of drawings stand for the page's own, so that a drawing follows the page into the dark.
+# Colors of drawings stand for the page's own, so that a drawing follows the page into the dark.
 INK, QUIET, GRID, PAPER = "#010101", "#020202", "#030303", "#040404"
 SERIES = ("#050505", "#060606", "#070707", "#080808")
 _VARIABLES = {
@@ -175,8 +175,8 @@ def drawing(figure: Any, alt: str, name: str) -> str:
     text = stream.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    for colour, variable in _VARIABLES.items():
-        text = text.replace(colour, variable)
+    for color, variable in _VARIABLES.items():
+        text = text.replace(color, variable)
     text = re.sub(r"font-family: [^;\"]*", "font-family: var(--sans)", text)
     # Names inside a drawing must not meet those of another one.
     prefix = re.sub(r"[^a-z0-9]+", "-", name.lower())

@@ -11,7 +11,7 @@ from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays import Array
 from attacca.config.units import SYMBOLS
-from attacca.report.colours import boundaries
+from attacca.report.colors import boundaries
 from attacca.report.results import Image
 
 WINDOW = 448

@@ -9,12 +9,12 @@ import numpy as np
 from attacca.arrays import Array
 from attacca.report.agreement import mutual_matches
 from attacca.report.channels import channel_pictures, class_swatches, css, task_of
-from attacca.report.colours import (
+from attacca.report.colors import (
     blend,
     boundaries,
-    colour_classes,
-    colour_labels,
-    grey,
+    color_classes,
+    color_labels,
+    gray,
 )
 from attacca.report.pictures import Picture, normalised, picture
 from attacca.report.planes import View, common_roi, cut, informative_views, overview, scale_bar
@@ -61,7 +61,7 @@ class VolumeImages:
     """
 
     raw: Image | None = None
-    truth: Image | None = None
+    ground_truth: Image | None = None
     target: Image | None = None
     prediction: Image | None = None
     segmentation: Image | None = None
@@ -78,16 +78,16 @@ def slice_rows(
     Args:
         images: what is there.
         task: the section of the configuration; tells what channels mean.
-        matches: segment to true object of the whole volume, for equal colours; found in each plane without
+        matches: segment to true object of the whole volume, for equal colors; found in each plane without
             it.
     """
-    grid_image = images.raw or images.segmentation or images.truth or images.prediction
+    grid_image = images.raw or images.segmentation or images.ground_truth or images.prediction
     if grid_image is None:
         return []
     grid = grid_image.finest
-    roi = common_roi([images.raw, images.segmentation or images.prediction, images.truth])
+    roi = common_roi([images.raw, images.segmentation or images.prediction, images.ground_truth])
     roi = roi or common_roi([images.raw, images.segmentation or images.prediction]) or grid.roi
-    labels = images.segmentation or images.truth
+    labels = images.segmentation or images.ground_truth
     rows = []
     for view in informative_views(grid, roi, labels.finest if labels and _is_ids(labels.finest) else None):
         rows.append(_row(view, view.title, images, task, matches))
@@ -138,60 +138,59 @@ def _label_tiles(
     matches: Mapping[int, int] | None,
 ) -> list[Tile]:
     segments = _labels(images.segmentation, view)
-    truth = _labels(images.truth, view)
-    if truth is not None:
-        truth = _true_classes(truth, images.unlabelled, task)
+    ground_truth = _labels(images.ground_truth, view)
+    if ground_truth is not None:
+        ground_truth = _true_classes(ground_truth, images.unlabelled, task)
     tiles: list[Tile] = []
-    if task_of(task)["type"] in ("affinities", "dummy") or (segments is None and truth is None):
+    if task_of(task)["type"] in ("affinities", "dummy") or (segments is None and ground_truth is None):
         same_as = None
-        if segments is not None and truth is not None:
-            found = mutual_matches(_table(segments, truth)) if matches is None else matches
-            same_as = _colours_of_matches(segments, found)
+        if segments is not None and ground_truth is not None:
+            found = mutual_matches(_table(segments, ground_truth)) if matches is None else matches
+            same_as = _colors_of_matches(segments, found)
         if segments is not None:
-            image = colour_labels(segments, same_as)
+            image = color_labels(segments, same_as)
             shown = picture(
                 image,
-                f"Segmentation, {view.title}; one colour for each segment",
+                f"Segmentation, {view.title}; one color for each segment",
                 "segmentation",
                 view.pixel_size,
             )
             tiles.append(Tile(shown, over_raw=below is not None))
-        if truth is not None:
-            image = colour_labels(truth)
-            told = (
-                "; objects have the colour of the segment that matches them" if segments is not None else ""
-            )
+        if ground_truth is not None:
+            image = color_labels(ground_truth)
+            told = "; objects have the color of the segment that matches them" if segments is not None else ""
             tiles.append(
                 Tile(
-                    picture(image, f"Truth, {view.title}{told}", "truth", view.pixel_size), below is not None
+                    picture(image, f"Ground truth, {view.title}{told}", "truth", view.pixel_size),
+                    below is not None,
                 )
             )
     else:
-        tiles += _class_tiles(segments, truth, view.title, view, task, below is not None)
-    if below is not None and (segments is not None or truth is not None):
-        tiles.append(Tile(_overlay(view, below, segments, truth)))
+        tiles += _class_tiles(segments, ground_truth, view.title, view, task, below is not None)
+    if below is not None and (segments is not None or ground_truth is not None):
+        tiles.append(Tile(_overlay(view, below, segments, ground_truth)))
     return tiles
 
 
-def _colours_of_matches(segments: np.ndarray, matches: Mapping[int, int]) -> dict[int, int]:
-    """For each segment the id whose colour it wears: its true object's, or one that no object has."""
+def _colors_of_matches(segments: np.ndarray, matches: Mapping[int, int]) -> dict[int, int]:
+    """For each segment the id whose color it wears: its true object's, or one that no object has."""
     return {int(i): matches.get(int(i), int(i) ^ _UNMATCHED if i else 0) for i in np.unique(segments)}
 
 
 def _class_tiles(
     segments: np.ndarray | None,
-    truth: np.ndarray | None,
+    ground_truth: np.ndarray | None,
     where: str,
     view: View,
     task: Mapping[str, Any],
     over_raw: bool,
 ) -> list[Tile]:
     tiles = []
-    for name, ids in (("segmentation", segments), ("truth", truth)):
+    for name, ids in (("segmentation", segments), ("truth", ground_truth)):
         if ids is not None:
-            colours = colour_classes(ids, background=_has_background(task))
+            colors = color_classes(ids, background=_has_background(task))
             told = f"Classes of the {name}, {where}"
-            shown = picture(colours, told, name, view.pixel_size, class_swatches(task))
+            shown = picture(colors, told, name, view.pixel_size, class_swatches(task))
             tiles.append(Tile(shown, over_raw=over_raw))
     return tiles
 
@@ -215,38 +214,40 @@ def _labels_of(array: Array, view: View) -> np.ndarray:
     return values.astype(np.uint64)
 
 
-def _true_classes(truth: np.ndarray, unlabelled: int | None, task: Mapping[str, Any]) -> np.ndarray:
+def _true_classes(ground_truth: np.ndarray, unlabelled: int | None, task: Mapping[str, Any]) -> np.ndarray:
     """True ids with background where nobody looked, and classes counted as the segmentation counts them."""
     if unlabelled is not None:
-        truth = np.where(truth == np.uint64(unlabelled), np.uint64(0), truth)
+        ground_truth = np.where(ground_truth == np.uint64(unlabelled), np.uint64(0), ground_truth)
     ids = task_of(task).get("class_ids")
     if not isinstance(ids, list):
-        return truth
-    classes = np.zeros_like(truth)
+        return ground_truth
+    classes = np.zeros_like(ground_truth)
     for index, value in enumerate(ids):
-        classes[truth == np.uint64(value)] = index + 1
+        classes[ground_truth == np.uint64(value)] = index + 1
     return classes
 
 
-def _table(segments: np.ndarray, truth: np.ndarray) -> Any:
+def _table(segments: np.ndarray, ground_truth: np.ndarray) -> Any:
     from attacca.evaluators.contingency import contingency_table
 
-    return contingency_table(segments, truth)
+    return contingency_table(segments, ground_truth)
 
 
-def _overlay(view: View, below: np.ndarray, segments: np.ndarray | None, truth: np.ndarray | None) -> Picture:
-    """Boundaries on the raw image, in one colour where both agree, in others where only one has them."""
+def _overlay(
+    view: View, below: np.ndarray, segments: np.ndarray | None, ground_truth: np.ndarray | None
+) -> Picture:
+    """Boundaries on the raw image, in one color where both agree, in others where only one has them."""
     from scipy.ndimage import binary_dilation
 
-    image = blend(grey(below), grey(np.zeros_like(below)), 0.25)
-    if segments is None or truth is None:
-        there = boundaries(segments if segments is not None else truth)  # type: ignore[arg-type]
-        image[there] = SPLIT if truth is None else MERGED
-        name = "segments" if truth is None else "true objects"
+    image = blend(gray(below), gray(np.zeros_like(below)), 0.25)
+    if segments is None or ground_truth is None:
+        there = boundaries(segments if segments is not None else ground_truth)  # type: ignore[arg-type]
+        image[there] = SPLIT if ground_truth is None else MERGED
+        name = "segments" if ground_truth is None else "true objects"
         return picture(
             image, f"Boundaries of {name} on the raw image, {view.title}", "boundaries", view.pixel_size
         )
-    mine, right = boundaries(segments), boundaries(truth)
+    mine, right = boundaries(segments), boundaries(ground_truth)
     # Two pixels are within the precision with which people draw boundaries.
     square = np.ones((5, 5), dtype=bool)
     near_right, near_mine = binary_dilation(right, square), binary_dilation(mine, square)
@@ -268,15 +269,17 @@ def _overviews(
         return []
     array, view = found
     tiles = [Tile(picture(_raw_image(array, view), f"Raw image, whole {view.title}", "raw", view.pixel_size))]
-    segments, truth = (_coarse_labels(image, view) for image in (images.segmentation, images.truth))
+    segments, ground_truth = (
+        _coarse_labels(image, view) for image in (images.segmentation, images.ground_truth)
+    )
     if task_of(task)["type"] in ("affinities", "dummy"):
         if segments is not None:
-            same_as = None if matches is None else _colours_of_matches(segments, matches)
+            same_as = None if matches is None else _colors_of_matches(segments, matches)
             told = f"Segmentation, whole {view.title}"
-            shown = picture(colour_labels(segments, same_as), told, "segmentation", view.pixel_size)
+            shown = picture(color_labels(segments, same_as), told, "segmentation", view.pixel_size)
             tiles.append(Tile(shown, over_raw=True))
     else:
-        right = None if truth is None else _true_classes(truth, images.unlabelled, task)
+        right = None if ground_truth is None else _true_classes(ground_truth, images.unlabelled, task)
         tiles += _class_tiles(segments, right, f"whole {view.title}", view, task, over_raw=True)
     bar, width = scale_bar(view)
     return [Row(f"whole {view.title}", tuple(tiles), bar, width, view.centre)]

@@ -57,9 +57,9 @@ def training_curve(
     figure, made = new_figure(14.6, 1.0 + 0.95 * sum(ratios), len(ratios), ratios)
     axes = list(np.atleast_1d(made))
     _draw_loss(axes[0], iteration, loss, validation.get("loss"))
-    for (key, (at, values)), colour in zip(scores.items(), (SERIES[0], SERIES[1], SERIES[3])):
+    for (key, (at, values)), color in zip(scores.items(), (SERIES[0], SERIES[1], SERIES[3])):
         there = np.isfinite(values)
-        axes[1].plot(at[there], values[there], "o-", ms=4, color=colour, label=key.replace("_", " "))
+        axes[1].plot(at[there], values[there], "o-", ms=4, color=color, label=key.replace("_", " "))
     if scores:
         axes[1].set_ylabel("validation")
     if with_rate:

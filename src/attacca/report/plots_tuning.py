@@ -131,10 +131,10 @@ def size_histogram(sizes: Mapping[str, np.ndarray], unit: str, name: str) -> str
     smallest = min(float(values.min()) for values in filled.values())
     edges = np.logspace(np.log10(smallest) - 0.05, max(np.log10(smallest) + 1, np.log10(largest) + 0.05), 32)
     figure, axis = new_figure(8.4, 3.4)
-    for (key, values), colour in zip(filled.items(), SERIES):
+    for (key, values), color in zip(filled.items(), SERIES):
         counts, _ = np.histogram(values, edges)
-        axis.stairs(counts, edges, color=colour, lw=1.8, label=f"{key} ({len(values)})")
-        axis.stairs(counts, edges, color=colour, alpha=0.15, fill=True)
+        axis.stairs(counts, edges, color=color, lw=1.8, label=f"{key} ({len(values)})")
+        axis.stairs(counts, edges, color=color, alpha=0.15, fill=True)
     axis.set_xscale("log")
     axis.set_xlabel(f"size ({unit})")
     axis.set_ylabel("objects")

@@ -57,7 +57,7 @@ class VolumeSection:
 
     name: str
     purpose: str
-    truth_expected: bool
+    ground_truth_expected: bool
     status: str = ""
     lost: str = ""
     scores: list[Score] = field(default_factory=list)
@@ -241,20 +241,25 @@ def setting_facts(settings: Mapping[str, Any]) -> list[Fact]:
 
 
 def volume_section(
-    results: Results, run: str, volume: str, purpose: str, truth_expected: bool, task: Mapping[str, Any]
+    results: Results,
+    run: str,
+    volume: str,
+    purpose: str,
+    ground_truth_expected: bool,
+    task: Mapping[str, Any],
 ) -> VolumeSection:
     """Collect all that the page shows of one volume of a run."""
     images = VolumeImages(
         raw=results.volume_image(volume, "raw"),
-        truth=results.volume_image(volume, "labels"),
+        ground_truth=results.volume_image(volume, "labels"),
         target=results.target_image(run, volume, "target"),
         prediction=results.result_image(run, volume, "prediction"),
         segmentation=results.result_image(run, volume, "segmentation"),
         unlabelled=_whole(results.volume_result(volume).get("unlabelled")),
     )
-    section = VolumeSection(volume, purpose, truth_expected or images.truth is not None)
+    section = VolumeSection(volume, purpose, ground_truth_expected or images.ground_truth is not None)
     section.scores = _guarded(lambda: read_scores(results, run, volume), [], "the scores")
-    there = {"raw": images.raw, "labels": images.truth}
+    there = {"raw": images.raw, "labels": images.ground_truth}
     there |= {"prediction": images.prediction, "segmentation": images.segmentation}
     opened = {name for name, image in there.items() if image is not None}
     section.lost = _guarded(partial(lost_images, results, run, volume, opened), "", "what was deleted")
@@ -268,10 +273,12 @@ def volume_section(
         # Blocks are still missing: an unfinished segmentation would be shown as an error.
         images = replace(images, segmentation=None)
     findings: Survey | None = None
-    if instances and images.segmentation is not None and images.truth is not None:
-        segmentation, truth = images.segmentation.finest, images.truth.finest
+    if instances and images.segmentation is not None and images.ground_truth is not None:
+        segmentation, ground_truth = images.segmentation.finest, images.ground_truth.finest
         findings = _guarded(
-            partial(survey, segmentation, truth, images.unlabelled), findings, "the comparison with the truth"
+            partial(survey, segmentation, ground_truth, images.unlabelled),
+            findings,
+            "the comparison with the truth",
         )
     matches = findings.matches if findings else None
     section.rows = _guarded(lambda: slice_rows(images, task, matches), [], f"slices of {volume}")
@@ -299,14 +306,14 @@ def _status(images: VolumeImages, section: VolumeSection, results: Results, run:
             return f"segmented, but {broken}"
         return (
             "segmented; not evaluated yet"
-            if section.truth_expected
+            if section.ground_truth_expected
             else "segmented; no labels to compare with"
         )
     return ""
 
 
 def _add_atlas(section: VolumeSection, images: VolumeImages, findings: Survey | None, run: str) -> None:
-    if images.segmentation is None or images.truth is None:
+    if images.segmentation is None or images.ground_truth is None:
         if not section.lost:
             section.atlas_note = "Errors can be ranked once there are a segmentation and labels."
         return
@@ -314,8 +321,8 @@ def _add_atlas(section: VolumeSection, images: VolumeImages, findings: Survey | 
         section.atlas_note = "Errors are not ranked: segmentation and labels do not share a grid of voxels."
         return
     raw = (images.raw or images.segmentation).finest
-    segmentation, truth = images.segmentation.finest, images.truth.finest
-    atlas = partial(error_atlas, raw, segmentation, truth, findings)
+    segmentation, ground_truth = images.segmentation.finest, images.ground_truth.finest
+    atlas = partial(error_atlas, raw, segmentation, ground_truth, findings)
     section.splits = _guarded(partial(atlas, "split"), section.splits, "the atlas of splits")
     section.merges = _guarded(partial(atlas, "merge"), section.merges, "the atlas of merges")
     section.splits = [_linked(entry, run, section.name) for entry in section.splits]
@@ -323,7 +330,7 @@ def _add_atlas(section: VolumeSection, images: VolumeImages, findings: Survey | 
     if not findings.whole:
         section.atlas_note = "The volume is large: errors were ranked in its middle alone."
     sizes = {"segments": _sizes(findings.table.segment, findings.table.count)}
-    sizes["true objects"] = _sizes(findings.table.truth, findings.table.count)
+    sizes["true objects"] = _sizes(findings.table.ground_truth, findings.table.count)
     section.histogram = _guarded(
         lambda: size_histogram(sizes, "voxels inside labelled objects", f"sizes-{run}-{section.name}"),
         "",
@@ -332,8 +339,8 @@ def _add_atlas(section: VolumeSection, images: VolumeImages, findings: Survey | 
 
 
 def _linked(entry: Entry, run: str, volume: str) -> Entry:
-    segments = entry.mistake.parts if entry.mistake.kind == "split" else (entry.mistake.whole,)
-    objects = (entry.mistake.whole,) if entry.mistake.kind == "split" else entry.mistake.parts
+    segments = entry.problem.parts if entry.problem.kind == "split" else (entry.problem.whole,)
+    objects = (entry.problem.whole,) if entry.problem.kind == "split" else entry.problem.parts
     return replace(entry, link=open_link(run, volume, entry.centre, segments[:12], objects[:12]))
 
 

@@ -37,7 +37,7 @@ def terminal_summary(results: Path | str, width: int = 110) -> str:
         for volume in store.volumes(run)
     ]
     groups = comparable_groups([scores for _, _, scores in rows])
-    # A stream of its own: nothing is printed, and no colour codes reach a log.
+    # A stream of its own: nothing is printed, and no color codes reach a log.
     console = Console(file=io.StringIO(), width=width, force_terminal=False, color_system=None)
     if not groups:
         segmented = [f"{run}/{volume}" for run, volume, _ in rows]

@@ -250,7 +250,7 @@ def _merge_by_mean(num_nodes, u, v, sums, counts, threshold):
     """Greedy agglomeration; ``u`` and ``v`` become the ends as roots, ``counts`` of dead edges become 0.
 
     Adjacency is a linked list for each root, through two 'next' columns of the edges; a hash table of edges
-    finds the edge to a common neighbour; a heap of (mean, edge) holds outdated entries, which are skipped.
+    finds the edge to a common neighbor; a heap of (mean, edge) holds outdated entries, which are skipped.
     """
     num_edges = len(u)
     heads = np.full(num_nodes, -1, np.int32)

@@ -23,12 +23,12 @@ from attacca.segmentation.lookup import LookUpTable
 
 @dataclass(frozen=True)
 class SeamCount:
-    """Boundaries between segments on planes between neighbouring voxels, by axis; counts of blocks add up.
+    """Boundaries between segments on planes between neighboring voxels, by axis; counts of blocks add up.
 
     Args:
-        ends: int64 (3, 2): pairs of neighbours of different, non-zero segments, inside blocks and on their
+        ends: int64 (3, 2): pairs of neighbors of different, non-zero segments, inside blocks and on their
             faces.
-        pairs: int64 (3, 2): all pairs of neighbours of non-zero segments.
+        pairs: int64 (3, 2): all pairs of neighbors of non-zero segments.
     """
 
     ends: np.ndarray
@@ -43,7 +43,7 @@ class SeamCount:
         return cls(np.zeros((3, 2), np.int64), np.zeros((3, 2), np.int64))
 
     def excess(self) -> float:
-        """Share of neighbours that differ on faces over that elsewhere, for the worst axis; 1 is no excess.
+        """Share of neighbors that differ on faces over that elsewhere, for the worst axis; 1 is no excess.
 
         Axes with fewer than a hundred pairs on faces say nothing.
         """
@@ -69,7 +69,7 @@ def count_seams(
             faces between two parts are seen too.
         begin: voxels from the volume's first voxel to the part's.
         cell: voxels of a block; faces are multiples of it from the volume's first voxel.
-        planes: unused voxels above that only serve as neighbours: 1.
+        planes: unused voxels above that only serve as neighbors: 1.
     """
     ends, pairs = _count(
         np.ascontiguousarray(segments, dtype=np.uint64), np.array(begin, np.int64), np.array(cell, np.int64)

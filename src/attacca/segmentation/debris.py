@@ -1,4 +1,4 @@
-"""Small fragments are given to the neighbour that they cling to most, instead of being deleted."""
+"""Small fragments are given to the neighbor that they cling to most, instead of being deleted."""
 
 # Kernels take the types that numba infers.
 # mypy: disable-error-code="no-untyped-def"

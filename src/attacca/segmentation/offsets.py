@@ -81,7 +81,7 @@ class Offsets:
 
     @property
     def direct(self) -> np.ndarray:
-        """bool (channels,): offsets to one of the nearest neighbours."""
+        """bool (channels,): offsets to one of the nearest neighbors."""
         return is_direct(self.vectors)
 
     def reach(self) -> tuple[Triple, Triple]:
@@ -97,7 +97,7 @@ def _triple(values: np.ndarray) -> Triple:
 
 
 def is_direct(vectors: np.ndarray) -> np.ndarray:
-    """bool (n,): which of the offsets (n, 3) connect nearest neighbours."""
+    """bool (n,): which of the offsets (n, 3) connect nearest neighbors."""
     return np.abs(vectors).sum(axis=1) == 1
 
 

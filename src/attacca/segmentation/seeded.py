@@ -1,4 +1,4 @@
-"""Fragments grown from seeds, so that a voxel's fragment depends on its neighbourhood alone.
+"""Fragments grown from seeds, so that a voxel's fragment depends on its neighborhood alone.
 
 1. A voxel is inside an object where the mean of its direct affinities is above a threshold; ``edt`` gives the
    distance to the outside, clipped to what a block sees exactly with its context.

@@ -49,13 +49,13 @@ class TuningVolume:
     Args:
         name: of the volume.
         prediction: affinities, an ``attacca.arrays.Array`` with channels first.
-        truth: labels, an ``Array`` or a numpy array of the prediction's voxels; 0 as the convention says.
+        ground_truth: labels, an ``Array`` or a numpy array of the prediction's voxels; 0 as the convention says.
         mask: ``Array`` of voxels to segment, or None.
     """
 
     name: str
     prediction: Any
-    truth: Any
+    ground_truth: Any
     mask: Any = None
 
 
@@ -298,17 +298,17 @@ def _prepare(
 def _tables(volume: TuningVolume, fragments: Any, grid: BlockGrid) -> Iterator[ContingencyTable]:
     for block in grid:
         roi = block.write_roi
-        if isinstance(volume.truth, np.ndarray):
+        if isinstance(volume.ground_truth, np.ndarray):
             begin = (roi.begin - fragments.roi.begin) / fragments.voxel_size
             shape = roi.shape / fragments.voxel_size
-            truth = volume.truth[tuple(slice(b, b + s) for b, s in zip(begin, shape))]
+            ground_truth = volume.ground_truth[tuple(slice(b, b + s) for b, s in zip(begin, shape))]
         else:
-            truth = volume.truth.read(roi, 0)
+            ground_truth = volume.ground_truth.read(roi, 0)
         inside = None
         if volume.mask is not None:
             inside = volume.mask.read(roi, 0)
             inside = (inside.max(axis=0) if volume.mask.num_channels else inside) > 0
-        yield contingency_table(np.asarray(fragments[roi]), truth, inside)
+        yield contingency_table(np.asarray(fragments[roi]), ground_truth, inside)
 
 
 def _scores_of_all(
@@ -330,7 +330,7 @@ def _scores_of_all(
             found = np.minimum(np.searchsorted(lookup.ids, places), len(lookup.ids) - 1)
             known = lookup.ids[found] == places
             renamed[known] = lookup.segments[found[known]]
-        mapped = ContingencyTable.from_rows(renamed[position], table.truth, table.count)
+        mapped = ContingencyTable.from_rows(renamed[position], table.ground_truth, table.count)
         voi, rand = voi_from_table(mapped, convention), rand_from_table(mapped, convention)
         score = {
             "voi_split": voi.split,
@@ -338,7 +338,7 @@ def _scores_of_all(
             "voi": voi.total,
             "adapted_rand_error": rand.error,
             "segments": int(lookup.segments.max(initial=np.uint64(0))),
-            "weight": float(table.count[table.truth > 0].sum()),
+            "weight": float(table.count[table.ground_truth > 0].sum()),
         }
         if criterion not in score:
             all_scores = scores_from_table(mapped, convention)

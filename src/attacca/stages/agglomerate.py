@@ -8,15 +8,15 @@ import numpy as np
 
 from attacca.config.segmentation import CheckThresholds
 from attacca.fingerprint import digest_file
+from attacca.jobs.command import StageArguments, stage_main
+from attacca.jobs.finished_work import keep, recall
+from attacca.jobs.opening import open_result
+from attacca.manifest import Manifest
 from attacca.segmentation.checks import check_sizes
 from attacca.segmentation.graph_blocks import load_graph
 from attacca.segmentation.lookup import agglomerate
-from attacca.stages.catalogue import entry
-from attacca.stages.command import StageArguments, stage_main
-from attacca.stages.finished_work import keep, recall
-from attacca.stages.manifest import Manifest
-from attacca.stages.opening import open_result
 from attacca.stages.segmentation_settings import chosen_agglomeration, plain
+from attacca.workflow.catalogue import entry
 
 VERSION = entry("agglomerate").version
 logger = logging.getLogger(__name__)

@@ -8,14 +8,14 @@ from typing import Any
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.pyramid import build_pyramid
 from attacca.blockwise import Block, BlockGrid
+from attacca.jobs.blockwise_stage import BlockwiseStage
+from attacca.jobs.command import stage_main
+from attacca.jobs.opening import open_result
+from attacca.manifest import Manifest
 from attacca.post_processors import PostProcessBlocks, create_output
-from attacca.stages.blockwise_stage import BlockwiseStage
-from attacca.stages.catalogue import entry
-from attacca.stages.command import stage_main
-from attacca.stages.manifest import Manifest
-from attacca.stages.opening import open_result
 from attacca.stages.scoring import read_task
 from attacca.tasks import create_task
+from attacca.workflow.catalogue import entry
 
 
 class ClassesStage(BlockwiseStage):

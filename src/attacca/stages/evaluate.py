@@ -6,12 +6,12 @@ from attacca.arrays import LocalArrayIdentifier
 from attacca.atomic import write_json
 from attacca.config.evaluation import EvaluationConfig
 from attacca.evaluators import TableEvaluator, scores_json
+from attacca.jobs.command import StageArguments, stage_main
+from attacca.jobs.opening import open_result, required_volume_array, volume_array
+from attacca.manifest import Manifest
 from attacca.progress import Progress
-from attacca.stages.catalogue import entry
-from attacca.stages.command import StageArguments, stage_main
-from attacca.stages.manifest import Manifest
-from attacca.stages.opening import open_result, required_volume_array, volume_array
 from attacca.stages.scoring import create_evaluator, read_task
+from attacca.workflow.catalogue import entry
 
 VERSION = entry("evaluate").version
 
@@ -24,7 +24,7 @@ def work(arguments: StageArguments) -> None:
     config = EvaluationConfig.model_validate(arguments.parameters["evaluation"])
     evaluator = create_evaluator(task, config, volume_manifest.result.get("unlabelled"))
     segmentation = open_result(layout.image(run, volume, "segmentation"), "relabel")
-    truth = required_volume_array(layout, volume, volume_manifest, "labels")
+    ground_truth = required_volume_array(layout, volume, volume_manifest, "labels")
     mask = volume_array(layout, volume, volume_manifest, "mask")
     manifest = Manifest(
         "evaluate",
@@ -42,7 +42,7 @@ def work(arguments: StageArguments) -> None:
     directory.mkdir(exist_ok=True)
     scores = evaluator.evaluate_blockwise(
         LocalArrayIdentifier(segmentation.file_name, segmentation.dataset),
-        truth,
+        ground_truth,
         directory,
         mask=mask,
         key=manifest.key_parts(),

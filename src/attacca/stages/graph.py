@@ -7,17 +7,17 @@ from typing import Any
 
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.segmentation import graph_options
-from attacca.stages.blockwise_stage import BlockwiseStage
-from attacca.stages.catalogue import entry
-from attacca.stages.command import stage_main
-from attacca.stages.manifest import Manifest
-from attacca.stages.opening import open_result
+from attacca.jobs.blockwise_stage import BlockwiseStage
+from attacca.jobs.command import stage_main
+from attacca.jobs.opening import open_result
+from attacca.manifest import Manifest
 from attacca.stages.segmentation_settings import (
     chosen_agglomeration,
     chosen_fragments,
     neighborhood_of,
     segmentation_block,
 )
+from attacca.workflow.catalogue import entry
 
 
 class GraphStage(BlockwiseStage):

@@ -12,12 +12,12 @@ from attacca.blockwise import Block, BlockGrid
 from attacca.config.prediction import PredictionConfig
 from attacca.errors import MissingInputError
 from attacca.fingerprint import digest_file
-from attacca.stages.blockwise_stage import BlockwiseStage
-from attacca.stages.catalogue import entry
-from attacca.stages.command import stage_main
-from attacca.stages.machines import note_machine, prediction_note, this_machine
-from attacca.stages.manifest import Manifest
-from attacca.stages.opening import required_volume_array
+from attacca.jobs.blockwise_stage import BlockwiseStage
+from attacca.jobs.command import stage_main
+from attacca.jobs.opening import required_volume_array
+from attacca.manifest import Manifest
+from attacca.provenance.machines import note_machine, prediction_note, this_machine
+from attacca.workflow.catalogue import entry
 
 
 class PredictStage(BlockwiseStage):

@@ -10,14 +10,14 @@ from attacca.atomic import write_json
 from attacca.config.run import Configuration
 from attacca.errors import AttaccaError
 from attacca.fingerprint import digest, digest_file
-from attacca.stages.catalogue import StageInstance, instances
-from attacca.stages.command import StageArguments, stage_main
-from attacca.stages.content_digest import digest_content
-from attacca.stages.layout import Layout
-from attacca.stages.linked_arrays import digest_linked_array
-from attacca.stages.machines import machines_of_run
-from attacca.stages.surroundings import hardware, package_versions, source_state
-from attacca.stages.workflow import Workflow
+from attacca.jobs.command import StageArguments, stage_main
+from attacca.layout import Layout
+from attacca.provenance.content_digest import digest_content
+from attacca.provenance.linked_arrays import digest_linked_array
+from attacca.provenance.machines import machines_of_run
+from attacca.provenance.surroundings import hardware, package_versions, source_state
+from attacca.workflow.catalogue import StageInstance, instances
+from attacca.workflow.workflow import Workflow
 
 VERSION = 1
 

@@ -3,8 +3,8 @@
 import sys
 
 from attacca.fingerprint import digest
+from attacca.jobs.command import StageArguments, stage_main
 from attacca.report import write_report
-from attacca.stages.command import StageArguments, stage_main
 
 
 def work(arguments: StageArguments) -> None:

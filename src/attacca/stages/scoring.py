@@ -10,9 +10,9 @@ from attacca.evaluators import (
     BinarySegmentationEvaluator,
     DummyEvaluator,
     Evaluator,
+    GroundTruthRules,
     InstanceEvaluator,
     OneHotEvaluator,
-    TruthRules,
 )
 
 _TASK: TypeAdapter[TaskConfig] = TypeAdapter(AnyTaskConfig)
@@ -31,7 +31,7 @@ def create_evaluator(task: Any, evaluation: EvaluationConfig, unlabelled: int | 
         evaluation: conventions.
         unlabelled: label value of voxels that nobody has labelled.
     """
-    rules = TruthRules(
+    rules = GroundTruthRules(
         unlabelled, evaluation.border, evaluation.connected_components and task.type == "affinities"
     )
     if task.type == "affinities":

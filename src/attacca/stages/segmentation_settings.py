@@ -9,7 +9,7 @@ from funlib.geometry import Coordinate
 from attacca.arrays import ZarrArray
 from attacca.config.segmentation import AgglomerationSettings, FragmentSettings
 from attacca.errors import ConfigurationError
-from attacca.stages.manifest import Manifest
+from attacca.manifest import Manifest
 
 # Voxels of a block, about, where the configuration gives no size: some seconds of work, some hundred megabytes.
 BLOCK_VOXELS = 2_000_000

@@ -15,6 +15,9 @@ from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.ome_zarr import write_multiscale_metadata
 from attacca.atomic import write_json
 from attacca.blockwise import Block, BlockGrid, run_blocks
+from attacca.jobs.blockwise_stage import BlockwiseStage
+from attacca.jobs.command import stage_main
+from attacca.jobs.opening import required_volume_array, volume_array
 from attacca.predictors.volume_targets import (
     CountBlocks,
     TargetBlocks,
@@ -23,12 +26,9 @@ from attacca.predictors.volume_targets import (
     sum_counts,
 )
 from attacca.progress import Progress
-from attacca.stages.blockwise_stage import BlockwiseStage
-from attacca.stages.catalogue import entry
-from attacca.stages.command import stage_main
-from attacca.stages.opening import required_volume_array, volume_array
 from attacca.stages.scoring import read_task
 from attacca.tasks import create_task
+from attacca.workflow.catalogue import entry
 
 
 class TargetsStage(BlockwiseStage):

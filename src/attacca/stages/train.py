@@ -14,16 +14,16 @@ from attacca.config.evaluation import EvaluationConfig
 from attacca.config.segmentation import SegmentationConfig
 from attacca.config.training import TrainingConfig
 from attacca.freed_memory import keep_freed_memory
+from attacca.jobs.command import StageArguments, stage_main
+from attacca.jobs.opening import required_volume_array, volume_array
+from attacca.manifest import Manifest
 from attacca.predictors.volume_targets import running_counts, sum_counts
 from attacca.progress import Progress
-from attacca.stages.catalogue import entry
-from attacca.stages.command import StageArguments, stage_main
-from attacca.stages.machines import note_machine, this_machine, training_note
-from attacca.stages.manifest import Manifest
-from attacca.stages.opening import required_volume_array, volume_array
+from attacca.provenance.machines import note_machine, this_machine, training_note
 from attacca.stages.scoring import read_task
 from attacca.tasks import create_task
 from attacca.training import TrainingJob, TrainingVolume, train
+from attacca.workflow.catalogue import entry
 
 VERSION = entry("train").version
 _KEY = "key"
@@ -150,10 +150,10 @@ def _scores(task: Any, training: TrainingConfig, section: Any, volumes: tuple[Tr
     """Scores of segmentations while the network learns, where the configuration asks for them."""
     if training.validation.segmentation_interval is None or not volumes:
         return None
-    from attacca.stages.validation_scores import ValidationScores
+    from attacca.stages.segmentation_validation import SegmentationValidation
 
     segmentation = section.get("segmentation")
-    return ValidationScores(
+    return SegmentationValidation(
         getattr(task, "sub_task_config", task),
         training,
         EvaluationConfig.model_validate(section["evaluation"]),

@@ -5,10 +5,10 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from attacca.stages.catalogue import entry
-from attacca.stages.command import StageArguments, stage_main
-from attacca.stages.finished_work import keep, recall
-from attacca.stages.manifest import Manifest
+from attacca.jobs.command import StageArguments, stage_main
+from attacca.jobs.finished_work import keep, recall
+from attacca.manifest import Manifest
+from attacca.workflow.catalogue import entry
 
 VERSION = entry("tune").version
 logger = logging.getLogger(__name__)

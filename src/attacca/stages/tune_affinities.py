@@ -4,12 +4,12 @@ from typing import Any
 
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.segmentation import SegmentationConfig
+from attacca.jobs.blockwise_stage import scratch_directory
+from attacca.jobs.command import StageArguments
+from attacca.jobs.opening import open_result, required_volume_array, volume_array
 from attacca.segmentation.tuning import TuningVolume, tune
-from attacca.stages.blockwise_stage import scratch_directory
-from attacca.stages.command import StageArguments
-from attacca.stages.opening import open_result, required_volume_array, volume_array
+from attacca.stages.ground_truth import convention_of, tuning_volume
 from attacca.stages.segmentation_settings import plain, segmentation_block
-from attacca.stages.truth import convention_of, tuning_volume
 
 
 def tune_affinities(arguments: StageArguments) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from typing import Any
 from attacca.arrays import LocalArrayIdentifier
 from attacca.config.evaluation import EvaluationConfig
 from attacca.errors import ConfigurationError
+from attacca.jobs.blockwise_stage import scratch_directory
+from attacca.jobs.command import StageArguments
+from attacca.jobs.opening import open_result, required_volume_array, volume_array
 from attacca.progress import Progress
-from attacca.stages.blockwise_stage import scratch_directory
-from attacca.stages.command import StageArguments
-from attacca.stages.opening import open_result, required_volume_array, volume_array
 from attacca.stages.scoring import create_evaluator, default_criterion, higher_is_better, read_task, score_of
 from attacca.tasks import create_task
 
@@ -60,7 +60,7 @@ def tune_classes(arguments: StageArguments) -> dict[str, Any]:
                     + ", ".join(evaluator.score.criteria)
                 )
             upward = higher_is_better(evaluator.score, criterion)
-            truth = required_volume_array(arguments.layout, volume, manifest, "labels")
+            ground_truth = required_volume_array(arguments.layout, volume, manifest, "labels")
             mask = volume_array(arguments.layout, volume, manifest, "mask")
             prediction = open_result(arguments.layout.image(arguments.run, volume, "prediction"), "predict")
             post_processor.set_prediction(LocalArrayIdentifier(prediction.file_name, prediction.dataset))
@@ -68,7 +68,7 @@ def tune_classes(arguments: StageArguments) -> dict[str, Any]:
                 place = LocalArrayIdentifier(Path(scratch) / "output.zarr", f"{volume}-{index}")
                 output = post_processor.process(parameters, place, num_workers=1)
                 scores = evaluator.evaluate_blockwise(
-                    output, truth, Path(scratch) / f"{volume}-{index}", mask=mask
+                    output, ground_truth, Path(scratch) / f"{volume}-{index}", mask=mask
                 )
                 value = score_of(scores, criterion)
                 # A setting without a score (nothing was found, say) is worse than any other.

@@ -1,4 +1,4 @@
-"""Instances by the affinities of neighbouring voxels."""
+"""Instances by the affinities of neighboring voxels."""
 
 from __future__ import annotations
 

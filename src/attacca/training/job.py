@@ -109,7 +109,7 @@ def check_targets(task: Any, training: TrainingConfig) -> None:
     if simple and kind == "affinities":
         reasons.append("simple: affinities have a direction, which mirrored ones would need turned round")
     if augmentation.sections is not None and (augmentation.sections.slip or augmentation.sections.shift):
-        reasons.append("sections.slip and sections.shift: moved sections have other neighbours")
+        reasons.append("sections.slip and sections.shift: moved sections have other neighbors")
     if reasons:
         raise ConfigurationError(
             "training.targets: from_target_stage does not go together with training.augmentation."

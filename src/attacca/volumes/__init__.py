@@ -1,0 +1,27 @@
+"""From the files that people have to OME-Zarr volumes: PNG and TIFF stacks, HDF5, N5, Zarr, synthetic tissue.
+
+1. ``plan_volume`` opens the sources, puts them on one voxel grid and checks them; only headers are read.
+2. ``prepare_volume`` makes the empty arrays, or links to Zarr arrays that are used in place.
+3. ``ImportBlocks`` fills them block by block.
+4. ``finish_volume`` checks that there are labels, and builds the pyramids.
+"""
+
+from attacca.volumes.blocks import ImportBlocks, finish_volume, import_block, prepare_volume
+from attacca.volumes.fingerprint import volume_content_fingerprint
+from attacca.volumes.opening import open_source
+from attacca.volumes.plan import PlannedArray, VolumePlan, examine_volume, plan_volume
+from attacca.volumes.source import Source
+
+__all__ = [
+    "ImportBlocks",
+    "PlannedArray",
+    "Source",
+    "VolumePlan",
+    "examine_volume",
+    "finish_volume",
+    "import_block",
+    "open_source",
+    "plan_volume",
+    "prepare_volume",
+    "volume_content_fingerprint",
+]

@@ -1,0 +1,60 @@
+"""Operations of networks, told by their configuration, against those that torch counts."""
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from attacca.architectures import create_architecture
+from attacca.config.architecture import UNetConfig
+from attacca.config.run import RunConfig
+from attacca.costs.network_cost import flops_per_voxel, prediction_seconds, training_seconds
+
+NETWORKS = {
+    "default": {"input_shape": (32, 32, 32)},
+    "flat, added skips": {
+        "input_shape": (1, 64, 64),
+        "channels": (8, 24, 48),
+        "downsample_factors": ((1, 4, 4), (1, 2, 2)),
+        "kernel_sizes": ((1, 3, 3),) * 3,
+        "skip": "add",
+    },
+    "transposed, three convolutions, narrow output": {
+        "input_shape": (16, 32, 32),
+        "num_fmaps": 6,
+        "downsample_factors": ((1, 2, 2), (2, 2, 2)),
+        "upsampling": "transposed",
+        "convs_per_level": 3,
+        "num_out_fmaps": 4,
+    },
+    "2D": {"input_shape": (64, 64), "downsample_factors": ((2, 2),), "normalization": "batch"},
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_operations_are_those_that_torch_counts(name, channels):
+    config = UNetConfig.model_validate(NETWORKS[name])
+    with torch.device("meta"):
+        network = create_architecture(config, len(config.input_shape), channels)
+        raw = torch.empty((1, channels, *config.input_shape))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(raw)
+    expected = counter.get_total_flops() / raw[0, 0].numel()
+    assert flops_per_voxel(config, channels) == pytest.approx(expected, rel=1e-9)
+
+
+def test_time_follows_work_and_is_shared_by_workers_and_gpus():
+    run = RunConfig.model_validate(
+        {
+            "task": {"type": "affinities", "neighborhood": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]},
+            "volumes": {"train": ["a"]},
+        }
+    )
+    one = prediction_seconds(run, 1e9, 1, 0)
+    assert prediction_seconds(run, 2e9, 1, 0) == pytest.approx(2 * one)
+    assert prediction_seconds(run, 1e9, 4, 0) == pytest.approx(one / 4)
+    assert prediction_seconds(run, 1e9, 4, 1) < one / 50
+    turned = run.model_copy(update={"prediction": run.prediction.model_copy(update={"augmentation": "all"})})
+    assert prediction_seconds(turned, 1e9, 1, 0) == pytest.approx(16 * one)
+    twice = run.model_copy(update={"training": run.training.model_copy(update={"batch_size": 2})})
+    assert training_seconds(twice, 0) == pytest.approx(2 * training_seconds(run, 0))

@@ -1,0 +1,182 @@
+"""Memory and time that jobs ask for."""
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import get_args
+
+import pytest
+
+from attacca.atomic import write_json
+from attacca.config.execution import BlockwiseStage, Job, NetworkStage, Stage
+from attacca.config.run import Configuration
+from attacca.costs.planned_blocks import BlockShape, block_shape
+from attacca.costs.resources import COSTS, job_megabytes, memory, runtime
+from attacca.layout import Layout
+from attacca.workflow.catalogue import CATALOGUE, StageInstance, entry
+
+
+def configuration(tmp_path, **execution):
+    return Configuration.model_validate(
+        {
+            "results": str(tmp_path),
+            "volumes": {"a": {"synthetic": {"shape": [64, 64, 64]}}},
+            "runs": {
+                "r": {
+                    "task": {"type": "affinities", "neighborhood": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]},
+                    "volumes": {"train": ["a"]},
+                }
+            },
+            "execution": execution,
+        }
+    )
+
+
+def wildcards(**names):
+    return SimpleNamespace(**names)
+
+
+def write_plan(tmp_path, blocks, edge):
+    path = StageInstance(entry("fragments"), "r", "a").plan(Layout(tmp_path))
+    grid = {
+        "voxel_size": [10, 10, 10],
+        "block_size": [10 * edge] * 3,
+        "shape": [10 * edge * blocks, 10 * edge, 10 * edge],
+        "context": [[80, 80, 80], [80, 80, 80]],
+    }
+    write_json(path, {"blocks": blocks, "grid": grid})
+    return block_shape({"blocks": blocks, "grid": grid})
+
+
+def test_a_plan_tells_how_many_voxels_a_block_reads_and_writes(tmp_path):
+    assert write_plan(tmp_path, 5, 32) == BlockShape(5, 32**3, 48**3)
+
+
+def test_every_stage_has_a_cost():
+    assert set(COSTS) == {stage.name for stage in CATALOGUE}
+
+
+def test_the_configuration_knows_the_jobs_that_rules_ask_for_and_no_others():
+    blockwise = {stage.name for stage in CATALOGUE if stage.blockwise}
+    assert set(get_args(BlockwiseStage)) == blockwise
+    assert set(get_args(Stage)) == {stage.name for stage in CATALOGUE} | {"provenance"}
+    assert set(get_args(Job)) == {*get_args(Stage), *(f"{name}_finish" for name in blockwise)}
+    rules = "".join(path.read_text() for path in (Path(__file__).parents[2] / "rules").glob("*.smk"))
+    assert set(re.findall(r'ATTACCA\.(?:memory|runtime)\("(\w+)"\)', rules)) == set(get_args(Job))
+    assert set(re.findall(r'ATTACCA\.gpus\("(\w+)"\)', rules)) == set(get_args(NetworkStage))
+    assert set(re.findall(r'ATTACCA\.threads\("(\w+)"\)', rules)) == set(get_args(Stage))
+
+
+@pytest.mark.parametrize("stage", sorted(COSTS))
+def test_memory_grows_with_blocks_and_workers_and_is_never_too_small_for_the_jobs_own_processes(
+    stage, tmp_path
+):
+    settings = configuration(tmp_path)
+    small = job_megabytes(settings, stage, "r", BlockShape(8, 32**3, 48**3), 1)
+    large = job_megabytes(settings, stage, "r", BlockShape(8, 256**3, 300**3), 1)
+    assert 500 <= small <= large
+    if entry(stage).blockwise:
+        assert large < job_megabytes(settings, stage, "r", BlockShape(8, 256**3, 300**3), 4)
+        # Workers without a block hold nothing.
+        many = job_megabytes(settings, stage, "r", BlockShape(2, 64**3, 80**3), 64)
+        assert many == job_megabytes(settings, stage, "r", BlockShape(2, 64**3, 80**3), 2)
+
+
+def test_the_next_attempt_gets_half_as_much_more_memory_and_more_time(tmp_path):
+    settings = configuration(tmp_path)
+    names = wildcards(run="r", volume="a")
+    first, second, third = (memory(settings, "fragments")(names, attempt, threads=2) for attempt in (1, 2, 3))
+    assert second == pytest.approx(1.5 * first, abs=1)
+    assert third == pytest.approx(2 * first, abs=1)
+    times = [runtime(settings, "fragments")(names, attempt, threads=2) for attempt in (1, 2, 3)]
+    assert times == [times[0], 2 * times[0], 3 * times[0]]
+
+
+def test_the_plan_of_a_stage_decides_once_it_is_there(tmp_path):
+    settings = configuration(tmp_path)
+    names = wildcards(run="r", volume="a")
+    assumed = memory(settings, "fragments")(names, 1, threads=1)
+    write_plan(tmp_path, 4, 32)
+    assert memory(settings, "fragments")(names, 1, threads=1) < assumed
+    write_plan(tmp_path, 100_000, 256)
+    assert runtime(settings, "fragments")(names, 1, threads=1) > 10_000
+
+
+def test_shards_divide_the_time(tmp_path):
+    write_plan(tmp_path, 100_000, 256)
+    names = wildcards(run="r", volume="a")
+    one = runtime(configuration(tmp_path), "fragments")(names, 1, threads=1)
+    many = runtime(configuration(tmp_path, shards=100), "fragments")(names, 1, threads=1)
+    assert one == pytest.approx(100 * many, rel=0.05)
+
+
+def test_finishing_a_stage_has_a_time_limit_of_its_own_below_that_of_computing_it_in_one_job(tmp_path):
+    write_plan(tmp_path, 100_000, 256)
+    names = wildcards(run="r", volume="a")
+    settings = configuration(tmp_path, shards=100)
+    one_job = runtime(configuration(tmp_path), "fragments")(names, 1, threads=1)
+    assert 30 < runtime(settings, "fragments_finish")(names, 1, threads=1) < one_job
+
+
+def test_what_the_configuration_gives_counts(tmp_path):
+    settings = configuration(
+        tmp_path, memory_mb={"train": 9000, "default": 800}, runtime_minutes={"train": 600}
+    )
+    names = wildcards(run="r", volume="a")
+    assert memory(settings, "train")(names, 1, threads=8) == 9000
+    assert memory(settings, "predict_finish")(names, 2, threads=8) == 1200
+    assert runtime(settings, "train")(names, 2, threads=8) == 1200
+    assert runtime(settings, "predict")(names, 1, threads=8) >= 30
+
+
+def test_before_anything_is_planned_no_job_asks_for_more_than_a_small_node_has(tmp_path):
+    settings = configuration(tmp_path)
+    for stage in COSTS:
+        asked = memory(settings, stage)(wildcards(run="r", volume="a"), 1, threads=2)
+        assert asked < 8000, f"{stage} asks for {asked} MB"
+
+
+def test_the_tuner_needs_what_its_volumes_have(tmp_path):
+    values = configuration(tmp_path).model_dump(mode="json", by_alias=True)
+    values["volumes"]["b"] = values["volumes"]["a"]
+    values["runs"]["r"]["volumes"]["validate"] = ["b"]
+    settings = Configuration.model_validate(values)
+    before = memory(settings, "tune")(wildcards(run="r"), 1, threads=1)
+    grid = {"voxel_size": [1] * 3, "block_size": [128] * 3, "shape": [1280] * 3, "context": [[0] * 3] * 2}
+    write_json(StageInstance(entry("volume"), "", "b").plan(Layout(tmp_path)), {"blocks": 1000, "grid": grid})
+    assert memory(settings, "tune")(wildcards(run="r"), 1, threads=1) > 10 * before
+
+
+def test_time_limits_of_prediction_and_training_grow_with_the_network_on_a_cpu_and_less_on_a_gpu(tmp_path):
+    def minutes(stage, num_fmaps, **execution):
+        settings = configuration(tmp_path, **execution)
+        run = settings.runs["r"]
+        network = run.architecture.model_copy(update={"num_fmaps": num_fmaps})
+        settings.runs["r"] = run.model_copy(update={"architecture": network})
+        return runtime(settings, stage)(wildcards(run="r", volume="a", shard="0"), attempt=1, threads=1)
+
+    for stage in ("predict", "train"):
+        assert minutes(stage, 96) > 8 * minutes(stage, 12)
+        assert minutes(stage, 96, gpus={stage: 1}) < minutes(stage, 96) / 4
+
+
+def test_the_job_that_digests_results_asks_by_the_files_that_are_planned(tmp_path):
+    settings, names = configuration(tmp_path), wildcards(run="r")
+
+    def asked(attempt=1):
+        return [ask(settings, "provenance")(names, attempt, threads=4) for ask in (memory, runtime)]
+
+    write_plan(tmp_path, 8, 32)
+    small = asked()
+    assert small[0] <= 600
+    assert asked(attempt=2) == [pytest.approx(1.5 * small[0]), 2 * small[1]]
+    write_plan(tmp_path, 500_000, 256)
+    large = asked()
+    assert large[0] > 5000
+    assert large[1] > 10 * small[1]
+
+
+def test_the_configuration_decides_what_the_job_that_digests_results_asks_for(tmp_path):
+    settings = configuration(tmp_path, memory_mb={"provenance": 7000}, runtime_minutes={"provenance": 90})
+    assert memory(settings, "provenance")(wildcards(run="r"), 1, threads=4) == 7000
+    assert runtime(settings, "provenance")(wildcards(run="r"), 2, threads=4) == 180

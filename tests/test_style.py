@@ -1,0 +1,157 @@
+"""The mechanical part of the house style: words, first lines of docstrings, sentences that run over lines."""
+
+import ast
+import io
+import itertools
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *(path for path in [ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"] if path.exists()),
+]
+TEMPLATES = sorted((ROOT / "src").rglob("*.html"))
+RULES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
+
+FIRST_WORDS = {"what", "how", "why", "where", "which", "who", "whose", "whether", "when"}
+"""No docstring begins with one of these words."""
+
+WORDS = {
+    r"\bis no\b(?! longer)": "is not a",
+    r"\bare no\b(?! longer)": "are not",
+    r"\b(?:nobody|somebody|whoever|anybody)\b": "the name of whoever it is",
+    r"\b(?:told|tells?|telling)\b": "is reported, prints, lists, shows",
+    r"\bstands?\b(?! for\b)(?! alone\b)": "is stored in, is located at",
+    r"(?<!ground )(?<!Ground )(?<!ground-)\btruth\b": "ground truth, labels",
+    r"\bmistakes?\b": "error, problem",
+    r"\bdoubts?\b": "warning",
+    r"\btroubles?\b": "problem",
+    r"\b(?:go|goes|going|went) on\b": "resume, continue",
+    r"\bcut off\b": "discard, truncate, clip",
+    r"\b(?:rising|falling)\b": "ascending, descending",
+    r"\bgrey\w*|\bgrays\b": "intensity, gray value",
+    r"\bdirect affinit\w+": "nearest-neighbor affinity",
+    r"\blong affinit\w+": "long-range affinity",
+    r"\bsettled\b": "final, fixed",
+    r"\bnothing was learnt from\b": "held-out, unseen",
+    r"\bhighest so far\b": "maximum",
+    r"\banew\b": "again; recompute, rerun",
+    r"\bbegin of\b": "start of",
+    r"\bevery single\b": "each",
+    r"\b\w*(?:colour|neighbour|behaviour)\w*": "American spelling",
+    r"\bis (?:said|asked)\b": "active voice",
+    r"\bbehind (?:it|them)\b|\bstages? behind\b|\bwhat stands behind\b": "downstream, source",
+}
+"""Words and phrases that prose does not use, and what to write instead."""
+
+IDENTIFIERS = {
+    "told",
+    "shown",
+    "inside",
+    "described",
+    "like",
+    "entry",
+    "wanted",
+    "there",
+    "mistake",
+    "mistakes",
+    "doubt",
+    "doubts",
+    "truth",
+    "colour",
+    "greys",
+}
+"""Names that say nothing, or that are not the field's."""  # fmt: skip
+
+
+def prose_of(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the comments and strings of a Python file with their lines."""
+    for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline):
+        if token.type in (tokenize.COMMENT, tokenize.STRING) or token.type == getattr(
+            tokenize, "FSTRING_MIDDLE", -1
+        ):
+            yield token.start[0], token.string
+
+
+def check_words(path: Path, passages: Iterator[tuple[int, str]]) -> list[str]:
+    found = []
+    for line, text in passages:
+        # Names of values inside f-strings and code inside markup are not prose.
+        prose = re.sub(r"``[^`]*``|`[^`]*`|\{[^{}]*\}", " ", text)
+        for pattern, instead in WORDS.items():
+            for match in re.finditer(pattern, re.sub(r"\s+", " ", prose), re.IGNORECASE):
+                found.append(f"{path.relative_to(ROOT)}:{line}: '{match[0]}'; write: {instead}")
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_code_uses_the_words_of_the_field(path):
+    found = check_words(path, prose_of(path))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("path", [*PAGES, *TEMPLATES, *RULES], ids=lambda path: str(path.relative_to(ROOT)))
+def test_pages_use_the_words_of_the_field(path):
+    text = re.sub(r"```.*?```", lambda block: "\n" * block[0].count("\n"), path.read_text(), flags=re.DOTALL)
+    found = check_words(path, enumerate(text.splitlines(), 1))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_docstring_begins_with_a_noun_or_a_verb(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            docstring = ast.get_docstring(node)
+            if docstring:
+                first = re.match(r"\W*(\w+)", docstring)
+                line = getattr(node, "lineno", 1)
+                assert first and first[1].lower() not in FIRST_WORDS, (
+                    f"{path.name}:{line}: {docstring[:70]!r}"
+                )
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_names_are_nouns_or_verbs(path):
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names = [(node.name, node.lineno)]
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names = [(node.id, node.lineno)]
+        elif isinstance(node, ast.arg):
+            names = [(node.arg, node.lineno)]
+        found |= {f"line {line}: {name}" for name, line in names if name.strip("_") in IDENTIFIERS}
+    assert not found, f"{path.relative_to(ROOT)}: " + ", ".join(sorted(found))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_docstring_is_wrapped_as_a_paragraph(path):
+    """A line that ends early in the middle of a sentence was broken by a formatter, not by a writer."""
+    lines = path.read_text().splitlines()
+    for node in ast.walk(ast.parse("\n".join(lines))):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        docstring = ast.get_docstring(node, clean=False)
+        if not docstring:
+            continue
+        body = docstring.splitlines()
+        for above, below in itertools.pairwise(body):
+            is_same_paragraph = (
+                above.strip()
+                and below.strip()
+                and len(above) - len(above.lstrip()) == len(below) - len(below.lstrip())
+            )
+            next_word = (below.split() or [""])[0]
+            is_text = re.match(r"[a-z]", below.strip()) and re.search(r"[a-z,]$", above.strip())
+            room_left = 80 - len(above.rstrip()) - len(next_word)
+            assert not (is_same_paragraph and is_text and room_left > 0), (
+                f"{path.name}: re-wrap {above.strip()!r}"
+            )
