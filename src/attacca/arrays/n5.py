@@ -1,0 +1,239 @@
+"""N5 arrays, read and written through TensorStore with the interface of a Zarr array.
+
+N5 stores lists in the order x, y, z. Here axes are reversed, so that an N5 array is indexed as a Zarr array is:
+``z, y, x``.
+
+Reference: Saalfeld, S. et al. N5: a scalable Java API for hierarchies of chunked n-dimensional tensors.
+https://github.com/saalfeldlab/n5
+"""
+
+import json
+import os
+from collections.abc import Iterator, MutableMapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attacca.arrays.identifier import is_url, join
+from attacca.errors import MissingInputError, VolumeError, first_line
+
+ATTRIBUTES_FILE = "attributes.json"
+_RESERVED = ("dimensions", "blockSize", "dataType", "compression", "compressionType", "n5")
+
+
+class N5Attributes(MutableMapping[str, Any]):
+    """Attributes of an N5 array or group without those that describe its storage."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def __getitem__(self, key: str) -> Any:
+        return self.asdict()[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.update({key: value})
+
+    def __delitem__(self, key: str) -> None:
+        values = read_attributes_file(self._directory) or {}
+        del values[key]
+        _write_attributes_file(self._directory, values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.asdict())
+
+    def __len__(self) -> int:
+        return len(self.asdict())
+
+    def asdict(self) -> dict[str, Any]:
+        """Return all attributes as a dictionary."""
+        values = read_attributes_file(self._directory) or {}
+        return {key: value for key, value in values.items() if key not in _RESERVED}
+
+    def update(self, values: Any = (), /, **more: Any) -> None:
+        """Store attributes beside the existing ones."""
+        stored = read_attributes_file(self._directory) or {}
+        _write_attributes_file(self._directory, {**stored, **dict(values), **more})
+
+    def put(self, values: dict[str, Any]) -> None:
+        """Replace all attributes except those that describe the storage."""
+        stored = read_attributes_file(self._directory) or {}
+        kept = {key: value for key, value in stored.items() if key in _RESERVED}
+        _write_attributes_file(self._directory, {**kept, **values})
+
+
+class N5Array:
+    """An N5 array.
+
+    Args:
+        container: path or URL of the container.
+        path: name of the array in it.
+        writable: open it for writing as well.
+
+    Raises:
+        MissingInputError: there is no such array.
+        VolumeError: its metadata or its codec cannot be read.
+    """
+
+    fill_value = 0
+
+    def __init__(self, container: str | Path, path: str, writable: bool = False) -> None:
+        # deferred: only N5 containers need TensorStore
+        import tensorstore
+
+        self.container = container
+        self.path = path.strip("/")
+        self.directory = join(container, self.path)
+        values = read_attributes_file(self.directory)
+        if values is None or "dimensions" not in values:
+            raise MissingInputError(f"{self.directory}: there is no N5 array")
+        if values.get("isLabelMultiset"):
+            raise VolumeError(
+                f"{self.directory}: found an N5 label multiset, expected one id per voxel; export it with Paintera's "
+                "paintera-conversion-helper (extract-highest-resolution-labels) first"
+            )
+        spec = {"driver": "n5", "kvstore": _kvstore(self.directory)}
+        try:
+            opened = tensorstore.open(spec, open=True, read=True, write=writable).result()
+        except (ValueError, OSError) as error:
+            compression = values.get("compression", values.get("compressionType"))
+            raise VolumeError(
+                f"{self.directory} cannot be read: {first_line(error)[:200]}; its compression is {compression}, "
+                "expected raw, gzip, bzip2, xz, blosc or zstd; convert it with n5-utils, or import a copy"
+            ) from error
+        self._view = opened.T
+        self.shape: tuple[int, ...] = tuple(self._view.shape)
+        self.chunks: tuple[int, ...] = tuple(values["blockSize"][::-1])
+        self.dtype = np.dtype(opened.dtype.numpy_dtype)
+        self.ndim = len(self.shape)
+        self.attrs = N5Attributes(self.directory)
+
+    @property
+    def shards(self) -> None:
+        """None: N5 has no shards."""
+        return None
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return np.asarray(self._view[self._bounded(index)].read().result())
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._view[self._bounded(index)].write(np.asarray(value, self.dtype)).result()
+
+    def _bounded(self, index: Any) -> tuple[Any, ...]:
+        parts = index if isinstance(index, tuple) else (index,)
+        if Ellipsis in parts:
+            at = parts.index(Ellipsis)
+            missing = self.ndim - len(parts) + 1
+            parts = (*parts[:at], *[slice(None)] * missing, *parts[at + 1 :])
+        return tuple(
+            slice(*part.indices(size)[:2]) if isinstance(part, slice) else part
+            for part, size in zip(parts, self.shape)
+        )
+
+
+def create_n5_array(
+    container: str | Path, path: str, shape: Sequence[int], chunks: Sequence[int], dtype: np.dtype
+) -> N5Array:
+    """Create an N5 array of zeros, gzip-compressed; axes in the order ``z, y, x``."""
+    # deferred: only N5 containers need TensorStore
+    import tensorstore
+
+    directory = join(container, path.strip("/"))
+    metadata = {
+        "dimensions": [int(size) for size in shape[::-1]],
+        "blockSize": [int(size) for size in chunks[::-1]],
+        "dataType": np.dtype(dtype).name,
+        "compression": {"type": "gzip"},
+    }
+    spec = {"driver": "n5", "kvstore": _kvstore(directory), "metadata": metadata}
+    tensorstore.open(spec, create=True, delete_existing=True).result()
+    _mark_groups(container, path)
+    return N5Array(container, path, writable=True)
+
+
+def is_n5_container(container: str | Path) -> bool:
+    """Return whether a container holds N5: by its name, or by the attributes file of a local directory."""
+    if str(container).rstrip("/").endswith(".n5"):
+        return True
+    return not is_url(container) and (Path(container) / ATTRIBUTES_FILE).exists()
+
+
+def read_attributes_file(directory: str) -> dict[str, Any] | None:
+    """Return the values of ``attributes.json``; None where there is no such file.
+
+    Raises:
+        VolumeError: the file is not valid JSON.
+    """
+    place = join(directory, ATTRIBUTES_FILE)
+    try:
+        if is_url(directory):
+            system, root = _remote(place)
+            text = system.cat_file(root).decode()
+        else:
+            text = Path(place).read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise VolumeError(f"{place} is not valid JSON ({error}); restore the file") from None
+    if not isinstance(values, dict):
+        raise VolumeError(f"{place}: found {type(values).__name__}, expected a JSON object")
+    return values
+
+
+def list_n5_members(container: str | Path, path: str) -> list[str]:
+    """Return the names of the groups and arrays below a group."""
+    directory = join(container, path.strip("/"))
+    if is_url(directory):
+        system, root = _remote(directory)
+        names = [str(item).rstrip("/").rpartition("/")[2] for item in system.ls(root, detail=False)]
+        return sorted(name for name in names if name != ATTRIBUTES_FILE)
+    if not os.path.isdir(directory):
+        return []
+    return sorted(name for name in os.listdir(directory) if os.path.isdir(os.path.join(directory, name)))
+
+
+def _write_attributes_file(directory: str, values: dict[str, Any]) -> None:
+    place, text = join(directory, ATTRIBUTES_FILE), json.dumps(values, indent=2)
+    if is_url(directory):
+        system, root = _remote(place)
+        system.pipe_file(root, text.encode())
+        return
+    # deferred: atomic imports nothing of arrays, but most readers never write N5
+    from attacca.atomic import write_text
+
+    write_text(Path(place), text)
+
+
+def _mark_groups(container: str | Path, path: str) -> None:
+    """Write the attributes file that readers of N5 expect in the container's root."""
+    values = read_attributes_file(str(container)) or {}
+    if "n5" not in values:
+        _write_attributes_file(str(container), {"n5": "2.0.0", **values})
+
+
+def _remote(address: str) -> tuple[Any, str]:
+    # deferred: fsspec is needed for addresses only
+    import fsspec
+
+    from attacca.arrays.storage import storage_options
+
+    system, root = fsspec.core.url_to_fs(address, **storage_options(address))
+    return system, root
+
+
+def _kvstore(directory: str) -> Any:
+    if not is_url(directory):
+        return {"driver": "file", "path": os.path.abspath(directory) + "/"}
+    protocol, _, rest = directory.partition("://")
+    if protocol == "s3":
+        bucket, _, path = rest.partition("/")
+        store: dict[str, Any] = {"driver": "s3", "bucket": bucket, "path": path.rstrip("/") + "/"}
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        if endpoint:
+            store["endpoint"] = endpoint
+        if os.environ.get("ATTACCA_S3_ANONYMOUS"):
+            store["aws_credentials"] = {"type": "anonymous"}
+        return store
+    return f"{protocol}://{rest.rstrip('/')}/"
