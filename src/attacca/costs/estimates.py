@@ -20,7 +20,7 @@ from attacca.costs.planned_blocks import BlockShape
 from attacca.costs.provenance_cost import digest_megabytes, digest_seconds
 from attacca.costs.resources import COSTS, asked_megabytes, job_megabytes
 from attacca.costs.storage import stage_storage
-from attacca.stages.segmentation_settings import block_voxels
+from attacca.segmentation.block_size import block_voxels
 from attacca.workflow.catalogue import PROVENANCE, StageInstance, instances
 from attacca.workflow.workflow import Workflow
 

@@ -1,9 +1,9 @@
-"""Segmentation scores while a network learns: validation volumes are predicted, segmented and scored."""
+"""Segmentation scores during training: validation volumes are predicted, segmented and scored."""
 
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import torch
 from funlib.geometry import Coordinate
@@ -13,70 +13,91 @@ from attacca.blockwise import run_blocks
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.prediction import PredictionConfig
 from attacca.config.segmentation import SegmentationConfig
+from attacca.config.tasks import TaskConfig
 from attacca.config.training import TrainingConfig
 from attacca.errors import ConfigurationError
-from attacca.jobs.blockwise_stage import scratch_directory
+from attacca.model import Model
 from attacca.prediction import PredictBlocks, create_prediction_array, prediction_grid
 from attacca.prediction.load import network_of_task
 from attacca.prediction.network import Network
-from attacca.segmentation.tuning import score_settings
-from attacca.stages.ground_truth import convention_of, tuning_volume
-from attacca.stages.scoring import create_evaluator, default_criterion, higher_is_better, score_of
-from attacca.stages.segmentation_settings import segmentation_block
-from attacca.stages.tune_classes import candidates_of
 from attacca.tasks import create_task
-from attacca.training import TrainingVolume
+from attacca.tasks.validation_prediction import ValidationPrediction
+from attacca.training.job import TrainingVolume
 from attacca.training.loop import choose_intensity
 
 
 class SegmentationValidation:
-    """``validate_segmentation`` of a training job: the best score over the post-processing parameters.
+    """The ``validate_segmentation`` function of a training job.
 
     Args:
         task: the task's configuration.
-        training: for the range of intensities.
-        evaluation: conventions and criterion.
-        segmentation: settings to try; None for tasks that decide voxel by voxel.
+        training: the intensity range, and the criterion.
+        evaluation: conventions of the scores, and the default of the criterion.
+        segmentation: candidate settings; None for tasks that segment voxel by voxel.
         volumes: validation volumes.
+
+    Attributes:
+        criterion: name of the score.
+        higher_is_better: direction of the score.
+
+    Raises:
+        ConfigurationError: the task has no such criterion.
     """
 
     def __init__(
         self,
-        task: Any,
+        task: TaskConfig,
         training: TrainingConfig,
         evaluation: EvaluationConfig,
         segmentation: SegmentationConfig | None,
         volumes: tuple[TrainingVolume, ...],
     ) -> None:
-        self.task = task
+        # Weights come from the network that is trained, not from a file.
+        self.task = task.learned_task
         self.training = training
         self.evaluation = evaluation
         self.segmentation = segmentation
         self.volumes = volumes
-        wanted = training.validation.criterion
-        self.criterion = wanted if wanted != "loss" else evaluation.criterion or default_criterion(task)
-        scores = create_evaluator(task, evaluation, None).score
+        configured = training.validation.criterion
+        self.criterion = (
+            configured if configured != "loss" else evaluation.criterion or self.task.default_criterion
+        )
+        scores = create_task(self.task).create_evaluator(evaluation).score
         try:
-            self.higher_is_better = higher_is_better(scores, self.criterion)
-        except KeyError:
+            self.higher_is_better = scores.higher_is_better(self.criterion)
+        except ValueError:
             raise ConfigurationError(
                 f"training.validation.criterion: found '{self.criterion}', expected loss or one of "
                 + ", ".join(scores.criteria)
             ) from None
 
-    def __call__(self, model: Any, iteration: int) -> Mapping[str, float]:
-        """The mean of the criterion over the validation volumes, with the parameters that are best there."""
+    def __call__(self, model: Model, iteration: int) -> Mapping[str, float]:
+        """Return the mean of the criterion over the validation volumes, with the best parameters.
+
+        Args:
+            model: the network, in evaluation mode.
+            iteration: not used.
+
+        Returns:
+            The criterion and its value; nan if no parameters have a score.
+        """
         threads = torch.get_num_threads()
         try:
-            with scratch_directory() as scratch:
-                predictions = [self._predict(model, volume, Path(scratch)) for volume in self.volumes]
-                if self.segmentation is None:
-                    return {self.criterion: self._best_of_classes(predictions, Path(scratch))}
-                return {self.criterion: self._best_of_chain(self.segmentation, predictions, Path(scratch))}
+            with TemporaryDirectory(prefix="attacca-") as scratch:
+                values = create_task(self.task).score_candidates(
+                    [self._predict(model, volume, Path(scratch)) for volume in self.volumes],
+                    self.evaluation,
+                    self.segmentation,
+                    self.criterion,
+                    Path(scratch),
+                )
         finally:
             torch.set_num_threads(threads)
+        finite = [value for value in values if math.isfinite(value)]
+        best = max if self.higher_is_better else min
+        return {self.criterion: best(finite, default=math.nan)}
 
-    def _predict(self, model: Any, volume: TrainingVolume, scratch: Path) -> ZarrArray:
+    def _predict(self, model: Model, volume: TrainingVolume, scratch: Path) -> ValidationPrediction:
         raw = ZarrArray.open_from_array_identifier(volume.raw)
         intensity = choose_intensity(self.training, raw.dtype)
         network = network_of_task(
@@ -91,64 +112,16 @@ class SegmentationValidation:
             torch_threads=torch.get_num_threads(), device="cuda" if device == "cuda" else "cpu"
         )
         output = LocalArrayIdentifier(scratch / f"{volume.name}.zarr", "prediction")
-        array = create_prediction_array(output, raw, network, config)
+        prediction = create_prediction_array(output, raw, network, config)
         run_blocks(
-            PredictBlocks(_Given(network), volume.raw, output, config), prediction_grid(raw, network, config)
+            PredictBlocks(_LoadedNetwork(network), volume.raw, output, config),
+            prediction_grid(raw, network, config),
         )
-        return array
-
-    def _best_of_chain(
-        self, segmentation: SegmentationConfig, predictions: list[ZarrArray], scratch: Path
-    ) -> float:
-        volumes = [
-            tuning_volume(
-                volume.name,
-                prediction,
-                volume.labels,
-                volume.mask,
-                volume.unlabelled,
-                segmentation,
-                self.evaluation,
-            )
-            for volume, prediction in zip(self.volumes, predictions)
-        ]
-        _, rows = score_settings(
-            volumes,
-            self.task.neighborhood,
-            segmentation,
-            scratch / "tune",
-            criterion=self.criterion,
-            convention=convention_of(self.evaluation),
-            block_size=segmentation_block(predictions[0], segmentation.block_size),
-        )
-        return self._best([float(row[self.criterion]) for row in rows])
-
-    def _best_of_classes(self, predictions: list[ZarrArray], scratch: Path) -> float:
-        post_processor = create_task(self.task).post_processor
-        means = []
-        for index, parameters in enumerate(candidates_of(post_processor)):
-            values = []
-            for volume, prediction in zip(self.volumes, predictions):
-                evaluator: Any = create_evaluator(self.task, self.evaluation, volume.unlabelled)
-                post_processor.set_prediction(LocalArrayIdentifier(prediction.file_name, prediction.dataset))
-                place = LocalArrayIdentifier(scratch / "classes.zarr", f"{volume.name}-{index}")
-                output = post_processor.process(parameters, place, num_workers=1)
-                scores = evaluator.evaluate_blockwise(
-                    output, volume.labels, scratch / f"{volume.name}-{index}", mask=volume.mask
-                )
-                values.append(score_of(scores, self.criterion))
-            means.append(sum(values) / len(values))
-        return self._best(means)
-
-    def _best(self, values: list[float]) -> float:
-        numbers = [value for value in values if math.isfinite(value)]
-        if not numbers:
-            return math.nan
-        return max(numbers) if self.higher_is_better else min(numbers)
+        return ValidationPrediction(volume.name, prediction, volume.labels, volume.mask, volume.unlabelled)
 
 
-class _Given:
-    """A network that is there already, where a block function expects one to load."""
+class _LoadedNetwork:
+    """A loader for ``PredictBlocks`` that returns a network in memory."""
 
     def __init__(self, network: Network) -> None:
         self.network = network

@@ -8,11 +8,11 @@ from attacca.config.problems import Problem, shown
 from attacca.config.run import Configuration, RunConfig
 from attacca.errors import ConfigurationError
 from attacca.prediction.sizes import ConfiguredSizes, SizeError, plan_prediction
-from attacca.stages.segmentation_settings import BlockSizeError, block_voxels
+from attacca.segmentation.block_size import BlockSizeError, block_voxels
 from attacca.volumes import VolumePlan
 
 
-def run_problems(
+def check_run(
     configuration: Configuration, name: str, run: RunConfig, plans: dict[str, VolumePlan]
 ) -> Iterable[Problem]:
     """What does not fit each other in a run: its volumes, task, network and sizes.
@@ -75,13 +75,13 @@ def _criterion_problems(place: tuple[str, ...], run: RunConfig) -> Iterable[Prob
     if not named:
         return
     # Scores need libraries that take a while to load.
-    from attacca.stages.scoring import create_evaluator, higher_is_better
+    from attacca.tasks import create_task
 
-    scores = create_evaluator(task, run.evaluation, None).score
+    scores = create_task(run.task).create_evaluator(run.evaluation).score
     for key, name in named.items():
         try:
-            higher_is_better(scores, name)
-        except KeyError:
+            scores.find_criteria(name)
+        except ValueError:
             choices = dict.fromkeys(known.rpartition("__")[2] for known in scores.criteria)
             channels = (
                 " (mean over the channels, or of one: CHANNEL__SCORE)"
