@@ -83,9 +83,9 @@ class TaskConfig(StrictModel):
         return 1
 
     @property
-    def num_axes(self) -> int | None:
-        """Number of spatial axes that the task's settings require, or None for any number."""
-        return None
+    def offsets(self) -> list[list[int]]:
+        """Offsets of the affinity channels in voxels. Empty if the task does not predict affinities."""
+        return []
 
     @property
     def head_kernel(self) -> int:
@@ -283,9 +283,9 @@ class AffinitiesTaskConfig(TaskConfig):
     agglomerates: ClassVar[bool] = True
 
     @property
-    def num_axes(self) -> int | None:
-        """Number of axes of the offsets."""
-        return self.neighborhood[0].dims
+    def offsets(self) -> list[list[int]]:
+        """The neighborhood as plain numbers."""
+        return [list(offset) for offset in self.neighborhood]
 
     @property
     def num_channels(self) -> int:
