@@ -8,7 +8,7 @@ import zarr
 
 from attacca.arrays.zarr_opening import ZarrArrayConfig, write_link
 from attacca.atomic import write_json
-from attacca.provenance.surroundings import hardware, package_versions, source_state
+from attacca.provenance.environment import hardware, package_versions, source_state
 from attacca.stages.provenance import outputs, seeds
 
 
