@@ -80,6 +80,7 @@ def test_the_order_of_keys_does_not_change_a_section(written, tmp_path):
         pytest.param("seed: 2", "seed: 1.5", ["cube-2.synthetic.seed", "expected: a whole number"], id="a fraction for a whole number"),
         pytest.param("test: [cube-2]", "test: [cube-1]", ["under train and under test"], id="a volume with two purposes"),
         pytest.param("  first:", "  targets:", ["runs.targets", "taken by Attacca's own results"], id="a reserved name"),
+        pytest.param("  first:", "  machines:", ["runs.machines", "taken by Attacca's own results"], id="the name of the notes on machines"),
         pytest.param("  first:", "  a/b:", ["letters, digits, '_' and '-'"], id="a name that is no directory"),
         pytest.param("voxel_size: [16, 16, 16]}\nruns", "voxel_size: [4.6, 4.6, 50]}\nruns", ["angstrom", "46"], id="a voxel size that is not whole"),
         pytest.param("shape: [48, 48, 48], seed: 2", "shape: [48, 48], seed: 2", ["volumes.cube-2", "different numbers of axes"], id="different numbers of axes"),

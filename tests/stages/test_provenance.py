@@ -9,7 +9,7 @@ import zarr
 from attacca.arrays.links import write_link
 from attacca.arrays.zarr_opening import ZarrArrayConfig
 from attacca.atomic import write_json
-from attacca.provenance.surroundings import hardware, package_versions, source_state
+from attacca.provenance.environment import hardware, package_versions, source_state
 from attacca.stages.provenance import outputs, seeds
 
 

@@ -15,10 +15,9 @@ from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import AnyTaskConfig
 from attacca.config.training import TrainingConfig
 from attacca.config.volumes import VolumeConfig
+from attacca.layout import RESERVED_NAMES
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-# These directories stand beside those named by users.
-_RESERVED = {"volumes", "targets", "training", "report", "logs", "benchmarks"}
 
 
 def _checked_name(name: str) -> str:
@@ -26,7 +25,7 @@ def _checked_name(name: str) -> str:
         raise ValueError(
             f"found the name '{name}', expected letters, digits, '_' and '-' alone: it becomes a directory's name"
         )
-    if name in _RESERVED:
+    if name in RESERVED_NAMES:
         raise ValueError(f"the name '{name}' is taken by Attacca's own results; choose another")
     return name
 

@@ -1,8 +1,9 @@
 """What a user may write as ``task:``: one model for each task, told apart by ``type``."""
 
+from collections.abc import Sequence
 from numbers import Integral
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from funlib.geometry import Coordinate
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
@@ -39,6 +40,26 @@ Names = Annotated[list[str], Field(min_length=1), AfterValidator(_unique)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
+DEFAULT_HEAD_KERNEL = 3
+"""Edge length in voxels of the last convolution of tasks that can choose it."""
+
+
+class LabelRequirement(NamedTuple):
+    """Number of channels that the labels of a task have.
+
+    Args:
+        key: key of the task's section that decides the number.
+        channels: number of channels.
+        reason: the value of the key, and the labels that it needs.
+        fix: change of the labels or of the task that makes them fit.
+    """
+
+    key: str
+    channels: int
+    reason: str
+    fix: str
+
+
 class TaskConfig(StrictModel):
     """Base of all task configurations."""
 
@@ -48,8 +69,49 @@ class TaskConfig(StrictModel):
     name: str = ""
     """A name for people; it changes no result."""
 
+    agglomerates: ClassVar[bool] = False
+    """Whether segments are agglomerated from fragments. Other tasks classify each voxel by itself."""
+
+    @property
+    def learned_task(self) -> "TaskConfig":
+        """The task that the network learns: the task below a pretrained task, else the task itself."""
+        return self
+
+    @property
+    def num_channels(self) -> int:
+        """Number of channels of the prediction."""
+        return 1
+
+    @property
+    def num_axes(self) -> int | None:
+        """Number of spatial axes that the task's settings require, or None for any number."""
+        return None
+
+    @property
+    def head_kernel(self) -> int:
+        """Edge length in voxels of the last convolution of the network."""
+        return 1
+
+    @property
+    def label_classes(self) -> list[str] | None:
+        """Names of the classes whose indices the labels hold, or None if labels hold other values."""
+        return None
+
+    def label_requirement(self, class_names: Sequence[str] | None = None) -> LabelRequirement | None:
+        """Return the number of channels that labels need, or None if the task reads no labels.
+
+        Args:
+            class_names: names that the volume gives to its class ids 1, 2, ..., for the fix.
+        """
+        return LabelRequirement(
+            "classes" if self.label_classes is not None else "type",
+            1,
+            f"{type(self).model_fields['type'].default}, which takes one id for each voxel",
+            "labels of one channel; labels.combine: ids makes one volume of several classes",
+        )
+
     def verify(self) -> tuple[bool, str]:
-        """Is this a task that can run, and why. Values are checked when the model is made, so most can."""
+        """Return whether the task can run, and the reason. Values are checked when the model is made."""
         return True, "No validation for this Task"
 
 
@@ -62,8 +124,17 @@ class DummyTaskConfig(TaskConfig):
     detection_threshold: float
     """Handed to the post-processor, which ignores it."""
 
+    @property
+    def num_channels(self) -> int:
+        """Number of channels of the prediction."""
+        return self.embedding_dims
+
+    def label_requirement(self, class_names: Sequence[str] | None = None) -> LabelRequirement | None:
+        """Return None: labels are not read."""
+        return None
+
     def verify(self) -> tuple[bool, str]:
-        """Never valid, so that it is not problemn for a task."""
+        """Return False: the dummy is not a task that can run."""
         return False, "This is a DummyTaskConfig and is never valid"
 
 
@@ -89,6 +160,26 @@ class _DistanceLikeConfig(TaskConfig):
                 f"class_ids has {len(self.class_ids)} values for {len(self.channels)} channels; give one each"
             )
         return self
+
+    @property
+    def num_channels(self) -> int:
+        """Number of channels of the prediction."""
+        return len(self.channels)
+
+    def label_requirement(self, class_names: Sequence[str] | None = None) -> LabelRequirement | None:
+        """Return one channel per name, or one channel of class ids."""
+        if self.class_ids is not None:
+            reason = "class_ids, which take one volume of class ids"
+            fix = "labels of one channel (labels.combine: ids), or no class_ids"
+            return LabelRequirement("channels", 1, reason, fix)
+        ids = ", ".join(f"{index} {name}" for index, name in enumerate(class_names or (), 1))
+        return LabelRequirement(
+            "channels",
+            len(self.channels),
+            f"{len(self.channels)} channels ({', '.join(self.channels)})",
+            "one channel of labels for each: labels.classes with combine: channels; or class_ids under task, which "
+            f"name the id in the labels of each channel{f' ({ids})' if ids else ''}",
+        )
 
 
 class DistanceTaskConfig(_DistanceLikeConfig):
@@ -120,6 +211,16 @@ class HotDistanceTaskConfig(_DistanceLikeConfig):
     evaluated_half: Literal["distance", "one_hot"] = "distance"
     """Which half of the channels becomes the segmentation that is scored."""
 
+    @property
+    def num_channels(self) -> int:
+        """Number of channels of the prediction: classes first, then distances."""
+        return 2 * len(self.channels)
+
+    @property
+    def head_kernel(self) -> int:
+        """Edge length in voxels of the last convolution of the network."""
+        return self.kernel_size or DEFAULT_HEAD_KERNEL
+
 
 class OneHotTaskConfig(TaskConfig):
     """One class for each voxel."""
@@ -133,6 +234,21 @@ class OneHotTaskConfig(TaskConfig):
     """``dummy`` is the mean absolute difference of logits and one-hot target."""
     balance_classes: bool = False
     """Weigh rare classes up, by their counts so far."""
+
+    @property
+    def num_channels(self) -> int:
+        """Number of channels of the prediction."""
+        return len(self.classes)
+
+    @property
+    def head_kernel(self) -> int:
+        """Edge length in voxels of the last convolution of the network."""
+        return self.kernel_size or DEFAULT_HEAD_KERNEL
+
+    @property
+    def label_classes(self) -> list[str] | None:
+        """Names of the classes whose indices the labels hold."""
+        return self.classes
 
 
 class AffinitiesTaskConfig(TaskConfig):
@@ -163,6 +279,18 @@ class AffinitiesTaskConfig(TaskConfig):
     """Erode each object by this many voxels before affinities are computed."""
     mask_partners: bool = True
     """Give weight 0 to affinities with a partner that is unlabelled, masked out or outside the volume."""
+
+    agglomerates: ClassVar[bool] = True
+
+    @property
+    def num_axes(self) -> int | None:
+        """Number of axes of the offsets."""
+        return self.neighborhood[0].dims
+
+    @property
+    def num_channels(self) -> int:
+        """Number of channels of the prediction: affinities, then shape descriptors (10 in 3D, 6 in 2D)."""
+        return len(self.neighborhood) + ({3: 10, 2: 6}[self.neighborhood[0].dims] if self.lsds else 0)
 
     @model_validator(mode="after")
     def _offsets_fit_each_other(self) -> "AffinitiesTaskConfig":
@@ -203,8 +331,13 @@ class PretrainedTaskConfig(TaskConfig):
     weights: Path
     """A checkpoint of Attacca, or any torch file with a dictionary of weights, itself or under ``model``."""
 
+    @property
+    def learned_task(self) -> TaskConfig:
+        """The task itself, without the checkpoint."""
+        return self.sub_task_config
+
     def verify(self) -> tuple[bool, str]:
-        """Valid if the sub-task is, and the weights are there."""
+        """Return whether the sub-task can run and the file of weights exists."""
         if not self.weights.is_file():
             return False, f"weights: there is no file {self.weights}"
         return self.sub_task_config.verify()

@@ -276,9 +276,9 @@ def open_workflow(
         path = Path(configuration_files[0]) if configuration_files else source.parent / "config.yaml"
         configuration = load_configuration(path, overrides)
         if inspect_volumes:
-            from attacca.preflight.inspection import inspect_configuration
+            from attacca.preflight.check_configuration import check_configuration
 
-            for warning in inspect_configuration(configuration, path).warnings:
+            for warning in check_configuration(configuration, path).warnings:
                 print(f"warning: {warning}", file=sys.stderr, flush=True)
     except AttaccaError as error:
         print(f"\n{error}\n", file=sys.stderr, flush=True)

@@ -10,7 +10,7 @@ import yaml
 
 from attacca.config.load import load_configuration
 from attacca.errors import ConfigurationError
-from attacca.preflight.inspection import inspect_configuration
+from attacca.preflight.check_configuration import check_configuration
 from attacca.workflow.workflow import open_workflow
 
 NEIGHBOURS = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
@@ -50,7 +50,7 @@ def inspected(tmp_path):
         }
         path = tmp_path / "config.yaml"
         path.write_text(yaml.safe_dump(configuration))
-        return inspect_configuration(load_configuration(path), path)
+        return check_configuration(load_configuration(path), path)
 
     return inspect
 

@@ -12,7 +12,7 @@ from attacca.stages.segmentation_settings import BlockSizeError, block_voxels
 from attacca.volumes import VolumePlan
 
 
-def run_problems(
+def check_run(
     configuration: Configuration, name: str, run: RunConfig, plans: dict[str, VolumePlan]
 ) -> Iterable[Problem]:
     """What does not fit each other in a run: its volumes, task, network and sizes.

@@ -13,7 +13,7 @@ from attacca.volumes import VolumePlan
 from attacca.volumes.samples import sampled_values
 
 
-def label_problems(
+def check_labels(
     configuration: Configuration, name: str, run: RunConfig, plans: dict[str, VolumePlan]
 ) -> Iterable[Problem]:
     """What does not fit between the task of a run and the labels of its volumes."""

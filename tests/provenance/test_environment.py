@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from attacca.provenance.surroundings import checkout_state
+from attacca.provenance.environment import checkout_state
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from attacca.config.load import problems_error
 from attacca.config.problems import Problem, shown
 from attacca.config.run import Configuration
 from attacca.config.yaml_text import KeyPath, defaults_used, read_yaml
-from attacca.preflight.label_inspection import label_problems
-from attacca.preflight.run_inspection import run_problems
-from attacca.preflight.training_inspection import intensity_doubts, training_problems
+from attacca.preflight.check_labels import check_labels
+from attacca.preflight.check_run import check_run
+from attacca.preflight.check_training import check_intensity, check_training
 from attacca.volumes import VolumePlan, examine_volume
 
 
@@ -31,7 +31,7 @@ class Inspection:
     warnings: list[str]
 
 
-def inspect_configuration(configuration: Configuration, path: Path) -> Inspection:
+def check_configuration(configuration: Configuration, path: Path) -> Inspection:
     """Open every volume and check that volumes, tasks and networks fit each other.
 
     Headers are read; voxels of some sections only where the configuration leaves open what they are.
@@ -39,7 +39,7 @@ def inspect_configuration(configuration: Configuration, path: Path) -> Inspectio
     Raises:
         ConfigurationError: lists every problem with its line.
     """
-    problems: list[Problem] = [*place_problems(configuration)]
+    problems: list[Problem] = [*check_directories(configuration)]
     plans: dict[str, VolumePlan] = {}
     used = {
         name for run in configuration.runs.values() for name in (*run.volumes.train, *run.volumes.segmented)
@@ -56,10 +56,10 @@ def inspect_configuration(configuration: Configuration, path: Path) -> Inspectio
             problems.append(Problem(place, _written(values, place), message=str(problem.error)))
     warnings = [f"volumes.{name}: {text}" for name, plan in plans.items() for text in plan.warnings]
     for name, run in configuration.runs.items():
-        problems.extend(run_problems(configuration, name, run, plans))
-        problems.extend(label_problems(configuration, name, run, plans))
-        problems.extend(training_problems(name, run, plans))
-        of_grays, doubts = intensity_doubts(configuration, name, run, plans)
+        problems.extend(check_run(configuration, name, run, plans))
+        problems.extend(check_labels(configuration, name, run, plans))
+        problems.extend(check_training(name, run, plans))
+        of_grays, doubts = check_intensity(configuration, name, run, plans)
         problems.extend(of_grays)
         warnings.extend(doubts)
     if problems:
@@ -91,7 +91,7 @@ def _written(values: Any, place: KeyPath) -> str:
     return "" if isinstance(values, dict) else shown(values)
 
 
-def place_problems(configuration: Configuration) -> Iterable[Problem]:
+def check_directories(configuration: Configuration) -> Iterable[Problem]:
     """Directories in which nothing can be written; nothing is left there by the look."""
     places = {"results": configuration.results}
     if configuration.storage and "://" not in configuration.storage:

@@ -14,7 +14,7 @@ from attacca.volumes.placement import described
 from attacca.volumes.samples import sampled_values
 
 
-def training_problems(name: str, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterable[Problem]:
+def check_training(name: str, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterable[Problem]:
     """What would stop the training of a run, or the prediction after it, for certain."""
     place = ("runs", name)
     for volume, sampling in run.training.sampling.items():
@@ -84,7 +84,7 @@ def _checkpoint_problems(place: tuple[str, ...], run: RunConfig) -> Iterator[Pro
         )
 
 
-def intensity_doubts(
+def check_intensity(
     configuration: Configuration, name: str, run: RunConfig, plans: dict[str, VolumePlan]
 ) -> tuple[list[Problem], list[str]]:
     """Raw data that cannot be read, and warnings of those that would reach the network nearly black, or cut off.
