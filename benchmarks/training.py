@@ -31,9 +31,10 @@ import torch  # noqa: E402
 from attacca.arrays import LocalArrayIdentifier  # noqa: E402
 from attacca.arrays.zarr_array import ZarrArray  # noqa: E402
 from attacca.config.load import load_configuration  # noqa: E402
+from attacca.device import choose_device  # noqa: E402
 from attacca.errors import AttaccaError  # noqa: E402
 from attacca.training import TrainingJob, TrainingVolume  # noqa: E402
-from attacca.training.device import Place, choose_device  # noqa: E402
+from attacca.training.device import Place  # noqa: E402
 from attacca.training.loader import BatchLoader  # noqa: E402
 from attacca.training.loop import choose_intensity, estimate_class_counts  # noqa: E402
 from attacca.training.pipeline import SamplePipeline, SampleSpec  # noqa: E402

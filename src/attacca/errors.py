@@ -37,6 +37,10 @@ class ResourceError(AttaccaError, RuntimeError):
     """The work does not fit into the memory, disk or time that there is."""
 
 
+class DeviceError(ConfigurationError, ResourceError):
+    """The configuration requests a device that the machine does not have."""
+
+
 class TrainingError(AttaccaError, RuntimeError):
     """Training cannot go on: the loss is not finite, or it diverges."""
 

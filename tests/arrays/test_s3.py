@@ -6,7 +6,7 @@ from funlib.geometry import Roi
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.pyramid import build_pyramid
-from attacca.arrays.storage import remove
+from attacca.arrays.storage import delete
 from attacca.config.volumes import VolumeConfig
 from attacca.errors import MissingInputError
 from attacca.volumes import ImportBlocks, finish_volume, prepare_volume, volume_content_fingerprint
@@ -42,7 +42,7 @@ def test_an_array_is_written_and_read_in_an_object_store(bucket):
     assert scales == ["s0"]
     first = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(f"{bucket}/volume.zarr", "raw"))
     assert first.roi == array.roi
-    remove(f"{bucket}/volume.zarr/raw")
+    delete(f"{bucket}/volume.zarr/raw")
     with pytest.raises(MissingInputError):
         ZarrArray.open_from_array_identifier(LocalArrayIdentifier(f"{bucket}/volume.zarr", "raw"))
 

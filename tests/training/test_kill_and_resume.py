@@ -131,7 +131,7 @@ def test_killed_at_random_moments_and_started_again_it_ends_with_the_same_bytes(
 
 @pytest.mark.slow
 def test_two_processes_that_train_together_learn_as_one_with_twice_the_batch(job, tmp_path):
-    from attacca.training.checkpoint import read_checkpoint
+    from attacca.checkpoint import read_checkpoint
 
     architecture = {"architecture": job().architecture}
     alone = job(tmp_path / "alone", iterations=3, batch_size=2, device="cpu", **architecture)

@@ -113,9 +113,9 @@ class TaskConfig(StrictModel):
         return 1
 
     @property
-    def offsets(self) -> tuple[Coordinate, ...]:
+    def offsets(self) -> list[list[int]]:
         """Offset in voxels of each affinity channel; empty for tasks without affinities."""
-        return ()
+        return []
 
     @property
     def num_axes(self) -> int | None:
@@ -335,8 +335,8 @@ class AffinitiesTaskConfig(TaskConfig):
         return len(self.neighborhood) + descriptors
 
     @property
-    def offsets(self) -> tuple[Coordinate, ...]:
-        return tuple(self.neighborhood)
+    def offsets(self) -> list[list[int]]:
+        return [list(offset) for offset in self.neighborhood]
 
     @property
     def num_axes(self) -> int | None:

@@ -84,9 +84,9 @@ class TargetsStage(BlockwiseStage):
     def _create(self, make: Any, name: str, size: Any, overwrite: bool) -> None:
         if overwrite:
             # Both makers open an array that fits; one that does not fit is taken away first.
-            from attacca.arrays.storage import remove
+            from attacca.arrays.storage import delete
 
-            remove(f"{self.output(name).container}/{name}/s0")
+            delete(f"{self.output(name).container}/{name}/s0")
         make(self.predictor, self.output(name), self.labels, write_size=size)
 
     def _count(self) -> None:

@@ -93,8 +93,8 @@ def _train(arguments: StageArguments, directory: Path) -> None:
 
 
 def _note_machine(arguments: StageArguments, training: TrainingConfig, key: str) -> None:
-    from attacca.training.checkpoint import iteration_of, list_checkpoints
-    from attacca.training.device import choose_device, device_name
+    from attacca.device import choose_device, describe_device
+    from attacca.training.checkpoint_directory import iteration_of, list_checkpoints
 
     note = training_note(arguments.layout, arguments.run)
     checkpoints = list_checkpoints(arguments.layout.training(arguments.run) / "checkpoints")
@@ -103,7 +103,7 @@ def _note_machine(arguments: StageArguments, training: TrainingConfig, key: str)
         note.unlink(missing_ok=True)
     elif iteration_of(checkpoints[-1]) >= training.iterations:
         return
-    note_machine(note, key, this_machine(device_name(choose_device(training.device))))
+    note_machine(note, key, this_machine(describe_device(choose_device(training.device))))
 
 
 def take_directory(directory: Path, key: str) -> None:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from attacca.arrays.identifier import is_url, join
+from attacca.arrays.identifier import is_url, join_path
 from attacca.arrays.storage import open_store
 from attacca.arrays.zarr_opening import open_zarr
 from attacca.config.volumes import ArraySource, VolumeConfig
@@ -41,7 +41,7 @@ def _state(source: ArraySource) -> Any:
     if container is not None:
         if is_url(container.container):
             return [str(container), _remote_metadata(str(container.container), container.dataset)]
-        return [str(container), _directories(Path(join(container.container, container.dataset)))]
+        return [str(container), _directories(Path(join_path(container.container, container.dataset)))]
     files = files_of(source)
     return [_file(path) for path in files] if files else [str(source.path), "missing"]
 
