@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from attacca.config.load import load_configuration, section_json
+from attacca.config.load import dump_section, load_configuration
 from attacca.errors import ConfigurationError
 
 GOOD = """
@@ -57,7 +57,7 @@ def test_the_order_of_keys_does_not_change_a_section(written, tmp_path):
         "type: affinities, neighborhood: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]",
         "neighborhood: [[1, 0, 0], [0, 1, 0], [0, 0, 1]], type: affinities",
     )
-    assert section_json(load_configuration(written(other)).runs["first"]) == section_json(one)
+    assert dump_section(load_configuration(written(other)).runs["first"]) == dump_section(one)
 
 
 @pytest.mark.parametrize(

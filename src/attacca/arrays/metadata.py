@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from funlib.geometry import Coordinate
 
-from attacca.config.units import SYMBOLS, unit_name, whole_coordinate
+from attacca.config.units import SYMBOLS, normalize_unit, to_whole_coordinate
 from attacca.errors import VolumeError
 
 
@@ -52,7 +52,7 @@ def build_attributes(
     """
     spatial = len(axes) - voxel_size.dims
     marked = [f"{axis}^" if index < spatial else axis for index, axis in enumerate(axes)]
-    symbol = SYMBOLS[unit_name(unit)]
+    symbol = SYMBOLS[normalize_unit(unit)]
     attributes: dict[str, list[Any]] = {
         "axes": list(axes),
         "offset": [int(value) for value in offset],
@@ -95,7 +95,7 @@ def parse_attributes(attrs: Mapping[str, Any], ndim: int, reverse: bool = False)
     if units:
         unit = units[-1]
     numbers = [_parse_numbers(value, reverse) for value in (voxel_size, offset)]
-    return GridMetadata(axes, numbers[0], numbers[1], unit_name(unit) if unit else None)
+    return GridMetadata(axes, numbers[0], numbers[1], normalize_unit(unit) if unit else None)
 
 
 def _parse_names(attrs: Mapping[str, Any], ndim: int) -> list[str] | None:
@@ -148,7 +148,7 @@ def complete_metadata(
     if any(axis in ("z", "y", "x") for axis in names[: ndim - dims]) or dims == 0:
         raise VolumeError(f"{name} has the axes {names}; spatial axes (z, y, x) must come last")
     stored_unit = stored.unit or "nanometer"
-    unit = unit_name(unit) if unit else stored_unit
+    unit = normalize_unit(unit) if unit else stored_unit
     numbers = []
     for quantity, value, default in (("voxel size", stored.voxel_size, 1), ("offset", stored.offset, 0)):
         value = value[-dims:] if value is not None and len(value) >= dims else value
@@ -159,7 +159,7 @@ def complete_metadata(
         if value is None:
             numbers.append(Coordinate([default] * dims))
         else:
-            numbers.append(whole_coordinate(value, stored_unit, f"{name}: the {quantity}", unit))
+            numbers.append(to_whole_coordinate(value, stored_unit, f"{name}: the {quantity}", unit))
     if any(size <= 0 for size in numbers[0]):
         raise VolumeError(f"{name}: the voxel size {tuple(numbers[0])} must be positive")
     return Grid(names, numbers[0], numbers[1], unit)

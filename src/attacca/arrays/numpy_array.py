@@ -7,7 +7,7 @@ import numpy as np
 from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays.array import Array
-from attacca.config.units import whole_coordinate
+from attacca.config.units import to_whole_coordinate
 from attacca.errors import VolumeError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class NumpyArray(Array):
         ((2, 3, 3), (40, 4, 4), None)
         """
         # Coordinate would truncate the decimals without an error.
-        voxel_size = whole_coordinate(voxel_size, "nanometer", "the voxel size")
+        voxel_size = to_whole_coordinate(voxel_size, "nanometer", "the voxel size")
         if array.ndim != len(axes):
             raise VolumeError(f"an array of shape {array.shape} cannot have the axes {list(axes)}")
         if voxel_size.dims != roi.dims:

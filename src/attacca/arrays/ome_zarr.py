@@ -17,7 +17,7 @@ from attacca.arrays.identifier import join_path
 from attacca.arrays.metadata import GridMetadata, complete_metadata, parse_attributes
 from attacca.arrays.storage import is_n5, open_store
 from attacca.arrays.zarr_opening import open_zarr
-from attacca.config.units import unit_name
+from attacca.config.units import normalize_unit
 
 
 def read_grid_metadata(array: zarr.Array) -> GridMetadata:
@@ -74,7 +74,7 @@ def _parse_scale(image: Mapping[str, Any], dataset: Mapping[str, Any]) -> GridMe
             center = [a * b for a, b in zip(center, factors)]
         elif transformation.get("type") == "translation":
             center = [a + b for a, b in zip(center, transformation["translation"])]
-    unit = next((unit_name(unit) for unit in units if unit), None)
+    unit = next((normalize_unit(unit) for unit in units if unit), None)
     size = tuple(scale[index] for index in spatial)
     return GridMetadata(names or None, size, tuple(center[index] for index in spatial), unit)
 

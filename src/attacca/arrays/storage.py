@@ -13,7 +13,7 @@ import zarr
 from zarr.storage import BaseStore, DirectoryStore, FSStore
 
 from attacca.arrays.identifier import is_url
-from attacca.errors import AttaccaError, MissingInputError, ResourceError, VolumeError, first_line
+from attacca.errors import AttaccaError, MissingInputError, ResourceError, VolumeError, summarize_error
 
 
 class AtomicDirectoryStore(DirectoryStore):
@@ -125,7 +125,7 @@ def explain_server_errors(container: str | Path) -> Iterator[None]:
                 "from AWS_ENDPOINT_URL, and ATTACCA_S3_ANONYMOUS=1 reads public buckets without keys"
             )
         raise VolumeError(
-            f"{container} cannot be reached: {type(error).__name__}: {first_line(error)}{advice}"
+            f"{container} cannot be reached: {type(error).__name__}: {summarize_error(error)}{advice}"
         ) from error
 
 

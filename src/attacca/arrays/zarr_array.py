@@ -19,7 +19,7 @@ from attacca.arrays.neuroglancer_source import NeuroglancerSource
 from attacca.arrays.ome_zarr import read_grid_metadata
 from attacca.arrays.storage import is_n5, open_store
 from attacca.arrays.zarr_opening import ZarrArrayConfig, list_group, open_zarr
-from attacca.config.units import unit_name, whole_coordinate
+from attacca.config.units import normalize_unit, to_whole_coordinate
 from attacca.errors import MissingInputError, VolumeError
 
 _CHUNK_BYTES = 5 * 2**20
@@ -167,8 +167,8 @@ class ZarrArray(NeuroglancerSource, Array):
         Raises:
             VolumeError: a different array or a group exists, or the arguments do not fit each other.
         """
-        unit = unit_name(unit)
-        voxel_size = whole_coordinate(voxel_size, unit, f"{array_identifier}: the voxel size")
+        unit = normalize_unit(unit)
+        voxel_size = to_whole_coordinate(voxel_size, unit, f"{array_identifier}: the voxel size")
         names = [axis for axis in axes if axis != "c" or num_channels is not None]
         if num_channels is not None and "c" not in names:
             names = ["c", *names]
@@ -270,7 +270,7 @@ class ZarrArray(NeuroglancerSource, Array):
     ) -> None:
         stored = read_grid_metadata(self._zarr)
         if voxel_size is not None or offset is not None:
-            unit = unit_name(unit or stored.unit or "nanometer")
+            unit = normalize_unit(unit or stored.unit or "nanometer")
             dims = len(voxel_size if voxel_size is not None else offset or ())
             if (stored.unit or unit) != unit:
                 stored = GridMetadata(stored.axes, None, None, unit)

@@ -134,7 +134,7 @@ def _estimate_provenance(
     threads = min(workflow.threads(PROVENANCE.name), cores)
     files, sizes = sum(item.files for item in read), [item.disk_bytes for item in read]
     largest, remote = max(item.files for item in read), "://" in (configuration.storage or "")
-    memory = configuration.execution.memory_mb_of(PROVENANCE.name) or asked_megabytes(
+    memory = configuration.execution.get_memory_mb(PROVENANCE.name) or asked_megabytes(
         digest_megabytes(largest, remote)
     )
     seconds = 1.0 + digest_seconds(files, sizes, threads)
@@ -243,7 +243,7 @@ def _estimate_stage(
     work = work + between if cost is None else max(work, between)
     job_seconds = start + work / (shards * workers)
     disk, files = stage_storage(configuration, instance, extent, network, chunk, blocks)
-    given = configuration.execution.memory_mb_of(name)
+    given = configuration.execution.get_memory_mb(name)
     memory = given or job_megabytes(configuration, name, run, shape, workers)
     least = given or job_megabytes(configuration, name, run, shape, 1)
     busy = shards * start + work

@@ -9,7 +9,7 @@ from funlib.geometry import Coordinate
 from attacca.architectures import create_architecture
 from attacca.checkpoint import CheckpointMeta, final_weights, read_checkpoint
 from attacca.config.tasks import AffinitiesTaskConfig
-from attacca.errors import CheckpointError, first_line
+from attacca.errors import CheckpointError, summarize_error
 from attacca.model import Model
 from attacca.prediction.network import Network
 from attacca.tasks import create_task
@@ -37,7 +37,7 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> tuple[Mo
         model.chain.load_state_dict(final_weights(content))
     except (RuntimeError, TypeError) as error:
         raise CheckpointError(
-            f"{path}: its weights do not fit the network in its configuration: {first_line(error)}; the file was "
+            f"{path}: its weights do not fit the network in its configuration: {summarize_error(error)}; the file was "
             "changed after training: use another checkpoint"
         ) from error
     return model.to(device).eval(), meta

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from attacca.architectures.shapes import check_input_shape, output_shape, unet_axes
-from attacca.config.problems import Problem, shown
+from attacca.config.problems import Problem, format_value
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.yaml_text import KeyPath
 from attacca.errors import ConfigurationError
@@ -110,7 +110,7 @@ def _check_axes(section: KeyPath, run: RunConfig, axes: int) -> Iterator[Problem
         (("prediction", "tile_size"), run.prediction.tile_size),
     ):
         if sizes is not None and len(sizes) != axes:
-            yield Problem((*section, *key), shown(list(sizes)), expected)
+            yield Problem((*section, *key), format_value(list(sizes)), expected)
 
 
 def _check_network(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[Problem]:
@@ -120,7 +120,7 @@ def _check_network(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan
     try:
         check_input_shape(axes, shape)
     except ConfigurationError as error:
-        yield Problem(key, shown(shape), message=str(error))
+        yield Problem(key, format_value(shape), message=str(error))
         return
     output = output_shape(axes, shape)
     if min(output) < head_kernel:

@@ -8,7 +8,7 @@ from typing import Any
 
 from attacca.arrays import LocalArrayIdentifier
 from attacca.atomic import write_text
-from attacca.blockwise.locking import locked
+from attacca.blockwise.locking import lock_file
 from attacca.config.architecture import UNetConfig
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.segmentation import SegmentationConfig
@@ -33,7 +33,7 @@ def work(arguments: StageArguments) -> None:
     """Write checkpoints and curves, and a manifest that names the checkpoint to predict with."""
     directory = arguments.layout.training(arguments.run)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with locked(directory.with_name(f".{directory.name}.lock"), what=f"the training in {directory}"):
+    with lock_file(directory.with_name(f".{directory.name}.lock"), what=f"the training in {directory}"):
         _train(arguments, directory)
 
 

@@ -71,11 +71,11 @@ class Workflow:
 
     def shards(self, stage: str) -> int:
         """Number of jobs over which the blocks of a stage are spread."""
-        return self.configuration.execution.shards_of(stage)
+        return self.configuration.execution.get_shards(stage)
 
     def threads(self, stage: str) -> int:
         """Processes or threads that a job of a stage may use; Snakemake caps it at ``--cores``."""
-        wanted = self.configuration.execution.threads_of(stage)
+        wanted = self.configuration.execution.get_threads(stage)
         return min(wanted, DIGESTING_THREADS) if stage == "provenance" else wanted
 
     def memory(self, stage: str) -> Callable[..., int]:
@@ -88,7 +88,7 @@ class Workflow:
 
     def gpus(self, stage: str) -> int:
         """Snakemake resource: GPUs for a job of a stage."""
-        return self.configuration.execution.gpus_of(stage)
+        return self.configuration.execution.get_gpus(stage)
 
     def training_volumes(self, run: str) -> list[str]:
         """Manifests of the volumes that a run's training reads."""
@@ -155,10 +155,10 @@ class Workflow:
         return [str(place(name)) for name in names]
 
     def _volume_section(self, run: str, volume: str) -> dict[str, Any]:
-        from attacca.volumes import volume_content_fingerprint
+        from attacca.volumes import compute_content_fingerprint
 
         config = self.configuration.volumes[volume]
-        return {"volume": dump(config), "source": volume_content_fingerprint(config)}
+        return {"volume": dump(config), "source": compute_content_fingerprint(config)}
 
     def _targets_section(self, run: str, volume: str) -> dict[str, Any]:
         return {"task": _task(self.configuration.runs[run])}

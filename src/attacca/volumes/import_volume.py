@@ -19,7 +19,7 @@ from attacca.arrays.storage import delete
 from attacca.arrays.zarr_array import ZarrArray
 from attacca.config.volumes import ClassSource, VolumeConfig
 from attacca.errors import MissingInputError, VolumeError
-from attacca.volumes.plan import PlannedArray, VolumePlan, plan_volume
+from attacca.volumes.volume_plan import PlannedArray, VolumePlan, plan_volume
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ def import_block(config: VolumeConfig, plan: VolumePlan, array: PlannedArray, ro
 # Image and labels of a block are made together and asked for one after the other.
 @lru_cache(maxsize=1)
 def _synthetic(config_json: str, begin: tuple[int, ...], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
-    from attacca.volumes.tissue import tissue_block, tissue_labels
+    from attacca.volumes.tissue.tissue import tissue_block, tissue_labels
 
     config = VolumeConfig.model_validate_json(config_json)
     block = tissue_block(config, Roi(begin, shape))

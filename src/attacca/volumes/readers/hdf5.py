@@ -8,7 +8,7 @@ import numpy as np
 
 from attacca.arrays.metadata import GridMetadata, parse_attributes
 from attacca.errors import MissingInputError, VolumeError
-from attacca.volumes.source import Source
+from attacca.volumes.readers.source import Source
 
 
 class Hdf5Source(Source):

@@ -9,7 +9,7 @@ from attacca.arrays.identifier import LocalArrayIdentifier, is_url
 from attacca.arrays.metadata import GridMetadata
 from attacca.arrays.ome_zarr import read_grid_metadata
 from attacca.arrays.zarr_opening import open_zarr
-from attacca.volumes.source import Source
+from attacca.volumes.readers.source import Source
 
 # Format 3 (zarr.json) cannot be read, but whoever opens it is told so.
 _MARKS = (".zarray", ".zgroup", ".zattrs", "attributes.json", "zarr.json")
