@@ -179,8 +179,7 @@ def estimate_network(
     # On the device "meta" a network has shapes and no numbers.
     with torch.device("meta"):
         architecture = create_architecture(settings.architecture, len(extent.shape), extent.channels)
-        task: Any = settings.task
-        model = create_task(getattr(task, "sub_task_config", task)).create_model(architecture)
+        model = create_task(settings.task.learned_task).create_model(architecture)
     network = Network.from_model(model)
     plan = plan_prediction(network, settings.prediction)
 

@@ -18,7 +18,6 @@ from attacca.config.training import TrainingConfig
 from attacca.errors import ConfigurationError
 from attacca.model import Model
 from attacca.prediction import PredictBlocks, create_prediction_array, prediction_grid
-from attacca.prediction.load import network_of_task
 from attacca.prediction.network import Network
 from attacca.tasks import create_task
 from attacca.tasks.validation_prediction import ValidationPrediction
@@ -100,10 +99,9 @@ class SegmentationValidation:
     def _predict(self, model: Model, volume: TrainingVolume, scratch: Path) -> ValidationPrediction:
         raw = ZarrArray.open_from_array_identifier(volume.raw)
         intensity = choose_intensity(self.training, raw.dtype)
-        network = network_of_task(
+        network = Network.from_task(
             create_task(self.task),
             model,
-            self.task,
             intensity=(float(intensity.minimum), float(intensity.maximum)),
             voxel_size=Coordinate(raw.voxel_size),
         )
