@@ -18,7 +18,7 @@ from attacca.costs.extents import read_extent
 from attacca.costs.measurements import MeasuredCost, measured_costs
 from attacca.costs.remedies import Limits, advice, refusals, size_text
 from attacca.errors import ResourceError
-from attacca.preflight.inspection import inspect_configuration
+from attacca.preflight.check_configuration import check_configuration
 from attacca.progress import format_duration
 from attacca.workflow.catalogue import instances
 from attacca.workflow.workflow import Workflow
@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the estimates; raise a ``ResourceError`` where something cannot fit."""
     configuration = load_configuration(options.configuration)
-    inspect_configuration(configuration, options.configuration)
+    check_configuration(configuration, options.configuration)
     workflow = Workflow(configuration)
     used = {instance.volume for instance in instances(workflow)} - {""}
     extents = {

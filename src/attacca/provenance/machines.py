@@ -12,7 +12,7 @@ from typing import Any
 from attacca.atomic import write_json
 from attacca.layout import Layout
 from attacca.manifest import Manifest
-from attacca.provenance.surroundings import hardware
+from attacca.provenance.environment import hardware
 from attacca.workflow.catalogue import StageInstance, entry, instances
 from attacca.workflow.staleness import read_values
 from attacca.workflow.workflow import Workflow

@@ -108,7 +108,7 @@ class PredictStage(BlockwiseStage):
         )
 
     def before_blocks(self) -> None:
-        from attacca.prediction.predict import choose_device
+        from attacca.device import choose_device
 
         arguments, scheduler = self.arguments, self.arguments.execution.scheduler_address
         if scheduler is None:

@@ -13,9 +13,9 @@ from attacca.fingerprint import digest, digest_file
 from attacca.jobs.command import StageArguments, stage_main
 from attacca.layout import Layout
 from attacca.provenance.content_digest import digest_content
+from attacca.provenance.environment import hardware, package_versions, source_state
 from attacca.provenance.linked_arrays import digest_linked_array
 from attacca.provenance.machines import machines_of_run
-from attacca.provenance.surroundings import hardware, package_versions, source_state
 from attacca.workflow.catalogue import StageInstance, instances
 from attacca.workflow.workflow import Workflow
 
