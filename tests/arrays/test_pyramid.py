@@ -70,8 +70,9 @@ def test_a_pyramid_covers_the_volume_and_does_not_depend_on_blocks_or_workers(tm
 def test_scales_lie_exactly_on_one_another_by_their_ome_metadata(tmp_path):
     create(tmp_path / "image", np.zeros((30, 140, 140), np.uint8), (40, 8, 8), (30, 70, 70))
     build_pyramid(str(tmp_path / "image"), name="raw")
-    image = zarr.open_group(str(tmp_path / "image"), mode="r").attrs["multiscales"][0]
-    assert image["version"] == "0.4" and image["name"] == "raw"
+    ome = zarr.open_group(str(tmp_path / "image"), mode="r").attrs["ome"]
+    image = ome["multiscales"][0]
+    assert ome["version"] == "0.5" and image["name"] == "raw"
     assert [axis["unit"] for axis in image["axes"]] == ["angstrom"] * 3
     for dataset in image["datasets"]:
         scale, translation = (t[t["type"]] for t in dataset["coordinateTransformations"])

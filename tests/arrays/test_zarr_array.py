@@ -1,5 +1,6 @@
 """Arrays on disk: metadata, opening without changing, writing without reading."""
 
+import json
 import pickle
 import subprocess
 import sys
@@ -8,7 +9,6 @@ import numpy as np
 import pytest
 import zarr
 from funlib.geometry import Coordinate, Roi
-from numcodecs import Zstd
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray, ZarrArrayConfig
 from attacca.arrays.links import write_link
@@ -69,7 +69,7 @@ def test_default_chunks_hold_at_most_five_mebibytes(tmp_path):
         identifier, ["c", "z", "y", "x"], roi, 3, (1, 1, 1), np.float32
     )
     edge = int((5 * 2**20 / 3 / 4) ** (1 / 3))
-    assert array.data.chunks == (3, edge, edge, edge)
+    assert array.data.shards == (3, edge, edge, edge) and array.data.chunks == (3, 25, 25, 25)
 
 
 @pytest.mark.parametrize("begin", [(400, -80, 0), (700, 0, 240), (500, -72, 8)])
@@ -87,20 +87,24 @@ def test_whole_chunks_are_written_without_being_read_also_at_the_far_border(tmp_
     array = create(tmp_path, write_size=(400, 80, 120))
     array[array.roi] = 1
     reads = []
-    store = array.data.chunk_store
-    original = type(store).__getitem__
+    store = array.data.store
+    original = type(store).get
 
     class Watched(type(store)):
-        def __getitem__(self, key):
+        async def get(self, key, *arguments, **options):
             reads.append(key)
-            return original(self, key)
+            return await original(self, key, *arguments, **options)
+
+        def get_sync(self, key, **options):
+            reads.append(key)
+            return super().get_sync(key, **options)
 
     store.__class__ = Watched
     array[Roi((800, 80, 360), (200, 80, 40))] = 2
     array[Roi((400, -80, 0), (600, 80, 400))] = 3
     assert reads == []
     array[Roi((400, -80, 0), (100, 8, 8))] = 4
-    assert reads == ["raw/s0/0/0/0"]
+    assert set(reads) == {"raw/s0/c/0/0/0"}
     assert (array[Roi((800, 80, 360), (200, 80, 40))] == 2).all()
 
 
@@ -120,7 +124,8 @@ def test_another_array_in_the_same_place_is_refused_unless_it_may_be_overwritten
     assert not create(tmp_path, dtype=np.float32, overwrite=True)[ROI].any()
 
 
-def test_an_array_whose_creation_was_interrupted_is_made_again(tmp_path):
+def test_an_array_whose_creation_was_interrupted_is_made_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATTACCA_ZARR_FORMAT", "2")
     array = create(tmp_path)
     (tmp_path / "volume.zarr" / "raw" / "s0" / ".zattrs").unlink()
     assert create(tmp_path).roi == array.roi
@@ -200,8 +205,8 @@ def test_a_link_stands_for_a_part_of_another_array_and_is_never_written(tmp_path
 
 def foreign(tmp_path, **attributes) -> LocalArrayIdentifier:
     """An array that another program has written: 8 x 8 x 8 voxels of 4 nm, full of sevens."""
-    made = zarr.open_array(
-        zarr.DirectoryStore(str(tmp_path / "foreign.zarr")), path="raw", mode="w", shape=(8, 8, 8), dtype="u1"
+    made = zarr.create_array(
+        tmp_path / "foreign.zarr", name="raw", shape=(8, 8, 8), chunks=(8, 8, 8), dtype="u1", zarr_format=2
     )
     made[:] = 7
     made.attrs.update(attributes)
@@ -238,9 +243,7 @@ def test_another_array_of_another_program_is_not_replaced(tmp_path, voxel_size, 
 
 @pytest.mark.parametrize("dataset", ["", "group"])
 def test_a_group_with_something_in_it_is_not_replaced_by_an_array_unless_it_is_asked_for(tmp_path, dataset):
-    kept = zarr.open_group(str(tmp_path / "c.zarr"), mode="a").create_dataset(
-        "group/s0", data=np.ones((2, 2))
-    )
+    kept = zarr.open_group(str(tmp_path / "c.zarr"), mode="a").create_array("group/s0", data=np.ones((2, 2)))
     identifier = LocalArrayIdentifier(tmp_path / "c.zarr", dataset)
     arguments = (identifier, ["y", "x"], Roi((0, 0), (4, 4)), None, (1, 1), np.uint8)
     with pytest.raises(VolumeError, match=r"is a group that holds (group|s0)"):
@@ -249,13 +252,14 @@ def test_a_group_with_something_in_it_is_not_replaced_by_an_array_unless_it_is_a
     assert ZarrArray.create_from_array_identifier(*arguments, overwrite=True).shape == (4, 4)
 
 
-def test_an_array_whose_maker_was_stopped_before_its_attributes_gets_them(tmp_path):
+def test_an_array_whose_maker_was_stopped_before_its_attributes_gets_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATTACCA_ZARR_FORMAT", "2")
     create(tmp_path)
-    (attributes,) = tmp_path.rglob(".zattrs")
-    told = attributes.read_text()
+    attributes = tmp_path / "volume.zarr/raw/s0/.zattrs"
+    text = attributes.read_text()
     attributes.unlink()
     assert create(tmp_path).voxel_size == create(tmp_path).voxel_size
-    assert attributes.read_text() == told
+    assert json.loads(attributes.read_text()) == json.loads(text)
 
 
 def test_a_voxel_size_that_is_not_whole_makes_no_array(tmp_path):
@@ -271,7 +275,6 @@ def test_a_voxel_size_that_is_not_whole_makes_no_array(tmp_path):
     assert not (tmp_path / "a.zarr" / "raw").exists()
 
 
-@pytest.mark.filterwarnings("ignore:The N5Store:FutureWarning")
 @pytest.mark.parametrize("channels", [None, 2])
 def test_n5_is_written_as_it_is_read(tmp_path, channels):
     identifier = LocalArrayIdentifier(tmp_path / "made.n5", "volumes/made")
@@ -286,35 +289,60 @@ def test_n5_is_written_as_it_is_read(tmp_path, channels):
     ):
         assert (array.voxel_size, array.roi, array.axes) == (made.voxel_size, roi, made.axes)
         assert np.array_equal(array[roi], values)
-    stored = zarr.N5Store(str(tmp_path / "made.n5"))
-    assert zarr.open_array(stored, path="volumes/made", mode="r").attrs["resolution"] == [4, 6, 50]
+    stored = json.loads((tmp_path / "made.n5/volumes/made/attributes.json").read_text())
+    assert stored["resolution"] == [4, 6, 50] and stored["dimensions"][:3] == [5, 4, 3]
 
 
-@pytest.mark.filterwarnings("ignore:The N5Store:FutureWarning")
-def test_n5_is_read_with_its_reversed_attributes(tmp_path):
-    store = zarr.N5Store(str(tmp_path / "data.n5"))
+def foreign_n5(directory, values, compression="raw", **attributes):
+    """An N5 array as another program writes it: lists in the order x, y, z."""
+    tensorstore = pytest.importorskip("tensorstore")
+    metadata = {
+        "dimensions": values.shape[::-1],
+        "blockSize": [2, 2, 2],
+        "dataType": str(values.dtype),
+        "compression": {"type": compression},
+    }
+    spec = {"driver": "n5", "kvstore": {"driver": "file", "path": f"{directory}/"}, "metadata": metadata}
+    tensorstore.open(spec, create=True).result().T.write(values).result()
+    path = directory / "attributes.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **attributes}))
+
+
+@pytest.mark.parametrize("compression", ["raw", "gzip", "bzip2", "xz", "zstd"])
+def test_n5_is_read_with_its_reversed_attributes(tmp_path, compression):
     values = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
-    made = zarr.create(
-        store=store, path="volumes/raw", shape=(3, 4, 5), chunks=(2, 2, 2), dtype="u1", compressor=None
+    foreign_n5(
+        tmp_path / "data.n5/volumes/raw", values, compression, resolution=[4, 6, 50], offset=[8, 0, 100]
     )
-    made[:] = values
-    made.attrs.update({"resolution": [4, 6, 50], "offset": [8, 0, 100]})
     array = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "data.n5", "volumes/raw"))
     assert array.voxel_size == (50, 6, 4) and array.roi.begin == (100, 0, 8)
     assert np.array_equal(array[array.roi], values)
+    assert array[Roi((150, 0, 8), (50, 6, 4))].item() == values[1, 0, 0]
+    assert set(array.object_keys()) == {f"{x}/{y}/{z}" for x in range(3) for y in range(2) for z in range(2)}
 
 
-@pytest.mark.filterwarnings("ignore:The N5Store:FutureWarning")
 def test_n5_pixel_resolution_is_understood(tmp_path):
-    store = zarr.N5Store(str(tmp_path / "data.n5"))
-    made = zarr.create(store=store, path="raw", shape=(3, 4, 5), dtype="u1", compressor=None)
-    made.attrs["pixelResolution"] = {"dimensions": [4.0, 6.0, 50.0], "unit": "nm"}
+    pixels = {"dimensions": [4.0, 6.0, 50.0], "unit": "nm"}
+    foreign_n5(tmp_path / "data.n5/raw", np.zeros((3, 4, 5), np.uint8), pixelResolution=pixels)
     array = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "data.n5", "raw"))
     assert array.voxel_size == (50, 6, 4) and array.unit == "nanometer"
 
 
+def test_n5_that_cannot_be_read_is_refused_with_the_reason(tmp_path):
+    foreign_n5(tmp_path / "data.n5/labels", np.zeros((3, 4, 5), np.uint8), isLabelMultiset=True)
+    foreign_n5(tmp_path / "data.n5/lz4", np.zeros((3, 4, 5), np.uint8), compression="raw")
+    path = tmp_path / "data.n5/lz4/attributes.json"
+    path.write_text(path.read_text().replace('"raw"', '"lz4"'))
+    with pytest.raises(VolumeError, match="label multiset"):
+        ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "data.n5", "labels"))
+    with pytest.raises(VolumeError, match="lz4.*expected raw, gzip"):
+        ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "data.n5", "lz4"))
+    with pytest.raises(MissingInputError, match="holds labels, lz4"):
+        ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "data.n5", "raw"))
+
+
 def test_voxel_sizes_that_are_not_whole_are_refused_with_the_unit_that_makes_them_whole(tmp_path):
-    made = zarr.open_array(str(tmp_path / "a.zarr"), mode="w", shape=(3, 4, 5), dtype="u1")
+    made = zarr.create_array(tmp_path / "a.zarr", shape=(3, 4, 5), dtype="u1")
     made.attrs["resolution"] = [50, 4.6, 4.6]
     identifier = LocalArrayIdentifier(tmp_path / "a.zarr", "")
     with pytest.raises(VolumeError, match=r"angstrom and \(500, 46, 46\)"):
@@ -322,17 +350,19 @@ def test_voxel_sizes_that_are_not_whole_are_refused_with_the_unit_that_makes_the
     assert ZarrArray.open_from_array_identifier(identifier, unit="angstrom").voxel_size == (500, 46, 46)
 
 
-def test_foreign_multiscale_groups_give_voxel_size_and_offset(tmp_path):
-    group = zarr.open_group(str(tmp_path / "ome.zarr"), mode="w")
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_foreign_multiscale_groups_give_voxel_size_and_offset(tmp_path, version):
+    group = zarr.open_group(str(tmp_path / "ome.zarr"), mode="w", zarr_format=2 if version == "0.4" else 3)
     for name in ("0", "1"):
-        group.create_dataset(name, shape=(2, 4, 4), dtype="u1")
+        group.create_array(name, shape=(2, 4, 4), dtype="u1")
     axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
     transforms = [
         [{"type": "scale", "scale": s}, {"type": "translation", "translation": t}]
         for s, t in (([0.04, 0.008, 0.008], [0.4, 0, 0]), ([0.04, 0.016, 0.016], [0.4, 0.004, 0.004]))
     ]
     datasets = [{"path": p, "coordinateTransformations": t} for p, t in zip("01", transforms)]
-    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": datasets}]
+    images = {"multiscales": [{"axes": axes, "datasets": datasets}]}
+    group.attrs.update(images if version == "0.4" else {"ome": {"version": "0.5", **images}})
     fine = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "ome.zarr", ""), unit="nm")
     assert fine.voxel_size == (40, 8, 8) and fine.roi.begin == (400, 0, 0)
     coarse = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "ome.zarr", "1"), unit="nm")
@@ -341,17 +371,36 @@ def test_foreign_multiscale_groups_give_voxel_size_and_offset(tmp_path):
 
 def test_nothing_is_left_of_a_chunk_that_was_half_written(tmp_path):
     array = create(tmp_path)
-    chunk = tmp_path / "volume.zarr" / "raw" / "s0" / "0" / "0"
+    chunk = tmp_path / "volume.zarr" / "raw" / "s0" / "c" / "0" / "0"
     chunk.mkdir(parents=True)
     (chunk / ".0.partial").write_bytes(b"torn")
     array[Roi((400, -80, 0), (300, 80, 80))] = 1
     assert sorted(path.name for path in chunk.iterdir()) == ["0"]
 
 
-def test_the_compressor_can_be_chosen(tmp_path):
-    assert create(tmp_path, name="a", compressor=None).data.compressor is None
-    assert create(tmp_path, name="b", compressor=Zstd(9)).data.compressor.level == 9
-    assert create(tmp_path, name="c", dtype=np.uint64).data.compressor == Zstd(3)
+def test_a_write_block_is_one_shard_with_checksums_and_chunks_that_are_read_alone(tmp_path):
+    array = create(tmp_path, dtype=np.uint64, write_size=(600, 1024, 1024))
+    array[array.roi] = 1
+    codecs = json.loads((tmp_path / "volume.zarr/raw/s0/zarr.json").read_text())["codecs"]
+    assert [codec["name"] for codec in codecs] == ["sharding_indexed"]
+    inner = codecs[0]["configuration"]
+    assert [codec["name"] for codec in inner["codecs"]] == ["bytes", "zstd", "crc32c"]
+    assert [codec["name"] for codec in inner["index_codecs"]] == ["bytes", "crc32c"]
+    assert list(array.object_keys()) == ["c/0/0/0"]
+    assert array.data.metadata.dimension_names == ("z", "y", "x")
+
+
+def test_a_flipped_bit_in_a_shard_is_an_error(tmp_path):
+    array = create(tmp_path)
+    array[array.roi] = np.random.default_rng(0).integers(0, 9, array.shape, dtype=np.uint16)
+    path = tmp_path / "volume.zarr/raw/s0/c/1/1/1"
+    data = bytearray(path.read_bytes())
+    for position in (5, len(data) // 2, len(data) - 20):
+        damaged = data.copy()
+        damaged[position] ^= 4
+        path.write_bytes(damaged)
+        with pytest.raises(VolumeError, match=r"c/1/1/1|checksum"):
+            array[array.roi]
 
 
 def test_chunks_of_equal_data_have_equal_bytes(tmp_path):

@@ -23,7 +23,9 @@ def inner_edge(edge: int) -> int:
     return best if best >= _SHORTEST_EDGE else edge
 
 
-def shard_and_chunk(write_block: Sequence[int], array_shape: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def shard_and_chunk(
+    write_block: Sequence[int], array_shape: Sequence[int]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the shapes of shards and of inner chunks for an array that is written in blocks.
 
     A shard is one write block, so that two blocks never share a stored object. An axis on which a single block covers

@@ -5,8 +5,9 @@ from typing import Any
 
 import zarr
 
-from attacca.arrays.storage import open_store
-from attacca.arrays.zarr_opening import ZarrArrayConfig
+from attacca.arrays.n5 import is_n5_container
+from attacca.arrays.storage import open_store, zarr_format
+from attacca.arrays.zarr_opening import ZarrArrayConfig, open_node
 from attacca.errors import MissingInputError
 
 _LINK = "attacca_link"
@@ -30,7 +31,7 @@ def write_link(container: Path | str, dataset: str, target: ZarrArrayConfig) -> 
         "offset": [int(v) for v in target.offset] if target.offset is not None else None,
         "roi": [list(map(int, target.roi.begin)), list(map(int, target.roi.shape))] if target.roi else None,
     }
-    group = zarr.open_group(store, mode="a", path=str(dataset).strip("/"))
+    group = zarr.open_group(store, mode="a", path=str(dataset).strip("/"), zarr_format=zarr_format())
     group.attrs.put({_LINK: link})
 
 
@@ -42,12 +43,15 @@ def read_link(container: Path | str, dataset: str) -> dict[str, Any] | None:
         link.
     """
     path = str(dataset).strip("/")
+    if is_n5_container(container):
+        return None
     try:
         store = open_store(container, "r")
     except MissingInputError:
         return None
     for candidate in dict.fromkeys([path, path.rpartition("/")[0]]):
-        if zarr.storage.contains_group(store, candidate):
-            link = zarr.open_group(store, mode="r", path=candidate).attrs.get(_LINK)
+        node = open_node(store, candidate)
+        if isinstance(node, zarr.Group):
+            link: Any = node.attrs.get(_LINK)
             return dict(link) if link else None
     return None

@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from attacca.arrays.identifier import is_url, join
-from attacca.errors import MissingInputError, VolumeError, first_line
+from attacca.arrays.identifier import is_url, join_path
+from attacca.arrays.storage import remote_file_system
+from attacca.atomic import write_text
+from attacca.errors import MissingInputError, VolumeError, summarize_error
 
 ATTRIBUTES_FILE = "attributes.json"
 _RESERVED = ("dimensions", "blockSize", "dataType", "compression", "compressionType", "n5")
@@ -83,7 +85,7 @@ class N5Array:
 
         self.container = container
         self.path = path.strip("/")
-        self.directory = join(container, self.path)
+        self.directory = join_path(container, self.path)
         values = read_attributes_file(self.directory)
         if values is None or "dimensions" not in values:
             raise MissingInputError(f"{self.directory}: there is no N5 array")
@@ -92,13 +94,20 @@ class N5Array:
                 f"{self.directory}: found an N5 label multiset, expected one id per voxel; export it with Paintera's "
                 "paintera-conversion-helper (extract-highest-resolution-labels) first"
             )
-        spec = {"driver": "n5", "kvstore": _kvstore(self.directory)}
+        context = tensorstore.Context()
+        # Other attributes, such as a resolution of another length, must not keep TensorStore from opening the array.
+        described = {key: values[key] for key in _RESERVED if key in values}
+        memory = tensorstore.KvStore.open("memory://", context=context).result()
+        memory[ATTRIBUTES_FILE] = json.dumps(described).encode()
+        overlay = {"base": {"driver": "memory", "path": ATTRIBUTES_FILE}, "exact": ATTRIBUTES_FILE}
+        layers = [{"base": _kvstore(self.directory)}, overlay]
+        spec = {"driver": "n5", "kvstore": {"driver": "kvstack", "layers": layers}}
         try:
-            opened = tensorstore.open(spec, open=True, read=True, write=writable).result()
+            opened = tensorstore.open(spec, open=True, read=True, write=writable, context=context).result()
         except (ValueError, OSError) as error:
             compression = values.get("compression", values.get("compressionType"))
             raise VolumeError(
-                f"{self.directory} cannot be read: {first_line(error)[:200]}; its compression is {compression}, "
+                f"{self.directory} cannot be read: {summarize_error(error)[:200]}; its compression is {compression}, "
                 "expected raw, gzip, bzip2, xz, blosc or zstd; convert it with n5-utils, or import a copy"
             ) from error
         self._view = opened.T
@@ -138,7 +147,7 @@ def create_n5_array(
     # deferred: only N5 containers need TensorStore
     import tensorstore
 
-    directory = join(container, path.strip("/"))
+    directory = join_path(container, path.strip("/"))
     metadata = {
         "dimensions": [int(size) for size in shape[::-1]],
         "blockSize": [int(size) for size in chunks[::-1]],
@@ -164,10 +173,10 @@ def read_attributes_file(directory: str) -> dict[str, Any] | None:
     Raises:
         VolumeError: the file is not valid JSON.
     """
-    place = join(directory, ATTRIBUTES_FILE)
+    place = join_path(directory, ATTRIBUTES_FILE)
     try:
         if is_url(directory):
-            system, root = _remote(place)
+            system, root = remote_file_system(place)
             text = system.cat_file(root).decode()
         else:
             text = Path(place).read_text()
@@ -184,9 +193,9 @@ def read_attributes_file(directory: str) -> dict[str, Any] | None:
 
 def list_n5_members(container: str | Path, path: str) -> list[str]:
     """Return the names of the groups and arrays below a group."""
-    directory = join(container, path.strip("/"))
+    directory = join_path(container, path.strip("/"))
     if is_url(directory):
-        system, root = _remote(directory)
+        system, root = remote_file_system(directory)
         names = [str(item).rstrip("/").rpartition("/")[2] for item in system.ls(root, detail=False)]
         return sorted(name for name in names if name != ATTRIBUTES_FILE)
     if not os.path.isdir(directory):
@@ -195,14 +204,11 @@ def list_n5_members(container: str | Path, path: str) -> list[str]:
 
 
 def _write_attributes_file(directory: str, values: dict[str, Any]) -> None:
-    place, text = join(directory, ATTRIBUTES_FILE), json.dumps(values, indent=2)
+    place, text = join_path(directory, ATTRIBUTES_FILE), json.dumps(values, indent=2)
     if is_url(directory):
-        system, root = _remote(place)
+        system, root = remote_file_system(place)
         system.pipe_file(root, text.encode())
         return
-    # deferred: atomic imports nothing of arrays, but most readers never write N5
-    from attacca.atomic import write_text
-
     write_text(Path(place), text)
 
 
@@ -211,16 +217,6 @@ def _mark_groups(container: str | Path, path: str) -> None:
     values = read_attributes_file(str(container)) or {}
     if "n5" not in values:
         _write_attributes_file(str(container), {"n5": "2.0.0", **values})
-
-
-def _remote(address: str) -> tuple[Any, str]:
-    # deferred: fsspec is needed for addresses only
-    import fsspec
-
-    from attacca.arrays.storage import storage_options
-
-    system, root = fsspec.core.url_to_fs(address, **storage_options(address))
-    return system, root
 
 
 def _kvstore(directory: str) -> Any:

@@ -1,4 +1,4 @@
-"""OME-NGFF 0.4 metadata of multiscale images.
+"""OME-Zarr metadata of multiscale images: version 0.5 in Zarr 3, version 0.4 in Zarr 2.
 
 Each scale has a ``scale`` (its voxel size) and a ``translation`` (the position of its voxel 0). In OME-NGFF a position
 is that of a voxel's *center*, whereas the ``offset`` attribute of Attacca's arrays, like every ROI, is a *corner*. The
@@ -8,36 +8,45 @@ scales coincide in a viewer.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import zarr
-from zarr.storage import BaseStore
 
 from attacca.arrays.identifier import join_path
 from attacca.arrays.metadata import GridMetadata, complete_metadata, parse_attributes
-from attacca.arrays.storage import is_n5, open_store
-from attacca.arrays.zarr_opening import open_zarr
+from attacca.arrays.n5 import N5Array, read_attributes_file
+from attacca.arrays.storage import open_store, zarr_format
+from attacca.arrays.zarr_opening import multiscales, open_node, open_zarr
 from attacca.config.units import normalize_unit
 
 
-def read_grid_metadata(array: zarr.Array) -> GridMetadata:
+def read_grid_metadata(array: zarr.Array | N5Array) -> GridMetadata:
     """Return the metadata in an array's attributes or, if they hold no voxel size, in its multiscale group."""
-    own = parse_attributes(array.attrs, array.ndim, reverse=is_n5(array.store))
+    own = parse_attributes(array.attrs, array.ndim, reverse=isinstance(array, N5Array))
+    if own.axes is None and isinstance(array, zarr.Array):
+        own = replace(own, axes=_dimension_names(array))
     if own.voxel_size is not None:
         return own
-    scale = _read_scale_metadata(array.store, array.path)
+    scale = _read_scale_metadata(array)
     if scale is None:
         return own
     return GridMetadata(scale.axes or own.axes, scale.voxel_size, scale.offset, scale.unit)
 
 
-def _read_scale_metadata(store: BaseStore, path: str) -> GridMetadata | None:
-    parent, _, name = path.rpartition("/")
-    try:
-        group = zarr.open_group(store, mode="r", path=parent)
-    except (zarr.errors.GroupNotFoundError, zarr.errors.ContainsArrayError, KeyError, FileNotFoundError):
-        return None
-    for image in group.attrs.get("multiscales", []):
+def _dimension_names(array: zarr.Array) -> list[str] | None:
+    names = getattr(array.metadata, "dimension_names", None)
+    return [str(name) for name in names] if names and all(names) else None
+
+
+def _read_scale_metadata(array: zarr.Array | N5Array) -> GridMetadata | None:
+    parent, _, name = array.path.rpartition("/")
+    if isinstance(array, N5Array):
+        attributes: Mapping[str, Any] = read_attributes_file(join_path(array.container, parent)) or {}
+    else:
+        node = open_node(array.store, parent)
+        attributes = dict(node.attrs) if isinstance(node, zarr.Group) else {}
+    for image in multiscales(attributes):
         for dataset in image.get("datasets", []):
             if dataset.get("path") == name:
                 first = _parse_scale(image, image["datasets"][0])
@@ -80,7 +89,7 @@ def _parse_scale(image: Mapping[str, Any], dataset: Mapping[str, Any]) -> GridMe
 
 
 def write_multiscale_metadata(group_path: str, scales: Sequence[str], name: str = "") -> None:
-    """Write the OME-NGFF 0.4 metadata of a group, derived from the metadata of its arrays.
+    """Write the OME-Zarr metadata of a group, derived from the metadata of its arrays.
 
     Args:
         group_path: path or URL of the group.
@@ -95,9 +104,9 @@ def write_multiscale_metadata(group_path: str, scales: Sequence[str], name: str 
     >>> s0 = LocalArrayIdentifier("memory://multiscale.zarr/raw", "s0")
     >>> array = ZarrArray.create_from_array_identifier(s0, "zyx", Roi((0, 0, 0), (80, 8, 8)), None, (40, 4, 4), "u1")
     >>> write_multiscale_metadata("memory://multiscale.zarr/raw", ["s0"])
-    >>> image = zarr.open_group(open_store(s0.container), mode="r").attrs["multiscales"][0]
+    >>> image = multiscales(zarr.open_group(open_store(s0.container), mode="r").attrs)[0]
     >>> image["datasets"][0]["coordinateTransformations"][0]
-    {'scale': [40.0, 4.0, 4.0], 'type': 'scale'}
+    {'type': 'scale', 'scale': [40.0, 4.0, 4.0]}
     """
     grids = []
     for scale in scales:
@@ -121,6 +130,10 @@ def write_multiscale_metadata(group_path: str, scales: Sequence[str], name: str 
                 ],
             }
         )
-    image = {"version": "0.4", "name": name or group_path.rstrip("/").rpartition("/")[2], "axes": axes}
-    group = zarr.open_group(open_store(group_path, "a"), mode="a")
-    group.attrs["multiscales"] = [{**image, "datasets": datasets}]
+    image = {"name": name or group_path.rstrip("/").rpartition("/")[2], "axes": axes, "datasets": datasets}
+    group = zarr.open_group(open_store(group_path, "a"), mode="a", zarr_format=zarr_format())
+    if group.metadata.zarr_format == 2:
+        group.attrs["multiscales"] = [{"version": "0.4", **image}]
+    else:
+        existing: Any = group.attrs.get("ome", {})
+        group.attrs["ome"] = {**existing, "version": "0.5", "multiscales": [image]}

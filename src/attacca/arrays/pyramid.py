@@ -43,7 +43,7 @@ def build_pyramid(
     """
     scales = ["s0"]
     fine = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(group_path, "s0"))
-    voxels = fine.data.chunks[-fine.dims :]
+    voxels = fine.chunk_size / fine.voxel_size
     while len(scales) < _MOST_SCALES and max(fine.roi.shape / fine.voxel_size) > _SMALLEST:
         factor = choose_scale_factor(fine.voxel_size, fine.roi.shape / fine.voxel_size)
         if max(factor) == 1:
@@ -90,7 +90,6 @@ def _build_scale(
         write_size=Coordinate(chunk) * voxel_size,
         overwrite=True,
         unit=fine.unit,
-        compressor=fine.data.compressor,
         value_scale=fine.value_scale,
         value_offset=fine.value_offset,
     )

@@ -1,44 +1,69 @@
-"""Zarr stores: local directories, N5, and object stores such as S3."""
+"""Zarr stores: local directories, zip files, web servers, and object stores such as S3."""
 
+import asyncio
 import difflib
 import os
 import shutil
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import zarr
-from zarr.storage import BaseStore, DirectoryStore, FSStore
+import fsspec
+from zarr.abc.store import Store
+from zarr.core.buffer import Buffer
+from zarr.storage import FsspecStore, LocalStore, ZipStore
 
 from attacca.arrays.identifier import is_url
 from attacca.errors import AttaccaError, MissingInputError, ResourceError, VolumeError, summarize_error
 
+FORMAT_VARIABLE = "ATTACCA_ZARR_FORMAT"
+"""Environment variable with the Zarr format of new arrays: 3 (OME-Zarr 0.5) by default, or 2 (OME-Zarr 0.4)."""
 
-class AtomicDirectoryStore(DirectoryStore):
+
+class AtomicLocalStore(LocalStore):
     """Directory store in which a file is either complete or absent, even after its writer was killed.
 
-    The partial file of a chunk has a fixed name, so that the next writer of the chunk replaces it. A chunk must not
-    have two writers at a time: blocks share no chunk.
+    The partial file of a chunk or shard has a fixed name, so that the next writer replaces it. A stored object must not
+    have two writers at a time: blocks share none.
     """
 
-    def __setitem__(self, key: str, value: Any) -> None:
-        path = os.path.join(self.path, self._normalize_key(key))
-        directory, name = os.path.split(path)
-        partial = os.path.join(directory, f".{name}.partial")
-        try:
-            os.makedirs(directory, exist_ok=True)
-            with open(partial, "wb") as file:
-                file.write(memoryview(value).cast("B") if not isinstance(value, bytes) else value)
-            os.replace(partial, path)
-        except OSError as error:
-            raise ResourceError(f"cannot write {path}: {error.strerror or error}") from error
+    def set_sync(self, key: str, value: Buffer) -> None:
+        self._ensure_open_sync()
+        self._check_writable()
+        write_file(self.root / key, value.as_buffer_like())
 
-    def _keys_fast(self, path: str, walker: Any = os.walk) -> Any:  # type: ignore[override]
-        for key in super()._keys_fast(path, walker):
-            if not key.endswith(".partial"):
-                yield key
+    async def _set(self, key: str, value: Buffer, exclusive: bool = False) -> None:
+        await self._ensure_open()
+        self._check_writable()
+        if exclusive and (self.root / key).exists():
+            raise FileExistsError(self.root / key)
+        await asyncio.to_thread(write_file, self.root / key, value.as_buffer_like())
+
+
+def write_file(path: Path, data: Any) -> None:
+    """Write a file so that it is complete or absent at any time.
+
+    Args:
+        path: location; missing directories are created.
+        data: any object with the buffer protocol.
+
+    Raises:
+        ResourceError: the file cannot be written; the message names it.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(data)
+        os.replace(partial, path)
+    except OSError as error:
+        raise ResourceError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def zarr_format() -> Literal[2, 3]:
+    """Return the Zarr format of new arrays, from ``ATTACCA_ZARR_FORMAT``."""
+    return 2 if os.environ.get(FORMAT_VARIABLE) == "2" else 3
 
 
 def storage_options(address: str | Path) -> dict[str, Any]:
@@ -62,8 +87,8 @@ def storage_options(address: str | Path) -> dict[str, Any]:
     return options
 
 
-def open_store(container: str | Path, mode: str = "r") -> BaseStore:
-    """Return the store of a container: an ``.n5`` directory, another local directory, or a URL.
+def open_store(container: str | Path, mode: str = "r") -> Store:
+    """Return the store of a Zarr container: a local directory, a zip file, or a URL.
 
     Args:
         container: path or URL.
@@ -73,16 +98,18 @@ def open_store(container: str | Path, mode: str = "r") -> BaseStore:
         MissingInputError: a local container to be read does not exist.
         VolumeError: a URL cannot be opened, or the package for its protocol is not installed.
     """
+    read_only = mode == "r"
     if is_url(container):
         try:
-            access = "r" if mode == "r" else "a"
-            options = storage_options(container)
-            if str(container).rstrip("/").endswith(".n5"):
-                return _make_n5_store(zarr.N5FSStore, str(container), mode=access, **options)
-            store = FSStore(str(container), mode=access, **options)
-            # A missing chunk means the fill value; any other failure of the network must be an error.
-            store.exceptions = (KeyError, FileNotFoundError)
-            return store
+            address = str(container)
+            system = fsspec.core.url_to_fs(address, **storage_options(address))[0]
+            if not system.async_impl and address.startswith(("s3://", "gs://", "http")):
+                raise VolumeError(
+                    f"{container}: the installed fsspec package for this address is not asynchronous"
+                )
+            return FsspecStore.from_url(
+                address, storage_options=storage_options(address), read_only=read_only
+            )
         except ImportError as error:
             raise VolumeError(f"{container}: {error}; for s3:// URLs install attacca[s3]") from error
         except ValueError as error:
@@ -92,16 +119,17 @@ def open_store(container: str | Path, mode: str = "r") -> BaseStore:
                 "address of a Zarr or N5 container that begins with s3://, gs://, http:// or https://"
             ) from error
     path = Path(container)
-    if mode == "r" and not path.is_dir():
+    if path.suffix == ".zip" and path.is_file():
+        return ZipStore(path, mode="r")
+    if read_only and not path.is_dir():
         raise MissingInputError(f"{path}: no such directory{_suggest_names(path)}")
-    if path.suffix == ".n5" or (path / "attributes.json").exists():
-        return _make_n5_store(zarr.N5Store, str(path))
-    return AtomicDirectoryStore(str(path))
+    return AtomicLocalStore(path, read_only=read_only)
 
 
-def is_n5(store: BaseStore) -> bool:
-    """Return True for N5 stores, which keep lists in attributes in the order x, y, z."""
-    return isinstance(store, (zarr.N5Store, zarr.N5FSStore))
+def remote_file_system(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Return the file system of a URL, for synchronous calls, and the path in it."""
+    system, path = fsspec.core.url_to_fs(address, **storage_options(address))
+    return system, path
 
 
 @contextmanager
@@ -129,13 +157,6 @@ def explain_server_errors(container: str | Path) -> Iterator[None]:
         ) from error
 
 
-def _make_n5_store(kind: type[BaseStore], *arguments: Any, **options: Any) -> BaseStore:
-    # zarr 2 warns that zarr 3 will drop N5.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        return kind(*arguments, **options)
-
-
 def _suggest_names(path: Path) -> str:
     """Return the end of a message that lists the names nearest to a missing one."""
     if not path.parent.is_dir():
@@ -151,7 +172,8 @@ def delete(path: str) -> None:
         path: local path or URL.
     """
     if is_url(path):
-        store = open_store(path, "a")
-        store.fs.rm(store.path, recursive=True) if store.fs.exists(store.path) else None
+        system, root = remote_file_system(path)
+        if system.exists(root):
+            system.rm(root, recursive=True)
     elif os.path.isdir(path):
         shutil.rmtree(path)

@@ -1,26 +1,30 @@
-"""Arrays in Zarr (format 2) and N5 containers, on a local disk or in an object store."""
+"""Arrays in Zarr and N5 containers, on a local disk or in an object store."""
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import numpy as np
 import zarr
 from funlib.geometry import Coordinate, Roi
-from numcodecs import Blosc, Zstd, blosc
-from numcodecs.abc import Codec
+from numcodecs import Blosc, blosc
+from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 from attacca.arrays.array import Array
+from attacca.arrays.chunk_shapes import shard_and_chunk
 from attacca.arrays.identifier import LocalArrayIdentifier, join_path
 from attacca.arrays.links import read_link
 from attacca.arrays.metadata import GridMetadata, build_attributes, complete_metadata
+from attacca.arrays.n5 import N5Array, create_n5_array, is_n5_container
 from attacca.arrays.neuroglancer_source import NeuroglancerSource
 from attacca.arrays.ome_zarr import read_grid_metadata
-from attacca.arrays.storage import is_n5, open_store
-from attacca.arrays.zarr_opening import ZarrArrayConfig, list_group, open_zarr
+from attacca.arrays.storage import open_store, zarr_format
+from attacca.arrays.zarr_opening import ZarrArrayConfig, list_group, open_node, open_zarr
 from attacca.config.units import normalize_unit, to_whole_coordinate
-from attacca.errors import MissingInputError, VolumeError
+from attacca.errors import MissingInputError, VolumeError, summarize_error
 
 _CHUNK_BYTES = 5 * 2**20
 
@@ -140,7 +144,6 @@ class ZarrArray(NeuroglancerSource, Array):
         overwrite: bool = False,
         *,
         unit: str = "nanometer",
-        compressor: Codec | Literal["default"] | None = "default",
         fill_value: float = 0,
         value_scale: float = 1.0,
         value_offset: float = 0.0,
@@ -155,12 +158,12 @@ class ZarrArray(NeuroglancerSource, Array):
             voxel_size: whole numbers of ``unit``, one per spatial axis.
             dtype: stored dtype.
             mode: mode of the returned array, ``"r"`` or ``"a"``.
-            write_size: chunk size in world units, and so the unit in which parallel writers may share the array.
-                By default chunks are cubes of at most 5 MiB. A chunk spans all channels.
+            write_size: size of a write block in world units, the unit in which parallel writers may share the array.
+                In Zarr 3 a block is one shard of inner chunks of about 64 voxels a side, in Zarr 2 one chunk. By
+                default blocks are cubes of at most 5 MiB. A block spans all channels.
             name: display name; by default the data set.
             overwrite: delete an existing array or group.
             unit: unit of world coordinates.
-            compressor: None for none; by default Zstd at level 3 for integers and bytes, Blosc for floats.
             fill_value: value of voxels in missing chunks.
             value_scale, value_offset: the original value of a voxel is ``stored * value_scale + value_offset``.
 
@@ -192,42 +195,25 @@ class ZarrArray(NeuroglancerSource, Array):
                 )
             requested = Coordinate(write_size) / voxel_size
             chunk = tuple(max(1, min(int(size), limit)) for size, limit in zip(requested, spatial))
-        store = open_store(array_identifier.container, "a")
         path = str(array_identifier.dataset).strip("/")
-        attributes = build_attributes(names, voxel_size, roi.begin, unit, reverse=is_n5(store))
+        is_n5 = is_n5_container(array_identifier.container)
+        attributes = build_attributes(names, voxel_size, roi.begin, unit, reverse=is_n5)
         attributes["attacca"] = {"value_scale": float(value_scale), "value_offset": float(value_offset)}
         config = ZarrArrayConfig(array_identifier.container, path, name=name or "", mode=mode)
-        exists = zarr.storage.contains_array(store, path)
-        if not exists and not overwrite:
-            members = list_group(store, path)
-            if members:
-                raise VolumeError(
-                    f"{array_identifier} is a group that holds {', '.join(members[:20])}; "
-                    "choose another name for the array"
-                )
-        if overwrite or not exists:
-            array = zarr.create(
-                store=store,
-                path=path,
-                shape=(*lead, *spatial),
-                chunks=(*lead, *chunk),
-                dtype=dtype,
-                compressor=_choose_compressor(dtype) if compressor == "default" else compressor,
-                fill_value=fill_value,
-                overwrite=True,
-                dimension_separator="/",
-            )
-            array.attrs.put(attributes)
+        layout = _Layout((*lead, *spatial), (*lead, *chunk), dtype, names, fill_value)
+        existing = None if overwrite else _find_existing(array_identifier, path)
+        if existing is None:
+            if is_n5:
+                create_n5_array(
+                    array_identifier.container, path, layout.shape, layout.write_block, dtype
+                ).attrs.put(attributes)
+            else:
+                _create_zarr(array_identifier, path, layout, attributes)
             return cls(config)
-        existing = zarr.open_array(store, path=path, mode="r+")
-        same = (existing.shape, existing.chunks, existing.dtype) == (
-            (*lead, *spatial),
-            (*lead, *chunk),
-            dtype,
-        )
-        if same and not existing.attrs.asdict():
-            # Attributes are written last: the creator of this array was stopped before.
-            existing.attrs.put(attributes)
+        if layout.describes(existing) and not existing.attrs.asdict():
+            # In Zarr 2 and N5 attributes are written last: the creator of this array was stopped before.
+            writable, _ = open_zarr(array_identifier.container, path, "a")
+            writable.attrs.put(attributes)
         result = cls(config)
         expected = {
             "shape": (*lead, *spatial),
@@ -242,7 +228,7 @@ class ZarrArray(NeuroglancerSource, Array):
         }
         found = {
             "shape": result._zarr.shape,
-            "chunks": result._zarr.chunks,
+            "chunks": _write_block(result._zarr),
             "dtype": result._zarr.dtype.str,
             "axes": result.axes,
             "ROI": result.roi,
@@ -327,7 +313,7 @@ class ZarrArray(NeuroglancerSource, Array):
         return self._zarr.dtype
 
     @property
-    def data(self) -> zarr.Array:
+    def data(self) -> zarr.Array | N5Array:
         return self._zarr
 
     @property
@@ -336,8 +322,13 @@ class ZarrArray(NeuroglancerSource, Array):
 
     @property
     def chunk_size(self) -> Coordinate:
-        """Size of a chunk in world units, spatial axes only."""
-        return Coordinate(self._zarr.chunks[-self.dims :]) * self._voxel_size
+        """Size of the unit of writing in world units, spatial axes only: a shard, or a chunk without shards.
+
+        For arrays of other programs, which are only read, it is the unit of reading: a chunk in a shard.
+        """
+        own = "attacca" in self._zarr.attrs
+        block = _write_block(self._zarr) if own else self._zarr.chunks
+        return Coordinate(block[-self.dims :]) * self._voxel_size
 
     @property
     def _data_begin(self) -> Coordinate:
@@ -370,7 +361,8 @@ class ZarrArray(NeuroglancerSource, Array):
     def __setitem__(self, roi: Roi, value: np.ndarray | float) -> None:
         """Write the voxels of a ROI inside the array.
 
-        If the ROI covers whole chunks, as far as they overlap the array, they are written without being read first.
+        A write block (shard or chunk) that the ROI covers, as far as it overlaps the array, is written without being
+        read first.
 
         Args:
             roi: world units; contained in the array and on its voxel grid.
@@ -389,24 +381,84 @@ class ZarrArray(NeuroglancerSource, Array):
         extent = tuple(e - b for b, e in zip(begin, end))
         if value.ndim and value.shape != extent:
             raise VolumeError(f"{self}: {roi} holds {extent} voxels, the data have the shape {value.shape}")
-        chunks = self._zarr.chunks
-        covers = all(b % c == 0 and (e % c == 0 or e == n) for b, e, c, n in zip(begin, end, chunks, shape))
-        if not covers:
+        block = self._zarr.shards or self._zarr.chunks
+        covers_blocks = all(
+            b % k == 0 and (e % k == 0 or e == n) for b, e, k, n in zip(begin, end, block, shape)
+        )
+        if not covers_blocks or isinstance(self._zarr, N5Array):
             self._zarr[slices] = np.broadcast_to(value, extent)
             return
-        # zarr reads a chunk before writing it unless the data contain all its voxels, even those beyond the array.
-        ranges = [range(b // c, -(-e // c)) for b, e, c in zip(begin, end, chunks)]
+        # zarr reads a block before writing it unless the data contain all its voxels, even those beyond the array.
+        padding = [(0, -e % k) for e, k in zip(end, block)]
+        whole = tuple(slice(b, e + after) for b, e, (_, after) in zip(begin, end, padding))
+        data = np.broadcast_to(value, extent)
+        if any(after for _, after in padding):
+            data = np.pad(data, padding, constant_values=self._zarr.fill_value or 0)
+        self._padded[whole] = data
+
+    def __getitem__(self, roi: Roi) -> np.ndarray:
+        """Return the stored voxels of a ROI inside the array, with all channels.
+
+        Raises:
+            VolumeError: the ROI is not contained in the array or not on its voxel grid, or stored data are damaged.
+        """
+        slices = self.to_slices(roi)
+        try:
+            return np.asarray(self._zarr[slices])
+        except (ValueError, RuntimeError, OSError) as error:
+            raise VolumeError(self._describe_damage(roi, error)) from error
+
+    def _describe_damage(self, roi: Roi, error: Exception) -> str:
+        """Return a message that names the stored objects that cannot be read."""
+        block = self._zarr.shards or self._zarr.chunks
+        damaged = []
+        for index, key in self._stored_objects(roi):
+            window = tuple(
+                slice(i * k, min((i + 1) * k, n)) for i, k, n in zip(index, block, self._zarr.shape)
+            )
+            try:
+                self._zarr[window]
+            except (ValueError, RuntimeError, OSError):
+                damaged.append(key)
+        names = ", ".join(damaged[:5]) + (f" and {len(damaged) - 5} more" if len(damaged) > 5 else "")
+        return (
+            f"{self.directory}: the stored data cannot be read: {names or roi} "
+            f"({type(error).__name__}: {summarize_error(error)})"
+        )
+
+    @cached_property
+    def _padded(self) -> zarr.Array:
+        """The array as if its shape were a multiple of its write block, so that each block is written whole."""
+        array = self._zarr
+        block = array.shards or array.chunks
+        shape = tuple(-(-n // k) * k for n, k in zip(array.shape, block))
+        metadata = replace(array.metadata, shape=shape)
+        return zarr.Array(
+            zarr.AsyncArray(
+                metadata=metadata, store_path=array.store_path, config={"write_empty_chunks": True}
+            )
+        )
+
+    def object_keys(self, roi: Roi | None = None) -> Iterator[str]:
+        """Return the names of the stored objects (shards or chunks) that hold voxels of a ROI.
+
+        Args:
+            roi: world units, inside the array; by default the array's ROI.
+        """
+        return (key for _, key in self._stored_objects(roi or self.roi))
+
+    def _stored_objects(self, roi: Roi) -> Iterator[tuple[tuple[int, ...], str]]:
+        """Yield index and name of each stored object that holds voxels of a ROI."""
+        block = self._zarr.shards or self._zarr.chunks
+        ranges = []
+        for part, size, edge in zip(self.to_slices(roi), self._zarr.shape, block):
+            begin, end, _ = part.indices(size)
+            ranges.append(range(begin // edge, -(-end // edge)))
         for index in product(*ranges):
-            low = [i * c for i, c in zip(index, chunks)]
-            high = [min(lo + c, n) for lo, c, n in zip(low, chunks, shape)]
-            window = tuple(slice(lo - b, hi - b) for lo, hi, b in zip(low, high, begin))
-            part = value[window] if value.ndim else value
-            if part.shape == tuple(chunks):
-                whole = np.ascontiguousarray(part)
+            if isinstance(self._zarr, N5Array):
+                yield index, "/".join(map(str, index[::-1]))
             else:
-                whole = np.full(chunks, self._zarr.fill_value or 0, dtype=self.dtype)
-                whole[tuple(slice(0, hi - lo) for lo, hi in zip(low, high))] = part
-            self._zarr.chunk_store[self._zarr._chunk_key(index)] = self._zarr._encode_chunk(whole)
+                yield index, self._zarr.metadata.encode_chunk_key(index)
 
     def add_metadata(self, metadata: dict[str, Any]) -> None:
         """Add entries to the stored attributes.
@@ -422,7 +474,87 @@ class ZarrArray(NeuroglancerSource, Array):
         self._zarr.attrs.update(metadata)
 
 
-def _choose_compressor(dtype: np.dtype) -> Codec:
-    if dtype.kind in "ui" or dtype.itemsize == 1:
-        return Zstd(3)
-    return Blosc("zstd", clevel=1, shuffle=Blosc.BITSHUFFLE)
+class _Layout(NamedTuple):
+    """Storage of a new array: shape and write block in voxels, all axes, channels first."""
+
+    shape: tuple[int, ...]
+    write_block: tuple[int, ...]
+    dtype: np.dtype
+    axes: list[str]
+    fill_value: float
+
+    def describes(self, array: zarr.Array | N5Array) -> bool:
+        """Return whether an existing array has this storage."""
+        return (array.shape, _write_block(array), array.dtype) == (self.shape, self.write_block, self.dtype)
+
+
+def _write_block(array: zarr.Array | N5Array) -> tuple[int, ...]:
+    """Return the shape of a shard, or of a chunk without shards, clipped to the array."""
+    block = array.shards or array.chunks
+    return tuple(min(edge, extent) for edge, extent in zip(block, array.shape))
+
+
+def _find_existing(identifier: LocalArrayIdentifier, path: str) -> zarr.Array | N5Array | None:
+    """Return the array of exactly this name, or None.
+
+    Raises:
+        VolumeError: a group with members has the name.
+    """
+    if is_n5_container(identifier.container):
+        try:
+            array, name = open_zarr(identifier.container, path, "r")
+        except MissingInputError:
+            return None
+        if name == path:
+            return array
+        members = [name.removeprefix(f"{path}/")]
+    else:
+        store = open_store(identifier.container, "a")
+        node = open_node(store, path)
+        if isinstance(node, zarr.Array):
+            return node
+        members = list_group(store, path)
+    if members:
+        raise VolumeError(
+            f"{identifier} is a group that holds {', '.join(members[:20])}; choose another name for the array"
+        )
+    return None
+
+
+def _create_zarr(
+    identifier: LocalArrayIdentifier, path: str, layout: _Layout, attributes: dict[str, Any]
+) -> None:
+    is_float = layout.dtype.kind == "f"
+    lead = len(layout.shape) - sum(axis in ("z", "y", "x") for axis in layout.axes)
+    options: dict[str, Any] = {
+        "store": open_store(identifier.container, "a"),
+        "name": path,
+        "shape": layout.shape,
+        "dtype": layout.dtype,
+        "fill_value": layout.dtype.type(layout.fill_value),
+        "overwrite": True,
+        # Every block has its file, so that a missing file is damage.
+        "config": {"write_empty_chunks": True},
+    }
+    if zarr_format() == 2:
+        shuffle = Blosc.BITSHUFFLE if is_float else Blosc.SHUFFLE
+        array = zarr.create_array(
+            **options,
+            zarr_format=2,
+            chunks=layout.write_block,
+            compressors=Blosc("zstd", clevel=1 if is_float else 3, shuffle=shuffle),
+            chunk_key_encoding={"name": "v2", "separator": "/"},
+        )
+        array.attrs.put(attributes)
+        return
+    shard, chunk = shard_and_chunk(layout.write_block[lead:], layout.shape[lead:])
+    codec = BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle") if is_float else ZstdCodec(level=3)
+    zarr.create_array(
+        **options,
+        zarr_format=3,
+        shards=(*layout.shape[:lead], *shard),
+        chunks=(*layout.shape[:lead], *chunk),
+        compressors=[codec, Crc32cCodec()],
+        attributes=attributes,
+        dimension_names=layout.axes,
+    )

@@ -1,18 +1,18 @@
-"""Opening of zarr and N5 arrays by name, including the first scale of a multiscale group."""
+"""Opening of Zarr and N5 arrays by name, including the first scale of a multiscale group."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import zarr
 from funlib.geometry import Coordinate, Roi
-from zarr.storage import BaseStore
+from zarr.abc.store import Store
 
-from attacca.arrays.identifier import is_url, join_path
+from attacca.arrays.identifier import join_path
+from attacca.arrays.n5 import N5Array, is_n5_container, list_n5_members, read_attributes_file
 from attacca.arrays.storage import explain_server_errors, open_store
-from attacca.errors import MissingInputError, VolumeError
+from attacca.errors import MissingInputError, VolumeError, summarize_error
 
 # Names of the first scale, for multiscale groups without OME metadata.
 _FIRST_SCALES = ("s0", "0", "scale0")
@@ -46,8 +46,8 @@ class ZarrArrayConfig:
     roi: Roi | None = None
 
 
-def open_zarr(container: Path | str, dataset: str, mode: str) -> tuple[zarr.Array, str]:
-    """Open a zarr or N5 array, or the first scale of a multiscale group.
+def open_zarr(container: Path | str, dataset: str, mode: str) -> tuple[zarr.Array | N5Array, str]:
+    """Open a Zarr (format 2 or 3) or N5 array, or the first scale of a multiscale group.
 
     Args:
         container: path or URL.
@@ -59,81 +59,123 @@ def open_zarr(container: Path | str, dataset: str, mode: str) -> tuple[zarr.Arra
 
     Raises:
         MissingInputError: the array does not exist; the message lists the members of the nearest group.
-        VolumeError: the array has Zarr format 3, or the server cannot be reached.
+        VolumeError: the metadata cannot be read, or the server cannot be reached.
     """
-    store = open_store(container, mode)
     path = str(dataset).strip("/")
+    if is_n5_container(container):
+        with explain_server_errors(container):
+            return _open_n5(container, path, mode)
+    store = open_store(container, mode)
     with explain_server_errors(container):
-        try:
-            return _open_array_or_scale(store, container, path, mode)
-        except (zarr.errors.PathNotFoundError, KeyError, FileNotFoundError) as error:
-            if is_url(container):
-                _raise_server_error(store)
-            _check_format(store, container, path)
-            if isinstance(error, MissingInputError):
-                raise
+        node = open_node(store, path, writable=mode != "r")
+        if isinstance(node, zarr.Array):
+            return node, path
+        if node is None:
             raise MissingInputError(
                 f"{join_path(container, path)}: no such array{_list_members(store, path)}"
-            ) from error
-
-
-def _open_array_or_scale(
-    store: BaseStore, container: Path | str, path: str, mode: str
-) -> tuple[zarr.Array, str]:
-    node = zarr.open(store, mode="r" if mode == "r" else "r+", path=path)
-    if isinstance(node, zarr.Array):
-        return node, path
-    multiscales = node.attrs.get("multiscales")
-    first = multiscales[0]["datasets"][0]["path"] if multiscales else None
-    arrays = list(node.array_keys()) if not first else []
-    for candidate in [first] if first else [*_FIRST_SCALES, *(arrays if len(arrays) == 1 else [])]:
-        if candidate in node and isinstance(node[candidate], zarr.Array):
-            return node[candidate], f"{path}/{candidate}".strip("/")
-    key = "another 'dataset'" if path else "'dataset'"
-    raise MissingInputError(
-        f"{join_path(container, path)} is a group, not an array{_list_members(store, path)}; "
-        f"name an array with {key}"
-    )
-
-
-def _raise_server_error(store: Any) -> None:
-    """Raise the error of a server that the store reports as a missing file."""
-    with suppress(FileNotFoundError):
-        store.fs.cat_file(f"{store.path}/.zgroup")
-
-
-def _check_format(store: BaseStore, container: Path | str, path: str) -> None:
-    parts = path.split("/")
-    parents = ["/".join(parts[:count]) for count in range(len(parts), -1, -1)]
-    if any(f"{parent}/zarr.json".lstrip("/") in store for parent in parents):
-        array = join_path(container, path or "ARRAY")
-        raise VolumeError(
-            f"{join_path(container, path)} is Zarr format 3, but only format 2 can be read here; convert it with a "
-            f"Python that has zarr 3: zarr.from_array('copy.zarr', name='{path or 'ARRAY'}', "
-            f"data=zarr.open_array('{array}'), zarr_format=2)"
+            )
+        first = first_scale(node.attrs)
+        arrays = [] if first else list_group(store, path)
+        for candidate in [first] if first else [*_FIRST_SCALES, *(arrays if len(arrays) == 1 else [])]:
+            name = f"{path}/{candidate}".strip("/")
+            array = open_node(store, name, writable=mode != "r")
+            if isinstance(array, zarr.Array):
+                return array, name
+        key = "another 'dataset'" if path else "'dataset'"
+        raise MissingInputError(
+            f"{join_path(container, path)} is a group, not an array{_list_members(store, path)}; "
+            f"name an array with {key}"
         )
 
 
-def list_group(store: BaseStore, path: str) -> list[str]:
+def open_node(store: Store, path: str, writable: bool = False) -> zarr.Array | zarr.Group | None:
+    """Open an array or group of Zarr format 2 or 3; None if neither exists.
+
+    Consolidated metadata are not used: they may be older than the array.
+
+    Raises:
+        VolumeError: the metadata are damaged, or name a codec or dtype that is not installed.
+    """
+    mode: Any = "r+" if writable else "r"
+    try:
+        return zarr.open_array(store, path=path, mode=mode)
+    except (FileNotFoundError, KeyError, zarr.errors.ContainsGroupError, zarr.errors.NodeTypeValidationError):
+        pass
+    except (ValueError, TypeError, AttributeError) as error:
+        raise VolumeError(_describe_damage(store, path, error)) from error
+    try:
+        return zarr.open_group(store, path=path, mode=mode, use_consolidated=False)
+    except (FileNotFoundError, KeyError, zarr.errors.NodeTypeValidationError):
+        return None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise VolumeError(_describe_damage(store, path, error)) from error
+
+
+def first_scale(attributes: Mapping[str, Any]) -> str | None:
+    """Return the name of the finest scale in OME metadata of version 0.1 to 0.5; None without them.
+
+    >>> first_scale({"ome": {"multiscales": [{"datasets": [{"path": "s0"}, {"path": "s1"}]}]}})
+    's0'
+    """
+    images = multiscales(attributes)
+    datasets = images[0].get("datasets") if images else None
+    return str(datasets[0]["path"]) if datasets else None
+
+
+def multiscales(attributes: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the multiscale images in the attributes of a group, of OME-Zarr 0.5 or earlier."""
+    ome = attributes.get("ome")
+    images = (ome if isinstance(ome, Mapping) else attributes).get("multiscales") or []
+    return [image for image in images if isinstance(image, Mapping)] if isinstance(images, list) else []
+
+
+def list_group(store: Store, path: str) -> list[str]:
     """Return the sorted names of a group's members; empty without such a group.
 
     >>> store = zarr.storage.MemoryStore()
-    >>> array = zarr.open_group(store, path="raw").create_dataset("s0", shape=4)
+    >>> array = zarr.open_group(store, path="raw").create_array("s0", shape=(4,), dtype="u1")
     >>> list_group(store, "raw"), list_group(store, "labels")
     (['s0'], [])
     """
-    if not zarr.storage.contains_group(store, path):
+    node = open_node(store, path)
+    if not isinstance(node, zarr.Group):
         return []
     try:
-        names = sorted(zarr.storage.listdir(store, path))
-    except (KeyError, FileNotFoundError, NotADirectoryError):
+        return sorted(node.keys())
+    except (FileNotFoundError, NotADirectoryError, NotImplementedError):
+        # Web servers do not list directories.
         return []
-    return [name for name in names if not name.startswith(".") and name != "attributes.json"]
 
 
-def _list_members(store: BaseStore, path: str) -> str:
+def _open_n5(container: Path | str, path: str, mode: str) -> tuple[N5Array, str]:
+    attributes = (
+        read_attributes_file(join_path(container, path)) if path else read_attributes_file(str(container))
+    )
+    if attributes is not None and "dimensions" in attributes:
+        return N5Array(container, path, writable=mode != "r"), path
+    first = first_scale(attributes or {})
+    for candidate in [first] if first else _FIRST_SCALES:
+        name = f"{path}/{candidate}".strip("/")
+        scale = read_attributes_file(join_path(container, name))
+        if scale is not None and "dimensions" in scale:
+            return N5Array(container, name, writable=mode != "r"), name
+    group = path
+    while group and read_attributes_file(join_path(container, group)) is None:
+        group = group.rpartition("/")[0]
+    members = ", ".join(list_n5_members(container, group)[:20]) or "nothing"
+    raise MissingInputError(
+        f"{join_path(container, path)}: no such array; {group or 'the container'} holds {members}"
+    )
+
+
+def _describe_damage(store: Store, path: str, error: Exception) -> str:
+    where = f"{store}/{path}".removeprefix("file://")
+    return f"{where}: the metadata cannot be read ({type(error).__name__}: {summarize_error(error)})"
+
+
+def _list_members(store: Store, path: str) -> str:
     """Return the end of a message that lists the members of the nearest existing group."""
-    while path and not zarr.storage.contains_group(store, path):
+    while path and not isinstance(open_node(store, path), zarr.Group):
         path = path.rpartition("/")[0]
     names = list_group(store, path)
     return f"; {path or 'the container'} holds {', '.join(names[:20]) or 'nothing'}"

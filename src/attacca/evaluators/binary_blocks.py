@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import zarr
 from funlib.geometry import Coordinate, Roi
-from numcodecs import Blosc
+from zarr.codecs import BloscCodec
 
 from attacca.arrays import Array
 from attacca.atomic import write_json
@@ -151,14 +151,14 @@ class Pencils:
     def create(self, directory: Path) -> None:
         """Make the two scratch arrays of a pass; those that are there already are kept."""
         for name in _NAMES:
-            if not (directory / name / ".zarray").exists():
-                zarr.open(
-                    str(directory / name),
-                    mode="w",
+            if not (directory / name / "zarr.json").exists():
+                zarr.create_array(
+                    directory / name,
                     shape=self.shape,
                     chunks=self.chunk,
                     dtype=self.dtype,
-                    compressor=Blosc("lz4", clevel=1, shuffle=Blosc.SHUFFLE),
+                    compressors=BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"),
+                    overwrite=True,
                 )
 
 
@@ -168,14 +168,14 @@ def _none(dtype: np.dtype) -> int:
 
 
 def _store(path: Path, slices: tuple[slice, ...], distances: np.ndarray) -> None:
-    scratch = zarr.open(str(path), mode="r+")
+    scratch = zarr.open_array(path, mode="r+")
     stored = distances.astype(scratch.dtype)
     stored[distances == NOWHERE] = _none(scratch.dtype)
     scratch[slices] = stored
 
 
 def _load(path: Path, slices: tuple[slice, ...]) -> np.ndarray:
-    stored = zarr.open(str(path), mode="r")[slices]
+    stored = np.asarray(zarr.open_array(path, mode="r")[slices])
     distances = stored.astype(np.int64)
     distances[stored == _none(stored.dtype)] = NOWHERE
     return distances

@@ -12,6 +12,7 @@ import zarr
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.storage import open_store
+from attacca.arrays.zarr_opening import multiscales, open_node
 from attacca.errors import AttaccaError
 from attacca.layout import RESERVED_NAMES, Layout
 
@@ -185,17 +186,19 @@ def open_image(container: str, dataset: str = "") -> Image | None:
 
 def _scale_names(container: str, dataset: str) -> Iterator[str]:
     try:
-        node = zarr.open(open_store(container, "r"), mode="r", path=dataset)
+        node = open_node(open_store(container, "r"), dataset)
     except (AttaccaError, OSError, ValueError, KeyError):
+        return
+    if node is None:
         return
     if isinstance(node, zarr.Array):
         group, _, last = dataset.rpartition("/")
         names = list(_scale_names(container, group)) if last else []
         yield from names[names.index(dataset) :] if dataset in names else [dataset]
         return
-    multiscales = node.attrs.get("multiscales")
-    if multiscales:
-        names = [str(level["path"]) for level in multiscales[0]["datasets"]]
+    images = multiscales(node.attrs)
+    if images:
+        names = [str(level["path"]) for level in images[0]["datasets"]]
     else:
         names = [name for name in ("s0", "0", "scale0") if name in node]
     for name in names:

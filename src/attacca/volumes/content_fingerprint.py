@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from attacca.arrays.identifier import is_url, join_path
-from attacca.arrays.storage import open_store
+from attacca.arrays.storage import remote_file_system
 from attacca.arrays.zarr_opening import open_zarr
 from attacca.config.volumes import ArraySource, VolumeConfig
 from attacca.errors import MissingInputError
@@ -15,7 +15,7 @@ from attacca.volumes.readers.zarr_container import split_container
 
 # Another number makes every synthetic volume again: the tissue of a seed has changed.
 TISSUE_VERSION = 1
-_METADATA = (".zarray", ".zattrs", ".zgroup", "attributes.json")
+_METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", "attributes.json")
 _MOST_DIRECTORIES = 2000
 
 
@@ -66,11 +66,19 @@ def _directories(top: Path) -> list[Any]:
 
 
 def _remote_metadata(container: str, dataset: str) -> list[Any]:
-    store = open_store(container, "r")
     try:
         _, array = open_zarr(container, dataset, "r")
     except MissingInputError:
         return ["missing"]
+    system, root = remote_file_system(container)
     groups = dict.fromkeys([dataset, array])
-    keys = [f"{group}/{name}".strip("/") for group in groups for name in (".zarray", ".zattrs", ".zgroup")]
-    return [[key, store[key].decode() if key in store else "missing"] for key in keys]
+    keys = [f"{group}/{name}".strip("/") for group in groups for name in _METADATA]
+    found = {key: _read_remote(system, f"{root.rstrip('/')}/{key}") for key in keys}
+    return [[key, value] for key, value in found.items() if value is not None] or ["missing"]
+
+
+def _read_remote(system: Any, path: str) -> str | None:
+    try:
+        return str(system.cat_file(path).decode())
+    except FileNotFoundError:
+        return None

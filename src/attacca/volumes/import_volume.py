@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from funlib.geometry import Coordinate, Roi
-from numcodecs import Blosc, Zstd
 
 from attacca.arrays.identifier import LocalArrayIdentifier, join_path
 from attacca.arrays.links import read_link, write_link
@@ -187,7 +186,6 @@ def finish_volume(config: VolumeConfig, container: str, num_workers: int = 1) ->
 
 def _create(plan: VolumePlan, array: PlannedArray, container: str) -> ZarrArray:
     axes = [*(["c"] if array.num_channels is not None else []), *plan.axes]
-    compressor = Blosc("lz4", clevel=5, shuffle=Blosc.SHUFFLE) if array.name == "raw" else Zstd(3)
 
     def create(overwrite: bool) -> ZarrArray:
         return ZarrArray.create_from_array_identifier(
@@ -200,7 +198,6 @@ def _create(plan: VolumePlan, array: PlannedArray, container: str) -> ZarrArray:
             write_size=plan.block_size,
             overwrite=overwrite,
             unit=plan.unit,
-            compressor=compressor,
         )
 
     try:

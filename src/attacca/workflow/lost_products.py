@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from attacca.arrays.storage import open_store
+from attacca.arrays.storage import remote_file_system
 from attacca.workflow.catalogue import StageInstance, inputs_of, instances
 from attacca.workflow.staleness import read_values
 from attacca.workflow.workflow import Workflow
@@ -105,7 +105,8 @@ def _stands(place: Path) -> bool:
 
 def _answers(place: str) -> bool:
     try:
-        return ".zarray" in open_store(place)
+        system, root = remote_file_system(place)
+        return any(system.exists(f"{root}/{name}") for name in ("zarr.json", ".zarray"))
     except Exception:
         # Who cannot reach the store cannot say that something is gone; the stage that reads it says more.
         return True

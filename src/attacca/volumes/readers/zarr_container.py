@@ -11,7 +11,6 @@ from attacca.arrays.ome_zarr import read_grid_metadata
 from attacca.arrays.zarr_opening import open_zarr
 from attacca.volumes.readers.source import Source
 
-# Format 3 (zarr.json) cannot be read, but whoever opens it is told so.
 _MARKS = (".zarray", ".zgroup", ".zattrs", "attributes.json", "zarr.json")
 
 
@@ -32,7 +31,8 @@ def split_container(path: Path | str, dataset: str | None = None) -> LocalArrayI
         return LocalArrayIdentifier(str(path).rstrip("/"), named)
     path = Path(path)
     for parent in (path, *path.parents):
-        if parent.suffix in (".zarr", ".n5") and parent.is_dir():
+        is_archive = parent.name.endswith((".zarr.zip", ".zip")) and parent.is_file()
+        if is_archive or (parent.suffix in (".zarr", ".n5") and parent.is_dir()):
             inside = path.relative_to(parent).as_posix().removeprefix(".")
             return LocalArrayIdentifier(parent, f"{inside}/{named}".strip("/"))
     if path.is_dir() and any((path / mark).exists() for mark in _MARKS):
