@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from attacca.config.load import problems_error
-from attacca.config.problems import Problem, shown
+from attacca.config.load import build_configuration_error
+from attacca.config.problems import Problem, format_value
 from attacca.config.run import Configuration
-from attacca.config.yaml_text import KeyPath, defaults_used, read_yaml
+from attacca.config.yaml_text import KeyPath, find_unset_variables, read_yaml
 from attacca.preflight.check_intensity import check_intensity
 from attacca.preflight.check_labels import check_labels
 from attacca.preflight.check_run import check_run
@@ -68,7 +68,7 @@ def check_configuration(configuration: Configuration, path: Path) -> CheckedConf
                 warnings.append(item)
     if problems:
         # Runs that share a volume report the same problem in it.
-        raise problems_error(path, list(dict.fromkeys(_add_variables(problems, path))), lines)
+        raise build_configuration_error(path, list(dict.fromkeys(_add_variables(problems, path))), lines)
     return CheckedConfiguration(plans, list(dict.fromkeys(warnings)))
 
 
@@ -96,7 +96,7 @@ def check_directories(configuration: Configuration) -> Iterator[Problem]:
 
 def _add_variables(problems: list[Problem], path: Path) -> Iterator[Problem]:
     """Add a hint to each problem of a value that contains the default of an unset environment variable."""
-    defaults = defaults_used(path)
+    defaults = find_unset_variables(path)
     for problem in problems:
         hints = [
             f"the environment variable {name} is not set and its default '{default}' is used: set it if the data are "
@@ -113,4 +113,4 @@ def _value_at(values: Any, key: KeyPath) -> str:
             values = values[part]
         except (KeyError, IndexError, TypeError):
             return ""
-    return "" if isinstance(values, dict) else shown(values)
+    return "" if isinstance(values, dict) else format_value(values)

@@ -7,7 +7,7 @@ from attacca.config.problems import Problem
 from attacca.config.run import Configuration, RunConfig
 from attacca.errors import AttaccaError
 from attacca.volumes import VolumePlan
-from attacca.volumes.samples import sampled_values
+from attacca.volumes.sample_values import sample_values
 
 
 def check_intensity(
@@ -26,7 +26,7 @@ def check_intensity(
         if plan is None or config.synthetic is not None or plan.arrays["raw"].dtype == dtype == "uint8":
             continue
         try:
-            values = sampled_values(config, plan, plan.arrays["raw"])
+            values = sample_values(config, plan, plan.arrays["raw"])
         except AttaccaError as error:
             yield Problem(("volumes", volume, "raw"), message=str(error))
             continue

@@ -11,7 +11,7 @@ from attacca.config.yaml_text import KeyPath
 from attacca.errors import AttaccaError
 from attacca.predictors.one_hot_predictor import unknown_classes
 from attacca.volumes import VolumePlan
-from attacca.volumes.samples import sampled_values
+from attacca.volumes.sample_values import sample_values
 
 
 def check_labels(
@@ -46,7 +46,7 @@ def check_labels(
         unnamed = classes is not None and config.labels is not None and config.labels.classes is None
         if unnamed or any(placed.source.dtype.kind == "i" for placed in labels.sources):
             try:
-                values = np.unique(sampled_values(config, plan, labels))
+                values = np.unique(sample_values(config, plan, labels))
             except AttaccaError as error:
                 yield Problem(("volumes", volume, "labels"), message=str(error))
         if classes is not None:

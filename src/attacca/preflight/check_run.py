@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from attacca.architectures.shapes import check_input_shape, output_shape, unet_axes
-from attacca.config.problems import Problem, shown
+from attacca.config.problems import Problem, format_value
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.yaml_text import KeyPath
 from attacca.errors import ConfigurationError
 from attacca.prediction.sizes import ConfiguredSizes, SizeError, plan_prediction
-from attacca.stages.scoring import create_evaluator, higher_is_better
-from attacca.stages.segmentation_settings import BlockSizeError, block_voxels
+from attacca.segmentation.block_size import BlockSizeError, block_voxels
+from attacca.tasks import create_task
 from attacca.volumes import VolumePlan
 
 
@@ -75,13 +75,13 @@ def _check_criteria(section: KeyPath, run: RunConfig) -> Iterator[Problem]:
         ("segmentation", "criterion"): run.segmentation.criterion if task.agglomerates else None,
         ("training", "validation", "criterion"): run.training.validation.criterion,
     }
-    scores = create_evaluator(task, run.evaluation, None).score
+    scores = create_task(task).create_evaluator(run.evaluation).score
     for key, name in criteria.items():
         if name is None or name == "loss":
             continue
         try:
-            higher_is_better(scores, name)
-        except KeyError:
+            scores.find_criteria(name)
+        except ValueError:
             choices = list(dict.fromkeys(known.rpartition("__")[2] for known in scores.criteria))
             by_channel = " (mean over the channels, or of one channel: CHANNEL__SCORE)"
             yield Problem(
@@ -110,7 +110,7 @@ def _check_axes(section: KeyPath, run: RunConfig, axes: int) -> Iterator[Problem
         (("prediction", "tile_size"), run.prediction.tile_size),
     ):
         if sizes is not None and len(sizes) != axes:
-            yield Problem((*section, *key), shown(list(sizes)), expected)
+            yield Problem((*section, *key), format_value(list(sizes)), expected)
 
 
 def _check_network(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[Problem]:
@@ -120,7 +120,7 @@ def _check_network(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan
     try:
         check_input_shape(axes, shape)
     except ConfigurationError as error:
-        yield Problem(key, shown(shape), message=str(error))
+        yield Problem(key, format_value(shape), message=str(error))
         return
     output = output_shape(axes, shape)
     if min(output) < head_kernel:

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from funlib.geometry import Roi
 
-from attacca.config.problems import Problem, nearest, shown
+from attacca.config.problems import Problem, format_value, suggest_name
 from attacca.config.run import RunConfig
 from attacca.config.training import SamplingConfig
 from attacca.config.yaml_text import KeyPath
 from attacca.volumes import VolumePlan
-from attacca.volumes.placement import described
+from attacca.volumes.placement import format_roi
 
 
 def check_training(name: str, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[Problem]:
@@ -27,7 +27,7 @@ def check_training(name: str, run: RunConfig, plans: dict[str, VolumePlan]) -> I
             yield from _check_sampling(key, sampling, plans.get(volume))
         else:
             expected = "a training volume of this run: " + ", ".join(run.volumes.train)
-            yield Problem(key, f"'{volume}'", expected, nearest(volume, run.volumes.train))
+            yield Problem(key, f"'{volume}'", expected, suggest_name(volume, run.volumes.train))
     criterion = run.training.validation.criterion
     if criterion != "loss" and not run.volumes.validation:
         yield Problem(
@@ -51,8 +51,8 @@ def _check_sampling(key: KeyPath, sampling: SamplingConfig, plan: VolumePlan | N
         return
     roi, labels = Roi(offset, shape), plan.arrays["labels"].roi
     if roi.intersect(labels).empty:
-        found = f"{described(roi)}, where there are no labels"
-        expected = f"a region that overlaps the labels: {described(labels)} {plan.unit}"
+        found = f"{format_roi(roi)}, which contains no labels"
+        expected = f"a region that overlaps the labels: {format_roi(labels)} {plan.unit}"
         yield Problem((*key, "roi"), found, expected)
 
 
@@ -72,7 +72,7 @@ def _check_checkpoint(key: KeyPath, run: RunConfig) -> Iterator[Problem]:
         reason = "is deleted before the training ends" if is_written else "is never made"
         yield Problem(
             key,
-            f"{shown(iteration)}: the checkpoint of this iteration {reason}",
+            f"{format_value(iteration)}: the checkpoint of this iteration {reason}",
             f"best, latest, or an iteration whose checkpoint is kept: {', '.join(map(str, kept[:10]))}"
             + (", ..." if len(kept) > 10 else ""),
             "training.checkpoint.keep_every keeps more" if is_written else "",

@@ -13,7 +13,7 @@ from attacca.arrays.identifier import is_url
 from attacca.config.run import Configuration
 from attacca.config.volumes import ClassSource, VolumeConfig
 from attacca.volumes import PlannedArray, VolumePlan
-from attacca.volumes.placement import described
+from attacca.volumes.placement import format_roi
 
 
 def print_volumes(configuration: Configuration, plans: dict[str, VolumePlan], console: Console) -> None:
@@ -25,7 +25,7 @@ def print_volumes(configuration: Configuration, plans: dict[str, VolumePlan], co
         console.print(Text.assemble((name, "bold"), f": {purposes}"), soft_wrap=True)
         lines = [
             f"  voxel size {_join(plan.voxel_size, ' x ')} {plan.unit} ({plan.voxel_size_from})",
-            f"  region {described(plan.roi)} {plan.unit}, {shape} voxels{' (roi)' if config.roi else ''}",
+            f"  region {format_roi(plan.roi)} {plan.unit}, {shape} voxels{' (roi)' if config.roi else ''}",
             *_list_sources(config, plan),
         ]
         for line in lines:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from attacca.fingerprint import key_differences
+from attacca.fingerprint import list_differences
 
 READ_IN_PLACE = "read in place"
 """Key beside the digest of an array that is not a part of the results, but of the input."""
@@ -85,7 +85,7 @@ def compare_digests(
             continue
         inputs = _compare_inputs(key, provenances, old, new) if key.stage == "volume" else []
         settings = _compare_manifests([path / key.manifest for path in results])
-        compared.append(ComparedResult(key, "differ", [*inputs, *key_differences(old, new), *settings]))
+        compared.append(ComparedResult(key, "differ", [*inputs, *list_differences(old, new), *settings]))
     return compared
 
 
@@ -121,7 +121,7 @@ def _compare_manifests(paths: Iterable[Path]) -> list[str]:
         )
     except (OSError, ValueError):
         return []
-    return list(key_differences(old, new))
+    return list(list_differences(old, new))
 
 
 def print_comparison(

@@ -27,8 +27,8 @@ from pathlib import Path
 import fsspec
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.arrays.links import read_link
 from attacca.arrays.storage import is_n5, storage_options
-from attacca.arrays.zarr_opening import read_link
 from attacca.fingerprint import canonical_json, digest
 
 WHOLE_BYTES = 64 * 10**9
@@ -42,7 +42,7 @@ class ContentDigest:
     """Digest of stored data.
 
     Args:
-        digest: SHA-256 in hexadecimal; empty if there are no files.
+        digest: SHA-256 in hexadecimal; empty without files.
         files: number of files.
         bytes: total size of the files.
         sample: 1 if all files were read, n if every n-th file was read.
@@ -123,8 +123,8 @@ def _list_chunks(linked: ZarrArray) -> Iterator[str]:
         separator = "/"
     else:
         separator = data._dimension_separator
-    for index in product(*ranges):
-        yield separator.join(map(str, index))
+    for chunk_index in product(*ranges):
+        yield separator.join(map(str, chunk_index))
 
 
 class _FileList:
@@ -169,9 +169,9 @@ def _list_local_files(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def _walk(directory: Path, prefix: str) -> Iterator[tuple[str, int]]:
-    with os.scandir(directory) as entries:
+    with os.scandir(directory) as members:
         # With its slash, a directory has the position of its files in the order of all names.
-        found = sorted((entry.name + "/" * entry.is_dir(), entry.is_symlink()) for entry in entries)
+        found = sorted((item.name + "/" * item.is_dir(), item.is_symlink()) for item in members)
     for name, is_link in found:
         if not _is_hidden(name):
             if not name.endswith("/"):

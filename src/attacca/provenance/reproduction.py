@@ -70,7 +70,7 @@ def read_provenances(results: Path, runs: list[str] | None = None) -> dict[str, 
     if missing or not paths:
         others = f". Runs that have one: {', '.join(paths)}" if paths else ""
         raise MissingInputError(
-            f"there is no {', '.join(missing) or layout.provenance('*')}: the workflow writes it last; "
+            f"found no {', '.join(missing) or layout.provenance('*')}: the workflow writes it last; "
             f"let it finish first{others}"
         )
     return {name: _read_provenance(paths[name]) for name in (paths if runs is None else runs)}
