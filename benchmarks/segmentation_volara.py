@@ -82,7 +82,7 @@ def segment(folder: Path, job: dict[str, Any]) -> None:
     for stage in stages:
         stage.run_blockwise(multiprocessing=True) if job["workers"] > 1 else stage.run_blockwise(False)
     seconds = time.perf_counter() - start
-    np.save(folder / "result.npy", zarr.open(str(folder / "frags.zarr/segs"), mode="r")[:])
+    np.save(folder / "result.npy", zarr.open_array(folder / "frags.zarr/segs", mode="r")[:])
     print(json.dumps({"seconds": seconds}))
 
 

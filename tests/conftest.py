@@ -224,7 +224,8 @@ class Project:
         grid = BlockGrid(Roi((0, 0, 0), (48, 48, 48)), (16, 16, 16), (1, 1, 1))
         for directory in instance.arrays(self.workflow.layout):
             Path(directory).parent.mkdir(parents=True, exist_ok=True)
-            zarr.open(directory, mode="a", shape=(48, 48, 48), chunks=(16, 16, 16), dtype=np.uint8)
+            if not Path(directory, "zarr.json").exists():
+                zarr.create_array(directory, shape=(48, 48, 48), chunks=(16, 16, 16), dtype=np.uint8)
         plan = {"blocks": len(grid), "grid": json.loads(grid.to_json())}
         write_json(instance.plan(self.workflow.layout), {**self.key(instance).key_parts(), **plan})
         return grid

@@ -335,7 +335,7 @@ def test_n5_that_cannot_be_read_is_refused_with_the_reason(tmp_path):
     path.write_text(path.read_text().replace('"raw"', '"lz4"'))
     with pytest.raises(VolumeError, match="label multiset"):
         ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "data.n5", "labels"))
-    with pytest.raises(VolumeError, match="lz4.*expected raw, gzip"):
+    with pytest.raises(VolumeError, match=r"lz4.*expected raw, gzip"):
         ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "data.n5", "lz4"))
     with pytest.raises(MissingInputError, match="holds labels, lz4"):
         ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "data.n5", "raw"))

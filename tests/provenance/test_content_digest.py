@@ -14,7 +14,7 @@ from attacca.provenance.content_digest import digest_content
 
 
 def write_array(path, seed=0):
-    array = zarr.open(str(path), mode="w", shape=(40, 40), chunks=(10, 10), dtype=np.uint8)
+    array = zarr.create_array(path, shape=(40, 40), chunks=(10, 10), dtype=np.uint8)
     array[:] = np.random.default_rng(seed).integers(0, 255, (40, 40))
     return array
 
@@ -39,7 +39,7 @@ def test_one_changed_voxel_is_seen_and_the_number_of_threads_is_not(tmp_path):
 def test_a_missing_chunk_is_seen(tmp_path):
     write_array(tmp_path / "a")
     before = digest_content(tmp_path / "a")
-    (tmp_path / "a" / "2.3").unlink()
+    (tmp_path / "a/c/2/3").unlink()
     assert digest_content(tmp_path / "a").digest != before.digest
 
 
@@ -68,7 +68,7 @@ def test_large_arrays_are_sampled_equally_and_their_names_and_sizes_count_in_ful
     a, b = (digest_content(tmp_path / name, whole_bytes=400) for name in "ab")
     assert a == b
     assert a.sample > 1
-    (tmp_path / "b" / "0.0").unlink()
+    (tmp_path / "b/c/0/0").unlink()
     assert digest_content(tmp_path / "b", whole_bytes=400).digest != a.digest
 
 
@@ -123,7 +123,7 @@ def test_nothing_has_no_digest(tmp_path):
 
 def test_named_files_alone_are_digested_where_others_stand_beside_them(tmp_path):
     array = write_array(tmp_path / "a")
-    names = {".zarray", "0.0", "1.2", "9.9"}
+    names = {"zarr.json", "c/0/0", "c/1/2", "c/9/9"}
     before = digest_content(tmp_path / "a", names=names)
     assert before.files == 3
     array[35, 35] = array[35, 35] + 1

@@ -6,28 +6,28 @@ import zarr
 from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays.links import write_link
+from attacca.arrays.n5 import create_n5_array
 from attacca.arrays.zarr_opening import ZarrArrayConfig
 from attacca.provenance.content_digest import digest_linked_array
-
-pytestmark = pytest.mark.filterwarnings("ignore:The N5Store:FutureWarning")
 
 SHAPE = (2, 24, 20, 30)
 
 
-@pytest.fixture(params=["dots", "slashes", "n5"])
+@pytest.fixture(params=["dots", "slashes", "n5", "shards"])
 def linked(request, tmp_path):
     """A data set that stands for voxels 8 to 16, 5 to 15 and 10 to 30 of an array with two channels."""
     name = "source.n5" if request.param == "n5" else "source.zarr"
-    store = (
-        zarr.N5Store(str(tmp_path / name)) if request.param == "n5" else zarr.DirectoryStore(tmp_path / name)
-    )
-    separator = (
-        {} if request.param == "n5" else {"dimension_separator": "." if request.param == "dots" else "/"}
-    )
-    array = zarr.open_group(store, mode="w").create_dataset(
-        "raw", shape=SHAPE, chunks=(1, 8, 10, 10), dtype=np.uint8, **separator
-    )
-    array[:] = np.random.default_rng(0).integers(0, 255, SHAPE)
+    if request.param == "n5":
+        array = create_n5_array(tmp_path / name, "raw", SHAPE, (1, 8, 10, 10), np.uint8)
+    elif request.param == "shards":
+        options = {"chunks": (1, 4, 5, 5), "shards": (1, 8, 10, 10)}
+        array = zarr.create_array(tmp_path / name, name="raw", shape=SHAPE, dtype=np.uint8, **options)
+    else:
+        array = zarr.create_array(
+            tmp_path / name, name="raw", shape=SHAPE, chunks=(1, 8, 10, 10), dtype=np.uint8, zarr_format=2,
+            chunk_key_encoding={"name": "v2", "separator": "." if request.param == "dots" else "/"},
+        )  # fmt: skip
+    array[...] = np.random.default_rng(0).integers(0, 255, SHAPE)
     roi = Roi((80, 50, 100), (80, 100, 200))
     link = ZarrArrayConfig(
         tmp_path / name, "raw", axes=["c", "z", "y", "x"], unit="nanometer",
@@ -55,5 +55,5 @@ def test_a_voxel_in_the_region_is_seen_and_one_outside_of_its_chunks_is_not(link
 
 
 def test_an_array_of_the_volume_itself_is_no_link(tmp_path):
-    zarr.open_group(str(tmp_path / "volume.zarr"), mode="w").create_dataset("raw/s0", shape=(4, 4))
+    zarr.create_array(tmp_path / "volume.zarr", name="raw/s0", shape=(4, 4), dtype="u1")
     assert digest_linked_array(str(tmp_path / "volume.zarr"), "raw/s0") is None

@@ -58,9 +58,9 @@ def test_every_source_of_a_state_is_answered_by_the_server(server: ResultsServer
     for layer in state["layers"]:
         source = layer["source"]
         address = (source if isinstance(source, str) else source["url"]).removeprefix("zarr://")
-        status, content, _ = answer(f"{address}/.zattrs")
-        assert status == 200 and "multiscales" in json.loads(content), address
-        assert answer(f"{address}/s0/.zarray")[0] == 200
+        status, content, _ = answer(f"{address}/zarr.json")
+        assert status == 200 and "multiscales" in json.loads(content)["attributes"]["ome"], address
+        assert answer(f"{address}/s0/zarr.json")[0] == 200
 
 
 def test_a_volume_in_place_is_served_from_where_it_lies(tmp_path: Path, fake_results: Any) -> None:
@@ -75,7 +75,7 @@ def test_a_volume_in_place_is_served_from_where_it_lies(tmp_path: Path, fake_res
         state = viewer_state(results, "", "mine", server.address)
         address = state["layers"][0]["source"].removeprefix("zarr://")
         assert "volume-mine-raw" in address
-        assert answer(f"{address}/.zattrs")[0] == 200
+        assert answer(f"{address}/zarr.json")[0] == 200
     finally:
         server.stop()
 
@@ -96,7 +96,7 @@ def test_nothing_else_is_served(path: str, server: ResultsServer) -> None:
 
 
 def test_only_pages_of_this_machine_and_neuroglancer_may_read(server: ResultsServer) -> None:
-    path = f"{server.address}/results/volumes/tissue-test.zarr/raw/.zattrs"
+    path = f"{server.address}/results/volumes/tissue-test.zarr/raw/zarr.json"
     allowed = "Access-Control-Allow-Origin"
     assert answer(path, Origin="http://127.0.0.1:4321")[2][allowed] == "http://127.0.0.1:4321"
     hosted = "https://neuroglancer-demo.appspot.com"

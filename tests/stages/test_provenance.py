@@ -24,7 +24,9 @@ def test_outputs_tell_digests_of_arrays_by_name(project):
 
 def test_a_volume_that_is_read_where_it_stands_has_a_digest_of_what_it_is_read_from(project, tmp_path):
     project.finish(project.instance("volume", volume="cube-a"))
-    source = zarr.open(str(tmp_path / "source.zarr"), mode="w", shape=(48, 48, 48), chunks=16, dtype=np.uint8)
+    source = zarr.create_array(
+        tmp_path / "source.zarr", shape=(48, 48, 48), chunks=(16, 16, 16), dtype=np.uint8
+    )
     source[:] = 7
     container = project.workflow.layout.volume_container("cube-a")
     shutil.rmtree(f"{container}/raw")
@@ -45,7 +47,7 @@ def test_seeds_versions_checkout_and_hardware_are_known(project):
     found = list_seeds(project.workflow.configuration, "first")
     assert found == {"run": 0, "volume cube-a": 0, "volume cube-b": 1, "volume cube-c": 2}
     versions = read_package_versions()
-    assert versions["torch"] and versions["zarr"].startswith("2.")
+    assert versions["torch"] and versions["zarr"].startswith("3.")
     assert any(item.startswith("numpy==") for item in versions["environment"])
     assert read_hardware()["cores"] >= 1
     state = read_checkout_state()

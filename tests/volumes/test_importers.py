@@ -12,6 +12,7 @@ from funlib.geometry import Coordinate, Roi
 from PIL import Image
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.arrays.n5 import create_n5_array
 from attacca.config.volumes import ArraySource, VolumeConfig
 from attacca.errors import MissingInputError, VolumeError
 from attacca.volumes import (
@@ -49,8 +50,14 @@ def write_hdf5(path, data=LABELS, dataset="labels", **attrs):
 
 
 def write_zarr(path, dataset="raw", data=RAW, **attrs):
-    array = zarr.open_array(
-        str(path), path=dataset, mode="w", shape=data.shape, dtype=data.dtype, chunks=(2, 4, 4)
+    array = zarr.create_array(
+        path,
+        name=dataset,
+        shape=data.shape,
+        dtype=data.dtype,
+        chunks=(2, 4, 4),
+        zarr_format=2,
+        overwrite=True,
     )
     array[:] = data
     array.attrs.update(attrs)
@@ -184,13 +191,11 @@ def test_labels_on_another_chunk_grid_are_complete_whatever_the_order_of_blocks(
     assert np.array_equal(arrays["labels"].data[:], labels)
 
 
-@pytest.mark.filterwarnings("ignore:The N5Store:FutureWarning")
 @pytest.mark.parametrize("in_place", [True, False])
 def test_zarr_and_n5_are_used_in_place_or_copied(tmp_path, in_place):
     write_zarr(tmp_path / "raw.zarr", "s0", resolution=[40, 4, 4])
-    store = zarr.N5Store(str(tmp_path / "labels.n5"))
-    made = zarr.create(store=store, path="gt", shape=LABELS.shape, dtype="u4", compressor=None)
-    made[:] = LABELS
+    made = create_n5_array(tmp_path / "labels.n5", "gt", LABELS.shape, LABELS.shape, np.uint32)
+    made[...] = LABELS
     made.attrs.update({"resolution": [4, 4, 40], "offset": [0, 8, 0]})
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "raw.zarr").rglob("*")}
     arrays = imported(
@@ -522,20 +527,31 @@ def test_chunks_are_about_cubes_in_the_world(tmp_path):
     assert choose_chunk_shape(config, (3, 40, 40), (8, 8, 8)) == (3, 40, 40)
 
 
-def write_zarr_3(path, *arrays):
-    """What a Zarr container of format 3 looks like to whoever does not know it."""
-    for place in (path, *(path / name for name in arrays)):
-        place.mkdir(parents=True)
-        (place / "zarr.json").write_text(json.dumps({"zarr_format": 3, "node_type": "array"}))
-    return path
+@pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.parametrize("shards", [None, (4, 8, 12)])
+def test_zarr_of_format_3_is_read_sharded_or_not(tmp_path, in_place, shards):
+    made = zarr.create_array(
+        tmp_path / "raw.zarr", name="s0", shape=RAW.shape, chunks=(2, 4, 4), shards=shards, dtype=RAW.dtype,
+        attributes={"resolution": [40, 4, 4]},
+    )  # fmt: skip
+    made[:] = RAW
+    array = imported(tmp_path, raw={"path": tmp_path / "raw.zarr" / "s0"}, in_place=in_place)["raw"]
+    assert np.array_equal(array[array.roi], RAW) and array.voxel_size == (40, 4, 4)
 
 
-@pytest.mark.parametrize("name", ["volume.zarr", "volume"])
-@pytest.mark.parametrize("dataset", [None, "s0", "s1"])
-def test_zarr_format_3_is_called_by_its_name_with_a_way_to_convert_it(tmp_path, name, dataset):
-    path = write_zarr_3(tmp_path / name, "s0")
-    said = problem(tmp_path, raw={"path": path, "dataset": dataset}, voxel_size=[40, 4, 4])
-    assert "is Zarr format 3" in said and "zarr_format=2" in said and f"{path}/{dataset or 'ARRAY'}'" in said
+def test_a_zip_file_with_a_zarr_container_is_read(tmp_path):
+    with zarr.storage.ZipStore(tmp_path / "raw.zarr.zip", mode="w") as store:
+        zarr.create_array(store, name="raw/s0", data=RAW, attributes={"resolution": [40, 4, 4]})
+    array = imported(tmp_path, raw={"path": tmp_path / "raw.zarr.zip", "dataset": "raw/s0"})["raw"]
+    assert np.array_equal(array[array.roi], RAW)
+
+
+def test_damaged_metadata_are_refused_with_their_location(tmp_path):
+    path = tmp_path / "volume.zarr"
+    path.mkdir()
+    for text in ('{"zarr_format": 3, "node_type": "array"}', '{"zarr_format": 3, "no', "[]", ""):
+        (path / "zarr.json").write_text(text)
+        assert f"{path}" in problem(tmp_path, raw={"path": path}, voxel_size=[40, 4, 4])
 
 
 def test_a_group_of_several_arrays_asks_for_one_of_them(tmp_path):

@@ -126,7 +126,7 @@ def test_arrays_in_an_object_store_are_looked_for_there(finished, bucket):
         if place.startswith("s3://")
     ]
     for place in places:
-        store.pipe_file(f"{place.removeprefix('s3://')}/.zarray", b"{}")
+        store.pipe_file(f"{place.removeprefix('s3://')}/zarr.json", b"{}")
     assert lost_products(workflow) == {}
     segmentation = workflow.layout.image("first", "cube-c", "segmentation")
     store.rm(segmentation.removeprefix("s3://"), recursive=True)

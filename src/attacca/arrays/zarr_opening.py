@@ -99,15 +99,15 @@ def open_node(store: Store, path: str, writable: bool = False) -> zarr.Array | z
     mode: Any = "r+" if writable else "r"
     try:
         return zarr.open_array(store, path=path, mode=mode)
-    except (FileNotFoundError, KeyError, zarr.errors.ContainsGroupError, zarr.errors.NodeTypeValidationError):
+    except (FileNotFoundError, zarr.errors.ContainsGroupError, zarr.errors.NodeTypeValidationError):
         pass
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise VolumeError(_describe_damage(store, path, error)) from error
     try:
         return zarr.open_group(store, path=path, mode=mode, use_consolidated=False)
-    except (FileNotFoundError, KeyError, zarr.errors.NodeTypeValidationError):
+    except FileNotFoundError:
         return None
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise VolumeError(_describe_damage(store, path, error)) from error
 
 
