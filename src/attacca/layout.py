@@ -40,21 +40,25 @@ class Layout:
 
     # Arrays, in the directory of results or in an object store.
 
-    def array(self, *parts: str) -> str:
-        """Return the directory or address of arrays by their path below the results."""
-        return "/".join([str(self.storage or self.results).rstrip("/"), *parts])
+    @property
+    def array_root(self) -> str:
+        """Directory or address of the arrays, without a slash at the end."""
+        return str(self.storage or self.results).rstrip("/")
+
+    def _array(self, *parts: str) -> str:
+        return "/".join([self.array_root, *parts])
 
     def volume_container(self, volume: str) -> str:
         """OME-Zarr container of a volume with the images ``raw``, ``labels`` and ``mask``."""
-        return self.array(_VOLUMES, f"{volume}.zarr")
+        return self._array(_VOLUMES, f"{volume}.zarr")
 
     def targets_container(self, run: str, volume: str) -> str:
         """OME-Zarr container with the images ``target`` and ``weight``."""
-        return self.array(run, _TARGETS, f"{volume}.zarr")
+        return self._array(run, _TARGETS, f"{volume}.zarr")
 
     def image(self, run: str, volume: str, name: str) -> str:
         """OME-Zarr image of a result: ``prediction``, ``fragments`` or ``segmentation``."""
-        return self.array(run, volume, f"{name}.zarr")
+        return self._array(run, volume, f"{name}.zarr")
 
     # Results of a run.
 
@@ -112,6 +116,10 @@ class Layout:
         """Manifest of a volume."""
         return self.results / _VOLUMES / f"{volume}.json"
 
+    def volume_manifests(self) -> list[Path]:
+        """Return the manifests of all imported volumes, by name."""
+        return sorted((self.results / _VOLUMES).glob("*.json"))
+
     def targets_manifest(self, run: str, volume: str) -> Path:
         """Manifest of targets and weights."""
         return self.run(run) / _TARGETS / f"{volume}.json"
@@ -168,6 +176,11 @@ class Layout:
         """Table of the time and memory of a job, measured by Snakemake."""
         return self._with_suffix(_BENCHMARKS, names, ".tsv")
 
+    def benchmarks(self, run: str, volume: str, rule: str) -> list[Path]:
+        """Return the benchmarks of the jobs of one rule for a volume."""
+        pattern = self.benchmark(run, volume, f"{rule}*")
+        return sorted(pattern.parent.glob(pattern.name))
+
     def machines(self, run: str, volume: str) -> Path:
         """Directory of notes of the machines that computed a prediction."""
         return self.results / _MACHINES / run / volume
@@ -180,7 +193,7 @@ class Layout:
         """Table of the scores of all runs."""
         return self.results / "scores.tsv"
 
-    def workflow_record(self) -> Path:
+    def start_record(self) -> Path:
         """Record of the last start of the workflow."""
         return self.results / "workflow.json"
 

@@ -5,7 +5,8 @@ import pytest
 import zarr
 from funlib.geometry import Coordinate, Roi
 
-from attacca.arrays.zarr_opening import ZarrArrayConfig, write_link
+from attacca.arrays.links import write_link
+from attacca.arrays.zarr_opening import ZarrArrayConfig
 from attacca.provenance.linked_arrays import digest_linked_array
 
 pytestmark = pytest.mark.filterwarnings("ignore:The N5Store:FutureWarning")

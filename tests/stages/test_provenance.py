@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import zarr
 
-from attacca.arrays.zarr_opening import ZarrArrayConfig, write_link
+from attacca.arrays.links import write_link
+from attacca.arrays.zarr_opening import ZarrArrayConfig
 from attacca.atomic import write_json
 from attacca.provenance.environment import hardware, package_versions, source_state
 from attacca.stages.provenance import outputs, seeds

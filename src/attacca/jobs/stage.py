@@ -15,6 +15,7 @@ from attacca.layout import Layout
 class Scope(Enum):
     """The things for which a stage runs once."""
 
+    WORKFLOW = "workflow"
     VOLUME = "volume"
     RUN = "run"
     RUN_AND_VOLUME = "run and volume"
@@ -128,7 +129,7 @@ class Stage:
     Args:
         name: name of the module, of the rules, in ``execution:`` and in manifests.
         title: what the stage computes, in a few words, for tables.
-        scope: whether it runs per volume, per run, or per run and volume.
+        scope: whether it runs once, per volume, per run, or per run and volume.
         manifest: path of its manifest.
         parameters: section of the configuration that decides what it computes, as plain values.
         cost: its typical memory and time.
@@ -182,6 +183,10 @@ class Stage:
     def is_blockwise(self) -> bool:
         """Whether shard jobs compute it in blocks, between a plan and a finish."""
         return self.blocks is not Blocks.NONE
+
+    def section(self, configuration: Configuration, run: str = "", volume: str = "") -> dict[str, Any]:
+        """Return the version and the parameters, from which the rules decide whether a result is stale."""
+        return {"version": self.version, **self.parameters(configuration, run, volume)}
 
 
 @dataclass(frozen=True)

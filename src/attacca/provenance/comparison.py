@@ -13,7 +13,7 @@ from rich.text import Text
 
 from attacca.config.run import Configuration
 from attacca.errors import AttaccaError
-from attacca.fingerprint import key_differences
+from attacca.fingerprint import list_differences
 from attacca.layout import Layout
 from attacca.stages.provenance import IN_PLACE
 from attacca.workflow.catalogue import StageInstance, instances
@@ -70,7 +70,7 @@ def compare(
         else:
             differences = [
                 *_input_differences(instance, known, again, before, now),
-                *key_differences(before, now),
+                *list_differences(before, now),
                 *_reasons(instance, first, second),
             ]
             compared.append(Comparison(instance, "differ", differences))
@@ -133,7 +133,7 @@ def _reasons(instance: StageInstance, first: Path, second: Path) -> list[str]:
     except (OSError, ValueError):
         return []
     parts = ("version", "parameters")
-    return list(key_differences({key: old.get(key) for key in parts}, {key: new.get(key) for key in parts}))
+    return list(list_differences({key: old.get(key) for key in parts}, {key: new.get(key) for key in parts}))
 
 
 def show(comparisons: list[Comparison], first: Path, second: Path, console: Console) -> None:

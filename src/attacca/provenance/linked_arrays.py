@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from itertools import product
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.arrays.links import read_link
 from attacca.arrays.storage import is_n5
-from attacca.arrays.zarr_opening import read_link
 from attacca.provenance.content_digest import ContentDigest, digest_content
 
 _METADATA = (".zarray", "attributes.json")

@@ -11,11 +11,11 @@ from attacca.fingerprint import digest_file
 from attacca.jobs.command import StageArguments, stage_main
 from attacca.jobs.kept_manifests import keep_manifest, recall_manifest
 from attacca.jobs.opening import open_result
-from attacca.jobs.stage import CostModel, Scope, Stage, StageInstance
+from attacca.jobs.stage import CostModel, Scope, Stage, StageInstance, plain_values
 from attacca.manifest import Manifest
+from attacca.segmentation.chosen_settings import chosen_agglomeration
 from attacca.stages.fragments import FRAGMENTS, block_parameters, is_agglomerated
 from attacca.stages.graph import GRAPH
-from attacca.stages.segmentation_settings import chosen_agglomeration, plain
 from attacca.stages.tune import TUNE
 
 logger = logging.getLogger(__name__)
@@ -47,10 +47,11 @@ def work(arguments: StageArguments) -> None:
 
     layout, graph_manifest = arguments.layout, arguments.inputs["graph"]
     settings = chosen_agglomeration(arguments.inputs["tuning"])
-    manifest = Manifest(AGGLOMERATE.name, AGGLOMERATE.version, plain(settings), {"graph": graph_manifest.fingerprint})
+    inputs = {"graph": graph_manifest.fingerprint}
+    manifest = Manifest(AGGLOMERATE.name, AGGLOMERATE.version, plain_values(settings), inputs)
     checks = CheckThresholds.model_validate(arguments.parameters["segmentation"]["checks"])
     # A result that passed the checks with other thresholds may not pass these.
-    key = {**manifest.key_parts(), "checks": plain(checks)}
+    key = {**manifest.key_parts(), "checks": plain_values(checks)}
     path = layout.look_up_table(arguments.run, arguments.volume)
     known = recall_manifest(arguments.output, key)
     if known is not None and path.exists() and digest_file(path) == known.result["table_digest"]:

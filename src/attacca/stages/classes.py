@@ -8,6 +8,7 @@ from typing import Any
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.pyramid import build_pyramid
 from attacca.blockwise import Block, BlockGrid
+from attacca.config.tasks import read_task_config
 from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.command import stage_main
 from attacca.jobs.opening import open_result
@@ -35,7 +36,7 @@ CLASSES = Stage(
         "prediction": StageInstance(PREDICT, run, volume),
         "tuning": StageInstance(TUNE, run),
     },
-    applies=lambda run: not run.task.learned_task.agglomerates,
+    applies=lambda run: not run.task.agglomerates,
     manifest=lambda layout, run, volume: layout.manifest(run, volume, "segmentation"),
     parameters=lambda configuration, run, volume: {"task": task_parameters(configuration.runs[run])},
     arrays=lambda layout, run, volume: [f"{layout.image(run, volume, 'segmentation')}/s0"],
@@ -69,10 +70,9 @@ class ClassesJob(BlockwiseJob):
     @cached_property
     def post_processor(self) -> Any:
         # deferred: the Snakefile does not need numba.
-        from attacca.stages.scoring import read_task
         from attacca.tasks import create_task
 
-        return create_task(read_task(self.parameters["task"])).post_processor
+        return create_task(read_task_config(self.parameters["task"])).post_processor
 
     @cached_property
     def output(self) -> LocalArrayIdentifier:

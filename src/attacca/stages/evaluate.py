@@ -8,7 +8,7 @@ from attacca.arrays import LocalArrayIdentifier
 from attacca.atomic import write_json
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.run import Configuration, RunConfig
-from attacca.config.tasks import TaskConfig
+from attacca.config.tasks import TaskConfig, read_task_config
 from attacca.jobs.command import StageArguments, stage_main
 from attacca.jobs.opening import open_result, required_volume_array, volume_array
 from attacca.jobs.stage import CostModel, Scope, Stage, StageInstance, plain_values, task_parameters
@@ -22,7 +22,7 @@ _DEFAULT_BLOCK_VOXELS = 1 << 23
 
 
 def _segmentation_stage(task: TaskConfig) -> Stage:
-    return RELABEL if task.learned_task.agglomerates else CLASSES
+    return RELABEL if task.agglomerates else CLASSES
 
 
 def _inputs(configuration: Configuration, run: str, volume: str) -> dict[str, StageInstance]:
@@ -65,13 +65,13 @@ def work(arguments: StageArguments) -> None:
     """Write ``scores.json``: every score with its direction, bounds and convention."""
     # deferred: the Snakefile does not need numba.
     from attacca.evaluators import TableEvaluator, scores_json
-    from attacca.stages.scoring import create_evaluator, read_task
+    from attacca.tasks import create_task
 
     layout, run, volume = arguments.layout, arguments.run, arguments.volume
     segmentation_manifest, volume_manifest = arguments.inputs["segmentation"], arguments.inputs["volume"]
-    task = read_task(arguments.parameters["task"])
+    task = read_task_config(arguments.parameters["task"])
     config = EvaluationConfig.model_validate(arguments.parameters["evaluation"])
-    evaluator = create_evaluator(task, config, volume_manifest.result.get("unlabelled"))
+    evaluator = create_task(task).create_evaluator(config, volume_manifest.result.get("unlabelled"))
     segmentation = open_result(layout.image(run, volume, "segmentation"), _segmentation_stage(task))
     ground_truth = required_volume_array(layout, volume, volume_manifest, "labels")
     mask = volume_array(layout, volume, volume_manifest, "mask")

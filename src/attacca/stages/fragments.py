@@ -26,15 +26,16 @@ from attacca.jobs.stage import (
     plain_values,
 )
 from attacca.manifest import Manifest
+from attacca.segmentation.block_size import segmentation_block
+from attacca.segmentation.chosen_settings import chosen_fragments, neighborhood_of
 from attacca.stages.predict import PREDICT
-from attacca.stages.segmentation_settings import chosen_fragments, neighborhood_of, segmentation_block
 from attacca.stages.tune import TUNE
 from attacca.stages.volume import VOLUME
 
 
 def is_agglomerated(run: RunConfig) -> bool:
     """Return whether a run segments through fragments and their graph."""
-    return run.task.learned_task.agglomerates
+    return run.task.agglomerates
 
 
 def block_parameters(configuration: Configuration, run: str, volume: str) -> dict[str, Any]:
@@ -126,7 +127,7 @@ class FragmentsJob(BlockwiseJob):
 
     def create(self) -> None:
         # deferred: the Snakefile does not need numba.
-        from attacca.stages.checks import check_affinities
+        from attacca.segmentation.sampled_checks import check_affinities
 
         prediction = self.prediction
         checks = CheckThresholds.model_validate(self.parameters["segmentation"]["checks"])

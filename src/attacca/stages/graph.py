@@ -13,14 +13,10 @@ from attacca.jobs.command import stage_main
 from attacca.jobs.opening import open_result
 from attacca.jobs.stage import FILES_PER_STAGE, Blocks, CostModel, ProductSizes, Scope, Stage, StageInstance
 from attacca.manifest import Manifest
+from attacca.segmentation.block_size import segmentation_block
+from attacca.segmentation.chosen_settings import chosen_agglomeration, chosen_fragments, neighborhood_of
 from attacca.stages.fragments import FRAGMENTS, block_parameters, is_agglomerated
 from attacca.stages.predict import PREDICT
-from attacca.stages.segmentation_settings import (
-    chosen_agglomeration,
-    chosen_fragments,
-    neighborhood_of,
-    segmentation_block,
-)
 from attacca.stages.tune import TUNE
 
 _BYTES_PER_FRAGMENT, _COLUMNS = 450, 7

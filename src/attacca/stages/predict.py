@@ -157,7 +157,7 @@ class PredictJob(BlockwiseJob):
 
     def before_blocks(self) -> None:
         # deferred: only jobs that need torch import it.
-        from attacca.prediction.predict import choose_device
+        from attacca.device import choose_device
 
         arguments, scheduler = self.arguments, self.arguments.execution.scheduler_address
         if scheduler is None:

@@ -16,9 +16,9 @@ from attacca.jobs.command import stage_main
 from attacca.jobs.opening import open_result
 from attacca.jobs.stage import FILES_PER_STAGE, LABEL_BYTES, Blocks, CostModel, Scope, Stage, StageInstance
 from attacca.manifest import Manifest
+from attacca.segmentation.block_size import segmentation_block
 from attacca.stages.agglomerate import AGGLOMERATE
 from attacca.stages.fragments import FRAGMENTS, block_parameters, is_agglomerated
-from attacca.stages.segmentation_settings import segmentation_block
 
 RELABEL = Stage(
     name="relabel",
@@ -102,7 +102,7 @@ class RelabelJob(BlockwiseJob):
 
     def complete(self) -> dict[str, Any]:
         # deferred: the Snakefile does not need numba.
-        from attacca.stages.checks import check_stitching
+        from attacca.segmentation.sampled_checks import check_stitching
 
         build_pyramid(
             str(self.output.container), kind="labels", num_workers=self.arguments.threads, name="segmentation"

@@ -19,7 +19,7 @@ def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str
 REPORT = Stage(
     name="report",
     title="page of all runs",
-    scope=Scope.RUN,
+    scope=Scope.WORKFLOW,
     manifest=lambda layout, run, volume: layout.report(),
     parameters=_parameters,
     cost=CostModel(500, 0, 1e6, 2),

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.ome_zarr import write_multiscale_metadata
-from attacca.arrays.storage import remove
+from attacca.arrays.storage import delete
 from attacca.atomic import write_json
 from attacca.blockwise import Block, BlockGrid, run_blocks
 from attacca.config.run import Configuration
+from attacca.config.tasks import read_task_config
 from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.command import stage_main
 from attacca.jobs.opening import required_volume_array, volume_array
@@ -74,10 +75,9 @@ class TargetsJob(BlockwiseJob):
     @cached_property
     def predictor(self) -> "Predictor":
         # deferred: tasks import numba, which the Snakefile does not need.
-        from attacca.stages.scoring import read_task
         from attacca.tasks import create_task
 
-        return create_task(read_task(self.parameters["task"])).predictor
+        return create_task(read_task_config(self.parameters["task"])).predictor
 
     @cached_property
     def sources(self) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class TargetsJob(BlockwiseJob):
     def _create_array(self, create_array: Callable[..., Any], name: str, size: Any, overwrite: bool) -> None:
         if overwrite:
             # The functions open an array that fits; an array that does not fit is removed first.
-            remove(f"{self.output(name).container}/{name}/s0")
+            delete(f"{self.output(name).container}/{name}/s0")
         create_array(self.predictor, self.output(name), self.labels, write_size=size)
 
     def _count_classes(self) -> None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from attacca.arrays import LocalArrayIdentifier
 from attacca.atomic import write_text
-from attacca.blockwise.locking import locked
+from attacca.blockwise.locking import lock_file
 from attacca.config.architecture import UNetConfig
 from attacca.config.evaluation import EvaluationConfig
-from attacca.config.run import Configuration, RunConfig
+from attacca.config.run import Configuration
 from attacca.config.segmentation import SegmentationConfig
-from attacca.config.tasks import PretrainedTaskConfig
+from attacca.config.tasks import read_task_config
 from attacca.config.training import TrainingConfig
 from attacca.fingerprint import digest_file
 from attacca.freed_memory import keep_freed_memory
@@ -29,7 +29,7 @@ from attacca.stages.targets import TARGETS
 from attacca.stages.volume import volume_inputs
 
 if TYPE_CHECKING:
-    from attacca.stages.segmentation_validation import SegmentationValidation
+    from attacca.training.segmentation_validation import SegmentationValidation
     from attacca.training import TrainingVolume
 
 _KEY = "key"
@@ -50,9 +50,9 @@ def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str
     if config.training.validation.segmentation_interval is not None:
         # Checkpoints are scored by their segmentations, so the settings of these decide which is best.
         section["evaluation"] = plain_values(config.evaluation)
-        if config.task.learned_task.agglomerates:
+        if config.task.agglomerates:
             section["segmentation"] = plain_values(config.segmentation)
-    weights = _initial_weights(config)
+    weights = config.task.initial_weights
     if weights is not None and not weights.is_relative_to(configuration.results) and weights.is_file():
         # Another file under the same name has other weights.
         section["weights_digest"] = digest_file(weights)
@@ -69,16 +69,12 @@ def _inputs(configuration: Configuration, run: str, volume: str) -> dict[str, St
 def _teachers(configuration: Configuration, run: str) -> dict[str, Path]:
     """Return the trainings of other runs whose checkpoints this run starts from."""
     layout = Layout(configuration.results, configuration.storage)
-    weights = _initial_weights(configuration.runs[run])
+    weights = configuration.runs[run].task.initial_weights
     return {
         f"teacher.{other}": layout.training_manifest(other)
         for other in configuration.runs
         if other != run and weights is not None and weights.is_relative_to(layout.training(other))
     }
-
-
-def _initial_weights(run: RunConfig) -> Path | None:
-    return run.task.weights if isinstance(run.task, PretrainedTaskConfig) else None
 
 
 def _disk(sizes: ProductSizes) -> tuple[float, float]:
@@ -113,13 +109,12 @@ def work(arguments: StageArguments) -> None:
     """Write checkpoints and curves, and a manifest that names the checkpoint for the prediction."""
     directory = arguments.layout.training(arguments.run)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with locked(directory.with_name(f".{directory.name}.lock"), what=f"the training in {directory}"):
+    with lock_file(directory.with_name(f".{directory.name}.lock"), what=f"the training in {directory}"):
         _train(arguments, directory)
 
 
 def _train(arguments: StageArguments, directory: Path) -> None:
     # deferred: the Snakefile needs neither torch nor numba.
-    from attacca.stages.scoring import read_task
     from attacca.training import TrainingJob, train
 
     keep_freed_memory()
@@ -133,7 +128,7 @@ def _train(arguments: StageArguments, directory: Path) -> None:
         {name: given.fingerprint for name, given in sorted(arguments.inputs.items())},
     )
     take_directory(directory, manifest.fingerprint)
-    task = read_task(section["task"])
+    task = read_task_config(section["task"])
     validation = tuple(_training_volume(arguments, name) for name in names["validate"])
     scores = _segmentation_validation(task, training, section, validation)
     job = TrainingJob(
@@ -178,8 +173,8 @@ def _train(arguments: StageArguments, directory: Path) -> None:
 
 def _note_machine(arguments: StageArguments, training: TrainingConfig, key: str) -> None:
     # deferred: the Snakefile does not need torch.
-    from attacca.training.checkpoint import iteration_of, list_checkpoints
-    from attacca.training.device import choose_device, device_name
+    from attacca.device import choose_device, describe_device
+    from attacca.training.checkpoint_directory import iteration_of, list_checkpoints
 
     note = training_note(arguments.layout, arguments.run)
     checkpoints = list_checkpoints(arguments.layout.checkpoints(arguments.run))
@@ -188,7 +183,7 @@ def _note_machine(arguments: StageArguments, training: TrainingConfig, key: str)
         note.unlink(missing_ok=True)
     elif iteration_of(checkpoints[-1]) >= training.iterations:
         return
-    note_machine(note, key, this_machine(device_name(choose_device(training.device))))
+    note_machine(note, key, this_machine(describe_device(choose_device(training.device))))
 
 
 def take_directory(directory: Path, key: str) -> None:
@@ -241,11 +236,11 @@ def _segmentation_validation(
     if training.validation.segmentation_interval is None or not volumes:
         return None
     # deferred: the Snakefile does not need numba.
-    from attacca.stages.segmentation_validation import SegmentationValidation
+    from attacca.training.segmentation_validation import SegmentationValidation
 
     segmentation = section.get("segmentation")
     return SegmentationValidation(
-        task.learned_task,
+        task,
         training,
         EvaluationConfig.model_validate(section["evaluation"]),
         None if segmentation is None else SegmentationConfig.model_validate(segmentation),
@@ -257,11 +252,10 @@ def _class_counts(arguments: StageArguments, names: list[str], task: Any) -> Any
     """Return the class counts of all training volumes together, from the manifests of their targets."""
     # deferred: the Snakefile does not need numba.
     from attacca.predictors.volume_targets import running_counts, sum_counts
-    from attacca.stages.scoring import read_task
     from attacca.tasks import create_task
 
     counts = sum_counts(arguments.inputs[f"targets.{name}"].result["counts"] for name in names)
-    return running_counts(create_task(read_task(task)).predictor, counts)
+    return running_counts(create_task(read_task_config(task)).predictor, counts)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,25 @@
 import logging
 import sys
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
+from attacca.config.evaluation import EvaluationConfig
 from attacca.config.run import Configuration
+from attacca.config.segmentation import SegmentationConfig
+from attacca.config.tasks import read_task_config
 from attacca.jobs.command import StageArguments, stage_main
 from attacca.jobs.kept_manifests import keep_manifest, recall_manifest
+from attacca.jobs.opening import open_result, required_volume_array, volume_array
 from attacca.jobs.stage import CostModel, Scope, Stage, StageInstance, plain_values, task_parameters
 from attacca.manifest import Manifest
+from attacca.progress import Progress
 from attacca.stages.predict import PREDICT
 from attacca.stages.volume import volume_inputs
+
+if TYPE_CHECKING:
+    from attacca.tasks.validation_prediction import ValidationPrediction
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +35,7 @@ def _inputs(configuration: Configuration, run: str, volume: str) -> dict[str, St
 def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str, Any]:
     config = configuration.runs[run]
     section = {"task": task_parameters(config), "evaluation": plain_values(config.evaluation)}
-    if config.task.learned_task.agglomerates:
+    if config.task.agglomerates:
         section["segmentation"] = plain_values(config.segmentation)
     return section
 
@@ -44,7 +54,7 @@ TUNE = Stage(
 
 
 def work(arguments: StageArguments) -> None:
-    """Write ``tuning.json``: every setting that was tried, its scores, and the choice."""
+    """Write ``tuning.json``: each setting that was tried, its scores, and the choice."""
     inputs = {name: given.fingerprint for name, given in sorted(arguments.inputs.items())}
     manifest = Manifest(TUNE.name, TUNE.version, arguments.parameters, inputs)
     known = recall_manifest(arguments.output, manifest.key_parts())
@@ -58,15 +68,45 @@ def work(arguments: StageArguments) -> None:
 
 
 def _choose(arguments: StageArguments) -> dict[str, Any]:
-    if "segmentation" in arguments.parameters:
-        # deferred: each job needs one of the two.
-        from attacca.stages.tune_affinities import tune_affinities
+    # deferred: the Snakefile does not need numba.
+    from attacca.tasks import create_task
 
-        return tune_affinities(arguments)
-    # deferred: each job needs one of the two.
-    from attacca.stages.tune_classes import tune_classes
+    task = create_task(read_task_config(arguments.parameters["task"]))
+    evaluation = EvaluationConfig.model_validate(arguments.parameters["evaluation"])
+    section = arguments.parameters.get("segmentation")
+    segmentation = None if section is None else SegmentationConfig.model_validate(section)
+    names = sorted(
+        name.removeprefix("prediction.") for name in arguments.inputs if name.startswith("prediction.")
+    )
+    progress = Progress(
+        f"tune {arguments.run}", 0, "settings", interval=arguments.execution.progress_interval
+    )
+    with TemporaryDirectory(prefix="attacca-") as scratch:
+        result = task.tune(
+            [_validation_prediction(arguments, name) for name in names],
+            evaluation,
+            segmentation,
+            Path(scratch),
+            num_workers=arguments.threads,
+            progress=progress,
+        )
+    if progress.total:
+        progress.finish()
+    return {**result, "volumes": names}
 
-    return tune_classes(arguments)
+
+def _validation_prediction(arguments: StageArguments, name: str) -> "ValidationPrediction":
+    # deferred: the Snakefile does not need numba.
+    from attacca.tasks.validation_prediction import ValidationPrediction
+
+    layout, manifest = arguments.layout, arguments.inputs[f"volume.{name}"]
+    return ValidationPrediction(
+        name,
+        open_result(layout.image(arguments.run, name, "prediction"), PREDICT),
+        required_volume_array(layout, name, manifest, "labels"),
+        volume_array(layout, name, manifest, "mask"),
+        manifest.result.get("unlabelled"),
+    )
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from attacca.volumes import (
     finish_volume,
     plan_volume,
     prepare_volume,
-    volume_content_fingerprint,
+    compute_content_fingerprint,
 )
 
 # The module's own name is __main__ in a job, whose warnings are not printed.
@@ -39,7 +39,7 @@ _LABEL_BYTES = 8 * 0.02
 
 def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str, Any]:
     config = configuration.volumes[volume]
-    return {"volume": plain_values(config), "source": volume_content_fingerprint(config)}
+    return {"volume": plain_values(config), "source": compute_content_fingerprint(config)}
 
 
 def _disk(sizes: ProductSizes) -> tuple[float, float]:
