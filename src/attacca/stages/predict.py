@@ -26,7 +26,7 @@ from attacca.jobs.stage import (
     plain_values,
 )
 from attacca.manifest import Manifest
-from attacca.provenance.machines import note_machine, prediction_note, this_machine
+from attacca.provenance.machines import note_machine, prediction_note, describe_machine
 from attacca.stages.train import TRAIN
 from attacca.stages.volume import VOLUME
 
@@ -161,7 +161,7 @@ class PredictJob(BlockwiseJob):
 
         arguments, scheduler = self.arguments, self.arguments.execution.scheduler_address
         if scheduler is None:
-            machine = this_machine(str(choose_device(self.config.device, arguments.shard[0])))
+            machine = describe_machine(str(choose_device(self.config.device, arguments.shard[0])))
         else:
             machine = {"dask cluster": scheduler}
         note = prediction_note(self.layout, arguments.run, arguments.volume, arguments.shard)

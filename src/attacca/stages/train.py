@@ -24,7 +24,7 @@ from attacca.jobs.stage import CostModel, ProductSizes, Scope, Stage, StageInsta
 from attacca.layout import Layout
 from attacca.manifest import Manifest
 from attacca.progress import Progress
-from attacca.provenance.machines import note_machine, this_machine, training_note
+from attacca.provenance.machines import describe_machine, note_machine, training_note
 from attacca.stages.targets import TARGETS
 from attacca.stages.volume import volume_inputs
 
@@ -183,7 +183,7 @@ def _note_machine(arguments: StageArguments, training: TrainingConfig, key: str)
         note.unlink(missing_ok=True)
     elif iteration_of(checkpoints[-1]) >= training.iterations:
         return
-    note_machine(note, key, this_machine(describe_device(choose_device(training.device))))
+    note_machine(note, key, describe_machine(describe_device(choose_device(training.device))))
 
 
 def take_directory(directory: Path, key: str) -> None:
