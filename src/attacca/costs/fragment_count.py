@@ -6,8 +6,8 @@ from attacca.config.segmentation import FragmentSettings, SegmentationConfig
 MOST_FRAGMENTS = 2**31 - 1
 """Largest number of fragments in a graph."""
 
-# Voxels per fragment, measured on the test volumes of config.yaml and examples/fib25: 1,135 and 336 voxels with a window of 2, 2,100 and 800
-# with 3, 4,530 and 3,470 with 6, 13,700 and 15,700 with 12; 13,800 and 11,500 by mutex watershed.
+# Voxels per fragment, measured on the test volumes of config.yaml and examples/fib25: 1,135 and 336 with a window of 2,
+# 2,100 and 800 with 3, 4,530 and 3,470 with 6, 13,700 and 15,700 with 12; 13,800 and 11,500 by mutex watershed.
 _SEEDED_VOXELS, _SEEDED_WINDOW = 1500.0, 3
 _MUTEX_VOXELS = 6000.0
 

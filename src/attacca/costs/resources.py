@@ -39,7 +39,7 @@ _SAMPLE_BYTES_PER_VOXEL = 400
 _FINISH, _PLAN = "_finish", "_plan"
 
 
-class Resources:
+class JobResources:
     """Functions for the ``threads`` and ``resources`` of rules, which Snakemake calls with the name of a rule.
 
     Args:

@@ -84,7 +84,9 @@ class ClassesJob(BlockwiseJob):
     def key(self) -> Manifest:
         # The chosen parameters matter, not the table from which they were chosen.
         inputs = {"prediction": self.arguments.inputs["prediction"].fingerprint}
-        return Manifest(self.stage.name, self.stage.version, {**self.parameters, "chosen": self.chosen}, inputs)
+        return Manifest(
+            self.stage.name, self.stage.version, {**self.parameters, "chosen": self.chosen}, inputs
+        )
 
     @property
     def directory(self) -> str:

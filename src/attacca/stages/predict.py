@@ -26,7 +26,7 @@ from attacca.jobs.stage import (
     plain_values,
 )
 from attacca.manifest import Manifest
-from attacca.provenance.machines import note_machine, prediction_note, describe_machine
+from attacca.provenance.machines import describe_machine, note_machine, prediction_note
 from attacca.stages.train import TRAIN
 from attacca.stages.volume import VOLUME
 
@@ -39,7 +39,10 @@ _STORED_BYTES = {"uint8": 0.75, "float16": 2 * 0.8, "float32": 4 * 0.8}
 
 def _disk(sizes: ProductSizes) -> tuple[float, float]:
     stored = _STORED_BYTES[sizes.configuration.runs[sizes.run].prediction.dtype]
-    return sizes.voxels * sizes.channels * stored * sizes.pyramid, sizes.chunks * sizes.pyramid + FILES_PER_STAGE
+    return (
+        sizes.voxels * sizes.channels * stored * sizes.pyramid,
+        sizes.chunks * sizes.pyramid + FILES_PER_STAGE,
+    )
 
 
 PREDICT = Stage(

@@ -36,9 +36,7 @@ The stages ``provenance`` and ``report`` describe the results of these.
 def instances(configuration: Configuration) -> list[StageInstance]:
     """Return every stage of a configuration for each of its runs and volumes, in the order of computation."""
     used = dict.fromkeys(
-        name
-        for run in configuration.runs.values()
-        for name in [*run.volumes.train, *run.volumes.segmented]
+        name for run in configuration.runs.values() for name in [*run.volumes.train, *run.volumes.segmented]
     )
     result = []
     for stage in STAGES:
@@ -51,5 +49,7 @@ def instances(configuration: Configuration) -> list[StageInstance]:
             if stage.scope is Scope.RUN:
                 result.append(StageInstance(stage, name))
             else:
-                result += [StageInstance(stage, name, volume) for volume in stage.volumes(configuration, name)]
+                result += [
+                    StageInstance(stage, name, volume) for volume in stage.volumes(configuration, name)
+                ]
     return result

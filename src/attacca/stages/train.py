@@ -29,8 +29,8 @@ from attacca.stages.targets import TARGETS
 from attacca.stages.volume import volume_inputs
 
 if TYPE_CHECKING:
-    from attacca.training.segmentation_validation import SegmentationValidation
     from attacca.training import TrainingVolume
+    from attacca.training.segmentation_validation import SegmentationValidation
 
 _KEY = "key"
 # Weights, their moving average and two moments of the optimizer, four bytes each.

@@ -25,10 +25,10 @@ from attacca.manifest import Manifest
 from attacca.volumes import (
     ImportBlocks,
     VolumePlan,
+    compute_content_fingerprint,
     finish_volume,
     plan_volume,
     prepare_volume,
-    compute_content_fingerprint,
 )
 
 # The module's own name is __main__ in a job, whose warnings are not printed.

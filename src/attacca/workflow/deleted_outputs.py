@@ -23,9 +23,7 @@ def find_deleted_outputs(workflow: Workflow) -> dict[StageInstance, list[str]]:
     """Return the directories, files (or patterns) and addresses that a stage wrote and that are missing, by stage."""
     outputs = {instance: _expected_outputs(instance, workflow) for instance in workflow.instances()}
     missing = _find_missing({path for paths in outputs.values() for path in paths})
-    deleted = {
-        instance: [path for path in paths if path in missing] for instance, paths in outputs.items()
-    }
+    deleted = {instance: [path for path in paths if path in missing] for instance, paths in outputs.items()}
     return {instance: paths for instance, paths in deleted.items() if paths}
 
 
@@ -75,7 +73,9 @@ def _find_missing(paths: Iterable[str]) -> set[str]:
     missing = {path for path in ordered if "://" not in path and not _exists(Path(path))}
     if remote:
         with ThreadPoolExecutor(_CONNECTIONS) as pool:
-            missing |= {path for path, exists in zip(remote, pool.map(_exists_remotely, remote)) if not exists}
+            missing |= {
+                path for path, exists in zip(remote, pool.map(_exists_remotely, remote)) if not exists
+            }
     return missing
 
 

@@ -36,11 +36,13 @@ class RerunTriggers:
 
     Args:
         workflow: the configuration.
-        directory: directory of the trigger files; it may be deleted at any time.
         active: whether to write the files. Jobs leave them unchanged.
+        directory: directory of the trigger files; it may be deleted at any time.
     """
 
-    def __init__(self, workflow: Workflow, directory: Path, active: bool) -> None:
+    def __init__(
+        self, workflow: Workflow, active: bool, directory: Path = Path(".snakemake/triggers")
+    ) -> None:
         self.workflow = workflow
         # Workflows with other results may run in the same working directory.
         self.directory = directory / digest(str(workflow.layout.results))[:12]

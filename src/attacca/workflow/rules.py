@@ -1,6 +1,6 @@
 """Inputs, outputs, logs and parameters of the Snakemake rules of each stage."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,7 @@ class StageRules:
         return [str(path) for path in self._input_manifests(wildcards).values()]
 
 
-class Rules:
+class WorkflowRules:
     """The rules of all stages, as attributes with the names of the stages."""
 
     def __init__(self, workflow: Workflow, triggers: RerunTriggers) -> None:
@@ -140,14 +140,6 @@ class Rules:
             return self._stages[name]
         except KeyError:
             raise AttributeError(name) from None
-
-    def __iter__(self) -> Iterator[StageRules]:
-        return iter(self._stages.values())
-
-    def with_local_plan(self) -> list[str]:
-        """Return the rules of plans that are too short for a job on a cluster."""
-        stages = [rules.stage for rules in self]
-        return [f"{stage.name}_{PLAN}" for stage in stages if stage.is_blockwise and stage.plans_locally]
 
 
 def _run_and_volume(wildcards: Any) -> tuple[str, str]:

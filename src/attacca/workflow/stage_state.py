@@ -113,7 +113,9 @@ def is_workflow_running_here(results: Path) -> bool:
 
 def _report_deletion(state: StageState, layout: Layout, paths: list[str], is_needed: bool) -> None:
     roots = (f"{layout.results}/", f"{layout.storage}/")
-    names = [next((path.removeprefix(root) for root in roots if path.startswith(root)), path) for path in paths]
+    names = [
+        next((path.removeprefix(root) for root in roots if path.startswith(root)), path) for path in paths
+    ]
     deletion = " and ".join(names) + (" was deleted" if len(paths) == 1 else " were deleted")
     if not is_needed:
         state.reason = f"{deletion}; nothing needs {'it' if len(paths) == 1 else 'them'} now"

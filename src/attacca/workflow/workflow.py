@@ -37,9 +37,12 @@ class Workflow:
         self.layout = Layout(configuration.results, configuration.storage)
 
     def record_start(self) -> None:
-        """Record the configuration beside the results, and show until this process ends that a workflow runs."""
+        """Record the configuration beside the results."""
         if self.source is not None:
             write_start_record(self.configuration, *self.source)
+
+    def hold_lock(self) -> None:
+        """Show ``attacca status``, until this process ends, that the workflow runs."""
         hold_workflow_lock(self.configuration.results)
 
     def release_stale_lock(self) -> None:
@@ -96,7 +99,7 @@ def open_workflow(
     source: Path,
     configuration_files: list[Path] | tuple[Path, ...],
     overrides: Mapping[str, Any],
-    inspect_volumes: bool,
+    is_main_process: bool,
 ) -> Workflow:
     """Read the configuration for the Snakefile, and set the environment variables of jobs.
 
@@ -107,7 +110,8 @@ def open_workflow(
             read if there is no ``--configfile``.
         configuration_files: files of ``--configfile``.
         overrides: settings of ``--config``.
-        inspect_volumes: open the volumes, and check that they match the configuration.
+        is_main_process: whether this is the Snakemake that starts jobs: it checks the volumes against the
+            configuration, and removes the locks of a killed Snakemake.
     """
     try:
         if len(configuration_files) > 1:
@@ -118,7 +122,7 @@ def open_workflow(
             )
         path = Path(configuration_files[0]) if configuration_files else source.parent / "config.yaml"
         configuration = load_configuration(path, overrides)
-        if inspect_volumes:
+        if is_main_process:
             # deferred: jobs read the configuration, too, and do not check it.
             from attacca.preflight.check_configuration import check_configuration
 
@@ -141,7 +145,10 @@ def open_workflow(
             for name, run in configuration.runs.items()
         }
     )
-    return Workflow(configuration, (path, overrides))
+    workflow = Workflow(configuration, (path, overrides))
+    if is_main_process:
+        workflow.release_stale_lock()
+    return workflow
 
 
 def _prepend_path(variable: str, directory: Path) -> None:
