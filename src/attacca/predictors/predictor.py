@@ -129,6 +129,26 @@ class Predictor(ABC):
         zero = Coordinate((0,) * voxel_size.dims)
         return zero, zero
 
+    def weight_context(self, voxel_size: Coordinate) -> tuple[Coordinate, Coordinate] | None:
+        """Return the context of a weight if the class counts are given: distances below and above a ROI.
+
+        Args:
+            voxel_size: world units.
+
+        Returns:
+            world units; None if weights need all ground truth from which the target was made.
+        """
+        return None
+
+    def create_target_within(self, gt: Array, roi: Roi) -> Array:
+        """Return the target of which only ``roi`` is used; other parts may be missing if that saves time.
+
+        Args:
+            gt: as in ``create_target``.
+            roi: world units, inside that of ``gt``.
+        """
+        return self.create_target(gt)
+
     def grid(self, voxel_size: Coordinate) -> Coordinate:
         """World units in whose multiples the region of ground truth begins and ends."""
         return voxel_size
