@@ -2,7 +2,9 @@
 
 A. Meijster, J. B. T. M. Roerdink, W. H. Hesselink, "A general algorithm for computing distance transforms in
 linear time" (2000), with a voxel size for each axis. All numbers are integers, so the result is exact, and
-each axis is a pass of its own over independent lines, so that a volume of any size is done pencil by pencil.
+each axis is a separate pass over independent lines, so that a volume of any size is processed pencil by pencil.
+
+The package ``edt`` does neither: it gives float32 distances, of arrays that are in memory as a whole.
 """
 
 import math

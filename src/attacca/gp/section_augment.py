@@ -1,5 +1,7 @@
 """Augmentations with defects of serial sections: missing, low-contrast and shifted sections."""
 
+from typing import Any
+
 import gunpowder as gp
 import numpy as np
 from funlib.geometry import Coordinate
@@ -116,9 +118,9 @@ class SectionShift(gp.BatchFilter):
                 place = roi.begin[self.axis] + section * voxel_size[self.axis]
                 index = min(max((place - self._begin) // self._thickness, 0), len(self._offsets) - 1)
                 first = (roi.begin + Coordinate(self._offsets[index]) - array.spec.roi.begin) / voxel_size
-                source = [slice(b, b + s) for b, s in zip(first, shape)]
+                source: list[Any] = [slice(b, b + s) for b, s in zip(first, shape)]
                 source[self.axis] = slice(first[self.axis] + section, first[self.axis] + section + 1)
-                target = [slice(None)] * roi.dims
+                target: list[Any] = [slice(None)] * roi.dims
                 target[self.axis] = slice(section, section + 1)
                 moved[(Ellipsis, *target)] = array.data[(Ellipsis, *source)]
             spec = array.spec.copy()

@@ -78,7 +78,7 @@ def _class_problems(
     place: tuple[str | int, ...], classes: list[str], volume: str, config: VolumeConfig, values: np.ndarray
 ) -> Iterable[Problem]:
     """Values that are no class, among those that were looked at and those that the configuration names."""
-    from attacca.predictors.one_hot_predictor import unknown_classes
+    from attacca.predictors.one_hot_predictor import describe_unknown_classes
 
     if config.synthetic is not None and config.synthetic.labels in ("neurites", "mitochondria"):
         yield Problem(
@@ -96,4 +96,4 @@ def _class_problems(
     if config.unlabelled is not None:
         beyond = beyond[beyond != config.unlabelled]
     if len(beyond):
-        yield Problem(place, message=f"'{volume}': {unknown_classes(beyond, classes)}")
+        yield Problem(place, message=f"'{volume}': {describe_unknown_classes(beyond, classes)}")
