@@ -12,9 +12,9 @@ from attacca.jobs.command import StageArguments, stage_main
 from attacca.jobs.finished_work import keep, recall
 from attacca.jobs.opening import open_result
 from attacca.manifest import Manifest
+from attacca.segmentation.agglomerate import agglomerate
 from attacca.segmentation.checks import check_sizes
-from attacca.segmentation.graph_blocks import load_graph
-from attacca.segmentation.lookup import agglomerate
+from attacca.segmentation.graph_tables import load_graph
 from attacca.stages.segmentation_settings import chosen_agglomeration, plain
 from attacca.workflow.catalogue import entry
 
