@@ -64,6 +64,6 @@ class FragmentBlocks:
         is_quantized = self.settings.quantised or array.dtype == np.uint8
         if self.neighborhood and is_quantized:
             return read_affinities(array, frame, box, num_channels), mask
-        values = array.values(frame.to_roi(box))
+        values = array.read_values(frame.to_roi(box))
         values = values[:num_channels] if array.num_channels else values
         return values.reshape(num_channels, *box.shape), mask

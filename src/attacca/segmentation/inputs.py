@@ -33,7 +33,7 @@ def read_affinities(array: Array, frame: Frame, box: Box, num_channels: int) -> 
     is_quantized = (
         array.dtype == np.uint8 and abs(array.value_scale * 255 - 1) < 1e-6 and array.value_offset == 0
     )
-    values = array[roi] if is_quantized else array.values(roi)
+    values = array[roi] if is_quantized else array.read_values(roi)
     values = values[:num_channels] if array.num_channels else values[None]
     return quantize(values).reshape(num_channels, *box.shape)
 

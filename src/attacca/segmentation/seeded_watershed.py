@@ -239,9 +239,9 @@ def _sort_edges(edges, levels, threshold):
     for is_sorting in range(2):
         if is_sorting:
             total = np.int64(0)
-            for bucket in range(len(slots)):
-                count = slots[bucket]
-                slots[bucket] = total
+            for number in range(len(slots)):
+                count = slots[number]
+                slots[number] = total
                 total += count
             order = np.empty(total, np.uint32)
         for i in range(len(channels)):
@@ -258,8 +258,8 @@ def _sort_edges(edges, levels, threshold):
                             continue
                         level = min(levels[z, y, x], levels[z + dz, y + dy, x + dx])
                         rank = NUM_LEVELS - 1 - np.int64(level)
-                        bucket = ((NUM_LEVELS - 1 - np.int64(value >> 3)) * NUM_LEVELS + rank) * len(channels)
-                        bucket += i
+                        rank += (NUM_LEVELS - 1 - np.int64(value >> 3)) * NUM_LEVELS
+                        bucket = rank * len(channels) + i
                         if is_sorting:
                             order[slots[bucket]] = base + x
                         slots[bucket] += 1
