@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attacca.cli.main import main
-from attacca.report import terminal_summary, write_report
+from attacca.report import summarize_results, write_report
 from attacca.report.results import Results
 from attacca.report.scores import (
     Score,
@@ -71,7 +71,7 @@ def test_the_table_file_holds_every_score_to_the_last_digit(tmp_path: Path) -> N
 
 
 def test_the_summary_shows_scores_directions_and_the_path_of_the_report(fake_results: Any) -> None:
-    text = terminal_summary(fake_results.directory)
+    text = summarize_results(fake_results.directory)
     assert "tissue-test" in text and "0.390" in text
     assert "VOI ↓" in text
     assert "membranes" in text and "0.810" in text
@@ -105,7 +105,7 @@ def test_a_summary_of_what_holds_no_results_is_refused(
 def test_broken_scores_are_named_with_what_to_do(text: str, tmp_path: Path, fake_results: Any) -> None:
     shutil.copytree(fake_results.directory / "default", tmp_path / "default")
     (tmp_path / "default" / "tissue-test" / "scores.json").write_text(text)
-    summary = terminal_summary(tmp_path)
+    summary = summarize_results(tmp_path)
     assert f"{tmp_path}/default/tissue-test/scores.json is broken: delete it" in summary
     assert "tissue-validation" in summary
     write_report(tmp_path, tmp_path / "report.html", fake_results.runs, fake_results.volumes)

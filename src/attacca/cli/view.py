@@ -13,8 +13,8 @@ from attacca.cli.arguments import port
 from attacca.errors import ConfigurationError, MissingInputError
 from attacca.report.deleted import describe_lost_images
 from attacca.report.results import Results
-from attacca.report.serving import ResultsServer, numbers
-from attacca.report.viewer import ADDRESS, hosted_link, viewer_state
+from attacca.report.results_server import ResultsServer, parse_numbers
+from attacca.report.viewer import ADDRESS, GROUND_TRUTH, make_hosted_link, make_viewer_state
 
 
 def add_parser(subparsers: Any) -> None:
@@ -55,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
     results = Results(Path(args.results), args.storage)
     run_name, volume = chosen(results, args.run, args.volume)
     position = _position(args.position)
-    state = viewer_state(results, run_name, volume, position=position)
-    shown = {"labels" if layer["name"] == "truth" else layer["name"] for layer in state["layers"]}
+    state = make_viewer_state(results, run_name, volume, position=position)
+    shown = {"labels" if layer["name"] == GROUND_TRUTH else layer["name"] for layer in state["layers"]}
     lost = describe_lost_images(results, run_name, volume, shown)
     if lost:
         print(f"{lost}: what is left is shown", file=sys.stderr)
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"wrote {args.state}")
         else:
             print(json.dumps(state, indent=2))
-        print(f"\nwhile 'attacca view {args.results}' runs:\n{hosted_link(state)}")
+        print(f"\nwhile 'attacca view {args.results}' runs:\n{make_hosted_link(state)}")
         return 0
     viewers = LocalViewer(results, args.bind)
     server = ResultsServer(results, viewers.open, args.bind, args.port)
@@ -93,7 +93,7 @@ def _position(text: str | None) -> list[int] | None:
     Raises:
         ConfigurationError: they are none.
     """
-    position = numbers(text)
+    position = parse_numbers(text)
     if text is not None and position is None:
         raise ConfigurationError(
             f"--position: found '{text}', expected whole numbers in world units between commas, such as 400,1200,800"
@@ -144,14 +144,14 @@ class LocalViewer:
 
     def open(self, query: Mapping[str, str]) -> str:
         """Show what a query asks for, and return the viewer's address."""
-        state = viewer_state(
+        state = make_viewer_state(
             self.results,
             query.get("run", ""),
             query.get("volume", ""),
             self.address,
-            numbers(query.get("position")),
-            numbers(query.get("segments")) or (),
-            numbers(query.get("objects")) or (),
+            parse_numbers(query.get("position")),
+            parse_numbers(query.get("segments")) or (),
+            parse_numbers(query.get("objects")) or (),
         )
         viewer = self._started()
         viewer.set_state(state)
