@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from attacca.atomic import write_json
-from attacca.cli.arguments import port
+from attacca.cli.arguments import parse_port
 from attacca.errors import ConfigurationError, MissingInputError
 from attacca.report.deleted import describe_lost_images
 from attacca.report.results import Results
@@ -40,7 +40,7 @@ def add_parser(subparsers: Any) -> None:
         help="print the viewer's state and a link (or save the state), and end",
     )
     parser.add_argument(
-        "--port", type=port, default=8765, help="port on this machine; links in the report use 8765"
+        "--port", type=parse_port, default=8765, help="port on this machine; links in the report use 8765"
     )
     parser.add_argument(
         "--bind",

@@ -11,15 +11,15 @@ import numpy as np
 from funlib.geometry import Coordinate, Roi
 from numcodecs import Blosc, Zstd
 
-from attacca.arrays.identifier import LocalArrayIdentifier, join
+from attacca.arrays.identifier import LocalArrayIdentifier, join_path
+from attacca.arrays.links import read_link, write_link
 from attacca.arrays.ome_zarr import write_multiscale_metadata
 from attacca.arrays.pyramid import build_pyramid
-from attacca.arrays.storage import remove
+from attacca.arrays.storage import delete
 from attacca.arrays.zarr_array import ZarrArray
-from attacca.arrays.zarr_opening import read_link, write_link
 from attacca.config.volumes import ClassSource, VolumeConfig
 from attacca.errors import MissingInputError, VolumeError
-from attacca.volumes.plan import PlannedArray, VolumePlan, plan_volume
+from attacca.volumes.volume_plan import PlannedArray, VolumePlan, plan_volume
 
 logger = logging.getLogger(__name__)
 
@@ -48,13 +48,13 @@ def prepare_volume(config: VolumeConfig, container: str) -> VolumePlan:
         array = plan.arrays.get(name)
         linked = read_link(container, name) is not None
         if array is None or array.link is not None or linked:
-            remove(join(container, name))
+            delete(join_path(container, name))
         if array is not None and array.link is not None:
             write_link(container, name, array.link)
         elif array is not None:
             created = _create(plan, array, container)
             _name_classes(created, config, name)
-            write_multiscale_metadata(join(container, name), ["s0"], name=name)
+            write_multiscale_metadata(join_path(container, name), ["s0"], name=name)
     return plan
 
 
@@ -130,7 +130,7 @@ def import_block(config: VolumeConfig, plan: VolumePlan, array: PlannedArray, ro
 # Image and labels of a block are made together and asked for one after the other.
 @lru_cache(maxsize=1)
 def _synthetic(config_json: str, begin: tuple[int, ...], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
-    from attacca.volumes.tissue import tissue_block, tissue_labels
+    from attacca.volumes.tissue.tissue import tissue_block, tissue_labels
 
     config = VolumeConfig.model_validate_json(config_json)
     block = tissue_block(config, Roi(begin, shape))
@@ -170,7 +170,7 @@ def finish_volume(config: VolumeConfig, container: str, num_workers: int = 1) ->
             _check_values(array, config.unlabelled if name == "labels" else None, name, planned)
         scales = ["s0"]
         if planned.link is None:
-            group = join(container, name)
+            group = join_path(container, name)
             scales = build_pyramid(group, kind="raw" if name == "raw" else "labels", num_workers=num_workers)
         facts[name] = {
             "offset": [int(value) for value in array.roi.begin],

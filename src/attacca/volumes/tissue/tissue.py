@@ -23,9 +23,9 @@ from funlib.geometry import Roi
 
 from attacca.config.volumes import VolumeConfig
 from attacca.errors import VolumeError
-from attacca.volumes.tissue_geometry import TissueGeometry
-from attacca.volumes.tissue_growth import CLEARANCE, Skeletons, grow_skeletons, mix
-from attacca.volumes.tissue_voxels import fill_block, white_noise
+from attacca.volumes.tissue.geometry import TissueGeometry
+from attacca.volumes.tissue.skeletons import CLEARANCE, Skeletons, grow_skeletons, mix
+from attacca.volumes.tissue.voxels import fill_block, white_noise
 
 _MARGIN = 6.0
 _HALF_MEMBRANE = 8.5

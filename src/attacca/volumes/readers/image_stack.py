@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from attacca.errors import VolumeError
-from attacca.volumes.source import Source
-from attacca.volumes.tiff_metadata import tiff_grid
+from attacca.volumes.readers.source import Source
+from attacca.volumes.readers.tiff_metadata import tiff_grid
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 _TIFF = (".tif", ".tiff")
@@ -27,7 +27,7 @@ def natural_order(path: Path) -> list[Any]:
     return [int(part) if part.isdigit() else part.lower() for part in re.split(r"(\d+)", path.name)]
 
 
-def missing_numbers(names: Sequence[str]) -> list[int]:
+def find_missing_numbers(names: Sequence[str]) -> list[int]:
     """Numbers that are left out in names which differ in one number only: 3 in ``s2.png, s4.png, s5.png``.
 
     Numbers in equal steps, such as every tenth, leave nothing out.
@@ -71,7 +71,7 @@ class ImageStack(Source):
         self.dtype, plane, channels = first
         self.axes = ["z", "y", "x"] if channels is None else ["c", "z", "y", "x"]
         self.shape = (*(() if channels is None else (channels,)), len(self._paths), *plane)
-        missing = missing_numbers([path.name for path in self._paths])
+        missing = find_missing_numbers([path.name for path in self._paths])
         if missing:
             named = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
             self.warnings = (

@@ -4,14 +4,14 @@ import numpy as np
 from funlib.geometry import Coordinate, Roi
 
 from attacca.config.volumes import VolumeConfig
-from attacca.volumes.blocks import import_block
-from attacca.volumes.plan import PlannedArray, VolumePlan
+from attacca.volumes.import_volume import import_block
+from attacca.volumes.volume_plan import PlannedArray, VolumePlan
 
 _SECTIONS = 5
 _EDGE = 128
 
 
-def sampled_values(config: VolumeConfig, plan: VolumePlan, array: PlannedArray) -> np.ndarray:
+def sample_values(config: VolumeConfig, plan: VolumePlan, array: PlannedArray) -> np.ndarray:
     """Voxels from the middle of five sections, evenly spread from the first to the last; always the same ones.
 
     Raises:

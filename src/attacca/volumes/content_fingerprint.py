@@ -4,14 +4,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from attacca.arrays.identifier import is_url, join
+from attacca.arrays.identifier import is_url, join_path
 from attacca.arrays.storage import open_store
 from attacca.arrays.zarr_opening import open_zarr
 from attacca.config.volumes import ArraySource, VolumeConfig
 from attacca.errors import MissingInputError
 from attacca.fingerprint import digest
-from attacca.volumes.opening import files_of
-from attacca.volumes.zarr_source import split_container
+from attacca.volumes.readers.open_source import list_files
+from attacca.volumes.readers.zarr_container import split_container
 
 # Another number makes every synthetic volume again: the tissue of a seed has changed.
 TISSUE_VERSION = 1
@@ -19,7 +19,7 @@ _METADATA = (".zarray", ".zattrs", ".zgroup", "attributes.json")
 _MOST_DIRECTORIES = 2000
 
 
-def volume_content_fingerprint(config: VolumeConfig) -> str:
+def compute_content_fingerprint(config: VolumeConfig) -> str:
     """Digest of the state of all files that a volume is read from.
 
     Files count with path, size and time of last change; voxels are not read. Of a Zarr or N5 array its
@@ -41,8 +41,8 @@ def _state(source: ArraySource) -> Any:
     if container is not None:
         if is_url(container.container):
             return [str(container), _remote_metadata(str(container.container), container.dataset)]
-        return [str(container), _directories(Path(join(container.container, container.dataset)))]
-    files = files_of(source)
+        return [str(container), _directories(Path(join_path(container.container, container.dataset)))]
+    files = list_files(source)
     return [_file(path) for path in files] if files else [str(source.path), "missing"]
 
 

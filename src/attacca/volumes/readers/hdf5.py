@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from attacca.arrays.metadata import GridMetadata, read_attributes
+from attacca.arrays.metadata import GridMetadata, parse_attributes
 from attacca.errors import MissingInputError, VolumeError
-from attacca.volumes.source import Source
+from attacca.volumes.readers.source import Source
 
 
 class Hdf5Source(Source):
@@ -47,7 +47,7 @@ class Hdf5Source(Source):
         if self._channels_last:
             self.shape = (self.shape[-1], *self.shape[:-1])
         self.axes = ["c", "z", "y", "x"][4 - len(self.shape) :]
-        self.found = read_attributes(attrs, len(self.shape))
+        self.found = parse_attributes(attrs, len(self.shape))
         micrometres = attrs.get("element_size_um")
         if self.found.voxel_size is None and isinstance(micrometres, list):
             # ilastik and PlantSeg.

@@ -5,10 +5,10 @@ from pathlib import Path
 from attacca.arrays.identifier import is_url
 from attacca.config.volumes import ArraySource
 from attacca.errors import MissingInputError, VolumeError
-from attacca.volumes.hdf5 import Hdf5Source
-from attacca.volumes.images import SUFFIXES, ImageStack, MultipageTiff, natural_order
-from attacca.volumes.source import SelectedChannel, Source, missing
-from attacca.volumes.zarr_source import ZarrSource, split_container
+from attacca.volumes.readers.hdf5 import Hdf5Source
+from attacca.volumes.readers.image_stack import SUFFIXES, ImageStack, MultipageTiff, natural_order
+from attacca.volumes.readers.source import SelectedChannel, Source, missing
+from attacca.volumes.readers.zarr_container import ZarrSource, split_container
 
 _HDF5 = (".h5", ".hdf5", ".hdf", ".he5")
 
@@ -41,13 +41,13 @@ def choose_channel(opened: Source, source: ArraySource) -> Source:
     return SelectedChannel(opened, 0) if channels == 1 else opened
 
 
-def blamed_key(source: ArraySource) -> str:
+def guess_wrong_key(source: ArraySource) -> str:
     """Which of its keys is probably wrong when a source cannot be opened."""
     local = not is_url(source.path) and Path(source.path).exists()
     return "dataset" if source.dataset is not None and local else "path"
 
 
-def files_of(source: ArraySource) -> list[Path]:
+def list_files(source: ArraySource) -> list[Path]:
     """The local files or directories that a source consists of, in order; empty for URLs and missing
     paths."""
     if is_url(source.path):
@@ -94,7 +94,7 @@ def open_channels(source: ArraySource) -> Source:
     if suffix in (".tif", ".tiff"):
         return MultipageTiff(path)
     if suffix in SUFFIXES:
-        from attacca.volumes.source import SinglePlane
+        from attacca.volumes.readers.source import SinglePlane
 
         return SinglePlane(ImageStack([path], str(path)))
     raise VolumeError(

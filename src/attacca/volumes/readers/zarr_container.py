@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import zarr
 
 from attacca.arrays.identifier import LocalArrayIdentifier, is_url
-from attacca.arrays.metadata import GridMetadata, read_attributes
-from attacca.arrays.ome_zarr import read_scale_metadata
+from attacca.arrays.metadata import GridMetadata
+from attacca.arrays.ome_zarr import read_grid_metadata
 from attacca.arrays.zarr_opening import open_zarr
-from attacca.volumes.source import Source
+from attacca.volumes.readers.source import Source
 
 # Format 3 (zarr.json) cannot be read, but whoever opens it is told so.
 _MARKS = (".zarray", ".zgroup", ".zattrs", "attributes.json", "zarr.json")
@@ -56,17 +55,7 @@ class ZarrSource(Source):
         self.identifier = LocalArrayIdentifier(identifier.container, dataset)
         self.name = str(self.identifier)
         self.shape, self.dtype = self._array.shape, self._array.dtype.newbyteorder("=")
-        n5 = isinstance(self._array.store, zarr.N5Store | zarr.N5FSStore)
-        self.found = read_attributes(self._array.attrs, self._array.ndim, reverse=n5)
-        if self.found.voxel_size is None:
-            from_group = read_scale_metadata(self._array.store, self._array.path)
-            if from_group is not None:
-                self.found = GridMetadata(
-                    from_group.axes or self.found.axes,
-                    from_group.voxel_size,
-                    from_group.offset,
-                    from_group.unit,
-                )
+        self.found = read_grid_metadata(self._array)
         ndim = self._array.ndim
         axes = self.found.axes or (["c", "z", "y", "x"][4 - ndim :] if ndim <= 4 else [])
         # A leading time axis of one point, as OME-Zarr writers add it, is none.

@@ -1,10 +1,7 @@
-"""Two arrays side by side: where both are defined, and which of their voxels count."""
+"""Pairs of arrays that are compared: opening, common region, blocks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import edt
-import fastremap
 import numpy as np
 from funlib.geometry import Coordinate, Roi
 
@@ -18,62 +15,6 @@ BLOCK_VOXELS = 1 << 23
 # Measured: 23 bytes a voxel for borders and components, and two volumes of 8 bytes a voxel.
 BYTES_PER_VOXEL = 40
 """Memory that the comparison of a block needs."""
-
-
-@dataclass(frozen=True)
-class GroundTruthRules:
-    """What is done to the truth before it is compared.
-
-    Attributes:
-        unlabelled: voxels with this value do not count, in any score; None where all were labelled.
-        border: voxels up to this distance from a voxel with another label do not count, world units.
-        components: parts of an object that do not touch (by face, edge or corner) in the compared region
-            become objects of their own, as a crop cuts one neurite into several.
-    """
-
-    unlabelled: int | None = None
-    border: int = 0
-    components: bool = False
-
-    def describe(self, unit: str = "nanometer") -> str:
-        """The rules in words; empty where nothing is done."""
-        parts = []
-        if self.unlabelled is not None:
-            parts.append(f"voxels with truth {self.unlabelled} are unlabelled and left out")
-        if self.border:
-            parts.append(f"voxels up to {self.border} {unit} from another true label left out")
-        if self.components:
-            parts.append("true objects split into connected components (faces, edges, corners)")
-        return ", ".join(parts)
-
-    def context(self, voxel_size: Coordinate) -> Coordinate:
-        """World units of truth that are needed around a block."""
-        return Coordinate(-(-self.border // size) * size for size in voxel_size)
-
-    def counted(self, ground_truth: np.ndarray, voxel_size: Sequence[int]) -> np.ndarray | None:
-        """Which voxels count.
-
-        Args:
-            truth: ids, spatial axes only, with ``context`` around the voxels of interest.
-            voxel_size: world units.
-
-        Returns:
-            bool, shape of ``truth``; None where all of them count.
-        """
-        counted = None if self.unlabelled is None else ground_truth != self.unlabelled
-        if self.border:
-            near = near_other_label(ground_truth, voxel_size, self.border)
-            counted = ~near if counted is None else counted & ~near
-        return counted
-
-
-def near_other_label(labels: np.ndarray, voxel_size: Sequence[int], distance: float) -> np.ndarray:
-    """Where a voxel of another label (0 is one too) lies within ``distance``, centre to centre; bool."""
-    dense, _ = fastremap.renumber(np.ascontiguousarray(labels), preserve_zero=False)
-    nearest = edt.edt(
-        dense, anisotropy=tuple(float(size) for size in voxel_size), black_border=False, parallel=1
-    )
-    return np.asarray(nearest) <= np.float32(distance) * np.float32(1 + 1e-6)
 
 
 def open_array(array: LocalArrayIdentifier | Array) -> Array:

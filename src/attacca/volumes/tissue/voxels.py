@@ -10,7 +10,7 @@ No value depends on how the volume is cut into blocks.
 import numba
 import numpy as np
 
-from attacca.volumes.tissue_growth import mix
+from attacca.volumes.tissue.skeletons import mix
 
 # Voxels of a cell share one list of skeleton points that can matter in it.
 CELL = 64.0

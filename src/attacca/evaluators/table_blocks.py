@@ -14,9 +14,10 @@ from attacca.atomic import write_bytes
 from attacca.blockwise import Ledger
 from attacca.blockwise.grid import Block, BlockGrid
 from attacca.errors import MissingInputError
-from attacca.evaluators.comparison import GroundTruthRules, open_array, without_channel
+from attacca.evaluators.compared_arrays import open_array, without_channel
 from attacca.evaluators.components import BlockFaces, global_id, joined_components, label_block
 from attacca.evaluators.contingency import ContingencyTable, contingency_table, merge_tables
+from attacca.evaluators.ground_truth import GroundTruthRules
 from attacca.progress import Progress
 
 # Bytes of faces that are kept while components are joined.

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from attacca.arrays.metadata import GridMetadata
-from attacca.config.units import unit_name
+from attacca.config.units import normalize_unit
 from attacca.errors import VolumeError
 
 
@@ -24,7 +24,7 @@ def tiff_grid(file: Any, dims: int) -> GridMetadata:
         return GridMetadata(None, None, None, None)
     values, unit = size
     try:
-        unit = unit_name(unit)
+        unit = normalize_unit(unit)
     except VolumeError:
         return GridMetadata(None, None, None, None)
     values = values[3 - dims :]

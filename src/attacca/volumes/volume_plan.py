@@ -11,9 +11,9 @@ from attacca.arrays.zarr_opening import ZarrArrayConfig
 from attacca.config.volumes import ClassSource, VolumeConfig
 from attacca.errors import VolumeError
 from attacca.volumes.placement import PlacedSource, PlacedVolume, place_sources
-from attacca.volumes.problems import SourceProblem, SourceProblems
-from attacca.volumes.tissue_geometry import TissueGeometry
-from attacca.volumes.zarr_source import ZarrSource
+from attacca.volumes.readers.zarr_container import ZarrSource
+from attacca.volumes.source_problems import SourceProblem, SourceProblems
+from attacca.volumes.tissue.geometry import TissueGeometry
 
 # Voxels of a chunk, about: small enough that small volumes have several, large enough that files are not too
 #     many.
@@ -129,7 +129,9 @@ def _plan(config: VolumeConfig, placed: PlacedVolume) -> VolumePlan:
     if all(array.link is not None for array in arrays.values()):
         block_size = placed.roi.shape
     else:
-        block_size = Coordinate(chunk_shape(config, placed.roi.shape / voxel_size, voxel_size)) * voxel_size
+        block_size = (
+            Coordinate(choose_chunk_shape(config, placed.roi.shape / voxel_size, voxel_size)) * voxel_size
+        )
     return VolumePlan(
         axes,
         voxel_size,
@@ -142,7 +144,9 @@ def _plan(config: VolumeConfig, placed: PlacedVolume) -> VolumePlan:
     )
 
 
-def chunk_shape(config: VolumeConfig, shape: Sequence[int], voxel_size: Sequence[int]) -> tuple[int, ...]:
+def choose_chunk_shape(
+    config: VolumeConfig, shape: Sequence[int], voxel_size: Sequence[int]
+) -> tuple[int, ...]:
     """Voxels of a chunk: a cube in world units, as far as powers of two allow; the configured one if there
     is."""
     if config.chunk is not None:
@@ -162,7 +166,7 @@ def _synthetic_plan(config: VolumeConfig) -> VolumePlan:
         "raw": PlannedArray("raw", tissue.roi, np.dtype(np.uint8)),
         "labels": PlannedArray("labels", tissue.roi, dtype, channels),
     }
-    chunk = Coordinate(chunk_shape(config, tissue.settings.shape, tissue.voxel_size))
+    chunk = Coordinate(choose_chunk_shape(config, tissue.settings.shape, tissue.voxel_size))
     axes = ("z", "y", "x")[3 - tissue.dims :]
     said_by = "configuration" if config.voxel_size is not None else "default"
     return VolumePlan(
