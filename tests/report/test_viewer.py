@@ -45,11 +45,11 @@ def test_a_state_shows_raw_prediction_segmentation_and_ground_truth_in_place(fak
     results = Results(fake_results.directory)
     state = make_viewer_state(results, "default", "tissue-test", position=(80, 160, 240), segments=(3, 2**60))
     layers = {layer["name"]: layer for layer in state["layers"]}
-    assert list(layers) == ["raw", "prediction", "segmentation", "truth"]
+    assert list(layers) == ["raw", "prediction", "segmentation", "ground truth"]
     assert state["position"] == [10.5, 20.5, 30.5]
     assert state["dimensions"]["z"] == [8e-9, "m"]
     assert layers["segmentation"]["segments"] == ["3", str(2**60)]
-    assert layers["raw"]["type"] == "image" and layers["truth"]["type"] == "segmentation"
+    assert layers["raw"]["type"] == "image" and layers["ground truth"]["type"] == "segmentation"
     json.dumps(state, allow_nan=False)
 
 
@@ -148,7 +148,7 @@ def test_deleted_arrays_are_said_and_the_others_are_shown(
     for path in list(tmp_path.glob("**/tissue-test*/**/*.zarr")) + list(tmp_path.glob("**/tissue-test.zarr")):
         shutil.rmtree(path)
     assert main(command) != 0
-    assert "were deleted, so that there is nothing to show" in capsys.readouterr().err
+    assert "were deleted, so that no image of the volume" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("position", ["abc", "1,2", "1;2;3", ""])

@@ -133,9 +133,7 @@ def _list_effective(chosen: Mapping[str, Any]) -> Iterator[_Setting]:
     yield from _select(fragments, COMMON_CHAIN_SETTINGS, FragmentSettings)
 
 
-def _select(
-    values: Mapping[str, Any], names: Sequence[str], model: type[BaseModel]
-) -> Iterator[_Setting]:
+def _select(values: Mapping[str, Any], names: Sequence[str], model: type[BaseModel]) -> Iterator[_Setting]:
     for name in names:
         value, default = values.get(name), model.model_fields[name].default
         if value is not None and value != []:

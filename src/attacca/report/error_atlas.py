@@ -46,7 +46,9 @@ class AtlasEntry:
         noun, part_noun = _nouns(self.error.kind)
         first, *others = self.error.parts
         fraction = f"{100 * self.error.voxels[0] / sum(self.error.voxels):.1f} %"
-        text = f"{noun} {self.error.whole}: {fraction} {f'in {part_noun} {first}' if first else 'unsegmented'}"
+        text = (
+            f"{noun} {self.error.whole}: {fraction} {f'in {part_noun} {first}' if first else 'unsegmented'}"
+        )
         rest = []
         number = sum(part != 0 for part in others)
         if number:
@@ -80,7 +82,9 @@ def make_error_atlas(
         contact = find_contact(error, overlap, segmentation, ground_truth)
         if contact is None:
             continue
-        view = place_window(raw, overlap.roi, contact.center, contact.axis if raw.dims == 3 else None, CUT_OUT)
+        view = place_window(
+            raw, overlap.roi, contact.center, contact.axis if raw.dims == 3 else None, CUT_OUT
+        )
         colors = _choose_part_colors(error.parts)
         part_noun = _nouns(kind)[1]
         parts = tuple(

@@ -174,7 +174,9 @@ def choose_views(grid: Array, roi: Roi, labels: Array | None) -> list[View]:
                 center[axis] = int(roi.begin[axis]) + round(part * (int(roi.shape[axis]) // size)) * size
             candidates.append(place_window(grid, roi, Coordinate(center), axis))
         if len(candidates) > 1 and labels is not None:
-            lengths = [int(find_boundaries(read_plane(labels, view, stored=True)).sum()) for view in candidates]
+            lengths = [
+                int(find_boundaries(read_plane(labels, view, stored=True)).sum()) for view in candidates
+            ]
             # The first of equals is the one nearest to the center.
             candidates = [candidates[int(np.argmax(lengths))]]
         views.append(candidates[0])
@@ -188,9 +190,7 @@ def choose_overview(image: Image, axis: int | None, pixels: int = WINDOW) -> tup
         The array of this scale and the view of its central plane; None if each scale is too large.
     """
     for array in image.scales:
-        sides = [
-            array.roi.shape[a] // array.voxel_size[a] for a in range(array.dims) if a != axis
-        ]
+        sides = [array.roi.shape[a] // array.voxel_size[a] for a in range(array.dims) if a != axis]
         if all(side <= 2 * pixels for side in sides):
             center = Coordinate(int(value) for value in array.roi.center)
             return array, place_window(array, array.roi, center, axis, 2 * pixels)

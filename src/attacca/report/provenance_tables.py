@@ -11,7 +11,12 @@ _HIDDEN = {"configuration", "outputs", "stage", "version"}
 
 _MAX_FACTS = 80
 
-_IMAGE_RULES = {"prediction": "predict", "fragments": "fragments", "graph": "graph", "segmentation": "relabel"}
+_IMAGE_RULES = {
+    "prediction": "predict",
+    "fragments": "fragments",
+    "graph": "graph",
+    "segmentation": "relabel",
+}
 """For each result of a volume, the rule that computes it in blocks."""
 
 
@@ -30,7 +35,9 @@ def _flatten(prefix: str, value: Any, facts: list[Fact]) -> None:
     elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
         # Machines: one line each.
         for number, item in enumerate(value, start=1):
-            details = [f"{key}: {format_plain(detail)}" for key, detail in item.items() if detail not in ("", [])]
+            details = [
+                f"{key}: {format_plain(detail)}" for key, detail in item.items() if detail not in ("", [])
+            ]
             name = prefix if len(value) == 1 else f"{prefix} {number}"
             facts.append(Fact(name, format_setting(", ".join(details))))
     elif value is not None and value != "":
@@ -68,6 +75,9 @@ def list_block_times(results: Results, run: str) -> list[tuple[str, ...]]:
 
 
 def _read_time(results: Results, run: str, volume: str, rule: str) -> str:
-    columns = [read_table(path).get("s", ()) for path in results.layout.benchmarks(run, volume, rule)]
-    seconds = sum(float(column[-1]) for column in columns if len(column))
+    seconds = 0.0
+    for path in results.layout.benchmarks(run, volume, rule):
+        column = read_table(path).get("s")
+        if column is not None and len(column):
+            seconds += float(column[-1])
     return f"{seconds:.0f} s" if seconds else ""

@@ -20,6 +20,11 @@ from attacca.report.volume_section import VolumeSection, make_volume_section
 
 _MAX_SNAPSHOTS = 4
 
+_AFFINITY_NOTE = (
+    "Red, green and blue show affinities: the probability that a voxel belongs to the same object as the voxel at the "
+    "offset of the color (z, y, x)."
+)
+
 
 @dataclass
 class RunSection:
@@ -31,6 +36,7 @@ class RunSection:
         facts: summary of the configuration.
         curve: SVG element of the training curve, or empty.
         training_note: a sentence if the training is not finished.
+        channel_note: meaning of the colors of affinities; empty for other tasks.
         snapshots: title and pictures of training batches.
         tuning: SVG element of the settings that were tried, or empty.
         tuning_caption: caption of ``tuning``.
@@ -48,6 +54,7 @@ class RunSection:
     facts: list[Fact]
     curve: str = ""
     training_note: str = ""
+    channel_note: str = ""
     snapshots: list[tuple[str, list[Picture]]] = field(default_factory=list)
     tuning: str = ""
     tuning_caption: str = ""
@@ -74,6 +81,7 @@ def make_run_section(
     config = config or read_json(results.layout.run_record(name))
     task = compute_or(None, f"the task of {name}", lambda: _read_task(config))
     section = RunSection(name, _find_criterion(config), describe_configuration(config, task))
+    section.channel_note = _AFFINITY_NOTE if task is not None and task.offsets else ""
     _add_training(section, results, task)
     _add_tuning(section, results)
     for volume, purpose in _list_segmented(results, name, config):

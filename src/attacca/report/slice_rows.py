@@ -145,7 +145,7 @@ def _make_overview_rows(
 
 
 def _read_coarse_labels(image: Image | None, view: View) -> np.ndarray | None:
-    """Read labels on a scale that is about as coarse as the view; None if there is no such scale."""
+    """Read labels on a scale that is about as coarse as the view; None without such a scale."""
     if image is None or np.dtype(image.finest.dtype).kind not in "ui":
         return None
     right = view.plane[1]

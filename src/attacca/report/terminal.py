@@ -71,7 +71,9 @@ def summarize_results(directory: Path | str, width: int = 110) -> str:
     if report.exists():
         print_line(f"Report: {report.absolute()}")
     else:
-        print_line(f"The report {report} does not exist yet; 'attacca status {directory}' lists what is missing")
+        print_line(
+            f"The report {report} does not exist yet; 'attacca status {directory}' lists what is missing"
+        )
     return stream.getvalue().rstrip("\n")
 
 
@@ -98,7 +100,9 @@ def _make_table(rows: Sequence[tuple[str, str, list[Score]]], title: str) -> "Ta
     for key in choose_principal_keys(rows[0][2]):
         column = [next(score for score in scores if score.key == key) for _, _, scores in rows]
         header = f"{column[0].label} {column[0].arrow}"
-        table.add_column(f"{header}\n({column[0].unit_symbol})" if column[0].unit else header, justify="right")
+        table.add_column(
+            f"{header}\n({column[0].unit_symbol})" if column[0].unit else header, justify="right"
+        )
         best = find_best(column, [volume for _, volume, _ in rows])
         cells.append([score.text + (" *" if index in best else "") for index, score in enumerate(column)])
     for index, (run, volume, _) in enumerate(rows):

@@ -151,7 +151,9 @@ def plot_sizes(sizes: Mapping[str, np.ndarray], unit: str, name: str) -> str:
     axis.set_xscale("log")
     axis.set_xlabel(f"size ({unit})")
     axis.set_ylabel("number")
-    axis.yaxis.get_major_locator().set_params(integer=True)
+    axis.locator_params(axis="y", integer=True)
     axis.legend(loc="upper left")
-    summaries = [f"{key}: {len(values)}, median {np.median(values):.0f} {unit}" for key, values in series.items()]
+    summaries = [
+        f"{key}: {len(values)}, median {np.median(values):.0f} {unit}" for key, values in series.items()
+    ]
     return render_svg(figure, f"Histogram of sizes. {'; '.join(summaries)}", name)

@@ -132,9 +132,7 @@ def _explain_missing_arrays(results: Results, run: str, volume: str) -> str:
         )
     known = ", ".join(results.list_volumes(run)) or "none"
     in_run = f" in the run '{run}'" if run else ""
-    return (
-        f"found no arrays of the volume '{volume}'{in_run} in {results.directory}. Volumes with results: {known}"
-    )
+    return f"found no arrays of the volume '{volume}'{in_run} in {results.directory}. Volumes with results: {known}"
 
 
 def _check_position(position: Sequence[int] | None, array: Array, volume: str) -> None:

@@ -158,8 +158,8 @@ def _add_atlas(section: VolumeSection, images: VolumeImages, overlap: LabelOverl
     )
     splits = compute_or(section.splits, "the atlas of splits", lambda: make_atlas("split"))
     merges = compute_or(section.merges, "the atlas of merges", lambda: make_atlas("merge"))
-    section.splits = [_add_link(entry, run, section.name) for entry in splits]
-    section.merges = [_add_link(entry, run, section.name) for entry in merges]
+    section.splits = [_add_link(error, run, section.name) for error in splits]
+    section.merges = [_add_link(error, run, section.name) for error in merges]
     if not overlap.is_whole:
         section.atlas_note = "The volume is large: errors were ranked in its center only."
     table = overlap.table
@@ -178,9 +178,7 @@ def _add_link(atlas_entry: AtlasEntry, run: str, volume: str) -> AtlasEntry:
     is_split = error.kind == "split"
     segments = error.parts if is_split else (error.whole,)
     objects = (error.whole,) if is_split else error.parts
-    link = make_open_link(
-        run, volume, atlas_entry.center, segments[:_MAX_LINKED], objects[:_MAX_LINKED]
-    )
+    link = make_open_link(run, volume, atlas_entry.center, segments[:_MAX_LINKED], objects[:_MAX_LINKED])
     return replace(atlas_entry, link=link)
 
 
