@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from attacca.cli.main import main
-from attacca.cli.view import chosen
 from attacca.errors import MissingInputError, ResourceError
+from attacca.report.local_viewer import choose_volume
 from attacca.report.results import Results
 from attacca.report.serving import ResultsServer, numbers
 from attacca.report.viewer import hosted_link, open_link, viewer_state
@@ -124,14 +124,14 @@ def test_a_port_that_is_taken_is_said(server: ResultsServer, fake_results: Any) 
 
 def test_what_is_not_there_is_said_with_what_is(fake_results: Any, tmp_path: Path) -> None:
     results = Results(fake_results.directory)
-    assert chosen(results, None, None) == ("default", "tissue-test")
-    assert chosen(results, "membranes", "tissue-validation") == ("membranes", "tissue-validation")
-    with pytest.raises(MissingInputError, match="there is: default, membranes"):
-        chosen(results, "no", None)
+    assert choose_volume(results, None, None) == ("default", "tissue-test")
+    assert choose_volume(results, "membranes", "tissue-validation") == ("membranes", "tissue-validation")
+    with pytest.raises(MissingInputError, match="existing runs: default, membranes"):
+        choose_volume(results, "no", None)
     with pytest.raises(MissingInputError, match="tissue-test"):
-        chosen(results, "default", "no")
+        choose_volume(results, "default", "no")
     with pytest.raises(MissingInputError, match="not a directory"):
-        chosen(Results(tmp_path / "no"), None, None)
+        choose_volume(Results(tmp_path / "no"), None, None)
     with pytest.raises(MissingInputError, match="no arrays"):
         viewer_state(results, "default", "no")
 

@@ -20,7 +20,7 @@ from attacca.jobs.opening import required_volume_array, volume_array
 from attacca.manifest import Manifest
 from attacca.predictors.volume_targets import running_counts, sum_counts
 from attacca.progress import Progress
-from attacca.provenance.machines import note_machine, this_machine, training_note
+from attacca.provenance.machines import describe_machine, note_machine, training_note
 from attacca.tasks import create_task
 from attacca.training import TrainingJob, TrainingVolume, train
 from attacca.workflow.catalogue import entry
@@ -103,7 +103,7 @@ def _note_machine(arguments: StageArguments, training: TrainingConfig, key: str)
         note.unlink(missing_ok=True)
     elif iteration_of(checkpoints[-1]) >= training.iterations:
         return
-    note_machine(note, key, this_machine(describe_device(choose_device(training.device))))
+    note_machine(note, key, describe_machine(describe_device(choose_device(training.device))))
 
 
 def take_directory(directory: Path, key: str) -> None:
