@@ -39,7 +39,7 @@ from attacca.training.loader import BatchLoader  # noqa: E402
 from attacca.training.loop import choose_intensity, estimate_class_counts  # noqa: E402
 from attacca.training.pipeline import SamplePipeline, SampleSpec  # noqa: E402
 from attacca.training.state import TrainingState  # noqa: E402
-from attacca.volumes.blocks import import_block, prepare_volume  # noqa: E402
+from attacca.volumes.import_volume import import_block, prepare_volume  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIGURATIONS = {"default": REPOSITORY / "config.yaml", "FIB-25": REPOSITORY / "examples/fib25/config.yaml"}

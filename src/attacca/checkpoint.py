@@ -24,8 +24,8 @@ from pydantic import TypeAdapter
 
 from attacca.atomic import write_bytes
 from attacca.config.architecture import ArchitectureConfig
-from attacca.config.tasks import AnyTaskConfig, PretrainedTaskConfig
-from attacca.errors import CheckpointError, MissingInputError, first_line
+from attacca.config.tasks import AnyTaskConfig
+from attacca.errors import CheckpointError, MissingInputError, summarize_error
 from attacca.fingerprint import canonical_json
 
 FORMAT = "attacca checkpoint 1"
@@ -56,7 +56,7 @@ def read_torch_file(path: Path | str) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise CheckpointError(
-            f"{path} cannot be read as a checkpoint: {first_line(error)}; the file is damaged or holds more than "
+            f"{path} cannot be read as a checkpoint: {summarize_error(error)}; the file is damaged or holds more than "
             "tensors: copy it again, or use another checkpoint"
         ) from error
 
@@ -167,7 +167,7 @@ class CheckpointMeta:
             return cls(
                 iteration=int(content["iteration"]),
                 # The weights of a pretrained task are in the checkpoint: its sub-task describes the network.
-                task=task.sub_task_config if isinstance(task, PretrainedTaskConfig) else task,
+                task=task.learned_task,
                 architecture=architecture,
                 voxel_size=tuple(voxel_size) if voxel_size else None,
                 num_in_channels=int(description["num_in_channels"]),
@@ -177,7 +177,7 @@ class CheckpointMeta:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
-                f"{path}: its configuration cannot be interpreted: {first_line(error)}; use the version of Attacca "
+                f"{path}: its configuration cannot be interpreted: {summarize_error(error)}; use the version of Attacca "
                 "that wrote it, or train again"
             ) from error
 

@@ -53,7 +53,7 @@ class SegmentationCheckError(AttaccaError, RuntimeError):
     """A check without ground truth found that a segmentation cannot be right."""
 
 
-def first_line(error: BaseException) -> str:
+def summarize_error(error: BaseException) -> str:
     """One line that describes any exception: its message, or its type where it has none."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__

@@ -124,8 +124,8 @@ def test_values_come_back_in_their_own_range(make_volume, dtype, tolerance):
     )
     output = predict(raw, signed, PredictionConfig(block_size=[16, 16, 16], dtype=dtype))
     assert output.dtype == np.dtype(dtype)
-    assert np.abs(output.values(output.roi) - whole(raw, signed)).max() < tolerance
-    assert output.values(output.roi).min() < 0
+    assert np.abs(output.read_values(output.roi) - whole(raw, signed)).max() < tolerance
+    assert output.read_values(output.roi).min() < 0
 
 
 class Signed(torch.nn.Module):

@@ -62,6 +62,11 @@ class RunVolumes(StrictModel):
         return self
 
     @property
+    def used(self) -> list[str]:
+        """All volumes of the run: those of the training, then those that are segmented."""
+        return [*self.train, *self.segmented]
+
+    @property
     def segmented(self) -> list[str]:
         """Volumes that are predicted and segmented: those of validation, then those of the test."""
         return [*self.validation, *self.test]

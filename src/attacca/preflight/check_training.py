@@ -1,120 +1,79 @@
-"""Whether a run's training finds what its settings name: places of samples, checkpoints, validation volumes, grays."""
+"""Checks that the training of a run can use its settings: regions and points of samples, checkpoints."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from funlib.geometry import Roi
 
-from attacca.architectures.intensity import Intensity
-from attacca.config.problems import Problem, nearest, shown
-from attacca.config.run import Configuration, RunConfig
+from attacca.config.problems import Problem, format_value, suggest_name
+from attacca.config.run import RunConfig
 from attacca.config.training import SamplingConfig
-from attacca.errors import AttaccaError
+from attacca.config.yaml_text import KeyPath
 from attacca.volumes import VolumePlan
-from attacca.volumes.placement import described
-from attacca.volumes.samples import sampled_values
+from attacca.volumes.placement import format_roi
 
 
-def check_training(name: str, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterable[Problem]:
-    """What would stop the training of a run, or the prediction after it, for certain."""
-    place = ("runs", name)
+def check_training(name: str, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[Problem]:
+    """Yield the problems that would stop the training of a run, or the prediction with its checkpoint.
+
+    Args:
+        name: name of the run.
+        run: settings of the run.
+        plans: import of each volume without problems, by the volume's name.
+    """
+    section = ("runs", name)
     for volume, sampling in run.training.sampling.items():
-        here = (*place, "training", "sampling", volume)
-        if volume not in run.volumes.train:
+        key = (*section, "training", "sampling", volume)
+        if volume in run.volumes.train:
+            yield from _check_sampling(key, sampling, plans.get(volume))
+        else:
             expected = "a training volume of this run: " + ", ".join(run.volumes.train)
-            yield Problem(here, f"'{volume}'", expected, nearest(volume, run.volumes.train))
-            continue
-        yield from _sampling_problems(here, sampling, plans.get(volume))
+            yield Problem(key, f"'{volume}'", expected, suggest_name(volume, run.volumes.train))
     criterion = run.training.validation.criterion
     if criterion != "loss" and not run.volumes.validation:
         yield Problem(
-            (*place, "training", "validation", "criterion"),
+            (*section, "training", "validation", "criterion"),
             f"'{criterion}', but the run has no validation volumes",
             "volumes under volumes.validate, or the criterion loss",
         )
-    yield from _checkpoint_problems(place, run)
+    yield from _check_checkpoint((*section, "prediction", "checkpoint"), run)
 
 
-def _sampling_problems(
-    here: tuple[str, ...], sampling: SamplingConfig, plan: VolumePlan | None
-) -> Iterator[Problem]:
+def _check_sampling(key: KeyPath, sampling: SamplingConfig, plan: VolumePlan | None) -> Iterator[Problem]:
     if sampling.points is not None and not sampling.points.is_file():
-        yield Problem(
-            (*here, "points"),
-            f"'{sampling.points}', which is not there",
-            "a text file with a point on each line, in world units",
-        )
+        found = f"'{sampling.points}', which is not there"
+        yield Problem((*key, "points"), found, "a text file with one point per line, in world units")
     if sampling.roi is None or plan is None or "labels" not in plan.arrays:
         return
     offset, shape = sampling.roi.offset, sampling.roi.shape
-    axes = len(plan.axes)
-    if len(offset) != axes or len(shape) != axes:
+    if not len(offset) == len(shape) == len(plan.axes):
         found = f"offset {list(offset)} and shape {list(shape)}"
-        yield Problem((*here, "roi"), found, f"{axes} numbers each: {', '.join(plan.axes)}")
+        yield Problem((*key, "roi"), found, f"{len(plan.axes)} numbers each: {', '.join(plan.axes)}")
         return
     roi, labels = Roi(offset, shape), plan.arrays["labels"].roi
     if roi.intersect(labels).empty:
-        yield Problem(
-            (*here, "roi"),
-            f"{described(roi)}, where there are no labels",
-            f"a box that overlaps the labels: {described(labels)} {plan.unit}",
-        )
+        found = f"{format_roi(roi)}, which contains no labels"
+        expected = f"a region that overlaps the labels: {format_roi(labels)} {plan.unit}"
+        yield Problem((*key, "roi"), found, expected)
 
 
-def _checkpoint_problems(place: tuple[str, ...], run: RunConfig) -> Iterator[Problem]:
-    wanted, last, policy = run.prediction.checkpoint, run.training.iterations, run.training.checkpoint
-    if isinstance(wanted, str):
+def _check_checkpoint(key: KeyPath, run: RunConfig) -> Iterator[Problem]:
+    """Yield a problem if predictions use an iteration whose checkpoint does not exist after the training."""
+    iteration, last, policy = run.prediction.checkpoint, run.training.iterations, run.training.checkpoint
+    if isinstance(iteration, str):
         return
-    key = (*place, "prediction", "checkpoint")
-    made = [*range(policy.interval, last, policy.interval), last]
+    written = [*range(policy.interval, last, policy.interval), last]
     kept = [
-        iteration
-        for iteration in made
-        if iteration in made[-policy.keep_last :]
-        or (policy.keep_every is not None and iteration % policy.keep_every == 0)
+        number
+        for number in written
+        if number in written[-policy.keep_last :] or (policy.keep_every and number % policy.keep_every == 0)
     ]
-    if wanted not in kept:
-        reason = "is deleted before the training ends" if wanted in made else "is never made"
-        advice = "training.checkpoint.keep_every keeps more" if wanted in made else ""
-        there = ", ".join(map(str, kept[:10])) + (", ..." if len(kept) > 10 else "")
+    if iteration not in kept:
+        is_written = iteration in written
+        reason = "is deleted before the training ends" if is_written else "is never made"
         yield Problem(
             key,
-            f"{shown(wanted)}: the checkpoint of this iteration {reason}",
-            f"best, latest, or an iteration whose checkpoint is kept: {there}",
-            advice,
+            f"{format_value(iteration)}: the checkpoint of this iteration {reason}",
+            f"best, latest, or an iteration whose checkpoint is kept: {', '.join(map(str, kept[:10]))}"
+            + (", ..." if len(kept) > 10 else ""),
+            "training.checkpoint.keep_every keeps more" if is_written else "",
         )
-
-
-def check_intensity(
-    configuration: Configuration, name: str, run: RunConfig, plans: dict[str, VolumePlan]
-) -> tuple[list[Problem], list[str]]:
-    """Raw data that cannot be read, and warnings of those that would reach the network nearly black, or cut off.
-
-    Eight-bit volumes are not looked at where the training volumes are of eight bits, too.
-    """
-    problems: list[Problem] = []
-    warnings: list[str] = []
-    if run.training.intensity is not None or run.volumes.train[0] not in plans:
-        return problems, warnings
-    dtype = plans[run.volumes.train[0]].arrays["raw"].dtype
-    chosen = Intensity.for_dtype(dtype)
-    for volume in dict.fromkeys((*run.volumes.train, *run.volumes.segmented)):
-        config, plan = configuration.volumes[volume], plans.get(volume)
-        if plan is None or config.synthetic is not None:
-            continue
-        raw = plan.arrays["raw"]
-        if raw.dtype == dtype == "uint8":
-            continue
-        try:
-            values = sampled_values(config, plan, raw)
-        except AttaccaError as error:
-            problems.append(Problem(("volumes", volume, "raw"), message=str(error)))
-            continue
-        doubt = chosen.doubt(values)
-        if doubt is not None:
-            warnings.append(
-                f"runs.{name}.training.intensity: some sections of '{volume}' hold values from {values.min():g} to "
-                f"{values.max():g}, but black is {chosen.minimum:g} and white is {chosen.maximum:g}, the range of "
-                f"{dtype}: {doubt}. Say what is black and white, for example intensity: "
-                f"[{values.min():g}, {values.max():g}]"
-            )
-    return problems, warnings
