@@ -41,9 +41,9 @@ AGGLOMERATE = Stage(
 def work(arguments: StageArguments) -> None:
     """Write the look-up table from fragments to segments, and its manifest."""
     # deferred: the Snakefile does not need numba.
+    from attacca.segmentation.agglomerate import agglomerate
     from attacca.segmentation.checks import check_sizes
-    from attacca.segmentation.graph_blocks import load_graph
-    from attacca.segmentation.lookup import agglomerate
+    from attacca.segmentation.graph_tables import load_graph
 
     layout, graph_manifest = arguments.layout, arguments.inputs["graph"]
     settings = chosen_agglomeration(arguments.inputs["tuning"])

@@ -89,10 +89,10 @@ class FragmentsJob(BlockwiseJob):
     @cached_property
     def settings(self) -> FragmentSettings:
         # deferred: the Snakefile does not need numba.
-        from attacca.segmentation.fragments import settle_cells
+        from attacca.segmentation.fragments import fix_cell_size
 
         # Cells have the size of blocks: a cell that several blocks share would be computed several times.
-        return settle_cells(chosen_fragments(self.tuning), self.grid.block_size / self.prediction.voxel_size)
+        return fix_cell_size(chosen_fragments(self.tuning), self.grid.block_size / self.prediction.voxel_size)
 
     @cached_property
     def key(self) -> Manifest:
@@ -150,7 +150,7 @@ class FragmentsJob(BlockwiseJob):
 
     def block_function(self) -> Callable[[Block], Any]:
         # deferred: the Snakefile does not need numba.
-        from attacca.segmentation.fragments import FragmentBlocks
+        from attacca.segmentation.fragment_blocks import FragmentBlocks
 
         output = ZarrArray.open_from_array_identifier(self.output, mode="a")
         return FragmentBlocks(self.prediction, output, neighborhood_of(self.tuning), self.settings, self.mask)

@@ -94,7 +94,7 @@ class RelabelJob(BlockwiseJob):
 
     def block_function(self) -> Callable[[Block], Any]:
         # deferred: the Snakefile does not need numba.
-        from attacca.segmentation.relabel import RelabelBlocks
+        from attacca.segmentation.relabel_blocks import RelabelBlocks
 
         output = ZarrArray.open_from_array_identifier(self.output, mode="a")
         table = self.layout.look_up_table(self.arguments.run, self.arguments.volume)

@@ -251,11 +251,11 @@ def _segmentation_validation(
 def _class_counts(arguments: StageArguments, names: list[str], task: Any) -> Any:
     """Return the class counts of all training volumes together, from the manifests of their targets."""
     # deferred: the Snakefile does not need numba.
-    from attacca.predictors.volume_targets import running_counts, sum_counts
+    from attacca.predictors.volume_targets import pack_running_counts, sum_counts
     from attacca.tasks import create_task
 
     counts = sum_counts(arguments.inputs[f"targets.{name}"].result["counts"] for name in names)
-    return running_counts(create_task(read_task_config(task)).predictor, counts)
+    return pack_running_counts(create_task(read_task_config(task)).predictor, counts)
 
 
 if __name__ == "__main__":
