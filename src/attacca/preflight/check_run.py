@@ -7,7 +7,7 @@ from attacca.config.problems import Problem, format_value
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.yaml_text import KeyPath
 from attacca.errors import ConfigurationError
-from attacca.prediction.sizes import ConfiguredSizes, SizeError, plan_prediction
+from attacca.prediction.sizes import ConfiguredSizes, SizeError, choose_sizes
 from attacca.segmentation.block_size import BlockSizeError, block_voxels
 from attacca.tasks import create_task
 from attacca.volumes import VolumePlan
@@ -145,7 +145,7 @@ def _check_blocks(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan]
     """
     task = run.task.learned_task
     try:
-        sizes = plan_prediction(ConfiguredSizes(run.architecture, task.head_kernel), run.prediction)
+        sizes = choose_sizes(ConfiguredSizes(run.architecture, task.head_kernel), run.prediction)
     except SizeError as error:
         yield Problem((*section, *error.key), error.found, error.expected)
         return
