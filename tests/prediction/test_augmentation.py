@@ -95,7 +95,7 @@ def test_shifted_channels_ask_for_a_margin():
 def test_offsets_without_mirror_image_are_refused():
     with pytest.raises(ConfigurationError, match=r"no affinity to .* with offset \[0, 2, 3\]"):
         symmetries(oracle(((1, 0, 0), (0, 2, 3))), "flips")
-    with pytest.raises(ConfigurationError, match=r"offset \[0, 3, 0\] has no partner"):
+    with pytest.raises(ConfigurationError, match=r"maps no affinity to .* with offset \[0, 3, 0\]"):
         symmetries(oracle(((1, 0, 0), (0, 3, 0))), "all")
 
 
