@@ -55,8 +55,8 @@ class RunVolumes(StrictModel):
                 if name in purposes:
                     raise ValueError(
                         f"found '{name}' under {purposes[name]} and under {purpose}; a volume used for training or "
-                        "for choosing settings cannot also measure the result: give each volume one purpose (with 'roi', a part "
-                        "of it can be a volume of its own)"
+                        "for choosing settings cannot also measure the result: give each volume one purpose (with "
+                        "'roi', a part of it can be a volume of its own)"
                     )
                 purposes[name] = purpose
         return self
