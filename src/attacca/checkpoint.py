@@ -24,7 +24,7 @@ from pydantic import TypeAdapter
 
 from attacca.atomic import write_bytes
 from attacca.config.architecture import ArchitectureConfig
-from attacca.config.tasks import AnyTaskConfig, PretrainedTaskConfig
+from attacca.config.tasks import AnyTaskConfig
 from attacca.errors import CheckpointError, MissingInputError, summarize_error
 from attacca.fingerprint import canonical_json
 
@@ -167,7 +167,7 @@ class CheckpointMeta:
             return cls(
                 iteration=int(content["iteration"]),
                 # The weights of a pretrained task are in the checkpoint: its sub-task describes the network.
-                task=task.sub_task_config if isinstance(task, PretrainedTaskConfig) else task,
+                task=task.learned_task,
                 architecture=architecture,
                 voxel_size=tuple(voxel_size) if voxel_size else None,
                 num_in_channels=int(description["num_in_channels"]),

@@ -71,7 +71,7 @@ def test_the_order_of_keys_does_not_change_a_section(written, tmp_path):
         pytest.param("[0, 0, 1]]", "[0, 1]]", ["runs.first.task", "offset [0, 1] has 2 axes"], id="neighborhood of mixed dimensions"),
         pytest.param("train: [cube-1]", "train: [cube-3]", ["runs.first.volumes.train[0]", "did you mean 'cube-"], id="unknown volume"),
         pytest.param("train: [cube-1]", "train: []", ["runs.first.volumes.train", "expected: at least 1 item"], id="no training volume"),
-        pytest.param("[0, 0, 1]]", "[0, 0, 1], [1, 0, 0]]", ["runs.first.task.neighborhood", "[1, 0, 0] stands twice"], id="the same offset twice"),
+        pytest.param("[0, 0, 1]]", "[0, 0, 1], [1, 0, 0]]", ["runs.first.task.neighborhood", "[1, 0, 0] occurs twice"], id="the same offset twice"),
         pytest.param("    volumes: {", "    training: {intensity: [5, 5]}\n    volumes: {", ["first.training.intensity (line 13)", "two different numbers"], id="black and white are one"),
         pytest.param("    volumes: {", "    training: {intensity: [5]}\n    volumes: {", ["first.training.intensity[1]", "expected: a value"], id="black without white"),
         pytest.param("    volumes: {", "    training: {optimizer: {betas: [2, 3]}}\n    volumes: {", ["first.training.optimizer.betas", "found:    betas [2.0, 3.0]", "from 0 up to"], id="betas above 1"),

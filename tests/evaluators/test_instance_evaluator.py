@@ -15,7 +15,8 @@ from attacca.evaluators import (
     contingency_table,
     scores_from_table,
 )
-from attacca.evaluators.comparison import comparison_grid, near_other_label
+from attacca.evaluators.compared_arrays import comparison_grid
+from attacca.evaluators.ground_truth import near_other_label
 from attacca.progress import Progress
 
 VOXEL = (8, 4, 4)
@@ -70,7 +71,7 @@ def test_rules_of_the_ground_truth_do_what_they_say():
     for name in expected.criteria:
         assert found.value(name) == pytest.approx(expected.value(name), abs=1e-12)
     convention = found.criterion("voi").convention
-    assert "truth 2 are unlabelled" in convention and "connected components" in convention
+    assert "ground truth 2 are unlabelled" in convention and "connected components" in convention
     assert "up to 5 nanometer" in convention
 
 
@@ -142,7 +143,7 @@ def test_a_missing_block_is_reported(tmp_path):
     ("segmentation", "message"),
     [
         (in_memory(volume(), voxel_size=(4, 4, 4)), "voxel size"),
-        (in_memory(volume(), offset=(8000, 40, 40)), "no voxel in common"),
+        (in_memory(volume(), offset=(8000, 40, 40)), "do not overlap"),
         (in_memory(volume(), offset=(81, 40, 40)), "one grid"),
     ],
 )

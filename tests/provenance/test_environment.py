@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from attacca.provenance.environment import checkout_state
+from attacca.provenance.environment import read_checkout_state
 
 
 @pytest.fixture
@@ -25,26 +25,26 @@ def checkout(tmp_path):
 def test_a_checkout_as_it_was_committed_is_unchanged_whatever_data_stand_beside_its_source(checkout):
     (checkout / "mine.yaml").write_text("results: results\n")
     (checkout / "src" / "module.pyc").write_text("made by Python")
-    found = checkout_state(checkout)
+    found = read_checkout_state(checkout)
     assert found == {"commit": found["commit"], "changed": False}
     assert len(found["commit"]) == 40
 
 
 def test_an_edited_file_and_one_that_nobody_committed_are_changes(checkout):
     (checkout / "src" / "module.py").write_text("value = 2\n")
-    edited = checkout_state(checkout)
+    edited = read_checkout_state(checkout)
     (checkout / "src" / "new.py").write_text("value = 3\n")
-    new = checkout_state(checkout)
+    new = read_checkout_state(checkout)
     (checkout / "src" / "new.py").write_text("value = 4\n")
-    newer = checkout_state(checkout)
+    newer = read_checkout_state(checkout)
     assert edited["changed"] and new["changed"]
     assert len({state["changes digest"] for state in (edited, new, newer)}) == 3
 
 
 def test_a_file_that_nobody_committed_is_a_change_by_itself(checkout):
     (checkout / "src" / "new.py").write_text("value = 3\n")
-    assert checkout_state(checkout)["changed"]
+    assert read_checkout_state(checkout)["changed"]
 
 
 def test_outside_of_a_checkout_nothing_is_said(tmp_path):
-    assert checkout_state(tmp_path / "nowhere") == {}
+    assert read_checkout_state(tmp_path / "nowhere") == {}

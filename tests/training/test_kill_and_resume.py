@@ -16,7 +16,7 @@ import pytest
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.segmentation import SegmentationConfig
 from attacca.config.training import TrainingConfig
-from attacca.stages.segmentation_validation import SegmentationValidation
+from attacca.training.segmentation_validation import SegmentationValidation
 
 SCRIPT = """
 import pickle, sys
@@ -28,7 +28,7 @@ train(pickle.load(open(sys.argv[1], "rb")))
 # Importing takes seconds; a process that has imported everything starts the ones that train.
 STARTER = """
 import os, sys
-import attacca.stages.segmentation_validation, attacca.tasks, attacca.training.loop, torch.utils.tensorboard
+import attacca.training.segmentation_validation, attacca.tasks, attacca.training.loop, torch.utils.tensorboard
 
 for line in sys.stdin:
     process = os.fork()

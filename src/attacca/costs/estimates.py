@@ -20,7 +20,7 @@ from attacca.costs.planned_blocks import BlockShape
 from attacca.costs.provenance_cost import digest_megabytes, digest_seconds
 from attacca.costs.resources import COSTS, asked_megabytes, job_megabytes
 from attacca.costs.storage import stage_storage
-from attacca.stages.segmentation_settings import block_voxels
+from attacca.segmentation.block_size import block_voxels
 from attacca.workflow.catalogue import PROVENANCE, StageInstance, instances
 from attacca.workflow.workflow import Workflow
 
@@ -179,8 +179,7 @@ def estimate_network(
     # On the device "meta" a network has shapes and no numbers.
     with torch.device("meta"):
         architecture = create_architecture(settings.architecture, len(extent.shape), extent.channels)
-        task: Any = settings.task
-        model = create_task(getattr(task, "sub_task_config", task)).create_model(architecture)
+        model = create_task(settings.task.learned_task).create_model(architecture)
     network = Network.from_model(model)
     plan = plan_prediction(network, settings.prediction)
 

@@ -68,16 +68,10 @@ _COMPARED_VOXELS = 1 << 23
 
 
 def channels_of(configuration: Configuration, run: str) -> int:
-    """Channels of a run's predictions, as far as the configuration alone tells."""
+    """Return the number of channels of a run's predictions; 1 without a run."""
     if not run:
         return 1
-    task: Any = configuration.runs[run].task
-    task = getattr(task, "sub_task_config", task)
-    for key in ("neighborhood", "classes", "channels"):
-        value = getattr(task, key, None)
-        if value is not None:
-            return len(value) + (10 if getattr(task, "lsds", False) else 0)
-    return int(getattr(task, "embedding_dims", 1))
+    return configuration.runs[run].task.num_channels
 
 
 def network_bytes(configuration: Configuration, run: str, read_voxels: int) -> float:

@@ -1,14 +1,12 @@
 """Networks from the checkpoints of training."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from funlib.geometry import Coordinate
 
 from attacca.architectures import create_architecture
 from attacca.checkpoint import CheckpointMeta, final_weights, read_checkpoint
-from attacca.config.tasks import AffinitiesTaskConfig
 from attacca.errors import CheckpointError, summarize_error
 from attacca.model import Model
 from attacca.prediction.network import Network
@@ -51,31 +49,9 @@ def load_network(path: str | Path) -> Network:
         CheckpointError: the file is not a checkpoint of Attacca, or its weights do not fit its configuration.
     """
     model, meta = load_model(path)
-    return network_of_task(
+    return Network.from_task(
         create_task(meta.task),
         model,
-        meta.task,
         intensity=(float(meta.intensity["minimum"]), float(meta.intensity["maximum"])),
         voxel_size=Coordinate(meta.voxel_size) if meta.voxel_size else None,
-    )
-
-
-def network_of_task(task: Any, model: Any, task_config: Any, **known: Any) -> Network:
-    """The network of a task's model; what its channels are is told by the task.
-
-    Args:
-        task: an ``attacca.tasks.Task``.
-        model: the ``Model`` that it made.
-        task_config: its configuration.
-        known: further arguments of ``Network``.
-    """
-    predictor = task.predictor
-    names = list(predictor.channel_names)
-    offsets, reason = None, ""
-    if isinstance(task_config, AffinitiesTaskConfig):
-        offsets = tuple(tuple(int(step) for step in offset) for offset in task_config.neighborhood)
-        if len(names) > len(offsets):
-            offsets, reason = None, "local shape descriptors are directions, which mirroring changes"
-    return Network.from_model(
-        model, names, value_range=tuple(predictor.value_range), offsets=offsets, not_mirrored=reason, **known
     )

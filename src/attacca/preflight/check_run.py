@@ -8,8 +8,8 @@ from attacca.config.run import Configuration, RunConfig
 from attacca.config.yaml_text import KeyPath
 from attacca.errors import ConfigurationError
 from attacca.prediction.sizes import ConfiguredSizes, SizeError, plan_prediction
-from attacca.stages.scoring import create_evaluator, higher_is_better
-from attacca.stages.segmentation_settings import BlockSizeError, block_voxels
+from attacca.segmentation.block_size import BlockSizeError, block_voxels
+from attacca.tasks import create_task
 from attacca.volumes import VolumePlan
 
 
@@ -75,13 +75,13 @@ def _check_criteria(section: KeyPath, run: RunConfig) -> Iterator[Problem]:
         ("segmentation", "criterion"): run.segmentation.criterion if task.agglomerates else None,
         ("training", "validation", "criterion"): run.training.validation.criterion,
     }
-    scores = create_evaluator(task, run.evaluation, None).score
+    scores = create_task(task).create_evaluator(run.evaluation).score
     for key, name in criteria.items():
         if name is None or name == "loss":
             continue
         try:
-            higher_is_better(scores, name)
-        except KeyError:
+            scores.find_criteria(name)
+        except ValueError:
             choices = list(dict.fromkeys(known.rpartition("__")[2] for known in scores.criteria))
             by_channel = " (mean over the channels, or of one channel: CHANNEL__SCORE)"
             yield Problem(

@@ -51,7 +51,7 @@ def _check_sampling(key: KeyPath, sampling: SamplingConfig, plan: VolumePlan | N
         return
     roi, labels = Roi(offset, shape), plan.arrays["labels"].roi
     if roi.intersect(labels).empty:
-        found = f"{format_roi(roi)}, where there are no labels"
+        found = f"{format_roi(roi)}, which contains no labels"
         expected = f"a region that overlaps the labels: {format_roi(labels)} {plan.unit}"
         yield Problem((*key, "roi"), found, expected)
 

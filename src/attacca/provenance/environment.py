@@ -1,4 +1,4 @@
-"""With what results are computed: versions of packages, the state of the checkout, the machine."""
+"""Software and hardware environment: versions of packages, state of the checkout, processor, memory and GPUs."""
 
 import os
 import platform
@@ -12,7 +12,6 @@ from typing import Any
 from attacca import __version__
 from attacca.fingerprint import digest, digest_file
 
-# Packages whose version can change a result; all others stand in the list of the environment.
 _DECISIVE = (
     "connected-components-3d",
     "dask",
@@ -29,17 +28,17 @@ _DECISIVE = (
     "torch",
     "zarr",
 )
-
+"""Packages whose version can change a result."""
 
 _SOURCES = ("Snakefile", "rules", "src")
-"""What of a checkout decides about results."""
+"""Parts of the checkout that can change a result."""
 
 
-def package_versions() -> dict[str, Any]:
-    """Versions of Python, Attacca and what it computes with; the whole environment and its digest."""
+def read_package_versions() -> dict[str, Any]:
+    """Return the versions of Python, Attacca and decisive packages, and the list of all packages with its digest."""
     names = {item.metadata["Name"]: item.version for item in metadata.distributions()}
     installed = sorted(f"{name}=={version}" for name, version in names.items() if name)
-    versions = {name: found for name in _DECISIVE if (found := _version(name))}
+    versions = {name: version for name in _DECISIVE if (version := _read_version(name))}
     return {
         "python": platform.python_version(),
         "attacca": __version__,
@@ -49,59 +48,52 @@ def package_versions() -> dict[str, Any]:
     }
 
 
-def source_state() -> dict[str, Any]:
-    """Commit of the checkout that ran, and a digest of what differs from it; empty outside of a checkout.
+def read_checkout_state(source: Path | None = None) -> dict[str, Any]:
+    """Return the commit of a checkout and a digest of the changes since; empty outside of a checkout.
 
-    Files that nobody has committed count where the workflow's source stands; elsewhere they may be data.
+    Files that are not committed count only among the sources of the workflow; elsewhere they may be data.
+
+    Args:
+        source: directory of the checkout; the one that contains this module by default.
     """
-    return checkout_state(Path(__file__).resolve().parents[3])
-
-
-def checkout_state(source: Path) -> dict[str, Any]:
-    """``source_state`` of the checkout in a directory."""
-    commit = _git(source, "rev-parse", "HEAD")
+    source = source or Path(__file__).resolve().parents[3]
+    commit = _run("git", "-C", str(source), "rev-parse", "HEAD")
     if not commit:
         return {}
-    changes = _git(source, "status", "--porcelain", "--untracked-files=no")
-    new = _git(source, "ls-files", "-z", "--others", "--exclude-standard", "--", *_SOURCES).split("\0")
+    git = ("git", "-C", str(source))
+    changes = _run(*git, "status", "--porcelain", "--untracked-files=no")
+    new = _run(*git, "ls-files", "-z", "--others", "--exclude-standard", "--", *_SOURCES).split("\0")
     added = {name: digest_file(source / name) for name in new if (source / name).is_file()}
     state: dict[str, Any] = {"commit": commit, "changed": bool(changes or added)}
     if changes or added:
-        state["changes digest"] = digest([_git(source, "diff", "HEAD"), added])
+        state["changes digest"] = digest([_run(*git, "diff", "HEAD"), added])
     return state
 
 
-def hardware() -> dict[str, Any]:
-    """Processor, memory and GPUs of this machine."""
+def read_hardware() -> dict[str, Any]:
+    """Return processor, memory and GPUs of this machine."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    gpus = ""
+    if shutil.which("nvidia-smi") is not None:
+        gpus = _run("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
     return {
-        "processor": _processor(),
+        "processor": _read_processor(),
         "cores": os.cpu_count() or 1,
         "memory gb": round(memory / 1e9),
-        "gpus": _gpus(),
+        "gpus": [line.strip() for line in gpus.splitlines() if line.strip()],
         "system": f"{platform.system()} {platform.machine()}, {'.'.join(platform.libc_ver())}",
         "interpreter": sys.implementation.cache_tag,
     }
 
 
-def _version(name: str) -> str:
+def _read_version(name: str) -> str:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return ""
 
 
-def _git(directory: Path, *arguments: str) -> str:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(directory), *arguments], capture_output=True, text=True, timeout=30, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()
-
-
-def _processor() -> str:
+def _read_processor() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -111,12 +103,10 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _gpus() -> list[str]:
-    if shutil.which("nvidia-smi") is None:
-        return []
-    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+def _run(*command: str) -> str:
+    """Return the output of a command; empty if it fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError):
-        return []
-    return [line.strip() for line in done.stdout.splitlines() if line.strip()]
+        return ""
+    return done.stdout.strip()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from attacca.config.evaluation import EvaluationConfig
+from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import PretrainedTaskConfig
 from attacca.errors import CheckpointError
 from attacca.predictors import Predictor
+from attacca.progress import Progress
 from attacca.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from attacca.losses import Loss
     from attacca.model import Model
     from attacca.post_processors import PostProcessor
+    from attacca.tasks.validation_prediction import ValidationPrediction
 
 logger = logging.getLogger(__name__)
 
@@ -88,9 +93,34 @@ class PretrainedTask(Task):
     def post_processor(self) -> PostProcessor:
         return self.sub_task.post_processor
 
-    @cached_property
-    def evaluator(self) -> Evaluator:
-        return self.sub_task.evaluator
+    def create_evaluator(
+        self, evaluation: EvaluationConfig | None = None, unlabelled: int | None = None
+    ) -> Evaluator:
+        return self.sub_task.create_evaluator(evaluation, unlabelled)
+
+    def tune(
+        self,
+        volumes: Sequence[ValidationPrediction],
+        evaluation: EvaluationConfig,
+        segmentation: SegmentationConfig | None,
+        scratch: Path,
+        *,
+        num_workers: int = 1,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        return self.sub_task.tune(
+            volumes, evaluation, segmentation, scratch, num_workers=num_workers, progress=progress
+        )
+
+    def score_candidates(
+        self,
+        volumes: Sequence[ValidationPrediction],
+        evaluation: EvaluationConfig,
+        segmentation: SegmentationConfig | None,
+        criterion: str,
+        scratch: Path,
+    ) -> list[float]:
+        return self.sub_task.score_candidates(volumes, evaluation, segmentation, criterion, scratch)
 
     def create_model(self, architecture: Architecture) -> Model:
         """The sub-task's model, with all weights that fit taken from the file; ``report`` says which.

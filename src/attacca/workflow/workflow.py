@@ -21,9 +21,6 @@ from attacca.layout import Layout
 from attacca.workflow.catalogue import CATALOGUE
 from attacca.workflow.record import read_record, write_record
 
-# Tasks whose predictions become segments through fragments and a graph; those of the others decide voxel by voxel.
-_AGGLOMERATED_TASKS = {"affinities"}
-
 
 class Workflow:
     """A configuration as the rules see it.
@@ -43,9 +40,7 @@ class Workflow:
     @property
     def agglomerated_runs(self) -> list[str]:
         """Runs that segment through a graph of fragments."""
-        return [
-            name for name, run in self.configuration.runs.items() if task_type(run) in _AGGLOMERATED_TASKS
-        ]
+        return [name for name, run in self.configuration.runs.items() if run.task.agglomerates]
 
     @property
     def classified_runs(self) -> list[str]:
@@ -109,7 +104,7 @@ class Workflow:
         ]
 
     def _initial_weights(self, run: str) -> Path | None:
-        return getattr(self.configuration.runs[run].task, "weights", None)
+        return self.configuration.runs[run].task.initial_weights
 
     def validation_volumes(self, run: str) -> list[str]:
         """Manifests of the volumes on which a run's parameters are chosen."""
@@ -222,11 +217,6 @@ class Workflow:
         }
 
 
-def task_type(run: RunConfig) -> str:
-    """The type of a run's task; of the task under it where it starts from a checkpoint."""
-    return str(_task(run)["type"])
-
-
 def dump(model: BaseModel) -> dict[str, Any]:
     """A section as plain values with the file's own keys, defaults included."""
     return model.model_dump(mode="json", by_alias=True)
@@ -239,8 +229,7 @@ def run_section(run: RunConfig) -> dict[str, Any]:
 
 def _task(run: RunConfig) -> dict[str, Any]:
     """The task as targets and post-processing see it: where training starts from is no part of it."""
-    section = dump(run.task)
-    return section["sub_task_config"] if section["type"] == "pretrained" else section
+    return dump(run.task.learned_task)
 
 
 def _blocks(run: RunConfig) -> dict[str, Any]:

@@ -1,0 +1,181 @@
+"""Blockwise comparison of id volumes: each block writes a small table, and the tables are summed."""
+
+import io
+import math
+import os
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from attacca.arrays import Array, LocalArrayIdentifier
+from attacca.atomic import write_bytes
+from attacca.blockwise import Ledger
+from attacca.blockwise.grid import Block, BlockGrid
+from attacca.errors import MissingInputError
+from attacca.evaluators.block_components import BlockFaces, global_id, join_components, label_block
+from attacca.evaluators.compared_arrays import open_array, without_channel
+from attacca.evaluators.contingency import ContingencyTable, contingency_table, merge_tables
+from attacca.evaluators.ground_truth import GroundTruthRules
+from attacca.progress import Progress
+
+# Bytes of block faces that are cached while components are joined.
+_CACHED_FACES = 1 << 28
+
+
+@dataclass(frozen=True)
+class BlockResult:
+    """Contribution of one block to the comparison of two id volumes.
+
+    Attributes:
+        table: contingency table of the voxels that count. If the ground truth is split into components, its
+            true ids are component numbers (``global_id``).
+        faces: components on the faces of the block; None without components.
+    """
+
+    table: ContingencyTable
+    faces: BlockFaces | None = None
+
+    def save(self, path: str | Path) -> None:
+        """Write a .npz file in one step."""
+        arrays = {
+            "segment": self.table.segment,
+            "ground_truth": self.table.ground_truth,
+            "count": self.table.count,
+        }
+        if self.faces is not None:
+            arrays |= self.faces.to_arrays()
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+        write_bytes(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: str | Path) -> "BlockResult":
+        """Read a file that ``save`` wrote.
+
+        Raises:
+            MissingInputError: the file does not exist.
+        """
+        arrays = _read_arrays(path)
+        faces = BlockFaces.from_arrays(arrays) if "face_values" in arrays else None
+        return cls(ContingencyTable(arrays["segment"], arrays["ground_truth"], arrays["count"]), faces)
+
+
+def _read_arrays(path: str | Path, prefix: str = "") -> dict[str, np.ndarray]:
+    try:
+        with np.load(path) as stored:
+            return {name: stored[name] for name in stored.files if name.startswith(prefix)}
+    except FileNotFoundError:
+        raise MissingInputError(f"{path}: the result of this block is missing; evaluate it again") from None
+
+
+def block_file(directory: str | os.PathLike[str], index: int, suffix: str = ".npz") -> Path:
+    """Return the file of a block's result. Each directory holds the files of a thousand blocks."""
+    return Path(directory) / f"{index // 1000:06d}" / f"{index % 1000:03d}{suffix}"
+
+
+@dataclass
+class EvaluateBlocks:
+    """Block function that compares predicted with true ids; it can be pickled.
+
+    Attributes:
+        segmentation: predicted ids, or their location.
+        ground_truth: true ids, or their location.
+        rules: preparation of the ground truth; the grid needs ``rules.context(voxel_size)`` as context.
+        mask: voxels of value 0 do not count; all voxels count by default.
+        directory: directory of the results, one file per block; without it they are returned.
+    """
+
+    segmentation: LocalArrayIdentifier | Array
+    ground_truth: LocalArrayIdentifier | Array
+    rules: GroundTruthRules = field(default_factory=GroundTruthRules)
+    mask: LocalArrayIdentifier | Array | None = None
+    directory: str | None = None
+
+    def __post_init__(self) -> None:
+        self._arrays: tuple[Array, Array, Array | None] | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__ | {"_arrays": None}
+
+    def open(self) -> tuple[Array, Array, Array | None]:
+        """Return the segmentation, the ground truth and the mask, opened once per process."""
+        if self._arrays is None:
+            mask = None if self.mask is None else open_array(self.mask)
+            self._arrays = (open_array(self.segmentation), open_array(self.ground_truth), mask)
+        return self._arrays
+
+    def __call__(self, block: Block) -> BlockResult | None:
+        """Compare the voxels of ``block.write_roi``."""
+        result = self.compare(block)
+        if self.directory is None:
+            return result
+        result.save(block_file(self.directory, block.index))
+        return None
+
+    def compare(self, block: Block) -> BlockResult:
+        """Return the table of one block."""
+        segmentation, ground_truth, mask = self.open()
+        dims = ground_truth.dims
+        segment_ids = without_channel(segmentation[block.write_roi], dims, segmentation)
+        with_context = without_channel(ground_truth.read(block.read_roi, "edge"), dims, ground_truth)
+        offset = (block.write_roi.begin - block.read_roi.begin) / ground_truth.voxel_size
+        interior = tuple(slice(b, b + n) for b, n in zip(offset, segment_ids.shape))
+        counted = self.rules.counted(with_context, ground_truth.voxel_size)
+        counted = None if counted is None else counted[interior]
+        if mask is not None:
+            allowed = without_channel(mask.read(block.write_roi), dims, mask) != 0
+            counted = allowed if counted is None else counted & allowed
+        true_ids = with_context[interior]
+        if not self.rules.components:
+            return BlockResult(contingency_table(segment_ids, true_ids, counted))
+        components, faces = label_block(true_ids)
+        table = contingency_table(segment_ids, components, counted)
+        return BlockResult(
+            ContingencyTable(table.segment, global_id(block.index, table.ground_truth), table.count), faces
+        )
+
+
+def max_block_voxels(grid: BlockGrid) -> int:
+    """Return the number of voxels of the largest block."""
+    sides = zip(grid.block_size, grid.roi.shape, grid.voxel_size)
+    return math.prod(int(min(side, extent)) // int(size) for side, extent, size in sides)
+
+
+def announce_blocks(progress: Progress | None, grid: BlockGrid, ledger: Ledger | None) -> None:
+    """Add the blocks of a grid to the expected units of ``progress``, recorded ones as done."""
+    if progress is not None:
+        progress.expect(len(grid), 0 if ledger is None else len(grid) - len(ledger.missing(range(len(grid)))))
+
+
+def collect_tables(
+    grid: BlockGrid, directory: str | os.PathLike[str], components: bool = False
+) -> ContingencyTable:
+    """Return the table of a whole volume, summed over the files of its blocks.
+
+    Args:
+        grid: the blocks.
+        directory: directory in which ``EvaluateBlocks`` wrote.
+        components: True if the ground truth was split into connected components.
+
+    Raises:
+        MissingInputError: the file of a block is missing.
+    """
+    table = merge_tables(BlockResult.load(block_file(directory, index)).table for index in range(len(grid)))
+    if not components:
+        return table
+    # Six faces of 4 bytes per voxel. Blocks are visited in order, so that the least recently used faces are
+    # no longer needed.
+    face = max_block_voxels(grid) ** (1 - 1 / grid.dims)
+    cached = max(32, int(_CACHED_FACES / (24 * face)))
+
+    @lru_cache(maxsize=cached)
+    def load_faces(index: int) -> BlockFaces:
+        path = block_file(directory, index)
+        arrays = _read_arrays(path, "face_")
+        if not arrays:
+            raise MissingInputError(f"{path}: no components are stored; evaluate again")
+        return BlockFaces.from_arrays(arrays)
+
+    return table.map_ground_truth(*join_components(grid, load_faces))
