@@ -31,14 +31,15 @@ import torch  # noqa: E402
 from attacca.arrays import LocalArrayIdentifier  # noqa: E402
 from attacca.arrays.zarr_array import ZarrArray  # noqa: E402
 from attacca.config.load import load_configuration  # noqa: E402
+from attacca.device import choose_device  # noqa: E402
 from attacca.errors import AttaccaError  # noqa: E402
 from attacca.training import TrainingJob, TrainingVolume  # noqa: E402
-from attacca.training.device import Place, choose_device  # noqa: E402
+from attacca.training.device import Place  # noqa: E402
 from attacca.training.loader import BatchLoader  # noqa: E402
 from attacca.training.loop import choose_intensity, estimate_class_counts  # noqa: E402
 from attacca.training.pipeline import SamplePipeline, SampleSpec  # noqa: E402
 from attacca.training.state import TrainingState  # noqa: E402
-from attacca.volumes.blocks import import_block, prepare_volume  # noqa: E402
+from attacca.volumes.import_volume import import_block, prepare_volume  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIGURATIONS = {"default": REPOSITORY / "config.yaml", "FIB-25": REPOSITORY / "examples/fib25/config.yaml"}

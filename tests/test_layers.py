@@ -18,7 +18,7 @@ LAYERS = [
     ["volumes"],
     ["gp"],
     ["architectures"],
-    ["model"],
+    ["model", "checkpoint", "device"],
     ["predictors"],
     ["losses"],
     ["evaluators"],

@@ -37,6 +37,10 @@ class ResourceError(AttaccaError, RuntimeError):
     """The work does not fit into the memory, disk or time that there is."""
 
 
+class DeviceError(ConfigurationError, ResourceError):
+    """The configuration requests a device that the machine does not have."""
+
+
 class TrainingError(AttaccaError, RuntimeError):
     """Training cannot go on: the loss is not finite, or it diverges."""
 
@@ -49,7 +53,7 @@ class SegmentationCheckError(AttaccaError, RuntimeError):
     """A check without ground truth found that a segmentation cannot be right."""
 
 
-def first_line(error: BaseException) -> str:
+def summarize_error(error: BaseException) -> str:
     """One line that describes any exception: its message, or its type where it has none."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__

@@ -47,7 +47,7 @@ def digest_file(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def key_differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
+def list_differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
     """What differs between two mappings, as one text for each component, in the order of their names."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}):
@@ -57,7 +57,7 @@ def key_differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
             elif key not in old:
                 yield f"{inner} was not set and is {_short(new[key])} now"
             else:
-                yield from key_differences(old[key], new[key], inner)
+                yield from list_differences(old[key], new[key], inner)
     elif old != new:
         yield f"{name} was {_short(old)} and is {_short(new)} now"
 

@@ -1,4 +1,4 @@
-"""Manifests: the small files through which a stage tells the next one what it made, and from what."""
+"""Manifests: small files that name the result of a stage and everything that it depends on."""
 
 import json
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ from attacca.fingerprint import digest
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a stage made, and the fingerprint of all that it depends on. It holds no time, host or absolute path.
+    """Result of a stage and everything that it depends on, without times, hosts and absolute paths.
 
     Args:
         stage: name of the stage.
-        version: raised by developers whenever the stage computes something else from the same inputs.
-        parameters: the parameters that matter for the result.
+        version: number that developers raise when the stage computes another result from the same inputs.
+        parameters: parameters that the result depends on.
         inputs: fingerprints of the manifests that the stage read, by name.
-        result: what later stages need to know.
+        result: facts about the result that later stages need.
     """
 
     stage: str
@@ -30,7 +30,7 @@ class Manifest:
     result: Mapping[str, Any] = field(default_factory=dict)
 
     def key_parts(self) -> dict[str, Any]:
-        """Everything that decides whether a result is still valid, by name."""
+        """Return everything that decides whether a result is still valid, by name."""
         return {
             "stage": self.stage,
             "version": self.version,
@@ -40,17 +40,17 @@ class Manifest:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over ``key_parts`` and the digests that the result names (a checkpoint's, say)."""
+        """SHA-256 of ``key_parts`` and of the digests in the result (such as that of a checkpoint)."""
         parts = self.key_parts()
         digests = {key: value for key, value in self.result.items() if key.endswith("digest")}
         return digest({**parts, "digests": digests})
 
     def to_json(self) -> dict[str, Any]:
-        """The manifest as it stands in its file."""
+        """Return the content of the manifest's file."""
         return {**asdict(self), "fingerprint": self.fingerprint}
 
     def write(self, path: str | Path) -> None:
-        """Write the manifest, whole or not at all."""
+        """Write the manifest atomically."""
         write_json(path, self.to_json())
 
 
@@ -74,3 +74,12 @@ def read_manifest(path: str | Path) -> Manifest:
         raise AttaccaError(
             f"{path} is not a manifest of Attacca ({error}); delete it and run the workflow again"
         ) from None
+
+
+def read_values(path: str | Path) -> dict[str, Any] | None:
+    """Read the values of a JSON file, or return None if it is missing or does not hold an object."""
+    try:
+        value = json.loads(Path(path).read_text())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -16,7 +16,7 @@ from attacca.arrays import (
     NumpyArray,
     ProbabilityArray,
 )
-from attacca.arrays.filling import mirrored
+from attacca.arrays.border import map_to_inside
 from attacca.errors import VolumeError
 
 
@@ -103,21 +103,21 @@ def test_reading_beyond_the_border_equals_padding_and_cropping(fill, begin, shap
 
 
 def test_reflection_is_defined_for_margins_larger_than_the_array():
-    assert mirrored(np.arange(-5, 5), 2, "reflect").tolist() == [1, 0, 1, 0, 1, 0, 1, 0, 1, 0]
-    assert mirrored(np.arange(-2, 3), 1, "reflect").tolist() == [0] * 5
+    assert map_to_inside(np.arange(-5, 5), 2, "reflect").tolist() == [1, 0, 1, 0, 1, 0, 1, 0, 1, 0]
+    assert map_to_inside(np.arange(-2, 3), 1, "reflect").tolist() == [0] * 5
     with pytest.raises(VolumeError, match="wrap"):
-        mirrored(np.arange(3), 3, "wrap")
+        map_to_inside(np.arange(3), 3, "wrap")
 
 
 def test_values_are_in_the_original_range():
     array = counted((2, 2, 2), (1, 1, 1), (0, 0, 0))
     array.value_scale, array.value_offset = 2 / 255, -1.0
-    values = array.values(Roi((-1, 0, 0), (2, 2, 2)), fill=0.25)
+    values = array.read_values(Roi((-1, 0, 0), (2, 2, 2)), fill=0.25)
     assert values.dtype == np.float32
     assert (values[0] == 0.25).all()
     assert np.allclose(values[1], array.data[0] * 2 / 255 - 1)
-    assert np.allclose(array.values(array.roi), array.data * 2 / 255 - 1)
-    assert np.allclose(array.values(Roi((-1, 0, 0), (1, 2, 2)), fill="edge")[0], values[1])
+    assert np.allclose(array.read_values(array.roi), array.data * 2 / 255 - 1)
+    assert np.allclose(array.read_values(Roi((-1, 0, 0), (1, 2, 2)), fill="edge")[0], values[1])
 
 
 def test_only_arrays_of_measures_are_interpolatable():

@@ -8,7 +8,7 @@ import zarr
 from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
-from attacca.arrays.pyramid import build_pyramid, downsampled, scale_factor
+from attacca.arrays.pyramid import build_pyramid, choose_scale_factor, downsample
 
 
 def create(path, data, voxel_size, chunk, channels=None):
@@ -30,20 +30,20 @@ def create(path, data, voxel_size, chunk, channels=None):
 
 
 def test_axes_with_large_voxels_wait_until_the_others_have_caught_up():
-    assert scale_factor((500, 46, 46), (100, 900, 900)) == (1, 2, 2)
-    assert scale_factor((500, 368, 368), (100, 200, 200)) == (2, 2, 2)
-    assert scale_factor((8, 8, 8), (1, 90, 90)) == (1, 2, 2)
+    assert choose_scale_factor((500, 46, 46), (100, 900, 900)) == (1, 2, 2)
+    assert choose_scale_factor((500, 368, 368), (100, 200, 200)) == (2, 2, 2)
+    assert choose_scale_factor((8, 8, 8), (1, 90, 90)) == (1, 2, 2)
 
 
 def test_gray_values_are_means_rounded_half_up():
     block = np.array([[0, 1, 5, 6], [1, 0, 5, 5]], np.uint8)
-    assert downsampled(block, (2, 2), "raw").tolist() == [[1, 5]]
-    assert downsampled(np.array([[1e6, 1], [0, 0]], np.float32), (2, 2), "raw").tolist() == [[250000.25]]
+    assert downsample(block, (2, 2), "raw").tolist() == [[1, 5]]
+    assert downsample(np.array([[1e6, 1], [0, 0]], np.float32), (2, 2), "raw").tolist() == [[250000.25]]
 
 
 def test_labels_are_the_most_frequent_id_and_of_equal_ones_the_first():
     block = np.random.default_rng(0).integers(0, 4, (2, 6, 4, 4), dtype=np.uint64) + 2**63
-    result = downsampled(block, (2, 2, 2), "labels")
+    result = downsample(block, (2, 2, 2), "labels")
     for c, z, y, x in itertools.product(range(2), range(3), range(2), range(2)):
         members = block[c, 2 * z : 2 * z + 2, 2 * y : 2 * y + 2, 2 * x : 2 * x + 2].ravel().tolist()
         expected = max(dict.fromkeys(members), key=members.count)

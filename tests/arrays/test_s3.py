@@ -6,10 +6,10 @@ from funlib.geometry import Roi
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.pyramid import build_pyramid
-from attacca.arrays.storage import remove
+from attacca.arrays.storage import delete
 from attacca.config.volumes import VolumeConfig
 from attacca.errors import MissingInputError
-from attacca.volumes import ImportBlocks, finish_volume, prepare_volume, volume_content_fingerprint
+from attacca.volumes import ImportBlocks, compute_content_fingerprint, finish_volume, prepare_volume
 
 pytest.importorskip("s3fs")
 pytest.importorskip("moto.server")
@@ -42,7 +42,7 @@ def test_an_array_is_written_and_read_in_an_object_store(bucket):
     assert scales == ["s0"]
     first = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(f"{bucket}/volume.zarr", "raw"))
     assert first.roi == array.roi
-    remove(f"{bucket}/volume.zarr/raw")
+    delete(f"{bucket}/volume.zarr/raw")
     with pytest.raises(MissingInputError):
         ZarrArray.open_from_array_identifier(LocalArrayIdentifier(f"{bucket}/volume.zarr", "raw"))
 
@@ -71,10 +71,10 @@ def test_a_volume_is_imported_from_and_to_an_object_store(bucket, in_place):
     for name in ("raw", "labels"):
         made = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(container, f"{name}/s0"))
         assert made.roi == array.roi and (made[made.roi] == 5).all()
-    before = volume_content_fingerprint(config)
-    assert before == volume_content_fingerprint(config)
+    before = compute_content_fingerprint(config)
+    assert before == compute_content_fingerprint(config)
     array.add_metadata({"changed": f"copied: {not in_place}"})
-    assert before != volume_content_fingerprint(config)
+    assert before != compute_content_fingerprint(config)
 
 
 def test_a_missing_array_in_a_store_is_told(bucket):

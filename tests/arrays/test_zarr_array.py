@@ -11,7 +11,7 @@ from funlib.geometry import Coordinate, Roi
 from numcodecs import Zstd
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray, ZarrArrayConfig
-from attacca.arrays.zarr_opening import write_link
+from attacca.arrays.links import write_link
 from attacca.errors import MissingInputError, VolumeError
 
 ROI = Roi((400, -80, 0), (600, 240, 400))
@@ -115,7 +115,7 @@ def test_opening_and_creating_again_change_nothing(tmp_path):
 
 def test_another_array_in_the_same_place_is_refused_unless_it_may_be_overwritten(tmp_path):
     create(tmp_path)[ROI] = 5
-    with pytest.raises(VolumeError, match="dtype: <u2 there, <f4 wanted"):
+    with pytest.raises(VolumeError, match="dtype: found <u2, expected <f4"):
         create(tmp_path, dtype=np.float32)
     assert not create(tmp_path, dtype=np.float32, overwrite=True)[ROI].any()
 
@@ -231,7 +231,7 @@ def test_an_equal_array_of_another_program_is_opened_with_its_data(tmp_path, mod
 def test_another_array_of_another_program_is_not_replaced(tmp_path, voxel_size, dtype, attributes):
     identifier = foreign(tmp_path, **attributes)
     roi = Roi((0, 0, 0), Coordinate(voxel_size) * 8)
-    with pytest.raises(VolumeError, match="another array is there already"):
+    with pytest.raises(VolumeError, match="another array exists already"):
         ZarrArray.create_from_array_identifier(identifier, ["z", "y", "x"], roi, None, voxel_size, dtype)
     assert (zarr.open(str(tmp_path / "foreign.zarr/raw"), mode="r")[:] == 7).all()
 

@@ -6,10 +6,10 @@ import pytest
 import yaml
 
 from attacca.atomic import write_json
-from attacca.cli import reproduce
 from attacca.cli.main import main
-from attacca.cli.reproduce import configuration_values, read_provenances
 from attacca.errors import AttaccaError, ConfigurationError, MissingInputError
+from attacca.provenance.reproduction import read_provenances, reproduced_configuration
+from attacca.workflow import run_snakemake
 
 
 def test_both_results_are_compared_on_the_command_line(project, provenance, tmp_path, capsys):
@@ -40,8 +40,8 @@ def test_the_configuration_comes_from_the_provenance_not_from_the_file(project, 
     changed = values()
     changed["runs"]["first"]["seed"] = 9
     project.write(changed)
-    assert configuration_values(known, project.results, None)["runs"]["first"]["seed"] == 0
-    assert configuration_values(known, project.results, project.path)["runs"]["first"]["seed"] == 9
+    assert reproduced_configuration(known, project.results, None)["runs"]["first"]["seed"] == 0
+    assert reproduced_configuration(known, project.results, project.path)["runs"]["first"]["seed"] == 9
 
 
 def test_another_configuration_must_have_the_runs(project, provenance, values, tmp_path):
@@ -51,7 +51,7 @@ def test_another_configuration_must_have_the_runs(project, provenance, values, t
     path = tmp_path / "renamed.yaml"
     path.write_text(yaml.safe_dump(renamed))
     with pytest.raises(ConfigurationError, match="no run first"):
-        configuration_values(known, project.results, path)
+        reproduced_configuration(known, project.results, path)
 
 
 @pytest.fixture
@@ -63,13 +63,13 @@ def computing(project, provenance, monkeypatch):
         starts = 0
         fails = False
 
-    def run(command, env):
+    def run(command, **options):
         Computing.starts += 1
         if not Computing.fails:
             write_json(command[-1], provenance())
         return subprocess.CompletedProcess(command, int(Computing.fails))
 
-    monkeypatch.setattr(reproduce.subprocess, "run", run)
+    monkeypatch.setattr(run_snakemake.subprocess, "run", run)
     return Computing
 
 
@@ -141,7 +141,7 @@ def test_a_configuration_that_is_not_understood_is_no_traceback(project, provena
     for place in (project.results, tmp_path / "other"):
         write_json(place / "first" / "provenance.json", values)
     assert main(["reproduce", str(project.results), "--into", str(tmp_path / "other"), "--compare-only"]) == 1
-    assert "none that this version of Attacca reads" in capsys.readouterr().err
+    assert "this version of Attacca cannot read the configuration" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_configuration_that_is_not_understood_is_no_traceback(project, provena
 )
 def test_what_is_no_directory_of_results_is_said_to_be_none(project, tmp_path, given, found):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(MissingInputError, match="no directory of results") as error:
+    with pytest.raises(MissingInputError, match="not a directory of results") as error:
         read_provenances(tmp_path / given, None)
     assert found in str(error.value)
 

@@ -96,14 +96,14 @@ def test_addresses_of_schedulers_are_taken(address):
 
 def test_a_stage_has_its_own_number_or_the_default():
     settings = ExecutionConfig(shards={"default": 4, "predict": 16}, threads={"train": 2}, gpus=1)
-    assert [settings.shards_of(stage) for stage in ("predict", "relabel")] == [16, 4]
-    assert [settings.threads_of(stage) for stage in ("train", "relabel")] == [2, 1000]
-    assert [settings.gpus_of(stage) for stage in ("train", "fragments")] == [1, 0]
+    assert [settings.get_shards(stage) for stage in ("predict", "relabel")] == [16, 4]
+    assert [settings.get_threads(stage) for stage in ("train", "relabel")] == [2, 1000]
+    assert [settings.get_gpus(stage) for stage in ("train", "fragments")] == [1, 0]
 
 
 def test_a_finishing_job_has_its_own_memory_or_that_of_its_stage_or_the_default():
     def given(**memory):
-        return ExecutionConfig(memory_mb=memory).memory_mb_of("predict_finish")
+        return ExecutionConfig(memory_mb=memory).get_memory_mb("predict_finish")
 
     assert given(default=500, predict=600, predict_finish=700) == 700
     assert given(default=500, predict=600) == 600

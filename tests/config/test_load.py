@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from attacca.config.load import load_configuration, section_json
+from attacca.config.load import dump_section, load_configuration
 from attacca.errors import ConfigurationError
 
 GOOD = """
@@ -57,7 +57,7 @@ def test_the_order_of_keys_does_not_change_a_section(written, tmp_path):
         "type: affinities, neighborhood: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]",
         "neighborhood: [[1, 0, 0], [0, 1, 0], [0, 0, 1]], type: affinities",
     )
-    assert section_json(load_configuration(written(other)).runs["first"]) == section_json(one)
+    assert dump_section(load_configuration(written(other)).runs["first"]) == dump_section(one)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_the_order_of_keys_does_not_change_a_section(written, tmp_path):
         pytest.param("[0, 0, 1]]", "[0, 1]]", ["runs.first.task", "offset [0, 1] has 2 axes"], id="neighborhood of mixed dimensions"),
         pytest.param("train: [cube-1]", "train: [cube-3]", ["runs.first.volumes.train[0]", "did you mean 'cube-"], id="unknown volume"),
         pytest.param("train: [cube-1]", "train: []", ["runs.first.volumes.train", "expected: at least 1 item"], id="no training volume"),
-        pytest.param("[0, 0, 1]]", "[0, 0, 1], [1, 0, 0]]", ["runs.first.task.neighborhood", "[1, 0, 0] stands twice"], id="the same offset twice"),
+        pytest.param("[0, 0, 1]]", "[0, 0, 1], [1, 0, 0]]", ["runs.first.task.neighborhood", "[1, 0, 0] occurs twice"], id="the same offset twice"),
         pytest.param("    volumes: {", "    training: {intensity: [5, 5]}\n    volumes: {", ["first.training.intensity (line 13)", "two different numbers"], id="black and white are one"),
         pytest.param("    volumes: {", "    training: {intensity: [5]}\n    volumes: {", ["first.training.intensity[1]", "expected: a value"], id="black without white"),
         pytest.param("    volumes: {", "    training: {optimizer: {betas: [2, 3]}}\n    volumes: {", ["first.training.optimizer.betas", "found:    betas [2.0, 3.0]", "from 0 up to"], id="betas above 1"),
@@ -80,6 +80,7 @@ def test_the_order_of_keys_does_not_change_a_section(written, tmp_path):
         pytest.param("seed: 2", "seed: 1.5", ["cube-2.synthetic.seed", "expected: a whole number"], id="a fraction for a whole number"),
         pytest.param("test: [cube-2]", "test: [cube-1]", ["under train and under test"], id="a volume with two purposes"),
         pytest.param("  first:", "  targets:", ["runs.targets", "taken by Attacca's own results"], id="a reserved name"),
+        pytest.param("  first:", "  machines:", ["runs.machines", "taken by Attacca's own results"], id="the name of the notes on machines"),
         pytest.param("  first:", "  a/b:", ["letters, digits, '_' and '-'"], id="a name that is no directory"),
         pytest.param("voxel_size: [16, 16, 16]}\nruns", "voxel_size: [4.6, 4.6, 50]}\nruns", ["angstrom", "46"], id="a voxel size that is not whole"),
         pytest.param("shape: [48, 48, 48], seed: 2", "shape: [48, 48], seed: 2", ["volumes.cube-2", "different numbers of axes"], id="different numbers of axes"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from attacca.config.yaml_text import defaults_used, read_yaml
+from attacca.config.yaml_text import find_unset_variables, read_yaml
 from attacca.errors import ConfigurationError, MissingInputError
 
 
@@ -57,7 +57,10 @@ def test_defaults_that_stand_for_variables_are_found_where_they_are_used(tmp_pat
     monkeypatch.delenv("EM_OTHER", raising=False)
     text = "x: &x {raw: '${EM_DATA:-a}/raw', labels: ['${EM_OTHER:-../b}/labels']}\nvolume: {<<: *x, n: 1}\n"
     used = {"EM_OTHER": "../b"}
-    assert defaults_used(written(tmp_path, text)) == {("x", "labels", 0): used, ("volume", "labels", 0): used}
+    assert find_unset_variables(written(tmp_path, text)) == {
+        ("x", "labels", 0): used,
+        ("volume", "labels", 0): used,
+    }
 
 
 def test_an_environment_variable_that_is_not_set_is_named_with_its_line(tmp_path, monkeypatch):

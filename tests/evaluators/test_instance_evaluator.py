@@ -15,7 +15,8 @@ from attacca.evaluators import (
     contingency_table,
     scores_from_table,
 )
-from attacca.evaluators.comparison import comparison_grid, near_other_label
+from attacca.evaluators.compared_arrays import comparison_grid
+from attacca.evaluators.ground_truth import near_other_label
 from attacca.progress import Progress
 
 VOXEL = (8, 4, 4)

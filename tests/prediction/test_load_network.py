@@ -9,12 +9,12 @@ import torch
 from funlib.geometry import Coordinate
 
 from attacca.architectures import create_architecture
+from attacca.checkpoint import encode_configuration, save_checkpoint
 from attacca.config.architecture import UNetConfig
 from attacca.config.tasks import AffinitiesTaskConfig
 from attacca.errors import CheckpointError, MissingInputError
 from attacca.prediction import load_network
 from attacca.tasks import create_task
-from attacca.training.checkpoint import describe, save_checkpoint
 
 ARCHITECTURE = UNetConfig(input_shape=(20, 20, 20), num_fmaps=2, downsample_factors=((2, 2, 2),))
 
@@ -29,7 +29,9 @@ def checkpoint(tmp_path):
         weights = model.chain.state_dict()
         ema = {name: value * 0.5 for name, value in weights.items()} if with_ema else None
         path = tmp_path / "iteration_00000010.pt"
-        description = describe(task_config, ARCHITECTURE, {}, voxel_size=[8, 4, 4], num_in_channels=1)
+        description = encode_configuration(
+            task_config, ARCHITECTURE, {}, voxel_size=[8, 4, 4], num_in_channels=1
+        )
         content = {"iteration": 10, "model": weights, "ema": ema, "configuration": description}
         save_checkpoint(
             path, {**content, "intensity": {"minimum": 10.0, "maximum": 200.0}, "class_counts": None}

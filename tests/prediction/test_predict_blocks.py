@@ -12,11 +12,12 @@ from funlib.geometry import Coordinate, Roi
 from attacca.arrays import LocalArrayIdentifier
 from attacca.blockwise import Ledger, check_alignment, run_blocks
 from attacca.config.prediction import PredictionConfig
+from attacca.device import choose_device
 from attacca.errors import ConfigurationError, ResourceError
 from attacca.prediction import PredictBlocks, create_prediction_array, prediction_grid, prediction_memory
 from attacca.prediction.network import Network
 from attacca.prediction.plan import stored_range
-from attacca.prediction.predict import choose_device, to_stored
+from attacca.prediction.predict import to_stored
 from attacca.prediction.sizes import plan_prediction
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -123,8 +124,8 @@ def test_values_come_back_in_their_own_range(make_volume, dtype, tolerance):
     )
     output = predict(raw, signed, PredictionConfig(block_size=[16, 16, 16], dtype=dtype))
     assert output.dtype == np.dtype(dtype)
-    assert np.abs(output.values(output.roi) - whole(raw, signed)).max() < tolerance
-    assert output.values(output.roi).min() < 0
+    assert np.abs(output.read_values(output.roi) - whole(raw, signed)).max() < tolerance
+    assert output.read_values(output.roi).min() < 0
 
 
 class Signed(torch.nn.Module):
@@ -241,7 +242,7 @@ def test_raw_data_that_the_network_was_not_made_for_are_refused(make_volume):
 def test_a_gpu_that_is_not_there_is_told(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto").type == "cpu"
-    with pytest.raises(ResourceError, match="there is no usable GPU"):
+    with pytest.raises(ResourceError, match="finds no GPU"):
         choose_device("cuda")
 
 

@@ -130,7 +130,7 @@ def test_targets_in_a_byte_are_exact_where_they_are_binary_and_near_elsewhere(
     whole = SimpleNamespace(write_roi=array.roi)
     counts = CountBlocks(predictor, labels, None, None)(whole)
     TargetBlocks(predictor, labels, None, None, counts, target, weight)(whole)
-    values = ZarrArray.open_from_array_identifier(target).values(array.roi)
+    values = ZarrArray.open_from_array_identifier(target).read_values(array.roi)
     expected = predictor.create_target(array).data
     low, high = predictor.value_range
     tolerance = 0 if predictor.target_is_binary else (high - low) / 510 + 1e-3

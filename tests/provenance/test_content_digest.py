@@ -105,7 +105,7 @@ def test_a_file_costs_some_ten_bytes_of_memory(tmp_path):
     digest_content(tmp_path)
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
-    listing = content_digest._Listing(content_digest._local_files(tmp_path))
+    listing = content_digest._FileList(content_digest._list_local_files(tmp_path))
     held = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert len(listing) == 10_000

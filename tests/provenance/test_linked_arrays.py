@@ -5,8 +5,9 @@ import pytest
 import zarr
 from funlib.geometry import Coordinate, Roi
 
-from attacca.arrays.zarr_opening import ZarrArrayConfig, write_link
-from attacca.provenance.linked_arrays import digest_linked_array
+from attacca.arrays.links import write_link
+from attacca.arrays.zarr_opening import ZarrArrayConfig
+from attacca.provenance.content_digest import digest_linked_array
 
 pytestmark = pytest.mark.filterwarnings("ignore:The N5Store:FutureWarning")
 

@@ -7,10 +7,10 @@ import pytest
 from attacca.atomic import write_json
 from attacca.manifest import read_manifest
 from attacca.provenance.machines import (
-    machines_of_run,
+    describe_machine,
     note_machine,
     prediction_note,
-    this_machine,
+    read_machines,
     training_note,
 )
 
@@ -30,20 +30,24 @@ def noted(project):
     return note
 
 
+def machines_of(project):
+    return read_machines(project.workflow.layout, "first", ["cube-b", "cube-c"])
+
+
 def test_this_machine_tells_processor_gpus_and_the_device_of_the_network(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    found = this_machine("cuda:0 (A100)")
+    found = describe_machine("cuda:0 (A100)")
     assert found["processor"] and isinstance(found["gpus"], list)
     assert (found["device"], found["visible gpus"]) == ("cuda:0 (A100)", "3")
 
 
 def test_machines_of_training_and_shards_are_told_once_each(project, noted):
-    assert machines_of_run(project.workflow, "first") == {}
+    assert machines_of(project) == {}
     noted("gpu node")
     noted("gpu node")
     for shard, name in enumerate(("a", "b", "a")):
         noted(name, "cube-c", (shard, 3))
-    assert machines_of_run(project.workflow, "first") == {
+    assert machines_of(project) == {
         "train": [{"processor": "gpu node"}],
         "predict cube-c": [{"processor": "a"}, {"processor": "b"}],
     }
@@ -52,7 +56,7 @@ def test_machines_of_training_and_shards_are_told_once_each(project, noted):
 def test_a_training_that_went_on_elsewhere_has_two_machines(project, noted):
     noted("first")
     noted("second")
-    assert machines_of_run(project.workflow, "first")["train"] == [
+    assert machines_of(project)["train"] == [
         {"processor": "first"},
         {"processor": "second"},
     ]
@@ -63,7 +67,7 @@ def test_machines_of_results_that_were_made_anew_since_are_forgotten(project, no
     path = project.instance("predict", "first", "cube-c").manifest(project.workflow.layout)
     values = json.loads(path.read_text())
     write_json(path, {**values, "parameters": {**values["parameters"], "dtype": "float16"}})
-    assert machines_of_run(project.workflow, "first") == {}
+    assert machines_of(project) == {}
 
 
 def test_a_manifest_is_the_same_wherever_a_result_was_computed(project, noted):

@@ -7,7 +7,7 @@ import yaml
 
 from attacca.config.load import load_configuration
 from attacca.errors import ConfigurationError
-from attacca.provenance.reproduction import Reproduction, reproduction_place
+from attacca.provenance.reproduction import Reproduction, resolve_directories
 
 
 def reproduction(tmp_path, values, of="results", seed=0, **execution):
@@ -17,7 +17,7 @@ def reproduction(tmp_path, values, of="results", seed=0, **execution):
 
 
 def test_by_default_it_stands_beside_the_results(tmp_path):
-    assert reproduction_place(tmp_path / "results", None) == (
+    assert resolve_directories(tmp_path / "results", None) == (
         tmp_path / "results",
         tmp_path / "results-reproduced",
     )
@@ -25,17 +25,17 @@ def test_by_default_it_stands_beside_the_results(tmp_path):
 
 def test_results_below_each_other_may_be_compared_but_not_computed(tmp_path):
     inside = tmp_path / "results" / "again"
-    assert reproduction_place(tmp_path / "results", inside, nested=True)[1] == inside
-    with pytest.raises(ConfigurationError, match="lies within"):
-        reproduction_place(tmp_path / "results", inside)
-    with pytest.raises(ConfigurationError, match="holds"):
-        reproduction_place(inside, tmp_path / "results")
+    assert resolve_directories(tmp_path / "results", inside, nested=True)[1] == inside
+    with pytest.raises(ConfigurationError, match="is inside"):
+        resolve_directories(tmp_path / "results", inside)
+    with pytest.raises(ConfigurationError, match="contains"):
+        resolve_directories(inside, tmp_path / "results")
 
 
 def test_its_configuration_computes_into_it(tmp_path, values):
-    begun = reproduction(tmp_path, values, seed=4)
-    begun.begin()
-    written = load_configuration(begun.configuration)
+    started = reproduction(tmp_path, values, seed=4)
+    started.begin()
+    written = load_configuration(started.configuration)
     assert written.results == tmp_path / "again"
     assert written.runs["first"].seed == 4
 

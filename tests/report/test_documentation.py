@@ -11,7 +11,12 @@ import yaml
 from pydantic import Field
 
 from attacca.config.base import StrictModel
-from attacca.config.documentation import json_schema, outdated, reference_page, write_documentation
+from attacca.config.documentation import (
+    build_json_schema,
+    build_reference_page,
+    find_outdated_files,
+    write_documentation,
+)
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -47,7 +52,7 @@ class Drawing(StrictModel):
 
 
 def test_every_key_stands_on_the_page_with_type_default_and_meaning() -> None:
-    page = reference_page(Drawing)
+    page = build_reference_page(Drawing)
     assert "| `title` | text | empty | What stands above it. |" in page
     assert "| `mode` | `ink` or `pencil` | `ink` | What it is drawn with: `ink` stays. |" in page
     assert "| `paper` | path | not set | Where the paper lies. |" in page
@@ -56,14 +61,14 @@ def test_every_key_stands_on_the_page_with_type_default_and_meaning() -> None:
 
 
 def test_members_of_a_union_are_told_apart_by_their_type() -> None:
-    page = reference_page(Drawing)
+    page = build_reference_page(Drawing)
     assert "## `things.NAME` with `type: circle`" in page
     assert "## `things.NAME` with `type: box`" in page
     assert "[`type: circle`](#thingsname-with-type-circle)" in page
 
 
 def test_every_link_of_the_page_leads_to_a_heading() -> None:
-    page = reference_page(Drawing)
+    page = build_reference_page(Drawing)
     headings = [line[3:] for line in page.splitlines() if line.startswith("## ")]
     kept = ["".join(c for c in h.lower().replace(" ", "-") if c.isalnum() or c in "-_") for h in headings]
     links = [part.split(")")[0] for part in page.split("](#")[1:]]
@@ -71,23 +76,23 @@ def test_every_link_of_the_page_leads_to_a_heading() -> None:
 
 
 def test_the_schema_is_valid_json_that_refuses_unknown_keys() -> None:
-    schema = json.loads(json_schema(Drawing))
+    schema = json.loads(build_json_schema(Drawing))
     assert schema["additionalProperties"] is False
     assert schema["properties"]["title"]["description"] == "What stands above it."
 
 
 def test_documentation_that_differs_is_found_outdated(tmp_path: Path) -> None:
-    assert outdated(Drawing, tmp_path) == ["config.schema.json", "configuration.md"]
+    assert find_outdated_files(Drawing, tmp_path) == ["config.schema.json", "configuration.md"]
     write_documentation(Drawing, tmp_path)
-    assert outdated(Drawing, tmp_path) == []
+    assert find_outdated_files(Drawing, tmp_path) == []
     (tmp_path / "configuration.md").write_text("old")
-    assert outdated(Drawing, tmp_path) == ["configuration.md"]
+    assert find_outdated_files(Drawing, tmp_path) == ["configuration.md"]
 
 
 def test_the_committed_pages_say_what_the_models_say() -> None:
     from attacca.config.run import Configuration
 
-    assert outdated(Configuration, DOCS) == [], "run: python -m attacca.config.documentation docs"
+    assert find_outdated_files(Configuration, DOCS) == [], "run: python -m attacca.config.documentation docs"
 
 
 def schema_problems(values: Any) -> list[str]:

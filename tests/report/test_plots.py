@@ -13,7 +13,7 @@ from attacca.report.channels import channel_pictures, nearest_channels
 from attacca.report.choice import Choice
 from attacca.report.plots_training import snapshot_pictures, training_curve
 from attacca.report.plots_tuning import criterion_plot, pareto_front, size_histogram, tuning_plot
-from attacca.report.results import Results
+from attacca.report.results import Results, read_table
 
 
 def curve(length: int = 50) -> dict[str, np.ndarray]:
@@ -59,7 +59,7 @@ def test_half_a_line_at_the_end_of_a_table_is_left_out(tmp_path: Path) -> None:
     place = tmp_path / "run" / "training"
     place.mkdir(parents=True)
     (place / "metrics.tsv").write_text("iteration\tloss\n1\t0.5\n2\t0.4\n3\t0.")
-    table = Results(tmp_path).table("run", "training", "metrics.tsv")
+    table = read_table(place / "metrics.tsv")
     assert table["iteration"].tolist() == [1, 2]
     (place / "validation.tsv").write_text("iteration\tcriterion\tvalue\n1\tloss\t0.5\n1\tvoi\t2\n2\tloss\t0.")
     curves = Results(tmp_path).validation_curves("run")

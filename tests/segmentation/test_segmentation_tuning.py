@@ -82,7 +82,7 @@ def test_criteria_where_more_is_better_are_maximised_over_several_volumes(
 def test_settled_settings_need_no_volume_and_others_do(tmp_path: Path) -> None:
     settled = SegmentationConfig(chain="seeded", threshold=0.5, min_size=0)
     result = tune([], NEIGHBORHOOD, settled, tmp_path)
-    assert settled.settled and result.table == [] and result.agglomeration.threshold == 0.5
+    assert settled.is_fixed and result.table == [] and result.agglomeration.threshold == 0.5
     with pytest.raises(ConfigurationError, match="no validation volume"):
         tune([], NEIGHBORHOOD, SegmentationConfig(), tmp_path)
     with pytest.raises(ConfigurationError, match="found 'beauty'"):

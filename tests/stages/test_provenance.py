@@ -1,4 +1,4 @@
-"""What is written down of a run's results: digests, seeds, versions, the checkout, machines."""
+"""The record of a run's results: digests, seeds, versions, the checkout, machines."""
 
 import json
 import shutil
@@ -6,15 +6,16 @@ import shutil
 import numpy as np
 import zarr
 
-from attacca.arrays.zarr_opening import ZarrArrayConfig, write_link
+from attacca.arrays.links import write_link
+from attacca.arrays.zarr_opening import ZarrArrayConfig
 from attacca.atomic import write_json
-from attacca.provenance.surroundings import hardware, package_versions, source_state
-from attacca.stages.provenance import outputs, seeds
+from attacca.provenance.environment import read_checkout_state, read_hardware, read_package_versions
+from attacca.stages.provenance import digest_outputs, list_seeds
 
 
 def test_outputs_tell_digests_of_arrays_by_name(project):
     project.finish_until(project.instance("predict", "first", "cube-b"))
-    found = outputs(project.workflow)
+    found = digest_outputs(project.workflow)
     assert found["volume"]["cube-a"]["raw"]["files"] == 1
     assert len(found["volume"]["cube-a"]["raw"]["digest"]) == 64
     assert "fingerprint" in found["train"]["first"]
@@ -32,20 +33,20 @@ def test_a_volume_that_is_read_where_it_stands_has_a_digest_of_what_it_is_read_f
     arrays = {"arrays": {"raw": {"dataset": "raw/s0", "in_place": True}}}
     write_json(path, json.loads(path.read_text()) | {"result": arrays})
 
-    before = outputs(project.workflow)["volume"]["cube-a"]["raw"]
+    before = digest_outputs(project.workflow)["volume"]["cube-a"]["raw"]
     assert before["read in place"] and before["files"] == 28
     source[:] = 255 - source[:]
-    assert outputs(project.workflow)["volume"]["cube-a"]["raw"]["digest"] != before["digest"]
+    assert digest_outputs(project.workflow)["volume"]["cube-a"]["raw"]["digest"] != before["digest"]
     shutil.rmtree(tmp_path / "source.zarr")
-    assert "raw" not in outputs(project.workflow)["volume"]["cube-a"]
+    assert "raw" not in digest_outputs(project.workflow)["volume"]["cube-a"]
 
 
 def test_seeds_versions_checkout_and_hardware_are_known(project):
-    found = seeds(project.workflow.configuration, "first")
+    found = list_seeds(project.workflow.configuration, "first")
     assert found == {"run": 0, "volume cube-a": 0, "volume cube-b": 1, "volume cube-c": 2}
-    versions = package_versions()
+    versions = read_package_versions()
     assert versions["torch"] and versions["zarr"].startswith("2.")
     assert any(item.startswith("numpy==") for item in versions["environment"])
-    assert hardware()["cores"] >= 1
-    state = source_state()
+    assert read_hardware()["cores"] >= 1
+    state = read_checkout_state()
     assert not state or len(state["commit"]) == 40

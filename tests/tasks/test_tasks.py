@@ -118,7 +118,7 @@ def test_problems_are_named(section: dict[str, Any], message: str) -> None:
 def test_a_pretrained_task_without_its_file_is_not_valid(tmp_path: Any) -> None:
     section = {"type": "pretrained", "sub_task_config": {"type": "one_hot", "classes": ["a"]}}
     config: PretrainedTaskConfig = READER.validate_python({**section, "weights": tmp_path / "weights.pt"})
-    assert config.verify() == (False, f"weights: there is no file {tmp_path / 'weights.pt'}")
+    assert config.verify() == (False, f"weights: the file {tmp_path / 'weights.pt'} does not exist")
     config.weights.touch()
     assert config.verify()[0]
 

@@ -5,18 +5,17 @@ from itertools import pairwise
 import pytest
 import torch
 
+from attacca.checkpoint import read_checkpoint, save_checkpoint
 from attacca.config.architecture import UNetConfig
 from attacca.config.tasks import OneHotTaskConfig, PretrainedTaskConfig
 from attacca.config.training import CheckpointConfig, OptimizerConfig
 from attacca.errors import CheckpointError, MissingInputError
 from attacca.training import checkpoint_digest, load_model, train
-from attacca.training.checkpoint import (
+from attacca.training.checkpoint_directory import (
     checkpoint_path,
     latest_checkpoint,
     list_checkpoints,
-    prune,
-    read_checkpoint,
-    save_checkpoint,
+    prune_checkpoints,
 )
 from attacca.training.schedule import WeightAverage, create_optimizer, learning_rate
 
@@ -41,17 +40,17 @@ def test_a_damaged_checkpoint_is_passed_over_for_an_older_one(tmp_path):
         found = latest_checkpoint(tmp_path)
     assert found is not None and found[1]["iteration"] == 10
     assert latest_checkpoint(tmp_path / "empty") is None
-    with pytest.raises(MissingInputError, match="no checkpoint"):
+    with pytest.raises(MissingInputError, match="no such checkpoint"):
         read_checkpoint(tmp_path / "none.pt")
     torch.save({"model": {}}, tmp_path / "other.pt")
-    with pytest.raises(CheckpointError, match="no checkpoint of this version"):
+    with pytest.raises(CheckpointError, match="not a checkpoint of this version"):
         read_checkpoint(tmp_path / "other.pt")
 
 
 def test_the_last_the_best_and_every_nth_checkpoint_are_kept(tmp_path):
     for iteration in range(10, 110, 10):
         save_checkpoint(checkpoint_path(tmp_path, iteration), {})
-    prune(tmp_path, CheckpointConfig(keep_last=2, keep_every=40), also=[30])
+    prune_checkpoints(tmp_path, CheckpointConfig(keep_last=2, keep_every=40), also=[30])
     assert [path.name[10:-3] for path in list_checkpoints(tmp_path)] == [
         f"{i:08d}" for i in (30, 40, 80, 90, 100)
     ]

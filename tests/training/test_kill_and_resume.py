@@ -16,7 +16,7 @@ import pytest
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.segmentation import SegmentationConfig
 from attacca.config.training import TrainingConfig
-from attacca.stages.segmentation_validation import SegmentationValidation
+from attacca.training.segmentation_validation import SegmentationValidation
 
 SCRIPT = """
 import pickle, sys
@@ -28,7 +28,7 @@ train(pickle.load(open(sys.argv[1], "rb")))
 # Importing takes seconds; a process that has imported everything starts the ones that train.
 STARTER = """
 import os, sys
-import attacca.stages.segmentation_validation, attacca.tasks, attacca.training.loop, torch.utils.tensorboard
+import attacca.training.segmentation_validation, attacca.tasks, attacca.training.loop, torch.utils.tensorboard
 
 for line in sys.stdin:
     process = os.fork()
@@ -131,7 +131,7 @@ def test_killed_at_random_moments_and_started_again_it_ends_with_the_same_bytes(
 
 @pytest.mark.slow
 def test_two_processes_that_train_together_learn_as_one_with_twice_the_batch(job, tmp_path):
-    from attacca.training.checkpoint import read_checkpoint
+    from attacca.checkpoint import read_checkpoint
 
     architecture = {"architecture": job().architecture}
     alone = job(tmp_path / "alone", iterations=3, batch_size=2, device="cpu", **architecture)

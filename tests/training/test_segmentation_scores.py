@@ -14,8 +14,8 @@ from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import AffinitiesTaskConfig, DistanceTaskConfig, OneHotTaskConfig
 from attacca.config.training import TrainingConfig
 from attacca.errors import ConfigurationError
-from attacca.stages.segmentation_validation import SegmentationValidation
 from attacca.training import TrainingVolume, load_model, train
+from attacca.training.segmentation_validation import SegmentationValidation
 
 AFFINITIES = AffinitiesTaskConfig(neighborhood=[[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, -3]])
 DISTANCE = DistanceTaskConfig(

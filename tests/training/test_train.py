@@ -9,7 +9,7 @@ from attacca.config.tasks import AffinitiesTaskConfig, DistanceTaskConfig, HotDi
 from attacca.errors import CheckpointError, ConfigurationError, TrainingError
 from attacca.progress import Progress
 from attacca.training import train
-from attacca.training.checkpoint import list_checkpoints
+from attacca.training.checkpoint_directory import list_checkpoints
 from attacca.training.state import TrainingState
 
 

@@ -16,14 +16,14 @@ from attacca.config.volumes import ArraySource, VolumeConfig
 from attacca.errors import MissingInputError, VolumeError
 from attacca.volumes import (
     ImportBlocks,
+    compute_content_fingerprint,
     examine_volume,
     finish_volume,
     open_source,
     plan_volume,
     prepare_volume,
-    volume_content_fingerprint,
 )
-from attacca.volumes.images import missing_numbers
+from attacca.volumes.readers.image_stack import find_missing_numbers
 
 RAW = np.random.default_rng(0).integers(0, 255, (5, 12, 9), dtype=np.uint8)
 LABELS = np.random.default_rng(1).integers(0, 9, (5, 12, 9), dtype=np.uint32)
@@ -388,7 +388,7 @@ def test_labels_inside_the_image_are_taken_without_a_word(tmp_path):
     ],
 )
 def test_a_gap_in_the_numbers_of_sections_is_found(names, missing):
-    assert missing_numbers(names) == missing
+    assert find_missing_numbers(names) == missing
 
 
 def test_a_stack_with_a_gap_is_told_with_the_missing_numbers(tmp_path):
@@ -484,22 +484,22 @@ def test_the_fingerprint_notices_changed_added_and_missing_files(tmp_path):
     config = VolumeConfig.model_validate(
         {"raw": {"path": stack}, "labels": {"path": zarr_path, "dataset": "raw"}, "voxel_size": [4, 4, 4]}
     )
-    seen = [volume_content_fingerprint(config)]
-    assert volume_content_fingerprint(config) == seen[0]
+    seen = [compute_content_fingerprint(config)]
+    assert compute_content_fingerprint(config) == seen[0]
     Image.fromarray(RAW[1, ::-1] // 2).save(stack / "section_1.png")
-    seen.append(volume_content_fingerprint(config))
+    seen.append(compute_content_fingerprint(config))
     Image.fromarray(RAW[0]).save(stack / "section_5.png")
-    seen.append(volume_content_fingerprint(config))
+    seen.append(compute_content_fingerprint(config))
     (stack / "section_0.png").unlink()
-    seen.append(volume_content_fingerprint(config))
+    seen.append(compute_content_fingerprint(config))
     metadata = tmp_path / "labels.zarr" / "raw" / ".zattrs"
     metadata.write_text(json.dumps({"offset": [4, 0, 0]}))
-    seen.append(volume_content_fingerprint(config))
+    seen.append(compute_content_fingerprint(config))
     assert len(set(seen)) == 5
 
 
 def test_each_section_is_decoded_once_for_a_layer_of_blocks(tmp_path, monkeypatch):
-    from attacca.volumes import images
+    from attacca.volumes.readers import image_stack as images
 
     stack = write_stack(tmp_path / "raw", RAW)
     source = open_source(ArraySource(path=stack))
@@ -512,14 +512,14 @@ def test_each_section_is_decoded_once_for_a_layer_of_blocks(tmp_path, monkeypatc
 
 
 def test_chunks_are_about_cubes_in_the_world(tmp_path):
-    from attacca.volumes.plan import chunk_shape
+    from attacca.volumes.volume_plan import choose_chunk_shape
 
     config = VolumeConfig.model_validate({"raw": {"path": "x"}})
-    assert chunk_shape(config, (300, 300, 300), (8, 8, 8)) == (64, 64, 64)
-    assert chunk_shape(config, (16, 1024, 1024), (500, 46, 46)) == (16, 128, 128)
-    assert chunk_shape(config, (3000, 3000, 3000), (8, 8, 8)) == (128, 128, 128)
-    assert chunk_shape(config, (2000, 3000), (4, 4)) == (512, 512)
-    assert chunk_shape(config, (3, 40, 40), (8, 8, 8)) == (3, 40, 40)
+    assert choose_chunk_shape(config, (300, 300, 300), (8, 8, 8)) == (64, 64, 64)
+    assert choose_chunk_shape(config, (16, 1024, 1024), (500, 46, 46)) == (16, 128, 128)
+    assert choose_chunk_shape(config, (3000, 3000, 3000), (8, 8, 8)) == (128, 128, 128)
+    assert choose_chunk_shape(config, (2000, 3000), (4, 4)) == (512, 512)
+    assert choose_chunk_shape(config, (3, 40, 40), (8, 8, 8)) == (3, 40, 40)
 
 
 def write_zarr_3(path, *arrays):

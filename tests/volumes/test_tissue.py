@@ -12,8 +12,8 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 from attacca.config.load import load_configuration
 from attacca.config.volumes import VolumeConfig
 from attacca.errors import VolumeError
-from attacca.volumes import tissue_geometry
-from attacca.volumes.tissue import Tissue, tissue_block, tissue_labels
+from attacca.volumes.tissue import geometry as tissue_geometry
+from attacca.volumes.tissue.tissue import Tissue, tissue_block, tissue_labels
 
 
 def configured(shape, seed=0, voxel_size=None, unit="nanometer", offset=None, **settings):

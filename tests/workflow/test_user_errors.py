@@ -107,7 +107,7 @@ def test_everything_wrong_with_a_volume_is_told_at_once_at_the_lines_of_its_keys
 def test_missing_data_name_the_variable_that_says_where_they_are(capsys, project, monkeypatch):
     monkeypatch.delenv("EM_DATA", raising=False)
     path = project(raw='"${EM_DATA:-elsewhere}/raw"')
-    assert "the environment variable EM_DATA is not set, so that 'elsewhere' is used for it" in refused(
+    assert "the environment variable EM_DATA is not set and its default 'elsewhere' is used" in refused(
         capsys, path
     )
     monkeypatch.setenv("EM_DATA", str(path.parent))
@@ -233,8 +233,8 @@ def test_blocks_that_fit_pass(capsys, project, section):
     [
         ("labels.h5", "is a file"),
         ("labels.h5/results", "labels.h5, which is a file"),
-        ("nowhere", "a link that leads nowhere"),
-        ("/proc/results", "nothing can be written into /proc"),
+        ("nowhere", "a broken link"),
+        ("/proc/results", "no file can be created in /proc"),
     ],
 )
 @pytest.mark.parametrize("key", ["results", "storage"])

@@ -1,4 +1,4 @@
-"""Arrays in world units over numpy, zarr and N5; array types; importers; OME-Zarr metadata; pyramids."""
+"""Arrays in world units over numpy, zarr and N5; array types; OME-Zarr metadata; pyramids."""
 
 from attacca.arrays.array import Array, Fill
 from attacca.arrays.identifier import LocalArrayIdentifier

@@ -1,4 +1,4 @@
-"""Where an array stands: a container and a data set in it."""
+"""Locations of arrays: a container and a data set in it."""
 
 import os
 from dataclasses import dataclass
@@ -6,12 +6,20 @@ from pathlib import Path
 
 
 def is_url(path: str | Path) -> bool:
-    """Whether a path is an object-store URL (``s3://bucket/key``) rather than a local file."""
+    """Return True for a URL (``s3://bucket/key``), False for a local path.
+
+    >>> is_url("s3://bucket/volume.zarr"), is_url("/data/volume.zarr")
+    (True, False)
+    """
     return "://" in str(path)
 
 
-def join(container: str | Path, *names: str) -> str:
-    """Path or URL below ``container``; empty names and superfluous slashes vanish."""
+def join_path(container: str | Path, *names: str) -> str:
+    """Return the path or URL below ``container``, without empty names and superfluous slashes.
+
+    >>> join_path("s3://bucket/volume.zarr/", "raw/", "s0")
+    's3://bucket/volume.zarr/raw/s0'
+    """
     parts = [part for name in names for part in str(name).split("/") if part]
     base = str(container).rstrip("/") if is_url(container) else os.fspath(container)
     return "/".join([base.rstrip("/") or "/", *parts]) if parts else base
@@ -19,10 +27,18 @@ def join(container: str | Path, *names: str) -> str:
 
 @dataclass(frozen=True)
 class LocalArrayIdentifier:
-    """A container (a directory, or an ``s3://`` URL) and the name of a data set in it (``raw/s0``)."""
+    """Location of an array.
+
+    Args:
+        container: a directory, or an ``s3://`` URL.
+        dataset: name of the data set in the container.
+
+    >>> str(LocalArrayIdentifier("volume.zarr", "raw/s0"))
+    'volume.zarr/raw/s0'
+    """
 
     container: Path | str
     dataset: str
 
     def __str__(self) -> str:
-        return join(self.container, self.dataset)
+        return join_path(self.container, self.dataset)

@@ -1,4 +1,4 @@
-"""How an array is shown in Neuroglancer; the package is imported only when something is shown."""
+"""Neuroglancer layers of zarr arrays."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,32 +11,33 @@ _SI = {"nanometer": ("nm", 1), "angstrom": ("nm", 0.1), "micrometer": ("um", 1),
 
 
 class NeuroglancerSource:
-    """Methods of ``ZarrArray`` that describe it as a Neuroglancer layer."""
+    """Mixin of ``ZarrArray`` with the methods by which DaCapo shows an array in Neuroglancer."""
 
     def _can_neuroglance(self: "ZarrArray") -> bool:  # type: ignore[misc]
-        """Whether Neuroglancer can show the array: it has two or three spatial axes and numbers as voxels."""
+        """Return True for an array of numbers with two or three spatial axes."""
         return self.dims in (2, 3) and np.dtype(self.dtype).kind in "buif"
 
     def _source_name(self: "ZarrArray") -> str:  # type: ignore[misc]
-        """Name of the layer."""
+        """Return the name of the layer."""
         return self.name or self.dataset
 
     def _output_dimensions(self: "ZarrArray") -> dict[str, list[Any]]:  # type: ignore[misc]
-        """Axis name to voxel size in a unit that Neuroglancer knows; channels are ``c^``."""
+        """Return axis name to voxel size and unit, in units that Neuroglancer supports; channels are ``c^``."""
         unit, factor = _SI.get(self.unit, ("m", 1))
         lead = {f"{axis}^": [1, ""] for axis in self.axes if axis not in self.spatial_axes}
         sizes = {axis: [int(size) * factor, unit] for axis, size in zip(self.spatial_axes, self.voxel_size)}
         return {**lead, **sizes}
 
     def _transform_matrix(self: "ZarrArray") -> list[list[float]]:  # type: ignore[misc]
-        """Affine matrix from voxel indices to output voxels, a row an axis: identity, offset in voxels."""
+        """Return the affine matrix from voxel indices to output voxels, one row per axis: identity and offset."""
         lead = len(self.axes) - self.dims
         offset = [0.0] * lead + [begin / size for begin, size in zip(self._data_begin, self.voxel_size)]
         rows = np.concatenate([np.eye(len(self.axes)), np.array(offset)[:, None]], axis=1)
         return rows.tolist()
 
     def _neuroglancer_source(self: "ZarrArray") -> Any:  # type: ignore[misc]
-        """A ``neuroglancer.LocalVolume`` of the array's voxels, read as they are looked at."""
+        """Return a ``neuroglancer.LocalVolume`` that reads voxels on demand."""
+        # deferred: neuroglancer takes about a second to import
         import neuroglancer
 
         dimensions = self._output_dimensions()
@@ -55,7 +56,8 @@ class NeuroglancerSource:
         )
 
     def _neuroglancer_layer(self: "ZarrArray") -> tuple[Any, dict[str, Any]]:  # type: ignore[misc]
-        """The layer and the options to add it with: a segmentation for 32 or 64 bit ids, else an image."""
+        """Return the layer and its options: a segmentation for 32- or 64-bit ids, otherwise an image."""
+        # deferred: neuroglancer takes about a second to import
         import neuroglancer
 
         source = self._neuroglancer_source()

@@ -1,21 +1,29 @@
-"""An array in memory."""
+"""Arrays in memory."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays.array import Array
-from attacca.config.units import whole_coordinate
+from attacca.config.units import to_whole_coordinate
 from attacca.errors import VolumeError
+
+if TYPE_CHECKING:
+    import gunpowder as gp
 
 
 class NumpyArray(Array):
-    """A numpy array with a place in the world; made by ``from_np_array`` or ``from_gp_array``."""
+    """A numpy array with a position in world units, made by ``from_np_array`` or ``from_gp_array``.
+
+    The constructor raises ``RuntimeError``, as DaCapo's does.
+    """
 
     def __init__(self, array_config: Any) -> None:
-        raise RuntimeError("a NumpyArray has no configuration: use NumpyArray.from_np_array or from_gp_array")
+        raise RuntimeError(
+            "a NumpyArray cannot be made from a configuration; use NumpyArray.from_np_array or from_gp_array"
+        )
 
     _data: np.ndarray
     _axes: list[str]
@@ -33,14 +41,20 @@ class NumpyArray(Array):
         """Wrap ``array`` without copying.
 
         Args:
-            array: one axis for each name in ``axes``.
+            array: any dtype, one axis for each name in ``axes``.
             roi: world units; its shape must be that of the spatial axes times ``voxel_size``.
+            voxel_size: whole numbers in world units, one per spatial axis.
+            axes: names of all axes, spatial ones last.
 
         Raises:
             VolumeError: shape, ROI, voxel size and axes do not fit each other, or the voxel size is not whole.
+
+        >>> array = NumpyArray.from_np_array(np.ones((2, 3, 3)), Roi((40, 0, 0), (80, 12, 12)), (40, 4, 4), "zyx")
+        >>> array.shape, array.voxel_size, array.num_channels
+        ((2, 3, 3), (40, 4, 4), None)
         """
-        # Coordinate would cut off what stands behind the point.
-        voxel_size = whole_coordinate(voxel_size, "nanometer", "the voxel size")
+        # Coordinate would truncate the decimals without an error.
+        voxel_size = to_whole_coordinate(voxel_size, "nanometer", "the voxel size")
         if array.ndim != len(axes):
             raise VolumeError(f"an array of shape {array.shape} cannot have the axes {list(axes)}")
         if voxel_size.dims != roi.dims:
@@ -59,8 +73,11 @@ class NumpyArray(Array):
         return self
 
     @classmethod
-    def from_gp_array(cls, array: Any) -> "NumpyArray":
-        """Wrap a ``gunpowder.Array``; axes before the spatial ones are ``c``, or ``b`` and ``c``.
+    def from_gp_array(cls, array: "gp.Array") -> "NumpyArray":
+        """Wrap a ``gunpowder.Array`` without copying.
+
+        Args:
+            array: leading axes are named ``c``, or ``b`` and ``c``.
 
         Raises:
             VolumeError: the array has more than two axes before the spatial ones.

@@ -1,4 +1,4 @@
-"""Coarser scales of an image, built blockwise from the finest."""
+"""Coarser scales of an image, built block by block from the finest."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,51 +19,63 @@ _MOST_SCALES = 12
 def build_pyramid(
     group_path: str, kind: Literal["raw", "labels"] = "raw", num_workers: int = 1, name: str = ""
 ) -> list[str]:
-    """Build ``s1``, ``s2``, ... from ``s0`` until no axis is longer than 64 voxels, and write the OME
-    metadata.
+    """Build ``s1``, ``s2``, ... from ``s0`` until no axis is longer than 64 voxels, and write the OME metadata.
 
-    Each scale halves the axes whose voxels are less than twice as large as the smallest, so that anisotropic
-    voxels become isotropic first. Scales that are there already are replaced. A block of a coarse scale needs
-    the fine block under it, so memory follows the chunk.
+    Each scale halves the axes whose voxels are less than twice as large as the smallest, so that anisotropic voxels
+    become isotropic first. Existing coarser scales are replaced. Each thread holds one block of the fine scale, which
+    covers one chunk of the coarse scale.
 
     Args:
         group_path: path or URL of the group that holds ``s0``.
-        kind: ``raw`` averages (integers are rounded half up), ``labels`` takes the most frequent id, of
-            equally frequent ones the first in z, y, x order.
-        num_workers: threads.
+        kind: ``raw`` averages (integers are rounded half up), ``labels`` takes the most frequent id, of equally
+            frequent ids the first in z, y, x order.
+        num_workers: number of threads.
+        name: name of the image in the OME metadata; by default that of the group.
 
     Returns:
         Names of all scales, the finest first.
+
+    >>> from attacca.arrays import LocalArrayIdentifier, ZarrArray
+    >>> s0 = LocalArrayIdentifier("memory://pyramid.zarr/raw", "s0")
+    >>> array = ZarrArray.create_from_array_identifier(s0, "yx", Roi((0, 0), (400, 400)), None, (4, 4), "u1")
+    >>> build_pyramid("memory://pyramid.zarr/raw")
+    ['s0', 's1']
     """
     scales = ["s0"]
     fine = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(group_path, "s0"))
     voxels = fine.data.chunks[-fine.dims :]
     while len(scales) < _MOST_SCALES and max(fine.roi.shape / fine.voxel_size) > _SMALLEST:
-        factor = scale_factor(fine.voxel_size, fine.roi.shape / fine.voxel_size)
+        factor = choose_scale_factor(fine.voxel_size, fine.roi.shape / fine.voxel_size)
         if max(factor) == 1:
             break
         scales.append(f"s{len(scales)}")
-        fine = _coarser(fine, LocalArrayIdentifier(group_path, scales[-1]), factor, voxels, kind, num_workers)
+        fine = _build_scale(
+            fine, LocalArrayIdentifier(group_path, scales[-1]), factor, voxels, kind, num_workers
+        )
     write_multiscale_metadata(group_path, scales, name=name)
     return scales
 
 
-def scale_factor(voxel_size: Sequence[int], shape: Sequence[int]) -> Coordinate:
-    """2 for each axis to be halved, 1 for the others.
+def choose_scale_factor(voxel_size: Sequence[int], shape: Sequence[int]) -> Coordinate:
+    """Return 2 for each axis that the next scale halves, 1 for the others.
 
-    >>> scale_factor((500, 46, 46), (100, 1024, 1024)), scale_factor((500, 368, 368), (100, 128, 128))
+    Args:
+        voxel_size: world units.
+        shape: in voxels; axes of one voxel are ignored.
+
+    >>> choose_scale_factor((500, 46, 46), (100, 1024, 1024)), choose_scale_factor((500, 368, 368), (100, 128, 128))
     ((1, 2, 2), (2, 2, 2))
     """
     smallest = min(size for size, extent in zip(voxel_size, shape) if extent > 1)
     return Coordinate(2 if size < 2 * smallest and n > 1 else 1 for size, n in zip(voxel_size, shape))
 
 
-def _coarser(
+def _build_scale(
     fine: ZarrArray,
     identifier: LocalArrayIdentifier,
     factor: Coordinate,
     chunk: Sequence[int],
-    kind: str,
+    kind: Literal["raw", "labels"],
     num_workers: int,
 ) -> ZarrArray:
     voxel_size = fine.voxel_size * factor
@@ -86,9 +98,9 @@ def _coarser(
 
     def fill(index: tuple[int, ...]) -> None:
         roi = Roi(coarse.roi.begin + Coordinate(index) * size, size).intersect(coarse.roi)
-        # The last fine voxel of an odd axis stands for its missing neighbor too.
+        # An odd axis ends with half a coarse voxel: its last fine voxel is used twice.
         block = fine.read(roi, fill="edge")
-        coarse[roi] = downsampled(block, tuple(factor), kind)
+        coarse[roi] = downsample(block, tuple(factor), kind)
 
     counts = [range(-(-n // s)) for n, s in zip(coarse.roi.shape, size)]
     with ThreadPoolExecutor(max_workers=max(1, num_workers)) as pool:
@@ -96,11 +108,16 @@ def _coarser(
     return coarse
 
 
-def downsampled(block: np.ndarray, factor: Sequence[int], kind: str) -> np.ndarray:
-    """A block with its last axes shrunk by whole factors, see ``build_pyramid``.
+def downsample(block: np.ndarray, factor: Sequence[int], kind: Literal["raw", "labels"]) -> np.ndarray:
+    """Return a block with its last axes reduced by whole factors.
 
     Args:
-        block: any leading axes, then one axis for each factor, of which it is a multiple.
+        block: any number of leading axes, then one axis per factor, whose size is a multiple of the factor.
+        factor: one per spatial axis.
+        kind: ``raw`` (mean) or ``labels`` (most frequent id), see ``build_pyramid``.
+
+    >>> downsample(np.array([[1, 1, 5, 6], [2, 1, 5, 5]]), (2, 2), "labels").tolist()
+    [[1, 5]]
     """
     lead = block.ndim - len(factor)
     shape: list[int] = list(block.shape[:lead])

@@ -1,5 +1,6 @@
-"""Stores behind zarr arrays: local directories, N5, and object stores such as S3."""
+"""Zarr stores: local directories, N5, and object stores such as S3."""
 
+import difflib
 import os
 import shutil
 import warnings
@@ -12,14 +13,14 @@ import zarr
 from zarr.storage import BaseStore, DirectoryStore, FSStore
 
 from attacca.arrays.identifier import is_url
-from attacca.errors import AttaccaError, MissingInputError, ResourceError, VolumeError, first_line
+from attacca.errors import AttaccaError, MissingInputError, ResourceError, VolumeError, summarize_error
 
 
 class AtomicDirectoryStore(DirectoryStore):
-    """A directory whose files appear whole or not at all, and that a killed writer leaves without debris.
+    """Directory store in which a file is either complete or absent, even after its writer was killed.
 
-    The partial file of a chunk has one fixed name, so that whoever writes the chunk again replaces it. Two
-    writers of one chunk at the same time are not meant to be: blocks share no chunk.
+    The partial file of a chunk has a fixed name, so that the next writer of the chunk replaces it. A chunk must not
+    have two writers at a time: blocks share no chunk.
     """
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -41,15 +42,18 @@ class AtomicDirectoryStore(DirectoryStore):
 
 
 def storage_options(address: str | Path) -> dict[str, Any]:
-    """Options of fsspec for an address, from the environment; other stores than S3 need none.
+    """Return the fsspec options for an address, from environment variables; empty for stores other than S3.
 
-    ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL`` name another server than Amazon's;
-    ``ATTACCA_S3_ANONYMOUS=1`` reads public buckets without keys. Keys and region are read by the AWS library.
+    ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL`` name a server other than Amazon's; ``ATTACCA_S3_ANONYMOUS=1`` reads
+    public buckets without keys. The AWS library reads keys and region itself.
+
+    >>> storage_options("/data/volume.zarr")
+    {}
     """
     if not str(address).startswith("s3://"):
         return {}
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    # Listings change while other jobs write.
+    # Other jobs change listings at any time.
     options: dict[str, Any] = {"use_listings_cache": False}
     if endpoint:
         options["client_kwargs"] = {"endpoint_url": endpoint}
@@ -59,23 +63,24 @@ def storage_options(address: str | Path) -> dict[str, Any]:
 
 
 def open_store(container: str | Path, mode: str = "r") -> BaseStore:
-    """The store of a container: an ``.n5`` directory, another local directory, or a URL.
+    """Return the store of a container: an ``.n5`` directory, another local directory, or a URL.
 
     Args:
-        mode: ``"r"`` needs the container to be there; ``"a"`` makes it on the first write.
+        container: path or URL.
+        mode: ``"r"`` requires a local container to exist; ``"a"`` creates it on the first write.
 
     Raises:
-        MissingInputError: a local container to be read is not there.
-        VolumeError: a URL cannot be opened, or its protocol's package is not installed.
+        MissingInputError: a local container to be read does not exist.
+        VolumeError: a URL cannot be opened, or the package for its protocol is not installed.
     """
     if is_url(container):
         try:
             access = "r" if mode == "r" else "a"
             options = storage_options(container)
-            # Missing chunks are normal (fill value); every other failure of the network must be an error.
             if str(container).rstrip("/").endswith(".n5"):
-                return _n5(zarr.N5FSStore, str(container), mode=access, **options)
+                return _make_n5_store(zarr.N5FSStore, str(container), mode=access, **options)
             store = FSStore(str(container), mode=access, **options)
+            # A missing chunk means the fill value; any other failure of the network must be an error.
             store.exceptions = (KeyError, FileNotFoundError)
             return store
         except ImportError as error:
@@ -88,23 +93,23 @@ def open_store(container: str | Path, mode: str = "r") -> BaseStore:
             ) from error
     path = Path(container)
     if mode == "r" and not path.is_dir():
-        raise MissingInputError(f"{path}: no such directory{_nearest(path)}")
+        raise MissingInputError(f"{path}: no such directory{_suggest_names(path)}")
     if path.suffix == ".n5" or (path / "attributes.json").exists():
-        return _n5(zarr.N5Store, str(path))
+        return _make_n5_store(zarr.N5Store, str(path))
     return AtomicDirectoryStore(str(path))
 
 
-def is_n5(store: Any) -> bool:
-    """Whether lists in the attributes of a store's arrays are in the order x, y, z."""
+def is_n5(store: BaseStore) -> bool:
+    """Return True for N5 stores, which keep lists in attributes in the order x, y, z."""
     return isinstance(store, (zarr.N5Store, zarr.N5FSStore))
 
 
 @contextmanager
-def answering(container: str | Path) -> Iterator[None]:
-    """Tell what a server answers, or that it does not, in one line; local containers are left alone.
+def explain_server_errors(container: str | Path) -> Iterator[None]:
+    """Convert errors of a server to one line; errors of local containers pass unchanged.
 
     Raises:
-        VolumeError: names the address and, where keys are missing, how to give them.
+        VolumeError: the server cannot be reached; the message names the address and, for S3, the variables with keys.
     """
     try:
         yield
@@ -120,28 +125,31 @@ def answering(container: str | Path) -> Iterator[None]:
                 "from AWS_ENDPOINT_URL, and ATTACCA_S3_ANONYMOUS=1 reads public buckets without keys"
             )
         raise VolumeError(
-            f"{container} cannot be reached: {type(error).__name__}: {first_line(error)}{advice}"
+            f"{container} cannot be reached: {type(error).__name__}: {summarize_error(error)}{advice}"
         ) from error
 
 
-def _n5(kind: type[BaseStore], *arguments: Any, **options: Any) -> BaseStore:
-    # zarr 3 will drop N5; Attacca stays with format 2 as long as gunpowder does.
+def _make_n5_store(kind: type[BaseStore], *arguments: Any, **options: Any) -> BaseStore:
+    # zarr 2 warns that zarr 3 will drop N5.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         return kind(*arguments, **options)
 
 
-def _nearest(path: Path) -> str:
-    import difflib
-
+def _suggest_names(path: Path) -> str:
+    """Return the end of a message that lists the names nearest to a missing one."""
     if not path.parent.is_dir():
         return ""
     names = difflib.get_close_matches(path.name, os.listdir(path.parent), n=3, cutoff=0.5)
     return f"; nearest names there: {', '.join(names)}" if names else ""
 
 
-def remove(path: str) -> None:
-    """Delete an array or group, wherever it stands; nothing happens where nothing is."""
+def delete(path: str) -> None:
+    """Delete an array or group with all its files, if it exists.
+
+    Args:
+        path: local path or URL.
+    """
     if is_url(path):
         store = open_store(path, "a")
         store.fs.rm(store.path, recursive=True) if store.fs.exists(store.path) else None

@@ -1,4 +1,4 @@
-"""What the values of an array mean: marker types that predictors give to their outputs."""
+"""Array types: the meaning of an array's values, as declared by predictors for their outputs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -6,26 +6,30 @@ from dataclasses import dataclass, field
 
 
 class ArrayType(ABC):
-    """The meaning of an array's values."""
+    """Base class: the meaning of an array's values."""
 
     @property
     @abstractmethod
     def interpolatable(self) -> bool:
-        """Whether values between two voxels may be computed from both; False for ids and masks."""
+        """True if values between two voxels may be interpolated; False for ids and masks."""
 
     @property
     def channel_names(self) -> list[str]:
-        """A name for each channel: those of classes and channels where there are some, numbers otherwise."""
-        named = getattr(self, "classes", None) or getattr(self, "channels", None)
-        if isinstance(named, Mapping):
-            return [str(named[number]) for number in sorted(named)]
-        if named:
-            return [str(name) for name in named]
+        """Name of each channel: its class or channel name, otherwise its number.
+
+        >>> DistanceArray({0: "membrane"}).channel_names, EmbeddingArray(2).channel_names
+        (['membrane'], ['0', '1'])
+        """
+        names = getattr(self, "classes", None) or getattr(self, "channels", None)
+        if isinstance(names, Mapping):
+            return [str(names[number]) for number in sorted(names)]
+        if names:
+            return [str(name) for name in names]
         return [str(number) for number in range(getattr(self, "embedding_dims", 1))]
 
     @property
     def value_range(self) -> tuple[float, float]:
-        """Lowest and highest possible value."""
+        """Smallest and largest possible value."""
         return 0.0, 1.0
 
 
@@ -54,7 +58,7 @@ class DistanceArray(ArrayType):
 
 @dataclass(frozen=True)
 class EmbeddingArray(ArrayType):
-    """Vectors without a meaning for a single channel: affinities, shape descriptors.
+    """Vectors whose channels are interpreted together: affinities, shape descriptors.
 
     Args:
         embedding_dims: number of channels.
@@ -84,7 +88,7 @@ class ProbabilityArray(ArrayType):
 
 @dataclass(frozen=True)
 class IntensitiesArray(ArrayType):
-    """Measured gray values.
+    """Measured intensities.
 
     Args:
         channels: channel number to name.
@@ -107,7 +111,7 @@ class IntensitiesArray(ArrayType):
 
 @dataclass(frozen=True)
 class AnnotationArray(ArrayType):
-    """One class id in each voxel.
+    """One class id per voxel.
 
     Args:
         classes: id to class name.
@@ -130,7 +134,7 @@ class AnnotationArray(ArrayType):
 
 @dataclass(frozen=True)
 class BinaryArray(ArrayType):
-    """0 or 1 in each voxel, a channel for each class.
+    """0 or 1 per voxel, one channel per class.
 
     Args:
         channels: channel number to class name.
@@ -145,7 +149,7 @@ class BinaryArray(ArrayType):
 
 @dataclass(frozen=True)
 class Mask(ArrayType):
-    """1 where a voxel counts, 0 where it does not."""
+    """1 for voxels that are used, 0 for voxels that are ignored."""
 
     @property
     def interpolatable(self) -> bool:

@@ -1,6 +1,6 @@
-"""An array in a zarr (format 2) or N5 container, on a local disk or in an object store."""
+"""Arrays in Zarr (format 2) and N5 containers, on a local disk or in an object store."""
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -12,31 +12,41 @@ from numcodecs import Blosc, Zstd, blosc
 from numcodecs.abc import Codec
 
 from attacca.arrays.array import Array
-from attacca.arrays.identifier import LocalArrayIdentifier, join
-from attacca.arrays.metadata import GridMetadata, array_attributes, place, read_attributes
+from attacca.arrays.identifier import LocalArrayIdentifier, join_path
+from attacca.arrays.links import read_link
+from attacca.arrays.metadata import GridMetadata, build_attributes, complete_metadata
 from attacca.arrays.neuroglancer_source import NeuroglancerSource
-from attacca.arrays.ome_zarr import read_scale_metadata
+from attacca.arrays.ome_zarr import read_grid_metadata
 from attacca.arrays.storage import is_n5, open_store
-from attacca.arrays.zarr_opening import ZarrArrayConfig, members_of_group, open_zarr, read_link
-from attacca.config.units import unit_name, whole_coordinate
+from attacca.arrays.zarr_opening import ZarrArrayConfig, list_group, open_zarr
+from attacca.config.units import normalize_unit, to_whole_coordinate
 from attacca.errors import MissingInputError, VolumeError
 
 _CHUNK_BYTES = 5 * 2**20
 
-# With threads of its own, Blosc stores the parts of a chunk in the order in which they were ready: equal data would
-# have other bytes, and other digests, from run to run.
+# The threads of Blosc store the parts of a chunk in the order in which they finish, so that equal data would have
+# different bytes, and different digests, from run to run.
 blosc.use_threads = False
 
 
 class ZarrArray(NeuroglancerSource, Array):
-    """An array in a zarr or N5 container. Opening it never changes it.
+    """An array in a Zarr or N5 container. Opening an array never changes it.
+
+    An array is pickled as its location: the receiving process opens the store itself.
 
     Args:
-        array_config: a ``ZarrArrayConfig``, or any object with (some of) its attributes.
+        array_config: a ``ZarrArrayConfig``, or any object with some of its attributes.
 
     Raises:
-        MissingInputError: there is no such array; the message lists what is there.
-        VolumeError: its metadata are contradictory, or a number is not whole.
+        MissingInputError: the array does not exist; the message lists the members of the nearest group.
+        VolumeError: the metadata are contradictory, or a number is not whole.
+
+    >>> raw = LocalArrayIdentifier("memory://doctest.zarr", "raw/s0")
+    >>> array = ZarrArray.create_from_array_identifier(
+    ...     raw, ["z", "y", "x"], Roi((0, 0, 0), (80, 16, 16)), None, (40, 4, 4), np.uint8)
+    >>> array[Roi((40, 0, 0), (40, 16, 16))] = 7
+    >>> ZarrArray.open_from_array_identifier(raw)[Roi((0, 0, 0), (80, 4, 4))].ravel().tolist()
+    [0, 7]
     """
 
     def __init__(self, array_config: Any) -> None:
@@ -58,7 +68,7 @@ class ZarrArray(NeuroglancerSource, Array):
             if link is None:
                 raise
             if self._mode != "r":
-                raise VolumeError(f"{self} is used where it stands, and so is never written to") from None
+                raise VolumeError(f"{self} is used in place, so it is never written to") from None
             self.file_name, self._axes = link["container"], link["axes"]
             unit, voxel_size, offset = link["unit"], link["voxel_size"], link["offset"]
             roi = Roi(*link["roi"]) if link["roi"] else None
@@ -66,7 +76,7 @@ class ZarrArray(NeuroglancerSource, Array):
         self._read_metadata(unit, voxel_size, offset)
         if roi is not None:
             if not self._roi.contains(roi):
-                raise VolumeError(f"{self}: the ROI {roi} is not inside the array's {self._roi}")
+                raise VolumeError(f"{self}: the ROI {roi} is not contained in the array's {self._roi}")
             self._check_aligned(roi)
             self._roi = roi
 
@@ -77,7 +87,6 @@ class ZarrArray(NeuroglancerSource, Array):
         return f"ZarrArray({self.directory}, shape={self._zarr.shape}, dtype={self.dtype}, roi={self.roi})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Sent to worker processes as its name: the worker opens the store itself.
         return ZarrArray, (self._config(),)
 
     _roi: Roi
@@ -103,11 +112,13 @@ class ZarrArray(NeuroglancerSource, Array):
         """Open an existing array, or the first scale of an existing multiscale group.
 
         Args:
-            mode: ``"r"``, or ``"a"`` to write as well.
-            unit: unit that world coordinates shall have, if not the file's own.
+            array_identifier: location of the array.
+            name: display name; by default the data set.
+            mode: ``"r"`` to read, ``"a"`` to read and write.
+            unit: unit of world coordinates; by default the stored one. Stored numbers are converted to it.
 
         Raises:
-            MissingInputError: there is no such array.
+            MissingInputError: the array does not exist.
         """
         config = ZarrArrayConfig(
             array_identifier.container, array_identifier.dataset, name=name, mode=mode, unit=unit
@@ -134,23 +145,30 @@ class ZarrArray(NeuroglancerSource, Array):
         value_scale: float = 1.0,
         value_offset: float = 0.0,
     ) -> "ZarrArray":
-        """Make an array, or open the equal one that is there already, with its data as they are.
+        """Create an array, or open an existing array with equal metadata and keep its data.
 
         Args:
-            axes: names of all axes, spatial ones last; ``c`` is dropped or added as ``num_channels`` says.
-            roi: world units, on the grid of ``voxel_size``.
-            num_channels: None for no channel axis.
-            write_size: world units; the size of a chunk, and so of what may be written at a time. By default
-                chunks are cubes of at most 5 MiB. A chunk spans all channels.
-            overwrite: delete what is there, be it an array or a group.
-            compressor: None for none; by default Zstd, at level 3 for ids and predictions.
-            value_scale, value_offset: what stored values mean: ``stored * value_scale + value_offset``.
+            array_identifier: location of the array.
+            axes: names of all axes, spatial ones last; ``c`` is removed or added according to ``num_channels``.
+            roi: world units; its shape is a multiple of ``voxel_size``.
+            num_channels: size of the channel axis; None for an array without one.
+            voxel_size: whole numbers of ``unit``, one per spatial axis.
+            dtype: stored dtype.
+            mode: mode of the returned array, ``"r"`` or ``"a"``.
+            write_size: chunk size in world units, and so the unit in which parallel writers may share the array.
+                By default chunks are cubes of at most 5 MiB. A chunk spans all channels.
+            name: display name; by default the data set.
+            overwrite: delete an existing array or group.
+            unit: unit of world coordinates.
+            compressor: None for none; by default Zstd at level 3 for integers and bytes, Blosc for floats.
+            fill_value: value of voxels in missing chunks.
+            value_scale, value_offset: the original value of a voxel is ``stored * value_scale + value_offset``.
 
         Raises:
-            VolumeError: another array or a group is there, or the arguments do not fit each other.
+            VolumeError: a different array or a group exists, or the arguments do not fit each other.
         """
-        unit = unit_name(unit)
-        voxel_size = whole_coordinate(voxel_size, unit, f"{array_identifier}: the voxel size")
+        unit = normalize_unit(unit)
+        voxel_size = to_whole_coordinate(voxel_size, unit, f"{array_identifier}: the voxel size")
         names = [axis for axis in axes if axis != "c" or num_channels is not None]
         if num_channels is not None and "c" not in names:
             names = ["c", *names]
@@ -172,42 +190,46 @@ class ZarrArray(NeuroglancerSource, Array):
                     f"{array_identifier}: the write size {tuple(write_size)} is not whole in voxels of "
                     f"{tuple(voxel_size)}"
                 )
-            wanted = Coordinate(write_size) / voxel_size
-            chunk = tuple(max(1, min(int(size), limit)) for size, limit in zip(wanted, spatial))
+            requested = Coordinate(write_size) / voxel_size
+            chunk = tuple(max(1, min(int(size), limit)) for size, limit in zip(requested, spatial))
         store = open_store(array_identifier.container, "a")
         path = str(array_identifier.dataset).strip("/")
-        attributes = array_attributes(names, voxel_size, roi.begin, unit, reverse=is_n5(store))
+        attributes = build_attributes(names, voxel_size, roi.begin, unit, reverse=is_n5(store))
         attributes["attacca"] = {"value_scale": float(value_scale), "value_offset": float(value_offset)}
-        there = zarr.storage.contains_array(store, path)
-        if not (there or overwrite):
-            members = members_of_group(store, path)
+        config = ZarrArrayConfig(array_identifier.container, path, name=name or "", mode=mode)
+        exists = zarr.storage.contains_array(store, path)
+        if not exists and not overwrite:
+            members = list_group(store, path)
             if members:
                 raise VolumeError(
-                    f"{array_identifier} is a group that holds {', '.join(members[:20])}; an array is made beside them, "
-                    "under a name of its own"
+                    f"{array_identifier} is a group that holds {', '.join(members[:20])}; "
+                    "choose another name for the array"
                 )
-        if not there or overwrite:
+        if overwrite or not exists:
             array = zarr.create(
                 store=store,
                 path=path,
                 shape=(*lead, *spatial),
                 chunks=(*lead, *chunk),
                 dtype=dtype,
-                compressor=_default_compressor(dtype) if compressor == "default" else compressor,
+                compressor=_choose_compressor(dtype) if compressor == "default" else compressor,
                 fill_value=fill_value,
                 overwrite=True,
                 dimension_separator="/",
             )
             array.attrs.put(attributes)
-            config = ZarrArrayConfig(array_identifier.container, path, name=name or "", mode=mode)
             return cls(config)
-        found = zarr.open_array(store, path=path, mode="r+")
-        same = (found.shape, found.chunks, found.dtype) == ((*lead, *spatial), (*lead, *chunk), dtype)
-        if same and not found.attrs.asdict():
-            # Attributes come last: whoever made this array was stopped before it wrote them.
-            found.attrs.put(attributes)
-        result = cls(ZarrArrayConfig(array_identifier.container, path, name=name or "", mode=mode))
-        wanted_is = {
+        existing = zarr.open_array(store, path=path, mode="r+")
+        same = (existing.shape, existing.chunks, existing.dtype) == (
+            (*lead, *spatial),
+            (*lead, *chunk),
+            dtype,
+        )
+        if same and not existing.attrs.asdict():
+            # Attributes are written last: the creator of this array was stopped before.
+            existing.attrs.put(attributes)
+        result = cls(config)
+        expected = {
             "shape": (*lead, *spatial),
             "chunks": (*lead, *chunk),
             "dtype": dtype.str,
@@ -218,7 +240,7 @@ class ZarrArray(NeuroglancerSource, Array):
             "value scale": float(value_scale),
             "value offset": float(value_offset),
         }
-        there_is = {
+        found = {
             "shape": result._zarr.shape,
             "chunks": result._zarr.chunks,
             "dtype": result._zarr.dtype.str,
@@ -230,41 +252,39 @@ class ZarrArray(NeuroglancerSource, Array):
             "value offset": result.value_offset,
         }
         if write_size is None:
-            # Nobody asked for chunks of a size.
-            wanted_is["chunks"] = there_is["chunks"]
-        differing = [key for key in wanted_is if wanted_is[key] != there_is[key]]
-        if differing:
-            text = "; ".join(f"{key}: {there_is[key]} there, {wanted_is[key]} wanted" for key in differing)
+            # Without a write size, any chunks are accepted.
+            expected["chunks"] = found["chunks"]
+        differences = [
+            f"{key}: found {found[key]}, expected {expected[key]}"
+            for key in expected
+            if expected[key] != found[key]
+        ]
+        if differences:
             raise VolumeError(
-                f"{array_identifier}: another array is there already ({text}); delete or overwrite it"
+                f"{array_identifier}: another array exists already ({'; '.join(differences)}); delete or overwrite it"
             )
         return result
 
     def _read_metadata(
         self, unit: str | None, voxel_size: Sequence[int] | None, offset: Sequence[int] | None
     ) -> None:
-        attrs = dict(self._zarr.attrs)
-        found = read_attributes(attrs, self._zarr.ndim, reverse=is_n5(self._zarr.store))
-        if found.voxel_size is None:
-            from_group = read_scale_metadata(self._zarr.store, self._zarr.path)
-            if from_group is not None:
-                found = from_group
+        stored = read_grid_metadata(self._zarr)
         if voxel_size is not None or offset is not None:
-            unit = unit_name(unit or found.unit or "nanometer")
+            unit = normalize_unit(unit or stored.unit or "nanometer")
             dims = len(voxel_size if voxel_size is not None else offset or ())
-            if (found.unit or unit) != unit:
-                found = GridMetadata(found.axes, None, None, unit)
-            found = GridMetadata(
-                found.axes,
-                tuple(voxel_size) if voxel_size is not None else found.voxel_size,
-                tuple(offset) if offset is not None else (found.offset or (0,) * dims),
+            if (stored.unit or unit) != unit:
+                stored = GridMetadata(stored.axes, None, None, unit)
+            stored = GridMetadata(
+                stored.axes,
+                tuple(voxel_size) if voxel_size is not None else stored.voxel_size,
+                tuple(offset) if offset is not None else (stored.offset or (0,) * dims),
                 unit,
             )
-        axes, self._voxel_size, self._offset, self._unit = place(
-            found, self._zarr.ndim, self.directory, self._axes, unit
+        axes, self._voxel_size, self._offset, self._unit = complete_metadata(
+            stored, self._zarr.ndim, self.directory, self._axes, unit
         )
         self._all_axes = axes
-        values = attrs.get("attacca", {})
+        values = self._zarr.attrs.get("attacca", {})
         self.value_scale = float(values.get("value_scale", 1.0))
         self.value_offset = float(values.get("value_offset", 0.0))
         spatial = Coordinate(self._zarr.shape[self._zarr.ndim - self._voxel_size.dims :])
@@ -280,10 +300,10 @@ class ZarrArray(NeuroglancerSource, Array):
     @property
     def directory(self) -> str:
         """Path or URL of the array itself."""
-        return join(self.file_name, self.dataset)
+        return join_path(self.file_name, self.dataset)
 
     @property
-    def attrs(self) -> Any:
+    def attrs(self) -> MutableMapping[str, Any]:
         return self._zarr.attrs
 
     @property
@@ -316,7 +336,7 @@ class ZarrArray(NeuroglancerSource, Array):
 
     @property
     def chunk_size(self) -> Coordinate:
-        """Size of a chunk in world units, spatial axes."""
+        """Size of a chunk in world units, spatial axes only."""
         return Coordinate(self._zarr.chunks[-self.dims :]) * self._voxel_size
 
     @property
@@ -325,12 +345,13 @@ class ZarrArray(NeuroglancerSource, Array):
 
     @property
     def _daisy_array(self) -> Any:
-        """The same array as a ``funlib.persistence.Array``, a package that is installed apart.
+        """The same array as a ``funlib.persistence.Array``; the package is not a dependency.
 
         Raises:
             VolumeError: the package is not installed.
         """
         try:
+            # deferred: an optional package
             from funlib.persistence import open_ds
         except ImportError as error:
             message = "this needs the package funlib.persistence: pip install funlib.persistence"
@@ -346,10 +367,17 @@ class ZarrArray(NeuroglancerSource, Array):
             types=["channel"] * lead + ["space"] * self.dims,
         )
 
-    def __setitem__(self, roi: Roi, value: Any) -> None:
-        """Write a ROI inside the array: an array of its shape, or one number.
+    def __setitem__(self, roi: Roi, value: np.ndarray | float) -> None:
+        """Write the voxels of a ROI inside the array.
 
-        Chunks that the ROI covers, as far as they lie in the array, are written without being read first.
+        If the ROI covers whole chunks, as far as they overlap the array, they are written without being read first.
+
+        Args:
+            roi: world units; contained in the array and on its voxel grid.
+            value: an array of the ROI's shape with all channels, or one number.
+
+        Raises:
+            VolumeError: the array is read-only, or ROI, voxel grid and data do not fit.
         """
         if not self.writable:
             raise VolumeError(f"{self} was opened for reading only")
@@ -366,13 +394,13 @@ class ZarrArray(NeuroglancerSource, Array):
         if not covers:
             self._zarr[slices] = np.broadcast_to(value, extent)
             return
-        # zarr reads a chunk before it writes it, unless it is given every voxel, beyond the array's end too.
+        # zarr reads a chunk before writing it unless the data contain all its voxels, even those beyond the array.
         ranges = [range(b // c, -(-e // c)) for b, e, c in zip(begin, end, chunks)]
         for index in product(*ranges):
             low = [i * c for i, c in zip(index, chunks)]
             high = [min(lo + c, n) for lo, c, n in zip(low, chunks, shape)]
-            inside = tuple(slice(lo - b, hi - b) for lo, hi, b in zip(low, high, begin))
-            part = value[inside] if value.ndim else value
+            window = tuple(slice(lo - b, hi - b) for lo, hi, b in zip(low, high, begin))
+            part = value[window] if value.ndim else value
             if part.shape == tuple(chunks):
                 whole = np.ascontiguousarray(part)
             else:
@@ -383,6 +411,9 @@ class ZarrArray(NeuroglancerSource, Array):
     def add_metadata(self, metadata: dict[str, Any]) -> None:
         """Add entries to the stored attributes.
 
+        Args:
+            metadata: JSON-compatible values.
+
         Raises:
             VolumeError: the array was opened for reading only.
         """
@@ -391,7 +422,7 @@ class ZarrArray(NeuroglancerSource, Array):
         self._zarr.attrs.update(metadata)
 
 
-def _default_compressor(dtype: np.dtype) -> Codec:
+def _choose_compressor(dtype: np.dtype) -> Codec:
     if dtype.kind in "ui" or dtype.itemsize == 1:
         return Zstd(3)
     return Blosc("zstd", clevel=1, shuffle=Blosc.BITSHUFFLE)

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from attacca.blockwise.memory import available_memory, gibibytes
+from attacca.blockwise.memory import available_memory, format_gibibytes
 from attacca.blockwise.worker_setup import PARENT_VARIABLE
 from attacca.errors import ConfigurationError, ResourceError
 
@@ -90,7 +90,7 @@ class WorkerDeaths(logging.Handler):
         memory, signal_number = self._memory, self._signal
         self._memory, self._signal = False, ""
         if memory:
-            size = f" of {gibibytes(limit)}" if limit else ""
+            size = f" of {format_gibibytes(limit)}" if limit else ""
             return f"it used more memory than its worker has{size}; use fewer workers or smaller blocks"
         if signal_number:
             meaning = "9: killed, often for lack of memory; 11: a crash"

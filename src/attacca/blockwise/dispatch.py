@@ -29,7 +29,7 @@ from attacca.blockwise.grid import Block, BlockGrid
 from attacca.blockwise.ledger import Ledger
 from attacca.blockwise.outcome import Outcome, close_function, compute, open_function, opening_alarm
 from attacca.blockwise.tally import Tally
-from attacca.errors import AttaccaError, BlocksFailedError, ResourceError, first_line
+from attacca.errors import AttaccaError, BlocksFailedError, ResourceError, summarize_error
 
 # Seconds of work in a group; streaming functions read ahead and write behind within a group only.
 _GROUP_SECONDS = 1.0
@@ -237,7 +237,7 @@ class _Dispatcher:
         if not isinstance(error, KilledWorker | ClaimedError):
             raise BlocksFailedError(
                 f"a worker of the Dask cluster could not start a block: {type(error).__name__}: "
-                f"{first_line(error)}; it needs "
+                f"{summarize_error(error)}; it needs "
                 "the same Python packages as this process"
             ) from error
         self._lost(number)

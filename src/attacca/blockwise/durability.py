@@ -27,7 +27,7 @@ def note_of(path: Path) -> Path:
     return path.with_suffix(".on-disk.json")
 
 
-def lasting_bytes(path: Path) -> int | None:
+def read_lasting_bytes(path: Path) -> int | None:
     """How much of a ledger's file counts: all of it (None) unless its machine was started anew since it was written."""
     try:
         note = json.loads(note_of(path).read_text())

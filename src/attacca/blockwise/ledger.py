@@ -31,10 +31,10 @@ from typing import Any
 import numpy as np
 
 from attacca.atomic import write_text
-from attacca.blockwise.durability import DiskNote, lasting_bytes, note_of
-from attacca.blockwise.locking import locked
+from attacca.blockwise.durability import DiskNote, note_of, read_lasting_bytes
+from attacca.blockwise.locking import lock_file
 from attacca.errors import MissingInputError, ResourceError
-from attacca.fingerprint import canonical_json, digest, key_differences
+from attacca.fingerprint import canonical_json, digest, list_differences
 
 _FORMAT = 1
 _NAME = re.compile(r"shard-(\d+)-of-(\d+)\.txt")
@@ -174,7 +174,7 @@ class Ledger:
                 f"there is no array {self.array_directory} whose blocks could be recorded"
             )
         self.directory.mkdir(parents=True, exist_ok=True)
-        with locked(self.directory / ".lock"):
+        with lock_file(self.directory / ".lock"):
             holds = self._token_holds()
             for file in self.files():
                 if not (holds and self._counts(file)):
@@ -217,7 +217,7 @@ class Ledger:
         for path in sorted(self.directory.glob(f"{name}.lock")):
             match = _NAME.fullmatch(path.with_suffix(".txt").name)
             if match is not None:
-                with locked(path, what=self._shard_label(int(match[1]), int(match[2]))):
+                with lock_file(path, what=self._shard_label(int(match[1]), int(match[2]))):
                     pass
 
     def _shard_label(self, index: int, count: int) -> str:
@@ -232,7 +232,7 @@ class Ledger:
         return file.key == self.key and file.num_blocks == self.num_blocks
 
     def _differences(self, file: LedgerFile) -> list[str]:
-        differences = list(key_differences(file.parts, self.parts)) if file.parts and self.parts else []
+        differences = list(list_differences(file.parts, self.parts)) if file.parts and self.parts else []
         if not differences and file.num_blocks != self.num_blocks:
             differences.append(f"the grid had {file.num_blocks} blocks and has {self.num_blocks} now")
         return differences or ["what the blocks depend on has changed"]
@@ -259,7 +259,7 @@ class ShardWriter:
 
     def __init__(self, ledger: Ledger, index: int, count: int) -> None:
         self._path = ledger.directory / f"{_shard_name(index, count)}.txt"
-        self._lock = locked(
+        self._lock = lock_file(
             self._path.with_suffix(".lock"), wait=False, what=ledger._shard_label(index, count)
         )
         self._lock.__enter__()
@@ -308,7 +308,7 @@ def read_files(directory: Path) -> Iterator[LedgerFile]:
         if match is None:
             continue
         try:
-            head, _, body = path.read_bytes()[: lasting_bytes(path)].partition(b"\n")
+            head, _, body = path.read_bytes()[: read_lasting_bytes(path)].partition(b"\n")
             header = json.loads(head)
             shard = (int(match[1]), int(match[2]))
             yield LedgerFile(
@@ -340,7 +340,7 @@ def _mend(path: Path, header: str) -> None:
         data = path.read_bytes()
     except FileNotFoundError:
         data = b""
-    kept = data[: lasting_bytes(path)]
+    kept = data[: read_lasting_bytes(path)]
     try:
         known = json.loads(kept[: kept.find(b"\n") + 1])["key"] == json.loads(header)["key"]
     except (ValueError, KeyError, TypeError):

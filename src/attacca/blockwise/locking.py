@@ -18,13 +18,13 @@ _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 
 @contextmanager
-def locked(path: Path, wait: bool = True, what: str = "") -> Iterator[None]:
+def lock_file(path: Path, wait: bool = True, what: str = "") -> Iterator[None]:
     """Hold an exclusive lock on ``path``, a file that is made if need be and stays.
 
     Args:
         path: file that stands for what is locked; it holds who locked it last.
         wait: wait for another process that holds it, or refuse.
-        what: what is locked, for messages.
+        what: the locked thing, for messages.
 
     Raises:
         ResourceError: another process holds it, and ``wait`` is false.

@@ -66,16 +66,16 @@ def check_memory(
     else:
         advice = f"not even one block fits; use {smaller}, or a machine or job with more memory"
     if num_workers == 1:
-        needed = f"a block needs {gibibytes(memory_per_block)} of memory"
+        needed = f"a block needs {format_gibibytes(memory_per_block)} of memory"
     else:
         needed = (
-            f"{num_workers} blocks at once need {gibibytes(num_workers * memory_per_block)} of memory "
-            f"({gibibytes(memory_per_block)} each)"
+            f"{num_workers} blocks at once need {format_gibibytes(num_workers * memory_per_block)} of memory "
+            f"({format_gibibytes(memory_per_block)} each)"
         )
-    raise ResourceError(f"{needed}, and {gibibytes(there)} are free: {advice}")
+    raise ResourceError(f"{needed}, and {format_gibibytes(there)} are free: {advice}")
 
 
-def gibibytes(size: int) -> str:
+def format_gibibytes(size: int) -> str:
     """A number of bytes for people: ``0.3 GiB``, ``4 GiB``, ``1,536 GiB``."""
     number = size / (1 << 30)
     return f"{number:,.0f} GiB" if number >= 10 else f"{number:.1f}".removesuffix(".0") + " GiB"

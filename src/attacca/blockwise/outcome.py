@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from attacca.blockwise.grid import Block
-from attacca.errors import ConfigurationError, VolumeError, first_line
+from attacca.errors import ConfigurationError, VolumeError, summarize_error
 
 # Opening a function (loading a model) may take longer than a block, but not for ever.
 _OPENING_LIMIT = 600.0
@@ -46,7 +46,7 @@ class Outcome:
             full = isinstance(chain, OSError) and chain.errno in (errno.ENOSPC, errno.EDQUOT)
             chain = chain.__cause__
         trace = "".join(traceback.format_exception(error))
-        text = f"{type(error).__name__}: {first_line(error)}"
+        text = f"{type(error).__name__}: {summarize_error(error)}"
         # What has a cause may be the file system's or the network's doing, and pass.
         certain = isinstance(error, VolumeError | ConfigurationError) and error.__cause__ is None
         return cls(index, seconds, None, text, trace, full, certain)

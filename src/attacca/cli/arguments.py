@@ -1,27 +1,26 @@
-"""Numbers on the command line: what no machine has is refused before anything is read."""
+"""Types of numbers on the command line. Impossible numbers are refused before anything is read."""
 
 import argparse
 import math
 
 
-def count(text: str) -> int:
-    """A whole number of 1 or more."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"found '{text}', expected a whole number of 1 or more")
-    return number
+def parse_count(text: str) -> int:
+    """Return a whole number of 1 or more."""
+    return _parse_whole(text, "of 1 or more")
 
 
-def cores(text: str) -> str:
-    """What snakemake takes for ``--cores``: a number of 1 or more, or ``all``."""
-    return text if text == "all" else str(count(text))
+def parse_cores(text: str) -> str:
+    """Return a value of snakemake's ``--cores``: a whole number of 1 or more, or ``all``."""
+    return text if text == "all" else str(parse_count(text))
 
 
-def amount(text: str) -> float:
-    """A finite number above 0."""
+def parse_port(text: str) -> int:
+    """Return the number of a port."""
+    return _parse_whole(text, "from 1 to 65535", 65535)
+
+
+def parse_positive(text: str) -> float:
+    """Return a finite number above 0."""
     try:
         number = float(text)
     except ValueError:
@@ -31,9 +30,11 @@ def amount(text: str) -> float:
     return number
 
 
-def port(text: str) -> int:
-    """A port of a machine."""
-    number = int(text) if text.isdecimal() else 0
-    if not 1 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"found '{text}', expected a whole number from 1 to 65535")
+def _parse_whole(text: str, expected: str, maximum: float = math.inf) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if not 1 <= number <= maximum:
+        raise argparse.ArgumentTypeError(f"found '{text}', expected a whole number {expected}")
     return number

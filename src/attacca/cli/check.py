@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
-from attacca.cli.volume_tables import show_volumes
 from attacca.config.load import load_configuration
-from attacca.preflight.inspection import inspect_configuration
+from attacca.preflight.check_configuration import check_configuration
+from attacca.preflight.volume_tables import print_volumes
 
 
 def add_parser(commands: Any) -> None:
@@ -23,8 +23,8 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print what the configuration is taken for; problems are raised as one ``ConfigurationError``."""
     configuration = load_configuration(options.configuration)
-    inspection = inspect_configuration(configuration, options.configuration)
-    show_volumes(configuration, inspection.plans, Console(highlight=False))
+    inspection = check_configuration(configuration, options.configuration)
+    print_volumes(configuration, inspection.plans, Console(highlight=False))
     for warning in inspection.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     unused = [name for name in configuration.volumes if name not in inspection.plans]

@@ -11,14 +11,14 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from attacca.cli.arguments import amount, count
+from attacca.cli.arguments import parse_count, parse_positive
 from attacca.config.load import load_configuration
 from attacca.costs.estimates import StageEstimate, estimate
 from attacca.costs.extents import read_extent
 from attacca.costs.measurements import MeasuredCost, measured_costs
 from attacca.costs.remedies import Limits, advice, refusals, size_text
 from attacca.errors import ResourceError
-from attacca.preflight.inspection import inspect_configuration
+from attacca.preflight.check_configuration import check_configuration
 from attacca.progress import format_duration
 from attacca.workflow.catalogue import instances
 from attacca.workflow.workflow import Workflow
@@ -30,12 +30,16 @@ def add_parser(commands: Any) -> None:
         "plan", help="blocks, disk, files, memory and hours of a configuration, before it is computed"
     )
     parser.add_argument("configuration", type=Path, nargs="?", default=Path("config.yaml"))
-    parser.add_argument("--cores", type=count, help="cores of one job; those of this machine by default")
     parser.add_argument(
-        "--memory", type=amount, metavar="GB", help="of the machine or node that a job runs on"
+        "--cores", type=parse_count, help="cores of one job; those of this machine by default"
     )
-    parser.add_argument("--disk", type=amount, metavar="GB", help="free space; that of 'results' by default")
-    parser.add_argument("--jobs", type=count, default=1, help="jobs that run at once on a cluster")
+    parser.add_argument(
+        "--memory", type=parse_positive, metavar="GB", help="of the machine or node that a job runs on"
+    )
+    parser.add_argument(
+        "--disk", type=parse_positive, metavar="GB", help="free space; that of 'results' by default"
+    )
+    parser.add_argument("--jobs", type=parse_count, default=1, help="jobs that run at once on a cluster")
     parser.add_argument(
         "--probe", action="store_true", help="measure first: run the workflow on small synthetic volumes"
     )
@@ -44,7 +48,7 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the estimates; raise a ``ResourceError`` where something cannot fit."""
     configuration = load_configuration(options.configuration)
-    inspect_configuration(configuration, options.configuration)
+    check_configuration(configuration, options.configuration)
     workflow = Workflow(configuration)
     used = {instance.volume for instance in instances(workflow)} - {""}
     extents = {

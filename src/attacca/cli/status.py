@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from attacca.cli.arguments import amount
+from attacca.cli.arguments import parse_positive
 from attacca.progress import format_duration
 from attacca.workflow.record import recorded_configuration
 from attacca.workflow.stage_state import ShardState, StageState, read_states, workflow_runs_here
@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--shards", action="store_true", help="show the shards of finished stages too")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument(
-        "--watch", type=amount, metavar="SECONDS", help="print it again every so many seconds"
+        "--watch", type=parse_positive, metavar="SECONDS", help="print it again every so many seconds"
     )
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from attacca.atomic import write_json
-from attacca.cli.arguments import port
+from attacca.cli.arguments import parse_port
 from attacca.errors import ConfigurationError, MissingInputError
-from attacca.report.deleted import lost_images
+from attacca.report.deleted import describe_lost_images
 from attacca.report.results import Results
 from attacca.report.serving import ResultsServer, numbers
 from attacca.report.viewer import ADDRESS, hosted_link, viewer_state
@@ -40,7 +40,7 @@ def add_parser(subparsers: Any) -> None:
         help="print the viewer's state and a link (or save the state), and end",
     )
     parser.add_argument(
-        "--port", type=port, default=8765, help="port on this machine; links in the report use 8765"
+        "--port", type=parse_port, default=8765, help="port on this machine; links in the report use 8765"
     )
     parser.add_argument(
         "--bind",
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     position = _position(args.position)
     state = viewer_state(results, run_name, volume, position=position)
     shown = {"labels" if layer["name"] == "truth" else layer["name"] for layer in state["layers"]}
-    lost = lost_images(results, run_name, volume, shown)
+    lost = describe_lost_images(results, run_name, volume, shown)
     if lost:
         print(f"{lost}: what is left is shown", file=sys.stderr)
     if args.state:
@@ -109,16 +109,16 @@ def chosen(results: Results, run_name: str | None, volume: str | None) -> tuple[
     """
     if not results.directory.is_dir():
         raise MissingInputError(f"{results.directory} is not a directory; name the directory of results")
-    runs = results.runs()
+    runs = results.list_runs()
     if run_name is not None and run_name not in runs:
         raise MissingInputError(
             f"found no run '{run_name}' in {results.directory}; there is: {', '.join(runs) or 'none'}"
         )
     if run_name is None:
-        run_name = next((name for name in runs if volume is None or volume in results.volumes(name)), "")
-        run_name = next((name for name in runs if results.volumes(name)), "") if not volume else run_name
-    volumes = results.volumes(run_name) if run_name else []
-    imported = sorted(path.stem for path in (results.directory / "volumes").glob("*.json"))
+        run_name = next((name for name in runs if volume is None or volume in results.list_volumes(name)), "")
+        run_name = next((name for name in runs if results.list_volumes(name)), "") if not volume else run_name
+    volumes = results.list_volumes(run_name) if run_name else []
+    imported = [path.stem for path in results.layout.volume_manifests()]
     if volume is not None and volume not in volumes and volume not in imported:
         there = ", ".join(dict.fromkeys([*volumes, *imported])) or "none"
         raise MissingInputError(f"found no volume '{volume}' in {results.directory}; there is: {there}")

@@ -36,7 +36,7 @@ _LIMITS = (
 )
 
 
-def json_schema(model: type[BaseModel]) -> str:
+def build_json_schema(model: type[BaseModel]) -> str:
     """The JSON schema of a model as text: editors complete and check configuration files with it."""
     schema = model.model_json_schema(by_alias=True)
     # Places for YAML anchors, which are taken out before the model sees the file.
@@ -59,7 +59,7 @@ class _Section:
     tag: str
 
 
-def reference_page(model: type[BaseModel], title: str = "Configuration") -> str:
+def build_reference_page(model: type[BaseModel], title: str = "Configuration") -> str:
     """The reference of a configuration file as Markdown: a section for each model, a row for each key.
 
     Args:
@@ -248,15 +248,15 @@ def _plural(text: str) -> str:
 
 def write_documentation(model: type[BaseModel], directory: Path | str) -> list[Path]:
     """Write the schema and the page of reference into a directory; returns their paths."""
-    pages = {SCHEMA_FILE: json_schema(model), REFERENCE_FILE: reference_page(model)}
+    pages = {SCHEMA_FILE: build_json_schema(model), REFERENCE_FILE: build_reference_page(model)}
     for name, text in pages.items():
         write_text(Path(directory) / name, text)
     return [Path(directory) / name for name in pages]
 
 
-def outdated(model: type[BaseModel], directory: Path | str) -> list[str]:
+def find_outdated_files(model: type[BaseModel], directory: Path | str) -> list[str]:
     """Names of the files of ``write_documentation`` that are missing, or differ from what it would write."""
-    pages = {SCHEMA_FILE: json_schema(model), REFERENCE_FILE: reference_page(model)}
+    pages = {SCHEMA_FILE: build_json_schema(model), REFERENCE_FILE: build_reference_page(model)}
     found = []
     for name, text in pages.items():
         path = Path(directory) / name

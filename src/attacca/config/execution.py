@@ -76,19 +76,19 @@ class ExecutionConfig(StrictModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much stands in the log files."""
 
-    def shards_of(self, stage: str) -> int:
+    def get_shards(self, stage: str) -> int:
         """Number of shard jobs of a stage."""
         return _of(self.shards, stage, 1)
 
-    def threads_of(self, stage: str) -> int:
+    def get_threads(self, stage: str) -> int:
         """Processes or threads of a job of a stage."""
         return _of(self.threads, stage, 1000)
 
-    def gpus_of(self, stage: str) -> int:
+    def get_gpus(self, stage: str) -> int:
         """GPUs of a job of a stage; none of one that computes no network."""
         return _of(self.gpus, stage, 0) if stage in get_args(NetworkStage) else 0
 
-    def memory_mb_of(self, job: str) -> int | None:
+    def get_memory_mb(self, job: str) -> int | None:
         """Megabytes of memory of a job at its first attempt, where the configuration says it.
 
         Args:
@@ -97,8 +97,8 @@ class ExecutionConfig(StrictModel):
         """
         return _given(self.memory_mb, job)
 
-    def runtime_minutes_of(self, job: str) -> int | None:
-        """Minutes of a job at its first attempt, as ``memory_mb_of``."""
+    def get_runtime_minutes(self, job: str) -> int | None:
+        """Minutes of a job at its first attempt, as ``get_memory_mb``."""
         return _given(self.runtime_minutes, job)
 
 

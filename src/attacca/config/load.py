@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from attacca.config.problems import Problem, nearest, problems_of, told
+from attacca.config.problems import Problem, format_problems, list_problems, suggest_name
 from attacca.config.run import Configuration
 from attacca.config.yaml_text import KeyPath, read_yaml
 from attacca.errors import ConfigurationError
@@ -38,23 +38,25 @@ def load_configuration(path: str | Path, overrides: Mapping[str, Any] | None = N
     try:
         configuration = Configuration.model_validate(values)
     except ValidationError as error:
-        problems = problems_of(error, Configuration) + _unknown_volumes(values)
-        raise problems_error(path, problems, lines) from None
+        problems = list_problems(error, Configuration) + _unknown_volumes(values)
+        raise build_configuration_error(path, problems, lines) from None
     if problems := _unknown_volumes(values):
-        raise problems_error(path, problems, lines)
+        raise build_configuration_error(path, problems, lines)
     return _with_absolute_paths(configuration, directory)
 
 
-def problems_error(path: Path, problems: list[Problem], lines: Mapping[KeyPath, int]) -> ConfigurationError:
+def build_configuration_error(
+    path: Path, problems: list[Problem], lines: Mapping[KeyPath, int]
+) -> ConfigurationError:
     """One error that lists all ``problems`` of the file, in the order of its lines."""
-    paragraphs = told(problems, lines)
+    paragraphs = format_problems(problems, lines)
     heading = (
         f"{path} has {len(paragraphs)} problem{'s' if len(paragraphs) > 1 else ''}; nothing was started."
     )
     return ConfigurationError("\n\n".join([heading, *paragraphs]))
 
 
-def section_json(model: BaseModel) -> str:
+def dump_section(model: BaseModel) -> str:
     """A section as canonical JSON: what a rule names in its ``params``, and what its stage reads."""
     return canonical_json(model.model_dump(mode="json", by_alias=True))
 
@@ -94,5 +96,5 @@ def _unknown_volumes(values: Mapping[str, Any]) -> list[Problem]:
                 if isinstance(name, str) and name not in known:
                     path = ("runs", run_name, "volumes", key, index)
                     expected = "a volume of this file: " + ", ".join(known)
-                    problems.append(Problem(path, f"'{name}'", expected, nearest(name, known)))
+                    problems.append(Problem(path, f"'{name}'", expected, suggest_name(name, known)))
     return problems

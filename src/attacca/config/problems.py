@@ -37,24 +37,24 @@ class Problem:
         return "\n".join([*rows, *([f"  {self.hint}"] if self.hint else [])])
 
 
-def told(problems: Iterable[Problem], lines: Mapping[KeyPath, int]) -> list[str]:
+def format_problems(problems: Iterable[Problem], lines: Mapping[KeyPath, int]) -> list[str]:
     """All problems in the order of the file's lines, each as a paragraph.
 
     What an anchor brings to several places stands on one line, and is told once with all its places.
     """
     places: dict[tuple[int, str], list[str]] = {}
     for problem in problems:
-        places.setdefault((problem.line(lines), problem.text()), []).append(dotted(problem.path))
+        places.setdefault((problem.line(lines), problem.text()), []).append(format_key_path(problem.path))
     return [
         "\n".join([", ".join(dict.fromkeys(names)) + (f" (line {line})" if line else ""), text])
         for (line, text), names in sorted(places.items(), key=lambda item: item[0][0])
     ]
 
 
-def dotted(path: KeyPath) -> str:
+def format_key_path(path: KeyPath) -> str:
     """A key path as people write it.
 
-    >>> dotted(("runs", "default", "volumes", "train", 0))
+    >>> format_key_path(("runs", "default", "volumes", "train", 0))
     'runs.default.volumes.train[0]'
     """
     text = ""
@@ -66,13 +66,13 @@ def dotted(path: KeyPath) -> str:
     return text or "(top of the file)"
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def suggest_name(name: str, known: Iterable[str]) -> str:
     """A hint that names the most similar known name, or an empty text where none is similar."""
     close = difflib.get_close_matches(str(name), [str(item) for item in known], n=1, cutoff=0.55)
     return f"did you mean '{close[0]}'?" if close else ""
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as it stands in the file, cut to one line."""
     text = f"'{value}'" if isinstance(value, str) else repr(value)
     if isinstance(value, dict):
@@ -80,17 +80,17 @@ def shown(value: Any) -> str:
     return text if len(text) <= 120 else text[:117] + "..."
 
 
-def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+def list_problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """What pydantic found, one ``Problem`` each, with the keys of the file and the nearest known names."""
     problems = []
     for details in error.errors(include_url=False):
         path, fields = _follow(model, details["loc"])
         kind, context = details["type"], details.get("ctx", {})
-        found, expected, hint, message = shown(details["input"]), _sentence(details["msg"]), "", ""
+        found, expected, hint, message = format_value(details["input"]), _sentence(details["msg"]), "", ""
         if kind == "extra_forbidden":
             found = f"the unknown key '{path[-1]}'"
             expected = "one of " + ", ".join(sorted(fields)) if fields else "no such key"
-            hint = nearest(str(path[-1]), fields)
+            hint = suggest_name(str(path[-1]), fields)
         elif kind == "missing":
             found = "nothing"
             expected = f"the key '{path[-1]}'" if path and isinstance(path[-1], str) else "a value"
@@ -99,7 +99,7 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]
             expected = f"one of {expected}" if " or " in expected else expected
             if details["loc"][-1] == "[key]":
                 found = f"the unknown name {found}"
-            hint = nearest(
+            hint = suggest_name(
                 str(details["input"]),
                 [part.strip(" '") for part in context.get("expected", "").replace(" or ", ",").split(",")],
             )
@@ -111,7 +111,7 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]
             path = (*path, tag)
             found = f"'{context['tag']}'" if "tag" in context else "nothing"
             expected = "one of " + ", ".join(known) if known else f"the key '{tag}'"
-            hint = nearest(context.get("tag", ""), known)
+            hint = suggest_name(context.get("tag", ""), known)
         elif kind.endswith(("_type", "_parsing", "_from_float")):
             expected = _TYPES.get(kind.rsplit("_", 1)[0], _TYPES.get(kind, expected))
         elif kind in _LIMITS:
@@ -140,7 +140,7 @@ def _own_words(path: KeyPath, value: Any, message: str) -> tuple[KeyPath, str, s
     parts = re.fullmatch(r"found (.+?), expected (.+)", message, re.DOTALL)
     if parts:
         return path, parts[1], parts[2], ""
-    return path, "" if isinstance(value, Mapping) else shown(value), "", message
+    return path, "" if isinstance(value, Mapping) else format_value(value), "", message
 
 
 def _merged(problems: list[Problem]) -> list[Problem]:

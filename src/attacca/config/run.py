@@ -15,10 +15,9 @@ from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import AnyTaskConfig
 from attacca.config.training import TrainingConfig
 from attacca.config.volumes import VolumeConfig
+from attacca.layout import RESERVED_NAMES
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-# These directories stand beside those named by users.
-_RESERVED = {"volumes", "targets", "training", "report", "logs", "benchmarks"}
 
 
 def _checked_name(name: str) -> str:
@@ -26,7 +25,7 @@ def _checked_name(name: str) -> str:
         raise ValueError(
             f"found the name '{name}', expected letters, digits, '_' and '-' alone: it becomes a directory's name"
         )
-    if name in _RESERVED:
+    if name in RESERVED_NAMES:
         raise ValueError(f"the name '{name}' is taken by Attacca's own results; choose another")
     return name
 
@@ -61,6 +60,11 @@ class RunVolumes(StrictModel):
                     )
                 purposes[name] = purpose
         return self
+
+    @property
+    def used(self) -> list[str]:
+        """All volumes of the run: those of the training, then those that are segmented."""
+        return [*self.train, *self.segmented]
 
     @property
     def segmented(self) -> list[str]:

@@ -306,7 +306,7 @@ class SegmentationConfig(StrictModel):
         return found
 
     @property
-    def settled(self) -> bool:
+    def is_fixed(self) -> bool:
         """Whether there is one candidate only, so that nothing has to be tuned."""
         fragments = self.fragment_candidates()
         return len(fragments) == 1 and len(self.agglomeration_candidates(fragments[0])) == 1

@@ -1,17 +1,32 @@
-"""What a user may write as ``task:``: one model for each task, told apart by ``type``."""
+"""Configuration models of the ``task:`` section, one per ``type``."""
 
+from collections.abc import Sequence
 from numbers import Integral
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from funlib.geometry import Coordinate
-from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    TypeAdapter,
+    WithJsonSchema,
+    model_validator,
+)
 
 from attacca.config.base import StrictModel
 
+DEFAULT_HEAD_KERNEL = 3
+"""Edge length in voxels of the last convolution of ``one_hot`` and ``hot_distance`` tasks."""
+
+LabelKind = Literal["neurites", "mitochondria", "channels", "classes"]
+"""Contents of synthetic labels, see ``attacca.config.volumes``."""
+
 
 def _offset(value: Any) -> Coordinate:
-    # Numbers of numpy are whole numbers too.
+    # Integers of numpy are accepted too.
     whole = isinstance(value, (list, tuple)) and all(
         isinstance(step, Integral) and not isinstance(step, bool) for step in value
     )
@@ -25,7 +40,7 @@ def _offset(value: Any) -> Coordinate:
 def _unique(names: list[str]) -> list[str]:
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
-        raise ValueError(f"each name stands once; {', '.join(doubled)} stands several times")
+        raise ValueError(f"names must be unique; {', '.join(doubled)} occurs several times")
     return names
 
 
@@ -39,51 +54,167 @@ Names = Annotated[list[str], Field(min_length=1), AfterValidator(_unique)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
+class LabelRequirement(NamedTuple):
+    """Number of channels that the labels of a task have.
+
+    Args:
+        key: key of the task's section that decides the number.
+        channels: number of channels.
+        reason: the value of the key, and the labels that it needs.
+        fix: change of the labels or of the task that makes them fit.
+    """
+
+    key: str
+    channels: int
+    reason: str
+    fix: str
+
+
 class TaskConfig(StrictModel):
-    """Base of all task configurations."""
+    """Base of all task configurations.
+
+    Its properties answer what other parts of the workflow need from a task before any library is loaded.
+    """
 
     task_type: ClassVar[Any] = None
-    """The class of ``attacca.tasks`` that this configuration makes; set where that class is defined."""
+    """The class in ``attacca.tasks`` for this configuration; set in the module that defines the class."""
+    agglomerates: ClassVar[bool] = False
+    """True if predictions are segmented by fragments and agglomeration, False if voxel by voxel."""
+    has_directed_targets: ClassVar[bool] = False
+    """True if targets depend on the orientation of the axes, so that mirrored targets are wrong."""
+    default_criterion: ClassVar[str] = "jaccard"
+    """The score that chooses parameters and checkpoints if the configuration does not name one."""
 
     name: str = ""
-    """A name for people; it changes no result."""
+    """A name for display; it does not affect any result."""
 
     def verify(self) -> tuple[bool, str]:
-        """Is this a task that can run, and why. Values are checked when the model is made, so most can."""
+        """Return whether the task can run, and the reason. Most values are checked when they are read."""
         return True, "No validation for this Task"
+
+    @property
+    def learned_task(self) -> "TaskConfig":
+        """The task without initial weights: the sub task of a pretrained task, otherwise the task itself."""
+        return self
+
+    @property
+    def initial_weights(self) -> Path | None:
+        """The file from which the weights of the network are initialized; None for random weights."""
+        return None
+
+    @property
+    def num_channels(self) -> int:
+        """Number of channels of predictions."""
+        return len(self.class_names)
+
+    @property
+    def head_kernel(self) -> int:
+        """Edge length in voxels of the last convolution."""
+        return 1
+
+    @property
+    def offsets(self) -> list[list[int]]:
+        """Offset in voxels of each affinity channel; empty for tasks without affinities."""
+        return []
+
+    @property
+    def num_axes(self) -> int | None:
+        """Number of spatial axes that the task requires; None if it accepts any."""
+        return None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes or channels; empty for tasks without names."""
+        return ()
+
+    @property
+    def label_classes(self) -> list[str] | None:
+        """Names of the classes whose indices the labels hold; None if labels hold other values."""
+        return None
+
+    def label_requirement(self, class_names: Sequence[str] | None = None) -> LabelRequirement | None:
+        """Return the number of channels that labels need, or None if the task reads no labels.
+
+        Args:
+            class_names: names that the volume gives to its class ids 1, 2, ..., for the fix.
+        """
+        return LabelRequirement(
+            "classes" if self.label_classes is not None else "type",
+            1,
+            f"{type(self).model_fields['type'].default}, which takes one id for each voxel",
+            "labels of one channel; labels.combine: ids makes one volume of several classes",
+        )
+
+    @property
+    def synthetic_labels(self) -> LabelKind:
+        """The kind of synthetic labels on which a network for this task can be trained."""
+        return "neurites"
 
 
 class DummyTaskConfig(TaskConfig):
-    """A task that learns nothing, for tests of the machinery."""
+    """A task without learning, for tests."""
+
+    default_criterion: ClassVar[str] = "frizz_level"
 
     type: Literal["dummy"] = "dummy"
     embedding_dims: Annotated[int, Field(gt=0)]
     """Number of channels."""
     detection_threshold: float
-    """Handed to the post-processor, which ignores it."""
+    """Passed to the post-processor, which ignores it."""
 
     def verify(self) -> tuple[bool, str]:
-        """Never valid, so that it is not problemn for a task."""
+        """Return False: a dummy is never valid, so that it is not mistaken for a real task."""
         return False, "This is a DummyTaskConfig and is never valid"
 
+    @property
+    def num_channels(self) -> int:
+        return self.embedding_dims
 
-class _DistanceLikeConfig(TaskConfig):
+    def label_requirement(self, class_names: Sequence[str] | None = None) -> LabelRequirement | None:
+        return None
+
+
+class BinaryTaskConfig(TaskConfig):
+    """Base of the tasks that predict distances in one binary channel for each class."""
+
     channels: Names
     """Names of the classes: one distance channel each."""
     clip_distance: Annotated[float, Field(gt=0)]
-    """Errors farther away than this count as this far in the clipped mean distances, in world units."""
+    """Distances of errors are clipped to this value in the clipped mean distances, in world units."""
     tol_distance: Annotated[float, Field(ge=0)]
-    """Errors nearer than this are tolerated in the scores with tolerance, in world units."""
+    """Errors up to this distance are tolerated in the scores with tolerance, in world units."""
     scale_factor: Annotated[float, Field(gt=0)] = 1
     """Distances are divided by this, in world units, before tanh: a few times the width of a boundary."""
     class_ids: list[int] | None = None
-    """Which value of one volume of class ids each channel stands for. Without it, labels have one channel for
-    each name, and every value above 0 is inside."""
+    """Label value of each channel, if the labels are one volume of class ids. By default, labels have one channel
+    for each name, and every value above 0 is foreground."""
     thresholds: Annotated[list[float], Field(min_length=1)] | None = None
-    """Thresholds to try on the predicted distances; without it, those of the post-processor."""
+    """Thresholds to try on the predicted distances; by default those of the post-processor."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(self.channels)
+
+    def label_requirement(self, class_names: Sequence[str] | None = None) -> LabelRequirement | None:
+        if self.class_ids is not None:
+            reason = "class_ids, which take one volume of class ids"
+            fix = "labels of one channel (labels.combine: ids), or no class_ids"
+            return LabelRequirement("channels", 1, reason, fix)
+        ids = ", ".join(f"{index} {name}" for index, name in enumerate(class_names or (), 1))
+        return LabelRequirement(
+            "channels",
+            len(self.channels),
+            f"{len(self.channels)} channels ({', '.join(self.channels)})",
+            "one channel of labels for each: labels.classes with combine: channels; or class_ids under task, which "
+            f"name the id in the labels of each channel{f' ({ids})' if ids else ''}",
+        )
+
+    @property
+    def synthetic_labels(self) -> LabelKind:
+        return "channels" if len(self.channels) == 2 else "mitochondria"
 
     @model_validator(mode="after")
-    def _one_id_for_each_channel(self) -> "_DistanceLikeConfig":
+    def _one_id_for_each_channel(self) -> "BinaryTaskConfig":
         if self.class_ids is not None and len(self.class_ids) != len(self.channels):
             raise ValueError(
                 f"class_ids has {len(self.class_ids)} values for {len(self.channels)} channels; give one each"
@@ -91,78 +222,125 @@ class _DistanceLikeConfig(TaskConfig):
         return self
 
 
-class DistanceTaskConfig(_DistanceLikeConfig):
-    """Signed distances to the boundary, positive inside: semantic segmentation with a dense signal."""
+class DistanceTaskConfig(BinaryTaskConfig):
+    """Signed distances to the boundary, positive inside: semantic segmentation with dense targets."""
 
     type: Literal["distance"] = "distance"
     mask_distances: bool = True
-    """Leave out voxels whose distance a boundary beyond the crop could change."""
+    """Give weight 0 to voxels whose distance could change with a boundary outside the crop."""
     clipmin: Fraction = 0.05
-    """Smallest fraction that a class is taken to have when classes are balanced."""
+    """Lower limit of the class fraction in class-balanced loss weights."""
     clipmax: Fraction = 0.95
-    """Largest fraction that a class is taken to have."""
+    """Upper limit of the class fraction in class-balanced loss weights."""
 
 
-class InnerDistanceTaskConfig(_DistanceLikeConfig):
+class InnerDistanceTaskConfig(BinaryTaskConfig):
     """Distances to the boundary inside objects, 0 outside."""
 
     type: Literal["inner_distance"] = "inner_distance"
 
+    @property
+    def synthetic_labels(self) -> LabelKind:
+        return "neurites"
 
-class HotDistanceTaskConfig(_DistanceLikeConfig):
-    """Distances, and inside or outside as a second signal for the same classes."""
+
+class HotDistanceTaskConfig(BinaryTaskConfig):
+    """Signed distances, and one-hot classes as a second target for the same classes."""
 
     type: Literal["hot_distance"] = "hot_distance"
     mask_distances: bool = False
-    """Leave out voxels whose distance a boundary beyond the crop could change."""
+    """Give weight 0 to voxels whose distance could change with a boundary outside the crop."""
     kernel_size: Annotated[int, Field(gt=0)] | None = None
-    """Edge length in voxels of the last convolution; 3 without it."""
+    """Edge length in voxels of the last convolution; 3 by default."""
     evaluated_half: Literal["distance", "one_hot"] = "distance"
-    """Which half of the channels becomes the segmentation that is scored."""
+    """The half of the channels from which the segmentation is made."""
+
+    @property
+    def num_channels(self) -> int:
+        return 2 * len(self.channels)
+
+    @property
+    def head_kernel(self) -> int:
+        return self.kernel_size or DEFAULT_HEAD_KERNEL
 
 
 class OneHotTaskConfig(TaskConfig):
     """One class for each voxel."""
 
+    default_criterion: ClassVar[str] = "mean__jaccard"
+
     type: Literal["one_hot"] = "one_hot"
     classes: Names
-    """Names of the classes; the class with the label value i is the i-th, counted from 0."""
+    """Names of the classes, in the order of their label values, which count from 0."""
     kernel_size: Annotated[int, Field(gt=0)] | None = None
-    """Edge length in voxels of the last convolution; 3 without it."""
+    """Edge length in voxels of the last convolution; 3 by default."""
     loss: Literal["cross_entropy", "dummy"] = "cross_entropy"
     """``dummy`` is the mean absolute difference of logits and one-hot target."""
     balance_classes: bool = False
-    """Weigh rare classes up, by their counts so far."""
+    """Use class-balanced loss weights, from the voxel counts of the classes."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(self.classes)
+
+    @property
+    def label_classes(self) -> list[str] | None:
+        return self.classes
+
+    @property
+    def head_kernel(self) -> int:
+        return self.kernel_size or DEFAULT_HEAD_KERNEL
+
+    @property
+    def synthetic_labels(self) -> LabelKind:
+        return "classes"
 
 
 class AffinitiesTaskConfig(TaskConfig):
     """Affinities of neighboring voxels: instance segmentation."""
 
+    agglomerates: ClassVar[bool] = True
+    has_directed_targets: ClassVar[bool] = True
+    default_criterion: ClassVar[str] = "voi"
+
     type: Literal["affinities"] = "affinities"
     neighborhood: Annotated[list[Offset], Field(min_length=1)]
-    """Offsets in voxels to the partners, such as [1, 0, 0] or [0, -9, 0]."""
+    """Offset of each affinity channel in voxels, such as [1, 0, 0] or [0, -9, 0]."""
     lsds: bool = False
-    """Predict local shape descriptors too, as an auxiliary task."""
+    """Predict local shape descriptors as an auxiliary task."""
     num_lsd_voxels: Annotated[int, Field(gt=0)] = 10
-    """Standard deviation of the descriptors' window, in voxels of the coarsest axis."""
+    """Standard deviation of the Gaussian window of the descriptors, in voxels of the coarsest axis."""
     downsample_lsds: Annotated[int, Field(gt=0)] = 1
-    """Compute descriptors on every n-th voxel."""
+    """Compute descriptors on a grid downsampled by this factor."""
     lsds_to_affs_weight_ratio: Annotated[float, Field(ge=0)] = 1
-    """Weight of the descriptors' loss, that of the affinities being 1."""
+    """Weight of the loss of the descriptors, relative to that of the affinities."""
     affs_weight_clipmin: Fraction = 0.05
-    """Smallest fraction that affinities of 0 or 1 are taken to have when they are balanced."""
+    """Lower limit of the fraction of affinities that are 0 or 1, in balanced loss weights."""
     affs_weight_clipmax: Fraction = 0.95
-    """Largest fraction that affinities of 0 or 1 are taken to have."""
+    """Upper limit of the fraction of affinities that are 0 or 1, in balanced loss weights."""
     lsd_weight_clipmin: Fraction = 0.05
-    """Smallest fraction that fore- and background are taken to have when descriptors are balanced."""
+    """Lower limit of the fraction of foreground, in balanced loss weights of descriptors."""
     lsd_weight_clipmax: Fraction = 0.95
-    """Largest fraction that fore- and background are taken to have."""
+    """Upper limit of the fraction of foreground, in balanced loss weights of descriptors."""
     background_as_object: bool = False
-    """Treat label 0 as one more object."""
+    """Treat label 0 as an object."""
     grow_boundary_iterations: Annotated[int, Field(ge=0)] = 0
     """Erode each object by this many voxels before affinities are computed."""
     mask_partners: bool = True
-    """Give weight 0 to affinities with a partner that is unlabelled, masked out or outside the volume."""
+    """Give weight 0 to affinities whose partner is unlabelled, masked or outside the volume."""
+
+    @property
+    def num_channels(self) -> int:
+        descriptors = {2: 6, 3: 10}[len(self.neighborhood[0])] if self.lsds else 0
+        return len(self.neighborhood) + descriptors
+
+    @property
+    def offsets(self) -> list[list[int]]:
+        return [list(offset) for offset in self.neighborhood]
+
+    @property
+    def num_axes(self) -> int | None:
+        return len(self.neighborhood[0])
 
     @model_validator(mode="after")
     def _offsets_fit_each_other(self) -> "AffinitiesTaskConfig":
@@ -174,12 +352,10 @@ class AffinitiesTaskConfig(TaskConfig):
                     "all have 3, or all 2 in a 2D volume"
                 )
             if not any(offset):
-                raise ValueError(
-                    f"neighborhood: offset {list(offset)} leads to the voxel itself; take it out"
-                )
+                raise ValueError(f"neighborhood: offset {list(offset)} is the voxel itself; remove it")
         doubled = [offset for i, offset in enumerate(self.neighborhood) if offset in self.neighborhood[:i]]
         if doubled:
-            raise ValueError(f"neighborhood: offset {list(doubled[0])} stands twice; keep one")
+            raise ValueError(f"neighborhood: offset {list(doubled[0])} occurs twice; keep one")
         return self
 
 
@@ -195,19 +371,30 @@ SubTaskConfig = Annotated[
 
 
 class PretrainedTaskConfig(TaskConfig):
-    """Another task whose model starts from the weights of a checkpoint."""
+    """Another task whose network is initialized with the weights of a checkpoint.
+
+    Its properties are those of the sub task.
+    """
 
     type: Literal["pretrained"] = "pretrained"
     sub_task_config: SubTaskConfig
-    """The task itself."""
+    """The task of the network."""
     weights: Path
-    """A checkpoint of Attacca, or any torch file with a dictionary of weights, itself or under ``model``."""
+    """A checkpoint of Attacca, or a torch file with a dictionary of weights, at the top or under ``model``."""
 
     def verify(self) -> tuple[bool, str]:
-        """Valid if the sub-task is, and the weights are there."""
+        """Return whether the sub task is valid and the file of weights exists, and the reason."""
         if not self.weights.is_file():
-            return False, f"weights: there is no file {self.weights}"
+            return False, f"weights: the file {self.weights} does not exist"
         return self.sub_task_config.verify()
+
+    @property
+    def learned_task(self) -> TaskConfig:
+        return self.sub_task_config
+
+    @property
+    def initial_weights(self) -> Path | None:
+        return self.weights
 
 
 AnyTaskConfig = Annotated[
@@ -220,4 +407,34 @@ AnyTaskConfig = Annotated[
     | DummyTaskConfig,
     Field(discriminator="type"),
 ]
-"""Any task's configuration; ``type`` says which."""
+"""The configuration of any task, chosen by ``type``."""
+
+_READER: TypeAdapter[TaskConfig] = TypeAdapter(AnyTaskConfig)
+
+
+def read_task_config(section: Any) -> TaskConfig:
+    """Return the task configuration for the plain values of a ``task:`` section.
+
+    Args:
+        section: plain values, such as a task in the parameters of a stage.
+
+    Raises:
+        pydantic.ValidationError: the values are not a valid task.
+
+    Examples:
+        >>> read_task_config({"type": "one_hot", "classes": ["background", "nucleus"]}).num_channels
+        2
+    """
+    return _READER.validate_python(section)
+
+
+def _delegate(name: str) -> property:
+    return property(lambda config: getattr(config.sub_task_config, name))
+
+
+# Constants of the sub task's class are properties of a pretrained task.
+for _name in (
+    *("agglomerates", "has_directed_targets", "default_criterion", "num_channels", "head_kernel", "offsets"),
+    *("num_axes", "class_names", "label_classes", "label_requirement", "synthetic_labels"),
+):
+    setattr(PretrainedTaskConfig, _name, _delegate(_name))

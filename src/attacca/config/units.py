@@ -1,7 +1,7 @@
 """Units of length, and voxel sizes that are whole numbers of one.
 
 World coordinates are integers: ``funlib.geometry.Coordinate((50, 4.6, 4.6))`` silently becomes (50, 4, 4), so
-every voxel size or offset from outside passes through ``whole_coordinate``.
+every voxel size or offset from outside passes through ``to_whole_coordinate``.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ SYMBOLS = {
 }
 
 
-def unit_name(unit: str) -> str:
+def normalize_unit(unit: str) -> str:
     """The OME-NGFF name of a unit of length: ``nm`` and ``nanometre`` become ``nanometer``.
 
     Raises:
@@ -68,14 +68,14 @@ def _fraction(value: float) -> Fraction:
 
 def convert(values: Sequence[float], unit: str, to: str) -> tuple[Fraction, ...]:
     """Lengths in ``unit`` as exact numbers of the unit ``to``."""
-    power = UNITS[unit_name(unit)] - UNITS[unit_name(to)]
+    power = UNITS[normalize_unit(unit)] - UNITS[normalize_unit(to)]
     factor = Fraction(10**power) if power >= 0 else Fraction(1, 10**-power)
     return tuple(_fraction(value) * factor for value in values)
 
 
-def whole_unit(values: Sequence[float], unit: str) -> str | None:
+def find_whole_unit(values: Sequence[float], unit: str) -> str | None:
     """The largest unit, not above ``unit``, in which all values are whole; None if there is none."""
-    power = UNITS[unit_name(unit)]
+    power = UNITS[normalize_unit(unit)]
     for name in reversed(UNITS):
         if UNITS[name] <= power and all(_near_whole(value) for value in convert(values, unit, name)):
             return name
@@ -88,7 +88,7 @@ def _near_whole(value: Fraction) -> bool:
     return error * 10**6 <= (abs(value) if abs(value) > 1 else 1)
 
 
-def whole_coordinate(values: Sequence[float], unit: str, what: str, to: str | None = None) -> Coordinate:
+def to_whole_coordinate(values: Sequence[float], unit: str, what: str, to: str | None = None) -> Coordinate:
     """``values``, given in ``unit``, as whole numbers of the unit ``to`` (default: the same unit).
 
     Args:
@@ -97,13 +97,13 @@ def whole_coordinate(values: Sequence[float], unit: str, what: str, to: str | No
     Raises:
         VolumeError: a value is not whole; the message names the unit that makes it whole.
     """
-    unit = unit_name(unit)
-    to = unit if to is None else unit_name(to)
+    unit = normalize_unit(unit)
+    to = unit if to is None else normalize_unit(to)
     converted = convert(values, unit, to)
     if all(_near_whole(value) for value in converted):
         return Coordinate(round(value) for value in converted)
     found = ", ".join(f"{float(value):g}" for value in converted)
-    better = whole_unit(values, unit)
+    better = find_whole_unit(values, unit)
     if better is None:
         raise VolumeError(f"{what} is ({found}) {to}, not whole in any unit down to the picometre; round it")
     whole = ", ".join(f"{round(value)}" for value in convert(values, unit, better))

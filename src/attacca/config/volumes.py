@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
 from attacca.config.base import StrictModel
-from attacca.config.units import unit_name, whole_coordinate
+from attacca.config.units import normalize_unit, to_whole_coordinate
 
 
 def _location(value: Any) -> Path | str:
@@ -164,7 +164,7 @@ class VolumeConfig(StrictModel):
     ilastik's HDF5 in ``element_size_um``, TIFF in OME-XML or ImageJ's description. Axes are named by ``axes``,
     ``_ARRAY_DIMENSIONS`` or ``axis_names``; arrays marked x, y, z are used in that order, in which all lists over
     axes are then given."""
-    unit: Annotated[str, AfterValidator(unit_name)] = "nanometer"
+    unit: Annotated[str, AfterValidator(normalize_unit)] = "nanometer"
     """Unit of all lengths of this volume: nanometer, angstrom, picometer, micrometer, ... A voxel size of
     (50, 4.6, 4.6) nm is written as (500, 46, 46) with ``unit: angstrom``."""
     offset: WorldNumbers | None = None
@@ -207,7 +207,7 @@ class VolumeConfig(StrictModel):
             ("roi.shape", self.roi.shape if self.roi else None),
         ):
             if values is not None:
-                whole_coordinate(values, self.unit, key)
+                to_whole_coordinate(values, self.unit, key)
                 if key in ("voxel_size", "roi.shape") and min(values) <= 0:
                     raise ValueError(f"found {key} {values}, expected positive numbers")
         return self

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from attacca.errors import ConfigurationError, MissingInputError, first_line
+from attacca.errors import ConfigurationError, MissingInputError, summarize_error
 
 KeyPath = tuple[str | int, ...]
 
@@ -56,7 +56,7 @@ def read_yaml(path: str | Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     return _with_environment(values, (), Path(path), lines), lines
 
 
-def defaults_used(path: str | Path) -> dict[KeyPath, dict[str, str]]:
+def find_unset_variables(path: str | Path) -> dict[KeyPath, dict[str, str]]:
     """For each value of a YAML file, the environment variables in it that are not set, with their defaults."""
     found: dict[KeyPath, dict[str, str]] = {}
 
@@ -85,7 +85,7 @@ def _parsed(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     except PermissionError:
         raise ConfigurationError(f"{path} may not be read by this user; change its permissions") from None
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path} is not text in UTF-8: {first_line(error)}") from None
+        raise ConfigurationError(f"{path} is not text in UTF-8: {summarize_error(error)}") from None
     loader = _Loader(text)
     loader.name = str(path)
     try:
@@ -94,7 +94,7 @@ def _parsed(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or first_line(error)
+        problem = getattr(error, "problem", None) or summarize_error(error)
         raise ConfigurationError(f"{path}{where}: this is not YAML: {problem}") from None
     finally:
         loader.dispose()

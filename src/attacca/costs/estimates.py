@@ -20,7 +20,7 @@ from attacca.costs.planned_blocks import BlockShape
 from attacca.costs.provenance_cost import digest_megabytes, digest_seconds
 from attacca.costs.resources import COSTS, asked_megabytes, job_megabytes
 from attacca.costs.storage import stage_storage
-from attacca.stages.segmentation_settings import block_voxels
+from attacca.segmentation.block_size import block_voxels
 from attacca.workflow.catalogue import PROVENANCE, StageInstance, instances
 from attacca.workflow.workflow import Workflow
 
@@ -134,7 +134,7 @@ def _estimate_provenance(
     threads = min(workflow.threads(PROVENANCE.name), cores)
     files, sizes = sum(item.files for item in read), [item.disk_bytes for item in read]
     largest, remote = max(item.files for item in read), "://" in (configuration.storage or "")
-    memory = configuration.execution.memory_mb_of(PROVENANCE.name) or asked_megabytes(
+    memory = configuration.execution.get_memory_mb(PROVENANCE.name) or asked_megabytes(
         digest_megabytes(largest, remote)
     )
     seconds = 1.0 + digest_seconds(files, sizes, threads)
@@ -179,8 +179,7 @@ def estimate_network(
     # On the device "meta" a network has shapes and no numbers.
     with torch.device("meta"):
         architecture = create_architecture(settings.architecture, len(extent.shape), extent.channels)
-        task: Any = settings.task
-        model = create_task(getattr(task, "sub_task_config", task)).create_model(architecture)
+        model = create_task(settings.task.learned_task).create_model(architecture)
     network = Network.from_model(model)
     plan = plan_prediction(network, settings.prediction)
 
@@ -243,7 +242,7 @@ def _estimate_stage(
     work = work + between if cost is None else max(work, between)
     job_seconds = start + work / (shards * workers)
     disk, files = stage_storage(configuration, instance, extent, network, chunk, blocks)
-    given = configuration.execution.memory_mb_of(name)
+    given = configuration.execution.get_memory_mb(name)
     memory = given or job_megabytes(configuration, name, run, shape, workers)
     least = given or job_megabytes(configuration, name, run, shape, 1)
     busy = shards * start + work

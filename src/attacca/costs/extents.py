@@ -42,11 +42,11 @@ def read_extent(name: str, config: VolumeConfig) -> Extent:
         VolumeError: the region of interest is no part of it.
     """
     from attacca.volumes import open_source
-    from attacca.volumes.plan import chunk_shape
+    from attacca.volumes.volume_plan import choose_chunk_shape
 
     if config.synthetic is not None:
         shape = tuple(config.synthetic.shape)
-        chunk = chunk_shape(config, shape, _whole(config.voxel_size, len(shape)))
+        chunk = choose_chunk_shape(config, shape, _whole(config.voxel_size, len(shape)))
         return Extent(shape, 1, 1, True, True, chunk)
 
     assert config.raw is not None
@@ -67,7 +67,7 @@ def read_extent(name: str, config: VolumeConfig) -> Extent:
             raise VolumeError(f"volumes.{name}: 'roi' lies outside of the image, which has {shape} voxels")
         shape = wanted
     direct = bool(getattr(source, "direct", False)) and config.in_place
-    chunk = chunk_shape(config, shape, _whole(voxel_size, len(shape)))
+    chunk = choose_chunk_shape(config, shape, _whole(voxel_size, len(shape)))
     return Extent(
         shape, source.num_channels or 1, source.dtype.itemsize, not direct, config.labels is not None, chunk
     )

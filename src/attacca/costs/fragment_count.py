@@ -1,7 +1,5 @@
 """How many fragments a volume will have: what the memory of their graph and of their table follows."""
 
-from typing import Any
-
 from attacca.config.run import Configuration
 from attacca.config.segmentation import FragmentSettings, SegmentationConfig
 
@@ -22,8 +20,7 @@ def fragment_voxels(segmentation: SegmentationConfig) -> float:
 def fragments_in(configuration: Configuration, run: str, voxels: float) -> float:
     """Fragments of so many voxels; none where a run's task decides voxel by voxel."""
     settings = configuration.runs[run]
-    task: Any = getattr(settings.task, "sub_task_config", settings.task)
-    return voxels / fragment_voxels(settings.segmentation) if task.type == "affinities" else 0.0
+    return voxels / fragment_voxels(settings.segmentation) if settings.task.agglomerates else 0.0
 
 
 def _typical_voxels(settings: FragmentSettings) -> float:

@@ -115,12 +115,4 @@ def _limited(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _labels(configuration: Configuration, run: str) -> str:
     """What the synthetic labels of the twin hold, so that the task has something to learn."""
-    task: Any = configuration.runs[run].task
-    task = getattr(task, "sub_task_config", task)
-    kinds = {
-        "affinities": "neurites",
-        "inner_distance": "neurites",
-        "dummy": "neurites",
-        "one_hot": "classes",
-    }
-    return kinds.get(task.type, "channels" if len(getattr(task, "channels", [])) == 2 else "mitochondria")
+    return configuration.runs[run].task.synthetic_labels

@@ -146,7 +146,7 @@ def memory_remedy(
 ) -> str:
     """What makes a job of a stage need less memory, whatever the number of its workers."""
     name, run = item.instance.stage.name, item.instance.run
-    if configuration.execution.memory_mb_of(name) is not None:
+    if configuration.execution.get_memory_mb(name) is not None:
         return f"execution.memory_mb says so for {name}; make it smaller"
     if name == "train":
         return f"make runs.{run}.architecture.input_shape or runs.{run}.training.batch_size smaller"

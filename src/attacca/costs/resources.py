@@ -68,16 +68,10 @@ _COMPARED_VOXELS = 1 << 23
 
 
 def channels_of(configuration: Configuration, run: str) -> int:
-    """Channels of a run's predictions, as far as the configuration alone tells."""
+    """Return the number of channels of a run's predictions; 1 without a run."""
     if not run:
         return 1
-    task: Any = configuration.runs[run].task
-    task = getattr(task, "sub_task_config", task)
-    for key in ("neighborhood", "classes", "channels"):
-        value = getattr(task, key, None)
-        if value is not None:
-            return len(value) + (10 if getattr(task, "lsds", False) else 0)
-    return int(getattr(task, "embedding_dims", 1))
+    return configuration.runs[run].task.num_channels
 
 
 def network_bytes(configuration: Configuration, run: str, read_voxels: int) -> float:
@@ -145,7 +139,7 @@ def job_seconds(stage: str, voxels: float, blocks: int, workers: int) -> float:
 
 def memory(configuration: Configuration, stage: str) -> Callable[..., int]:
     """Snakemake resource: megabytes for a job of ``stage``; half as much again at each further attempt."""
-    given = configuration.execution.memory_mb_of(stage)
+    given = configuration.execution.get_memory_mb(stage)
 
     def megabytes(wildcards: Any, attempt: int, threads: int = 1) -> int:
         needed = given
@@ -166,7 +160,7 @@ def runtime(configuration: Configuration, stage: str) -> Callable[..., int]:
 
     Four times what is typical, and half an hour at least: a time limit is there for jobs that hang.
     """
-    given = configuration.execution.runtime_minutes_of(stage)
+    given = configuration.execution.get_runtime_minutes(stage)
 
     def minutes(wildcards: Any, attempt: int, threads: int = 1) -> int:
         if given is not None:
@@ -179,13 +173,13 @@ def runtime(configuration: Configuration, stage: str) -> Callable[..., int]:
         else:
             base = entry(stage).name
             shape = _planned(configuration, stage, wildcards)
-            shards = configuration.execution.shards_of(base) if base == stage else 1
+            shards = configuration.execution.get_shards(base) if base == stage else 1
             blocks = math.ceil(shape.blocks / shards)
             workers = min(int(threads), max(1, blocks))
             seconds = job_seconds(stage, blocks * shape.write_voxels, blocks, workers)
             if stage == "predict":
                 read = blocks * shape.read_voxels
-                gpus = configuration.execution.gpus_of(stage)
+                gpus = configuration.execution.get_gpus(stage)
                 computing = prediction_seconds(configuration.runs[run], read, workers, gpus)
                 seconds = max(seconds, COSTS[stage].start_seconds + computing)
         return math.ceil(max(30.0, 4 * seconds / 60)) * attempt
@@ -199,7 +193,7 @@ def _training_seconds(configuration: Configuration, run: str) -> float:
     voxels = math.prod(architecture.input_shape) * getattr(training, "batch_size", 1)
     cost = COSTS["train"]
     preparing = training.iterations * (voxels / cost.voxels_per_second + 0.05)
-    computing = training_seconds(configuration.runs[run], configuration.execution.gpus_of("train"))
+    computing = training_seconds(configuration.runs[run], configuration.execution.get_gpus("train"))
     return cost.start_seconds + max(preparing, computing)
 
 

@@ -9,11 +9,10 @@ from attacca.evaluators.binary_scores import (
     MultiChannelBinarySegmentationEvaluationScores,
     scores_from_binary_table,
 )
-from attacca.evaluators.blocks import EvaluateBlocks, collect_tables
-from attacca.evaluators.comparison import GroundTruthRules
 from attacca.evaluators.contingency import ContingencyTable, contingency_table, merge_tables
 from attacca.evaluators.dummy_evaluator import DummyEvaluationScores, DummyEvaluator
 from attacca.evaluators.evaluator import Evaluator
+from attacca.evaluators.ground_truth import GroundTruthRules
 from attacca.evaluators.instance_evaluator import InstanceEvaluator, relabel, voi
 from attacca.evaluators.instance_scores import (
     InstanceConvention,
@@ -28,6 +27,7 @@ from attacca.evaluators.instance_scores import (
 )
 from attacca.evaluators.one_hot_evaluator import OneHotEvaluationScores, OneHotEvaluator
 from attacca.evaluators.scores import Criterion, EvaluationScores, scores_json
+from attacca.evaluators.table_blocks import EvaluateBlocks, collect_tables
 from attacca.evaluators.table_evaluator import TableEvaluator
 from attacca.evaluators.validation_scores import ValidationIterationScores, ValidationScores
 

@@ -31,9 +31,10 @@ from attacca.blockwise.grid import Block, BlockGrid
 from attacca.errors import MissingInputError, VolumeError
 from attacca.evaluators.binary_counts import negative_side, positive_side, rest
 from attacca.evaluators.binary_scores import BinaryTable
-from attacca.evaluators.blocks import announce, largest_block
-from attacca.evaluators.comparison import GroundTruthRules, without_channel
+from attacca.evaluators.compared_arrays import without_channel
 from attacca.evaluators.distance_transform import NOWHERE, distance_unit, first_pass, next_pass
+from attacca.evaluators.ground_truth import GroundTruthRules
+from attacca.evaluators.table_blocks import announce, largest_block
 from attacca.progress import Progress
 
 PENCIL_VOXELS = 1 << 23

@@ -19,8 +19,9 @@ from attacca.evaluators.binary_scores import (
     MultiChannelBinarySegmentationEvaluationScores,
     scores_from_binary_table,
 )
-from attacca.evaluators.comparison import GroundTruthRules, check_ids, common_roi, open_array
+from attacca.evaluators.compared_arrays import check_ids, common_roi, open_array
 from attacca.evaluators.evaluator import Compared, Evaluator
+from attacca.evaluators.ground_truth import GroundTruthRules
 from attacca.progress import Progress
 
 

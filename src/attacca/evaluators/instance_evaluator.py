@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attacca.evaluators.comparison import GroundTruthRules
 from attacca.evaluators.contingency import ContingencyTable, contingency_table
+from attacca.evaluators.ground_truth import GroundTruthRules
 from attacca.evaluators.instance_scores import (
     IOU_THRESHOLDS,
     InstanceConvention,

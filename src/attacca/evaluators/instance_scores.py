@@ -15,6 +15,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
+from attacca.config.evaluation import EvaluationConfig
 from attacca.evaluators.contingency import ContingencyTable
 from attacca.evaluators.scores import UNBOUNDED, Criterion, EvaluationScores
 
@@ -38,6 +39,11 @@ class InstanceConvention:
 
     ignore_background: bool = True
     unlabelled: Unlabelled = "object"
+
+    @classmethod
+    def from_config(cls, evaluation: EvaluationConfig) -> "InstanceConvention":
+        """Read the convention from the ``evaluation:`` section of a configuration."""
+        return cls(evaluation.ignore_background, evaluation.unlabelled_prediction)
 
     def describe(self) -> str:
         """The convention in words, for people who compare the scores with those of another program."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attacca.evaluators.comparison import GroundTruthRules
 from attacca.evaluators.contingency import ContingencyTable
+from attacca.evaluators.ground_truth import GroundTruthRules
 from attacca.evaluators.scores import ChannelScores, Criterion, EvaluationScores
 from attacca.evaluators.table_evaluator import TableEvaluator
 

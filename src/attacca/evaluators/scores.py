@@ -76,9 +76,34 @@ class EvaluationScores:
             known = ", ".join(self._criteria)
             raise ValueError(f"no such criterion: {name!r}; there are {known}") from None
 
+    def find_criteria(self, name: str) -> list[str]:
+        """Return the criterion called ``name``, or those of all channels if ``name`` omits the channel.
+
+        Raises:
+            ValueError: no criterion has this name.
+        """
+        if name in self._criteria:
+            return [name]
+        matches = [full for full in self._criteria if full.endswith(f"__{name}")]
+        return matches or [self.criterion(name).name]
+
     def higher_is_better(self, criterion: str) -> bool:
-        """Whether a larger value of ``criterion`` is a better one."""
-        return self.criterion(criterion).higher_is_better
+        """Return whether larger values of ``criterion`` are better; its channel may be omitted.
+
+        Raises:
+            ValueError: no criterion has this name.
+        """
+        return self.criterion(self.find_criteria(criterion)[0]).higher_is_better
+
+    def mean_value(self, criterion: str) -> float:
+        """Return the value of a criterion; without its channel, the mean over the channels with a value.
+
+        Raises:
+            ValueError: no criterion has this name.
+        """
+        values = [self._values[name] for name in self.find_criteria(criterion)]
+        defined = [value for value in values if not math.isnan(value)]
+        return sum(defined) / len(defined) if defined else math.nan
 
     def bounds(self, criterion: str) -> tuple[float, float]:
         """Smallest and largest possible value of ``criterion``; nan where there is no bound."""

@@ -6,16 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from attacca.blockwise import Ledger, run_blocks
-from attacca.evaluators.blocks import EvaluateBlocks, announce, collect_tables, largest_block
-from attacca.evaluators.comparison import (
-    BYTES_PER_VOXEL,
-    GroundTruthRules,
-    check_ids,
-    comparison_grid,
-    open_array,
-)
+from attacca.evaluators.compared_arrays import BYTES_PER_VOXEL, check_ids, comparison_grid, open_array
 from attacca.evaluators.contingency import ContingencyTable
 from attacca.evaluators.evaluator import Compared, Evaluator, Scores
+from attacca.evaluators.ground_truth import GroundTruthRules
+from attacca.evaluators.table_blocks import EvaluateBlocks, announce, collect_tables, largest_block
 from attacca.progress import Progress
 
 

@@ -10,7 +10,6 @@ Each can be killed at any moment and run again.
 
 import json
 import logging
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -207,8 +206,3 @@ class BlockwiseStage(ABC):
         Manifest(manifest.stage, manifest.version, manifest.parameters, manifest.inputs, result).write(
             self.arguments.output
         )
-
-
-def scratch_directory() -> tempfile.TemporaryDirectory[str]:
-    """A directory for intermediate files, removed at the end; ``TMPDIR`` says where."""
-    return tempfile.TemporaryDirectory(prefix="attacca-")

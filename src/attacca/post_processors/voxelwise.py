@@ -11,7 +11,7 @@ from attacca.arrays import Array, LocalArrayIdentifier, ZarrArray
 from attacca.blockwise import run_blocks
 from attacca.blockwise.grid import Block
 from attacca.errors import VolumeError
-from attacca.evaluators.comparison import open_array
+from attacca.evaluators.compared_arrays import open_array
 from attacca.post_processors.post_processor import (
     DEFAULT_BLOCK,
     PostProcessor,

@@ -9,6 +9,8 @@ import torch
 from funlib.geometry import Coordinate
 
 from attacca.errors import ConfigurationError
+from attacca.model import Model
+from attacca.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,39 @@ class Network:
     def num_channels(self) -> int:
         """Channels of the output."""
         return len(self.channel_names)
+
+    @classmethod
+    def from_task(
+        cls,
+        task: Task,
+        model: Model,
+        *,
+        intensity: tuple[float, float],
+        voxel_size: Coordinate | None = None,
+    ) -> "Network":
+        """Describe a model by the task that created it.
+
+        Args:
+            task: gives names, offsets and value range of the channels.
+            model: the task's model.
+            intensity: raw values that are mapped to -1 and 1.
+            voxel_size: world units of the training volumes; None if unknown.
+        """
+        names = task.predictor.channel_names
+        offsets = tuple(tuple(int(step) for step in offset) for offset in task.config.offsets) or None
+        reason = ""
+        if offsets is not None and len(names) > len(offsets):
+            offsets, reason = None, "local shape descriptors are directions, which mirroring changes"
+        low, high = task.predictor.value_range
+        return cls.from_model(
+            model,
+            names,
+            intensity=intensity,
+            value_range=(low, high),
+            offsets=offsets,
+            not_mirrored=reason,
+            voxel_size=voxel_size,
+        )
 
     @classmethod
     def from_model(cls, model: Any, channel_names: Sequence[str] | None = None, **known: Any) -> "Network":

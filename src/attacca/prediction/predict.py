@@ -4,7 +4,6 @@ While the network computes one block, the next one is read and the one before is
 finished when it is written.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +18,7 @@ from attacca.arrays.identifier import LocalArrayIdentifier
 from attacca.arrays.zarr_array import ZarrArray
 from attacca.blockwise import Block
 from attacca.config.prediction import PredictionConfig
+from attacca.device import choose_device
 from attacca.errors import ResourceError
 from attacca.prediction.network import Network
 from attacca.prediction.tiles import Box, TiledNetwork
@@ -74,7 +74,9 @@ class PredictBlocks:
         self._raw = ZarrArray.open_from_array_identifier(self.raw)
         self._output = ZarrArray.open_from_array_identifier(self.output, mode="a")
         network.check_raw(self._raw)
-        self._tiles = TiledNetwork(network, self.config, choose_device(self.config.device, self.shard))
+        self._tiles = TiledNetwork(
+            network, self.config, choose_device(self.config.device, self.shard, "prediction.device")
+        )
 
     def close(self) -> None:
         """Let go of the network and the arrays."""
@@ -163,28 +165,6 @@ def to_stored(values: np.ndarray, dtype: Any, scale: float, offset: float) -> np
     limits = np.iinfo(kind)
     np.clip(values, limits.min, limits.max, out=values)
     return values.astype(kind)
-
-
-def choose_device(device: str, shard: int = 0) -> torch.device:
-    """Where a network runs.
-
-    Args:
-        device: ``auto``, ``cpu`` or ``cuda``.
-        shard: shards take the GPUs of a machine in turn.
-
-    Raises:
-        ResourceError: a GPU is asked for and there is none.
-    """
-    if device == "cuda" and not torch.cuda.is_available():
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        raise ResourceError(
-            "prediction.device: found 'cuda', but there is no usable GPU"
-            + (f" (CUDA_VISIBLE_DEVICES is '{visible}')" if visible is not None else "")
-            + "; use auto or cpu, or ask the cluster for one (execution.gpus)"
-        )
-    if device == "cpu" or not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", shard % torch.cuda.device_count())
 
 
 def _ended(block: Block, future: "Future[None]") -> tuple[Block, Exception | None]:

@@ -1,16 +1,16 @@
-"""Digests of what stands on the disk: of arrays by their chunks, of directories by their files.
+"""Digests of stored data: of arrays by their chunks, of directories by their files.
 
-1. An array's files are listed: ``.zarray`` and every chunk; the ledger and other hidden files are left out.
-2. Each file's bytes are hashed (SHA-256), many files side by side; of a ``.npz``, which holds the time of its
-   writing, the checksums of its members.
+1. The files of an array are listed: ``.zarray`` and the chunks, without the ledger and other hidden files.
+2. The bytes of each file are hashed (SHA-256), many files in parallel. Of a ``.npz``, which contains the time of
+   writing, the checksums of its members are hashed.
 3. The digest is that of the sorted list of (name, size, hash).
 
-Above ``whole_bytes`` in all, names and sizes of all files count, but the bytes only of every n-th file: a result
-of many terabytes is digested in minutes. A hash of the file's name decides which ones: two arrays of equal files
-take the same sample.
+Above ``whole_bytes`` in total, names and sizes of all files count, but the bytes only of every n-th file: a result of
+many terabytes is digested in minutes. A hash of the file's name selects these files: two arrays with equal files use
+the same sample.
 
-An array has millions of files. Their names are held as a text for each directory, their sizes as plain numbers, and
-their hashes go into the digest as they come, so that a file costs some ten bytes of memory.
+An array has millions of files. Their names are kept as one text per directory and their sizes as plain numbers, and
+their hashes enter the digest one after another, so that a file needs about ten bytes of memory.
 """
 
 import hashlib
@@ -20,28 +20,32 @@ import zipfile
 from array import array
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import groupby, islice
+from dataclasses import asdict, dataclass
+from itertools import groupby, islice, product
 from pathlib import Path
 
-from attacca.arrays.storage import storage_options
+import fsspec
+
+from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.arrays.links import read_link
+from attacca.arrays.storage import is_n5, storage_options
 from attacca.fingerprint import canonical_json, digest
 
 WHOLE_BYTES = 64 * 10**9
-"""Data up to this size are read whole."""
-# Files whose hashes are awaited at once: each costs a kilobyte meanwhile.
+"""Data up to this size are read completely."""
+# Files whose hashes are computed at the same time: each needs a kilobyte meanwhile.
 _BATCH = 4096
 
 
 @dataclass(frozen=True)
 class ContentDigest:
-    """What was found.
+    """Digest of stored data.
 
     Args:
-        digest: SHA-256 in hexadecimal; empty where there are no files.
+        digest: SHA-256 in hexadecimal; empty without files.
         files: number of files.
-        bytes: their sizes together.
-        sample: 1 where every file was read, n where every n-th was.
+        bytes: total size of the files.
+        sample: 1 if all files were read, n if every n-th file was read.
     """
 
     digest: str
@@ -50,12 +54,12 @@ class ContentDigest:
     sample: int
 
     def to_json(self) -> dict[str, str | int]:
-        """Plain values for a manifest."""
-        return {"digest": self.digest, "files": self.files, "bytes": self.bytes, "sample": self.sample}
+        """Return plain values for a manifest."""
+        return asdict(self)
 
 
 def digest_content(
-    place: str | Path,
+    path: str | Path,
     threads: int = 4,
     whole_bytes: int = WHOLE_BYTES,
     names: Collection[str] | None = None,
@@ -63,37 +67,71 @@ def digest_content(
     """Digest the files below a directory or an address (``s3://bucket/array``).
 
     Args:
-        place: an array's own directory, or any directory; a single file is fine too.
-        threads: files that are read side by side.
-        whole_bytes: above this size, a part of the files is read.
-        names: look at these files alone, as far as they are there; at all by default.
+        path: directory of an array, any other directory, or a single file.
+        threads: number of files that are read in parallel.
+        whole_bytes: total size above which only a sample of the files is read.
+        names: paths of the only files to consider, relative to ``path``; missing ones are skipped. All files by default.
     """
-    if "://" in str(place):
-        there = _remote_files(str(place))
-        files = _Listing(item for item in there if names is None or item[0] in names)
+    if "://" in str(path):
+        remote = _list_remote_files(str(path))
+        files = _FileList(item for item in remote if names is None or item[0] in names)
+    elif names is None:
+        files = _FileList(_list_local_files(Path(path)))
     else:
-        files = _Listing(_local_files(Path(place)) if names is None else _named_files(Path(place), names))
+        files = _FileList(_stat_files(Path(path), names))
     sample = max(1, math.ceil(files.bytes / whole_bytes))
-    # The canonical JSON of all entries, without ever holding it.
-    found = hashlib.sha256(b"[")
+    # Canonical JSON of all entries, of which only a batch is in memory at the same time.
+    total = hashlib.sha256(b"[")
     separator = b""
     with ThreadPoolExecutor(max(1, threads)) as pool:
         remaining = iter(files)
         while batch := list(islice(remaining, _BATCH)):
-            read = [name for name, _ in batch if _draw(name) % sample == 0]
-            hashes = dict(zip(read, pool.map(lambda name: _hash(str(place), name), read)))
+            selected = [name for name, _ in batch if _draw(name) % sample == 0]
+            hashes = dict(zip(selected, pool.map(lambda name: _hash_file(str(path), name), selected)))
             for name, size in batch:
-                found.update(separator + canonical_json([name, size, hashes.get(name, "")]).encode())
+                total.update(separator + canonical_json([name, size, hashes.get(name, "")]).encode())
                 separator = b","
-    found.update(b"]")
-    return ContentDigest(found.hexdigest() if len(files) else "", len(files), files.bytes, sample)
+    total.update(b"]")
+    return ContentDigest(total.hexdigest() if len(files) else "", len(files), files.bytes, sample)
 
 
-class _Listing:
-    """Names and sizes of files, in the order in which they come.
+def digest_linked_array(container: str, dataset: str, threads: int = 1) -> ContentDigest | None:
+    """Digest the part of another array that a data set links to, or return None if the data set is not a link.
+
+    The other array may be far larger than the linked region: chunks outside of the region are not read.
+
+    Raises:
+        MissingInputError: the other array does not exist any more.
+    """
+    if read_link(container, dataset) is None:
+        return None
+    linked = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(container, dataset))
+    names = {".zarray", "attributes.json", *_list_chunks(linked)}
+    return digest_content(linked.directory, threads, names=names)
+
+
+def _list_chunks(linked: ZarrArray) -> Iterator[str]:
+    """Yield the names of the chunks that contain voxels of the array's ROI."""
+    data = linked.data
+    ranges = []
+    for part, size, chunk in zip(linked.to_slices(linked.roi), data.shape, data.chunks):
+        begin, end, _ = part.indices(size)
+        ranges.append(range(begin // chunk, -(-end // chunk)))
+    if is_n5(data.store):
+        # N5 has the reverse order of axes.
+        ranges.reverse()
+        separator = "/"
+    else:
+        separator = data._dimension_separator
+    for chunk_index in product(*ranges):
+        yield separator.join(map(str, chunk_index))
+
+
+class _FileList:
+    """Names and sizes of files, in the order of their listing.
 
     Args:
-        files: sorted by name, so that those of one directory follow one another.
+        files: sorted by name, so that files of one directory are adjacent.
     """
 
     def __init__(self, files: Iterable[tuple[str, int]]) -> None:
@@ -104,7 +142,7 @@ class _Listing:
             for name, size in members:
                 names.append(name.rpartition("/")[2])
                 self._sizes.append(size)
-            # No name of a file holds a zero byte; not every one is text.
+            # The zero byte cannot occur in a file's name. Names may be invalid as text, hence bytes.
             self._directories.append((directory, os.fsencode("\0".join(names))))
 
     def __len__(self) -> int:
@@ -118,63 +156,60 @@ class _Listing:
 
     @property
     def bytes(self) -> int:
-        """Sizes of all files together."""
+        """Total size of the files."""
         return sum(self._sizes)
 
 
-def _local_files(place: Path) -> Iterator[tuple[str, int]]:
-    """Names below ``place`` and sizes, sorted by name."""
-    if place.is_file():
-        yield "", place.stat().st_size
-    elif place.is_dir():
-        yield from _files_below(place, "")
+def _list_local_files(path: Path) -> Iterator[tuple[str, int]]:
+    """Yield names relative to ``path`` and sizes, sorted by name."""
+    if path.is_file():
+        yield "", path.stat().st_size
+    elif path.is_dir():
+        yield from _walk(path, "")
 
 
-def _files_below(directory: Path, prefix: str) -> Iterator[tuple[str, int]]:
-    with os.scandir(directory) as entries:
-        # With its slash a directory stands where the names of its files stand in the order of all names.
-        found = sorted((entry.name + "/" * entry.is_dir(), entry.is_symlink()) for entry in entries)
-    for name, linked in found:
-        if not name.startswith(".") or name == ".zarray":
+def _walk(directory: Path, prefix: str) -> Iterator[tuple[str, int]]:
+    with os.scandir(directory) as members:
+        # With its slash, a directory has the position of its files in the order of all names.
+        found = sorted((item.name + "/" * item.is_dir(), item.is_symlink()) for item in members)
+    for name, is_link in found:
+        if not _is_hidden(name):
             if not name.endswith("/"):
                 yield prefix + name, (directory / name).stat().st_size
-            elif not linked:
-                yield from _files_below(directory / name, prefix + name)
+            elif not is_link:
+                yield from _walk(directory / name, prefix + name)
 
 
-def _named_files(place: Path, names: Collection[str]) -> Iterator[tuple[str, int]]:
-    """Those of the names below ``place`` that are there, and their sizes, sorted by name."""
+def _stat_files(path: Path, names: Collection[str]) -> Iterator[tuple[str, int]]:
+    """Yield those of the names that exist below ``path`` and their sizes, sorted by name."""
     for name in sorted(names):
         try:
-            yield name, (place / name).stat().st_size
+            yield name, (path / name).stat().st_size
         except FileNotFoundError:
-            # A chunk without values has no file.
+            # A chunk of fill values has no file.
             continue
 
 
-def _remote_files(place: str) -> list[tuple[str, int]]:
-    """Names below an address and sizes, sorted by name."""
-    import fsspec
-
-    system, root = fsspec.core.url_to_fs(place, **storage_options(place))
+def _list_remote_files(address: str) -> list[tuple[str, int]]:
+    """Return names relative to an address and sizes, sorted by name."""
+    system, root = fsspec.core.url_to_fs(address, **storage_options(address))
     found = []
     for path, details in system.find(root, detail=True).items():
         name = path[len(root) :].lstrip("/")
-        parts = name.split("/")
-        if not any(part.startswith(".") for part in parts[:-1]) and (
-            not parts[-1].startswith(".") or parts[-1] == ".zarray"
-        ):
+        if not any(_is_hidden(part) for part in name.split("/")):
             found.append((name, int(details["size"])))
     return sorted(found)
 
 
-def _hash(place: str, name: str) -> str:
-    if "://" in place:
-        import fsspec
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") and name != ".zarray"
 
-        with fsspec.open(f"{place.rstrip('/')}/{name}", "rb", **storage_options(place)) as file:
+
+def _hash_file(root: str, name: str) -> str:
+    if "://" in root:
+        with fsspec.open(f"{root.rstrip('/')}/{name}", "rb", **storage_options(root)) as file:
             return hashlib.sha256(file.read()).hexdigest()
-    path = Path(place, name) if name else Path(place)
+    path = Path(root, name) if name else Path(root)
     if path.suffix == ".npz":
         with zipfile.ZipFile(path) as members:
             return digest(sorted([item.filename, item.file_size, item.CRC] for item in members.infolist()))

@@ -1,84 +1,90 @@
-"""On which machines results were computed: noted where they are computed, gathered where they are described.
+"""Machines on which results were computed.
 
-The notes stand in small files beside the results. No manifest knows of them: what a stage makes, and whether it still
-counts, does not depend on where it ran.
+They are noted in small files beside the results. Manifests do not mention them: neither a result nor its validity
+depends on the machine.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from attacca.atomic import write_json
 from attacca.layout import Layout
-from attacca.manifest import Manifest
-from attacca.provenance.surroundings import hardware
-from attacca.workflow.catalogue import StageInstance, entry, instances
-from attacca.workflow.staleness import read_values
-from attacca.workflow.workflow import Workflow
+from attacca.manifest import Manifest, read_values
+from attacca.provenance.environment import read_hardware
 
 
-def this_machine(device: str) -> dict[str, Any]:
-    """Processor, memory and GPUs of this machine, and what of it a network uses.
+def describe_machine(device: str) -> dict[str, Any]:
+    """Return processor, memory and GPUs of this machine, and the device that the network uses.
 
     Args:
-        device: where the network runs, in words.
+        device: name of the device on which the network runs.
     """
-    found = {**hardware(), "device": device}
+    machine = {**read_hardware(), "device": device}
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return found if visible is None else {**found, "visible gpus": visible}
+    return machine if visible is None else {**machine, "visible gpus": visible}
 
 
 def note_machine(path: Path, key: str, machine: Mapping[str, Any]) -> None:
     """Add a machine to those that computed a result.
 
     Args:
-        path: of the note.
-        key: digest of all that the result depends on; machines of results under other keys are forgotten.
-        machine: what ``this_machine`` says.
+        path: file of the note.
+        key: digest of everything that the result depends on. Machines noted under another key are dropped.
+        machine: return value of ``describe_machine``.
     """
-    known = _machines(path, key)
+    known = _read_note(path, key)
     if machine not in known:
         write_json(path, {"key": key, "machines": [*known, dict(machine)]})
 
 
 def training_note(layout: Layout, run: str) -> Path:
-    """Where the machines of a training stand: they travel with its directory."""
+    """Return the file with the machines of a training; it is moved and copied together with the training."""
     return layout.training(run) / "machines.json"
 
 
-def prediction_note(layout: Layout, run: str, volume: str, shard: tuple[int, int]) -> Path:
-    """Where the machines of a shard of a prediction stand."""
-    return _predictions(layout, run, volume) / f"predict_shard_{shard[0]}_of_{shard[1]}.json"
+def prediction_note(layout: Layout, run: str, volume: str, shard: tuple[int | str, int | str]) -> Path:
+    """Return the file with the machines of a shard of a prediction.
+
+    Args:
+        layout: paths of the results.
+        run: name of the run.
+        volume: name of the volume.
+        shard: index of the shard and number of shards.
+    """
+    return layout.results / "machines" / run / volume / f"predict_shard_{shard[0]}_of_{shard[1]}.json"
 
 
-def machines_of_run(workflow: Workflow, run: str) -> dict[str, list[dict[str, Any]]]:
-    """The machines of a run's training and of each of its predictions, as far as they were noted."""
-    layout = workflow.layout
-    found = {"train": _known(StageInstance(entry("train"), run), layout, [training_note(layout, run)])}
-    for instance in instances(workflow):
-        if instance.stage.name == "predict" and instance.run == run:
-            notes = sorted(_predictions(layout, run, instance.volume).glob("predict_shard_*.json"))
-            found[f"predict {instance.volume}"] = _known(instance, layout, notes)
-    return {name: machines for name, machines in found.items() if machines}
+def read_machines(layout: Layout, run: str, volumes: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return the noted machines of a run's training and of its predictions.
+
+    Args:
+        layout: paths of the results.
+        run: name of the run.
+        volumes: names of the volumes that are predicted.
+    """
+    machines = {"train": _read_notes(layout.training_manifest(run), [training_note(layout, run)])}
+    for volume in volumes:
+        pattern = prediction_note(layout, run, volume, ("*", "*"))
+        notes = sorted(pattern.parent.glob(pattern.name))
+        machines[f"predict {volume}"] = _read_notes(layout.manifest(run, volume, "prediction"), notes)
+    return {name: noted for name, noted in machines.items() if noted}
 
 
-def _predictions(layout: Layout, run: str, volume: str) -> Path:
-    return layout.results / "machines" / run / volume
-
-
-def _known(instance: StageInstance, layout: Layout, notes: list[Path]) -> list[dict[str, Any]]:
-    values = read_values(instance.manifest(layout)) or {}
+def _read_notes(manifest: Path, notes: Iterable[Path]) -> list[dict[str, Any]]:
+    """Return the machines of the result that a manifest describes, each of them once."""
+    values = read_values(manifest) or {}
     try:
         key = Manifest(*(values[part] for part in ("stage", "version", "parameters", "inputs"))).fingerprint
     except KeyError:
         return []
-    found: list[dict[str, Any]] = []
+    machines: list[dict[str, Any]] = []
     for note in notes:
-        found += [machine for machine in _machines(note, key) if machine not in found]
-    return found
+        machines += [machine for machine in _read_note(note, key) if machine not in machines]
+    return machines
 
 
-def _machines(path: Path, key: str) -> list[dict[str, Any]]:
+def _read_note(path: Path, key: str) -> list[dict[str, Any]]:
     values = read_values(path) or {}
     return list(values.get("machines", [])) if values.get("key") == key else []

@@ -1,43 +1,44 @@
-"""Arrays that stages have made and that are gone now: a report goes without their pictures, and says so."""
+"""Images that a stage has made and that are gone: the report and the viewer leave them out and name them."""
 
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from attacca.report.results import Results
+from attacca.report.results import Results, read_json
 
 
-def lost_images(results: Results, run: str, volume: str, opened: Collection[str]) -> str:
-    """Which images were made and cannot be opened any more, as a clause; empty where there is none.
+def describe_lost_images(results: Results, run: str, volume: str, opened: Collection[str]) -> str:
+    """Name the images that were made and cannot be opened, as a clause; empty if there are none.
 
     Args:
-        results: where manifests and arrays are.
-        run: empty for the volume alone.
+        results: manifests and arrays.
+        run: name of the run; empty for the volume alone.
         volume: name of the volume.
-        opened: names of the images that could be opened: ``raw``, ``labels``, ``prediction``, ``segmentation``.
+        opened: names of the images that were opened: ``raw``, ``labels``, ``prediction``, ``segmentation``.
     """
     deleted: list[str] = []
     unreadable: list[str] = []
-    for place in dict.fromkeys(_made(results, run, volume, opened)):
-        array = results.place(place)
-        (unreadable if "://" in array or Path(array).exists() else deleted).append(place)
-    return "; ".join(
-        [
-            *([f"{_listed(deleted)} {'was' if len(deleted) == 1 else 'were'} deleted"] if deleted else []),
-            *([f"{_listed(unreadable)} cannot be read"] if unreadable else []),
-        ]
-    )
+    for path in dict.fromkeys(_lost_paths(results, run, volume, opened)):
+        exists = "://" in path or Path(path).exists()
+        (unreadable if exists else deleted).append(path.removeprefix(f"{results.layout.array_root}/"))
+    clauses = []
+    if deleted:
+        clauses.append(f"{_join(deleted)} {'was' if len(deleted) == 1 else 'were'} deleted")
+    if unreadable:
+        clauses.append(f"{_join(unreadable)} cannot be read")
+    return "; ".join(clauses)
 
 
-def _listed(places: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(places[:-1]), places[-1])))
+def _join(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def _made(results: Results, run: str, volume: str, opened: Collection[str]) -> Iterator[str]:
-    container = f"volumes/{volume}.zarr"
-    whole = "://" not in results.place(container) and not Path(results.place(container)).exists()
+def _lost_paths(results: Results, run: str, volume: str, opened: Collection[str]) -> Iterator[str]:
+    layout = results.layout
+    container = layout.volume_container(volume)
+    is_container_lost = "://" not in container and not Path(container).exists()
     for name in results.volume_result(volume).get("arrays", {}):
         if name in ("raw", "labels") and name not in opened:
-            yield container if whole else f"{container}/{name}"
+            yield container if is_container_lost else f"{container}/{name}"
     for name in ("prediction", "segmentation"):
-        if run and name not in opened and results.json(run, volume, f"{name}.json"):
-            yield f"{run}/{volume}/{name}.zarr"
+        if run and name not in opened and read_json(layout.manifest(run, volume, name)):
+            yield layout.image(run, volume, name)

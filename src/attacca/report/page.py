@@ -47,7 +47,7 @@ def write_report(
         for volume in section.volumes
         for score in volume.scores
     ]
-    write_scores_table(results.directory / "scores.tsv", rows)
+    write_scores_table(results.layout.scores_table(), rows)
     write_text(output_html, render(sections, volumes, title, settings))
     logger.info("wrote %s", output_html)
 

@@ -114,7 +114,7 @@ def cut(array: Array, view: View, fill: float = 0, stored: bool = False) -> np.n
         places.append(index - index.min())
     voxel = array.voxel_size
     roi = Roi(array.roi.begin + Coordinate(low) * voxel, (Coordinate(high) - Coordinate(low)) * voxel)
-    block = array.read(roi, fill) if stored else array.values(roi, fill)
+    block = array.read(roi, fill) if stored else array.read_values(roi, fill)
     lead = block.ndim - view.roi.dims
     for axis, index in enumerate(places):
         block = block.take(index, axis=lead + axis)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from attacca.report.results import Results
+from attacca.report.results import Results, read_json, read_table
 
 
 class Fact(NamedTuple):
@@ -100,14 +100,14 @@ def _plain(value: Any) -> str:
 def provenance_facts(results: Results, run: str) -> list[Fact]:
     """Versions, seeds, machine and digests that were written down; empty where nothing is there yet."""
     facts: list[Fact] = []
-    _flatten("", results.json(run, "provenance.json"), facts)
+    _flatten("", read_json(results.layout.provenance(run)), facts)
     return facts
 
 
 def output_rows(results: Results, run: str) -> list[tuple[str, ...]]:
     """Stage, volume (or run), what, and digest of everything that a run made."""
     rows: list[tuple[str, ...]] = []
-    for stage, places in _mapping(results.json(run, "provenance.json").get("outputs")).items():
+    for stage, places in _mapping(read_json(results.layout.provenance(run)).get("outputs")).items():
         for place, details in _mapping(places).items():
             for name, value in _mapping(details).items():
                 text = str(_mapping(value).get("digest") or (value if isinstance(value, str) else ""))
@@ -150,9 +150,9 @@ def blocks_table(results: Results, run: str) -> list[tuple[str, ...]]:
     Times come from Snakemake's benchmarks, which are no part of any manifest.
     """
     rows: list[tuple[str, ...]] = []
-    for volume in results.volumes(run):
+    for volume in results.list_volumes(run):
         for name in ("prediction", "fragments", "graph", "segmentation"):
-            manifest = results.json(run, volume, f"{name}.json")
+            manifest = read_json(results.layout.manifest(run, volume, name))
             if not manifest:
                 continue
             result = _mapping(manifest.get("result"))
@@ -163,10 +163,9 @@ def blocks_table(results: Results, run: str) -> list[tuple[str, ...]]:
 
 def _seconds(results: Results, run: str, volume: str, stage: str) -> str:
     rule = {"prediction": "predict", "segmentation": "relabel"}.get(stage, stage)
-    directory = results.directory / "benchmarks" / run / volume
     seconds = 0.0
-    for path in sorted(directory.glob(f"{rule}*.tsv")) + sorted(directory.glob(f"{rule}/*.tsv")):
-        column = results.table(*path.relative_to(results.directory).parts).get("s")
+    for path in results.layout.benchmarks(run, volume, rule):
+        column = read_table(path).get("s")
         if column is not None and len(column):
             seconds += float(column[-1])
     return f"{seconds:.0f} s" if seconds else ""

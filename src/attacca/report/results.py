@@ -1,18 +1,22 @@
-"""What stages wrote into a directory of results, read so that a missing piece is no error."""
+"""Finished and unfinished results, read so that a missing or broken file is empty instead of an error."""
 
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zarr
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.arrays.storage import open_store
 from attacca.errors import AttaccaError
+from attacca.layout import RESERVED_NAMES, Layout
 
-_NOT_RUNS = {"volumes", "logs", "benchmarks", "report"}
+Curve = tuple[np.ndarray, np.ndarray]
+"""Iterations and values, float64, shape (n,) each."""
 
 
 @dataclass(frozen=True)
@@ -20,111 +24,114 @@ class Results:
     """A directory of results.
 
     Args:
-        directory: where manifests, tables and scores stand.
-        storage: directory or address of the arrays, where it is not ``directory``.
+        directory: manifests, tables, checkpoints and scores.
+        storage: directory or address of the arrays; ``directory`` by default.
+
+    Attributes:
+        layout: paths of all results.
     """
 
     directory: Path
     storage: str | None = None
+    layout: Layout = field(init=False)
 
-    def runs(self) -> list[str]:
-        """Names of the runs that have left anything in the directory."""
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layout", Layout(self.directory, self.storage))
+
+    def list_runs(self) -> list[str]:
+        """Return the names of the runs that have left any result in the directory."""
         if not self.directory.is_dir():
             return []
-        found = []
-        for path in sorted(self.directory.iterdir()):
-            left = any(
-                (path / name).exists() for name in ("run.json", "training.json", "training", "tuning.json")
-            )
-            if path.is_dir() and path.name not in _NOT_RUNS and (left or any(path.glob("*/scores.json"))):
-                found.append(path.name)
-        return found
+        return [
+            path.name
+            for path in sorted(self.directory.iterdir())
+            if path.is_dir() and path.name not in RESERVED_NAMES and self._is_run(path.name)
+        ]
 
-    def volumes(self, run: str) -> list[str]:
-        """Names of the volumes for which a run has predicted anything."""
-        directory = self.directory / run
+    def _is_run(self, name: str) -> bool:
+        layout = self.layout
+        records = (layout.run_record, layout.training_manifest, layout.training, layout.tuning)
+        return any(record(name).exists() for record in records) or any(
+            layout.scores(name, volume.name).exists() for volume in layout.run(name).iterdir()
+        )
+
+    def list_volumes(self, run: str) -> list[str]:
+        """Return the names of the volumes of which a run has made a prediction, or anything later."""
+        directory = self.layout.run(run)
         if not directory.is_dir():
             return []
-        names = (
-            "prediction.json",
-            "segmentation.json",
-            "scores.json",
-            "prediction.zarr",
-            "segmentation.zarr",
+        return sorted(path.name for path in directory.iterdir() if self._is_predicted(run, path.name))
+
+    def _is_predicted(self, run: str, volume: str) -> bool:
+        layout = self.layout
+        names = ("prediction", "segmentation")
+        records = [layout.scores(run, volume), *(layout.manifest(run, volume, name) for name in names)]
+        return any(path.exists() for path in records) or any(
+            Path(layout.image(run, volume, name)).exists() for name in names
         )
-        return sorted(
-            path.name for path in directory.iterdir() if any((path / name).exists() for name in names)
-        )
-
-    def json(self, *parts: str) -> dict[str, Any]:
-        """A JSON file below the directory; empty where it is missing or not whole."""
-        try:
-            value = json.loads(self.directory.joinpath(*parts).read_text())
-        except (OSError, ValueError):
-            return {}
-        return value if isinstance(value, dict) else {"table": value}
-
-    def table(self, *parts: str) -> dict[str, np.ndarray]:
-        """Columns of a TSV file with a header, text as nan; a last line that is not whole is left out."""
-        try:
-            lines = self.directory.joinpath(*parts).read_text().split("\n")
-        except OSError:
-            return {}
-        header = lines[0].lstrip("# ").split("\t")
-        rows = [line.split("\t") for line in lines[1:-1] if line.count("\t") == len(header) - 1]
-        return {
-            name: np.array([_number(row[index]) for row in rows], dtype=np.float64)
-            for index, name in enumerate(header)
-        }
-
-    def volume_image(self, volume: str, name: str) -> "Image | None":
-        """``raw``, ``labels`` or ``mask`` of a volume, where it was imported to or where it lies."""
-        entry = self.volume_result(volume).get("arrays", {}).get(name)
-        if isinstance(entry, Mapping) and entry.get("container"):
-            # A volume that was Zarr already is used in place.
-            return open_image(str(entry["container"]), str(entry.get("dataset", "")))
-        return self._image(f"volumes/{volume}.zarr", name)
 
     def volume_result(self, volume: str) -> Mapping[str, Any]:
-        """What the manifest of a volume tells; empty without one."""
-        result = self.json("volumes", f"{volume}.json").get("result")
+        """Return the result section of a volume's manifest; empty without one."""
+        result = read_json(self.layout.volume_manifest(volume)).get("result")
         return result if isinstance(result, Mapping) else {}
 
+    def volume_image(self, volume: str, name: str) -> "Image | None":
+        """Open ``raw``, ``labels`` or ``mask`` of a volume; a volume that was Zarr already is used in place."""
+        values = self.volume_result(volume).get("arrays", {}).get(name)
+        if isinstance(values, Mapping) and values.get("container"):
+            return open_image(str(values["container"]), str(values.get("dataset", "")))
+        return open_image(self.layout.volume_container(volume), name)
+
     def target_image(self, run: str, volume: str, name: str) -> "Image | None":
-        """``target`` or ``weight`` of a volume that a run learns from."""
-        return self._image(f"{run}/targets/{volume}.zarr", name)
+        """Open ``target`` or ``weight`` of a volume that a run is trained on."""
+        return open_image(self.layout.targets_container(run, volume), name)
 
     def result_image(self, run: str, volume: str, name: str) -> "Image | None":
-        """``prediction``, ``fragments`` or ``segmentation`` of a volume."""
-        return self._image(f"{run}/{volume}/{name}.zarr", "")
+        """Open ``prediction``, ``fragments`` or ``segmentation`` of a volume."""
+        return open_image(self.layout.image(run, volume, name))
 
-    def place(self, container: str) -> str:
-        """Directory or address of arrays, by their path in the layout of results."""
-        return f"{str(self.storage or self.directory).rstrip('/')}/{container}"
-
-    def _image(self, container: str, dataset: str) -> "Image | None":
-        return open_image(self.place(container), dataset)
-
-    def validation_curves(self, run: str) -> "dict[str, tuple[np.ndarray, np.ndarray]]":
-        """For each score measured while a network learnt: iterations and values."""
-        try:
-            lines = self.directory.joinpath(run, "training", "validation.tsv").read_text().split("\n")[1:-1]
-        except OSError:
-            return {}
-        found: dict[str, list[tuple[float, float]]] = {}
-        for line in lines:
-            cells = line.split("\t")
-            if len(cells) == 3:
-                found.setdefault(cells[1], []).append((_number(cells[0]), _number(cells[2])))
+    def validation_curves(self, run: str) -> dict[str, Curve]:
+        """Return the curve of each score that was measured during training."""
+        points: dict[str, list[tuple[float, float]]] = {}
+        for cells in _read_rows(self.layout.training(run) / "validation.tsv", columns=3)[1:]:
+            points.setdefault(cells[1], []).append((_number(cells[0]), _number(cells[2])))
         return {
-            name: (np.array([at for at, _ in points]), np.array([value for _, value in points]))
-            for name, points in found.items()
+            name: (np.array([at for at, _ in pairs]), np.array([value for _, value in pairs]))
+            for name, pairs in points.items()
         }
 
     def snapshots(self, run: str) -> list[Path]:
-        """Snapshots of batches, oldest first."""
-        directory = self.directory / run / "training" / "snapshots"
-        return sorted(path for path in directory.glob("*") if path.suffix in (".npz", ".png"))
+        """Return the files with snapshots of training batches, in the order of their iterations."""
+        return sorted((self.layout.training(run) / "snapshots").glob("*.npz"))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file; empty if it is missing, incomplete, or does not hold a mapping."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def read_table(path: Path) -> dict[str, np.ndarray]:
+    """Read the columns of a TSV file with a header; text becomes nan, an incomplete last line is left out."""
+    header, *rows = _read_rows(path) or [[]]
+    return {
+        name: np.array([_number(row[index]) for row in rows], dtype=np.float64)
+        for index, name in enumerate(header)
+    }
+
+
+def _read_rows(path: Path, columns: int | None = None) -> list[list[str]]:
+    """Read the complete lines of a TSV file that have the given number of columns, or that of the first line."""
+    try:
+        # A line that another process has not finished has no line break yet.
+        lines = path.read_text().split("\n")[:-1]
+    except (OSError, ValueError):
+        return []
+    rows = [line.lstrip("# ").split("\t") for line in lines]
+    return [row for row in rows if len(row) == (columns or len(rows[0]))]
 
 
 def _number(text: str) -> float:
@@ -142,15 +149,16 @@ class Image:
 
     @property
     def finest(self) -> ZarrArray:
-        """The scale that the stages work on."""
+        """The scale that the stages compute on."""
         return self.scales[0]
 
     def scale_for(self, extent: int, axis: int, pixels: int) -> ZarrArray:
-        """The coarsest scale that still has ``pixels`` voxels along ``extent``, or the finest.
+        """Return the coarsest scale that still has ``pixels`` voxels along ``extent``, or the finest.
 
         Args:
             extent: a length in world units.
             axis: spatial axis along which it is measured.
+            pixels: number of voxels that are needed.
         """
         chosen = self.finest
         for scale in self.scales[1:]:
@@ -160,7 +168,12 @@ class Image:
 
 
 def open_image(container: str, dataset: str = "") -> Image | None:
-    """Open a multiscale image or a single array; None where there is nothing that can be read."""
+    """Open a multiscale image or a single array; None if nothing readable is stored there.
+
+    Args:
+        container: directory or address of a Zarr container.
+        dataset: path of a group or an array in it.
+    """
     scales = []
     for name in _scale_names(container, dataset):
         try:
@@ -171,23 +184,19 @@ def open_image(container: str, dataset: str = "") -> Image | None:
 
 
 def _scale_names(container: str, dataset: str) -> Iterator[str]:
-    import zarr
-
-    from attacca.arrays.storage import open_store
-
     try:
-        found = zarr.open(open_store(container, "r"), mode="r", path=dataset)
+        node = zarr.open(open_store(container, "r"), mode="r", path=dataset)
     except (AttaccaError, OSError, ValueError, KeyError):
         return
-    if isinstance(found, zarr.Array):
+    if isinstance(node, zarr.Array):
         group, _, last = dataset.rpartition("/")
         names = list(_scale_names(container, group)) if last else []
         yield from names[names.index(dataset) :] if dataset in names else [dataset]
         return
-    multiscales = found.attrs.get("multiscales")
+    multiscales = node.attrs.get("multiscales")
     if multiscales:
-        names = [str(entry["path"]) for entry in multiscales[0]["datasets"]]
+        names = [str(level["path"]) for level in multiscales[0]["datasets"]]
     else:
-        names = [name for name in ("s0", "0", "scale0") if name in found]
+        names = [name for name in ("s0", "0", "scale0") if name in node]
     for name in names:
         yield f"{dataset}/{name}".strip("/")

@@ -11,7 +11,7 @@ import numpy as np
 from attacca.report.agreement import Survey, survey
 from attacca.report.channels import task_of
 from attacca.report.choice import Choice, chosen_facts, read_choice
-from attacca.report.deleted import lost_images
+from attacca.report.deleted import describe_lost_images
 from attacca.report.errors_atlas import Entry, error_atlas
 from attacca.report.pictures import Picture
 from attacca.report.plots_slices import Row, VolumeImages, slice_rows
@@ -25,7 +25,7 @@ from attacca.report.provenance import (
     provenance_facts,
     short,
 )
-from attacca.report.results import Results
+from attacca.report.results import Results, read_json, read_table
 from attacca.report.scores import Score, broken_scores, read_scores
 from attacca.report.viewer import open_link
 
@@ -120,7 +120,7 @@ def run_section(
         config: its section of the configuration.
         volumes: sections of all volumes.
     """
-    config = config or results.json(name, "run.json")
+    config = config or read_json(results.layout.run_record(name))
     task = task_of(_mapping(config.get("task")))
     section = RunSection(name, _criterion(config), configuration_facts(config))
     _add_training(section, results, name, task)
@@ -153,7 +153,7 @@ def _segmented(results: Results, run: str, config: Mapping[str, Any]) -> list[tu
     named = _mapping(config.get("volumes"))
     found = [(str(v), "validation") for v in named.get("validate") or named.get("validation") or []]
     found += [(str(v), "test") for v in named.get("test") or []]
-    return found or [(volume, "test") for volume in results.volumes(run)]
+    return found or [(volume, "test") for volume in results.list_volumes(run)]
 
 
 def _guarded(make: Callable[[], T], otherwise: T, what: str) -> T:
@@ -166,10 +166,10 @@ def _guarded(make: Callable[[], T], otherwise: T, what: str) -> T:
 
 
 def _add_training(section: RunSection, results: Results, name: str, task: Mapping[str, Any]) -> None:
-    metrics = results.table(name, "training", "metrics.tsv")
+    metrics = read_table(results.layout.training(name) / "metrics.tsv")
     validation = results.validation_curves(name)
-    finished = results.json(name, "training.json")
-    initial = results.json(name, "training", "initial_weights.json").get("summary")
+    finished = read_json(results.layout.training_manifest(name))
+    initial = read_json(results.layout.training(name) / "initial_weights.json").get("summary")
     if initial:
         section.facts.append(Fact("initial weights", str(initial)))
     best = _best_iteration(results, name, finished)
@@ -200,7 +200,9 @@ def _snapshot_title(stem: str) -> str:
 
 def _best_iteration(results: Results, name: str, manifest: Mapping[str, Any]) -> int | None:
     result = _mapping(manifest.get("result"))
-    best = _mapping(result.get("best")) or results.json(name, "training", "checkpoints", "best.json")
+    best = _mapping(result.get("best")) or read_json(
+        results.layout.training(name) / "checkpoints" / "best.json"
+    )
     if isinstance(best.get("iteration"), int):
         return int(best["iteration"])
     digits = "".join(c for c in str(result.get("best_file") or best.get("file") or "") if c.isdigit())
@@ -208,7 +210,7 @@ def _best_iteration(results: Results, name: str, manifest: Mapping[str, Any]) ->
 
 
 def _add_tuning(section: RunSection, results: Results, name: str) -> None:
-    tuning = results.json(name, "tuning.json")
+    tuning = read_json(results.layout.tuning(name))
     choice = _guarded(lambda: read_choice(tuning), Choice(), "the choice of settings")
     section.tuning = _guarded(lambda: tuning_plot(choice, f"tuning-{name}"), "", "the plot of settings")
     section.tuning_caption = "Down and left is better. Dotted lines join equal sums of split and merge."
@@ -262,13 +264,15 @@ def volume_section(
     there = {"raw": images.raw, "labels": images.ground_truth}
     there |= {"prediction": images.prediction, "segmentation": images.segmentation}
     opened = {name for name, image in there.items() if image is not None}
-    section.lost = _guarded(partial(lost_images, results, run, volume, opened), "", "what was deleted")
+    section.lost = _guarded(
+        partial(describe_lost_images, results, run, volume, opened), "", "what was deleted"
+    )
     section.status = _status(images, section, results, run, volume)
     section.link = open_link(run, volume)
-    settings = _mapping(results.json(run, volume, "scores.json").get("segmentation"))
+    settings = _mapping(read_json(results.layout.scores(run, volume)).get("segmentation"))
     section.parameters = setting_facts(settings)
     instances = task["type"] in ("affinities", "dummy")
-    finished = bool(results.json(run, volume, "segmentation.json")) or bool(section.scores)
+    finished = bool(read_json(results.layout.manifest(run, volume, "segmentation"))) or bool(section.scores)
     if not finished and images.segmentation is not None:
         # Blocks are still missing: an unfinished segmentation would be shown as an error.
         images = replace(images, segmentation=None)
@@ -292,8 +296,8 @@ def _whole(value: Any) -> int | None:
 
 
 def _status(images: VolumeImages, section: VolumeSection, results: Results, run: str, volume: str) -> str:
-    predicted = bool(results.json(run, volume, "prediction.json"))
-    segmented = bool(results.json(run, volume, "segmentation.json") or section.scores)
+    predicted = bool(read_json(results.layout.manifest(run, volume, "prediction")))
+    segmented = bool(read_json(results.layout.manifest(run, volume, "segmentation")) or section.scores)
     if not results.volume_result(volume) and images.raw is None and not predicted and not segmented:
         return "not imported yet"
     if not predicted and not segmented and images.segmentation is None:

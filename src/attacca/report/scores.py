@@ -8,7 +8,7 @@ from typing import Any
 
 from attacca.atomic import write_text
 from attacca.config.units import SYMBOLS
-from attacca.report.results import Results
+from attacca.report.results import Results, read_json
 
 # The scores that a comparison begins with, where they were computed.
 _PRINCIPAL = (
@@ -141,7 +141,7 @@ def broken_scores(results: Results, run: str, volume: str) -> str:
 
 
 def _scores_of(results: Results, run: str, volume: str) -> list[Score] | None:
-    rows = results.json(run, volume, "scores.json").get("scores")
+    rows = read_json(results.layout.scores(run, volume)).get("scores")
     if not isinstance(rows, list):
         return None
     try:

@@ -112,8 +112,8 @@ class ResultsServer:
     def index(self) -> str:
         """A page that lists what can be opened."""
         items = []
-        for run in self.results.runs():
-            for volume in self.results.volumes(run):
+        for run in self.results.list_runs():
+            for volume in self.results.list_volumes(run):
                 query = html.escape(urlsplit(open_link(run, volume)).query)
                 items.append(
                     f'<li><a href="/open?{query}">{html.escape(run)} · {html.escape(volume)}</a></li>'

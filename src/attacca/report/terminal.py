@@ -33,8 +33,8 @@ def terminal_summary(results: Path | str, width: int = 110) -> str:
     _refuse_what_holds_no_results(store)
     rows = [
         (run, volume, read_scores(store, run, volume))
-        for run in store.runs()
-        for volume in store.volumes(run)
+        for run in store.list_runs()
+        for volume in store.list_volumes(run)
     ]
     groups = comparable_groups([scores for _, _, scores in rows])
     # A stream of its own: nothing is printed, and no color codes reach a log.
@@ -58,7 +58,7 @@ def terminal_summary(results: Path | str, width: int = 110) -> str:
         broken = broken_scores(store, run, volume)
         if broken:
             console.print(f"{results}/{broken}", highlight=False, soft_wrap=True)
-    report = store.directory / "report.html"
+    report = store.layout.report()
     told = (
         f"Report: {report.absolute()}"
         if report.exists()
@@ -77,7 +77,7 @@ def _refuse_what_holds_no_results(store: Results) -> None:
         raise MissingInputError(
             f"{place} {found}: give the directory that 'results' of the configuration names"
         )
-    if not (place / "workflow.json").exists() and not store.runs():
+    if not store.layout.start_record().exists() and not store.list_runs():
         raise MissingInputError(
             f"{place} holds no results: no workflow wrote there yet. Give the directory that 'results' of the "
             "configuration names"

@@ -10,7 +10,7 @@ import numpy as np
 
 from attacca.arrays import ZarrArray
 from attacca.errors import ConfigurationError, MissingInputError
-from attacca.report.deleted import lost_images
+from attacca.report.deleted import describe_lost_images
 from attacca.report.results import Image, Results
 
 ADDRESS = "http://127.0.0.1:8765"
@@ -93,13 +93,13 @@ def viewer_state(
             layers.append(_layer(name, image, address, results, chosen))
             images.append(image)
     if not images:
-        lost = lost_images(results, run, volume, ())
+        lost = describe_lost_images(results, run, volume, ())
         if lost:
             raise MissingInputError(
                 f"{results.directory}: {lost}, so that there is nothing to show of the volume '{volume}'; "
                 "start the workflow again, and it is computed anew where results need it"
             )
-        known = ", ".join(results.volumes(run)) or "nothing"
+        known = ", ".join(results.list_volumes(run)) or "nothing"
         raise MissingInputError(
             f"found no arrays of the volume '{volume}'"
             + (f" in the run '{run}'" if run else "")
@@ -197,8 +197,7 @@ def served_directories(results: Results) -> dict[str, Path]:
     served = {"results": results.directory}
     if results.storage and "://" not in results.storage:
         served["arrays"] = Path(results.storage)
-    manifests = sorted((results.directory / "volumes").glob("*.json"))
-    for volume in [path.stem for path in manifests]:
+    for volume in [path.stem for path in results.layout.volume_manifests()]:
         for name in ("raw", "labels", "mask"):
             image = results.volume_image(volume, name)
             container = str(image.finest.file_name) if image else ""

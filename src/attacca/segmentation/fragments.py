@@ -74,12 +74,12 @@ class FragmentBlocks:
     def _read(self, box: Box) -> tuple[np.ndarray, np.ndarray | None]:
         frame = self.frame
         if not self.neighborhood:
-            values = self.prediction.values(frame.to_roi(box))
+            values = self.prediction.read_values(frame.to_roi(box))
             values = values[0] if self.prediction.num_channels else values
             return values.reshape(1, *box.shape), read_mask(self.mask, frame, box)
         channels = len(self.neighborhood)
         if not self.settings.quantised and self.prediction.dtype != np.uint8:
-            values = self.prediction.values(frame.to_roi(box))
+            values = self.prediction.read_values(frame.to_roi(box))
             return values[:channels].reshape(channels, *box.shape), read_mask(self.mask, frame, box)
         affinities = read_affinities(self.prediction, frame, box, channels)
         return affinities, read_mask(self.mask, frame, box)

@@ -123,7 +123,7 @@ def read_affinities(array: Any, frame: Frame, box: Box, channels: int) -> np.nda
         )
     roi = frame.to_roi(box)
     whole = array.dtype == np.uint8 and abs(array.value_scale * 255 - 1) < 1e-6 and array.value_offset == 0
-    values = array[roi] if whole else array.values(roi)
+    values = array[roi] if whole else array.read_values(roi)
     values = values[:channels] if array.num_channels else values[None]
     if not whole:
         values = np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)

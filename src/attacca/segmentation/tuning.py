@@ -132,7 +132,7 @@ def tune(
         raise ConfigurationError(
             f"segmentation.criterion: found '{name}', expected one of {', '.join(sorted(known))}"
         )
-    if config.settled:
+    if config.is_fixed:
         fragments = config.fragment_candidates()[0]
         chosen = _choice(fragments, config.agglomeration_candidates(fragments)[0], 0)
         return TuningResult([], chosen, name)

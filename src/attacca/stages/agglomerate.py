@@ -13,9 +13,9 @@ from attacca.jobs.finished_work import keep, recall
 from attacca.jobs.opening import open_result
 from attacca.manifest import Manifest
 from attacca.segmentation.checks import check_sizes
+from attacca.segmentation.chosen_settings import chosen_agglomeration
 from attacca.segmentation.graph_blocks import load_graph
 from attacca.segmentation.lookup import agglomerate
-from attacca.stages.segmentation_settings import chosen_agglomeration, plain
 from attacca.workflow.catalogue import entry
 
 VERSION = entry("agglomerate").version
@@ -26,10 +26,12 @@ def work(arguments: StageArguments) -> None:
     """Write the look-up table from fragments to segments, and its manifest."""
     layout, graph_manifest = arguments.layout, arguments.inputs["graph"]
     settings = chosen_agglomeration(arguments.inputs["tuning"])
-    manifest = Manifest("agglomerate", VERSION, plain(settings), {"graph": graph_manifest.fingerprint})
+    manifest = Manifest(
+        "agglomerate", VERSION, settings.model_dump(mode="json"), {"graph": graph_manifest.fingerprint}
+    )
     checks = CheckThresholds.model_validate(arguments.parameters["segmentation"]["checks"])
     # What was found good under other thresholds may not be good under these.
-    key = {**manifest.key_parts(), "checks": plain(checks)}
+    key = {**manifest.key_parts(), "checks": checks.model_dump(mode="json")}
     path = layout.look_up_table(arguments.run, arguments.volume)
     known = recall(arguments.output, key)
     if known is not None and path.exists() and digest_file(path) == known.result["table_digest"]:

@@ -8,12 +8,12 @@ from typing import Any
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.pyramid import build_pyramid
 from attacca.blockwise import Block, BlockGrid
+from attacca.config.tasks import read_task_config
 from attacca.jobs.blockwise_stage import BlockwiseStage
 from attacca.jobs.command import stage_main
 from attacca.jobs.opening import open_result
 from attacca.manifest import Manifest
 from attacca.post_processors import PostProcessBlocks, create_output
-from attacca.stages.scoring import read_task
 from attacca.tasks import create_task
 from attacca.workflow.catalogue import entry
 
@@ -38,7 +38,7 @@ class ClassesStage(BlockwiseStage):
 
     @cached_property
     def post_processor(self) -> Any:
-        return create_task(read_task(self.parameters["task"])).post_processor
+        return create_task(read_task_config(self.parameters["task"])).post_processor
 
     @cached_property
     def output(self) -> LocalArrayIdentifier:

@@ -5,12 +5,13 @@ import sys
 from attacca.arrays import LocalArrayIdentifier
 from attacca.atomic import write_json
 from attacca.config.evaluation import EvaluationConfig
+from attacca.config.tasks import read_task_config
 from attacca.evaluators import TableEvaluator, scores_json
 from attacca.jobs.command import StageArguments, stage_main
 from attacca.jobs.opening import open_result, required_volume_array, volume_array
 from attacca.manifest import Manifest
 from attacca.progress import Progress
-from attacca.stages.scoring import create_evaluator, read_task
+from attacca.tasks import create_task
 from attacca.workflow.catalogue import entry
 
 VERSION = entry("evaluate").version
@@ -20,9 +21,9 @@ def work(arguments: StageArguments) -> None:
     """Write ``scores.json``: every score with its direction, bounds and convention."""
     layout, run, volume = arguments.layout, arguments.run, arguments.volume
     segmentation_manifest, volume_manifest = arguments.inputs["segmentation"], arguments.inputs["volume"]
-    task = read_task(arguments.parameters["task"])
+    task = create_task(read_task_config(arguments.parameters["task"]))
     config = EvaluationConfig.model_validate(arguments.parameters["evaluation"])
-    evaluator = create_evaluator(task, config, volume_manifest.result.get("unlabelled"))
+    evaluator = task.create_evaluator(config, volume_manifest.result.get("unlabelled"))
     segmentation = open_result(layout.image(run, volume, "segmentation"), "relabel")
     ground_truth = required_volume_array(layout, volume, volume_manifest, "labels")
     mask = volume_array(layout, volume, volume_manifest, "mask")

@@ -15,7 +15,8 @@ from attacca.jobs.blockwise_stage import BlockwiseStage
 from attacca.jobs.command import stage_main
 from attacca.jobs.opening import open_result, volume_array
 from attacca.manifest import Manifest
-from attacca.stages.segmentation_settings import chosen_fragments, neighborhood_of, segmentation_block
+from attacca.segmentation.block_size import segmentation_block
+from attacca.segmentation.chosen_settings import chosen_fragments, neighborhood_of
 from attacca.workflow.catalogue import entry
 
 
@@ -82,7 +83,7 @@ class FragmentsStage(BlockwiseStage):
         return BlockGrid.for_array(self.prediction, block)
 
     def create(self) -> None:
-        from attacca.stages.checks import check_affinities
+        from attacca.segmentation.sampled_checks import check_affinities
 
         prediction = self.prediction
         checks = CheckThresholds.model_validate(self.parameters["segmentation"]["checks"])

@@ -11,12 +11,8 @@ from attacca.jobs.blockwise_stage import BlockwiseStage
 from attacca.jobs.command import stage_main
 from attacca.jobs.opening import open_result
 from attacca.manifest import Manifest
-from attacca.stages.segmentation_settings import (
-    chosen_agglomeration,
-    chosen_fragments,
-    neighborhood_of,
-    segmentation_block,
-)
+from attacca.segmentation.block_size import segmentation_block
+from attacca.segmentation.chosen_settings import chosen_agglomeration, chosen_fragments, neighborhood_of
 from attacca.workflow.catalogue import entry
 
 

@@ -16,7 +16,7 @@ from attacca.jobs.blockwise_stage import BlockwiseStage
 from attacca.jobs.command import stage_main
 from attacca.jobs.opening import required_volume_array
 from attacca.manifest import Manifest
-from attacca.provenance.machines import note_machine, prediction_note, this_machine
+from attacca.provenance.machines import describe_machine, note_machine, prediction_note
 from attacca.workflow.catalogue import entry
 
 
@@ -108,11 +108,11 @@ class PredictStage(BlockwiseStage):
         )
 
     def before_blocks(self) -> None:
-        from attacca.prediction.predict import choose_device
+        from attacca.device import choose_device
 
         arguments, scheduler = self.arguments, self.arguments.execution.scheduler_address
         if scheduler is None:
-            machine = this_machine(str(choose_device(self.config.device, arguments.shard[0])))
+            machine = describe_machine(str(choose_device(self.config.device, arguments.shard[0])))
         else:
             machine = {"dask cluster": scheduler}
         note = prediction_note(self.layout, arguments.run, arguments.volume, arguments.shard)

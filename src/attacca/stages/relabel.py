@@ -15,7 +15,7 @@ from attacca.jobs.blockwise_stage import BlockwiseStage
 from attacca.jobs.command import stage_main
 from attacca.jobs.opening import open_result
 from attacca.manifest import Manifest
-from attacca.stages.segmentation_settings import segmentation_block
+from attacca.segmentation.block_size import segmentation_block
 from attacca.workflow.catalogue import entry
 
 
@@ -78,7 +78,7 @@ class RelabelStage(BlockwiseStage):
         return RelabelBlocks(self.fragments, output, str(table))
 
     def complete(self) -> dict[str, Any]:
-        from attacca.stages.checks import check_stitching
+        from attacca.segmentation.sampled_checks import check_stitching
 
         build_pyramid(
             str(self.output.container), kind="labels", num_workers=self.arguments.threads, name="segmentation"

@@ -15,6 +15,7 @@ from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.ome_zarr import write_multiscale_metadata
 from attacca.atomic import write_json
 from attacca.blockwise import Block, BlockGrid, run_blocks
+from attacca.config.tasks import read_task_config
 from attacca.jobs.blockwise_stage import BlockwiseStage
 from attacca.jobs.command import stage_main
 from attacca.jobs.opening import required_volume_array, volume_array
@@ -26,7 +27,6 @@ from attacca.predictors.volume_targets import (
     sum_counts,
 )
 from attacca.progress import Progress
-from attacca.stages.scoring import read_task
 from attacca.tasks import create_task
 from attacca.workflow.catalogue import entry
 
@@ -40,7 +40,7 @@ class TargetsStage(BlockwiseStage):
 
     @cached_property
     def predictor(self) -> Any:
-        return create_task(read_task(self.parameters["task"])).predictor
+        return create_task(read_task_config(self.parameters["task"])).predictor
 
     @cached_property
     def sources(self) -> dict[str, Any]:
@@ -84,9 +84,9 @@ class TargetsStage(BlockwiseStage):
     def _create(self, make: Any, name: str, size: Any, overwrite: bool) -> None:
         if overwrite:
             # Both makers open an array that fits; one that does not fit is taken away first.
-            from attacca.arrays.storage import remove
+            from attacca.arrays.storage import delete
 
-            remove(f"{self.output(name).container}/{name}/s0")
+            delete(f"{self.output(name).container}/{name}/s0")
         make(self.predictor, self.output(name), self.labels, write_size=size)
 
     def _count(self) -> None:

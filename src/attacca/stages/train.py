@@ -8,10 +8,11 @@ from typing import Any
 
 from attacca.arrays import LocalArrayIdentifier
 from attacca.atomic import write_text
-from attacca.blockwise.locking import locked
+from attacca.blockwise.locking import lock_file
 from attacca.config.architecture import UNetConfig
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.segmentation import SegmentationConfig
+from attacca.config.tasks import read_task_config
 from attacca.config.training import TrainingConfig
 from attacca.freed_memory import keep_freed_memory
 from attacca.jobs.command import StageArguments, stage_main
@@ -19,8 +20,7 @@ from attacca.jobs.opening import required_volume_array, volume_array
 from attacca.manifest import Manifest
 from attacca.predictors.volume_targets import running_counts, sum_counts
 from attacca.progress import Progress
-from attacca.provenance.machines import note_machine, this_machine, training_note
-from attacca.stages.scoring import read_task
+from attacca.provenance.machines import describe_machine, note_machine, training_note
 from attacca.tasks import create_task
 from attacca.training import TrainingJob, TrainingVolume, train
 from attacca.workflow.catalogue import entry
@@ -33,7 +33,7 @@ def work(arguments: StageArguments) -> None:
     """Write checkpoints and curves, and a manifest that names the checkpoint to predict with."""
     directory = arguments.layout.training(arguments.run)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with locked(directory.with_name(f".{directory.name}.lock"), what=f"the training in {directory}"):
+    with lock_file(directory.with_name(f".{directory.name}.lock"), what=f"the training in {directory}"):
         _train(arguments, directory)
 
 
@@ -49,7 +49,7 @@ def _train(arguments: StageArguments, directory: Path) -> None:
         {name: given.fingerprint for name, given in sorted(arguments.inputs.items())},
     )
     take_directory(directory, manifest.fingerprint)
-    task = read_task(section["task"])
+    task = read_task_config(section["task"])
     validation = tuple(_volume(arguments, name) for name in names["validate"])
     scores = _scores(task, training, section, validation)
     job = TrainingJob(
@@ -93,8 +93,8 @@ def _train(arguments: StageArguments, directory: Path) -> None:
 
 
 def _note_machine(arguments: StageArguments, training: TrainingConfig, key: str) -> None:
-    from attacca.training.checkpoint import iteration_of, list_checkpoints
-    from attacca.training.device import choose_device, device_name
+    from attacca.device import choose_device, describe_device
+    from attacca.training.checkpoint_directory import iteration_of, list_checkpoints
 
     note = training_note(arguments.layout, arguments.run)
     checkpoints = list_checkpoints(arguments.layout.training(arguments.run) / "checkpoints")
@@ -103,7 +103,7 @@ def _note_machine(arguments: StageArguments, training: TrainingConfig, key: str)
         note.unlink(missing_ok=True)
     elif iteration_of(checkpoints[-1]) >= training.iterations:
         return
-    note_machine(note, key, this_machine(device_name(choose_device(training.device))))
+    note_machine(note, key, describe_machine(describe_device(choose_device(training.device))))
 
 
 def take_directory(directory: Path, key: str) -> None:
@@ -150,11 +150,11 @@ def _scores(task: Any, training: TrainingConfig, section: Any, volumes: tuple[Tr
     """Scores of segmentations while the network learns, where the configuration asks for them."""
     if training.validation.segmentation_interval is None or not volumes:
         return None
-    from attacca.stages.segmentation_validation import SegmentationValidation
+    from attacca.training.segmentation_validation import SegmentationValidation
 
     segmentation = section.get("segmentation")
     return SegmentationValidation(
-        getattr(task, "sub_task_config", task),
+        task,
         training,
         EvaluationConfig.model_validate(section["evaluation"]),
         None if segmentation is None else SegmentationConfig.model_validate(segmentation),
@@ -165,7 +165,7 @@ def _scores(task: Any, training: TrainingConfig, section: Any, volumes: tuple[Tr
 def _class_counts(arguments: StageArguments, names: list[str], task: Any) -> Any:
     """Class counts of all training volumes together, from the target stage's manifests."""
     counts = sum_counts(arguments.inputs[f"targets.{name}"].result["counts"] for name in names)
-    return running_counts(create_task(read_task(task)).predictor, counts)
+    return running_counts(create_task(read_task_config(task)).predictor, counts)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from attacca.config.evaluation import EvaluationConfig
+from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import AffinitiesTaskConfig
 from attacca.predictors import AffinitiesPredictor
+from attacca.progress import Progress
 from attacca.tasks.task import Task
 
 if TYPE_CHECKING:
     from attacca.evaluators import Evaluator
     from attacca.losses import Loss
     from attacca.post_processors import PostProcessor
+    from attacca.tasks.validation_prediction import ValidationPrediction
 
 
 class AffinitiesTask(Task):
@@ -49,11 +55,49 @@ class AffinitiesTask(Task):
 
         return WatershedPostProcessor(offsets=self.config.neighborhood)
 
-    @cached_property
-    def evaluator(self) -> Evaluator:
-        from attacca.evaluators import InstanceEvaluator
+    def create_evaluator(
+        self, evaluation: EvaluationConfig | None = None, unlabelled: int | None = None
+    ) -> Evaluator:
+        # deferred: loads numba
+        from attacca.evaluators import GroundTruthRules, InstanceEvaluator
 
-        return InstanceEvaluator()
+        evaluation = evaluation or EvaluationConfig()
+        return InstanceEvaluator(
+            evaluation.ignore_background,
+            evaluation.unlabelled_prediction,
+            evaluation.iou_thresholds,
+            GroundTruthRules.from_config(evaluation, unlabelled),
+        )
+
+    def tune(
+        self,
+        volumes: Sequence[ValidationPrediction],
+        evaluation: EvaluationConfig,
+        segmentation: SegmentationConfig | None,
+        scratch: Path,
+        *,
+        num_workers: int = 1,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        # deferred: loads numba
+        from attacca.tasks.affinities_tuning import tune_affinities
+
+        segmentation = segmentation or SegmentationConfig()
+        return tune_affinities(self.config, volumes, evaluation, segmentation, scratch, num_workers)
+
+    def score_candidates(
+        self,
+        volumes: Sequence[ValidationPrediction],
+        evaluation: EvaluationConfig,
+        segmentation: SegmentationConfig | None,
+        criterion: str,
+        scratch: Path,
+    ) -> list[float]:
+        # deferred: loads numba
+        from attacca.tasks.affinities_tuning import score_affinities
+
+        segmentation = segmentation or SegmentationConfig()
+        return score_affinities(self.config, volumes, evaluation, segmentation, criterion, scratch)
 
 
 AffinitiesTaskConfig.task_type = AffinitiesTask

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from attacca.config.evaluation import EvaluationConfig
 from attacca.config.tasks import DummyTaskConfig
 from attacca.predictors import DummyPredictor
 from attacca.tasks.task import Task
@@ -36,8 +37,9 @@ class DummyTask(Task):
 
         return DummyPostProcessor(self.config.detection_threshold)
 
-    @cached_property
-    def evaluator(self) -> Evaluator:
+    def create_evaluator(
+        self, evaluation: EvaluationConfig | None = None, unlabelled: int | None = None
+    ) -> Evaluator:
         from attacca.evaluators import DummyEvaluator
 
         return DummyEvaluator()

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attacca.config.evaluation import EvaluationConfig
+from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import PretrainedTaskConfig
-from attacca.errors import CheckpointError, MissingInputError
+from attacca.errors import CheckpointError
 from attacca.predictors import Predictor
+from attacca.progress import Progress
 from attacca.tasks.task import Task
 
 if TYPE_CHECKING:
-    import torch
-
     from attacca.architectures.architecture import Architecture
     from attacca.evaluators import Evaluator
     from attacca.losses import Loss
     from attacca.model import Model
     from attacca.post_processors import PostProcessor
+    from attacca.tasks.validation_prediction import ValidationPrediction
 
 logger = logging.getLogger(__name__)
 
@@ -91,9 +93,34 @@ class PretrainedTask(Task):
     def post_processor(self) -> PostProcessor:
         return self.sub_task.post_processor
 
-    @cached_property
-    def evaluator(self) -> Evaluator:
-        return self.sub_task.evaluator
+    def create_evaluator(
+        self, evaluation: EvaluationConfig | None = None, unlabelled: int | None = None
+    ) -> Evaluator:
+        return self.sub_task.create_evaluator(evaluation, unlabelled)
+
+    def tune(
+        self,
+        volumes: Sequence[ValidationPrediction],
+        evaluation: EvaluationConfig,
+        segmentation: SegmentationConfig | None,
+        scratch: Path,
+        *,
+        num_workers: int = 1,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        return self.sub_task.tune(
+            volumes, evaluation, segmentation, scratch, num_workers=num_workers, progress=progress
+        )
+
+    def score_candidates(
+        self,
+        volumes: Sequence[ValidationPrediction],
+        evaluation: EvaluationConfig,
+        segmentation: SegmentationConfig | None,
+        criterion: str,
+        scratch: Path,
+    ) -> list[float]:
+        return self.sub_task.score_candidates(volumes, evaluation, segmentation, criterion, scratch)
 
     def create_model(self, architecture: Architecture) -> Model:
         """The sub-task's model, with all weights that fit taken from the file; ``report`` says which.
@@ -123,9 +150,12 @@ def load_weights(model: Model, path: Path) -> PretrainedReport:
         MissingInputError: there is no such file.
         CheckpointError: it is no file of weights, or none of them fits.
     """
+    # deferred: torch takes seconds to import, and a task without a model does not need it
     import torch
 
-    stored = {_canonical(name): tensor for name, tensor in _read_weights(path).items()}
+    from attacca.checkpoint import read_weights
+
+    stored = {_canonical(name): tensor for name, tensor in read_weights(path).items()}
     own = {_canonical(name): tensor for name, tensor in model.state_dict().items()}
     report = PretrainedReport(str(path))
     with torch.no_grad():
@@ -143,41 +173,11 @@ def load_weights(model: Model, path: Path) -> PretrainedReport:
     return report
 
 
-def _best_checkpoint(path: Path) -> Path:
-    """The checkpoint that the ``best.json`` of a training names."""
-    try:
-        return path.parent / str(json.loads(path.read_text())["file"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"weights: {path} names no checkpoint; give best.json of a training") from error
-
-
 def _canonical(name: str) -> str:
     for prefix, replacement in _PREFIXES:
         if name.startswith(prefix):
             return replacement + name.removeprefix(prefix)
     return name
-
-
-def _read_weights(path: Path) -> dict[str, torch.Tensor]:
-    import torch
-
-    if not path.is_file():
-        raise MissingInputError(f"weights: there is no file {path}")
-    if path.suffix == ".json":
-        path = _best_checkpoint(path)
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise CheckpointError(f"weights: {path} cannot be read as a file of weights: {error}") from error
-    for key in ("ema", "model", "state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict):
-        raise CheckpointError(f"weights: {path} holds {type(content).__name__}, not a dictionary of weights")
-    weights = {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
-    if not weights:
-        raise CheckpointError(f"weights: {path} holds no weights; its keys are {sorted(map(str, content))}")
-    return weights
 
 
 PretrainedTaskConfig.task_type = PretrainedTask

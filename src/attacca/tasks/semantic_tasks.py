@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from attacca.config.evaluation import EvaluationConfig
 from attacca.config.tasks import (
+    BinaryTaskConfig,
     DistanceTaskConfig,
     HotDistanceTaskConfig,
     InnerDistanceTaskConfig,
@@ -20,7 +22,7 @@ from attacca.predictors import (
 from attacca.tasks.task import Task
 
 if TYPE_CHECKING:
-    from attacca.evaluators import Evaluator
+    from attacca.evaluators import Evaluator, GroundTruthRules
     from attacca.losses import Loss
     from attacca.post_processors import PostProcessor
 
@@ -29,17 +31,37 @@ if TYPE_CHECKING:
 _INNER_THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 
-def _binary_evaluator(
-    config: DistanceTaskConfig | InnerDistanceTaskConfig | HotDistanceTaskConfig,
-) -> Evaluator:
-    from attacca.evaluators import BinarySegmentationEvaluator
+def _class_rules(evaluation: EvaluationConfig, unlabelled: int | None) -> GroundTruthRules:
+    # deferred: loads numba
+    from attacca.evaluators import GroundTruthRules
 
-    return BinarySegmentationEvaluator(
-        config.clip_distance, config.tol_distance, config.channels, class_ids=config.class_ids
-    )
+    # Classes are not split into connected components.
+    return GroundTruthRules(unlabelled, evaluation.border)
 
 
-class DistanceTask(Task):
+class BinaryTask(Task):
+    """Base of the tasks with one binary channel for each class."""
+
+    config: BinaryTaskConfig
+
+    def create_evaluator(
+        self, evaluation: EvaluationConfig | None = None, unlabelled: int | None = None
+    ) -> Evaluator:
+        # deferred: loads numba
+        from attacca.evaluators import BinarySegmentationEvaluator
+
+        evaluation = evaluation or EvaluationConfig()
+        clip_distance, tolerance = evaluation.clip_distance, evaluation.tolerance
+        return BinarySegmentationEvaluator(
+            self.config.clip_distance if clip_distance is None else clip_distance,
+            self.config.tol_distance if tolerance is None else tolerance,
+            self.config.channels,
+            self.config.class_ids,
+            _class_rules(evaluation, unlabelled),
+        )
+
+
+class DistanceTask(BinaryTask):
     """Classes by their signed distances."""
 
     config: DistanceTaskConfig
@@ -68,12 +90,8 @@ class DistanceTask(Task):
 
         return ThresholdPostProcessor(self.config.thresholds, value_range=self.predictor.value_range)
 
-    @cached_property
-    def evaluator(self) -> Evaluator:
-        return _binary_evaluator(self.config)
 
-
-class InnerDistanceTask(Task):
+class InnerDistanceTask(BinaryTask):
     """Classes by the distances inside of them."""
 
     config: InnerDistanceTaskConfig
@@ -95,12 +113,8 @@ class InnerDistanceTask(Task):
         thresholds = self.config.thresholds or _INNER_THRESHOLDS
         return ThresholdPostProcessor(thresholds, value_range=self.predictor.value_range)
 
-    @cached_property
-    def evaluator(self) -> Evaluator:
-        return _binary_evaluator(self.config)
 
-
-class HotDistanceTask(Task):
+class HotDistanceTask(BinaryTask):
     """Classes by their signed distances, learnt together with the classes themselves.
 
     The half of the channels that ``evaluated_half`` names becomes the segmentation; both are above 0 inside.
@@ -131,10 +145,6 @@ class HotDistanceTask(Task):
             self.config.thresholds, channels=list(half), value_range=self.predictor.value_range
         )
 
-    @cached_property
-    def evaluator(self) -> Evaluator:
-        return _binary_evaluator(self.config)
-
 
 class OneHotTask(Task):
     """One class for each voxel."""
@@ -157,11 +167,14 @@ class OneHotTask(Task):
 
         return ArgmaxPostProcessor()
 
-    @cached_property
-    def evaluator(self) -> Evaluator:
+    def create_evaluator(
+        self, evaluation: EvaluationConfig | None = None, unlabelled: int | None = None
+    ) -> Evaluator:
+        # deferred: loads numba
         from attacca.evaluators import OneHotEvaluator
 
-        return OneHotEvaluator(self.config.classes)
+        rules = _class_rules(evaluation or EvaluationConfig(), unlabelled)
+        return OneHotEvaluator(self.config.classes, rules)
 
 
 DistanceTaskConfig.task_type = DistanceTask

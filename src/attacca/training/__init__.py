@@ -1,9 +1,11 @@
-"""From labelled volumes to checkpoints of a network."""
+"""Training: from labeled volumes to the checkpoints of a network."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attacca.training.checkpoint import CheckpointMeta, checkpoint_digest, load_model
+    from attacca.checkpoint import CheckpointMeta, checkpoint_digest
+    from attacca.prediction.load import load_model
     from attacca.training.job import TrainingJob, TrainingVolume, check_targets
     from attacca.training.loop import train
 
@@ -18,20 +20,18 @@ __all__ = [
 ]
 
 _MODULES = {
-    "CheckpointMeta": "checkpoint",
-    "TrainingJob": "job",
-    "TrainingVolume": "job",
-    "check_targets": "job",
-    "checkpoint_digest": "checkpoint",
-    "load_model": "checkpoint",
-    "train": "loop",
+    "CheckpointMeta": "attacca.checkpoint",
+    "TrainingJob": "attacca.training.job",
+    "TrainingVolume": "attacca.training.job",
+    "check_targets": "attacca.training.job",
+    "checkpoint_digest": "attacca.checkpoint",
+    "load_model": "attacca.prediction.load",
+    "train": "attacca.training.loop",
 }
 
 
 def __getattr__(name: str) -> Any:
-    # torch and gunpowder take seconds to import; whoever makes a job only does not wait for them.
+    # torch and gunpowder take seconds to import; code that only creates a job does not need them.
     if name in _MODULES:
-        from importlib import import_module
-
-        return getattr(import_module(f"attacca.training.{_MODULES[name]}"), name)
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

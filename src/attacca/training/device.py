@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from attacca.config.training import TrainingConfig
+from attacca.device import choose_device
 from attacca.errors import ConfigurationError
 
 
@@ -50,37 +51,6 @@ class Place:
         )
 
 
-def choose_device(wanted: str) -> torch.device:
-    """``auto`` is the GPU of this process if there is one, else the CPU.
-
-    Raises:
-        ConfigurationError: the device that was asked for is not there.
-    """
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    if wanted == "auto":
-        return torch.device(f"cuda:{local}") if torch.cuda.is_available() else torch.device("cpu")
-    if wanted.startswith("cuda"):
-        if not torch.cuda.is_available():
-            raise ConfigurationError(
-                f"training.device is {wanted}, but torch finds no GPU on this machine: use auto or cpu, or "
-                f"check the "
-                "driver (nvidia-smi) and that torch was installed with CUDA"
-            )
-        number = int(wanted.partition(":")[2] or local)
-        if number >= torch.cuda.device_count():
-            raise ConfigurationError(
-                f"training.device is {wanted}, but this machine has {torch.cuda.device_count()} GPUs, "
-                f"counted from 0"
-            )
-        return torch.device(f"cuda:{number}")
-    return torch.device(wanted)
-
-
-def device_name(device: torch.device) -> str:
-    """The device as people know it: ``cpu``, or the number and the type of a GPU."""
-    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
-
-
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     """``auto`` is bfloat16 on GPUs that compute with it, and float32 elsewhere.
 
@@ -101,8 +71,8 @@ def training_place(config: TrainingConfig) -> Iterator[Place]:
 
     Under ``torchrun``, which sets ``WORLD_SIZE``, all processes train together.
     """
-    device = choose_device(config.device)
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    device = choose_device(config.device, int(os.environ.get("LOCAL_RANK", "0")), "training.device")
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     new_tensors: Any = torch.utils.deterministic  # whose attribute has no type

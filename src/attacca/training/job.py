@@ -104,9 +104,8 @@ def check_targets(task: Any, training: TrainingConfig) -> None:
     reasons = []
     if augmentation.elastic is not None:
         reasons.append("elastic: a deformed target is not the target of the deformed labels")
-    kind = getattr(getattr(task, "sub_task_config", task), "type", "")
     simple = augmentation.simple is not None and (augmentation.simple.mirror or augmentation.simple.transpose)
-    if simple and kind == "affinities":
+    if simple and task.has_directed_targets:
         reasons.append("simple: affinities have a direction, which mirrored ones would need turned round")
     if augmentation.sections is not None and (augmentation.sections.slip or augmentation.sections.shift):
         reasons.append("sections.slip and sections.shift: moved sections have other neighbors")

@@ -11,7 +11,7 @@ import tempfile
 
 import numpy as np
 
-from attacca.errors import AttaccaError, TrainingError, first_line
+from attacca.errors import AttaccaError, TrainingError, summarize_error
 from attacca.freed_memory import keep_freed_memory
 from attacca.training.loader import MESSAGE_BYTES, REQUEST
 from attacca.training.pipeline import Batch, SamplePipeline
@@ -69,7 +69,7 @@ def main(descriptor: int, parent: int) -> None:
         except Exception as error:
             kind = type(error) if isinstance(error, AttaccaError) else TrainingError
             text = str(error) if isinstance(error, AttaccaError) else f"a batch could not be made: {error!r}"
-            content = pickle.dumps(("error", (kind, text[: MESSAGE_BYTES // 8] or first_line(error))))
+            content = pickle.dumps(("error", (kind, text[: MESSAGE_BYTES // 8] or summarize_error(error))))
             channel.send(content)
     finally:
         channel.close()

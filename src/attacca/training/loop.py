@@ -15,10 +15,11 @@ from typing import Any
 
 from attacca.architectures.intensity import Intensity
 from attacca.arrays import ZarrArray
+from attacca.checkpoint import encode_configuration
 from attacca.config.training import TrainingConfig
 from attacca.errors import CheckpointError, TrainingError
 from attacca.progress import Progress
-from attacca.training.checkpoint import describe, latest_checkpoint
+from attacca.training.checkpoint_directory import latest_checkpoint
 from attacca.training.device import Place, training_place
 from attacca.training.job import TrainingJob
 from attacca.training.loader import BatchLoader
@@ -53,7 +54,7 @@ def _train(job: TrainingJob, place: Place, progress: Progress | None) -> dict[st
     config = job.training
     raw = ZarrArray.open_from_array_identifier(job.volumes[0].raw)
     channels = raw.num_channels or 1
-    description = describe(
+    description = encode_configuration(
         job.task,
         job.architecture,
         config.deciding(),

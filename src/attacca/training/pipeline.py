@@ -136,8 +136,7 @@ class SamplePipeline:
                     f"{self.volumes[0].num_raw_channels} and {volume.num_raw_channels} channels"
                 )
         self.voxel_size = first.voxel_size
-        task_config = getattr(spec.task, "sub_task_config", spec.task)
-        self.predictor = create_task(task_config).predictor
+        self.predictor = create_task(spec.task.learned_task).predictor
         self.window, self.input_roi = sample_rois(spec.input_shape, spec.output_shape, self.voxel_size)
         self.target_filter: DaCapoTargetFilter | None = None
         self._pipeline = self._build()

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from attacca.atomic import write_json
+from attacca.checkpoint import save_checkpoint
 from attacca.errors import ConfigurationError
-from attacca.training.checkpoint import checkpoint_path, prune, save_checkpoint
+from attacca.training.checkpoint_directory import checkpoint_path, prune_checkpoints
 from attacca.training.curves import Table
 from attacca.training.job import TrainingJob
 from attacca.training.pipeline import Batch, SampleSpec
@@ -88,7 +89,7 @@ class Records:
         for name, value in measured.items():
             self._open_board().add_scalar(f"validation/{name}", value, iteration)
         best = self.best.write(self.validation, iteration)
-        prune(self.checkpoints, self.config.checkpoint, also=[best])
+        prune_checkpoints(self.checkpoints, self.config.checkpoint, also=[best])
 
     def _validate(self, known: set[str]) -> dict[str, float]:
         if not self.job.validation:

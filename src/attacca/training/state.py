@@ -40,7 +40,7 @@ class TrainingState:
         self.place = place
         self.config: TrainingConfig = job.training
         torch.manual_seed(job.seed)
-        task_config = getattr(job.task, "sub_task_config", job.task) if resumed else job.task
+        task_config = job.task.learned_task if resumed else job.task
         self.task = create_task(task_config)
         architecture = create_architecture(job.architecture, dims, num_in_channels)
         self.model: Any = self.task.create_model(architecture)

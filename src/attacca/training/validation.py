@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from attacca.atomic import write_json
+from attacca.checkpoint import checkpoint_digest
 from attacca.errors import CheckpointError
 from attacca.gp.seeds import mix
-from attacca.training.checkpoint import checkpoint_digest, checkpoint_path
+from attacca.training.checkpoint_directory import checkpoint_path
 from attacca.training.curves import Table
 from attacca.training.device import Place
 from attacca.training.pipeline import Batch, SamplePipeline, SampleSpec

@@ -2,6 +2,7 @@
 while."""
 
 from collections import OrderedDict
+from collections.abc import MutableMapping
 from itertools import product
 from typing import Any
 
@@ -39,7 +40,7 @@ class CachedArray(Array):
         return str(self._array)
 
     @property
-    def attrs(self) -> dict[str, Any]:
+    def attrs(self) -> MutableMapping[str, Any]:
         return self._array.attrs
 
     @property
@@ -199,7 +200,7 @@ class VolumeData:
     @staticmethod
     def read_stored(array: Array, roi: Roi) -> np.ndarray:
         """Stored targets or weights (channels, spatial) as float32 in their original range; 0 outside."""
-        return VolumeData._with_channels(array, array.values(roi, 0))
+        return VolumeData._with_channels(array, array.read_values(roi, 0))
 
     @staticmethod
     def _with_channels(array: Array, data: np.ndarray) -> np.ndarray:

@@ -6,22 +6,22 @@
 4. ``finish_volume`` checks that there are labels, and builds the pyramids.
 """
 
-from attacca.volumes.blocks import ImportBlocks, finish_volume, import_block, prepare_volume
-from attacca.volumes.fingerprint import volume_content_fingerprint
-from attacca.volumes.opening import open_source
-from attacca.volumes.plan import PlannedArray, VolumePlan, examine_volume, plan_volume
-from attacca.volumes.source import Source
+from attacca.volumes.content_fingerprint import compute_content_fingerprint
+from attacca.volumes.import_volume import ImportBlocks, finish_volume, import_block, prepare_volume
+from attacca.volumes.readers.open_source import open_source
+from attacca.volumes.readers.source import Source
+from attacca.volumes.volume_plan import PlannedArray, VolumePlan, examine_volume, plan_volume
 
 __all__ = [
     "ImportBlocks",
     "PlannedArray",
     "Source",
     "VolumePlan",
+    "compute_content_fingerprint",
     "examine_volume",
     "finish_volume",
     "import_block",
     "open_source",
     "plan_volume",
     "prepare_volume",
-    "volume_content_fingerprint",
 ]

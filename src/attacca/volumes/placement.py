@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from funlib.geometry import Coordinate, Roi
 
-from attacca.config.units import convert, whole_coordinate
+from attacca.config.units import convert, to_whole_coordinate
 from attacca.config.volumes import ArraySource, VolumeConfig
 from attacca.errors import VolumeError
-from attacca.volumes.opening import blamed_key, choose_channel, open_channels
-from attacca.volumes.problems import Key, SourceProblems
-from attacca.volumes.source import SinglePlane, Source
+from attacca.volumes.readers.open_source import choose_channel, guess_wrong_key, open_channels
+from attacca.volumes.readers.source import SinglePlane, Source
+from attacca.volumes.source_problems import Key, SourceProblems
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _opened(
     opened: dict[Key, Source] = {}
     for key, given in configs.items():
         source = None
-        with problems.at(*key, blamed_key(given)):
+        with problems.at(*key, guess_wrong_key(given)):
             source = open_channels(given)
         if source is not None:
             with problems.at(*key, "channel"):
@@ -116,7 +116,7 @@ def _opened(
     raw = opened.get(("raw",))
     dims = _dims(config, raw) if raw is not None else None
     for key, source in list(opened.items()):
-        with problems.at(*key, blamed_key(configs[key])):
+        with problems.at(*key, guess_wrong_key(configs[key])):
             _check_kind(str(key[0]), source)
             if dims is not None:
                 opened[key] = _with_dims(str(key[0]), source, dims)
@@ -147,8 +147,8 @@ def _doubts_of_place(
         )
     if other.roi.intersect(roi).empty:
         raise VolumeError(
-            f"the {key} do not overlap the image: {other.source.name} covers {described(other.roi)}, "
-            f"the image {described(roi)} {config.unit}; correct offset, voxel_size or roi"
+            f"the {key} do not overlap the image: {other.source.name} covers {format_roi(other.roi)}, "
+            f"the image {format_roi(roi)} {config.unit}; correct offset, voxel_size or roi"
         )
     if raw.roi.contains(other.roi):
         return []
@@ -162,11 +162,11 @@ def _doubts_of_place(
     )
     text = (
         f"the {key} stick out of the image: {other.source.name} has {other.source.spatial_shape} voxels and "
-        f"covers {described(other.roi)}, the image {raw.source.name} has {raw.source.spatial_shape} and covers "
-        f"{described(raw.roi)} {config.unit}"
+        f"covers {format_roi(other.roi)}, the image {raw.source.name} has {raw.source.spatial_shape} and covers "
+        f"{format_roi(raw.roi)} {config.unit}"
     )
     if config.roi is not None:
-        return [f"{text}; what lies outside of the roi {described(roi)} is left out"]
+        return [f"{text}; what lies outside of the roi {format_roi(roi)} is left out"]
     whole = f"{{ offset: {list(raw.roi.begin)}, shape: {list(raw.roi.shape)} }}"
     gaps = "".join(f". {warning}" for warning in (*raw.source.warnings, *other.source.warnings))
     raise VolumeError(
@@ -175,7 +175,7 @@ def _doubts_of_place(
     )
 
 
-def described(roi: Roi) -> str:
+def format_roi(roi: Roi) -> str:
     """A ROI as people read it: ``0 to 1700, 0 to 2500, 0 to 2500``."""
     return ", ".join(f"{begin} to {end}" for begin, end in zip(roi.begin, roi.end))
 
@@ -214,7 +214,7 @@ def _voxel_size(
         if source.found.voxel_size is not None and len(source.found.voxel_size) == dims
     }
     if config.voxel_size is not None:
-        voxel_size = whole_coordinate(config.voxel_size, config.unit, "voxel_size")
+        voxel_size = to_whole_coordinate(config.voxel_size, config.unit, "voxel_size")
         doubts = [
             f"{name} says that its voxel size is {list(values)} {unit}; the configuration's {list(voxel_size)} "
             f"{config.unit} is used"
@@ -223,7 +223,7 @@ def _voxel_size(
         ]
         return voxel_size, "configuration", doubts
     sizes = {
-        name: whole_coordinate(values, unit, f"{name}: the voxel size", config.unit)
+        name: to_whole_coordinate(values, unit, f"{name}: the voxel size", config.unit)
         for name, (values, unit) in said.items()
     }
     if not sizes:
@@ -245,12 +245,12 @@ def _placed(config: VolumeConfig, source: Source, given: ArraySource, voxel_size
     shape = Coordinate(source.spatial_shape) * voxel_size
     found, said_by = source.found.offset, "configuration"
     if given.offset is not None:
-        begin = whole_coordinate(given.offset, config.unit, f"{source.name}: offset")
+        begin = to_whole_coordinate(given.offset, config.unit, f"{source.name}: offset")
     elif found is not None and len(found) == len(voxel_size):
         unit = source.found.unit or config.unit
-        begin, said_by = whole_coordinate(found, unit, f"{source.name}: the offset", config.unit), "file"
+        begin, said_by = to_whole_coordinate(found, unit, f"{source.name}: the offset", config.unit), "file"
     elif config.offset is not None:
-        begin = whole_coordinate(config.offset, config.unit, "offset")
+        begin = to_whole_coordinate(config.offset, config.unit, "offset")
     else:
         begin, said_by = Coordinate((0,) * len(voxel_size)), "default"
     if begin.dims != voxel_size.dims:
@@ -262,20 +262,20 @@ def _volume_roi(config: VolumeConfig, raw: PlacedSource, voxel_size: Coordinate)
     if config.roi is None:
         return raw.roi
     roi = Roi(
-        whole_coordinate(config.roi.offset, config.unit, "roi.offset"),
-        whole_coordinate(config.roi.shape, config.unit, "roi.shape"),
+        to_whole_coordinate(config.roi.offset, config.unit, "roi.offset"),
+        to_whole_coordinate(config.roi.shape, config.unit, "roi.shape"),
     )
     if not raw.roi.contains(roi):
         raise VolumeError(
-            f"the roi {described(roi)} is not inside the image {raw.source.name}, which covers "
-            f"{described(raw.roi)} {config.unit}"
+            f"the roi {format_roi(roi)} is not inside the image {raw.source.name}, which covers "
+            f"{format_roi(raw.roi)} {config.unit}"
         )
     if any((roi.begin - raw.roi.begin) % voxel_size) or any(roi.shape % voxel_size):
         steps = (roi.begin - raw.roi.begin) / voxel_size
         begin = raw.roi.begin + steps * voxel_size
         shape = Coordinate(max(1, n) for n in (roi.end - begin) / voxel_size) * voxel_size
         raise VolumeError(
-            f"the roi {described(roi)} does not fall on whole voxels of {tuple(voxel_size)} {config.unit}; "
+            f"the roi {format_roi(roi)} does not fall on whole voxels of {tuple(voxel_size)} {config.unit}; "
             f"the nearest that does is offset: {list(begin)}, shape: {list(shape)}"
         )
     return roi

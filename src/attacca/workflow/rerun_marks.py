@@ -14,7 +14,7 @@ from pathlib import Path
 
 from attacca.atomic import write_text
 from attacca.errors import AttaccaError
-from attacca.fingerprint import canonical_json, digest, key_differences
+from attacca.fingerprint import canonical_json, digest, list_differences
 from attacca.workflow.catalogue import StageInstance, entry, inputs_of
 from attacca.workflow.lost_products import lost_products, stages_to_repeat
 from attacca.workflow.staleness import changed_inputs, changed_settings, read_values
@@ -62,7 +62,7 @@ class RerunMarks:
         def reasons(output: Path) -> list[str]:
             section = json.loads(self.workflow.section("provenance", run))
             now = {"runs": {run: section["run"]}, "volumes": section["volumes"]}
-            return list(key_differences((read_values(output) or {}).get("configuration"), now, "it"))
+            return list(list_differences((read_values(output) or {}).get("configuration"), now, "it"))
 
         return self._mark(("provenance", run), self.workflow.layout.provenance(run), reasons)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from attacca.config.volumes import VolumeConfig
-from attacca.fingerprint import key_differences
+from attacca.fingerprint import list_differences
 from attacca.workflow.catalogue import StageInstance, inputs_of
 from attacca.workflow.workflow import Workflow
 
@@ -23,9 +23,9 @@ def changed_settings(instance: StageInstance, workflow: Workflow, manifest: Mapp
     section = json.loads(workflow.section(instance.stage.name, instance.run, instance.volume))
     old, new = _settings_of_both(manifest["parameters"], section)
     if instance.stage.name != "volume" or old.get("source") == new.get("source"):
-        return list(key_differences(old, new))
+        return list(list_differences(old, new))
     # Digests of files say nothing to a person, and other paths have other files.
-    told = list(key_differences({**old, "source": ""}, {**new, "source": ""}))
+    told = list(list_differences({**old, "source": ""}, {**new, "source": ""}))
     return told or [_changed_source(instance.volume, workflow.configuration.volumes[instance.volume])]
 
 

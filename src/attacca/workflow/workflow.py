@@ -21,9 +21,6 @@ from attacca.layout import Layout
 from attacca.workflow.catalogue import CATALOGUE
 from attacca.workflow.record import read_record, write_record
 
-# Tasks whose predictions become segments through fragments and a graph; those of the others decide voxel by voxel.
-_AGGLOMERATED_TASKS = {"affinities"}
-
 
 class Workflow:
     """A configuration as the rules see it.
@@ -43,9 +40,7 @@ class Workflow:
     @property
     def agglomerated_runs(self) -> list[str]:
         """Runs that segment through a graph of fragments."""
-        return [
-            name for name, run in self.configuration.runs.items() if task_type(run) in _AGGLOMERATED_TASKS
-        ]
+        return [name for name, run in self.configuration.runs.items() if run.task.agglomerates]
 
     @property
     def classified_runs(self) -> list[str]:
@@ -71,11 +66,11 @@ class Workflow:
 
     def shards(self, stage: str) -> int:
         """Number of jobs over which the blocks of a stage are spread."""
-        return self.configuration.execution.shards_of(stage)
+        return self.configuration.execution.get_shards(stage)
 
     def threads(self, stage: str) -> int:
         """Processes or threads that a job of a stage may use; Snakemake caps it at ``--cores``."""
-        wanted = self.configuration.execution.threads_of(stage)
+        wanted = self.configuration.execution.get_threads(stage)
         return min(wanted, DIGESTING_THREADS) if stage == "provenance" else wanted
 
     def memory(self, stage: str) -> Callable[..., int]:
@@ -88,7 +83,7 @@ class Workflow:
 
     def gpus(self, stage: str) -> int:
         """Snakemake resource: GPUs for a job of a stage."""
-        return self.configuration.execution.gpus_of(stage)
+        return self.configuration.execution.get_gpus(stage)
 
     def training_volumes(self, run: str) -> list[str]:
         """Manifests of the volumes that a run's training reads."""
@@ -109,7 +104,7 @@ class Workflow:
         ]
 
     def _initial_weights(self, run: str) -> Path | None:
-        return getattr(self.configuration.runs[run].task, "weights", None)
+        return self.configuration.runs[run].task.initial_weights
 
     def validation_volumes(self, run: str) -> list[str]:
         """Manifests of the volumes on which a run's parameters are chosen."""
@@ -155,10 +150,10 @@ class Workflow:
         return [str(place(name)) for name in names]
 
     def _volume_section(self, run: str, volume: str) -> dict[str, Any]:
-        from attacca.volumes import volume_content_fingerprint
+        from attacca.volumes import compute_content_fingerprint
 
         config = self.configuration.volumes[volume]
-        return {"volume": dump(config), "source": volume_content_fingerprint(config)}
+        return {"volume": dump(config), "source": compute_content_fingerprint(config)}
 
     def _targets_section(self, run: str, volume: str) -> dict[str, Any]:
         return {"task": _task(self.configuration.runs[run])}
@@ -222,11 +217,6 @@ class Workflow:
         }
 
 
-def task_type(run: RunConfig) -> str:
-    """The type of a run's task; of the task under it where it starts from a checkpoint."""
-    return str(_task(run)["type"])
-
-
 def dump(model: BaseModel) -> dict[str, Any]:
     """A section as plain values with the file's own keys, defaults included."""
     return model.model_dump(mode="json", by_alias=True)
@@ -239,8 +229,7 @@ def run_section(run: RunConfig) -> dict[str, Any]:
 
 def _task(run: RunConfig) -> dict[str, Any]:
     """The task as targets and post-processing see it: where training starts from is no part of it."""
-    section = dump(run.task)
-    return section["sub_task_config"] if section["type"] == "pretrained" else section
+    return dump(run.task.learned_task)
 
 
 def _blocks(run: RunConfig) -> dict[str, Any]:
@@ -276,9 +265,9 @@ def open_workflow(
         path = Path(configuration_files[0]) if configuration_files else source.parent / "config.yaml"
         configuration = load_configuration(path, overrides)
         if inspect_volumes:
-            from attacca.preflight.inspection import inspect_configuration
+            from attacca.preflight.check_configuration import check_configuration
 
-            for warning in inspect_configuration(configuration, path).warnings:
+            for warning in check_configuration(configuration, path).warnings:
                 print(f"warning: {warning}", file=sys.stderr, flush=True)
     except AttaccaError as error:
         print(f"\n{error}\n", file=sys.stderr, flush=True)

@@ -1,0 +1,53 @@
+"""Links: groups whose attributes refer to an array in another container."""
+
+from pathlib import Path
+from typing import Any
+
+import zarr
+
+from attacca.arrays.storage import open_store
+from attacca.arrays.zarr_opening import ZarrArrayConfig
+from attacca.errors import MissingInputError
+
+_LINK = "attacca_link"
+
+
+def write_link(container: Path | str, dataset: str, target: ZarrArrayConfig) -> None:
+    """Make ``dataset`` a link: opening it, or a scale in it, opens the target read-only.
+
+    Args:
+        container: path or URL.
+        dataset: name of the link in the container.
+        target: the array, and the metadata that replace its own.
+    """
+    store = open_store(container, "a")
+    link = {
+        "container": str(target.file_name),
+        "dataset": target.dataset,
+        "axes": list(target.axes) if target.axes is not None else None,
+        "unit": target.unit,
+        "voxel_size": [int(v) for v in target.voxel_size] if target.voxel_size is not None else None,
+        "offset": [int(v) for v in target.offset] if target.offset is not None else None,
+        "roi": [list(map(int, target.roi.begin)), list(map(int, target.roi.shape))] if target.roi else None,
+    }
+    group = zarr.open_group(store, mode="a", path=str(dataset).strip("/"))
+    group.attrs.put({_LINK: link})
+
+
+def read_link(container: Path | str, dataset: str) -> dict[str, Any] | None:
+    """Return the link of a data set, or of the group of which it is a scale.
+
+    Returns:
+        The keys ``container``, ``dataset``, ``axes``, ``unit``, ``voxel_size``, ``offset``, ``roi``; None without a
+        link.
+    """
+    path = str(dataset).strip("/")
+    try:
+        store = open_store(container, "r")
+    except MissingInputError:
+        return None
+    for candidate in dict.fromkeys([path, path.rpartition("/")[0]]):
+        if zarr.storage.contains_group(store, candidate):
+            link = zarr.open_group(store, mode="r", path=candidate).attrs.get(_LINK)
+            return dict(link) if link else None
+    return None

@@ -1,0 +1,161 @@
+"""Checks of a run against its volumes: axes, voxel sizes, the network's input, blocks, criteria."""
+
+from collections.abc import Iterator
+
+from attacca.architectures.shapes import check_input_shape, output_shape, unet_axes
+from attacca.config.problems import Problem, format_value
+from attacca.config.run import Configuration, RunConfig
+from attacca.config.yaml_text import KeyPath
+from attacca.errors import ConfigurationError
+from attacca.prediction.sizes import ConfiguredSizes, SizeError, plan_prediction
+from attacca.segmentation.block_size import BlockSizeError, block_voxels
+from attacca.tasks import create_task
+from attacca.volumes import VolumePlan
+
+
+def check_run(
+    configuration: Configuration, name: str, run: RunConfig, plans: dict[str, VolumePlan]
+) -> Iterator[Problem]:
+    """Yield the problems between the volumes, the task, the network and the sizes of a run.
+
+    Args:
+        configuration: contains the run.
+        name: name of the run.
+        run: settings of the run.
+        plans: import of each volume without problems, by the volume's name.
+    """
+    section = ("runs", name)
+    yield from _check_labelled_volumes(section, configuration, run, plans)
+    weights = getattr(run.task, "weights", None)
+    if weights is not None and not weights.is_relative_to(configuration.results) and not weights.is_file():
+        found = f"'{weights}', which is not there"
+        yield Problem((*section, "task", "weights"), found, "a checkpoint, or the best.json beside it")
+    yield from _check_criteria(section, run)
+    used = {volume: plans[volume] for volume in run.volumes.used if volume in plans}
+    if len({len(plan.axes) for plan in used.values()}) > 1:
+        found = ", ".join(f"{volume} is {len(plan.axes)}D" for volume, plan in used.items())
+        yield Problem((*section, "volumes"), found, "volumes with the same number of axes in one run")
+        return
+    if len({(tuple(plan.voxel_size), plan.unit) for plan in used.values()}) > 1:
+        yield Problem(
+            (*section, "volumes"),
+            ", ".join(f"{volume} has {list(plan.voxel_size)} {plan.unit}" for volume, plan in used.items()),
+            "volumes with the same voxel size in one run: a network does not generalize to other voxel sizes",
+        )
+        return
+    if not used:
+        return
+    axes = len(next(iter(used.values())).axes)
+    yield from _check_axes(section, run, axes)
+    if len(run.architecture.input_shape) == axes:
+        yield from _check_network(section, run, used)
+
+
+def _check_labelled_volumes(
+    section: KeyPath, configuration: Configuration, run: RunConfig, plans: dict[str, VolumePlan]
+) -> Iterator[Problem]:
+    for key, names in (("train", run.volumes.train), ("validate", run.volumes.validation)):
+        for index, volume in enumerate(names):
+            if not configuration.volumes[volume].has_labels:
+                yield Problem(
+                    (*section, "volumes", key, index),
+                    f"'{volume}', which has no labels",
+                    f"a volume with labels; give volumes.{volume} its 'labels', or use it under test",
+                )
+            elif key == "train" and volume in plans and plans[volume].arrays["labels"].roi.empty:
+                found = f"'{volume}', whose labels are empty"
+                yield Problem((*section, "volumes", key, index), found, "labelled voxels")
+
+
+def _check_criteria(section: KeyPath, run: RunConfig) -> Iterator[Problem]:
+    """Yield a problem for each criterion that is not a score of the task."""
+    task = run.task.learned_task
+    criteria = {
+        ("evaluation", "criterion"): run.evaluation.criterion,
+        ("segmentation", "criterion"): run.segmentation.criterion if task.agglomerates else None,
+        ("training", "validation", "criterion"): run.training.validation.criterion,
+    }
+    scores = create_task(task).create_evaluator(run.evaluation).score
+    for key, name in criteria.items():
+        if name is None or name == "loss":
+            continue
+        try:
+            scores.find_criteria(name)
+        except ValueError:
+            choices = list(dict.fromkeys(known.rpartition("__")[2] for known in scores.criteria))
+            by_channel = " (mean over the channels, or of one channel: CHANNEL__SCORE)"
+            yield Problem(
+                (*section, *key),
+                f"'{name}'",
+                f"{'loss or ' if key[0] == 'training' else ''}one of {', '.join(choices)}"
+                + (by_channel if len(choices) < len(scores.criteria) else ""),
+            )
+
+
+def _check_axes(section: KeyPath, run: RunConfig, axes: int) -> Iterator[Problem]:
+    """Yield a problem for each list whose length is not the number of axes of the run's volumes."""
+    expected = f"{axes} numbers, since the volumes of this run are {axes}D"
+    offsets = run.task.learned_task.offsets
+    if offsets and len(offsets[0]) != axes:
+        found = f"offsets of {len(offsets[0])} numbers, such as {offsets[0]}"
+        yield Problem((*section, "task", "neighborhood"), found, f"offsets of {expected}")
+    elif offsets:
+        try:
+            run.segmentation.check_offsets(offsets)
+        except ValueError as error:
+            yield Problem((*section, "segmentation"), message=str(error))
+    for key, sizes in (
+        (("architecture", "input_shape"), run.architecture.input_shape),
+        (("prediction", "block_size"), run.prediction.block_size),
+        (("prediction", "tile_size"), run.prediction.tile_size),
+    ):
+        if sizes is not None and len(sizes) != axes:
+            yield Problem((*section, *key), format_value(list(sizes)), expected)
+
+
+def _check_network(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[Problem]:
+    """Yield problems of the input shape and, if the network can process it, of the blocks of its predictions."""
+    shape, head_kernel = list(run.architecture.input_shape), run.task.learned_task.head_kernel
+    axes, key = unet_axes(run.architecture), (*section, "architecture", "input_shape")
+    try:
+        check_input_shape(axes, shape)
+    except ConfigurationError as error:
+        yield Problem(key, format_value(shape), message=str(error))
+        return
+    output = output_shape(axes, shape)
+    if min(output) < head_kernel:
+        yield Problem(
+            key,
+            f"{shape}, of which the network leaves {list(output)}",
+            f"at least {head_kernel} voxels along each axis for the last convolution of the task; "
+            "set kernel_size: 1 under task, or make the input larger",
+        )
+    sizes = (run.prediction.block_size, run.prediction.tile_size)
+    if all(size is None or len(size) == len(shape) for size in sizes):
+        yield from _check_blocks(section, run, plans)
+
+
+def _check_blocks(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[Problem]:
+    """Yield the problem of block sizes that the stages after the training would refuse.
+
+    Args:
+        section: key of the run.
+        run: settings of the run.
+        plans: import of each volume of the run, by the volume's name.
+    """
+    task = run.task.learned_task
+    try:
+        sizes = plan_prediction(ConfiguredSizes(run.architecture, task.head_kernel), run.prediction)
+    except SizeError as error:
+        yield Problem((*section, *error.key), error.found, error.expected)
+        return
+    if not task.agglomerates or run.segmentation.block_size is None:
+        return
+    for plan in (plans[volume] for volume in run.volumes.segmented if volume in plans):
+        extent = [int(size) for size in plan.roi.shape / plan.voxel_size]
+        chunk = [min(int(edge), size) for edge, size in zip(sizes.chunk, extent)]
+        try:
+            block_voxels(chunk, extent, run.segmentation.block_size)
+        except BlockSizeError as error:
+            yield Problem((*section, "segmentation", "block_size"), error.found, error.expected)
+            return

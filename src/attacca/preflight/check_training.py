@@ -1,0 +1,79 @@
+"""Checks that the training of a run can use its settings: regions and points of samples, checkpoints."""
+
+from collections.abc import Iterator
+
+from funlib.geometry import Roi
+
+from attacca.config.problems import Problem, format_value, suggest_name
+from attacca.config.run import RunConfig
+from attacca.config.training import SamplingConfig
+from attacca.config.yaml_text import KeyPath
+from attacca.volumes import VolumePlan
+from attacca.volumes.placement import format_roi
+
+
+def check_training(name: str, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[Problem]:
+    """Yield the problems that would stop the training of a run, or the prediction with its checkpoint.
+
+    Args:
+        name: name of the run.
+        run: settings of the run.
+        plans: import of each volume without problems, by the volume's name.
+    """
+    section = ("runs", name)
+    for volume, sampling in run.training.sampling.items():
+        key = (*section, "training", "sampling", volume)
+        if volume in run.volumes.train:
+            yield from _check_sampling(key, sampling, plans.get(volume))
+        else:
+            expected = "a training volume of this run: " + ", ".join(run.volumes.train)
+            yield Problem(key, f"'{volume}'", expected, suggest_name(volume, run.volumes.train))
+    criterion = run.training.validation.criterion
+    if criterion != "loss" and not run.volumes.validation:
+        yield Problem(
+            (*section, "training", "validation", "criterion"),
+            f"'{criterion}', but the run has no validation volumes",
+            "volumes under volumes.validate, or the criterion loss",
+        )
+    yield from _check_checkpoint((*section, "prediction", "checkpoint"), run)
+
+
+def _check_sampling(key: KeyPath, sampling: SamplingConfig, plan: VolumePlan | None) -> Iterator[Problem]:
+    if sampling.points is not None and not sampling.points.is_file():
+        found = f"'{sampling.points}', which is not there"
+        yield Problem((*key, "points"), found, "a text file with one point per line, in world units")
+    if sampling.roi is None or plan is None or "labels" not in plan.arrays:
+        return
+    offset, shape = sampling.roi.offset, sampling.roi.shape
+    if not len(offset) == len(shape) == len(plan.axes):
+        found = f"offset {list(offset)} and shape {list(shape)}"
+        yield Problem((*key, "roi"), found, f"{len(plan.axes)} numbers each: {', '.join(plan.axes)}")
+        return
+    roi, labels = Roi(offset, shape), plan.arrays["labels"].roi
+    if roi.intersect(labels).empty:
+        found = f"{format_roi(roi)}, which contains no labels"
+        expected = f"a region that overlaps the labels: {format_roi(labels)} {plan.unit}"
+        yield Problem((*key, "roi"), found, expected)
+
+
+def _check_checkpoint(key: KeyPath, run: RunConfig) -> Iterator[Problem]:
+    """Yield a problem if predictions use an iteration whose checkpoint does not exist after the training."""
+    iteration, last, policy = run.prediction.checkpoint, run.training.iterations, run.training.checkpoint
+    if isinstance(iteration, str):
+        return
+    written = [*range(policy.interval, last, policy.interval), last]
+    kept = [
+        number
+        for number in written
+        if number in written[-policy.keep_last :] or (policy.keep_every and number % policy.keep_every == 0)
+    ]
+    if iteration not in kept:
+        is_written = iteration in written
+        reason = "is deleted before the training ends" if is_written else "is never made"
+        yield Problem(
+            key,
+            f"{format_value(iteration)}: the checkpoint of this iteration {reason}",
+            f"best, latest, or an iteration whose checkpoint is kept: {', '.join(map(str, kept[:10]))}"
+            + (", ..." if len(kept) > 10 else ""),
+            "training.checkpoint.keep_every keeps more" if is_written else "",
+        )

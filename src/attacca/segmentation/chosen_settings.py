@@ -1,0 +1,19 @@
+"""Settings that the tuner chose, read from its manifest."""
+
+from attacca.config.segmentation import AgglomerationSettings, FragmentSettings
+from attacca.manifest import Manifest
+
+
+def chosen_fragments(tuning: Manifest) -> FragmentSettings:
+    """Return the chosen settings of the fragments."""
+    return FragmentSettings.model_validate(tuning.result["chosen"]["fragments"])
+
+
+def chosen_agglomeration(tuning: Manifest) -> AgglomerationSettings:
+    """Return the chosen settings of the agglomeration."""
+    return AgglomerationSettings.model_validate(tuning.result["chosen"]["agglomeration"])
+
+
+def neighborhood_of(tuning: Manifest) -> tuple[tuple[int, ...], ...]:
+    """Return the offset of each affinity channel of the prediction, in voxels."""
+    return tuple(tuple(offset) for offset in tuning.parameters["task"]["neighborhood"])

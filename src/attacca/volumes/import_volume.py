@@ -1,0 +1,258 @@
+"""The import of a volume: arrays made once, filled block by block, finished with a pyramid and metadata."""
+
+import logging
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import product
+from typing import Any, Protocol
+
+import numpy as np
+from funlib.geometry import Coordinate, Roi
+from numcodecs import Blosc, Zstd
+
+from attacca.arrays.identifier import LocalArrayIdentifier, join_path
+from attacca.arrays.links import read_link, write_link
+from attacca.arrays.ome_zarr import write_multiscale_metadata
+from attacca.arrays.pyramid import build_pyramid
+from attacca.arrays.storage import delete
+from attacca.arrays.zarr_array import ZarrArray
+from attacca.config.volumes import ClassSource, VolumeConfig
+from attacca.errors import MissingInputError, VolumeError
+from attacca.volumes.volume_plan import PlannedArray, VolumePlan, plan_volume
+
+logger = logging.getLogger(__name__)
+
+
+class HasWriteRoi(Protocol):
+    """A block, of which only the region to write matters here."""
+
+    @property
+    def write_roi(self) -> Roi: ...
+
+
+def prepare_volume(config: VolumeConfig, container: str) -> VolumePlan:
+    """Make the arrays ``raw/s0``, ``labels/s0`` and ``mask/s0`` of a volume, empty, or links to those used in
+    place.
+
+    Arrays that are there already and fit keep their data; others are replaced.
+
+    Args:
+        container: path or URL of the volume's OME-Zarr container.
+
+    Raises:
+        VolumeError, MissingInputError: a source is not there, or is not what the configuration says.
+    """
+    plan = plan_volume(config)
+    for name in ("raw", "labels", "mask"):
+        array = plan.arrays.get(name)
+        linked = read_link(container, name) is not None
+        if array is None or array.link is not None or linked:
+            delete(join_path(container, name))
+        if array is not None and array.link is not None:
+            write_link(container, name, array.link)
+        elif array is not None:
+            created = _create(plan, array, container)
+            _name_classes(created, config, name)
+            write_multiscale_metadata(join_path(container, name), ["s0"], name=name)
+    return plan
+
+
+class ImportBlocks:
+    """Fills one block of a volume's arrays; made for ``attacca.blockwise.run_blocks``.
+
+    A block writes the chunks of each array that begin in it, so that no two blocks write one chunk, although
+    labels may lie on another chunk grid than the image.
+
+    Args:
+        config: the volume.
+        container: as for ``prepare_volume``, which must have run.
+    """
+
+    def __init__(self, config: VolumeConfig, container: str) -> None:
+        self.config = config
+        self.container = container
+        self._plan: VolumePlan | None = None
+        self._arrays: dict[str, ZarrArray] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_plan": None, "_arrays": {}}
+
+    def open(self) -> None:
+        """Open sources and arrays; once in each process."""
+        self._plan = plan_volume(self.config)
+        self._arrays = {
+            name: ZarrArray.open_from_array_identifier(
+                LocalArrayIdentifier(self.container, f"{name}/s0"), mode="a"
+            )
+            for name, array in self._plan.arrays.items()
+            if array.link is None
+        }
+
+    def __call__(self, block: HasWriteRoi) -> None:
+        if self._plan is None:
+            self.open()
+        assert self._plan is not None
+        for name, array in self._arrays.items():
+            for roi in _chunks_beginning_in(array, block.write_roi):
+                array[roi] = import_block(self.config, self._plan, self._plan.arrays[name], roi)
+
+
+def import_block(config: VolumeConfig, plan: VolumePlan, array: PlannedArray, roi: Roi) -> np.ndarray:
+    """Voxels of one array of a volume, as they will be stored.
+
+    Args:
+        roi: world units, inside the array.
+
+    Raises:
+        VolumeError: the voxels are no valid image (not finite) or no valid labels (negative, too large).
+    """
+    if config.synthetic is not None:
+        begin, shape = tuple(roi.begin), tuple(roi.shape)
+        return _synthetic(config.model_dump_json(), begin, shape)[array.name].astype(array.dtype, copy=False)
+    parts = []
+    for placed in array.sources:
+        begin = (roi.begin - placed.roi.begin) / plan.voxel_size
+        parts.append(placed.source.read(tuple(begin), tuple(begin + roi.shape / plan.voxel_size)))
+    if array.name == "raw":
+        data = parts[0].astype(array.dtype, copy=False)
+        if data.dtype.kind == "f" and not np.isfinite(data).all():
+            raise VolumeError(f"{array.sources[0].source.name} holds values that are not finite, in {roi}")
+        return data
+    if array.name == "mask":
+        return (parts[0] != 0).astype(np.uint8)
+    for part, placed in zip(parts, array.sources):
+        if part.dtype.kind == "i" and part.size and part.min() < 0:
+            raise VolumeError(f"{placed.source.name} holds the negative label {part.min()}, in {roi}")
+    return _combined(array, parts)
+
+
+# Image and labels of a block are made together and asked for one after the other.
+@lru_cache(maxsize=1)
+def _synthetic(config_json: str, begin: tuple[int, ...], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    from attacca.volumes.tissue.tissue import tissue_block, tissue_labels
+
+    config = VolumeConfig.model_validate_json(config_json)
+    block = tissue_block(config, Roi(begin, shape))
+    return {"raw": block["raw"], "labels": tissue_labels(config, block)}
+
+
+def _combined(array: PlannedArray, parts: list[np.ndarray]) -> np.ndarray:
+    members = []
+    for part, placed in zip(parts, array.sources):
+        values = placed.config.values if isinstance(placed.config, ClassSource) else None
+        members.append(part if values is None else np.where(np.isin(part, values), part, 0))
+    if not isinstance(array.sources[0].config, ClassSource):
+        return members[0].astype(array.dtype, copy=False)
+    if array.num_channels is not None:
+        return np.stack([member.astype(array.dtype, copy=False) for member in members])
+    combined = np.zeros(members[0].shape, array.dtype)
+    for number, member in enumerate(members, start=1):
+        combined[member != 0] = number
+    return combined
+
+
+def finish_volume(config: VolumeConfig, container: str, num_workers: int = 1) -> dict[str, Any]:
+    """Check the labels, build pyramids and write OME metadata; all blocks must be there.
+
+    Returns:
+        Facts for the manifest: for each array ROI, shape, dtype, voxel size, unit and whether it is used in
+            place.
+
+    Raises:
+        VolumeError: there is not one labelled voxel. Labels of one value only are warned of.
+    """
+    plan = plan_volume(config)
+    facts: dict[str, Any] = {}
+    for name, planned in plan.arrays.items():
+        array = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(container, f"{name}/s0"))
+        if name in ("labels", "mask"):
+            _check_values(array, config.unlabelled if name == "labels" else None, name, planned)
+        scales = ["s0"]
+        if planned.link is None:
+            group = join_path(container, name)
+            scales = build_pyramid(group, kind="raw" if name == "raw" else "labels", num_workers=num_workers)
+        facts[name] = {
+            "offset": [int(value) for value in array.roi.begin],
+            "shape": [int(value) for value in array.roi.shape / array.voxel_size],
+            "channels": array.num_channels,
+            "voxel_size": [int(value) for value in array.voxel_size],
+            "unit": array.unit,
+            "dtype": str(array.dtype),
+            "in_place": planned.link is not None,
+            "scales": scales,
+        }
+    return facts
+
+
+def _create(plan: VolumePlan, array: PlannedArray, container: str) -> ZarrArray:
+    axes = [*(["c"] if array.num_channels is not None else []), *plan.axes]
+    compressor = Blosc("lz4", clevel=5, shuffle=Blosc.SHUFFLE) if array.name == "raw" else Zstd(3)
+
+    def create(overwrite: bool) -> ZarrArray:
+        return ZarrArray.create_from_array_identifier(
+            LocalArrayIdentifier(container, f"{array.name}/s0"),
+            axes,
+            array.roi,
+            array.num_channels,
+            plan.voxel_size,
+            array.dtype,
+            write_size=plan.block_size,
+            overwrite=overwrite,
+            unit=plan.unit,
+            compressor=compressor,
+        )
+
+    try:
+        return create(overwrite=False)
+    except (VolumeError, MissingInputError):
+        # What stands there came from another configuration; results are made again, sources never touched.
+        return create(overwrite=True)
+
+
+def _name_classes(array: ZarrArray, config: VolumeConfig, name: str) -> None:
+    if name == "labels":
+        extra = {"classes": config.class_names, "unlabelled": config.unlabelled}
+        array.add_metadata({"attacca": {**array.attrs.get("attacca", {}), **extra}})
+
+
+def _chunks_beginning_in(array: ZarrArray, roi: Roi) -> Iterator[Roi]:
+    size, origin = array.chunk_size, array.roi.begin
+    ranges = []
+    for begin, end, step, first, last in zip(roi.begin, roi.end, size, origin, array.roi.end):
+        low = max(0, -((first - begin) // step))
+        high = -((first - min(end, last)) // step)
+        ranges.append(range(low, high))
+    for index in product(*ranges):
+        yield Roi(origin + Coordinate(index) * size, size).intersect(array.roi)
+
+
+def _check_values(array: ZarrArray, unlabelled: int | None, name: str, planned: PlannedArray) -> None:
+    """Refuse labels or a mask without content; warn of labels with a single value."""
+    step = array.chunk_size
+    counts = [range(math.ceil(n / s)) for n, s in zip(array.roi.shape, step)]
+    nothing = unlabelled or 0
+    empty, low, high = True, math.inf, -math.inf
+    for index in product(*counts):
+        roi = Roi(array.roi.begin + Coordinate(index) * step, step).intersect(array.roi)
+        values = array[roi]
+        empty = empty and not (values != nothing).any()
+        values = values if unlabelled is None else values[values != unlabelled]
+        if values.size:
+            low, high = min(low, int(values.min())), max(high, int(values.max()))
+        if not empty and (low < high or name == "mask"):
+            return
+    source = ", ".join(str(placed.source.name) for placed in planned.sources) or "the synthetic volume"
+    if empty:
+        raise VolumeError(
+            f"the {name} of {source} hold nothing but {nothing} in the volume's region; check path, dataset, "
+            "roi and offset"
+        )
+    if name == "labels":
+        logger.warning(
+            "the labels of %s hold nothing but %d%s in the volume's region: a network learns nothing from them; check "
+            "path, dataset, roi and 'unlabelled'",
+            source,
+            low,
+            f" and the unlabelled {unlabelled}" if unlabelled is not None else "",
+        )

@@ -1,0 +1,33 @@
+"""A few sections of a planned array, read before anything is imported: enough to see what kind of values it holds."""
+
+import numpy as np
+from funlib.geometry import Coordinate, Roi
+
+from attacca.config.volumes import VolumeConfig
+from attacca.volumes.import_volume import import_block
+from attacca.volumes.volume_plan import PlannedArray, VolumePlan
+
+_SECTIONS = 5
+_EDGE = 128
+
+
+def sample_values(config: VolumeConfig, plan: VolumePlan, array: PlannedArray) -> np.ndarray:
+    """Voxels from the middle of five sections, evenly spread from the first to the last; always the same ones.
+
+    Raises:
+        VolumeError: there are voxels that cannot be imported among them, such as negative labels.
+    """
+    shape = array.roi.shape / plan.voxel_size
+    edges = Coordinate(min(size, _EDGE) for size in shape)
+    begin = (shape - edges) / 2
+    numbers = [0]
+    if len(shape) == 3:
+        edges = Coordinate((1, *edges[1:]))
+        count = min(_SECTIONS, shape[0])
+        numbers = [round(index * (shape[0] - 1) / max(1, count - 1)) for index in range(count)]
+    parts = []
+    for number in numbers:
+        place = Coordinate((number, *begin[1:])) if len(shape) == 3 else begin
+        roi = Roi(array.roi.begin + place * plan.voxel_size, edges * plan.voxel_size)
+        parts.append(import_block(config, plan, array, roi).ravel())
+    return np.concatenate(parts)

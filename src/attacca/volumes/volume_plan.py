@@ -1,0 +1,208 @@
+"""What an import will make: arrays, their dtypes, places and blocks. Only headers are read."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from funlib.geometry import Coordinate, Roi
+
+from attacca.arrays.zarr_opening import ZarrArrayConfig
+from attacca.config.volumes import ClassSource, VolumeConfig
+from attacca.errors import VolumeError
+from attacca.volumes.placement import PlacedSource, PlacedVolume, place_sources
+from attacca.volumes.readers.zarr_container import ZarrSource
+from attacca.volumes.source_problems import SourceProblem, SourceProblems
+from attacca.volumes.tissue.geometry import TissueGeometry
+
+# Voxels of a chunk, about: small enough that small volumes have several, large enough that files are not too
+#     many.
+_CHUNK_VOXELS = {2: 512**2, 3: 64**3}
+_LARGE = 512**3
+
+
+@dataclass(frozen=True)
+class PlannedArray:
+    """One array of a volume.
+
+    Attributes:
+        name: ``raw``, ``labels`` or ``mask``.
+        roi: where it will lie; inside the volume's ROI.
+        dtype: as it will be stored.
+        num_channels: None for no channel axis.
+        sources: what it is made of; empty for synthetic tissue.
+        link: the array to use in place, instead of a copy.
+    """
+
+    name: str
+    roi: Roi
+    dtype: np.dtype
+    num_channels: int | None = None
+    sources: tuple[PlacedSource, ...] = ()
+    link: ZarrArrayConfig | None = None
+
+
+@dataclass(frozen=True)
+class VolumePlan:
+    """All arrays of a volume, and the blocks in which they are made.
+
+    Attributes:
+        axes: names of the spatial axes.
+        roi: of the image, in world units.
+        block_size: of the import, in world units; the image's chunk.
+        arrays: by name.
+        voxel_size_from: who says the voxel size: ``configuration``, ``file`` or ``default``.
+        warnings: what can be imported, but is hardly meant.
+    """
+
+    axes: tuple[str, ...]
+    voxel_size: Coordinate
+    unit: str
+    roi: Roi
+    block_size: Coordinate
+    arrays: dict[str, PlannedArray]
+    voxel_size_from: str = "configuration"
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def memory_per_block(self) -> int:
+        """Bytes that importing one block needs, about: what is read, converted and compressed."""
+        if all(array.link is not None for array in self.arrays.values()):
+            return 0
+        voxels = math.prod(self.block_size / self.voxel_size)
+        bytes_each = sum(array.dtype.itemsize * (array.num_channels or 1) for array in self.arrays.values())
+        return voxels * (4 * bytes_each + 40)
+
+
+def plan_volume(config: VolumeConfig) -> VolumePlan:
+    """Open a volume's sources and check them, without reading voxels.
+
+    Raises:
+        VolumeError, MissingInputError: a source is not there, or is not what the configuration says.
+    """
+    problems = SourceProblems()
+    plan = _examined(config, problems)
+    problems.check()
+    assert plan is not None
+    return plan
+
+
+def examine_volume(config: VolumeConfig) -> tuple[VolumePlan | None, list[SourceProblem]]:
+    """The plan of a volume, None if it cannot be imported, and all problems that stand in the way."""
+    problems = SourceProblems()
+    plan = _examined(config, problems)
+    return (None if problems.found else plan), problems.found
+
+
+def _examined(config: VolumeConfig, problems: SourceProblems) -> VolumePlan | None:
+    if config.synthetic is not None:
+        with problems.at("synthetic"):
+            return _synthetic_plan(config)
+        return None
+    placed = place_sources(config, problems)
+    if placed is None:
+        return None
+    with problems.at():
+        return _plan(config, placed)
+    return None
+
+
+def _plan(config: VolumeConfig, placed: PlacedVolume) -> VolumePlan:
+    voxel_size = placed.voxel_size
+    raw_dtype = placed.raw.source.dtype
+    stored = np.dtype({"b": "u1", "f": "f4"}.get(raw_dtype.kind, raw_dtype.str))
+    arrays = {"raw": _planned(config, "raw", placed.roi, stored, None, (placed.raw,), voxel_size)}
+    if placed.labels:
+        assert config.labels is not None
+        roi = placed.roi
+        for source in placed.labels:
+            roi = roi.intersect(source.roi)
+        if roi.empty:
+            raise VolumeError("the sources of the classes do not overlap one another; correct their offsets")
+        dtype = _labels_dtype(config, placed.labels)
+        channels = config.labels.num_channels
+        arrays["labels"] = _planned(config, "labels", roi, dtype, channels, placed.labels, voxel_size)
+    if placed.mask is not None:
+        roi = placed.roi.intersect(placed.mask.roi)
+        arrays["mask"] = _planned(config, "mask", roi, np.dtype(np.uint8), None, (placed.mask,), voxel_size)
+    axes = ("z", "y", "x")[3 - len(voxel_size) :]
+    if all(array.link is not None for array in arrays.values()):
+        block_size = placed.roi.shape
+    else:
+        block_size = (
+            Coordinate(choose_chunk_shape(config, placed.roi.shape / voxel_size, voxel_size)) * voxel_size
+        )
+    return VolumePlan(
+        axes,
+        voxel_size,
+        config.unit,
+        placed.roi,
+        block_size,
+        arrays,
+        placed.voxel_size_from,
+        placed.warnings,
+    )
+
+
+def choose_chunk_shape(
+    config: VolumeConfig, shape: Sequence[int], voxel_size: Sequence[int]
+) -> tuple[int, ...]:
+    """Voxels of a chunk: a cube in world units, as far as powers of two allow; the configured one if there
+    is."""
+    if config.chunk is not None:
+        return tuple(min(a, int(b)) for a, b in zip(config.chunk, shape))
+    voxels = _CHUNK_VOXELS[len(shape)] * (8 if math.prod(shape) > _LARGE and len(shape) == 3 else 1)
+    mean = math.prod(voxel_size) ** (1 / len(shape))
+    edges = [voxels ** (1 / len(shape)) * mean / size for size in voxel_size]
+    return tuple(min(max(1, 2 ** round(math.log2(edge))), int(n)) for edge, n in zip(edges, shape))
+
+
+def _synthetic_plan(config: VolumeConfig) -> VolumePlan:
+    tissue = TissueGeometry(config)
+    kind = tissue.settings.labels
+    dtype = np.dtype(np.uint8) if kind == "classes" else tissue.label_dtype
+    channels = 2 if kind == "channels" else None
+    arrays = {
+        "raw": PlannedArray("raw", tissue.roi, np.dtype(np.uint8)),
+        "labels": PlannedArray("labels", tissue.roi, dtype, channels),
+    }
+    chunk = Coordinate(choose_chunk_shape(config, tissue.settings.shape, tissue.voxel_size))
+    axes = ("z", "y", "x")[3 - tissue.dims :]
+    said_by = "configuration" if config.voxel_size is not None else "default"
+    return VolumePlan(
+        axes, tissue.voxel_size, config.unit, tissue.roi, chunk * tissue.voxel_size, arrays, said_by
+    )
+
+
+def _labels_dtype(config: VolumeConfig, sources: Sequence[PlacedSource]) -> np.dtype:
+    assert config.labels is not None
+    if config.labels.classes is not None and config.labels.combine == "ids":
+        return np.dtype(np.uint8 if len(sources) < 256 else np.uint16)
+    return max((np.dtype(f"u{source.source.dtype.itemsize}") for source in sources), key=lambda d: d.itemsize)
+
+
+def _planned(
+    config: VolumeConfig,
+    name: str,
+    roi: Roi,
+    dtype: np.dtype,
+    num_channels: int | None,
+    sources: tuple[PlacedSource, ...],
+    voxel_size: Coordinate,
+) -> PlannedArray:
+    link = None
+    source, given = sources[0].source, sources[0].config
+    plain = isinstance(source, ZarrSource) and source.direct and not isinstance(given, ClassSource)
+    # Masks are made 0 or 1, and so copied, whatever they are.
+    if config.in_place and plain and len(sources) == 1 and name != "mask":
+        assert isinstance(source, ZarrSource)
+        link = ZarrArrayConfig(
+            source.identifier.container,
+            source.identifier.dataset,
+            axes=source.axes,
+            unit=config.unit,
+            voxel_size=voxel_size,
+            offset=sources[0].roi.begin,
+            roi=roi,
+        )
+    return PlannedArray(name, roi, dtype, num_channels, sources, link)

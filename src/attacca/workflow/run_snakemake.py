@@ -1,0 +1,36 @@
+"""Start of Snakemake by a command."""
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from attacca.errors import MissingInputError
+
+SNAKEFILE = Path(__file__).resolve().parents[3] / "Snakefile"
+
+
+def run_snakemake(
+    configuration: Path,
+    directory: Path,
+    options: Iterable[str],
+    targets: Iterable[str | Path],
+    capture_output: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """Run the workflow and return when it has ended, whether or not it has succeeded.
+
+    Args:
+        configuration: file of the configuration.
+        directory: working directory of the workflow.
+        options: further options of Snakemake.
+        targets: rules or files to make.
+        capture_output: keep the output in the returned object instead of printing it.
+
+    Raises:
+        MissingInputError: Attacca is not run from a checkout, so that there are no rules.
+    """
+    if not SNAKEFILE.exists():
+        raise MissingInputError(f"there is no {SNAKEFILE}: this command needs a checkout of Attacca")
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)]
+    command += ["--configfile", str(configuration), "--directory", str(directory), *options]
+    return subprocess.run([*command, "--", *map(str, targets)], capture_output=capture_output, text=True)

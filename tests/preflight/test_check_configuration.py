@@ -1,0 +1,169 @@
+"""What can be known before anything is computed is told before anything is computed."""
+
+import copy
+import os
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+
+from attacca.config.load import load_configuration
+from attacca.errors import ConfigurationError
+from attacca.preflight.check_configuration import check_configuration
+from attacca.workflow.workflow import open_workflow
+
+NEIGHBOURS = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+DISTANCE = {"type": "distance", "channels": ["m"], "clip_distance": 50, "tol_distance": 10}
+GREY = np.random.default_rng(0).integers(0, 236, (32, 32, 32), dtype=np.uint8)
+
+
+@pytest.fixture
+def inspected(tmp_path):
+    """Inspects a configuration of one run on a volume of 32^3 voxels, with changes."""
+    classes = (GREY // 60).astype(np.uint8)
+    with h5py.File(tmp_path / "cube.h5", "w") as file:
+        file["raw"] = GREY
+        file["floats"] = GREY.astype(np.float32)
+        file["units"] = GREY.astype(np.float32) / 235
+        file["twelve"] = GREY.astype(np.uint16) * 17
+        file["sixteen"] = GREY.astype(np.uint16) * 270
+        file["broken"] = np.full(GREY.shape, np.nan, np.float32)
+        file["classes"] = classes
+        file["mask"] = (classes < 2).astype(np.uint8)
+        file["negative"] = classes.astype(np.int16) - 1
+
+    def inspect(*, raw="raw", labels="classes", more=None, volumes=None, **run):
+        labels = labels if isinstance(labels, dict) else {"path": "cube.h5", "dataset": labels}
+        volume = {"raw": {"path": "cube.h5", "dataset": raw}, "labels": labels, "voxel_size": [10, 10, 10]}
+        network = {"input_shape": [24, 24, 24], "num_fmaps": 4, "downsample_factors": [[2, 2, 2]]}
+        configuration = {
+            "volumes": {"cube": {**volume, **(more or {})}, "other": copy.deepcopy(volume)},
+            "runs": {
+                "run": {
+                    "task": {"type": "affinities", "neighborhood": NEIGHBOURS},
+                    "architecture": network,
+                    "volumes": volumes or {"train": ["cube"]},
+                    **run,
+                }
+            },
+        }
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump(configuration))
+        return check_configuration(load_configuration(path), path)
+
+    return inspect
+
+
+def refused(inspected, **changes):
+    with pytest.raises(ConfigurationError) as caught:
+        inspected(**changes)
+    return str(caught.value)
+
+
+def classes(*names, combine="ids"):
+    sources = [{"name": name, "path": "cube.h5", "dataset": "classes"} for name in names]
+    return {"classes": sources, "combine": combine}
+
+
+def test_a_configuration_without_problems_is_planned(inspected):
+    inspection = inspected()
+    assert list(inspection.plans) == ["cube"] and inspection.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "expected"),
+    [
+        pytest.param({**DISTANCE, "channels": ["m", "n"]}, "classes", ["task.channels", "2 channels (m, n)", "have one channel", "class_ids"], id="two distances of one volume of ids"),
+        pytest.param({**DISTANCE, "channels": ["m", "n"]}, classes("m", "n"), ["1 m, 2 n"], id="two distances of named ids"),
+        pytest.param(DISTANCE, classes("m", "n", combine="channels"), ["1 channels (m)", "2 channels"], id="one distance of two channels"),
+        pytest.param({**DISTANCE, "class_ids": [1]}, classes("m", "n", combine="channels"), ["class_ids", "combine: ids"], id="ids of two channels"),
+        pytest.param({"type": "affinities", "neighborhood": NEIGHBOURS}, classes("m", "n", combine="channels"), ["task.type", "affinities", "2 channels"], id="affinities of two channels"),
+        pytest.param({"type": "one_hot", "classes": ["bg", "x"]}, classes("m", "n"), ["task.classes", "hold 2, which is no class", "0 bg, 1 x"], id="more named ids than classes"),
+        pytest.param({"type": "one_hot", "classes": ["bg", "x"]}, "classes", ["task.classes", "'cube': the labels hold 2, 3", "unlabelled"], id="more values than classes"),
+        pytest.param({"type": "affinities", "neighborhood": NEIGHBOURS}, "negative", ["volumes.cube.labels", "negative label -1"], id="negative ids"),
+        pytest.param({"type": "one_hot", "classes": ["bg", "x"]}, "negative", ["volumes.cube.labels", "negative label -1"], id="negative labels"),
+    ],
+)  # fmt: skip
+def test_labels_that_do_not_fit_the_task_are_told(inspected, task, labels, expected):
+    said = refused(inspected, task=task, labels=labels)
+    for part in expected:
+        assert part in said, said
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "more"),
+    [
+        pytest.param({**DISTANCE, "channels": ["m", "n"], "class_ids": [1, 2]}, "classes", {}, id="distances of ids"),
+        pytest.param({**DISTANCE, "channels": ["m", "n"]}, classes("m", "n", combine="channels"), {}, id="distances of channels"),
+        pytest.param({"type": "one_hot", "classes": ["bg", "m", "n"]}, classes("m", "n"), {}, id="named classes"),
+        pytest.param({"type": "one_hot", "classes": ["a", "b", "c", "d"]}, "classes", {}, id="as many classes as values"),
+        pytest.param({"type": "one_hot", "classes": ["a", "b", "c"]}, {"path": "cube.h5", "dataset": "classes", "unlabelled": 3}, {}, id="one value is unlabelled"),
+        pytest.param({"type": "one_hot", "classes": ["a", "b"]}, "classes", {"mask": {"path": "cube.h5", "dataset": "mask"}}, id="a mask leaves the others out"),
+    ],
+)  # fmt: skip
+def test_labels_that_fit_the_task_pass(inspected, task, labels, more):
+    assert inspected(task=task, labels=labels, more=more).warnings == []
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        pytest.param({"training": {"sampling": {"cub": {"weight": 2}}}}, ["training.sampling.cub", "did you mean 'cube'?"], id="samples of an unknown volume"),
+        pytest.param({"training": {"sampling": {"cube": {"points": "points.txt"}}}}, ["sampling.cube.points", "points.txt', which is not there"], id="missing points"),
+        pytest.param({"training": {"sampling": {"cube": {"roi": {"offset": [900, 0, 0], "shape": [10, 10, 10]}}}}}, ["sampling.cube.roi", "no labels", "0 to 320"], id="samples outside of the volume"),
+        pytest.param({"training": {"sampling": {"cube": {"roi": {"offset": [0, 0], "shape": [10, 10]}}}}}, ["sampling.cube.roi", "3 numbers each"], id="samples in another dimension"),
+        pytest.param({"training": {"iterations": 10, "checkpoint": {"interval": 2}}, "prediction": {"checkpoint": 5}}, ["prediction.checkpoint", "5: the checkpoint of this iteration is never made", "8, 10"], id="an iteration without checkpoint"),
+        pytest.param({"prediction": {"checkpoint": 100000}}, ["prediction.checkpoint", "never made"], id="an iteration beyond the training"),
+        pytest.param({"training": {"iterations": 10, "checkpoint": {"interval": 2}}, "prediction": {"checkpoint": 2}}, ["is deleted", "keep_every"], id="a checkpoint that is not kept"),
+        pytest.param({"training": {"checkpoint": {"interval": 2}, "validation": {"criterion": "voi", "segmentation_interval": 2}}}, ["training.validation.criterion", "no validation volumes", "volumes.validate"], id="a criterion without validation volumes"),
+    ],
+)  # fmt: skip
+def test_settings_of_the_training_that_lead_nowhere_are_told(inspected, run, expected):
+    said = refused(inspected, **run)
+    for part in expected:
+        assert part in said, said
+
+
+@pytest.mark.parametrize("iteration", [4, 8, 10])
+def test_a_checkpoint_that_is_kept_may_predict(inspected, iteration):
+    training = {"iterations": 10, "checkpoint": {"interval": 2, "keep_every": 4}}
+    assert inspected(training=training, prediction={"checkpoint": iteration}).plans
+
+
+@pytest.mark.parametrize(
+    ("raw", "doubt"),
+    [
+        pytest.param("floats", "[0, 235]", id="gray values as floats"),
+        pytest.param("twelve", "6.1 % of the range", id="twelve bits in sixteen"),
+        pytest.param("raw", None, id="eight bits"),
+        pytest.param("units", None, id="floats from 0 to 1"),
+        pytest.param("sixteen", None, id="sixteen bits"),
+    ],
+)
+def test_raw_data_that_do_not_fit_the_range_of_their_type_are_warned_of(inspected, raw, doubt):
+    warnings = inspected(raw=raw).warnings
+    assert len(warnings) == (doubt is not None)
+    if doubt is not None:
+        assert (
+            doubt in warnings[0] and "runs.run.training.intensity" in warnings[0] and "'cube'" in warnings[0]
+        )
+        assert inspected(raw=raw, training={"intensity": [0, 235]}).warnings == []
+
+
+def test_a_volume_to_segment_with_other_grays_than_the_training_volume_is_warned_of(inspected):
+    more = {"raw": {"path": "cube.h5", "dataset": "sixteen"}}
+    (warning,) = inspected(more=more, volumes={"train": ["other"], "test": ["cube"]}).warnings
+    assert "'cube'" in warning and "white is 255" in warning
+
+
+def test_raw_data_that_are_not_finite_are_told(inspected):
+    said = refused(inspected, raw="broken")
+    assert "volumes.cube.raw (line" in said and "not finite" in said
+
+
+def test_the_workflow_starts_with_the_warnings_of_the_check(inspected, tmp_path, monkeypatch, capsys):
+    warnings = inspected(raw="floats").warnings
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    open_workflow(tmp_path, [tmp_path / "config.yaml"], {}, inspect_volumes=True)
+    assert capsys.readouterr().err.splitlines() == [f"warning: {warning}" for warning in warnings]
