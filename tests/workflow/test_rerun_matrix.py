@@ -127,7 +127,7 @@ GROUPS: dict[str, tuple[Callable[[dict[str, Any]], None], tuple[str, ...]]] = {
         ),
         (),
     ),
-    "`training`: loader processes": (_run("training", "loader_workers", value=0), ()),
+    "`training`: loader processes": (_run("training", "loader_workers", value=1), ()),
 }
 SHARDS_ONLY = "`execution.shards`"
 
