@@ -21,16 +21,20 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what the configuration is taken for; problems are raised as one ``ConfigurationError``."""
+    """Print how the volumes of a configuration are read.
+
+    Raises:
+        ConfigurationError: lists all problems of the configuration.
+    """
     configuration = load_configuration(options.configuration)
-    inspection = check_configuration(configuration, options.configuration)
-    print_volumes(configuration, inspection.plans, Console(highlight=False))
-    for warning in inspection.warnings:
+    checked = check_configuration(configuration, options.configuration)
+    print_volumes(configuration, checked.plans, Console(highlight=False))
+    for warning in checked.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    unused = [name for name in configuration.volumes if name not in inspection.plans]
+    unused = [name for name in configuration.volumes if name not in checked.plans]
     print(
         f"{options.configuration}: no problems. Runs: {', '.join(configuration.runs)}. "
-        + (f"Used by no run: {', '.join(unused)}. " if unused else "")
-        + f"Results go to {configuration.results}"
+        + (f"Volumes without a run: {', '.join(unused)}. " if unused else "")
+        + f"Results are written to {configuration.results}"
     )
     return 0

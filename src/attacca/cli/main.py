@@ -1,4 +1,4 @@
-"""The ``attacca`` command: what stands around the workflow, before, during and after it."""
+"""The ``attacca`` command: everything around the workflow, before, during and after it."""
 
 import argparse
 import importlib
@@ -13,11 +13,11 @@ _COMMANDS = ("check", "plan", "status", "summary", "view", "reproduce")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``attacca`` and return its exit code; a user's problem ends with a message, not a traceback."""
+    """Run ``attacca`` and return its exit code. Errors of users are printed without a traceback."""
     parser = argparse.ArgumentParser(
         prog="attacca",
-        description="Around the workflow: check and plan a configuration, follow a run, look at results, "
-        "reproduce them. The workflow itself is run by snakemake.",
+        description="Check and plan a configuration, follow a run, look at results, reproduce them. "
+        "The workflow itself is run by snakemake.",
     )
     parser.add_argument("--version", action="version", version=f"attacca {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"attacca {options.command}: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        # The reader (head, less) has gone; Python would complain again when it flushes at exit.
+        # The reader (head, less) has ended. Python would report the closed pipe again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:

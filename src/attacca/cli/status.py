@@ -1,9 +1,10 @@
-"""``attacca status``: what runs, what is done, what is missing, what is stale and why, and the time left."""
+"""``attacca status``: print the state of each stage, the reason why it is stale, and the remaining time."""
 
 import argparse
 import json
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -26,30 +27,32 @@ _STYLES = {
     "missing": "dim",
 }
 
-
 _WIDE = 120
-"""Columns of a terminal from which on reasons stand in the table."""
+"""Number of columns of a terminal from which on the table contains the reasons."""
 
 
 def add_parser(commands: Any) -> None:
     """Add the command to the ``attacca`` parser."""
     parser = commands.add_parser(
         "status",
-        help="what runs, what is done, what is stale and why, and the time left; here or on a cluster",
+        help="state of each stage, reasons of stale results and remaining time; here or on a cluster",
     )
     parser.add_argument("results", type=Path, nargs="?", default=Path("results"))
     parser.add_argument(
-        "--configfile", type=Path, help="compare with this configuration, not with that of the last start"
+        "--configfile", type=Path, help="compare with this configuration instead of that of the last start"
     )
-    parser.add_argument("--shards", action="store_true", help="show the shards of finished stages too")
+    parser.add_argument("--shards", action="store_true", help="also list the shards of finished stages")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument(
-        "--watch", type=parse_positive, metavar="SECONDS", help="print it again every so many seconds"
+        "--watch",
+        type=parse_positive,
+        metavar="SECONDS",
+        help="print the state again after this time, until the command is interrupted",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the state of a directory of results."""
+    """Print the state of a directory of results, once or repeatedly."""
     while True:
         workflow = Workflow(recorded_configuration(options.results, options.configfile))
         states = read_states(workflow)
@@ -57,79 +60,68 @@ def run(options: argparse.Namespace) -> int:
             json.dump([state.to_json() for state in states], sys.stdout, indent=2)
             print()
         else:
-            show(states, options.results, options.shards, Console(highlight=False))
+            print_states(states, options.results, options.shards, Console(highlight=False))
         if options.watch is None:
             return 0
         sys.stdout.flush()
         time.sleep(options.watch)
 
 
-def show(states: list[StageState], results: Path, every_shard: bool, console: Console) -> None:
-    """Print a table of stages, with the shards of those that are not done below them."""
-    columns = [
-        ("stage", "left"),
-        ("of", "left"),
-        ("state", "left"),
-        ("blocks", "right"),
-        ("time left", "right"),
-    ]
+def print_states(states: list[StageState], results: Path, all_shards: bool, console: Console) -> None:
+    """Print a table of stages, with the shards of unfinished stages below them, and a summary.
+
+    Args:
+        states: states of all stages.
+        results: directory of results.
+        all_shards: also list the shards of finished stages, and of stages that have only one.
+        console: terminal.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, justify in columns:
-        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    # Beside a stage there is room for a reason on a wide screen only.
-    beside = console.width >= _WIDE
-    if beside:
+    for name in ("stage", "of", "state"):
+        table.add_column(name, no_wrap=True)
+    for name in ("blocks", "time left"):
+        table.add_column(name, justify="right", no_wrap=True)
+    is_wide = console.width >= _WIDE
+    if is_wide:
         table.add_column("", overflow="fold")
-    below = []
+    notes = []
     for state in states:
-        note = state.reason or state.running
-        if note and not beside:
-            below.append(f"{state.instance.stage.name} {state.instance.label}: {note}")
-        row: list[str | Text] = [
-            state.instance.stage.name,
-            state.instance.label,
-            Text(state.state, style=_STYLES[state.state]),
-            f"{state.done}/{state.blocks}" if state.blocks else "",
-            _left(state.seconds_left),
-            note,
-        ]
+        name, label, note = state.instance.stage.name, state.instance.label, state.reason or state.running
+        if note and not is_wide:
+            notes.append(f"{name} {label}: {note}")
+        blocks = f"{state.done}/{state.blocks}" if state.blocks else ""
+        word = Text(state.state, style=_STYLES[state.state])
+        row: list[str | Text] = [name, label, word, blocks, _format_time(state.seconds_left), note]
         table.add_row(*row[: len(table.columns)])
-        if len(state.shards) > 1 or any(shard.running or shard.note for shard in state.shards) or every_shard:
+        is_listed = len(state.shards) > 1 or any(shard.running or shard.note for shard in state.shards)
+        if all_shards or (is_listed and state.state != "done"):
             for shard in state.shards:
-                if every_shard or state.state != "done":
-                    table.add_row(*_shard_row(shard, len(state.shards))[: len(table.columns)])
+                table.add_row(*_list_shard(shard, len(state.shards))[: len(table.columns)])
     console.print(table)
-    for line in below:
+    for line in notes:
         console.print(Text(line))
-    done = sum(state.state == "done" for state in states)
-    stale = sum(state.state == "stale" for state in states)
-    parts = [f"{results}: {done} of {len(states)} stages are done"]
-    if stale:
+    counts = Counter(state.state for state in states)
+    parts = [f"{results}: {counts['done']} of {len(states)} stages are done"]
+    if stale := counts["stale"]:
         parts.append(f"{stale} {'is' if stale == 1 else 'are'} stale and will be computed again")
-    if not any(state.state == "running" for state in states) and done < len(states):
+    if not counts["running"] and counts["done"] < len(states):
         if workflow_runs_here(results):
             parts.append("the workflow runs on this machine and is about to start its next job")
         else:
-            parts.append("nothing runs: start the workflow again to go on")
+            parts.append("nothing runs: start the workflow again to continue")
     console.print("; ".join(parts))
 
 
-def _shard_row(shard: ShardState, count: int) -> tuple[str, ...]:
+def _list_shard(shard: ShardState, count: int) -> tuple[str, ...]:
     if shard.running:
-        word = "running"
+        state = "running"
     elif shard.done >= shard.blocks:
-        word = "done"
+        state = "done"
     else:
-        word = "partly done" if shard.done else "waits"
-    return (
-        "",
-        f"  shard {shard.index + 1} of {count}",
-        word,
-        f"{shard.done}/{shard.blocks}",
-        _left(shard.seconds_left),
-        shard.running or shard.note,
-    )
+        state = "partly done" if shard.done else "waits"
+    blocks, title = f"{shard.done}/{shard.blocks}", f"  shard {shard.index + 1} of {count}"
+    return "", title, state, blocks, _format_time(shard.seconds_left), shard.running or shard.note
 
 
-def _left(seconds: float | None) -> str:
+def _format_time(seconds: float | None) -> str:
     return "" if seconds is None else format_duration(seconds)
