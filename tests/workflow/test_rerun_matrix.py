@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ import yaml
 from attacca.config.execution import ExecutionConfig
 from attacca.config.run import RunConfig
 from tiny_configuration import tiny_configuration
+from warm_python import WarmPython
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -127,13 +127,13 @@ GROUPS: dict[str, tuple[Callable[[dict[str, Any]], None], tuple[str, ...]]] = {
         ),
         (),
     ),
-    "`training`: loader processes": (_run("training", "loader_workers", value=0), ()),
+    "`training`: loader processes": (_run("training", "loader_workers", value=1), ()),
 }
 SHARDS_ONLY = "`execution.shards`"
 
 
-def snakemake(directory: Path, *more: str) -> str:
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), *more]
+def snakemake(python: Path, directory: Path, *more: str) -> str:
+    command = [str(python), "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), *more]
     done = subprocess.run(
         command, cwd=directory, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
@@ -161,17 +161,25 @@ def stage_of(rule: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def python(warm_python: Callable[[], WarmPython]) -> Path:
+    """The interpreter of Snakemake and its jobs."""
+    return warm_python().python
+
+
+@pytest.fixture(scope="module")
+def finished(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with finished results."""
     directory = tmp_path_factory.mktemp("reruns")
-    snakemake(directory, "--configfile", str(write(directory, "config.yaml", CONFIGURATION)), "--cores", "2")
+    configuration = write(directory, "config.yaml", CONFIGURATION)
+    snakemake(python, directory, "--configfile", str(configuration), "--cores", "2")
     return directory
 
 
-def ask(finished: Path, with_records: bool) -> dict[str, str]:
+def ask(python: Path, finished: Path, with_records: bool) -> dict[str, str]:
     """For each group, what Snakemake says that it would run again on finished results.
 
     Args:
+        python: the interpreter of Snakemake.
         finished: the directory with the results.
         with_records: whether Snakemake has its own records, ``.snakemake``, of how they were made.
     """
@@ -184,7 +192,7 @@ def ask(finished: Path, with_records: bool) -> dict[str, str]:
         directory.mkdir()
         if with_records:
             shutil.copytree(finished / ".snakemake", directory / ".snakemake")
-        return snakemake(directory, "--configfile", str(path), "--dry-run")
+        return snakemake(python, directory, "--configfile", str(path), "--dry-run")
 
     with ThreadPoolExecutor(2) as pool:
         found = pool.map(answer, range(len(GROUPS)), (change for change, _ in GROUPS.values()))
@@ -192,15 +200,15 @@ def ask(finished: Path, with_records: bool) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def answers(finished: Path) -> dict[str, str]:
+def answers(python: Path, finished: Path) -> dict[str, str]:
     """Answers with Snakemake's records."""
-    return ask(finished, with_records=True)
+    return ask(python, finished, with_records=True)
 
 
 @pytest.fixture(scope="module")
-def answers_without_records(finished: Path) -> dict[str, str]:
+def answers_without_records(python: Path, finished: Path) -> dict[str, str]:
     """Answers where ``.snakemake`` was deleted."""
-    return ask(finished, with_records=False)
+    return ask(python, finished, with_records=False)
 
 
 @pytest.fixture(scope="module")
