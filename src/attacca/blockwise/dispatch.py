@@ -138,7 +138,7 @@ class _Dispatcher:
             while True:
                 while len(self._groups) < self._capacity and self._send():
                     pass
-                if not self._groups or self._tally.hopeless:
+                if not self._groups or self._tally.is_hopeless:
                     return
                 try:
                     kind, value = self._events.get(timeout=1.0)
@@ -189,7 +189,7 @@ class _Dispatcher:
     def _choose(self) -> list[int]:
         while self._single:
             index = self._single.popleft()
-            if not self._tally.settled(index):
+            if not self._tally.is_final(index):
                 return [index]
         left = len(self._missing) - self._next
         if left == 0:
@@ -211,7 +211,7 @@ class _Dispatcher:
 
     def _take(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
-            if not self._tally.settled(outcome.index) and not outcome.error:
+            if not self._tally.is_final(outcome.index) and not outcome.error:
                 old = outcome.seconds if self._mean is None else self._mean
                 self._mean = 0.8 * old + 0.2 * outcome.seconds
         self._single.extend(self._tally.take(*outcomes))
@@ -248,7 +248,7 @@ class _Dispatcher:
         begun = self._begun(number, group)
         if self._work.claims is not None:
             self._take(list(_finished(_claim(self._work.claims, number))))
-        waiting = [index for index in group.indices if not self._tally.settled(index)]
+        waiting = [index for index in group.indices if not self._tally.is_final(index)]
         if begun is None or len(group.indices) > 1 or not waiting:
             self._single.extend(waiting)
             return

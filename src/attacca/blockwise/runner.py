@@ -97,11 +97,11 @@ def _run_here(function: Callable[[Block], Any], grid: BlockGrid, missing: np.nda
     try:
         for start in range(0, len(missing), _PART):
             pending = missing[start : start + _PART].tolist()
-            while pending and not tally.hopeless:
+            while pending and not tally.is_hopeless:
                 again: list[int] = []
                 for outcome in compute(function, list(grid.blocks(pending))):
                     again += tally.take(outcome)
-                    if tally.hopeless:
+                    if tally.is_hopeless:
                         break
                 pending = again
     finally:
