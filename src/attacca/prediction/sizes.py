@@ -8,7 +8,7 @@ from typing import Protocol
 
 from funlib.geometry import Coordinate
 
-from attacca.architectures.shapes import block_context, unet_axes
+from attacca.architectures.shapes import compute_block_context, create_axes
 from attacca.config.architecture import UNetConfig
 from attacca.config.prediction import PredictionConfig
 from attacca.errors import ConfigurationError
@@ -50,12 +50,12 @@ class ConfiguredSizes:
 
     @property
     def context(self) -> Coordinate:
-        axes = unet_axes(self.architecture)
-        return Coordinate(block_context(axes, [(self.head_kernel - 1) // 2] * len(axes)))
+        axes = create_axes(self.architecture)
+        return Coordinate(compute_block_context(axes, [(self.head_kernel - 1) // 2] * len(axes)))
 
     @property
     def factor(self) -> Coordinate:
-        return Coordinate(axis.factor for axis in unet_axes(self.architecture))
+        return Coordinate(axis.factor for axis in create_axes(self.architecture))
 
     @property
     def fixed_input_shape(self) -> Coordinate | None:

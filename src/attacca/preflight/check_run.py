@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from attacca.architectures.shapes import check_input_shape, output_shape, unet_axes
+from attacca.architectures.shapes import check_input_shape, compute_output_shape, create_axes
 from attacca.config.problems import Problem, format_value
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.yaml_text import KeyPath
@@ -116,13 +116,13 @@ def _check_axes(section: KeyPath, run: RunConfig, axes: int) -> Iterator[Problem
 def _check_network(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[Problem]:
     """Yield problems of the input shape and, if the network can process it, of the blocks of its predictions."""
     shape, head_kernel = list(run.architecture.input_shape), run.task.learned_task.head_kernel
-    axes, key = unet_axes(run.architecture), (*section, "architecture", "input_shape")
+    axes, key = create_axes(run.architecture), (*section, "architecture", "input_shape")
     try:
         check_input_shape(axes, shape)
     except ConfigurationError as error:
         yield Problem(key, format_value(shape), message=str(error))
         return
-    output = output_shape(axes, shape)
+    output = compute_output_shape(axes, shape)
     if min(output) < head_kernel:
         yield Problem(
             key,
