@@ -1,18 +1,18 @@
-"""The block function that predicts a volume.
+"""Block function that predicts a volume.
 
-While the network computes one block, the next one is read and the one before is written. A block counts as
-finished when it is written.
+While the network computes one block, the next one is read and the previous one is written.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from funlib.geometry import Coordinate, Roi
+from numpy.typing import DTypeLike
 
 from attacca.arrays.identifier import LocalArrayIdentifier
 from attacca.arrays.zarr_array import ZarrArray
@@ -20,22 +20,29 @@ from attacca.blockwise import Block
 from attacca.config.prediction import PredictionConfig
 from attacca.device import choose_device
 from attacca.errors import ResourceError
+from attacca.prediction.loading import load_network
 from attacca.prediction.network import Network
 from attacca.prediction.tiles import Box, TiledNetwork
 
-# Blocks that are read before the network needs them, and that wait to be written.
+# Maximum numbers of blocks that are read in advance, and that wait to be written.
 _AHEAD = 2
 
 
+class _Opened(NamedTuple):
+    tiles: TiledNetwork
+    raw: ZarrArray
+    output: ZarrArray
+
+
 class PredictBlocks:
-    """Predicts blocks of a volume; for ``attacca.blockwise.run_blocks``.
+    """Block function for ``attacca.blockwise.run_blocks`` that predicts blocks of a volume.
 
     Args:
-        checkpoint: file of the trained network; or a function without arguments that returns a ``Network``.
+        checkpoint: file of the trained network, or a function without arguments that returns a ``Network``.
         raw: the raw data.
-        output: the array that ``create_prediction_array`` made.
-        config: how to predict.
-        shard: index of the shard; shards on a machine with several GPUs use one after the other.
+        output: the array that ``create_prediction_array`` has created.
+        config: sizes, augmentation, device.
+        shard: index of the shard; the shards on a machine use its GPUs in turn.
     """
 
     def __init__(
@@ -51,12 +58,10 @@ class PredictBlocks:
         self.output = output
         self.config = config
         self.shard = shard
-        self._tiles: TiledNetwork | None = None
-        self._raw: Any = None
-        self._output: Any = None
+        self._opened: _Opened | None = None
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_tiles": None, "_raw": None, "_output": None}
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_opened": None}
 
     def open(self) -> None:
         """Load the network and open the arrays."""
@@ -68,33 +73,30 @@ class PredictBlocks:
         if callable(self.checkpoint):
             network = self.checkpoint()
         else:
-            from attacca.prediction.load import load_network
-
             network = load_network(self.checkpoint)
-        self._raw = ZarrArray.open_from_array_identifier(self.raw)
-        self._output = ZarrArray.open_from_array_identifier(self.output, mode="a")
-        network.check_raw(self._raw)
-        self._tiles = TiledNetwork(
-            network, self.config, choose_device(self.config.device, self.shard, "prediction.device")
-        )
+        raw = ZarrArray.open_from_array_identifier(self.raw)
+        output = ZarrArray.open_from_array_identifier(self.output, mode="a")
+        network.check_raw(raw)
+        device = choose_device(self.config.device, self.shard, "prediction.device")
+        self._opened = _Opened(TiledNetwork(network, self.config, device), raw, output)
 
     def close(self) -> None:
-        """Let go of the network and the arrays."""
-        self._tiles = self._raw = self._output = None
+        """Release the network and the arrays."""
+        self._opened = None
 
     def __call__(self, block: Block) -> None:
         """Predict one block."""
         self._write(block, self._compute(block, self._read(block)))
 
     def stream(self, blocks: Sequence[Block]) -> Iterator[tuple[Block, Exception | None]]:
-        """Predict blocks; yields each when it is written, with what it raised or None."""
+        """Predict blocks, and yield each after it is written, with its exception or None."""
         with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
-            waiting = iter(blocks)
+            remaining = iter(blocks)
             reads: deque[tuple[Block, Future[np.ndarray]]] = deque()
             writes: deque[tuple[Block, Future[None]]] = deque()
             try:
                 while True:
-                    while len(reads) < _AHEAD and (block := next(waiting, None)) is not None:
+                    while len(reads) < _AHEAD and (block := next(remaining, None)) is not None:
                         reads.append((block, reader.submit(self._read, block)))
                     if not reads:
                         break
@@ -106,53 +108,65 @@ class PredictBlocks:
                         continue
                     writes.append((block, writer.submit(self._write, block, values)))
                     while writes and (writes[0][1].done() or len(writes) > _AHEAD):
-                        yield _ended(*writes.popleft())
+                        yield _outcome_of(*writes.popleft())
                 while writes:
-                    yield _ended(*writes.popleft())
+                    yield _outcome_of(*writes.popleft())
             finally:
                 for _, future in reads:
                     future.cancel()
 
+    def _use(self) -> _Opened:
+        assert self._opened is not None, "call open first"
+        return self._opened
+
     def _box(self, block: Block) -> Box:
-        begin = (block.write_roi.begin - self._raw.roi.begin) / self._raw.voxel_size
-        size = block.write_roi.shape / self._raw.voxel_size
+        raw = self._use().raw
+        begin = (block.write_roi.begin - raw.roi.begin) / raw.voxel_size
+        size = block.write_roi.shape / raw.voxel_size
         return tuple(int(b) for b in begin), tuple(int(b + s) for b, s in zip(begin, size))
 
     def _read(self, block: Block) -> np.ndarray:
-        assert self._tiles is not None
-        begin, end = self._tiles.read_box(self._box(block))
-        voxel_size = self._raw.voxel_size
-        shape = Coordinate(e - b for b, e in zip(begin, end)) * voxel_size
-        data = self._raw.read(Roi(self._raw.roi.begin + Coordinate(begin) * voxel_size, shape), "reflect")
-        if data.ndim == self._raw.dims:
+        tiles, raw, _ = self._use()
+        begin, end = tiles.read_box(self._box(block))
+        shape = Coordinate(e - b for b, e in zip(begin, end)) * raw.voxel_size
+        data = raw.read(Roi(raw.roi.begin + Coordinate(begin) * raw.voxel_size, shape), "reflect")
+        if data.ndim == raw.dims:
             data = data[np.newaxis]
-        return self._tiles.network.normalize(data)
+        return tiles.network.normalize(data)
 
-    def _compute(self, block: Block, raw: np.ndarray) -> np.ndarray:
-        assert self._tiles is not None
+    def _compute(self, block: Block, data: np.ndarray) -> np.ndarray:
+        tiles, _, output = self._use()
         box = self._box(block)
-        stored = np.empty(
-            (self._tiles.network.num_channels, *(e - b for b, e in zip(*box))), dtype=self._output.dtype
-        )
+        shape = (tiles.network.num_channels, *(e - b for b, e in zip(*box)))
+        stored = np.empty(shape, dtype=output.dtype)
         try:
-            for where, values in self._tiles.run(raw, box):
-                stored[(slice(None), *where)] = to_stored(
-                    values, self._output.dtype, self._output.value_scale, self._output.value_offset
+            for where, values in tiles.run(data, box):
+                stored[(slice(None), *where)] = convert_to_stored(
+                    values, output.dtype, output.value_scale, output.value_offset
                 )
         except torch.cuda.OutOfMemoryError as error:
             raise ResourceError(
-                f"the GPU's memory does not hold a tile of {tuple(self._tiles.tile)} voxels: choose a "
-                "smaller "
+                f"a tile of {tuple(tiles.tile)} voxels does not fit into the memory of the GPU; set a smaller "
                 "prediction.tile_size"
             ) from error
         return stored
 
     def _write(self, block: Block, values: np.ndarray) -> None:
-        self._output[block.write_roi] = values
+        self._use().output[block.write_roi] = values
 
 
-def to_stored(values: np.ndarray, dtype: Any, scale: float, offset: float) -> np.ndarray:
-    """Values as they are stored: rounded and cut off at the limits of integers; ``values`` may be changed."""
+def convert_to_stored(values: np.ndarray, dtype: DTypeLike, scale: float, offset: float) -> np.ndarray:
+    """Return values as they are stored: scaled, rounded and clipped to the limits of the dtype.
+
+    Args:
+        values: float32; may be changed in place.
+        dtype: dtype of the array.
+        scale, offset: ``value = stored * scale + offset``.
+
+    Examples:
+        >>> convert_to_stored(np.array([0.0, 0.5, 2.0], np.float32), np.uint8, 1 / 255, 0.0)
+        array([  0, 128, 255], dtype=uint8)
+    """
     kind = np.dtype(dtype)
     if kind.kind not in "iu":
         if kind == np.float16:
@@ -167,7 +181,7 @@ def to_stored(values: np.ndarray, dtype: Any, scale: float, offset: float) -> np
     return values.astype(kind)
 
 
-def _ended(block: Block, future: "Future[None]") -> tuple[Block, Exception | None]:
+def _outcome_of(block: Block, future: "Future[None]") -> tuple[Block, Exception | None]:
     error = future.exception()
     if error is not None and not isinstance(error, Exception):
         raise error
