@@ -1,4 +1,4 @@
-"""Which setting re-runs what: asked of Snakemake itself on finished results, and written down in docs/reruns.md."""
+"""Stages that each changed setting reruns, from dry runs on finished results, as in the table of docs/reruns.md."""
 
 import copy
 import os
@@ -72,20 +72,20 @@ def _one_more_run(values: dict[str, Any]) -> None:
 GROUPS: dict[str, tuple[Callable[[dict[str, Any]], None], tuple[str, ...]]] = {
     "nothing": (lambda values: None, ()),
     "order of keys, comments": (lambda values: values.update(dict(reversed(list(values.items())))), ()),
-    "`volumes.X` of a volume for training": (
+    "`volumes.X` of a training volume": (
         _set("volumes", "taught", "synthetic", "seed", value=77),
         ("volume", "targets", "train", "predict", *SEGMENTATION, *ALWAYS),
     ),
-    "`volumes.X` of a volume for validation": (
+    "`volumes.X` of a validation volume": (
         _set("volumes", "chosen", "synthetic", "seed", value=79),
         ("volume", "targets", "train", "predict", *SEGMENTATION, *ALWAYS),
     ),
-    "`volumes.X` of a volume for the test": (
+    "`volumes.X` of a test volume": (
         _set("volumes", "tested", "synthetic", "seed", value=78),
         ("volume", *APPLIED, *ALWAYS),
     ),
-    "one more volume for the test: for that volume": (_one_more_volume, ("volume", *APPLIED, *ALWAYS)),
-    "one more run: for that run": (
+    "one more test volume: stages of that volume": (_one_more_volume, ("volume", *APPLIED, *ALWAYS)),
+    "one more run: stages of that run": (
         _one_more_run,
         ("targets", "train", "predict", *SEGMENTATION, *ALWAYS),
     ),
@@ -266,24 +266,16 @@ def test_another_number_of_shards_starts_the_shard_jobs_of_every_stage_with_bloc
     assert shards == {f"{stage}_shard" for stage in with_blocks}
 
 
-def test_the_page_about_reruns_tells_what_snakemake_does(plans):
+def test_the_page_about_reruns_holds_the_table_of_the_dry_runs(plans):
     text = page(plans)
     if os.environ.get(REWRITE):
         PAGE.write_text(text)
-    assert PAGE.read_text() == text, f"set {REWRITE}=1 to write the page anew"
+    assert PAGE.read_text() == text, f"set {REWRITE}=1 to write the table again"
 
 
 def page(plans: dict[str, set[str]]) -> str:
-    head = [
-        "# Which setting re-runs what",
-        "",
-        "A changed setting computes what depends on it, and nothing else. This table is what `snakemake --dry-run`",
-        "answers on finished results; a test writes it (`tests/workflow/test_rerun_matrix.py`).",
-        "",
-        "| changed | " + " | ".join(STAGES) + " |",
-        "|---" * (len(STAGES) + 1) + "|",
-    ]
-    rows = []
+    """Return the page with its table replaced by that of the dry runs."""
+    rows = ["| changed | " + " | ".join(STAGES) + " |", "|---" * (len(STAGES) + 1) + "|"]
     for group, rules in plans.items():
         cells = []
         for stage in STAGES:
@@ -291,24 +283,8 @@ def page(plans: dict[str, set[str]]) -> str:
             only_shards = group == SHARDS_ONLY and own
             cells.append("○" if only_shards else "●" if own else "")
         rows.append(f"| {group} | " + " | ".join(cells) + " |")
-    tail = [
-        "",
-        "● runs again. ○ its jobs start, and find what is finished: no block is computed twice, no training repeated.",
-        "",
-        "A dry run cannot know more than what depends on what. When a stage gives the same result as before, its",
-        "manifest is the same, and the finished blocks of what follows still count: `attacca status` says which do,",
-        "and why others do not.",
-        "",
-        "The table holds too where `.snakemake` was deleted, or a project was copied to another place: manifests say",
-        "what each result was computed with, and travel with it.",
-        "",
-        "An array that was deleted is computed again where it will be missed: a segmentation always, anything else",
-        "when a stage that reads it has to run. A prediction of many terabytes may be deleted once everything behind",
-        "it is finished. `attacca status` names what is gone.",
-        "",
-        "`snakemake -R` and `-F` start jobs again, and these find what is finished. To have something computed anew,",
-        "delete it together with the file that says that it is finished: `prediction.zarr` and `prediction.json`,",
-        "`training` and `training.json`, `.tuning.finished.json` and `tuning.json`.",
-        "",
-    ]
-    return "\n".join([*head, *rows, *tail])
+    lines = PAGE.read_text().splitlines()
+    is_row = [line.startswith("|") for line in lines]
+    first = is_row.index(True)
+    after = first + is_row[first:].index(False)
+    return "\n".join([*lines[:first], *rows, *lines[after:], ""])

@@ -170,7 +170,7 @@ def estimate_network(
     from torch.utils.flop_counter import FlopCounterMode
 
     from attacca.architectures import create_architecture
-    from attacca.prediction import Network, plan_prediction, prediction_memory
+    from attacca.prediction import Network, choose_sizes, prediction_memory
     from attacca.tasks import create_task
 
     settings = configuration.runs[run]
@@ -181,7 +181,7 @@ def estimate_network(
         architecture = create_architecture(settings.architecture, len(extent.shape), extent.channels)
         model = create_task(settings.task.learned_task).create_model(architecture)
     network = Network.from_model(model)
-    plan = plan_prediction(network, settings.prediction)
+    plan = choose_sizes(network, settings.prediction)
 
     def flops(shape: Any, batch: int) -> float:
         counter = FlopCounterMode(display=False)
