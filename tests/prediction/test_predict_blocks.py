@@ -14,11 +14,11 @@ from attacca.blockwise import Ledger, check_alignment, run_blocks
 from attacca.config.prediction import PredictionConfig
 from attacca.device import choose_device
 from attacca.errors import ConfigurationError, ResourceError
-from attacca.prediction import PredictBlocks, create_prediction_array, prediction_grid, prediction_memory
+from attacca.prediction import PredictBlocks, create_prediction_array, estimate_memory, make_prediction_grid
 from attacca.prediction.network import Network
-from attacca.prediction.plan import stored_range
-from attacca.prediction.predict import to_stored
-from attacca.prediction.sizes import plan_prediction
+from attacca.prediction.predict_blocks import to_stored
+from attacca.prediction.prediction_array import choose_stored_range
+from attacca.prediction.sizes import choose_sizes
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import small_network
@@ -31,7 +31,7 @@ def predict(raw, network: Network, config: PredictionConfig, roi: Roi | None = N
     source = LocalArrayIdentifier(raw.file_name, raw.dataset)
     target = LocalArrayIdentifier(Path(raw.file_name).with_name(f"{name}.zarr"), "s0")
     output = create_prediction_array(target, raw, network, config, roi, overwrite=True)
-    grid = prediction_grid(raw, network, config, roi)
+    grid = make_prediction_grid(raw, network, config, roi)
     check_alignment(grid, output)
     ledger = Ledger(output.directory, {"name": name}, len(grid))
     run_blocks(PredictBlocks(lambda: network, source, target, config), grid, ledger=ledger)
@@ -141,8 +141,8 @@ def test_integers_are_rounded_and_cut_off():
     large = to_stored(np.array([1e6, -1e6], dtype=np.float32), np.float16, 1.0, 0.0)
     assert np.isfinite(large).all()
     network = small_network(value_range=(-1.0, 1.0))
-    assert stored_range(network, PredictionConfig()) == (2 / 255, -1.0)
-    assert stored_range(network, PredictionConfig(dtype="float16")) == (1.0, 0.0)
+    assert choose_stored_range(network, PredictionConfig()) == (2 / 255, -1.0)
+    assert choose_stored_range(network, PredictionConfig(dtype="float16")) == (1.0, 0.0)
 
 
 def test_the_array_says_what_its_channels_are(make_volume):
@@ -182,7 +182,8 @@ def test_a_block_that_cannot_be_read_fails_alone(make_volume):
 
     function._read = broken  # type: ignore[method-assign]
     outcomes = {
-        block.index: error for block, error in function.stream(list(prediction_grid(raw, network, config)))
+        block.index: error
+        for block, error in function.stream(list(make_prediction_grid(raw, network, config)))
     }
     assert sorted(outcomes) == list(range(12))
     assert [index for index, error in outcomes.items() if error is not None] == [4]
@@ -199,10 +200,10 @@ def test_the_function_is_sent_to_workers_without_its_network(make_volume):
 def test_default_sizes_fit_the_network():
     for dims in (2, 3):
         network = small_network(dims=dims)
-        plan = plan_prediction(network, PredictionConfig())
+        plan = choose_sizes(network, PredictionConfig())
         assert not any(plan.tile % network.factor)
         assert not any(plan.block % plan.tile) and not any(plan.block % plan.chunk)
-        assert prediction_memory(network, PredictionConfig()) > 0
+        assert estimate_memory(network, PredictionConfig()) > 0
 
 
 def test_blocks_larger_than_the_volume_need_the_memory_of_the_volume():
@@ -210,8 +211,8 @@ def test_blocks_larger_than_the_volume_need_the_memory_of_the_volume():
     large = PredictionConfig(block_size=[4096] * 3, tile_size=[64] * 3)
     just = PredictionConfig(block_size=[64] * 3, tile_size=[64] * 3)
     region = Coordinate(64, 64, 64)
-    assert prediction_memory(network, large) > 100 << 30
-    assert prediction_memory(network, large, region) == prediction_memory(network, just, region)
+    assert estimate_memory(network, large) > 100 << 30
+    assert estimate_memory(network, large, region) == estimate_memory(network, just, region)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +225,7 @@ def test_blocks_larger_than_the_volume_need_the_memory_of_the_volume():
 )
 def test_sizes_that_do_not_fit_the_network_are_refused(settings, message):
     with pytest.raises(ConfigurationError, match=message):
-        plan_prediction(small_network(), PredictionConfig(**settings))
+        choose_sizes(small_network(), PredictionConfig(**settings))
 
 
 def test_raw_data_that_the_network_was_not_made_for_are_refused(make_volume):
@@ -232,11 +233,11 @@ def test_raw_data_that_the_network_was_not_made_for_are_refused(make_volume):
     with pytest.raises(
         ConfigurationError, match=r"voxels of \(4, 4, 4\), the network was trained on \(8, 4, 4\)"
     ):
-        prediction_grid(raw, small_network(voxel_size=Coordinate(8, 4, 4)), PredictionConfig())
+        make_prediction_grid(raw, small_network(voxel_size=Coordinate(8, 4, 4)), PredictionConfig())
     with pytest.raises(
-        ConfigurationError, match="3 spatial axes and 1 channels, the network expects 2 and 1"
+        ConfigurationError, match="3 spatial axes and 1 channels, the network expects 2 axes and 1"
     ):
-        prediction_grid(raw, small_network(dims=2), PredictionConfig())
+        make_prediction_grid(raw, small_network(dims=2), PredictionConfig())
 
 
 def test_a_gpu_that_is_not_there_is_told(monkeypatch):

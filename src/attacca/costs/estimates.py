@@ -20,7 +20,7 @@ from attacca.costs.planned_blocks import BlockShape
 from attacca.costs.provenance_cost import digest_megabytes, digest_seconds
 from attacca.costs.resources import COSTS, asked_megabytes, job_megabytes
 from attacca.costs.storage import stage_storage
-from attacca.segmentation.block_size import block_voxels
+from attacca.segmentation.block_size import choose_block_shape
 from attacca.workflow.catalogue import PROVENANCE, StageInstance, instances
 from attacca.workflow.workflow import Workflow
 
@@ -170,7 +170,7 @@ def estimate_network(
     from torch.utils.flop_counter import FlopCounterMode
 
     from attacca.architectures import create_architecture
-    from attacca.prediction import Network, plan_prediction, prediction_memory
+    from attacca.prediction import Network, choose_sizes, estimate_memory
     from attacca.tasks import create_task
 
     settings = configuration.runs[run]
@@ -181,7 +181,7 @@ def estimate_network(
         architecture = create_architecture(settings.architecture, len(extent.shape), extent.channels)
         model = create_task(settings.task.learned_task).create_model(architecture)
     network = Network.from_model(model)
-    plan = plan_prediction(network, settings.prediction)
+    plan = choose_sizes(network, settings.prediction)
 
     def flops(shape: Any, batch: int) -> float:
         counter = FlopCounterMode(display=False)
@@ -196,7 +196,7 @@ def estimate_network(
         tuple(int(size) for size in plan.block),
         tuple(int(size) for size in network.context),
         tuple(int(size) for size in plan.chunk),
-        prediction_memory(network, settings.prediction) / 1e6,
+        estimate_memory(network, settings.prediction) / 1e6,
         per_voxel,
         TRAINING_PASSES * flops(settings.architecture.input_shape, settings.training.batch_size),
         sum(parameter.numel() for parameter in model.parameters()),
@@ -321,7 +321,7 @@ def _block_sizes(
     if instance.stage.name == "classes":
         return chunk, none, chunk
     segmentation = configuration.runs[instance.run].segmentation
-    block = block_voxels(chunk, extent.shape, segmentation.block_size)
+    block = choose_block_shape(chunk, extent.shape, segmentation.block_size)
     return (
         tuple(min(b, size) for b, size in zip(block, extent.shape)),
         tuple(segmentation.context or none),

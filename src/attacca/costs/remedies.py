@@ -10,7 +10,7 @@ from attacca.config.run import Configuration
 from attacca.costs.estimates import StageEstimate
 from attacca.costs.fragment_count import MOST_FRAGMENTS, fragment_voxels
 from attacca.costs.resources import COSTS, TABLE_BYTES, asked_megabytes
-from attacca.prediction.sizes import CHUNK_EDGE, chunk_edge
+from attacca.prediction.sizes import CHUNK_EDGE, choose_chunk_edge
 from attacca.progress import format_duration
 
 # A shard of about this long is neither mostly start nor lost for a day when its node fails.
@@ -219,7 +219,7 @@ def _fewer_files(
         and other.instance.volume == volume
     )
     wider = tuple(_block_with_wide_chunks(size, dims) for size in block)
-    chunk = [chunk_edge(size, dims) for size in wider]
+    chunk = [choose_chunk_edge(size, dims) for size in wider]
     if math.prod(chunk) < 1.5 * math.prod(item.chunk):
         return (
             f"its chunks of {_size(item.chunk)} voxels are as large as they become; an object store ('storage') has no "
@@ -235,9 +235,9 @@ def _fewer_files(
 def _block_with_wide_chunks(edge: int, dims: int) -> int:
     """The smallest multiple of a block's edge that is stored in about the widest chunks."""
     multiples = [edge * factor for factor in range(1, CHUNK_EDGE[dims] + 1)]
-    fitting = [size for size in multiples if chunk_edge(size, dims) <= CHUNK_EDGE[dims]]
-    widest = max((chunk_edge(size, dims) for size in fitting), default=0)
-    return next((size for size in fitting if chunk_edge(size, dims) >= 0.8 * widest), edge)
+    fitting = [size for size in multiples if choose_chunk_edge(size, dims) <= CHUNK_EDGE[dims]]
+    widest = max((choose_chunk_edge(size, dims) for size in fitting), default=0)
+    return next((size for size in fitting if choose_chunk_edge(size, dims) >= 0.8 * widest), edge)
 
 
 def _idle_cores(configuration: Configuration, item: StageEstimate) -> Iterator[str]:

@@ -24,7 +24,7 @@ from attacca.errors import ConfigurationError
 from attacca.evaluators.contingency import ContingencyTable, contingency_table, merge_tables
 from attacca.evaluators.instance_scores import (
     InstanceConvention,
-    instance_criteria,
+    list_instance_criteria,
     rand_from_table,
     scores_from_table,
     voi_from_table,
@@ -120,11 +120,11 @@ def tune(
         Table and choice; the table is empty if there is only one setting.
 
     Raises:
-        ConfigurationError: the criterion is unknown, there is no validation volume, or no setting has a
+        ConfigurationError: the criterion is unknown, validation volumes are missing, or no setting has a
             finite score.
     """
     name = criterion or config.criterion or "voi"
-    known = {item.name: item for item in instance_criteria()}
+    known = {item.name: item for item in list_instance_criteria()}
     if name not in known:
         raise ConfigurationError(
             f"segmentation.criterion: found '{name}', expected one of {', '.join(sorted(known))}"
@@ -135,7 +135,7 @@ def tune(
         return TuningResult([], chosen, name)
     if not volumes:
         raise ConfigurationError(
-            "segmentation: several settings are to be tried, but there is no validation volume; name one "
+            "segmentation: several settings are to be tried, but found no validation volume; name one "
             "under volumes.validate, or give one value each for chain, bias, threshold and min_size"
         )
     # The chosen settings are applied in cells of the size in which they were tried.

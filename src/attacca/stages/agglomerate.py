@@ -14,7 +14,7 @@ from attacca.jobs.opening import open_result
 from attacca.manifest import Manifest
 from attacca.segmentation.agglomerate import agglomerate
 from attacca.segmentation.checks import check_sizes
-from attacca.segmentation.chosen_settings import chosen_agglomeration
+from attacca.segmentation.chosen_settings import read_agglomeration_settings
 from attacca.segmentation.graph_tables import load_graph
 from attacca.workflow.catalogue import entry
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 def work(arguments: StageArguments) -> None:
     """Write the look-up table from fragments to segments, and its manifest."""
     layout, graph_manifest = arguments.layout, arguments.inputs["graph"]
-    settings = chosen_agglomeration(arguments.inputs["tuning"])
+    settings = read_agglomeration_settings(arguments.inputs["tuning"])
     manifest = Manifest(
         "agglomerate", VERSION, settings.model_dump(mode="json"), {"graph": graph_manifest.fingerprint}
     )

@@ -6,7 +6,7 @@ from attacca.arrays import LocalArrayIdentifier
 from attacca.atomic import write_json
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.tasks import read_task_config
-from attacca.evaluators import TableEvaluator, scores_json
+from attacca.evaluators import TableEvaluator, scores_to_json
 from attacca.jobs.command import StageArguments, stage_main
 from attacca.jobs.opening import open_result, required_volume_array, volume_array
 from attacca.manifest import Manifest
@@ -57,7 +57,7 @@ def work(arguments: StageArguments) -> None:
             **manifest.to_json(),
             "run": run,
             "volume": volume,
-            "scores": scores_json(scores),
+            "scores": scores_to_json(scores),
             "segmentation": dict(segmentation_manifest.result),
         },
     )

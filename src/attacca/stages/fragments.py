@@ -15,8 +15,8 @@ from attacca.jobs.blockwise_stage import BlockwiseStage
 from attacca.jobs.command import stage_main
 from attacca.jobs.opening import open_result, volume_array
 from attacca.manifest import Manifest
-from attacca.segmentation.block_size import segmentation_block
-from attacca.segmentation.chosen_settings import chosen_fragments, neighborhood_of
+from attacca.segmentation.block_size import choose_block_size
+from attacca.segmentation.chosen_settings import read_fragment_settings, read_neighborhood
 from attacca.workflow.catalogue import entry
 
 
@@ -49,7 +49,9 @@ class FragmentsStage(BlockwiseStage):
         from attacca.segmentation.fragments import fix_cell_size
 
         # Cells of a block's size: blocks that cut through cells would compute them several times.
-        return fix_cell_size(chosen_fragments(self.tuning), self.grid.block_size / self.prediction.voxel_size)
+        return fix_cell_size(
+            read_fragment_settings(self.tuning), self.grid.block_size / self.prediction.voxel_size
+        )
 
     @cached_property
     def key(self) -> Manifest:
@@ -58,7 +60,7 @@ class FragmentsStage(BlockwiseStage):
         parameters = {
             **self.parameters["segmentation"],
             "fragments": settings,
-            "neighborhood": neighborhood_of(self.tuning),
+            "neighborhood": read_neighborhood(self.tuning),
         }
         parameters.pop("checks", None)
         inputs = {"prediction": self.arguments.inputs["prediction"].fingerprint}
@@ -79,7 +81,7 @@ class FragmentsStage(BlockwiseStage):
 
     @cached_property
     def grid(self) -> BlockGrid:
-        block = segmentation_block(self.prediction, self.parameters["segmentation"]["block_size"])
+        block = choose_block_size(self.prediction, self.parameters["segmentation"]["block_size"])
         return BlockGrid.for_array(self.prediction, block)
 
     def create(self) -> None:
@@ -87,7 +89,7 @@ class FragmentsStage(BlockwiseStage):
 
         prediction = self.prediction
         checks = CheckThresholds.model_validate(self.parameters["segmentation"]["checks"])
-        channels = len(neighborhood_of(self.tuning))
+        channels = len(read_neighborhood(self.tuning))
         check_affinities(prediction, self.grid, channels, checks, f"the prediction of {self.arguments.label}")
         self.create_or_replace(
             lambda overwrite: ZarrArray.create_from_array_identifier(
@@ -108,7 +110,9 @@ class FragmentsStage(BlockwiseStage):
         from attacca.segmentation.fragment_blocks import FragmentBlocks
 
         output = ZarrArray.open_from_array_identifier(self.output, mode="a")
-        return FragmentBlocks(self.prediction, output, neighborhood_of(self.tuning), self.settings, self.mask)
+        return FragmentBlocks(
+            self.prediction, output, read_neighborhood(self.tuning), self.settings, self.mask
+        )
 
 
 if __name__ == "__main__":

@@ -86,9 +86,9 @@ class PredictStage(BlockwiseStage):
 
     @cached_property
     def grid(self) -> BlockGrid:
-        from attacca.prediction import prediction_grid
+        from attacca.prediction import make_prediction_grid
 
-        return prediction_grid(ZarrArray.open_from_array_identifier(self.raw), self.network, self.config)
+        return make_prediction_grid(ZarrArray.open_from_array_identifier(self.raw), self.network, self.config)
 
     def create(self) -> None:
         from attacca.prediction import create_prediction_array
@@ -119,10 +119,10 @@ class PredictStage(BlockwiseStage):
         note_machine(note, self.key.fingerprint, machine)
 
     def memory_per_block(self) -> int | None:
-        from attacca.prediction import prediction_memory
+        from attacca.prediction import estimate_memory
 
         grid = self.planned_grid()
-        return prediction_memory(self.network, self.config, grid.roi.shape / grid.voxel_size)
+        return estimate_memory(self.network, self.config, grid.roi.shape / grid.voxel_size)
 
     def complete(self) -> dict[str, Any]:
         build_pyramid(str(self.output.container), kind="raw", num_workers=self.arguments.threads)

@@ -15,7 +15,7 @@ from attacca.jobs.blockwise_stage import BlockwiseStage
 from attacca.jobs.command import stage_main
 from attacca.jobs.opening import open_result
 from attacca.manifest import Manifest
-from attacca.segmentation.block_size import segmentation_block
+from attacca.segmentation.block_size import choose_block_size
 from attacca.workflow.catalogue import entry
 
 
@@ -51,7 +51,7 @@ class RelabelStage(BlockwiseStage):
 
     @cached_property
     def grid(self) -> BlockGrid:
-        block = segmentation_block(self.fragments, self.parameters["segmentation"]["block_size"])
+        block = choose_block_size(self.fragments, self.parameters["segmentation"]["block_size"])
         return BlockGrid.for_array(self.fragments, block)
 
     def create(self) -> None:

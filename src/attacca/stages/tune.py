@@ -16,7 +16,7 @@ from attacca.jobs.opening import open_result, required_volume_array, volume_arra
 from attacca.manifest import Manifest
 from attacca.progress import Progress
 from attacca.tasks import create_task
-from attacca.tasks.validation_prediction import ValidationPrediction
+from attacca.tasks.tuner import ValidationPrediction
 from attacca.workflow.catalogue import entry
 
 VERSION = entry("tune").version
@@ -49,10 +49,8 @@ def _choose(arguments: StageArguments) -> dict[str, Any]:
         f"tune {arguments.run}", 0, "settings", interval=arguments.execution.progress_interval
     )
     with TemporaryDirectory(prefix="attacca-") as scratch:
-        result = task.tune(
+        result = task.create_tuner(evaluation, segmentation).tune(
             [_validation_prediction(arguments, name) for name in names],
-            evaluation,
-            segmentation,
             Path(scratch),
             num_workers=arguments.threads,
             progress=progress,
