@@ -70,7 +70,9 @@ class TrainingJob:
 
     def __post_init__(self) -> None:
         if not self.volumes:
-            raise ConfigurationError("found no training volumes, expected at least one: name it under volumes.train")
+            raise ConfigurationError(
+                "found no training volumes, expected at least one: name it under volumes.train"
+            )
         check_targets(self.task, self.training)
         names = {volume.name for volume in self.volumes}
         for name in self.training.sampling:

@@ -98,7 +98,9 @@ def _train(job: TrainingJob, device: TrainingDevice, progress: Progress | None) 
         return _collect_result(job, spec, state, records)
     except TrainingError as error:
         kept = latest_checkpoint(job.directory / "checkpoints")
-        where = f"the last good checkpoint is {kept[0]}" if kept is not None else "no checkpoint was written yet"
+        where = (
+            f"the last good checkpoint is {kept[0]}" if kept is not None else "no checkpoint was written yet"
+        )
         raise TrainingError(f"{error} ({where})") from error
     finally:
         if records is not None:
