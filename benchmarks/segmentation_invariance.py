@@ -1,11 +1,11 @@
-"""How much the cells in which fragments are made change a segmentation: against one cell, and against the truth.
+"""Effect of the cells in which fragments are made on a segmentation: against one cell, and against the labels.
 
     python benchmarks/segmentation_invariance.py --results results/fib25 > benchmarks/segmentation_invariance.txt
 
-Fragments by each way that the default configuration tries, and by mutex watershed of every edge
-(``min_evidence: 0``), in cells of several sizes and in one cell as large as the
-volume, then agglomeration by mean affinity and debris below 200 voxels merged. Variation of information between the
-two segmentations, all voxels counted, and of each to the labels, voxels without label left out.
+Fragments by each method that the default configuration tries, and by mutex watershed of every edge
+(``min_evidence: 0``), in cells of several sizes and in one cell as large as the volume; then agglomeration by mean
+affinity, and debris below 200 voxels merged. Variation of information between the two segmentations, over all voxels,
+and of each to the labels, over labeled voxels.
 """
 
 import argparse
@@ -22,19 +22,21 @@ from segmentation_data import OFFSETS, predicted, synthetic  # noqa: E402
 from attacca.config.segmentation import AgglomerationSettings, FragmentSettings, SegmentationConfig  # noqa: E402
 from attacca.evaluators.contingency import contingency_table  # noqa: E402
 from attacca.evaluators.instance_scores import InstanceConvention, voi_from_table  # noqa: E402
-from attacca.segmentation.agglomerate import mean_affinity_merges  # noqa: E402
-from attacca.segmentation.fragments import fragments_of_box  # noqa: E402
-from attacca.segmentation.frame import Box, Frame  # noqa: E402
-from attacca.segmentation.graph import Region, block_graph  # noqa: E402
-from attacca.segmentation.graph_blocks import graph_of_tables, graph_offsets  # noqa: E402
-from attacca.segmentation.lookup import agglomerate  # noqa: E402
-from attacca.segmentation.relabel import relabel  # noqa: E402
+from attacca.segmentation.agglomerate import agglomerate  # noqa: E402
+from attacca.segmentation.block_graph import count_block_graph  # noqa: E402
+from attacca.segmentation.box import Box  # noqa: E402
+from attacca.segmentation.fragments import make_fragments  # noqa: E402
+from attacca.segmentation.frame import Frame  # noqa: E402
+from attacca.segmentation.graph_blocks import select_offsets  # noqa: E402
+from attacca.segmentation.graph_tables import join_tables  # noqa: E402
+from attacca.segmentation.lookup_table import relabel  # noqa: E402
+from attacca.segmentation.mean_affinity import merge_by_mean_affinity  # noqa: E402
 
 THRESHOLDS = [0.3, 0.4, 0.5, 0.6]
 
 
 def segmentations(affinities: np.ndarray, settings: FragmentSettings, cell: list[int]) -> list[np.ndarray]:
-    """Segments at each threshold."""
+    """Return the segments at each threshold."""
     shape = Coordinate(affinities.shape[1:])
     frame = Frame(Roi((0, 0, 0), shape), Coordinate((1, 1, 1)))
 
@@ -42,12 +44,12 @@ def segmentations(affinities: np.ndarray, settings: FragmentSettings, cell: list
         return affinities[(slice(None), *box.slices((0, 0, 0)))], None
 
     settings = settings.model_copy(update={"cell_size": cell})
-    fragments = fragments_of_box(read, frame, frame.box, tuple(OFFSETS), settings)
-    offsets, channels = graph_offsets(OFFSETS, None, False)
-    graph = graph_of_tables(
-        *block_graph(fragments, affinities[channels], offsets, Region((0, 0, 0), frame.box.shape))
+    fragments = make_fragments(read, frame, frame.box, tuple(OFFSETS), settings)
+    offsets, channels = select_offsets(OFFSETS, None, False)
+    graph = join_tables(
+        *count_block_graph(fragments, affinities[channels], offsets, Box((0, 0, 0), frame.box.shape))
     )
-    merges = mean_affinity_merges(graph, min(THRESHOLDS))
+    merges = merge_by_mean_affinity(graph, min(THRESHOLDS))
     ways = [AgglomerationSettings(threshold=threshold, min_size=200) for threshold in THRESHOLDS]
     return [relabel(fragments, agglomerate(graph, way, merges)) for way in ways]
 
@@ -57,13 +59,13 @@ def numbers(values: list[float], digits: int) -> str:
 
 
 def compare(affinities: np.ndarray, labels: np.ndarray, cells: list[list[int]]) -> None:
-    """A row for each way of making fragments and size of cells."""
+    """Print a row for each way of making fragments and size of cells."""
 
     def to_ground_truth(results: list[np.ndarray]) -> str:
         return numbers([voi_from_table(contingency_table(one, labels)).total for one in results], 2)
 
     print(f"{affinities.shape[1:]} voxels; at thresholds {numbers(THRESHOLDS, 1)}\n")
-    print("| fragments | cells | VOI to one cell | VOI to the truth |\n|---|---|---|---|")
+    print("| fragments | cells | VOI to one cell | VOI to the labels |\n|---|---|---|---|")
     everything = InstanceConvention(ignore_background=False)
     tried = SegmentationConfig().fragment_candidates()
     mutex = [settings for settings in tried if settings.chain == "mutex_watershed"]

@@ -1,4 +1,4 @@
-"""The tuner's table equals segmenting and scoring each setting; test labels never enter."""
+"""The tuner's table equals the scores of each setting's segmentation; test volumes are not used."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +13,8 @@ from attacca.config.segmentation import SegmentationConfig
 from attacca.errors import ConfigurationError
 from attacca.evaluators.contingency import contingency_table
 from attacca.evaluators.instance_scores import voi_from_table
-from attacca.segmentation.chain import segment_volume
-from attacca.segmentation.fragments import settle_cells
+from attacca.segmentation.fragments import fix_cell_size
+from attacca.segmentation.pipeline import segment_volume
 from attacca.segmentation.tuning import TuningVolume, tune
 
 NEIGHBORHOOD = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (3, 0, 0), (0, 3, 0), (0, 0, 3))
@@ -63,12 +63,12 @@ def test_scores_equal_those_of_the_segmented_volume(volume: TuningVolume, tmp_pa
             row += 1
     assert row == len(result.table) == 2 * 2 * (2 + 4)
     assert result.table[result.chosen["row"]]["voi"] == min(entry["voi"] for entry in result.table)
-    candidates = [settle_cells(item, (10, 20, 20)) for item in config.fragment_candidates()]
+    candidates = [fix_cell_size(item, (10, 20, 20)) for item in config.fragment_candidates()]
     assert result.fragments in candidates
     assert result.to_json()["criterion"] == "voi"
 
 
-def test_criteria_where_more_is_better_are_maximised_over_several_volumes(
+def test_criteria_where_more_is_better_are_maximized_over_several_volumes(
     volume: TuningVolume, tmp_path: Path
 ) -> None:
     config = SegmentationConfig(chain="seeded", threshold=[0.2, 0.5, 0.8], min_size=0, window=2)
@@ -89,7 +89,7 @@ def test_settled_settings_need_no_volume_and_others_do(tmp_path: Path) -> None:
         tune([], NEIGHBORHOOD, SegmentationConfig(criterion="beauty"), tmp_path)
 
 
-def test_the_default_tries_both_chains_over_a_grid_of_thresholds() -> None:
+def test_the_default_tries_two_methods_over_a_grid_of_thresholds() -> None:
     config = SegmentationConfig()
     fragments = config.fragment_candidates()
     assert {item.chain for item in fragments} == {"seeded", "mutex_watershed"}
@@ -107,7 +107,7 @@ def test_the_default_tries_both_chains_over_a_grid_of_thresholds() -> None:
         {"block_size": [8, 8, 8], "context": [4, 4]},
     ],
 )
-def test_sections_that_make_no_sense_are_refused(section: dict) -> None:
+def test_invalid_sections_are_refused(section: dict) -> None:
     with pytest.raises(ValidationError):
         SegmentationConfig.model_validate(section)
 
@@ -117,7 +117,7 @@ def test_sections_that_make_no_sense_are_refused(section: dict) -> None:
     [
         ({"block_size": [8, 8]}, NEIGHBORHOOD, "block_size has 2 axes"),
         ({"bias": [[0.1, 0.2, 0.3]]}, NEIGHBORHOOD, "has 3 numbers"),
-        ({}, ((3, 0), (0, 3)), "no direct offset"),
+        ({}, ((3, 0), (0, 3)), "no nearest-neighbor offset"),
     ],
 )
 def test_sections_that_do_not_fit_the_neighborhood_are_refused(
