@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zarr
 
 from attacca.arrays.identifier import is_url, join_path
 from attacca.arrays.storage import remote_file_system
@@ -138,6 +139,10 @@ class N5Array:
             slice(*part.indices(size)[:2]) if isinstance(part, slice) else part
             for part, size in zip(parts, self.shape)
         )
+
+
+StoredArray = zarr.Array[Any] | N5Array
+"""An array in a container of either kind, indexed by voxels."""
 
 
 def create_n5_array(

@@ -15,13 +15,13 @@ import zarr
 
 from attacca.arrays.identifier import join_path
 from attacca.arrays.metadata import GridMetadata, complete_metadata, parse_attributes
-from attacca.arrays.n5 import N5Array, read_attributes_file
+from attacca.arrays.n5 import N5Array, StoredArray, read_attributes_file
 from attacca.arrays.storage import open_store, zarr_format
 from attacca.arrays.zarr_opening import multiscales, open_node, open_zarr
 from attacca.config.units import normalize_unit
 
 
-def read_grid_metadata(array: zarr.Array | N5Array) -> GridMetadata:
+def read_grid_metadata(array: StoredArray) -> GridMetadata:
     """Return the metadata in an array's attributes or, if they hold no voxel size, in its multiscale group."""
     own = parse_attributes(array.attrs, array.ndim, reverse=isinstance(array, N5Array))
     if own.axes is None and isinstance(array, zarr.Array):
@@ -34,12 +34,12 @@ def read_grid_metadata(array: zarr.Array | N5Array) -> GridMetadata:
     return GridMetadata(scale.axes or own.axes, scale.voxel_size, scale.offset, scale.unit)
 
 
-def _dimension_names(array: zarr.Array) -> list[str] | None:
+def _dimension_names(array: zarr.Array[Any]) -> list[str] | None:
     names = getattr(array.metadata, "dimension_names", None)
     return [str(name) for name in names] if names and all(names) else None
 
 
-def _read_scale_metadata(array: zarr.Array | N5Array) -> GridMetadata | None:
+def _read_scale_metadata(array: StoredArray) -> GridMetadata | None:
     parent, _, name = array.path.rpartition("/")
     if isinstance(array, N5Array):
         attributes: Mapping[str, Any] = read_attributes_file(join_path(array.container, parent)) or {}
@@ -130,7 +130,11 @@ def write_multiscale_metadata(group_path: str, scales: Sequence[str], name: str 
                 ],
             }
         )
-    image = {"name": name or group_path.rstrip("/").rpartition("/")[2], "axes": axes, "datasets": datasets}
+    image: dict[str, Any] = {
+        "name": name or group_path.rstrip("/").rpartition("/")[2],
+        "axes": axes,
+        "datasets": datasets,
+    }
     group = zarr.open_group(open_store(group_path, "a"), mode="a", zarr_format=zarr_format())
     if group.metadata.zarr_format == 2:
         group.attrs["multiscales"] = [{"version": "0.4", **image}]

@@ -18,7 +18,7 @@ from attacca.arrays.chunk_shapes import shard_and_chunk
 from attacca.arrays.identifier import LocalArrayIdentifier, join_path
 from attacca.arrays.links import read_link
 from attacca.arrays.metadata import GridMetadata, build_attributes, complete_metadata
-from attacca.arrays.n5 import N5Array, create_n5_array, is_n5_container
+from attacca.arrays.n5 import N5Array, StoredArray, create_n5_array, is_n5_container
 from attacca.arrays.neuroglancer_source import NeuroglancerSource
 from attacca.arrays.ome_zarr import read_grid_metadata
 from attacca.arrays.storage import open_store, zarr_format
@@ -270,7 +270,7 @@ class ZarrArray(NeuroglancerSource, Array):
             stored, self._zarr.ndim, self.directory, self._axes, unit
         )
         self._all_axes = axes
-        values = self._zarr.attrs.get("attacca", {})
+        values: Any = self._zarr.attrs.get("attacca", {})
         self.value_scale = float(values.get("value_scale", 1.0))
         self.value_offset = float(values.get("value_offset", 0.0))
         spatial = Coordinate(self._zarr.shape[self._zarr.ndim - self._voxel_size.dims :])
@@ -313,7 +313,7 @@ class ZarrArray(NeuroglancerSource, Array):
         return self._zarr.dtype
 
     @property
-    def data(self) -> zarr.Array | N5Array:
+    def data(self) -> StoredArray:
         return self._zarr
 
     @property
@@ -427,12 +427,13 @@ class ZarrArray(NeuroglancerSource, Array):
         )
 
     @cached_property
-    def _padded(self) -> zarr.Array:
+    def _padded(self) -> zarr.Array[Any]:
         """The array as if its shape were a multiple of its write block, so that each block is written whole."""
         array = self._zarr
+        assert isinstance(array, zarr.Array)
         block = array.shards or array.chunks
         shape = tuple(-(-n // k) * k for n, k in zip(array.shape, block))
-        metadata = replace(array.metadata, shape=shape)
+        metadata: Any = replace(array.metadata, shape=shape)
         return zarr.Array(
             zarr.AsyncArray(
                 metadata=metadata, store_path=array.store_path, config={"write_empty_chunks": True}
@@ -483,18 +484,18 @@ class _Layout(NamedTuple):
     axes: list[str]
     fill_value: float
 
-    def describes(self, array: zarr.Array | N5Array) -> bool:
+    def describes(self, array: StoredArray) -> bool:
         """Return whether an existing array has this storage."""
         return (array.shape, _write_block(array), array.dtype) == (self.shape, self.write_block, self.dtype)
 
 
-def _write_block(array: zarr.Array | N5Array) -> tuple[int, ...]:
+def _write_block(array: StoredArray) -> tuple[int, ...]:
     """Return the shape of a shard, or of a chunk without shards, clipped to the array."""
     block = array.shards or array.chunks
     return tuple(min(edge, extent) for edge, extent in zip(block, array.shape))
 
 
-def _find_existing(identifier: LocalArrayIdentifier, path: str) -> zarr.Array | N5Array | None:
+def _find_existing(identifier: LocalArrayIdentifier, path: str) -> StoredArray | None:
     """Return the array of exactly this name, or None.
 
     Raises:

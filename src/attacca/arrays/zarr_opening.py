@@ -10,7 +10,7 @@ from funlib.geometry import Coordinate, Roi
 from zarr.abc.store import Store
 
 from attacca.arrays.identifier import join_path
-from attacca.arrays.n5 import N5Array, is_n5_container, list_n5_members, read_attributes_file
+from attacca.arrays.n5 import N5Array, StoredArray, is_n5_container, list_n5_members, read_attributes_file
 from attacca.arrays.storage import explain_server_errors, open_store
 from attacca.errors import MissingInputError, VolumeError, summarize_error
 
@@ -46,7 +46,7 @@ class ZarrArrayConfig:
     roi: Roi | None = None
 
 
-def open_zarr(container: Path | str, dataset: str, mode: str) -> tuple[zarr.Array | N5Array, str]:
+def open_zarr(container: Path | str, dataset: str, mode: str) -> tuple[StoredArray, str]:
     """Open a Zarr (format 2 or 3) or N5 array, or the first scale of a multiscale group.
 
     Args:
@@ -88,7 +88,7 @@ def open_zarr(container: Path | str, dataset: str, mode: str) -> tuple[zarr.Arra
         )
 
 
-def open_node(store: Store, path: str, writable: bool = False) -> zarr.Array | zarr.Group | None:
+def open_node(store: Store, path: str, writable: bool = False) -> zarr.Array[Any] | zarr.Group | None:
     """Open an array or group of Zarr format 2 or 3; None if neither exists.
 
     Consolidated metadata are not used: they may be older than the array.

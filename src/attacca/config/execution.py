@@ -102,12 +102,12 @@ class ExecutionConfig(StrictModel):
         return _look_up_configured(self.runtime_minutes, job)
 
 
-def _look_up(value: int | Mapping[Name, int], stage: str, default: int) -> int:
+def _look_up[Name: str](value: int | Mapping[Name, int], stage: str, default: int) -> int:
     configured = _look_up_configured(value, stage)
     return default if configured is None else configured
 
 
-def _look_up_configured(value: int | Mapping[Name, int] | None, job: str) -> int | None:
+def _look_up_configured[Name: str](value: int | Mapping[Name, int] | None, job: str) -> int | None:
     if value is None or isinstance(value, int):
         return value
     numbers: dict[str, int] = {str(name): number for name, number in value.items()}

@@ -67,7 +67,7 @@ def dump_section(model: BaseModel) -> str:
     return canonical_json(model.model_dump(mode="json", by_alias=True))
 
 
-def _make_paths_absolute(model: Model, directory: Path) -> Model:
+def _make_paths_absolute[Model: BaseModel](model: Model, directory: Path) -> Model:
     changes = {name: _make_absolute(getattr(model, name), directory) for name in type(model).model_fields}
     fields_set = model.model_fields_set
     copy = model.model_copy(update=changes)

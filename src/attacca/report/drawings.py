@@ -55,7 +55,7 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def use_page_style(draw: Callable[P, str]) -> Callable[P, str]:
+def use_page_style[**P](draw: Callable[P, str]) -> Callable[P, str]:
     """Decorate a function that draws, so that matplotlib uses the style of the page and no other settings."""
 
     @functools.wraps(draw)

@@ -9,7 +9,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def compute_or(fallback: T, subject: str, compute: Callable[[], T]) -> T:
+def compute_or[T](fallback: T, subject: str, compute: Callable[[], T]) -> T:
     """Compute a part of the page. On an error, log it and return the fallback.
 
     A report with one missing part is more useful than none.
