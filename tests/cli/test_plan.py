@@ -132,9 +132,7 @@ def test_earlier_jobs_are_what_the_estimates_follow(project):
     cost = read_measured_costs(project.workflow, {"cube-b": voxels})[("fragments", "first")]
     assert cost.start_seconds == pytest.approx(10)
     assert cost.voxels_per_second == pytest.approx(voxels / 60)
-    extents = {
-        name: Extent((48, 48, 48), (48, 48, 48)) for name in ("cube-a", "cube-b", "cube-c")
-    }
+    extents = {name: Extent((48, 48, 48), (48, 48, 48)) for name in ("cube-a", "cube-b", "cube-c")}
     found = estimate_costs(project.workflow, extents, {("fragments", "first"): cost}, cores=2)
     item = next(item for item in found if item.instance == fragments)
     assert item.source == "measured"

@@ -117,7 +117,8 @@ def test_advice_on_files_names_the_setting_that_makes_them_fewer(planned):
     big = {"synthetic": {"shape": [16384] * 3}, "chunk": [64] * 3}
     configuration, found = planned({"prediction": {"block_size": [32] * 3}}, big)
     lines = {
-        line.partition(" writes ")[0]: line for line in list_advice(configuration, list(found.values()), limits())
+        line.partition(" writes ")[0]: line
+        for line in list_advice(configuration, list(found.values()), limits())
     }
     for name in ("predict", "fragments", "relabel"):
         assert f"{RUN}.prediction.block_size: [64, 64, 64]" in lines[f"{name} first/cube-c"]
@@ -128,7 +129,8 @@ def test_advice_on_files_names_the_setting_that_makes_them_fewer(planned):
         assert fewer[f"{name} first/cube-c"].files == pytest.approx(told, rel=0.01)
     configuration, found = planned({"prediction": {"block_size": [64] * 3}}, big)
     lines = {
-        line.partition(" writes ")[0]: line for line in list_advice(configuration, list(found.values()), limits())
+        line.partition(" writes ")[0]: line
+        for line in list_advice(configuration, list(found.values()), limits())
     }
     assert "have the maximum size" in lines["fragments first/cube-c"]
 
@@ -185,7 +187,9 @@ def test_fewer_workers_are_advised_where_they_fit(planned):
     item = found[name]
     middle = (item.memory_mb + item.least_memory_mb) / 2
     said = [
-        line for line in list_advice(configuration, list(found.values()), limits(middle)) if line.startswith(name)
+        line
+        for line in list_advice(configuration, list(found.values()), limits(middle))
+        if line.startswith(name)
     ]
     workers = int(said[0].rpartition("fragments: ")[2].partition("}")[0])
     _, fewer = planned({"segmentation": {"block_size": [288] * 3}}, cores=8, threads={"fragments": workers})

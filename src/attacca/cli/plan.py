@@ -27,9 +27,14 @@ def add_parser(commands: Any) -> None:
         "plan", help="estimate blocks, disk, files, memory and hours of a configuration before it is computed"
     )
     parser.add_argument("configuration", type=Path, nargs="?", default=Path("config.yaml"))
-    parser.add_argument("--cores", type=parse_count, help="cores for one job; those of this machine by default")
     parser.add_argument(
-        "--memory", type=parse_positive, metavar="GB", help="memory for one job; that of this machine by default"
+        "--cores", type=parse_count, help="cores for one job; those of this machine by default"
+    )
+    parser.add_argument(
+        "--memory",
+        type=parse_positive,
+        metavar="GB",
+        help="memory for one job; that of this machine by default",
     )
     parser.add_argument(
         "--disk", type=parse_positive, metavar="GB", help="free space; that of 'results' by default"

@@ -205,7 +205,9 @@ def _suggest_fewer_fragments(configuration: Configuration, item: StageEstimate, 
     """Return the change that divides the number of fragments in memory by a ratio."""
     run, volume = item.instance.run, item.instance.volume
     segmentation = configuration.runs[run].segmentation
-    text = f"about {item.fragments:,.0f} fragments are in memory at the same time, whatever the size of blocks; "
+    text = (
+        f"about {item.fragments:,.0f} fragments are in memory at the same time, whatever the size of blocks; "
+    )
     cut = f"cut volumes.{volume} into {math.ceil(ratio):,} volumes with 'roi' and segment each by itself"
     for window in range(segmentation.window + 1, _MAX_WINDOW + 1):
         wider = segmentation.model_copy(update={"window": window})

@@ -10,11 +10,8 @@ from attacca.costs.estimates import StageEstimate, estimate_wall_seconds
 from attacca.costs.limits import Limits
 from attacca.progress import format_duration
 
+_COLUMNS = "stage of blocks block jobs disk files memory/job time/job cores·h GPU·h from"
 _TEXT_COLUMNS = ("stage", "of", "from")
-_COLUMNS = (
-    *("stage", "of", "blocks", "block", "jobs", "disk", "files", "memory/job", "time/job", "cores·h", "GPU·h"),
-    "from",
-)
 
 
 def print_costs(estimates: Sequence[StageEstimate], limits: Limits, console: Console) -> None:
@@ -26,7 +23,7 @@ def print_costs(estimates: Sequence[StageEstimate], limits: Limits, console: Con
         console: terminal. It is made wide enough for the table, so that a narrow terminal clips no number.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in _COLUMNS:
+    for name in _COLUMNS.split():
         table.add_column(name, justify="left" if name in _TEXT_COLUMNS else "right", no_wrap=True)
     for item in estimates:
         table.add_row(
@@ -54,7 +51,13 @@ def print_costs(estimates: Sequence[StageEstimate], limits: Limits, console: Con
     if gpus:
         parts.append(f"{gpus:.2f} GPU hours")
     time = format_duration(estimate_wall_seconds(estimates, limits.jobs, limits.cores))
-    jobs = f"with {limits.jobs} jobs of {limits.cores} cores at once" if limits.jobs > 1 else f"on {limits.cores} cores"
+    jobs = (
+        f"with {limits.jobs} jobs of {limits.cores} cores at once"
+        if limits.jobs > 1
+        else f"on {limits.cores} cores"
+    )
     console.print("in all: " + ", ".join([*parts, f"{time} {jobs}"]))
     if any(item.source == "typical" for item in estimates):
-        console.print("'typical' times come from other machines; --probe measures on this one in a few minutes")
+        console.print(
+            "'typical' times come from other machines; --probe measures on this one in a few minutes"
+        )

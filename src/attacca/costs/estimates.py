@@ -296,9 +296,7 @@ def _collect_sizes(
     channels = 1 if run is None else run.task.num_channels
     parameters = 0 if network is None else network.parameters
     if extent is None:
-        return ProductSizes(
-            configuration, instance.run, channels=channels, network_parameters=parameters
-        )
+        return ProductSizes(configuration, instance.run, channels=channels, network_parameters=parameters)
     return ProductSizes(
         configuration,
         instance.run,

@@ -53,9 +53,7 @@ class MeasuredCost:
     around_seconds: float = 0.0
 
 
-def read_measured_costs(
-    workflow: Workflow, voxels: Mapping[str, int]
-) -> dict[tuple[str, str], MeasuredCost]:
+def read_measured_costs(workflow: Workflow, voxels: Mapping[str, int]) -> dict[tuple[str, str], MeasuredCost]:
     """Return measured costs by stage and run. Stages without measurements are missing.
 
     Args:

@@ -49,7 +49,9 @@ def estimate_network(run: RunConfig, dims: int) -> NetworkEstimate:
 
     # On the device "meta", tensors have shapes without values.
     with torch.device("meta"):
-        model = create_task(run.task.learned_task).create_model(create_architecture(run.architecture, dims, 1))
+        model = create_task(run.task.learned_task).create_model(
+            create_architecture(run.architecture, dims, 1)
+        )
     network = Network.from_model(model)
     sizes = plan_prediction(network, run.prediction)
 

@@ -1,7 +1,7 @@
 """Measurement of costs on small synthetic volumes.
 
 Each run keeps its task, network, prediction and segmentation. Small synthetic volumes replace its volumes: two test
-volumes of different size, so that the start of a job can be told from its work. The training has few iterations. The
+volumes of different size, which separates the start of a job from its work. The training has few iterations. The
 measurements of the jobs are read like those of an earlier run.
 """
 
@@ -34,7 +34,7 @@ def measure_with_probe(configuration: Configuration, cores: int) -> dict[tuple[s
         cores: cores of the machine.
 
     Raises:
-        MissingInputError: Attacca is not run from a checkout, so that there are no rules.
+        MissingInputError: Attacca is not run from a checkout, which contains the rules.
         ResourceError: the workflow failed; the message ends with its output.
     """
     with tempfile.TemporaryDirectory(prefix="attacca-probe-") as name:
@@ -42,7 +42,9 @@ def measure_with_probe(configuration: Configuration, cores: int) -> dict[tuple[s
         path = directory / "config.yaml"
         values = create_probe_configuration(configuration)
         path.write_text(yaml.safe_dump(values, sort_keys=False))
-        done = run_snakemake(path, directory, ["--cores", str(cores), "--quiet", "all"], [], capture_output=True)
+        done = run_snakemake(
+            path, directory, ["--cores", str(cores), "--quiet", "all"], [], capture_output=True
+        )
         if done.returncode:
             output = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
             raise ResourceError(f"the probe failed, so nothing was measured:\n{output}")
