@@ -34,7 +34,7 @@ from attacca.arrays import LocalArrayIdentifier, NumpyArray, ZarrArray  # noqa: 
 from attacca.config.segmentation import AgglomerationSettings, FragmentSettings, SegmentationConfig  # noqa: E402
 from attacca.evaluators.contingency import contingency_table  # noqa: E402
 from attacca.evaluators.instance_scores import voi_from_table  # noqa: E402
-from attacca.segmentation.chain import segment_volume  # noqa: E402
+from attacca.segmentation.pipeline import segment_volume  # noqa: E402
 from attacca.segmentation.tuning import TuningVolume, tune  # noqa: E402
 
 VOLARA = "volara==1.0.5"

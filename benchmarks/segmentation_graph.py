@@ -15,13 +15,15 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 
-from attacca.segmentation.agglomerate import Graph, clusters_at, mean_affinity_merges, mutex_clusters  # noqa: E402
-from attacca.segmentation.compiled import warm  # noqa: E402
+from attacca.segmentation.agglomerate import cluster_by_mutexes  # noqa: E402
+from attacca.segmentation.compiled import compile_kernels  # noqa: E402
+from attacca.segmentation.graph import Graph  # noqa: E402
+from attacca.segmentation.mean_affinity import cut_merges, merge_by_mean_affinity  # noqa: E402
 
 
 def agglomerate(edges: int) -> None:
     """A graph of a box of fragments with seven neighbors each, its columns on disk as a volume's are."""
-    warm("graph")
+    compile_kernels("graph")
     side = round((edges / 7) ** (1 / 3))
     nodes = side**3
     steps = np.array([1, side, side + 1, side**2, side**2 + 1, side**2 + side, side**2 + side + 1])
@@ -65,15 +67,15 @@ def agglomerate(edges: int) -> None:
         graph = Graph(np.arange(1, nodes + 1, dtype=np.uint64), ones, box, box, ones, ones, **mapped)
         print(f"{nodes} fragments, {total} edges")
         start = time.perf_counter()
-        merges = mean_affinity_merges(graph, 0.3)
-        clusters = int(clusters_at(merges, nodes, 0.5).max()) + 1
+        merges = merge_by_mean_affinity(graph, 0.3)
+        clusters = int(cut_merges(merges, nodes, 0.5).max()) + 1
         print(
             f"mean affinity: {clusters} segments at 0.5, {time.perf_counter() - start:.0f} s, {_peak()}",
             flush=True,
         )
         del merges
         start = time.perf_counter()
-        clusters = int(mutex_clusters(graph, 0.5, 0.7).max()) + 1
+        clusters = int(cluster_by_mutexes(graph, 0.5, 0.7).max()) + 1
         print(f"mutex watershed: {clusters} segments, {time.perf_counter() - start:.0f} s, {_peak()}")
 
 

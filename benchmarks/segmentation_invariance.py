@@ -22,13 +22,15 @@ from segmentation_data import OFFSETS, predicted, synthetic  # noqa: E402
 from attacca.config.segmentation import AgglomerationSettings, FragmentSettings, SegmentationConfig  # noqa: E402
 from attacca.evaluators.contingency import contingency_table  # noqa: E402
 from attacca.evaluators.instance_scores import InstanceConvention, voi_from_table  # noqa: E402
-from attacca.segmentation.agglomerate import mean_affinity_merges  # noqa: E402
-from attacca.segmentation.fragments import fragments_of_box  # noqa: E402
-from attacca.segmentation.frame import Box, Frame  # noqa: E402
-from attacca.segmentation.graph import Region, block_graph  # noqa: E402
-from attacca.segmentation.graph_blocks import graph_of_tables, graph_offsets  # noqa: E402
-from attacca.segmentation.lookup import agglomerate  # noqa: E402
-from attacca.segmentation.relabel import relabel  # noqa: E402
+from attacca.segmentation.agglomerate import agglomerate  # noqa: E402
+from attacca.segmentation.block_graph import count_block_graph  # noqa: E402
+from attacca.segmentation.box import Box  # noqa: E402
+from attacca.segmentation.fragments import make_fragments  # noqa: E402
+from attacca.segmentation.frame import Frame  # noqa: E402
+from attacca.segmentation.graph_blocks import select_offsets  # noqa: E402
+from attacca.segmentation.graph_tables import join_tables  # noqa: E402
+from attacca.segmentation.lookup_table import relabel  # noqa: E402
+from attacca.segmentation.mean_affinity import merge_by_mean_affinity  # noqa: E402
 
 THRESHOLDS = [0.3, 0.4, 0.5, 0.6]
 
@@ -42,12 +44,12 @@ def segmentations(affinities: np.ndarray, settings: FragmentSettings, cell: list
         return affinities[(slice(None), *box.slices((0, 0, 0)))], None
 
     settings = settings.model_copy(update={"cell_size": cell})
-    fragments = fragments_of_box(read, frame, frame.box, tuple(OFFSETS), settings)
-    offsets, channels = graph_offsets(OFFSETS, None, False)
-    graph = graph_of_tables(
-        *block_graph(fragments, affinities[channels], offsets, Region((0, 0, 0), frame.box.shape))
+    fragments = make_fragments(read, frame, frame.box, tuple(OFFSETS), settings)
+    offsets, channels = select_offsets(OFFSETS, None, False)
+    graph = join_tables(
+        *count_block_graph(fragments, affinities[channels], offsets, Box((0, 0, 0), frame.box.shape))
     )
-    merges = mean_affinity_merges(graph, min(THRESHOLDS))
+    merges = merge_by_mean_affinity(graph, min(THRESHOLDS))
     ways = [AgglomerationSettings(threshold=threshold, min_size=200) for threshold in THRESHOLDS]
     return [relabel(fragments, agglomerate(graph, way, merges)) for way in ways]
 

@@ -21,11 +21,12 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 from segmentation_data import OFFSETS, synthetic  # noqa: E402
 
-from attacca.segmentation.compiled import warm  # noqa: E402
-from attacca.segmentation.graph import Region, block_graph  # noqa: E402
+from attacca.segmentation.block_graph import count_block_graph  # noqa: E402
+from attacca.segmentation.box import Box  # noqa: E402
+from attacca.segmentation.compiled import compile_kernels  # noqa: E402
 from attacca.segmentation.mutex_watershed import mutex_watershed  # noqa: E402
 from attacca.segmentation.offsets import Offsets  # noqa: E402
-from attacca.segmentation.seeded import grow_fragments  # noqa: E402
+from attacca.segmentation.seeded_watershed import seeded_watershed  # noqa: E402
 
 
 def kernels(shape: tuple[int, int, int]) -> None:
@@ -41,17 +42,17 @@ def kernels(shape: tuple[int, int, int]) -> None:
 
 def one_kernel(folder: Path, number: int) -> None:
     """One row, from a process of its own."""
-    warm()
+    compile_kernels()
     affinities, labels = np.load(folder / "affinities.npy"), np.load(folder / "labels.npy")
-    region = Region((0, 0, 0), labels.shape)
+    region = Box((0, 0, 0), labels.shape)
 
     def graph(stride: int) -> None:
-        block_graph(labels, affinities, Offsets.create(OFFSETS, strides=stride), region)
+        count_block_graph(labels, affinities, Offsets.create(OFFSETS, strides=stride), region)
 
     biased = Offsets.create(OFFSETS, [0.2, 0.8], 3)
     name, function = [
         ("mutex watershed, 9 offsets, stride 3", lambda: mutex_watershed(affinities, biased)),
-        ("seeds and growth", lambda: grow_fragments(affinities, biased, grow_above=0.1)),
+        ("seeds and growth", lambda: seeded_watershed(affinities, biased, grow_above=0.1)),
         ("region graph of the truth, 9 offsets, stride 1", lambda: graph(1)),
         ("region graph of the truth, 9 offsets, stride 3", lambda: graph(3)),
     ][number]

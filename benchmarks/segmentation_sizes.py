@@ -25,8 +25,8 @@ from segmentation_data import OFFSETS, synthetic  # noqa: E402
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray  # noqa: E402
 from attacca.config.segmentation import AgglomerationSettings, FragmentSettings  # noqa: E402
-from attacca.segmentation.chain import segment_volume  # noqa: E402
-from attacca.segmentation.compiled import warm  # noqa: E402
+from attacca.segmentation.compiled import compile_kernels  # noqa: E402
+from attacca.segmentation.pipeline import segment_volume  # noqa: E402
 
 
 class Tiled:
@@ -44,7 +44,7 @@ class Tiled:
 
 def one_size(side: int) -> None:
     """In a process of its own: segment a cube of ``side`` voxels, print seconds and peak memory."""
-    warm()
+    compile_kernels()
     prediction = Tiled(synthetic((64, 64, 64))[0], side)
     with tempfile.TemporaryDirectory() as folder:
         output = ZarrArray.create_from_array_identifier(

@@ -21,7 +21,7 @@ from segmentation_data import OFFSETS, synthetic  # noqa: E402
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray  # noqa: E402
 from attacca.config.segmentation import SegmentationConfig  # noqa: E402
-from attacca.segmentation.compiled import warm  # noqa: E402
+from attacca.segmentation.compiled import compile_kernels  # noqa: E402
 from attacca.segmentation.tuning import TuningVolume, tune  # noqa: E402
 
 SIZES = [0, 200, 1000]
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--settings", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
-    warm()
+    compile_kernels()
     affinities, labels = synthetic((arguments.side,) * 3)
     print(f"{arguments.side}^3 voxels, {len(np.unique(labels))} labels, {arguments.threads} threads")
     print("| settings | wall s | best VOI |\n|---|---|---|", flush=True)

@@ -34,8 +34,8 @@ from scipy import ndimage  # noqa: E402
 from attacca.arrays import NumpyArray  # noqa: E402
 from attacca.predictors import AffinitiesPredictor, DistancePredictor, HotDistancePredictor, OneHotPredictor  # noqa: E402
 from attacca.predictors.affinity_targets import affinities  # noqa: E402
-from attacca.predictors.distances import signed_distances  # noqa: E402
-from attacca.predictors.lsd import local_shape_descriptors  # noqa: E402
+from attacca.predictors.distances import compute_signed_distances  # noqa: E402
+from attacca.predictors.lsd import compute_local_shape_descriptors  # noqa: E402
 
 NEAREST = [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
 LONG = [*NEAREST, (3, 0, 0), (0, 3, 0), (0, 0, 3), (9, 0, 0), (0, 9, 0), (0, 0, 9)]
@@ -121,11 +121,11 @@ def time_descriptors(rounds: int) -> None:
         signed = labels.astype(np.int64)
         ours, other = in_turns(
             rounds,
-            lambda labels=labels: local_shape_descriptors(labels, sigma, voxel_size),
+            lambda labels=labels: compute_local_shape_descriptors(labels, sigma, voxel_size),
             lambda signed=signed: get_local_shape_descriptors(signed, sigma, voxel_size=voxel_size),
         )
-        exact = local_shape_descriptors(labels, sigma, voxel_size, dtype="float64")
-        error = np.abs(local_shape_descriptors(labels, sigma, voxel_size) - exact).max()
+        exact = compute_local_shape_descriptors(labels, sigma, voxel_size, dtype="float64")
+        error = np.abs(compute_local_shape_descriptors(labels, sigma, voxel_size) - exact).max()
         theirs = np.abs(get_local_shape_descriptors(signed, sigma, voxel_size=voxel_size) - exact).max()
         row(
             f"descriptors {edge}^3, {len(np.unique(labels))} labels / lsds",
@@ -142,11 +142,11 @@ def time_distances(rounds: int) -> None:
             labels = cells(128, 228, background)
             ours, other = in_turns(
                 rounds,
-                lambda labels=labels, size=voxel_size: signed_distances(labels, size),
+                lambda labels=labels, size=voxel_size: compute_signed_distances(labels, size),
                 lambda labels=labels, size=voxel_size: doubled_grid_distances(labels, size),
             )
             difference = np.abs(
-                signed_distances(labels, voxel_size) - doubled_grid_distances(labels, voxel_size)
+                compute_signed_distances(labels, voxel_size) - doubled_grid_distances(labels, voxel_size)
             ).max()
             kind = "walls" if background else "dense"
             row(

@@ -1,7 +1,7 @@
-"""Memory that a process frees is kept for its next arrays.
+"""Setting of the C allocator that keeps freed memory in the process, for its next arrays.
 
-glibc gives large blocks back to the system at once, and the next array of the same size has each of its pages
-cleared anew: a quarter of the CPU time of a small network on small samples.
+glibc returns large blocks to the system at once, and the system clears each page of the next array of the same
+size: a quarter of the CPU time of a small network on small samples.
 """
 
 import ctypes
@@ -14,17 +14,17 @@ _MEGABYTE = 2**20
 
 
 def keep_freed_memory() -> bool:
-    """Tell the allocator of this process to keep what is freed; returns whether it does.
+    """Make the allocator of this process keep freed memory; return whether it does.
 
-    The process stays as large as it once was: for processes whose arrays have the same sizes again and again.
-    Only glibc knows these options; elsewhere nothing changes.
+    The process stays at its peak size. This suits processes that allocate arrays of the same sizes again and again.
+    Only glibc has these options; on other platforms nothing changes.
     """
     if sys.platform != "linux":
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    # Without mappings of their own, blocks of any size come from the heap, which is never trimmed.
+    # Without separate mappings, blocks of all sizes come from the heap, which is never trimmed.
     settings = (
         (_M_MMAP_MAX, 0),
         (_M_TRIM_THRESHOLD, 2**31 - 1),

@@ -175,7 +175,7 @@ def test_another_number_of_channels_is_refused():
     evaluator = BinarySegmentationEvaluator(200, 60, ["a", "b"])
     with pytest.raises(VolumeError, match="found 4 channels, expected 2: a, b"):
         evaluator.evaluate(in_memory(np.concatenate([prediction, prediction])), in_memory(ground_truth))
-    with pytest.raises(ValueError, match="3 class ids for 2 channels"):
+    with pytest.raises(ValueError, match="found 3 ids for 2 channels"):
         BinarySegmentationEvaluator(200, 60, ["a", "b"], class_ids=[1, 2, 3])
 
 

@@ -143,5 +143,5 @@ def test_each_score_says_its_unit_bounds_and_convention():
 
 
 def test_shapes_that_differ_are_refused():
-    with pytest.raises(ValueError, match="same shape"):
+    with pytest.raises(ValueError, match="equal shapes"):
         binary_table(np.zeros((2, 2)), np.zeros((2, 3)), (1, 1), 1, 1)

@@ -105,10 +105,10 @@ def test_no_voxels_give_an_empty_table():
 
 @pytest.mark.parametrize("bad", [np.zeros(3, np.float32), np.array([1, -1, 0])])
 def test_what_is_no_id_is_refused(bad):
-    with pytest.raises(ValueError, match="ids must"):
+    with pytest.raises(ValueError, match="ids: found"):
         contingency_table(bad, np.zeros(3, np.uint8))
 
 
 def test_shapes_that_differ_are_refused():
-    with pytest.raises(ValueError, match=r"same shape.*\(2,\).*\(3,\)"):
+    with pytest.raises(ValueError, match=r"shapes .*\(2,\).*\(3,\)"):
         contingency_table(np.zeros(2, np.uint8), np.zeros(3, np.uint8))

@@ -45,5 +45,5 @@ def test_huge_distances_do_not_overflow():
 
 
 def test_axes_and_voxel_size_must_fit():
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(ValueError, match="expected one for each of 2 axes"):
         squared_distances(np.zeros((2, 2), bool), (1, 1, 1))

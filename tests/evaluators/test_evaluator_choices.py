@@ -110,7 +110,7 @@ def test_scores_are_attributes_and_unknown_ones_are_errors():
         _ = scores.sideways
     with pytest.raises(ValueError, match="sideways"):
         EvaluationScores([UP], {"sideways": 1})
-    with pytest.raises(ValueError, match="there are up"):
+    with pytest.raises(ValueError, match="expected one of up"):
         scores.bounds("sideways")
     with pytest.raises(ValueError, match="same name"):
         ChannelScores([("a", scores), ("a", scores)])

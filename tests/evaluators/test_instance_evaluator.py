@@ -71,7 +71,7 @@ def test_rules_of_the_ground_truth_do_what_they_say():
     for name in expected.criteria:
         assert found.value(name) == pytest.approx(expected.value(name), abs=1e-12)
     convention = found.criterion("voi").convention
-    assert "truth 2 are unlabelled" in convention and "connected components" in convention
+    assert "ground truth 2 are unlabelled" in convention and "connected components" in convention
     assert "up to 5 nanometer" in convention
 
 
@@ -143,7 +143,7 @@ def test_a_missing_block_is_reported(tmp_path):
     ("segmentation", "message"),
     [
         (in_memory(volume(), voxel_size=(4, 4, 4)), "voxel size"),
-        (in_memory(volume(), offset=(8000, 40, 40)), "no voxel in common"),
+        (in_memory(volume(), offset=(8000, 40, 40)), "do not overlap"),
         (in_memory(volume(), offset=(81, 40, 40)), "one grid"),
     ],
 )

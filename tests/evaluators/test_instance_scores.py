@@ -156,7 +156,7 @@ def test_the_convention_stands_beside_each_score():
         "a note",
     )
     rows = {row["name"]: row for row in scores_json(scores)}
-    assert "log2" in rows["voi"]["convention"] and "truth 0 ignored" in rows["voi"]["convention"]
+    assert "log2" in rows["voi"]["convention"] and "ground truth 0 ignored" in rows["voi"]["convention"]
     assert "an object of its own" in rows["voi"]["convention"]
     assert rows["voi"]["unit"] == "bits" and rows["voi"]["bounds"] == [0.0, None]
     assert "one to one" in rows["f1_iou50"]["convention"]

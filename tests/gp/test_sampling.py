@@ -6,7 +6,7 @@ from funlib.geometry import Coordinate, Roi
 from attacca.arrays import NumpyArray
 from attacca.gp import DaCapoArraySource, RejectIfEmpty, SampleLocation
 from attacca.gp.reject_if_empty import RejectIfMasked
-from attacca.gp.seeds import mix
+from attacca.gp.seeds import mix_seed
 
 LABELS = gp.ArrayKey("SAMPLE_LABELS")
 WINDOW = Roi((0, 0, 0), (4, 4, 4))
@@ -121,6 +121,6 @@ def test_windows_hold_a_sample_point():
 
 
 def test_mixed_numbers_depend_on_each_of_their_parts():
-    values = {mix(a, b, c) for a in range(-3, 4) for b in range(5) for c in range(5)}
+    values = {mix_seed(a, b, c) for a in range(-3, 4) for b in range(5) for c in range(5)}
     assert len(values) == 7 * 5 * 5
     assert all(0 <= value < 2**32 for value in values)

@@ -41,7 +41,7 @@ def test_a_region_comes_with_a_channel_axis_whether_the_array_has_one_or_not():
 def test_not_a_number_is_refused():
     data = np.zeros((6, 8, 8), dtype=np.float32)
     data[1, 1, 1] = np.nan
-    with pytest.raises(Exception, match="holds NaN"):
+    with pytest.raises(Exception, match="contains NaN"):
         request(source(numpy_array(data), KEY), Roi((8, 8, 8), (24, 16, 16)))
 
 

@@ -94,5 +94,5 @@ def test_weights_from_given_counts_do_not_depend_on_the_context_of_targets():
 
 
 def test_a_node_that_makes_nothing_is_refused():
-    with pytest.raises(ValueError, match="nothing to make"):
+    with pytest.raises(ValueError, match="neither target_key nor weights_key"):
         TargetFilter(AffinitiesPredictor([(0, 0, 1)], lsds=False), LABELS)

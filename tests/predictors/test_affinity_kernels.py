@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attacca.errors import VolumeError
-from attacca.predictors.affinity_targets import affinities, erode_labels, padding, partner_masks
+from attacca.predictors.affinity_targets import affinities, compute_partner_masks, erode_labels, padding
 
 
 @st.composite
@@ -65,7 +65,7 @@ def test_a_partner_that_is_masked_or_outside_takes_the_affinity_with_it(
 ) -> None:
     labels, offsets = drawn
     mask = (labels > 0).astype(np.uint8)
-    masks = partner_masks(mask, offsets)
+    masks = compute_partner_masks(mask, offsets)
     for channel, offset in enumerate(offsets):
         for index in np.ndindex(labels.shape):
             there = tuple(np.add(index, offset))

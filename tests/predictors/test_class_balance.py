@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attacca.errors import VolumeError
-from attacca.predictors import balance_weights, labelled_mask
+from attacca.predictors import balance_weights, create_label_mask
 from attacca.predictors.class_balance import BalancedPart
 
 
@@ -73,9 +73,9 @@ def test_a_part_without_classes_has_its_mask_as_weights() -> None:
 
 def test_unlabelled_voxels_are_masked_out() -> None:
     labels = np.array([0, 3, 2**64 - 1], dtype=np.uint64)
-    assert labelled_mask(labels, None).tolist() == [1, 1, 1]
-    assert labelled_mask(labels, 0).tolist() == [0, 1, 1]
-    assert labelled_mask(labels, 2**64 - 1, np.array([1, 0, 1])).tolist() == [1, 0, 0]
+    assert create_label_mask(labels, None).tolist() == [1, 1, 1]
+    assert create_label_mask(labels, 0).tolist() == [0, 1, 1]
+    assert create_label_mask(labels, 2**64 - 1, np.array([1, 0, 1])).tolist() == [1, 0, 0]
 
 
 @pytest.mark.parametrize("labels", [[0, 2], [-1, 0], [0, 0.5, 1], [0, np.nan]])

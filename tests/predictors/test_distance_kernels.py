@@ -8,10 +8,10 @@ from scipy import ndimage
 
 from attacca.errors import VolumeError
 from attacca.predictors.distances import (
-    boundary_distances,
-    certain_distances,
-    hole_distances,
-    signed_distances,
+    compute_boundary_distances,
+    compute_hole_distances,
+    compute_signed_distances,
+    mask_uncertain_distances,
 )
 
 SIZES = {1: [(3,), (1,)], 2: [(1, 1), (7, 2)], 3: [(1, 1, 1), (40, 4, 4), (3, 5, 2)]}
@@ -50,8 +50,8 @@ def test_distances_are_those_to_the_nearest_face_between_labels(
 ) -> None:
     labels, voxel_size = drawn
     expected = brute_distances(labels, voxel_size)
-    np.testing.assert_allclose(boundary_distances(labels, voxel_size), expected, rtol=1e-6)
-    signed = signed_distances(labels, voxel_size)
+    np.testing.assert_allclose(compute_boundary_distances(labels, voxel_size), expected, rtol=1e-6)
+    signed = compute_signed_distances(labels, voxel_size)
     assert ((signed < 0) == (labels == 0)).all()
     if np.isfinite(expected).all():
         np.testing.assert_allclose(np.abs(signed), expected, rtol=1e-6)
@@ -65,7 +65,7 @@ def test_distances_far_away_keep_seven_digits() -> None:
     labels = np.zeros((3, 4, 20000), dtype=np.uint8)
     labels[:, :, :1] = 1
     expected = -(np.arange(20000) - 0.5) * 7.0
-    signed = signed_distances(labels, (40, 5, 7))
+    signed = compute_signed_distances(labels, (40, 5, 7))
     np.testing.assert_allclose(signed[1, 2, 1:], expected[1:], rtol=2e-7)
 
 
@@ -81,7 +81,7 @@ def test_distances_in_a_large_volume_equal_scipys_on_a_doubled_grid() -> None:
     expected = ndimage.distance_transform_edt(doubled, sampling=[size / 2 for size in voxel_size])[
         ::2, ::2, ::2
     ]
-    np.testing.assert_allclose(boundary_distances(labels, voxel_size), expected, rtol=1e-6)
+    np.testing.assert_allclose(compute_boundary_distances(labels, voxel_size), expected, rtol=1e-6)
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
@@ -91,29 +91,29 @@ def test_holes_and_the_outside_end_a_mask(drawn: tuple[np.ndarray, tuple[int, ..
     padded = np.pad(mask != 0, 1)
     expected = ndimage.distance_transform_edt(padded, sampling=voxel_size)
     inner = tuple(slice(1, -1) for _ in mask.shape)
-    np.testing.assert_allclose(hole_distances(mask, voxel_size), expected[inner], rtol=1e-6)
+    np.testing.assert_allclose(compute_hole_distances(mask, voxel_size), expected[inner], rtol=1e-6)
 
 
 def test_certain_distances_keep_the_masks_values_and_dtype() -> None:
     mask = np.full((9, 9), 3, dtype=np.int16)
     mask[4, 4] = 0
-    kept = certain_distances(np.full((9, 9), 0.2, dtype=np.float32), mask, (1, 1), scale=2.0)
+    kept = mask_uncertain_distances(np.full((9, 9), 0.2, dtype=np.float32), mask, (1, 1), scale=2.0)
     assert kept.dtype == np.int16
     assert set(np.unique(kept)) == {0, 3}
     # 1 voxel from the border: tanh(1 / 2) = 0.46 is more than the 0.25 that is needed
     assert kept[0, 0] == 3 and kept[4, 4] == 0
-    far = certain_distances(np.full((9, 9), 0.9, dtype=np.float32), mask, (1, 1), scale=2.0)
+    far = mask_uncertain_distances(np.full((9, 9), 0.9, dtype=np.float32), mask, (1, 1), scale=2.0)
     assert far[0, 0] == 0 and far[2, 2] == 3
 
 
 def test_an_empty_array_has_no_distances() -> None:
-    assert signed_distances(np.zeros((0, 3, 4), dtype=np.uint8), (1, 1, 1)).shape == (0, 3, 4)
+    assert compute_signed_distances(np.zeros((0, 3, 4), dtype=np.uint8), (1, 1, 1)).shape == (0, 3, 4)
 
 
 def test_negative_labels_and_fractions_are_refused() -> None:
     with pytest.raises(VolumeError, match="negative"):
-        signed_distances(np.array([[1, -1]]), (1, 1))
+        compute_signed_distances(np.array([[1, -1]]), (1, 1))
     with pytest.raises(VolumeError, match="whole numbers"):
-        signed_distances(np.array([[1, 0.5]]), (1, 1))
+        compute_signed_distances(np.array([[1, 0.5]]), (1, 1))
     with pytest.raises(VolumeError, match="voxel size"):
-        signed_distances(np.zeros((2, 2), dtype=np.uint8), (1, 1, 1))
+        compute_signed_distances(np.zeros((2, 2), dtype=np.uint8), (1, 1, 1))

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from attacca.errors import VolumeError
-from attacca.predictors.lsd import descriptor_names, local_shape_descriptors, num_descriptors
+from attacca.predictors.lsd import compute_local_shape_descriptors, count_descriptors, list_descriptor_names
 
 
 def defined(labels: np.ndarray, sigma: float, voxel_size: tuple[int, ...], factor: int = 1) -> np.ndarray:
@@ -16,7 +16,7 @@ def defined(labels: np.ndarray, sigma: float, voxel_size: tuple[int, ...], facto
     dims = labels.ndim
     spacing = [size * factor for size in voxel_size]
     pairs = [(i, j) for i in range(dims) for j in range(i + 1, dims)]
-    result = np.zeros((num_descriptors(dims), *labels.shape))
+    result = np.zeros((count_descriptors(dims), *labels.shape))
 
     def window(values: np.ndarray) -> np.ndarray:
         for axis, step in enumerate(spacing):
@@ -69,7 +69,7 @@ def test_descriptors_are_within_1e_5_of_their_definition(
     shape: tuple[int, ...], voxel_size: tuple[int, ...], sigma: float
 ) -> None:
     labels = cells(1, shape, 7)
-    ours = local_shape_descriptors(labels, (sigma,) * len(shape), voxel_size)
+    ours = compute_local_shape_descriptors(labels, (sigma,) * len(shape), voxel_size)
     assert np.abs(ours - defined(labels, sigma, voxel_size)).max() < 1e-5
 
 
@@ -81,14 +81,14 @@ def test_descriptors_of_thin_and_distant_pieces_are_within_1e_5_of_their_definit
     labels[18, 35, 2:30] = 9  # a block with a tail
     labels[15, 5, 5] = labels[15, 20, 20] = labels[23, 5, 40] = 11  # scattered voxels
     labels[20, 10:14, 20] = labels[21, 14:18, 21] = 12  # steps
-    ours = local_shape_descriptors(labels, (32.0,) * 3, (4, 4, 4))
+    ours = compute_local_shape_descriptors(labels, (32.0,) * 3, (4, 4, 4))
     expected = defined(labels, 32.0, (4, 4, 4))
     assert np.abs(ours - expected).max() < 1e-5
 
 
 def test_descriptors_of_every_second_voxel() -> None:
     labels = cells(2, (24, 28, 20), 40)
-    ours = local_shape_descriptors(labels, (12.0,) * 3, (4, 4, 4), downsample=2)
+    ours = compute_local_shape_descriptors(labels, (12.0,) * 3, (4, 4, 4), downsample=2)
     expected = defined(labels, 12.0, (4, 4, 4), factor=2)
     seen = np.ones(labels.shape, dtype=bool)
     for label in np.unique(labels[labels > 0]):
@@ -100,16 +100,16 @@ def test_descriptors_of_every_second_voxel() -> None:
 
 
 def test_background_has_no_descriptors_and_one_object_is_centred() -> None:
-    assert not local_shape_descriptors(np.zeros((8, 8, 8), np.uint8), (8.0,) * 3, (4, 4, 4)).any()
-    everything = local_shape_descriptors(np.ones((25, 25, 25), np.uint8), (8.0,) * 3, (4, 4, 4))
+    assert not compute_local_shape_descriptors(np.zeros((8, 8, 8), np.uint8), (8.0,) * 3, (4, 4, 4)).any()
+    everything = compute_local_shape_descriptors(np.ones((25, 25, 25), np.uint8), (8.0,) * 3, (4, 4, 4))
     centre = everything[:, 12, 12, 12]
     np.testing.assert_allclose(centre[[0, 1, 2, 6, 7, 8]], 0.5, atol=1e-6)
     np.testing.assert_allclose(centre[9], 1.0, atol=1e-6)
 
 
 def test_descriptors_have_names() -> None:
-    assert len(descriptor_names(3)) == num_descriptors(3) == 10
-    assert descriptor_names(2) == [
+    assert len(list_descriptor_names(3)) == count_descriptors(3) == 10
+    assert list_descriptor_names(2) == [
         "lsd offset y",
         "lsd offset x",
         "lsd variance y",
@@ -120,10 +120,10 @@ def test_descriptors_have_names() -> None:
 
 
 def test_a_shape_that_is_no_multiple_and_other_dimensions_are_refused() -> None:
-    with pytest.raises(VolumeError, match="multiple of 2"):
-        local_shape_descriptors(np.ones((9, 10, 10), np.uint8), (8.0,) * 3, (4, 4, 4), downsample=2)
+    with pytest.raises(VolumeError, match="multiple of downsample=2"):
+        compute_local_shape_descriptors(np.ones((9, 10, 10), np.uint8), (8.0,) * 3, (4, 4, 4), downsample=2)
     with pytest.raises(VolumeError, match="2D and 3D"):
-        local_shape_descriptors(np.ones(9, np.uint8), (8.0,), (4,))
+        compute_local_shape_descriptors(np.ones(9, np.uint8), (8.0,), (4,))
 
 
 @pytest.mark.parametrize("voxel_size", [(4, 4, 4), (50, 46, 46), (40, 4, 4)])
@@ -136,7 +136,7 @@ def test_descriptors_of_every_other_voxel_of_thin_objects_are_exact(voxel_size):
         for step in np.linspace(0, 1, 100):
             labels[tuple(np.minimum((begin + step * (end - begin)).astype(int), [15, 23, 23]))] = label
     sigma = [3.0 * max(voxel_size)] * 3
-    plain = local_shape_descriptors(labels, sigma, voxel_size, 2)
+    plain = compute_local_shape_descriptors(labels, sigma, voxel_size, 2)
     exact = defined(labels, sigma[0], voxel_size, 2)
     seen = np.zeros_like(labels, dtype=bool)
     for label in range(1, 9):

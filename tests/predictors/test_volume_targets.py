@@ -26,8 +26,8 @@ from attacca.predictors.volume_targets import (
     TargetBlocks,
     create_target_array,
     create_weight_array,
+    pack_running_counts,
     read_ground_truth,
-    running_counts,
     sum_counts,
 )
 
@@ -113,7 +113,7 @@ def test_blocks_give_the_target_and_weight_of_the_whole(
         assert np.mean(~np.isclose(stored_weight, whole_weight.data, atol=1e-5)) < 1e-3
     else:
         np.testing.assert_array_equal(stored_weight, whole_weight.data)
-        assert running_counts(predictor, counts) == whole_counts or not counts[0][0]
+        assert pack_running_counts(predictor, counts) == whole_counts or not counts[0][0]
 
 
 @pytest.mark.parametrize("name", ["affinities", "one hot", "distance", "inner distance", "descriptors"])
@@ -177,7 +177,7 @@ def test_values_of_no_class_are_refused_where_that_is_asked_for(tmp_path: Path) 
 
     assert count(check=False)
     with pytest.raises(
-        VolumeError, match="hold 2, 5, 7, which are no classes: the task's classes are 0 background, 1 a"
+        VolumeError, match="hold 2, 5, 7, which are not classes: the task's classes are 0 background, 1 a"
     ):
         count(check=True)
     with pytest.raises(VolumeError, match="hold 2, 7, which"):

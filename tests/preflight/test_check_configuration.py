@@ -79,7 +79,7 @@ def test_a_configuration_without_problems_is_planned(inspected):
         pytest.param(DISTANCE, classes("m", "n", combine="channels"), ["1 channels (m)", "2 channels"], id="one distance of two channels"),
         pytest.param({**DISTANCE, "class_ids": [1]}, classes("m", "n", combine="channels"), ["class_ids", "combine: ids"], id="ids of two channels"),
         pytest.param({"type": "affinities", "neighborhood": NEIGHBOURS}, classes("m", "n", combine="channels"), ["task.type", "affinities", "2 channels"], id="affinities of two channels"),
-        pytest.param({"type": "one_hot", "classes": ["bg", "x"]}, classes("m", "n"), ["task.classes", "hold 2, which is no class", "0 bg, 1 x"], id="more named ids than classes"),
+        pytest.param({"type": "one_hot", "classes": ["bg", "x"]}, classes("m", "n"), ["task.classes", "hold 2, which is not a class", "0 bg, 1 x"], id="more named ids than classes"),
         pytest.param({"type": "one_hot", "classes": ["bg", "x"]}, "classes", ["task.classes", "'cube': the labels hold 2, 3", "unlabelled"], id="more values than classes"),
         pytest.param({"type": "affinities", "neighborhood": NEIGHBOURS}, "negative", ["volumes.cube.labels", "negative label -1"], id="negative ids"),
         pytest.param({"type": "one_hot", "classes": ["bg", "x"]}, "negative", ["volumes.cube.labels", "negative label -1"], id="negative labels"),

@@ -58,7 +58,7 @@ def affinities(labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 def wrong_segmentation(labels: np.ndarray) -> np.ndarray:
-    """The truth with two objects merged here, and some cut in two there."""
+    """The ground truth with two objects merged here, and some cut in two there."""
     segments = labels.astype(np.uint64) + np.uint64(1000)
     ids, counts = np.unique(labels, return_counts=True)
     largest = ids[np.argsort(-counts)]
@@ -138,8 +138,8 @@ def score(
     }
 
 
-VOI = "H(segmentation | truth) and H(truth | segmentation), log2; voxels with truth 0 ignored"
-RAND = "1 - F score of Rand, over pairs of voxels; voxels with truth 0 ignored"
+VOI = "H(segmentation | ground truth) and H(ground truth | segmentation), log2; voxels with label 0 ignored"
+RAND = "1 - F score of Rand, over pairs of voxels; voxels with label 0 ignored"
 
 
 def instance_scores(split: float, merge: float, rand: float) -> list[dict[str, Any]]:
@@ -162,6 +162,7 @@ def run_config(kind: str = "affinities") -> dict[str, Any]:
         task |= {"classes": ["cytosol", "membrane", "mitochondrion"]}
     else:
         task |= {"channels": ["membrane", "mitochondrion"], "scale_factor": 50.0}
+        task |= {"clip_distance": 100.0, "tol_distance": 16.0}
     return {
         "task": task,
         "architecture": {
@@ -220,7 +221,7 @@ def write_training(directory: Path, raw: np.ndarray, labels: np.ndarray, seed: i
 
 
 def tuned(directory: Path) -> dict[str, Any]:
-    """What the tuner says of the validation volume: its own words, not a copy of them."""
+    """Tune on the validation volume, so that the result has the format of the tuner itself."""
     name = "tissue-validation"
     prediction = LocalArrayIdentifier(directory / "default" / name / "prediction.zarr", "s0")
     ground_truth = LocalArrayIdentifier(directory / "volumes" / f"{name}.zarr", "labels/s0")

@@ -1,4 +1,4 @@
-"""The tuner's choice: read as the tuner writes it, and told under the names of the configuration."""
+"""The tuner's choice: read as the tuner writes it, and listed under the names of the configuration."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from attacca.config.segmentation import AgglomerationSettings, FragmentSettings, SegmentationConfig
 from attacca.report import choice as module
-from attacca.report.choice import Choice, chosen_facts, read_choice
+from attacca.report.choice import Choice, list_chosen_settings, read_choice
 
 
 def choice_of(fragments: FragmentSettings, rows: list[dict[str, Any]], **agglomeration: Any) -> Choice:
@@ -36,7 +36,7 @@ def test_chain_bias_and_threshold_come_first_and_defaults_are_folded() -> None:
     rows: list[dict[str, Any]] = [
         {"chain": "mutex_watershed", "bias": bias, "min_evidence": 0.75} for bias in (0.5, 0.3)
     ]
-    chief, others = chosen_facts(
+    chief, others = list_chosen_settings(
         choice_of(FragmentSettings(chain="mutex_watershed", bias=0.3, strides=2), rows, threshold=0.4)
     )
     assert [(fact.name, fact.value) for fact in chief] == [
@@ -50,14 +50,14 @@ def test_chain_bias_and_threshold_come_first_and_defaults_are_folded() -> None:
     assert "min evidence" in {fact.name for fact in others}
 
 
-def test_what_was_varied_is_told_first_even_where_the_default_won() -> None:
+def test_varied_settings_come_first_even_where_the_default_won() -> None:
     rows: list[dict[str, Any]] = [{"min_evidence": value} for value in (0.5, 0.75)]
-    chief, _ = chosen_facts(choice_of(FragmentSettings(chain="mutex_watershed"), rows))
+    chief, _ = list_chosen_settings(choice_of(FragmentSettings(chain="mutex_watershed"), rows))
     assert ("min evidence", "0.75") in [(fact.name, fact.value) for fact in chief]
 
 
 def test_settings_that_the_chosen_chain_does_not_read_are_left_out() -> None:
-    chief, others = chosen_facts(choice_of(FragmentSettings(chain="seeded"), []))
+    chief, others = list_chosen_settings(choice_of(FragmentSettings(chain="seeded"), []))
     names = {fact.name for fact in chief + others}
     assert "inside above" in names
     assert not names & {"bias", "strides", "long bias", "row", "context"}
@@ -66,20 +66,20 @@ def test_settings_that_the_chosen_chain_does_not_read_are_left_out() -> None:
 @pytest.mark.parametrize("chain", ["seeded", "mutex_watershed", "connected_components"])
 def test_every_setting_of_a_candidate_belongs_to_its_chain(chain: Any) -> None:
     fragments = SegmentationConfig(chain=chain).fragment_candidates()[0]
-    known = {"chain", *module._OF_CHAIN[chain], *module._OF_EVERY_CHAIN}
+    known = {"chain", *module.CHAIN_SETTINGS[chain], *module.COMMON_CHAIN_SETTINGS}
     assert fragments.model_fields_set <= known
-    assert set(FragmentSettings.model_fields) == {"chain", *module._OF_EVERY_CHAIN}.union(
-        *module._OF_CHAIN.values()
+    assert set(FragmentSettings.model_fields) == {"chain", *module.COMMON_CHAIN_SETTINGS}.union(
+        *module.CHAIN_SETTINGS.values()
     )
 
 
-def test_parameters_of_classes_are_told_without_their_number() -> None:
+def test_parameters_of_classes_are_listed_without_their_number() -> None:
     table = [{"id": 0, "threshold": 0.25, "jaccard": 0.1}, {"id": 1, "threshold": 0.5, "jaccard": 0.4}]
     choice = read_choice({"result": {"table": table, "chosen": {"id": 1, "threshold": 0.5}}})
     assert choice.row == table[1]
-    assert chosen_facts(choice) == ([("threshold", "0.5", False)], [])
+    assert list_chosen_settings(choice) == ([("threshold", "0.5", False)], [])
 
 
 @pytest.mark.parametrize("tuning", [{}, {"result": 3}, {"result": {"table": 1, "chosen": 2}}])
-def test_a_file_that_is_no_choice_has_nothing_to_tell(tuning: dict[str, Any]) -> None:
-    assert chosen_facts(read_choice(tuning)) == ([], [])
+def test_a_file_without_a_choice_gives_an_empty_list(tuning: dict[str, Any]) -> None:
+    assert list_chosen_settings(read_choice(tuning)) == ([], [])

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from attacca.report import write_report
-from attacca.report.page import credits, named_runs
-from attacca.report.provenance import configuration_facts
+from attacca.report.facts import describe_configuration
+from attacca.report.page import list_credits, name_runs
 
 
 class Page(HTMLParser):
@@ -72,9 +72,9 @@ def test_scores_curves_slices_atlas_and_provenance_are_on_the_page(page: str) ->
     for text in (
         "0.390",
         "VOI on the test volume",
-        "voxels with truth 0 ignored",
+        "voxels with label 0 ignored",
         "lower is better",
-        "checkpoint that predicts: 2700",
+        "checkpoint used for prediction: 2700",
         "198 settings were compared",
         "11 settings were compared",
         "xy plane at z",
@@ -88,7 +88,7 @@ def test_scores_curves_slices_atlas_and_provenance_are_on_the_page(page: str) ->
         assert text in page, text
 
 
-def test_the_chosen_settings_are_told_and_marked_for_every_kind_of_task(page: str) -> None:
+def test_the_chosen_settings_are_listed_and_marked_for_every_kind_of_task(page: str) -> None:
     sections = page.split("<h3>Choice of settings</h3>")[1:]
     told = [re.search(r"<h4>Chosen</h4>(.*?)</div>\s*</div>", section, re.DOTALL) for section in sections]
     names = [re.findall(r"<dt>(.*?)</dt>", found[1]) for found in told if found]
@@ -111,13 +111,13 @@ def test_a_page_before_anything_was_computed_says_what_is_missing(tmp_path: Path
     assert "No score yet" in page
     assert "not imported yet" in page and "deleted" not in page
     assert "Errors can be ranked once there are a segmentation and labels" in page
-    assert "Training has not written its curve yet" in page
+    assert "The training has not written its curve yet" in page
 
 
 @pytest.mark.parametrize(
     ("missing", "told"),
     [
-        ("default/training.json", "Training has not finished"),
+        ("default/training.json", "The training has not finished"),
         ("default/tissue-test/scores.json", "segmented; not evaluated yet"),
         ("default/tissue-test/segmentation.zarr", "default/tissue-test/segmentation.zarr was deleted: pict"),
         ("default/tissue-test/prediction.zarr", "default/tissue-test/prediction.zarr was deleted: pictures"),
@@ -126,7 +126,7 @@ def test_a_page_before_anything_was_computed_says_what_is_missing(tmp_path: Path
         ("volumes/tissue-test.zarr", "volumes/tissue-test.zarr was deleted: pictures"),
         ("default/tuning.json", "Settings have not been chosen yet"),
         ("default/provenance.json", "No provenance has been written yet"),
-        ("default/training/snapshots", "checkpoint that predicts"),
+        ("default/training/snapshots", "checkpoint used for prediction"),
     ],
 )
 def test_a_missing_piece_is_no_error(missing: str, told: str, tmp_path: Path, fake_results: Any) -> None:
@@ -172,22 +172,22 @@ def test_names_and_values_cannot_bring_markup_into_the_page(tmp_path: Path) -> N
     assert evil not in page and "&lt;script&gt;" in page
 
 
-def test_of_an_architecture_only_what_is_in_effect_is_told() -> None:
+def test_of_an_architecture_only_what_is_in_effect_is_listed() -> None:
     plain = {"type": "unet", "num_fmaps": 12, "fmap_inc_factor": 2.0}
-    listed = configuration_facts({"architecture": {**plain, "channels": [4, 8]}})
+    listed = describe_configuration({"architecture": {**plain, "channels": [4, 8]}}, None)
     assert listed[0].value == "unet, channels [4, 8]"
-    counted = configuration_facts({"architecture": {**plain, "channels": None}})
+    counted = describe_configuration({"architecture": {**plain, "channels": None}}, None)
     assert counted[0].value == "unet, num fmaps 12, fmap inc factor 2.0"
 
 
 def test_runs_are_taken_by_name_or_as_a_list() -> None:
-    assert list(named_runs([{"name": "a"}, {}])) == ["a", "run 2"]
-    assert list(named_runs({"b": {}})) == ["b"]
+    assert list(name_runs([{"name": "a"}, {}])) == ["a", "run 2"]
+    assert list(name_runs({"b": {}})) == ["b"]
 
 
 def test_public_data_are_credited() -> None:
-    assert credits({"fib25-test": {"raw": {"path": "x"}}}) == ["fib25-test: FlyEM (Janelia), CC BY 3.0"]
-    assert credits({"tissue": {"synthetic": {}}}) == []
+    assert list_credits({"fib25-test": {"raw": {"path": "x"}}}) == ["fib25-test: FlyEM (Janelia), CC BY 3.0"]
+    assert list_credits({"tissue": {"synthetic": {}}}) == []
 
 
 _CHECK = """
@@ -212,9 +212,7 @@ _WATCH = """
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1400, 500])
-def test_a_real_browser_shows_every_picture_and_has_nothing_to_complain(
-    page: str, width: int, tmp_path: Path
-) -> None:
+def test_a_real_browser_shows_every_picture_and_logs_no_error(page: str, width: int, tmp_path: Path) -> None:
     browser = shutil.which("chromium")
     if browser is None:
         pytest.skip("chromium is not installed: apt-get install chromium")

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attacca.cli.main import main
-from attacca.report import terminal_summary, write_report
+from attacca.report import summarize_results, write_report
 from attacca.report.results import Results
 from attacca.report.scores import (
     Score,
-    best_of,
-    comparable_groups,
-    format_value,
-    principal_keys,
+    choose_principal_keys,
+    find_best,
+    format_score,
+    group_comparable,
     read_scores,
     write_scores_table,
 )
@@ -32,30 +32,30 @@ def test_a_score_without_a_value_is_nan_and_shown_as_a_dash() -> None:
 
 def test_the_criterion_comes_first_and_means_before_single_classes() -> None:
     scores = [Score(name, 0.5, channel=channel) for channel in ("a", "b", "mean") for name in ("dice", "voi")]
-    assert principal_keys(scores)[0] == ("mean", "voi")
-    assert principal_keys(scores, "b__dice")[0] == ("mean", "voi")
+    assert choose_principal_keys(scores)[0] == ("mean", "voi")
+    assert choose_principal_keys(scores, "b__dice")[0] == ("mean", "voi")
     alone = [score for score in scores if score.channel != "mean"]
-    assert principal_keys(alone, "b__dice")[0] == ("b", "dice")
+    assert choose_principal_keys(alone, "b__dice")[0] == ("b", "dice")
 
 
-def test_runs_that_were_scored_in_other_ways_stand_in_other_tables() -> None:
+def test_runs_that_were_scored_in_other_ways_are_in_other_tables() -> None:
     voi, dice = [Score("voi", 0.5)], [Score("dice", 0.9, channel="membrane")]
-    assert comparable_groups([voi, dice, [], voi]) == [[0, 3], [1]]
+    assert group_comparable([voi, dice, [], voi]) == [[0, 3], [1]]
 
 
 def test_the_best_is_the_smallest_or_the_largest_as_the_score_says() -> None:
-    assert best_of(
-        [Score("voi", 0.5, higher_is_better=False), Score("voi", 0.3, higher_is_better=False)]
-    ) == {1}
-    assert best_of([Score("dice", 0.5), Score("dice", 0.3)]) == {0}
-    assert best_of([Score("dice", 0.5), Score("dice", math.nan)]) == set()
-    assert best_of([Score("dice", 0.5), Score("dice", 0.5), None]) == {0, 1}
+    voi = [Score("voi", value, higher_is_better=False) for value in (0.5, 0.3)]
+    assert find_best(voi, ["a", "a"]) == {1}
+    assert find_best([Score("dice", 0.5), Score("dice", 0.3)], ["a", "a"]) == {0}
+    assert find_best([Score("dice", 0.5), Score("dice", math.nan)], ["a", "a"]) == set()
+    dice = [Score("dice", value) for value in (0.5, 0.5, math.nan, 0.9)]
+    assert find_best(dice, ["a", "a", "a", "b"]) == {0, 1}
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(st.floats(allow_nan=True))
 def test_every_number_has_a_short_text(value: float) -> None:
-    text = format_value(value)
+    text = format_score(value)
     assert text and len(text) < 320
     assert abs(value) > 1e6 or len(text) <= 8 or math.isnan(value)
 
@@ -71,7 +71,7 @@ def test_the_table_file_holds_every_score_to_the_last_digit(tmp_path: Path) -> N
 
 
 def test_the_summary_shows_scores_directions_and_the_path_of_the_report(fake_results: Any) -> None:
-    text = terminal_summary(fake_results.directory)
+    text = summarize_results(fake_results.directory)
     assert "tissue-test" in text and "0.390" in text
     assert "VOI ↓" in text
     assert "membranes" in text and "0.810" in text
@@ -88,7 +88,7 @@ def test_the_summary_of_unfinished_results_says_so(
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("nothere", "is not there"), ("config.yaml", "is a file"), (".", "holds no results")]
+    ("name", "told"), [("nothere", "does not exist"), ("config.yaml", "is a file"), (".", "holds no results")]
 )
 def test_a_summary_of_what_holds_no_results_is_refused(
     name: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -105,7 +105,7 @@ def test_a_summary_of_what_holds_no_results_is_refused(
 def test_broken_scores_are_named_with_what_to_do(text: str, tmp_path: Path, fake_results: Any) -> None:
     shutil.copytree(fake_results.directory / "default", tmp_path / "default")
     (tmp_path / "default" / "tissue-test" / "scores.json").write_text(text)
-    summary = terminal_summary(tmp_path)
+    summary = summarize_results(tmp_path)
     assert f"{tmp_path}/default/tissue-test/scores.json is broken: delete it" in summary
     assert "tissue-validation" in summary
     write_report(tmp_path, tmp_path / "report.html", fake_results.runs, fake_results.volumes)

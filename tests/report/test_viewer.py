@@ -14,8 +14,8 @@ from attacca.cli.main import main
 from attacca.errors import MissingInputError, ResourceError
 from attacca.report.local_viewer import choose_volume
 from attacca.report.results import Results
-from attacca.report.serving import ResultsServer, numbers
-from attacca.report.viewer import hosted_link, open_link, viewer_state
+from attacca.report.results_server import ResultsServer, parse_numbers
+from attacca.report.viewer import make_hosted_link, make_open_link, make_viewer_state
 
 
 @pytest.fixture()
@@ -43,18 +43,18 @@ def answer(address: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:
 
 def test_a_state_shows_raw_prediction_segmentation_and_ground_truth_in_place(fake_results: Any) -> None:
     results = Results(fake_results.directory)
-    state = viewer_state(results, "default", "tissue-test", position=(80, 160, 240), segments=(3, 2**60))
+    state = make_viewer_state(results, "default", "tissue-test", position=(80, 160, 240), segments=(3, 2**60))
     layers = {layer["name"]: layer for layer in state["layers"]}
-    assert list(layers) == ["raw", "prediction", "segmentation", "truth"]
+    assert list(layers) == ["raw", "prediction", "segmentation", "ground truth"]
     assert state["position"] == [10.5, 20.5, 30.5]
     assert state["dimensions"]["z"] == [8e-9, "m"]
     assert layers["segmentation"]["segments"] == ["3", str(2**60)]
-    assert layers["raw"]["type"] == "image" and layers["truth"]["type"] == "segmentation"
+    assert layers["raw"]["type"] == "image" and layers["ground truth"]["type"] == "segmentation"
     json.dumps(state, allow_nan=False)
 
 
 def test_every_source_of_a_state_is_answered_by_the_server(server: ResultsServer, fake_results: Any) -> None:
-    state = viewer_state(Results(fake_results.directory), "default", "tissue-test", server.address)
+    state = make_viewer_state(Results(fake_results.directory), "default", "tissue-test", server.address)
     for layer in state["layers"]:
         source = layer["source"]
         address = (source if isinstance(source, str) else source["url"]).removeprefix("zarr://")
@@ -72,7 +72,7 @@ def test_a_volume_in_place_is_served_from_where_it_lies(tmp_path: Path, fake_res
     server = ResultsServer(results, lambda query: "", port=0)
     server.start()
     try:
-        state = viewer_state(results, "", "mine", server.address)
+        state = make_viewer_state(results, "", "mine", server.address)
         address = state["layers"][0]["source"].removeprefix("zarr://")
         assert "volume-mine-raw" in address
         assert answer(f"{address}/.zattrs")[0] == 200
@@ -105,7 +105,7 @@ def test_only_pages_of_this_machine_and_neuroglancer_may_read(server: ResultsSer
 
 
 def test_a_link_of_the_report_opens_a_viewer(server: ResultsServer) -> None:
-    link = open_link("default", "tissue-test", (1, 2, 3), (4,), (5, 6))
+    link = make_open_link("default", "tissue-test", (1, 2, 3), (4,), (5, 6))
     status, _, headers = answer(server.address + link.removeprefix("http://127.0.0.1:8765"))
     assert (status, headers["Location"]) == (302, "http://viewer/default")
     assert link.endswith("position=1,2,3&segments=4&objects=5,6")
@@ -133,7 +133,7 @@ def test_what_is_not_there_is_said_with_what_is(fake_results: Any, tmp_path: Pat
     with pytest.raises(MissingInputError, match="not a directory"):
         choose_volume(Results(tmp_path / "no"), None, None)
     with pytest.raises(MissingInputError, match="no arrays"):
-        viewer_state(results, "default", "no")
+        make_viewer_state(results, "default", "no")
 
 
 def test_deleted_arrays_are_said_and_the_others_are_shown(
@@ -148,7 +148,7 @@ def test_deleted_arrays_are_said_and_the_others_are_shown(
     for path in list(tmp_path.glob("**/tissue-test*/**/*.zarr")) + list(tmp_path.glob("**/tissue-test.zarr")):
         shutil.rmtree(path)
     assert main(command) != 0
-    assert "were deleted, so that there is nothing to show" in capsys.readouterr().err
+    assert "were deleted, so that no image of the volume" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("position", ["abc", "1,2", "1;2;3", ""])
@@ -161,13 +161,13 @@ def test_a_position_that_is_none_is_refused(
 
 
 def test_numbers_are_read_or_refused() -> None:
-    assert numbers("1,-2,3") == [1, -2, 3]
-    assert numbers("1,x") is None and numbers("") is None and numbers(None) is None
+    assert parse_numbers("1,-2,3") == [1, -2, 3]
+    assert parse_numbers("1,x") is None and parse_numbers("") is None and parse_numbers(None) is None
 
 
 def test_a_state_fits_into_a_link(fake_results: Any) -> None:
-    state = viewer_state(Results(fake_results.directory), "default", "tissue-test")
-    assert hosted_link(state).startswith("https://neuroglancer-demo.appspot.com/#!%7B")
+    state = make_viewer_state(Results(fake_results.directory), "default", "tissue-test")
+    assert make_hosted_link(state).startswith("https://neuroglancer-demo.appspot.com/#!%7B")
 
 
 def test_the_command_prints_a_state(fake_results: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,16 +16,19 @@ from attacca.config.segmentation import AgglomerationSettings, FragmentSettings
 from attacca.errors import BlocksFailedError, ConfigurationError, VolumeError
 from attacca.evaluators.contingency import contingency_table
 from attacca.evaluators.instance_scores import InstanceConvention, voi_from_table
-from attacca.segmentation.chain import segment_volume
+from attacca.segmentation.agglomerate import agglomerate
+from attacca.segmentation.block_graph import count_block_graph
+from attacca.segmentation.box import Box
 from attacca.segmentation.components import label_components
-from attacca.segmentation.fragments import FragmentBlocks, fragments_of_box, settle_cells
-from attacca.segmentation.frame import Box, Frame
-from attacca.segmentation.graph import Region, block_graph
-from attacca.segmentation.graph_blocks import graph_of_tables
-from attacca.segmentation.lookup import agglomerate
+from attacca.segmentation.fragment_blocks import FragmentBlocks
+from attacca.segmentation.fragments import fix_cell_size, make_fragments
+from attacca.segmentation.frame import Frame
+from attacca.segmentation.graph_tables import join_tables
+from attacca.segmentation.inputs import read_affinities
+from attacca.segmentation.lookup_table import relabel
 from attacca.segmentation.offsets import Offsets
-from attacca.segmentation.relabel import relabel
-from attacca.segmentation.seeded import grow_fragments
+from attacca.segmentation.pipeline import segment_volume
+from attacca.segmentation.seeded_watershed import seeded_watershed
 
 NEIGHBORHOOD = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (3, 0, 0), (0, 3, 0), (0, 0, 3))
 CHAINS = [
@@ -56,7 +59,7 @@ def fragments_in_blocks(
     for corner in reversed(corners):
         begin = np.multiply(corner, block)
         box = Box(tuple(begin.tolist()), tuple(np.minimum(begin + block, shape).tolist()))
-        result[box.slices((0, 0, 0))] = fragments_of_box(read, frame, box, offsets, chosen)
+        result[box.slices((0, 0, 0))] = make_fragments(read, frame, box, offsets, chosen)
     return result
 
 
@@ -67,8 +70,8 @@ def segments_of(
     offsets: tuple[tuple[int, ...], ...] = NEIGHBORHOOD,
     threshold: float = 0.6,
 ) -> np.ndarray:
-    graph = graph_of_tables(
-        *block_graph(fragments, affinities, Offsets.create(offsets), Region((0, 0, 0), fragments.shape))
+    graph = join_tables(
+        *count_block_graph(fragments, affinities, Offsets.create(offsets), Box((0, 0, 0), fragments.shape))
     )
     contact = chosen.chain == "connected_components"
     way = AgglomerationSettings(method="contact" if contact else "mean_affinity", threshold=threshold)
@@ -119,7 +122,7 @@ def test_cells_see_nearly_the_fragments_of_the_whole_volume(noisy: Callable[...,
     affinities = noisy((20, 40, 40), 7)
     chosen = FragmentSettings(chain="seeded", cell_size=[20, 20, 20])
     cells = fragments_in_blocks(affinities, (20, 40, 40), chosen)
-    labels, seeds = grow_fragments(
+    labels, seeds = seeded_watershed(
         affinities, Offsets.create(NEIGHBORHOOD), grow_above=chosen.background_below, origin=(3, 2, 1)
     )
     whole = np.concatenate([[0], seeds + 1])[labels]
@@ -217,7 +220,7 @@ def test_killed_and_resumed_with_other_shards_gives_the_same_fragments(
     def make(name: str) -> tuple[FragmentBlocks, BlockGrid, ZarrArray]:
         output = output_like(stored, tmp_path / name)
         grid = BlockGrid.for_array(output)
-        chosen = settle_cells(FragmentSettings(window=2), grid.block_size / output.voxel_size)
+        chosen = fix_cell_size(FragmentSettings(window=2), grid.block_size / output.voxel_size)
         return FragmentBlocks(stored, output, NEIGHBORHOOD, chosen), grid, output
 
     function, grid, output = make("undisturbed.zarr")
@@ -306,8 +309,6 @@ def test_settings_that_do_not_fit_the_volume_are_refused(noisy: Callable[..., np
     with pytest.raises(ConfigurationError, match="the volume has 2 axes"):
         frame.voxels([1, 2, 3], (0, 0, 0), "context")
     with pytest.raises(VolumeError, match="one for each offset"):
-        from attacca.segmentation.frame import read_affinities
-
         array = NumpyArray.from_np_array(
             np.zeros((1, 4, 4), np.float32), Roi((0, 0), (4, 4)), Coordinate((1, 1)), ["c", "y", "x"]
         )

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from attacca.errors import ConfigurationError
-from attacca.segmentation.debris import merge_small_fragments
-from attacca.segmentation.mutex_clusters import graph_mutex_watershed
+from attacca.segmentation.mutex_clusters import cluster_graph, make_sort_keys
 from attacca.segmentation.mutex_watershed import mutex_watershed
 from attacca.segmentation.offsets import Offsets
-from attacca.segmentation.reference_engine import reference_mutex_watershed
+from attacca.segmentation.reference_mutex_watershed import reference_mutex_watershed
+from attacca.segmentation.small_fragments import merge_small_fragments
 
 OFFSETS = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [2, 0, 0], [0, -2, 0], [0, 1, 3]]
 
@@ -117,9 +117,9 @@ def test_seeds_keep_their_ids_and_never_meet() -> None:
 
 
 def test_graph_with_a_mutex_keeps_the_two_ends_of_a_chain_apart() -> None:
-    clusters = graph_mutex_watershed(
-        np.array([0, 1, 0]), np.array([1, 2, 2]), np.array([0.9, 0.3, -0.5]), num_nodes=4
-    )
+    keys = make_sort_keys(np.array([0.9, 0.3, -0.5], np.float32), np.arange(3))
+    nodes, partners = np.array([0, 1, 0], np.int32), np.array([1, 2, 2], np.int32)
+    clusters = cluster_graph(nodes, partners, np.sort(keys), num_nodes=4)
     assert clusters.tolist() == [0, 0, 1, 2]
 
 

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from attacca.config.segmentation import AgglomerationSettings
 from attacca.errors import MissingInputError
-from attacca.segmentation.agglomerate import Graph, clusters_at, mean_affinity_merges
-from attacca.segmentation.graph import EDGE_TYPE, NODE_TYPE, Region, block_graph
-from attacca.segmentation.graph_blocks import block_path, graph_of_tables, load_graph
-from attacca.segmentation.lookup import LookUpTable, agglomerate
+from attacca.segmentation.agglomerate import agglomerate
+from attacca.segmentation.block_graph import count_block_graph
+from attacca.segmentation.box import Box
+from attacca.segmentation.graph import Graph
+from attacca.segmentation.graph_tables import EDGE_TYPE, NODE_TYPE, join_tables, load_graph, table_path
+from attacca.segmentation.lookup_table import LookUpTable, relabel
+from attacca.segmentation.mean_affinity import cut_merges, merge_by_mean_affinity
 from attacca.segmentation.offsets import Offsets
-from attacca.segmentation.relabel import relabel
 
 OFFSETS = Offsets.create([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, -3, 0], [2, 0, 1]], strides=2)
 
@@ -28,7 +30,7 @@ def random_labels(shape: tuple[int, ...], seed: int) -> tuple[np.ndarray, np.nda
 
 
 def whole_graph(labels: np.ndarray, affinities: np.ndarray) -> Graph:
-    return graph_of_tables(*block_graph(labels, affinities, OFFSETS, Region((0, 0, 0), labels.shape)))
+    return join_tables(*count_block_graph(labels, affinities, OFFSETS, Box((0, 0, 0), labels.shape)))
 
 
 def random_graph(nodes: int, edges: int, seed: int, ties: bool = False) -> Graph:
@@ -99,14 +101,14 @@ def test_tables_of_blocks_add_up_to_the_whole(shape: tuple, block: tuple, seed: 
         end = np.minimum(begin + block, shape)
         seen, last = np.maximum(0, begin - lower), np.minimum(end + upper, shape)
         cut = tuple(slice(s, e) for s, e in zip(seen, last))
-        region = Region(tuple((begin - seen).tolist()), tuple((end - seen).tolist()))
-        n, e = block_graph(
+        region = Box(tuple((begin - seen).tolist()), tuple((end - seen).tolist()))
+        n, e = count_block_graph(
             labels[cut], affinities[(slice(None), *cut)], OFFSETS, region, tuple(seen.tolist())
         )
         nodes.insert(0, n)
         edges.append(e)
     parts, whole = (
-        graph_of_tables(np.concatenate(nodes), np.concatenate(edges)),
+        join_tables(np.concatenate(nodes), np.concatenate(edges)),
         whole_graph(labels, affinities),
     )
     for name in Graph.__dataclass_fields__:
@@ -124,7 +126,7 @@ def test_a_graph_read_in_small_parts_equals_one_read_at_once(tmp_path: Path) -> 
         edges["direct_sum"] = rng.integers(0, 999, 60)
         edges = edges[np.lexsort((edges["v"], edges["u"]))]
         for kind, table in (("nodes", nodes), ("edges", edges)):
-            path = block_path(tmp_path, kind, block)
+            path = table_path(tmp_path, kind, block)
             path.parent.mkdir(exist_ok=True)
             np.save(path, table)
     once = load_graph(tmp_path, 5)
@@ -156,19 +158,19 @@ def merged_by_definition(graph: Graph, threshold: float) -> np.ndarray:
 @pytest.mark.parametrize("seed", range(4))
 def test_mean_affinity_equals_the_definition_at_every_threshold(seed: int) -> None:
     graph = random_graph(40, 160, seed)
-    merges = mean_affinity_merges(graph, 0.05)
+    merges = merge_by_mean_affinity(graph, 0.05)
     assert (np.diff(merges.heights) <= 0).all()
     for threshold in (0.05, 0.3, 0.45, 0.6, 0.9):
-        found = clusters_at(merges, 40, threshold)
+        found = cut_merges(merges, 40, threshold)
         expected = np.unique(merged_by_definition(graph, threshold), return_inverse=True)[1]
         assert np.array_equal(found, expected)
-        assert np.array_equal(found, clusters_at(mean_affinity_merges(graph, threshold), 40, threshold))
+        assert np.array_equal(found, cut_merges(merge_by_mean_affinity(graph, threshold), 40, threshold))
 
 
 def test_hub_nodes_with_many_merges_keep_the_hash_table_working() -> None:
     graph = random_graph(3000, 20_000, 1, ties=True)
-    merges = mean_affinity_merges(graph, 0.0)
-    parents = clusters_at(merges, 3000, 0.0)
+    merges = merge_by_mean_affinity(graph, 0.0)
+    parents = cut_merges(merges, 3000, 0.0)
     assert len(merges.a) == 3000 - len(np.unique(parents))
 
 

@@ -5,17 +5,18 @@ import pytest
 
 from attacca.config.segmentation import CheckThresholds
 from attacca.errors import SegmentationCheckError
+from attacca.segmentation.block_graph import count_block_graph
+from attacca.segmentation.box import Box
 from attacca.segmentation.checks import (
     SeamCount,
     check_prediction,
     check_seams,
     check_sizes,
     count_seams,
-    prediction_histogram,
+    count_values,
 )
-from attacca.segmentation.graph import Region, block_graph
-from attacca.segmentation.graph_blocks import graph_of_tables
-from attacca.segmentation.lookup import LookUpTable
+from attacca.segmentation.graph_tables import join_tables
+from attacca.segmentation.lookup_table import LookUpTable
 from attacca.segmentation.offsets import Offsets
 
 THRESHOLDS = CheckThresholds()
@@ -55,8 +56,8 @@ def test_counts_of_blocks_with_one_more_voxel_add_up_to_the_whole() -> None:
 def test_one_segment_that_takes_over_and_an_empty_segmentation_are_refused() -> None:
     cells = random_cells((8, 8, 8), 2)
     offsets = Offsets.create([[1, 0, 0], [0, 1, 0], [0, 0, 1]])
-    graph = graph_of_tables(
-        *block_graph(cells, np.zeros((3, 8, 8, 8), np.uint8), offsets, Region((0, 0, 0), (8, 8, 8)))
+    graph = join_tables(
+        *count_block_graph(cells, np.zeros((3, 8, 8, 8), np.uint8), offsets, Box((0, 0, 0), (8, 8, 8)))
     )
     fine = check_sizes(graph, LookUpTable(graph.ids, graph.ids), 512, THRESHOLDS)
     assert fine["segmented_share"] == 1 and fine["largest_share"] < 0.2
@@ -64,8 +65,8 @@ def test_one_segment_that_takes_over_and_an_empty_segmentation_are_refused() -> 
         check_sizes(graph, LookUpTable(graph.ids, np.ones_like(graph.ids)), 512, THRESHOLDS)
     # Merged from the beginning, so that there is one fragment only.
     merged = np.ones_like(cells)
-    region = Region((0, 0, 0), (8, 8, 8))
-    single = graph_of_tables(*block_graph(merged, np.full((3, 8, 8, 8), 255, np.uint8), offsets, region))
+    region = Box((0, 0, 0), (8, 8, 8))
+    single = join_tables(*count_block_graph(merged, np.full((3, 8, 8, 8), 255, np.uint8), offsets, region))
     with pytest.raises(SegmentationCheckError, match="one segment has 100 %"):
         check_sizes(single, LookUpTable(single.ids, single.ids), 512, THRESHOLDS)
     with pytest.raises(SegmentationCheckError, match="0 % of the voxels belong to a segment"):
@@ -74,9 +75,9 @@ def test_one_segment_that_takes_over_and_an_empty_segmentation_are_refused() -> 
 
 @pytest.mark.parametrize(("value", "word"), [(0, "empty"), (255, "saturated"), (77, "constant")])
 def test_constant_predictions_are_refused(value: int, word: str) -> None:
-    constant = prediction_histogram(np.full((3, 20, 20, 20), value, np.uint8))
+    constant = count_values(np.full((3, 20, 20, 20), value, np.uint8))
     with pytest.raises(SegmentationCheckError, match=word):
         check_prediction(constant, THRESHOLDS)
-    mixed = constant + prediction_histogram(np.random.default_rng(0).integers(0, 256, 3000).astype(np.uint8))
+    mixed = constant + count_values(np.random.default_rng(0).integers(0, 256, 3000).astype(np.uint8))
     check_prediction(mixed, THRESHOLDS)
     check_prediction(constant, CheckThresholds(max_saturated_share=None))

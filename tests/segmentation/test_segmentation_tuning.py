@@ -13,8 +13,8 @@ from attacca.config.segmentation import SegmentationConfig
 from attacca.errors import ConfigurationError
 from attacca.evaluators.contingency import contingency_table
 from attacca.evaluators.instance_scores import voi_from_table
-from attacca.segmentation.chain import segment_volume
-from attacca.segmentation.fragments import settle_cells
+from attacca.segmentation.fragments import fix_cell_size
+from attacca.segmentation.pipeline import segment_volume
 from attacca.segmentation.tuning import TuningVolume, tune
 
 NEIGHBORHOOD = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (3, 0, 0), (0, 3, 0), (0, 0, 3))
@@ -63,7 +63,7 @@ def test_scores_equal_those_of_the_segmented_volume(volume: TuningVolume, tmp_pa
             row += 1
     assert row == len(result.table) == 2 * 2 * (2 + 4)
     assert result.table[result.chosen["row"]]["voi"] == min(entry["voi"] for entry in result.table)
-    candidates = [settle_cells(item, (10, 20, 20)) for item in config.fragment_candidates()]
+    candidates = [fix_cell_size(item, (10, 20, 20)) for item in config.fragment_candidates()]
     assert result.fragments in candidates
     assert result.to_json()["criterion"] == "voi"
 

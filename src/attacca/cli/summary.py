@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from attacca.report import terminal_summary
+from attacca.report import summarize_results
 
 
 def add_parser(commands: Any) -> None:
@@ -15,5 +15,5 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the summary of a directory of results."""
-    print(terminal_summary(options.results))
+    print(summarize_results(options.results))
     return 0

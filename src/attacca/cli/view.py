@@ -13,8 +13,8 @@ from attacca.errors import ConfigurationError
 from attacca.report.deleted import describe_lost_images
 from attacca.report.local_viewer import LocalViewer, choose_volume
 from attacca.report.results import Results
-from attacca.report.serving import ResultsServer, numbers
-from attacca.report.viewer import hosted_link, viewer_state
+from attacca.report.results_server import ResultsServer, parse_numbers
+from attacca.report.viewer import GROUND_TRUTH, make_hosted_link, make_viewer_state
 
 
 def add_parser(commands: Any) -> None:
@@ -56,14 +56,14 @@ def run(args: argparse.Namespace) -> int:
     """Serve the results until the command is interrupted, or print a viewer state."""
     results = Results(args.results, args.storage)
     run_name, volume = choose_volume(results, args.run, args.volume)
-    position = numbers(args.position)
+    position = parse_numbers(args.position)
     if args.position is not None and position is None:
         raise ConfigurationError(
             f"--position: found '{args.position}', expected whole numbers in world units, separated by commas, such as "
             "400,1200,800"
         )
-    state = viewer_state(results, run_name, volume, position=position)
-    layers = {"labels" if layer["name"] == "truth" else layer["name"] for layer in state["layers"]}
+    state = make_viewer_state(results, run_name, volume, position=position)
+    layers = {"labels" if layer["name"] == GROUND_TRUTH else layer["name"] for layer in state["layers"]}
     lost = describe_lost_images(results, run_name, volume, layers)
     if lost:
         print(f"{lost}: the other images are shown", file=sys.stderr)
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"wrote {args.state}")
         else:
             print(json.dumps(state, indent=2))
-        print(f"\nwhile 'attacca view {args.results}' runs:\n{hosted_link(state)}")
+        print(f"\nwhile 'attacca view {args.results}' runs:\n{make_hosted_link(state)}")
         return 0
     viewer = LocalViewer(results, args.bind)
     server = ResultsServer(results, viewer.open, args.bind, args.port)

@@ -1,4 +1,4 @@
-"""Segmentation and truth to scores, through tables that are summed over blocks."""
+"""Scores of segmentations against ground truth, from tables that are summed over blocks."""
 
 from attacca.evaluators.best_weights import BestWeights
 from attacca.evaluators.binary_counts import binary_table

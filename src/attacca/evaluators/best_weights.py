@@ -1,4 +1,4 @@
-"""Which iteration was best, on disk: stored and found under one name."""
+"""Files that store the best iteration of a training for each data set and criterion."""
 
 import json
 from pathlib import Path
@@ -9,36 +9,43 @@ from attacca.errors import MissingInputError
 
 
 class BestWeights:
-    """Remembers the best iteration by data set and criterion, in ``DIRECTORY/DATASET/CRITERION.json``.
+    """Store of the best iterations, in ``DIRECTORY/DATASET/CRITERION.json``.
 
     Args:
-        directory: where the files stand.
+        directory: directory of the files.
+
+    Examples:
+        >>> from tempfile import mkdtemp
+        >>> best = BestWeights(mkdtemp())
+        >>> best.store("cube", "voi", 1200, 0.75)
+        >>> best.retrieve("cube", "voi")
+        (1200, 0.75)
     """
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
 
     def path(self, dataset: str, criterion: str) -> Path:
-        """The file for a data set and a criterion; names are quoted, so that none leaves its place."""
+        """Return the file of a data set and a criterion. Names are quoted, so that it is in the directory."""
         parts = [quote(name, safe=" _-=,()").replace(".", "%2E") for name in (dataset, criterion)]
         return self.directory / parts[0] / f"{parts[1]}.json"
 
     def store(self, dataset: str, criterion: str, iteration: int, score: float) -> None:
-        """Remember ``iteration`` as the best one, with its score."""
+        """Store the best iteration and its score."""
         write_json(self.path(dataset, criterion), {"iteration": int(iteration), "score": float(score)})
 
     def retrieve(self, dataset: str, criterion: str) -> tuple[int, float]:
-        """The best iteration and its score.
+        """Return the best iteration and its score.
 
         Raises:
-            MissingInputError: none was stored for this data set and criterion.
+            MissingInputError: no iteration is stored for this data set and criterion.
         """
         path = self.path(dataset, criterion)
         try:
-            entry = json.loads(path.read_text())
+            best = json.loads(path.read_text())
         except FileNotFoundError:
             raise MissingInputError(
-                f"{path}: no best iteration was stored for data set '{dataset}' and criterion '{criterion}'; "
+                f"{path}: no best iteration is stored for data set '{dataset}' and criterion '{criterion}'; "
                 "validate with that data set first, or name the iteration"
             ) from None
-        return int(entry["iteration"]), float(entry["score"])
+        return int(best["iteration"]), float(best["score"])

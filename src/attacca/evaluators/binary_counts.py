@@ -1,4 +1,4 @@
-"""From a truth, a prediction and distances to the table of binary scores."""
+"""Tables of binary scores from a prediction, the ground truth and distances."""
 
 import math
 from collections.abc import Sequence
@@ -18,47 +18,57 @@ def binary_table(
     tol_distance: float,
     mask: np.ndarray | None = None,
 ) -> BinaryTable:
-    """The table of two whole volumes in memory.
+    """Return the table of two whole volumes in memory.
 
     Args:
-        prediction: bool, or any numbers: positive ones are predicted.
-        ground_truth: the same for the true voxels.
-        voxel_size: whole world units, one for each axis.
-        clip_distance: distances are clipped here, world units.
-        tol_distance: errors up to this distance are forgiven, world units.
-        mask: voxels that count, bool; others belong to neither side.
+        prediction: bool, or numbers, of which positive ones are foreground.
+        ground_truth: same shape.
+        voxel_size: world units, integer, one per axis.
+        clip_distance: upper limit of clipped distances, in world units.
+        tol_distance: errors up to this distance are tolerated, in world units.
+        mask: voxels that count, bool, same shape; all voxels count by default.
+
+    Raises:
+        ValueError: shapes differ.
+
+    Examples:
+        >>> prediction, ground_truth = np.array([[1, 1, 0, 0]]), np.array([[0, 1, 1, 1]])
+        >>> table = binary_table(prediction, ground_truth, (8, 8), clip_distance=40, tol_distance=8)
+        >>> table.true_positives, table.false_positives, table.false_negatives, table.far_negatives
+        (1, 1, 2, 1)
     """
     if prediction.shape != ground_truth.shape:
         raise ValueError(
-            f"prediction and truth must have the same shape, not {prediction.shape}, {ground_truth.shape}"
+            f"prediction and ground truth: found the shapes {prediction.shape}, {ground_truth.shape}, expected equal shapes"
         )
     predicted, true = prediction > 0, ground_truth > 0
     if mask is not None:
         predicted, true = predicted & mask, true & mask
     voxels = int(ground_truth.size if mask is None else np.count_nonzero(mask))
     unit = distance_unit(voxel_size)
-    positives = positive_side(
+    positives = sum_positive_side(
         predicted, true, squared_distances(true, voxel_size), unit, clip_distance, tol_distance
     )
-    negatives = negative_side(
+    negatives = sum_negative_side(
         predicted, true, squared_distances(predicted, voxel_size), unit, clip_distance, tol_distance
     )
-    return positives + negatives + rest(predicted, true, voxels)
+    return positives + negatives + count_true_negatives(predicted, true, voxels)
 
 
-def positive_side(
+def sum_positive_side(
     predicted: np.ndarray, true: np.ndarray, distances: np.ndarray, unit: int, clip: float, tolerance: float
 ) -> BinaryTable:
-    """The part of the table that looks at predicted voxels.
+    """Return the part of the table that concerns predicted voxels.
 
     Args:
-        predicted, true: the two sides, bool.
-        distances: squared distances to the nearest true voxel, int64, in units of ``unit`` squared.
-        unit: world units in which ``distances`` are measured.
-        clip: distances are clipped here, world units.
-        tolerance: errors up to this distance are forgiven, world units.
+        predicted: predicted foreground, bool.
+        true: true foreground, bool, same shape.
+        distances: squared distances to the nearest true voxel, int64, same shape, in units of ``unit`` squared.
+        unit: length unit of ``distances``, in world units.
+        clip: upper limit of clipped distances, in world units.
+        tolerance: errors up to this distance are tolerated, in world units.
     """
-    both, alone, far, whole, part, whole_clipped, part_clipped, largest = _side(
+    both, alone, far, whole, part, whole_clipped, part_clipped, largest = _sum_side(
         predicted.ravel(), true.ravel(), distances.ravel(), unit, clip, tolerance
     )
     return BinaryTable(
@@ -71,11 +81,11 @@ def positive_side(
     )
 
 
-def negative_side(
+def sum_negative_side(
     predicted: np.ndarray, true: np.ndarray, distances: np.ndarray, unit: int, clip: float, tolerance: float
 ) -> BinaryTable:
-    """The part of the table that looks at true voxels; ``distances`` are to the nearest predicted voxel."""
-    _, alone, far, whole, part, whole_clipped, part_clipped, largest = _side(
+    """Return the part of the table that concerns true voxels, with distances to the nearest predicted one."""
+    _, alone, far, whole, part, whole_clipped, part_clipped, largest = _sum_side(
         true.ravel(), predicted.ravel(), distances.ravel(), unit, clip, tolerance
     )
     return BinaryTable(
@@ -87,21 +97,22 @@ def negative_side(
     )
 
 
-def rest(predicted: np.ndarray, true: np.ndarray, voxels: int) -> BinaryTable:
-    """The voxels that are on neither side, of ``voxels`` that count."""
+def count_true_negatives(predicted: np.ndarray, true: np.ndarray, voxels: int) -> BinaryTable:
+    """Return the part of the table that concerns voxels on neither side, of ``voxels`` that count."""
     return BinaryTable(true_negatives=voxels - int(np.count_nonzero(predicted | true)))
 
 
-def _side(
+def _sum_side(
     side: np.ndarray, other: np.ndarray, distances: np.ndarray, unit: int, clip: float, tolerance: float
 ) -> tuple[int, ...]:
     return tuple(
-        int(value) for value in _sums(side, other, distances, float(unit), float(clip), float(tolerance))
+        int(value)
+        for value in _sum_distances(side, other, distances, float(unit), float(clip), float(tolerance))
     )
 
 
 @numba.njit(cache=True, nogil=True)
-def _sums(
+def _sum_distances(
     side: np.ndarray, other: np.ndarray, distances: np.ndarray, unit: float, clip: float, tolerance: float
 ) -> tuple[int, int, int, int, int, int, int, int]:
     fraction = float(1 << DISTANCE_FRACTION_BITS)

@@ -1,8 +1,10 @@
-"""Compares binary segmentations, one a channel, with the truth."""
+"""Comparison of binary segmentations, one per channel, with ground truth."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from funlib.geometry import Roi
 
 from attacca.arrays import Array
 from attacca.errors import VolumeError
@@ -26,15 +28,27 @@ from attacca.progress import Progress
 
 
 class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvaluationScores]):
-    """The 21 binary scores for each channel.
+    """The 21 binary scores of each channel.
 
     Args:
-        clip_distance: distances are clipped here in scores that say so, world units.
-        tol_distance: errors up to this distance are forgiven in scores that say so, world units.
-        channels: names of the channels, in their order in the arrays.
-        class_ids: the value of each channel's voxels, where the truth is one volume of class ids; without
-            them the truth has a channel for each name, and all values above 0 are true.
-        rules: what is done to the truth first.
+        clip_distance: upper limit of distances in scores ``..._clipped``, in world units.
+        tol_distance: tolerated distance of errors in scores ``..._with_tolerance``, in world units.
+        channels: names of the channels, in the order of the arrays.
+        class_ids: ground truth value of each channel, if the ground truth is one volume of class ids. By
+            default, it has one channel per name, and all values above 0 are foreground.
+        rules: preparation of the ground truth; channels are not split into components.
+
+    Examples:
+        >>> import numpy as np
+        >>> from funlib.geometry import Coordinate, Roi
+        >>> from attacca.arrays import NumpyArray
+        >>> def as_array(values):
+        ...     data = np.array(values, np.uint8)
+        ...     return NumpyArray.from_np_array(data, Roi((0, 0), data.shape), Coordinate(1, 1), ["y", "x"])
+        >>> evaluator = BinarySegmentationEvaluator(clip_distance=10, tol_distance=1, channels=["nucleus"])
+        >>> scores = evaluator.evaluate(as_array([[0, 1, 1, 1]]), as_array([[1, 1, 1, 0]]))
+        >>> scores.nucleus__jaccard, scores.nucleus__f1_score_with_tolerance
+        (0.5, 1.0)
     """
 
     def __init__(
@@ -52,15 +66,17 @@ class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvalua
         self.class_ids = None if class_ids is None else [int(value) for value in class_ids]
         if self.class_ids is not None and len(self.class_ids) != len(self.channels):
             raise ValueError(
-                f"{len(self.class_ids)} class ids for {len(self.channels)} channels; give one each"
+                f"class_ids: found {len(self.class_ids)} ids for {len(self.channels)} channels, expected one id each"
             )
         self.rules = rules or GroundTruthRules()
         if self.rules.components:
-            raise ValueError("the truth of binary channels is not split into connected components")
+            raise ValueError(
+                "binary channels cannot be split into connected components; use rules without components"
+            )
 
     @property
     def criteria(self) -> list[str]:
-        """Jaccard index and variation of information of each channel: what checkpoints are chosen by."""
+        """Names of the criteria that choose checkpoints: Jaccard and variation of information of each channel."""
         return [f"{channel}__{criterion}" for channel in self.channels for criterion in ("jaccard", "voi")]
 
     @property
@@ -79,10 +95,18 @@ class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvalua
         progress: Progress | None = None,
         pencil_voxels: int | None = None,
     ) -> MultiChannelBinarySegmentationEvaluationScores:
-        """As ``Evaluator.evaluate_blockwise``; positive voxels are predicted, or true.
+        """Compare binary volumes of any size, see ``Evaluator.evaluate_blockwise``.
 
-        ``pencil_voxels`` is an upper bound of what is held in memory at once, in voxels. Without it, small volumes
-        are compared at once, larger ones out of core; the numbers are the same.
+        Args:
+            output_array_identifier: the segmentation; positive voxels are foreground.
+            evaluation_array: the ground truth.
+            directory: local directory for scratch arrays and tables.
+            mask: voxels of value 0 do not count.
+            key: values that identify both arrays.
+            num_workers: processes.
+            progress: counts the blocks.
+            pencil_voxels: maximum number of voxels in memory at once. By default, small volumes are compared in
+                memory and larger ones out of core; the scores are the same.
         """
         prediction, ground_truth = open_array(output_array_identifier), open_array(evaluation_array)
         roi = common_roi(prediction, ground_truth)
@@ -113,23 +137,23 @@ class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvalua
             scores.append(self.scores(table, ground_truth.unit))
         return self._named(scores)
 
-    def table(self, sides: BinarySides, roi: Any) -> BinaryTable:
-        """The table of a region that fits into memory."""
+    def table(self, sides: BinarySides, roi: Roi) -> BinaryTable:
+        """Return the table of a region that fits into memory."""
         predicted, true, voxels = sides.read(roi)
         table = binary_table(predicted, true, sides.voxel_size, self.clip_distance, self.tol_distance)
-        # Voxels that do not count were put on neither side.
+        # Voxels that do not count are on neither side.
         return table + BinaryTable(true_negatives=voxels - true.size)
 
     def scores(self, table: BinaryTable, unit: str = "nanometer") -> BinarySegmentationEvaluationScores:
-        """The 21 scores of one channel's table."""
+        """Return the 21 scores of the table of one channel."""
         note = self.rules.describe(unit)
         return scores_from_binary_table(table, self.clip_distance, self.tol_distance, unit, note)
 
     def _check_channels(self, array: Array) -> None:
-        found = 1 if array.num_channels is None else array.num_channels
-        if found != len(self.channels):
+        count = 1 if array.num_channels is None else array.num_channels
+        if count != len(self.channels):
             raise VolumeError(
-                f"{array}: found {found} channel{'' if found == 1 else 's'}, expected {len(self.channels)}: "
+                f"{array}: found {count} channel{'' if count == 1 else 's'}, expected {len(self.channels)}: "
                 f"{', '.join(self.channels)}"
             )
 

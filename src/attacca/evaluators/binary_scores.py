@@ -1,6 +1,6 @@
-"""The scores of binary segmentations: a table of counts and distances, and 21 numbers that follow from it.
+"""Scores of binary segmentations: a table of counts and distances, and 21 scores that follow from it.
 
-T is the set of true voxels, P the set of predicted ones; distances are between voxel centres, in world units.
+T is the set of true voxels, P that of predicted voxels; distances are between voxel centers, in world units.
 """
 
 import math
@@ -16,18 +16,18 @@ DISTANCE_FRACTION_BITS = 32
 
 @dataclass(frozen=True)
 class BinaryTable:
-    """What is summed over blocks: voxel counts, sums of distances, largest distances. All are exact integers.
+    """Sums over blocks: voxel counts, sums of distances, largest distances. All are exact integers.
 
     Attributes:
-        true_positives, false_positives, false_negatives, true_negatives: voxels.
-        far_positives: predicted voxels farther than the tolerance from every true one.
-        far_negatives: true voxels farther than the tolerance from every predicted one.
+        true_positives, false_positives, false_negatives, true_negatives: numbers of voxels.
+        far_positives: predicted voxels whose distance to the nearest true one is above the tolerance.
+        far_negatives: true voxels whose distance to the nearest predicted one is above the tolerance.
         positive_distance: sum over predicted voxels of the distance to the nearest true one, in 2^-32 world
             units.
         negative_distance: sum over true voxels of the distance to the nearest predicted one, in 2^-32 world
             units.
-        positive_distance_clipped, negative_distance_clipped: the same, each distance clipped first.
-        largest_positive, largest_negative: largest of these distances, squared, in world units.
+        positive_distance_clipped, negative_distance_clipped: the same sums of clipped distances.
+        largest_positive, largest_negative: maximum of these distances, squared, in world units.
     """
 
     true_positives: int = 0
@@ -46,30 +46,30 @@ class BinaryTable:
     def __add__(self, other: "BinaryTable") -> "BinaryTable":
         values = {}
         for field in fields(self):
-            mine, others = getattr(self, field.name), getattr(other, field.name)
-            values[field.name] = max(mine, others) if field.name.startswith("largest") else mine + others
+            pair = getattr(self, field.name), getattr(other, field.name)
+            values[field.name] = max(pair) if field.name.startswith("largest") else sum(pair)
         return BinaryTable(**values)
 
     def to_dict(self) -> dict[str, int]:
-        """Plain values for a JSON file."""
+        """Return plain values for a JSON file."""
         return asdict(self)
 
     @property
     def predicted(self) -> int:
-        """Size of P in voxels."""
+        """Number of voxels of P."""
         return self.true_positives + self.false_positives
 
     @property
     def true(self) -> int:
-        """Size of T in voxels."""
+        """Number of voxels of T."""
         return self.true_positives + self.false_negatives
 
 
-_COUNTED = "nan only where the definition is 0 / 0"
+_RATIO = "nan only where the definition is 0 / 0"
 _HAUSDORFF = (
-    "largest distance of a voxel of one side from the other; 0 where both sides are empty, nan where one is"
+    "largest distance of a voxel of one side from the other; 0 if both sides are empty, nan if one is"
 )
-_DISTANCE = "mean over all {of} voxels, those that agree counting as 0"
+_DISTANCE = "mean over all {of} voxels, in which those that agree count as 0"
 
 
 def binary_criteria(
@@ -78,19 +78,17 @@ def binary_criteria(
     tol_distance: float | None = None,
     note: str = "",
 ) -> list[Criterion]:
-    """The 21 kinds of binary scores, in the order of the reports.
+    """Return the 21 criteria of binary segmentations, in the order of reports.
 
     Args:
-        unit: of distances.
-        clip_distance: distances above it were clipped in ``..._clipped``, world units; None where it is not
-            known.
-        tol_distance: errors up to it were forgiven in ``..._with_tolerance``, world units; None where it is
-            not known.
-        note: what else was done to truth or segmentation; ends each convention.
+        unit: length unit of distances.
+        clip_distance: upper limit of distances in ``..._clipped``, in world units; None if unknown.
+        tol_distance: tolerated distance of errors in ``..._with_tolerance``, in world units; None if unknown.
+        note: preparation of the ground truth in words, at the end of each convention.
     """
     end = f"; {note}" if note else ""
     clip = "distances clipped" + ("" if clip_distance is None else f" at {clip_distance:g}")
-    tolerance = "an error counts when it is farther from the other side than " + (
+    tolerance = "an error counts if its distance to the other side is above " + (
         "the tolerance" if tol_distance is None else f"{tol_distance:g}"
     )
     length = (0.0, UNBOUNDED)
@@ -103,13 +101,13 @@ def binary_criteria(
         return Criterion(name, False, length, unit, False, definition + end)
 
     return [
-        rate("dice", True, f"2 tp / (2 tp + fp + fn); {_COUNTED}"),
-        rate("jaccard", True, f"tp / (tp + fp + fn); {_COUNTED}"),
+        rate("dice", True, f"2 tp / (2 tp + fp + fn); {_RATIO}"),
+        rate("jaccard", True, f"tp / (tp + fp + fn); {_RATIO}"),
         distance("hausdorff", _HAUSDORFF),
-        rate("false_negative_rate", False, f"fn / (tp + fn); {_COUNTED}"),
+        rate("false_negative_rate", False, f"fn / (tp + fn); {_RATIO}"),
         rate("false_negative_rate_with_tolerance", False, f"far fn / (tp + fn); {tolerance}"),
-        rate("false_positive_rate", False, f"fp / (fp + tn); {_COUNTED}"),
-        rate("false_discovery_rate", False, f"fp / (tp + fp); {_COUNTED}"),
+        rate("false_positive_rate", False, f"fp / (fp + tn); {_RATIO}"),
+        rate("false_discovery_rate", False, f"fp / (tp + fp); {_RATIO}"),
         rate("false_positive_rate_with_tolerance", False, f"far fp / (fp + tn); {tolerance}"),
         Criterion(
             "voi", False, (0.0, 2.0), "bits", True, "split + merge, log2; background is an object" + end
@@ -131,9 +129,9 @@ def binary_criteria(
             f"right / (right + far fn), right = |P or T| - far fp - far fn; {tolerance}",
         ),
         rate("f1_score_with_tolerance", True, f"2 right / (2 right + far fp + far fn); {tolerance}"),
-        rate("precision", True, f"tp / (tp + fp); {_COUNTED}"),
-        rate("recall", True, f"tp / (tp + fn); {_COUNTED}"),
-        rate("f1_score", True, f"2 tp / (2 tp + fp + fn); {_COUNTED}", store_best=True),
+        rate("precision", True, f"tp / (tp + fp); {_RATIO}"),
+        rate("recall", True, f"tp / (tp + fn); {_RATIO}"),
+        rate("f1_score", True, f"2 tp / (2 tp + fp + fn); {_RATIO}", store_best=True),
     ]
 
 
@@ -141,10 +139,10 @@ class BinarySegmentationEvaluationScores(EvaluationScores):
     """The 21 scores of one binary segmentation.
 
     Args:
-        unit: of distances.
-        clip_distance: where distances were clipped, world units.
-        tol_distance: errors up to this distance were forgiven, world units.
-        note: what else was done to truth or segmentation before they were compared.
+        unit: length unit of distances.
+        clip_distance: upper limit of clipped distances, in world units.
+        tol_distance: errors up to this distance are tolerated, in world units.
+        note: preparation of the ground truth, in words.
         values: values by name.
     """
 
@@ -160,10 +158,10 @@ class BinarySegmentationEvaluationScores(EvaluationScores):
 
 
 class MultiChannelBinarySegmentationEvaluationScores(ChannelScores):
-    """The scores of several channels, each called ``channel__criterion``.
+    """The scores of several channels, with names such as ``nucleus__f1_score``.
 
     Args:
-        channel_scores: name of each channel with its scores, in order.
+        channel_scores: name and scores of each channel, in order.
     """
 
     def __init__(self, channel_scores: Sequence[tuple[str, BinarySegmentationEvaluationScores]]) -> None:
@@ -175,7 +173,7 @@ def _ratio(numerator: float, denominator: float) -> float:
 
 
 def _conditional_entropy(joint: Sequence[int], given: Sequence[int], total: int) -> float:
-    # H(X | Y) in bits, of counts and, in the same order, the count of what is given.
+    # H(X | Y) in bits, from the counts of (x, y) and, in the same order, of y.
     terms = [n / total * (math.log2(g) - math.log2(n)) for n, g in zip(joint, given) if n]
     return math.fsum(terms)
 
@@ -187,17 +185,22 @@ def scores_from_binary_table(
     unit: str = "nanometer",
     note: str = "",
 ) -> BinarySegmentationEvaluationScores:
-    """The 21 scores of a table.
+    """Return the 21 scores of a table.
 
-    An empty side gives the value that the definition has there: recall 0 for an empty prediction, clipped
-    distances at the clip; nan remains where it is 0 / 0 or infinite.
+    If one side is empty, scores follow their definitions: the recall of an empty prediction is 0, clipped
+    distances have the upper limit. Scores are nan if the definition is 0 / 0 or infinite.
 
     Args:
-        table: of one volume, or the sum over its blocks, made with the same two distances.
-        clip_distance: where distances were clipped, world units.
-        tol_distance: errors up to this distance were forgiven, world units.
-        unit: of distances.
-        note: what else was done to truth or segmentation; it is stored with each score.
+        table: table of a volume, which is the sum over its blocks, for the same two distances.
+        clip_distance: upper limit of clipped distances, in world units.
+        tol_distance: errors up to this distance are tolerated, in world units.
+        unit: length unit of distances.
+        note: preparation of the ground truth in words, stored with each score.
+
+    Examples:
+        >>> table = BinaryTable(true_positives=6, false_positives=2, false_negatives=2, true_negatives=90)
+        >>> scores_from_binary_table(table, clip_distance=40, tol_distance=8).f1_score
+        0.75
     """
     tp, fp = table.true_positives, table.false_positives
     fn, tn = table.false_negatives, table.true_negatives

@@ -1,4 +1,4 @@
-"""Pairs of arrays that are compared: opening, common region, blocks."""
+"""Pairs of arrays that are compared: opening, checks, common region, blocks."""
 
 from collections.abc import Sequence
 
@@ -9,49 +9,50 @@ from attacca.arrays import Array, LocalArrayIdentifier, ZarrArray
 from attacca.blockwise.grid import BlockGrid
 from attacca.errors import VolumeError
 
-BLOCK_VOXELS = 1 << 23
-"""Voxels of a block at most, where no block size is given: 203 x 203 x 203."""
+COMPARED_VOXELS = 1 << 23
+"""Maximum voxels of a block by default: 203 x 203 x 203."""
 
-# Measured: 23 bytes a voxel for borders and components, and two volumes of 8 bytes a voxel.
+# Measured: 23 bytes per voxel for borders and components, and two volumes of 8 bytes per voxel.
 BYTES_PER_VOXEL = 40
-"""Memory that the comparison of a block needs."""
+"""Memory for the comparison of a block, per voxel."""
 
 
 def open_array(array: LocalArrayIdentifier | Array) -> Array:
-    """The array itself, or opened for reading where only its place is given."""
+    """Return the array itself, or open it for reading if its location is given."""
     return array if isinstance(array, Array) else ZarrArray.open_from_array_identifier(array)
 
 
 def common_roi(segmentation: Array, ground_truth: Array) -> Roi:
-    """Where both arrays are defined.
+    """Return the region in which both arrays are defined, in world units.
 
     Raises:
-        VolumeError: voxel sizes differ, voxels do not lie on one grid, or the arrays have no voxel in common.
+        VolumeError: voxel sizes differ, voxels are not on one grid, or the arrays do not overlap.
     """
     if tuple(segmentation.voxel_size) != tuple(ground_truth.voxel_size):
         raise VolumeError(
-            f"{segmentation}: found the voxel size {tuple(segmentation.voxel_size)}, the truth {ground_truth} has "
-            f"{tuple(ground_truth.voxel_size)}; a segmentation is compared with a truth of its own voxel size"
+            f"{segmentation}: found the voxel size {tuple(segmentation.voxel_size)}, expected "
+            f"{tuple(ground_truth.voxel_size)}, that of the ground truth {ground_truth}; use labels of the same scale"
         )
     if any((segmentation.roi.begin - ground_truth.roi.begin) % ground_truth.voxel_size):
         raise VolumeError(
-            f"{segmentation} begins at {tuple(segmentation.roi.begin)}, the truth {ground_truth} at "
-            f"{tuple(ground_truth.roi.begin)}: with voxels of {tuple(ground_truth.voxel_size)} they do not lie on one grid"
+            f"{segmentation} and the ground truth {ground_truth} are not on one grid: their offsets "
+            f"{tuple(segmentation.roi.begin)} and {tuple(ground_truth.roi.begin)} do not differ by whole voxels of "
+            f"{tuple(ground_truth.voxel_size)}; correct the offset of the labels"
         )
     roi = segmentation.roi.intersect(ground_truth.roi)
     if roi.empty:
         raise VolumeError(
-            f"{segmentation} covers {segmentation.roi}, the truth {ground_truth} covers {ground_truth.roi}: they have "
-            "no voxel in common"
+            f"{segmentation} covers {segmentation.roi}, the ground truth {ground_truth} covers {ground_truth.roi}: "
+            "they do not overlap; correct the offset of the labels"
         )
     return roi
 
 
 def check_ids(array: Array) -> None:
-    """Refuse an array that does not hold one id a voxel.
+    """Refuse an array that does not contain one id per voxel.
 
     Raises:
-        VolumeError: there are several channels, or other numbers than integers.
+        VolumeError: it has several channels, or its dtype is not an integer.
     """
     if array.num_channels not in (None, 1):
         raise VolumeError(f"{array}: found {array.num_channels} channels, expected one array of ids")
@@ -60,7 +61,12 @@ def check_ids(array: Array) -> None:
 
 
 def without_channel(array: np.ndarray, dims: int, name: object) -> np.ndarray:
-    """Drop a channel axis of size 1.
+    """Return the array without its channel axis of size 1.
+
+    Args:
+        array: with or without a channel axis in front.
+        dims: number of spatial axes.
+        name: description of the array in the error message.
 
     Raises:
         VolumeError: there are several channels.
@@ -78,19 +84,20 @@ def comparison_grid(
     block_size: Sequence[int] | None = None,
     context: Sequence[int] | int = 0,
 ) -> BlockGrid:
-    """Blocks over the region where both arrays are defined.
+    """Return the blocks of the region in which both arrays are defined.
 
     Args:
-        segmentation, truth: the two arrays.
-        block_size: world units; about ``BLOCK_VOXELS`` in whole chunks of the segmentation by default.
-        context: world units of truth read around each block.
+        segmentation: predicted ids.
+        ground_truth: true ids.
+        block_size: world units; by default about ``COMPARED_VOXELS`` in whole chunks of the segmentation.
+        context: ground truth that is read around each block, in world units.
 
     Raises:
-        VolumeError: the two cannot be compared.
+        VolumeError: the arrays cannot be compared.
     """
     roi, voxel_size = common_roi(segmentation, ground_truth), ground_truth.voxel_size
     if block_size is None:
-        edge = int(BLOCK_VOXELS ** (1 / ground_truth.dims))
+        edge = int(COMPARED_VOXELS ** (1 / ground_truth.dims))
         chunks = getattr(segmentation, "chunk_size", None)
         chunk = tuple(chunks / voxel_size) if chunks is not None else (1,) * ground_truth.dims
         sides = Coordinate(max(1, edge // c) * c if c <= edge else edge for c in chunk)

@@ -1,7 +1,7 @@
-"""How many voxels each predicted object shares with each true one: the source of all instance scores.
+"""Contingency tables: voxels that each predicted object shares with each true one, for all instance scores.
 
-The table is sparse (one row for each pair that occurs) and additive: the table of a volume is the sum of the
-tables of its blocks, whatever the blocks are. Ids are exact over all of uint64.
+A table is sparse, with one row per pair of ids that occurs, and additive: the table of a volume is the sum of the
+tables of its blocks. Ids can have any value of uint64.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,17 +12,17 @@ import numba
 import numpy as np
 
 SLAB_VOXELS = 1 << 24
-"""Voxels that are converted and counted at once, so that memory is bounded for arrays mapped from disk."""
+"""Voxels that are converted and counted at once, which limits the memory for memory-mapped arrays."""
 
 
 @dataclass(frozen=True, eq=False)
 class ContingencyTable:
-    """Voxels by predicted and true object; rows are distinct pairs, sorted by truth, then by segment.
+    """Voxels by predicted and true id. Rows are distinct pairs, sorted by true id, then by predicted id.
 
     Attributes:
         segment: predicted ids, uint64, shape (rows,).
         ground_truth: true ids, uint64, shape (rows,).
-        count: voxels that have this pair, int64, shape (rows,), all positive.
+        count: voxels with this pair of ids, int64, shape (rows,), positive.
     """
 
     segment: np.ndarray
@@ -31,7 +31,7 @@ class ContingencyTable:
 
     @classmethod
     def empty(cls) -> "ContingencyTable":
-        """The table of no voxels."""
+        """Return a table without rows."""
         ids = np.empty(0, np.uint64)
         return cls(ids, ids.copy(), np.empty(0, np.int64))
 
@@ -39,7 +39,7 @@ class ContingencyTable:
     def from_rows(
         cls, segment: np.ndarray, ground_truth: np.ndarray, count: np.ndarray
     ) -> "ContingencyTable":
-        """Sort rows, and add up those of equal pairs."""
+        """Return the table of unsorted rows; rows with equal pairs are summed."""
         if len(count) == 0:
             return cls.empty()
         segment, ground_truth = (
@@ -81,38 +81,43 @@ class ContingencyTable:
     __hash__ = None  # type: ignore[assignment]
 
     def select(self, rows: np.ndarray) -> "ContingencyTable":
-        """The rows where the boolean array ``rows`` is true."""
+        """Return the rows for which the bool array ``rows`` is true."""
         return ContingencyTable(self.segment[rows], self.ground_truth[rows], self.count[rows])
 
     def map_segments(self, ids: np.ndarray, new_ids: np.ndarray) -> "ContingencyTable":
-        """The table with each predicted id in ``ids`` replaced by the one at its place in ``new_ids``.
+        """Return the table with each predicted id in ``ids`` replaced by the corresponding one in ``new_ids``.
 
-        With the table of fragments this gives the table of any agglomeration of them, without touching a
-        voxel.
+        The table of fragments becomes the table of any agglomeration of them, without reading voxels.
 
         Args:
-            ids: distinct ids, any order.
-            new_ids: as long as ``ids``.
+            ids: distinct ids, in any order.
+            new_ids: same length as ``ids``.
+
+        Examples:
+            >>> one_object = np.array([7, 7], np.uint64)
+            >>> table = ContingencyTable(np.array([1, 2], np.uint64), one_object, np.array([10, 30]))
+            >>> table.map_segments(np.array([2]), np.array([1])).count
+            array([40])
         """
-        return ContingencyTable.from_rows(_mapped(self.segment, ids, new_ids), self.ground_truth, self.count)
+        return ContingencyTable.from_rows(_map_ids(self.segment, ids, new_ids), self.ground_truth, self.count)
 
     def map_ground_truth(self, ids: np.ndarray, new_ids: np.ndarray) -> "ContingencyTable":
-        """``map_segments`` for the true ids."""
-        return ContingencyTable.from_rows(self.segment, _mapped(self.ground_truth, ids, new_ids), self.count)
+        """Return the table with true ids replaced, see ``map_segments``."""
+        return ContingencyTable.from_rows(self.segment, _map_ids(self.ground_truth, ids, new_ids), self.count)
 
     def save(self, path: str | Path) -> None:
-        """Write the table to a new .npz file."""
+        """Write the table to a .npz file."""
         with open(path, "wb") as file:
             np.savez_compressed(file, segment=self.segment, ground_truth=self.ground_truth, count=self.count)
 
     @classmethod
     def load(cls, path: str | Path) -> "ContingencyTable":
-        """Read a table that ``save`` wrote."""
+        """Read a file that ``save`` wrote."""
         with np.load(path) as stored:
             return cls(stored["segment"], stored["ground_truth"], stored["count"])
 
 
-def _mapped(values: np.ndarray, ids: np.ndarray, new_ids: np.ndarray) -> np.ndarray:
+def _map_ids(values: np.ndarray, ids: np.ndarray, new_ids: np.ndarray) -> np.ndarray:
     ids, new_ids = np.asarray(ids, np.uint64), np.asarray(new_ids, np.uint64)
     if len(ids) == 0:
         return values
@@ -128,20 +133,26 @@ def contingency_table(
     """Count the voxels of each pair of ids.
 
     Args:
-        segmentation: predicted ids, any shape, bool or any integer type, not negative.
-        ground_truth: true ids, of the same shape.
-        mask: voxels that count, bool, of the same shape; all of them without it.
+        segmentation: predicted ids, any shape, bool or integer, not negative.
+        ground_truth: true ids, same shape.
+        mask: voxels that count, bool, same shape; all voxels count by default.
 
     Returns:
-        The table, background (0) included on both sides: what is ignored is decided where scores are
-        computed.
+        The table. It includes background (0) on both sides; scores apply their convention to it.
 
     Raises:
-        ValueError: shapes differ, or an array holds something that is not an id.
+        ValueError: shapes differ, or an array does not contain ids.
+
+    Examples:
+        >>> table = contingency_table(np.array([1, 1, 2, 2]), np.array([1, 1, 1, 0]))
+        >>> table.segment.tolist(), table.ground_truth.tolist(), table.count.tolist()
+        ([2, 1, 2], [0, 1, 1], [1, 2, 1])
     """
     if segmentation.shape != ground_truth.shape or (mask is not None and mask.shape != ground_truth.shape):
         shapes = f"{segmentation.shape}, {ground_truth.shape}" + ("" if mask is None else f", {mask.shape}")
-        raise ValueError(f"segmentation, truth and mask must have the same shape, not {shapes}")
+        raise ValueError(
+            f"segmentation, ground truth and mask: found the shapes {shapes}, expected equal shapes"
+        )
     tables = []
     for slab in _slabs(ground_truth.shape):
         segment_ids, ground_truth_ids = as_ids(segmentation[slab]), as_ids(ground_truth[slab])
@@ -156,7 +167,7 @@ def contingency_table(
 
 
 def merge_tables(tables: Iterable[ContingencyTable]) -> ContingencyTable:
-    """The sum of tables; at most a few times the memory of the result and of one table is held."""
+    """Return the sum of tables. Memory is a few times that of the result and of one table."""
     pending: list[ContingencyTable] = []
     merged, rows = ContingencyTable.empty(), 0
     for table in tables:
@@ -181,15 +192,15 @@ def _sum(tables: list[ContingencyTable]) -> ContingencyTable:
 
 
 def as_ids(array: np.ndarray) -> np.ndarray:
-    """``array`` as flat uint64 ids.
+    """Return an array as flat uint64 ids.
 
     Raises:
-        ValueError: it has another type than bool or integer, or negative values.
+        ValueError: its dtype is neither bool nor integer, or it has negative values.
     """
     if array.dtype.kind not in "biu":
-        raise ValueError(f"ids must be integers, not {array.dtype}")
+        raise ValueError(f"ids: found {array.dtype}, expected integers")
     if array.dtype.kind == "i" and array.size and int(array.min()) < 0:
-        raise ValueError(f"ids must not be negative, but {int(array.min())} occurs")
+        raise ValueError(f"ids: found {int(array.min())}, expected no negative values")
     return np.ascontiguousarray(array).astype(np.uint64, copy=False).ravel()
 
 
@@ -217,8 +228,8 @@ def _slot(segment: np.uint64, ground_truth: np.uint64, bits: int) -> int:
 def _count_pairs(
     segments: np.ndarray, ground_truths: np.ndarray, mask: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # An open-addressing hash table of pairs; runs of equal voxels are counted first, as neighbors are mostly
-    # alike.
+    # An open-addressing hash table of pairs. Runs of equal voxels are counted first, because most neighbors
+    # have equal ids.
     bits = 12
     capacity = 1 << bits
     keys_segment = np.zeros(capacity, np.uint64)

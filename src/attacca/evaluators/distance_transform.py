@@ -1,8 +1,11 @@
-"""Exact squared Euclidean distances to the nearest voxel of a set, along one axis after the other.
+"""Exact squared Euclidean distance transform, one axis after the other.
 
-A. Meijster, J. B. T. M. Roerdink, W. H. Hesselink, "A general algorithm for computing distance transforms in
-linear time" (2000), with a voxel size for each axis. All numbers are integers, so the result is exact, and
-each axis is a pass of its own over independent lines, so that a volume of any size is done pencil by pencil.
+Algorithm: A. Meijster, J. B. T. M. Roerdink, W. H. Hesselink, "A general algorithm for computing distance
+transforms in linear time" (2000), with a voxel size for each axis.
+
+The ``edt`` package, which other rooms use, computes whole arrays in float32. Scores need what it does not have:
+exact integers, so that sums do not depend on blocks, and passes over independent lines, so that a volume of any
+size is processed pencil by pencil.
 """
 
 import math
@@ -12,62 +15,78 @@ import numba
 import numpy as np
 
 NOWHERE = np.iinfo(np.int64).max
-"""Squared distance where the set is empty."""
+"""Squared distance to an empty set."""
 
 _TILE = 32
 
 
 def distance_unit(voxel_size: Sequence[int]) -> int:
-    """The greatest common divisor of the voxel size: the length in which this module measures."""
+    """Return the length unit of the distances: the greatest common divisor of the voxel size.
+
+    Examples:
+        >>> distance_unit((40, 4, 4))
+        4
+    """
     return math.gcd(*(int(size) for size in voxel_size))
 
 
-def squared_distances(inside: np.ndarray, voxel_size: Sequence[int]) -> np.ndarray:
-    """Squared distance of each voxel to the nearest voxel of a set, between centres.
+def squared_distances(foreground: np.ndarray, voxel_size: Sequence[int]) -> np.ndarray:
+    """Return the squared distance between the centers of each voxel and the nearest foreground voxel.
 
     Args:
-        inside: the set, bool, any number of axes.
-        voxel_size: whole world units, one for each axis.
+        foreground: bool, any number of axes.
+        voxel_size: world units, integer, one per axis.
 
     Returns:
-        int64, shape of ``inside``, in units of ``distance_unit(voxel_size)`` squared; ``NOWHERE`` for an
-        empty set.
+        int64, shape of ``foreground``, in units of ``distance_unit(voxel_size)`` squared; ``NOWHERE`` without
+        foreground.
+
+    Raises:
+        ValueError: the numbers of axes differ.
+
+    Examples:
+        >>> squared_distances(np.array([[True, False, False], [False, False, False]]), (40, 4))
+        array([[  0,   1,   4],
+               [100, 101, 104]])
     """
-    if inside.ndim != len(voxel_size):
-        raise ValueError(f"{inside.ndim} axes and a voxel size of {len(voxel_size)} do not fit")
+    if foreground.ndim != len(voxel_size):
+        raise ValueError(
+            f"voxel_size: found {len(voxel_size)} numbers, expected one for each of {foreground.ndim} axes"
+        )
     unit = distance_unit(voxel_size)
     steps = [int(size) // unit for size in voxel_size]
-    distances = first_pass(inside, 0, steps[0])
-    for axis in range(1, inside.ndim):
+    distances = first_pass(foreground, 0, steps[0])
+    for axis in range(1, foreground.ndim):
         next_pass(distances, axis, steps[axis])
     return distances
 
 
-def first_pass(inside: np.ndarray, axis: int, step: int) -> np.ndarray:
-    """Squared distance along one axis, to the nearest voxel of the set on the same line.
+def first_pass(foreground: np.ndarray, axis: int, step: int) -> np.ndarray:
+    """Return the squared distance along one axis to the nearest foreground voxel on the same line.
 
     Args:
-        inside: the set, bool; whole lines along ``axis``.
-        axis: along which distances are measured.
-        step: distance of neighboring voxels along it.
+        foreground: bool, complete along ``axis``.
+        axis: axis along which distances are measured.
+        step: distance of neighboring voxels along the axis, in distance units.
 
     Returns:
-        int64, shape of ``inside``; ``NOWHERE`` on lines without such a voxel.
+        int64, shape of ``foreground``; ``NOWHERE`` on lines without foreground.
     """
-    inside = np.ascontiguousarray(inside, np.bool_)
-    result = np.empty(inside.shape, np.int64)
-    lines = _as_lines(inside.shape, axis)
-    _scan(inside.reshape(lines), result.reshape(lines), step)
+    foreground = np.ascontiguousarray(foreground, np.bool_)
+    result = np.empty(foreground.shape, np.int64)
+    lines = _as_lines(foreground.shape, axis)
+    _scan(foreground.reshape(lines), result.reshape(lines), step)
     return result
 
 
 def next_pass(distances: np.ndarray, axis: int, step: int) -> None:
-    """Replace squared distances over some axes by those over one more.
+    """Extend squared distances by one axis, in place.
 
     Args:
-        distances: int64, contiguous, whole lines along ``axis``; changed in place.
+        distances: squared distances over the axes of earlier passes, int64, contiguous, complete along
+            ``axis``; replaced by those over these axes and ``axis``.
         axis: the additional axis.
-        step: distance of neighboring voxels along it.
+        step: distance of neighboring voxels along the axis, in distance units.
     """
     _envelope(distances.reshape(_as_lines(distances.shape, axis)), step)
 
@@ -77,20 +96,20 @@ def _as_lines(shape: Sequence[int], axis: int) -> tuple[int, int, int]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _scan(inside: np.ndarray, result: np.ndarray, step: int) -> None:
-    outer, n, inner = inside.shape
+def _scan(foreground: np.ndarray, result: np.ndarray, step: int) -> None:
+    outer, n, inner = foreground.shape
     last = np.empty(inner, np.int64)
     for o in range(outer):
         last[:] = -1
         for i in range(n):
             for j in range(inner):
-                if inside[o, i, j]:
+                if foreground[o, i, j]:
                     last[j] = i
                 result[o, i, j] = NOWHERE if last[j] < 0 else i - last[j]
         last[:] = -1
         for i in range(n - 1, -1, -1):
             for j in range(inner):
-                if inside[o, i, j]:
+                if foreground[o, i, j]:
                     last[j] = i
                 nearest = result[o, i, j]
                 if last[j] >= 0 and last[j] - i < nearest:
@@ -113,8 +132,8 @@ def _envelope(volume: np.ndarray, step: int) -> None:
                     lines[j, i] = volume[o, i, first + j]
             for j in range(width):
                 line = lines[j]
-                # apex: the parabolas of the lower envelope, from left to right; start: where each begins to
-                # be the lowest.
+                # Lower envelope of parabolas, from left to right: apex has their centers, start the first
+                # voxel at which each is the lowest.
                 top = -1
                 for u in range(n):
                     height = line[u]

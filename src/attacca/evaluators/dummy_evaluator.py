@@ -1,4 +1,4 @@
-"""An evaluator without meaning, for tests of the machinery around it."""
+"""An evaluator with meaningless scores, for tests."""
 
 import hashlib
 from pathlib import Path
@@ -14,7 +14,7 @@ _CRITERIA = (
 
 
 class DummyEvaluationScores(EvaluationScores):
-    """Two numbers without meaning; ``frizz_level`` shall be high, ``blipp_score`` low.
+    """Two meaningless scores: ``frizz_level``, of which more is better, and ``blipp_score``, of which less is.
 
     Args:
         values: values by name.
@@ -25,7 +25,7 @@ class DummyEvaluationScores(EvaluationScores):
 
 
 class DummyEvaluator(Evaluator[DummyEvaluationScores]):
-    """Gives every segmentation two numbers between 0 and 1 that follow from its name alone."""
+    """Computes two numbers between 0 and 1 from the name of a segmentation; arrays are not read."""
 
     def evaluate_blockwise(
         self,
@@ -34,7 +34,7 @@ class DummyEvaluator(Evaluator[DummyEvaluationScores]):
         directory: str | Path,
         **options: Any,
     ) -> DummyEvaluationScores:
-        """Two numbers that are always the same for arrays of the same name; nothing is read."""
+        """Return the scores of a name; arrays of the same name have the same scores."""
         container = Path(str(getattr(output_array_identifier, "container", ""))).name
         dataset = str(getattr(output_array_identifier, "dataset", ""))
         digest = hashlib.sha256(f"{container}/{dataset}".encode()).digest()

@@ -1,4 +1,4 @@
-"""What every evaluator does: compare a segmentation with the truth, and remember the best scores."""
+"""Base of all evaluators, which compare segmentations with ground truth and record the best scores."""
 
 import math
 import tempfile
@@ -18,31 +18,31 @@ Best = tuple[int, float]
 """The iteration of the best score, and the score."""
 
 Scores = TypeVar("Scores", bound=EvaluationScores)
-"""What an evaluator gives."""
+"""The class of an evaluator's scores."""
 
 Compared = LocalArrayIdentifier | Array
-"""An array, or where it is stored."""
+"""An array, or its location."""
 
 
 class Evaluator(ABC, Generic[Scores]):
-    """Compares a segmentation with the truth.
+    """Comparison of a segmentation with ground truth, and a record of the best scores.
 
-    Scores are kept by data set, parameters of the post-processor and criterion; each criterion is compared in
-    its own direction.
+    The best scores are recorded by data set, parameters of the post-processor and criterion, in the direction of
+    each criterion.
     """
 
     def __init__(self) -> None:
         self._best_scores: dict[tuple[Any, Any, str], Best | None] = {}
 
     def evaluate(self, output_array_identifier: Compared, evaluation_array: Compared) -> Scores:
-        """Compare a segmentation with the truth, where both are defined.
+        """Compare a segmentation with ground truth in the region in which both are defined.
 
         Args:
             output_array_identifier: the segmentation.
-            evaluation_array: the truth.
+            evaluation_array: the ground truth.
 
         Raises:
-            VolumeError: voxel sizes or channels differ, or the two have no voxel in common.
+            VolumeError: voxel sizes or channels differ, or the arrays do not overlap.
         """
         with tempfile.TemporaryDirectory(prefix="attacca-evaluate-") as directory:
             return self.evaluate_blockwise(output_array_identifier, evaluation_array, directory)
@@ -59,16 +59,16 @@ class Evaluator(ABC, Generic[Scores]):
         num_workers: int = 1,
         progress: Progress | None = None,
     ) -> Scores:
-        """Compare arrays of any size; an interrupted call is taken up by one with its directory and key.
+        """Compare arrays of any size. A call with the directory and key of an interrupted one resumes it.
 
         Args:
             output_array_identifier: the segmentation.
-            evaluation_array: the truth.
-            directory: for scratch arrays and the tables of blocks, on a local disk.
-            mask: voxels that count, not 0; all of them by default.
-            key: what the two arrays depend on (fingerprints); without it nothing of an earlier call is used.
-            num_workers: processes; the result does not depend on it.
-            progress: it is told of all blocks, and of those that are done.
+            evaluation_array: the ground truth.
+            directory: local directory for scratch arrays and the tables of blocks.
+            mask: voxels of value 0 do not count; all voxels count by default.
+            key: values that identify both arrays (fingerprints); without it, earlier results are ignored.
+            num_workers: processes; the scores do not depend on it.
+            progress: counts all blocks, and those that are done.
 
         Raises:
             VolumeError: the arrays cannot be compared.
@@ -78,40 +78,40 @@ class Evaluator(ABC, Generic[Scores]):
     @property
     @abstractmethod
     def score(self) -> Scores:
-        """Scores without values (nan): which criteria there are, their directions and bounds."""
+        """Scores without values (nan): the criteria, their directions and bounds."""
 
     @property
     def criteria(self) -> list[str]:
-        """Names of the criteria by which checkpoints are chosen; ``score.criteria`` has all."""
+        """Names of the criteria that choose checkpoints; ``score.criteria`` has all names."""
         return self.score.criteria
 
     def higher_is_better(self, criterion: str) -> bool:
-        """Whether a larger value of ``criterion`` is a better one."""
+        """Return whether larger values of ``criterion`` are better."""
         return self.score.higher_is_better(criterion)
 
     def bounds(self, criterion: str) -> tuple[float, float]:
-        """Smallest and largest possible value of ``criterion``; nan where there is no bound."""
+        """Return the smallest and largest possible value of ``criterion``; nan for a side without bound."""
         return self.score.bounds(criterion)
 
     def store_best(self, criterion: str) -> bool:
-        """Whether the best checkpoint by ``criterion`` is kept."""
+        """Return whether the best checkpoint by ``criterion`` is kept."""
         return self.score.store_best(criterion)
 
     def compare(self, score_1: float, score_2: float, criterion: str) -> bool:
-        """Whether ``score_1`` is strictly better than ``score_2`` by ``criterion``; nan never is."""
+        """Return whether ``score_1`` is strictly better than ``score_2`` by ``criterion``; nan never is."""
         return self.score.criterion(criterion).is_better(score_1, score_2)
 
     @property
     def best_scores(self) -> dict[tuple[Any, Any, str], Best | None]:
-        """Best iteration and score by (data set, parameters, criterion); None where there is no number."""
+        """Best iteration and score by (data set, parameters, criterion); None if no score is defined."""
         return self._best_scores
 
     def is_best(
         self, dataset: Hashable, parameter: Hashable, criterion: str, score: EvaluationScores
     ) -> bool:
-        """Whether ``score`` is better than what was recorded for this data set, parameters and criterion.
+        """Return whether ``score`` is better than the recorded one of a data set, parameters and criterion.
 
-        Criteria of which the best is not stored never are.
+        Scores of criteria without ``store_best`` never are.
         """
         value = score.value(criterion)
         if not self.store_best(criterion) or math.isnan(value):
@@ -120,26 +120,26 @@ class Evaluator(ABC, Generic[Scores]):
         return previous is None or self.compare(value, previous[1], criterion)
 
     def get_overall_best(self, dataset: Hashable, criterion: str) -> float | None:
-        """Best score for a data set over all parameters; None where there is no number."""
+        """Return the best score of a data set over all parameters; None if no score is defined."""
         best = self._overall_best(dataset, criterion)
         return None if best is None else best[1]
 
     def get_overall_best_parameters(self, dataset: Hashable, criterion: str) -> Any:
-        """The parameters that gave the best score for a data set; None where there is no number."""
+        """Return the parameters of the best score of a data set; None if no score is defined."""
         best = self._overall_best(dataset, criterion)
         return None if best is None else best[0]
 
     def _overall_best(self, dataset: Hashable, criterion: str) -> tuple[Any, float] | None:
         best: tuple[Any, float] | None = None
-        for (one_dataset, parameter, one_criterion), entry in self._best_scores.items():
-            if one_dataset != dataset or one_criterion != criterion or entry is None:
+        for (recorded_dataset, parameter, recorded_criterion), recorded in self._best_scores.items():
+            if recorded_dataset != dataset or recorded_criterion != criterion or recorded is None:
                 continue
-            if best is None or self.compare(entry[1], best[1], criterion):
-                best = (parameter, entry[1])
+            if best is None or self.compare(recorded[1], best[1], criterion):
+                best = (parameter, recorded[1])
         return best
 
     def set_best(self, validation_scores: "ValidationScores") -> None:
-        """Take the best iterations for each data set, parameters and criterion from past validations."""
+        """Record the best iteration of each data set, parameters and criterion from past validations."""
         iterations, values = validation_scores.get_best("iterations")
         for d, dataset in enumerate(validation_scores.datasets):
             for p, parameter in enumerate(validation_scores.parameters):

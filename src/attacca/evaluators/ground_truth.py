@@ -26,7 +26,7 @@ class GroundTruthRules:
 
     Examples:
         >>> GroundTruthRules(border=8).describe("nanometer")
-        'voxels up to 8 nanometer from another true label left out'
+        'voxels up to 8 nanometer from another true label excluded'
     """
 
     unlabelled: int | None = None
@@ -47,9 +47,9 @@ class GroundTruthRules:
         """Return the rules in words; an empty text without any rule."""
         parts = []
         if self.unlabelled is not None:
-            parts.append(f"voxels with truth {self.unlabelled} are unlabelled and left out")
+            parts.append(f"voxels with ground truth {self.unlabelled} are unlabelled and excluded")
         if self.border:
-            parts.append(f"voxels up to {self.border} {unit} from another true label left out")
+            parts.append(f"voxels up to {self.border} {unit} from another true label excluded")
         if self.components:
             parts.append("true objects split into connected components (faces, edges, corners)")
         return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""Compares a segmentation into objects with the truth."""
+"""Comparison of instance segmentations with ground truth."""
 
 from collections.abc import Sequence
 
@@ -21,11 +21,22 @@ class InstanceEvaluator(TableEvaluator[InstanceEvaluationScores]):
     """Variation of information, adapted Rand error and matched objects.
 
     Args:
-        ignore_background: leave voxels with truth 0 out of variation of information and Rand error; else 0 is
-            an object as any other, on both sides.
-        unlabelled_prediction: what predicted voxels with id 0 are, see ``Unlabelled``.
-        iou_thresholds: for matched objects.
-        rules: what is done to the truth first.
+        ignore_background: exclude voxels with ground truth 0 from variation of information and Rand error.
+            Without it, 0 is an object like any other, on both sides.
+        unlabelled_prediction: treatment of predicted voxels with id 0, see ``Unlabelled``.
+        iou_thresholds: thresholds of intersection over union at which objects are matched.
+        rules: preparation of the ground truth.
+
+    Examples:
+        >>> from funlib.geometry import Coordinate, Roi
+        >>> from attacca.arrays import NumpyArray
+        >>> def as_array(values):
+        ...     data = np.array(values, np.uint64)
+        ...     return NumpyArray.from_np_array(data, Roi((0, 0), data.shape), Coordinate(1, 1), ["y", "x"])
+        >>> one_object, two_halves = as_array([[1, 1, 1, 1]]), as_array([[5, 5, 6, 6]])
+        >>> scores = InstanceEvaluator().evaluate(two_halves, one_object)
+        >>> scores.voi_split, scores.voi_merge
+        (1.0, 0.0)
     """
 
     def __init__(
@@ -45,7 +56,7 @@ class InstanceEvaluator(TableEvaluator[InstanceEvaluationScores]):
 
     @property
     def criteria(self) -> list[str]:
-        """Variation of information, its parts and the sum: what checkpoints are chosen by."""
+        """Names of the criteria that choose checkpoints: variation of information and its two parts."""
         return ["voi_merge", "voi_split", "voi"]
 
     def scores(self, table: ContingencyTable, unit: str = "nanometer") -> InstanceEvaluationScores:
@@ -54,32 +65,43 @@ class InstanceEvaluator(TableEvaluator[InstanceEvaluationScores]):
 
 def voi(
     reconstruction: np.ndarray,
-    groundground_truth: np.ndarray,
+    groundtruth: np.ndarray,
     ignore_reconstruction: Sequence[int] = (),
-    ignore_groundground_truth: Sequence[int] = (0,),
+    ignore_groundtruth: Sequence[int] = (0,),
 ) -> np.ndarray:
-    """Variation of information of two arrays in memory, in bits.
+    """Return the variation of information of two arrays in memory, in bits.
 
     Args:
-        reconstruction: predicted ids.
+        reconstruction: predicted ids, any shape, integer.
         groundtruth: true ids, same shape.
-        ignore_reconstruction: voxels with these predicted ids do not count.
-        ignore_groundtruth: voxels with these true ids do not count.
+        ignore_reconstruction: predicted ids whose voxels do not count.
+        ignore_groundtruth: true ids whose voxels do not count.
 
     Returns:
-        float64, (split, merge).
+        float64, shape (2,): split and merge.
+
+    Examples:
+        >>> voi(np.array([5, 5, 6, 6]), np.array([1, 1, 1, 1])).tolist()
+        [1.0, 0.0]
     """
-    table = contingency_table(reconstruction, groundground_truth)
-    ignored = np.isin(table.ground_truth, np.asarray(ignore_groundground_truth, np.uint64))
+    table = contingency_table(reconstruction, groundtruth)
+    ignored = np.isin(table.ground_truth, np.asarray(ignore_groundtruth, np.uint64))
     ignored |= np.isin(table.segment, np.asarray(ignore_reconstruction, np.uint64))
     return np.array(voi_from_table(table.select(~ignored), InstanceConvention(ignore_background=False)))
 
 
 def relabel(array: np.ndarray) -> tuple[np.ndarray, int]:
-    """Number ids from 1 without gaps, in their order; 0 stays 0.
+    """Number ids from 1 without gaps, in ascending order; 0 stays 0.
+
+    Args:
+        array: ids, any shape, integer.
 
     Returns:
-        The new ids, dtype of ``array``, and how many there are.
+        The new ids, shape and dtype of ``array``, and their number.
+
+    Examples:
+        >>> relabel(np.array([0, 7, 7, 3]))
+        (array([0, 2, 2, 1]), 2)
     """
     ids, position = np.unique(array, return_inverse=True)
     numbers = np.zeros(len(ids), array.dtype)

@@ -1,10 +1,10 @@
-"""Scores of instance segmentations, all from one contingency table.
+"""Scores of instance segmentations, computed from a contingency table.
 
-Variation of information: M. Meila, "Comparing clusterings", J. Multivariate Analysis 98 (2007). Adapted Rand
-error: I. Arganda-Carreras et al., Frontiers in Neuroanatomy 9:142 (2015), and the CREMI challenge. Matched
-objects: precision, recall, F1 and tp / (tp + fp + fn) at thresholds of intersection over union, as in the
-    2018 Data
-Science Bowl (J. C. Caicedo et al., Nature Methods 16, 2019).
+- Variation of information: M. Meila, "Comparing clusterings", J. Multivariate Analysis 98 (2007).
+- Adapted Rand error: I. Arganda-Carreras et al., Frontiers in Neuroanatomy 9:142 (2015), and the CREMI
+  challenge.
+- Matched objects: precision, recall, F1 and tp / (tp + fp + fn) at thresholds of intersection over union, as in
+  the 2018 Data Science Bowl (J. C. Caicedo et al., Nature Methods 16, 2019).
 """
 
 from collections.abc import Sequence
@@ -20,21 +20,21 @@ from attacca.evaluators.contingency import ContingencyTable
 from attacca.evaluators.scores import UNBOUNDED, Criterion, EvaluationScores
 
 Unlabelled = Literal["object", "ignored", "voxels", "cremi"]
-"""What predicted voxels with id 0 are where the truth has an object: one ``object``, ``ignored``, each of the
-``voxels`` an object of its own, or as in the scripts of ``cremi`` (as ``voxels``, but all of them together
-weigh one over the number of voxels in the adapted Rand error)."""
+"""Treatment of predicted voxels with id 0 within true objects: one ``object``, ``ignored``, each of the
+``voxels`` an object of its own, or as in the scripts of ``cremi`` (like ``voxels``, but in the adapted Rand error
+the sum of their contributions is divided by the number of voxels)."""
 
 IOU_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True)
 class InstanceConvention:
-    """How background is counted.
+    """Treatment of background in variation of information and Rand error.
 
     Attributes:
-        ignore_background: leave voxels with truth 0 out of variation of information and Rand error; else 0 is
-            an object as any other, on both sides.
-        unlabelled: what predicted voxels with id 0 are; has a meaning only with ``ignore_background``.
+        ignore_background: exclude voxels with ground truth 0. Without it, 0 is an object like any other, on
+            both sides.
+        unlabelled: treatment of predicted voxels with id 0; used only with ``ignore_background``.
     """
 
     ignore_background: bool = True
@@ -46,11 +46,11 @@ class InstanceConvention:
         return cls(evaluation.ignore_background, evaluation.unlabelled_prediction)
 
     def describe(self) -> str:
-        """The convention in words, for people who compare the scores with those of another program."""
+        """Return the convention in words."""
         if not self.ignore_background:
             return "0 is an ordinary label on both sides"
         return (
-            "voxels with truth 0 ignored; "
+            "voxels with ground truth 0 ignored; "
             + {
                 "object": "predicted voxels with id 0 are one object",
                 "ignored": "predicted voxels with id 0 ignored",
@@ -68,12 +68,12 @@ class Voi(NamedTuple):
 
     @property
     def total(self) -> float:
-        """The sum of both."""
+        """Sum of split and merge."""
         return self.split + self.merge
 
 
 class Rand(NamedTuple):
-    """Adapted Rand error, and the precision and recall that it is made of: 1 - their harmonic mean."""
+    """Adapted Rand error: 1 - harmonic mean of precision and recall."""
 
     error: float
     precision: float
@@ -81,7 +81,7 @@ class Rand(NamedTuple):
 
 
 class Matching(NamedTuple):
-    """Objects matched one to one at a threshold of intersection over union."""
+    """Numbers of objects that are matched one to one at a threshold of intersection over union."""
 
     true_positives: int
     false_positives: int
@@ -89,23 +89,23 @@ class Matching(NamedTuple):
 
     @property
     def precision(self) -> float:
-        """Matched part of the predicted objects; nan without any."""
+        """Fraction of predicted objects that are matched; nan without predicted objects."""
         return _ratio(self.true_positives, self.true_positives + self.false_positives)
 
     @property
     def recall(self) -> float:
-        """Matched part of the true objects; nan without any."""
+        """Fraction of true objects that are matched; nan without true objects."""
         return _ratio(self.true_positives, self.true_positives + self.false_negatives)
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall; nan where both sides are empty."""
+        """Harmonic mean of precision and recall; nan if both sides are empty."""
         wrong = self.false_positives + self.false_negatives
         return _ratio(2 * self.true_positives, 2 * self.true_positives + wrong)
 
     @property
     def average_precision(self) -> float:
-        """tp / (tp + fp + fn); nan where both sides are empty."""
+        """tp / (tp + fp + fn); nan if both sides are empty."""
         return _ratio(self.true_positives, self.true_positives + self.false_positives + self.false_negatives)
 
 
@@ -114,7 +114,7 @@ def _ratio(numerator: float, denominator: float) -> float:
 
 
 def _counted(table: ContingencyTable, convention: InstanceConvention) -> tuple[ContingencyTable, np.ndarray]:
-    # What is counted, and for each row whether its voxels are objects of their own.
+    # The counted rows, and for each row whether its voxels are objects of their own.
     if convention.ignore_background:
         table = table.select(table.ground_truth != 0)
         if convention.unlabelled == "ignored":
@@ -126,7 +126,7 @@ def _counted(table: ContingencyTable, convention: InstanceConvention) -> tuple[C
 
 
 def _sizes(ids: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    # Size of each distinct id, and for each row the position of its id among them.
+    # Size of each distinct id, and for each row the index of its id among the distinct ones.
     distinct, position = np.unique(ids, return_inverse=True)
     sizes = np.zeros(len(distinct), np.int64)
     np.add.at(sizes, position, count)
@@ -134,7 +134,21 @@ def _sizes(ids: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def voi_from_table(table: ContingencyTable, convention: InstanceConvention | None = None) -> Voi:
-    """Split H(segmentation | truth), merge H(truth | segmentation), in bits; nan where nothing is counted."""
+    """Return H(segmentation | ground truth) (split) and H(ground truth | segmentation) (merge), in bits.
+
+    Args:
+        table: the contingency table.
+        convention: treatment of background.
+
+    Returns:
+        Split and merge; nan if no voxel counts.
+
+    Examples:
+        >>> ids = np.array([1, 2], np.uint64)
+        >>> two_halves = ContingencyTable(ids, np.array([1, 1], np.uint64), np.array([4, 4]))
+        >>> voi_from_table(two_halves)
+        Voi(split=1.0, merge=0.0)
+    """
     table, alone = _counted(table, convention or InstanceConvention())
     total = table.total
     if total == 0:
@@ -151,10 +165,14 @@ def voi_from_table(table: ContingencyTable, convention: InstanceConvention | Non
 def information_from_table(
     table: ContingencyTable, convention: InstanceConvention | None = None
 ) -> dict[str, float]:
-    """Normalised forms of variation of information, each between 0 and 1.
+    """Return normalized forms of variation of information, each between 0 and 1.
+
+    Args:
+        table: the contingency table.
+        convention: treatment of background.
 
     Returns:
-        ``nvi_split`` and ``nvi_merge``, divided by the joint entropy, and ``nid``, the normalised information
+        ``nvi_split`` and ``nvi_merge``, divided by the joint entropy, and ``nid``, the normalized information
         distance (N. X. Vinh et al., J. Machine Learning Research 11, 2010).
     """
     convention = convention or InstanceConvention()
@@ -179,19 +197,19 @@ def information_from_table(
 def rand_from_table(
     table: ContingencyTable, convention: InstanceConvention | None = None, volume: int | None = None
 ) -> Rand:
-    """Adapted Rand error over pairs of voxels, each voxel paired with itself too.
+    """Return the adapted Rand error over pairs of voxels, in which each voxel is also paired with itself.
 
     Args:
         table: the contingency table.
-        convention: how background is counted.
+        convention: treatment of background.
         volume: number of voxels for ``unlabelled="cremi"``; all voxels of the table by default.
 
     Returns:
-        Error, precision (of two voxels in one segment, how often they are in one object) and recall; nan
-        where nothing is counted.
+        Error, precision (the fraction of pairs in one segment that are in one object) and recall; nan if no
+        voxel counts.
     """
     convention = convention or InstanceConvention()
-    everything = table.total if volume is None else volume
+    all_voxels = table.total if volume is None else volume
     table, alone = _counted(table, convention)
     if table.total == 0:
         return Rand(float("nan"), float("nan"), float("nan"))
@@ -199,7 +217,7 @@ def rand_from_table(
     segment_size, _ = _sizes(table.segment[~alone], table.count[~alone])
     lone = float(table.count[alone].sum())
     if convention.unlabelled == "cremi":
-        lone /= everything
+        lone /= all_voxels
     shared = _sum_of_squares(table.count[~alone]) + lone
     precision = shared / (_sum_of_squares(segment_size) + lone)
     recall = shared / _sum_of_squares(ground_truth_size)
@@ -207,25 +225,36 @@ def rand_from_table(
 
 
 def _sum_of_squares(counts: np.ndarray) -> float:
-    # Squares of counts above 3e9 leave int64; float64 keeps 53 bits of each.
+    # Squares of counts above 3e9 overflow int64.
     return float(np.square(counts.astype(np.float64)).sum())
 
 
 def match_objects(table: ContingencyTable, thresholds: Sequence[float]) -> dict[float, Matching]:
-    """Match predicted and true objects one to one, as many as possible at each threshold.
+    """Match as many predicted and true objects as possible, one to one, at each threshold.
 
-    0 is no object on either side; voxels of background count in the size of the object on the other side.
+    Id 0 is background on both sides; its voxels count in the union with the object on the other side.
 
     Args:
         table: the contingency table.
-        thresholds: a match needs this intersection over union, or more; above 0.
+        thresholds: minimum intersection over union of a match, above 0 and at most 1.
+
+    Returns:
+        Numbers of objects by threshold.
 
     Raises:
         ValueError: a threshold is not above 0 and at most 1.
+
+    Examples:
+        >>> ids = np.array([1, 2], np.uint64)
+        >>> two_thirds = ContingencyTable(ids, np.array([1, 1], np.uint64), np.array([2, 1]))
+        >>> match_objects(two_thirds, [0.6])
+        {0.6: Matching(true_positives=1, false_positives=1, false_negatives=0)}
     """
     bad = [threshold for threshold in thresholds if not 0 < threshold <= 1]
     if bad:
-        raise ValueError(f"thresholds of intersection over union lie above 0 and up to 1; found {bad}")
+        raise ValueError(
+            f"thresholds of intersection over union: found {bad}, expected numbers above 0 and at most 1"
+        )
     segment_size, segment_of = _sizes(table.segment, table.count)
     ground_truth_size, ground_truth_of = _sizes(table.ground_truth, table.count)
     both = (table.segment != 0) & (table.ground_truth != 0)
@@ -237,7 +266,7 @@ def match_objects(table: ContingencyTable, thresholds: Sequence[float]) -> dict[
     for threshold in thresholds:
         candidates = iou >= threshold
         if threshold > 0.5:
-            # Two objects that share more than half of their union share it with no other.
+            # Above 0.5, an object can match only one other.
             matched = int(candidates.sum())
         else:
             graph = csr_array(
@@ -250,7 +279,12 @@ def match_objects(table: ContingencyTable, thresholds: Sequence[float]) -> dict[
 
 
 def threshold_suffix(threshold: float) -> str:
-    """``0.5`` becomes ``iou50``, ``0.125`` becomes ``iou12.5``."""
+    """Return the end of the names of scores at a threshold.
+
+    Examples:
+        >>> threshold_suffix(0.5), threshold_suffix(0.125)
+        ('iou50', 'iou12.5')
+    """
     return f"iou{100 * threshold:.10g}"
 
 
@@ -259,26 +293,30 @@ def instance_criteria(
     convention: InstanceConvention | None = None,
     note: str = "",
 ) -> list[Criterion]:
-    """The kinds of instance scores: variation of information, adapted Rand error, and matched objects.
+    """Return the criteria of instances: variation of information, adapted Rand error and matched objects.
 
     Args:
-        thresholds: of intersection over union.
-        convention: how background is counted.
-        note: what else was done to truth or segmentation; ends each convention.
+        thresholds: thresholds of intersection over union.
+        convention: treatment of background.
+        note: preparation of the ground truth in words, at the end of each convention.
     """
     end = f"; {note}" if note else ""
     background = (convention or InstanceConvention()).describe() + end
     bits = (0.0, UNBOUNDED)
     rand = f"over pairs of voxels; {background}"
-    matched = "objects matched one to one; 0 is no object on either side, its voxels count in the union" + end
+    matched = "objects matched one to one; 0 is background on both sides, its voxels count in the union" + end
     mean = f"mean over thresholds of {', '.join(f'{t:g}' for t in thresholds)}; {matched}"
     criteria = [
-        Criterion("voi_split", False, bits, "bits", True, f"H(segmentation | truth), log2; {background}"),
-        Criterion("voi_merge", False, bits, "bits", True, f"H(truth | segmentation), log2; {background}"),
+        Criterion(
+            "voi_split", False, bits, "bits", True, f"H(segmentation | ground truth), log2; {background}"
+        ),
+        Criterion(
+            "voi_merge", False, bits, "bits", True, f"H(ground truth | segmentation), log2; {background}"
+        ),
         Criterion("voi", False, bits, "bits", True, f"split + merge, log2; {background}"),
         Criterion("adapted_rand_error", False, convention=f"1 - F score of Rand, {rand}"),
-        Criterion("rand_precision", True, convention=f"low where objects are merged, {rand}"),
-        Criterion("rand_recall", True, convention=f"low where objects are split, {rand}"),
+        Criterion("rand_precision", True, convention=f"low if objects are merged, {rand}"),
+        Criterion("rand_recall", True, convention=f"low if objects are split, {rand}"),
         Criterion("average_precision", True, convention=f"tp / (tp + fp + fn), {mean}"),
     ]
     for threshold in thresholds:
@@ -297,10 +335,10 @@ class InstanceEvaluationScores(EvaluationScores):
     """Variation of information, adapted Rand error and matched objects of one segmentation.
 
     Args:
-        thresholds: of intersection over union.
-        convention: how background was counted.
-        note: what else was done to truth or segmentation before they were compared.
-        values: values by name; ``voi`` is the sum of ``voi_split`` and ``voi_merge`` and is not given.
+        thresholds: thresholds of intersection over union.
+        convention: treatment of background.
+        note: preparation of the ground truth, in words.
+        values: values by name, except ``voi``, which is the sum of ``voi_split`` and ``voi_merge``.
     """
 
     def __init__(
@@ -320,13 +358,13 @@ def scores_from_table(
     thresholds: Sequence[float] = IOU_THRESHOLDS,
     note: str = "",
 ) -> InstanceEvaluationScores:
-    """All instance scores of a contingency table.
+    """Return all instance scores of a contingency table.
 
     Args:
-        table: of one volume, or the sum over its blocks.
-        convention: how background is counted.
-        thresholds: of intersection over union, for matched objects.
-        note: what else was done to truth or segmentation; it is stored with each score.
+        table: table of a volume, which is the sum over its blocks.
+        convention: treatment of background.
+        thresholds: thresholds of intersection over union, for matched objects.
+        note: preparation of the ground truth in words, stored with each score.
     """
     convention = convention or InstanceConvention()
     voi = voi_from_table(table, convention)

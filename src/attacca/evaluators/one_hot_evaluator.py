@@ -1,4 +1,4 @@
-"""Compares a volume of classes with the truth: Dice and Jaccard for each class."""
+"""Comparison of class volumes with ground truth: Dice and Jaccard of each class."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from attacca.evaluators.scores import ChannelScores, Criterion, EvaluationScores
 from attacca.evaluators.table_evaluator import TableEvaluator
 
 MEAN = "mean"
-"""Name of the scores that are means over classes."""
+"""Channel name of the means over classes."""
 
 
 def _class_criteria(note: str, of: str = "") -> list[Criterion]:
@@ -22,12 +22,16 @@ def _class_criteria(note: str, of: str = "") -> list[Criterion]:
 
 
 class OneHotEvaluationScores(ChannelScores):
-    """Dice and Jaccard for each class, ``class__dice``, and means over classes that occur, ``mean__dice``.
+    """Dice and Jaccard of each class, such as ``nucleus__dice``, and means over classes, ``mean__dice``.
 
     Args:
-        classes: names in the order of their ids.
-        dice, jaccard: one value for each class; nan where a class is on neither side.
-        note: what was done to the truth first.
+        classes: names, in the order of their ids.
+        dice, jaccard: one value per class; nan for a class that is on neither side. Means ignore nan.
+        note: preparation of the ground truth, in words.
+
+    Examples:
+        >>> OneHotEvaluationScores(["nucleus", "cytosol"], [0.5, 1.0], [0.25, 1.0]).mean__dice
+        0.75
     """
 
     def __init__(
@@ -37,14 +41,14 @@ class OneHotEvaluationScores(ChannelScores):
         jaccard: Sequence[float] | None = None,
         note: str = "",
     ) -> None:
-        nothing = [float("nan")] * len(classes)
-        dice, jaccard = dice or nothing, jaccard or nothing
+        undefined = [float("nan")] * len(classes)
+        dice, jaccard = dice or undefined, jaccard or undefined
         means = {"dice": _mean(dice), "jaccard": _mean(jaccard)}
-        entries = [(MEAN, EvaluationScores(_class_criteria(note, "mean over classes: "), means))]
+        channels = [(MEAN, EvaluationScores(_class_criteria(note, "mean over classes: "), means))]
         for name, one_dice, one_jaccard in zip(classes, dice, jaccard):
             values = {"dice": one_dice, "jaccard": one_jaccard}
-            entries.append((name, EvaluationScores(_class_criteria(note), values)))
-        super().__init__(entries)
+            channels.append((name, EvaluationScores(_class_criteria(note), values)))
+        super().__init__(channels)
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -53,18 +57,30 @@ def _mean(values: Sequence[float]) -> float:
 
 
 class OneHotEvaluator(TableEvaluator[OneHotEvaluationScores]):
-    """Dice and Jaccard for each class; a voxel's value is the number of its class.
+    """Dice and Jaccard of each class, for volumes whose values are class numbers.
 
     Args:
         classes: names of the classes 0, 1, 2, ...
-        rules: what is done to the truth first.
+        rules: preparation of the ground truth; classes are not split into components.
+
+    Examples:
+        >>> from funlib.geometry import Coordinate, Roi
+        >>> from attacca.arrays import NumpyArray
+        >>> def as_array(values):
+        ...     data = np.array(values, np.uint8)
+        ...     return NumpyArray.from_np_array(data, Roi((0, 0), data.shape), Coordinate(1, 1), ["y", "x"])
+        >>> evaluator = OneHotEvaluator(["background", "nucleus"])
+        >>> evaluator.evaluate(as_array([[0, 0, 1, 1]]), as_array([[0, 1, 1, 1]])).nucleus__dice
+        0.8
     """
 
     def __init__(self, classes: Sequence[str], rules: GroundTruthRules | None = None) -> None:
         super().__init__(rules)
         self.classes = list(classes)
         if self.rules.components:
-            raise ValueError("the truth of classes is not split into connected components")
+            raise ValueError(
+                "classes cannot be split into connected components; use rules without components"
+            )
 
     @property
     def score(self) -> OneHotEvaluationScores:

@@ -1,4 +1,4 @@
-"""What a score is: its name and value, which direction is better, its bounds, and its convention."""
+"""Scores: names, values, directions, bounds and conventions."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 UNBOUNDED = math.nan
-"""Stands in ``bounds`` for a side without a bound."""
+"""Value in ``bounds`` of a side without bound."""
 
 
 @dataclass(frozen=True)
@@ -14,12 +14,16 @@ class Criterion:
     """One kind of score.
 
     Attributes:
-        name: the name of the score, as users write it.
-        higher_is_better: the direction of improvement.
-        bounds: smallest and largest value that is possible; ``UNBOUNDED`` (nan) where there is none.
-        unit: ``"bits"``, the unit of the volume for distances, or "" for a plain number.
-        store_best: whether training keeps the checkpoint that is best by this criterion.
-        convention: what a reader must know to compare the value with that of another program.
+        name: name of the score in configurations and results.
+        higher_is_better: direction of improvement.
+        bounds: smallest and largest possible value; ``UNBOUNDED`` (nan) for a side without bound.
+        unit: ``"bits"``, the length unit of the volume for distances, or "" for a plain number.
+        store_best: True if training keeps the best checkpoint by this criterion.
+        convention: definition and conventions, to compare the value with that of another program.
+
+    Examples:
+        >>> Criterion("voi", higher_is_better=False).is_better(1.2, 1.5)
+        True
     """
 
     name: str
@@ -30,7 +34,7 @@ class Criterion:
     convention: str = ""
 
     def is_better(self, score: float, other: float) -> bool:
-        """Whether ``score`` is strictly better than ``other``; nan is worse than any number."""
+        """Return whether ``score`` is strictly better than ``other``; nan is worse than any number."""
         if math.isnan(score):
             return False
         if math.isnan(other):
@@ -39,14 +43,19 @@ class Criterion:
 
 
 class EvaluationScores:
-    """The scores of one segmentation, each an attribute with its criterion's name; nan where not computed.
+    """The scores of one segmentation. Each is an attribute with the name of its criterion; nan if undefined.
 
     Args:
-        criteria: the kinds of scores, in the order in which they are reported.
+        criteria: the criteria, in the order of reports.
         values: values by name.
 
     Raises:
-        ValueError: ``values`` names a criterion that is not among ``criteria``.
+        ValueError: ``values`` has a name that is not among ``criteria``.
+
+    Examples:
+        >>> scores = EvaluationScores([Criterion("dice", True), Criterion("voi", False)], {"dice": 0.75})
+        >>> scores.dice, scores.voi
+        (0.75, nan)
     """
 
     def __init__(self, criteria: Iterable[Criterion], values: Mapping[str, float] | None = None) -> None:
@@ -54,27 +63,27 @@ class EvaluationScores:
         unknown = sorted(set(values or {}) - set(self._criteria))
         if unknown:
             raise ValueError(
-                f"no such criterion: {', '.join(unknown)}; there are {', '.join(self._criteria)}"
+                f"unknown criteria: {', '.join(unknown)}; expected some of {', '.join(self._criteria)}"
             )
         self._values = dict.fromkeys(self._criteria, math.nan)
         self._values.update({name: float(value) for name, value in (values or {}).items()})
 
     @property
     def criteria(self) -> list[str]:
-        """Names of all scores, in the order in which they are reported."""
+        """Names of all scores, in the order of reports."""
         return list(self._criteria)
 
     def criterion(self, name: str) -> Criterion:
-        """The kind of score called ``name``.
+        """Return the criterion called ``name``.
 
         Raises:
-            ValueError: there is no such criterion.
+            ValueError: no criterion has this name.
         """
         try:
             return self._criteria[name]
         except KeyError:
             known = ", ".join(self._criteria)
-            raise ValueError(f"no such criterion: {name!r}; there are {known}") from None
+            raise ValueError(f"criterion: found {name!r}, expected one of {known}") from None
 
     def find_criteria(self, name: str) -> list[str]:
         """Return the criterion called ``name``, or those of all channels if ``name`` omits the channel.
@@ -106,25 +115,25 @@ class EvaluationScores:
         return sum(defined) / len(defined) if defined else math.nan
 
     def bounds(self, criterion: str) -> tuple[float, float]:
-        """Smallest and largest possible value of ``criterion``; nan where there is no bound."""
+        """Return the smallest and largest possible value of ``criterion``; nan for a side without bound."""
         return self.criterion(criterion).bounds
 
     def store_best(self, criterion: str) -> bool:
-        """Whether the best checkpoint by ``criterion`` is kept."""
+        """Return whether the best checkpoint by ``criterion`` is kept."""
         return self.criterion(criterion).store_best
 
     def value(self, name: str) -> float:
-        """The value of the score called ``name``."""
+        """Return the value of the score called ``name``."""
         self.criterion(name)
         return self._values[name]
 
     def channel(self, name: str) -> str | None:
-        """The channel or class that the score called ``name`` belongs to; None where it belongs to all."""
+        """Return the channel or class of the score called ``name``; None for a score of the whole segmentation."""
         self.criterion(name)
         return None
 
     def to_dict(self) -> dict[str, float]:
-        """All values by name."""
+        """Return all values by name."""
         return dict(self._values)
 
     def __getattr__(self, name: str) -> float:
@@ -141,15 +150,23 @@ class EvaluationScores:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value:.6g}" for name, value in self._values.items())
-        return f"{type(self).__name__}({shown})"
+        values = ", ".join(f"{name}={value:.6g}" for name, value in self._values.items())
+        return f"{type(self).__name__}({values})"
 
 
 class ChannelScores(EvaluationScores):
-    """Scores of several channels or classes; each is called ``channel__criterion``.
+    """Scores of several channels or classes, with names such as ``nucleus__dice``.
 
     Args:
-        channel_scores: name of each channel with its scores, in order.
+        channel_scores: name and scores of each channel, in order.
+
+    Raises:
+        ValueError: two channels have the same name.
+
+    Examples:
+        >>> dice = EvaluationScores([Criterion("dice", True)], {"dice": 0.75})
+        >>> ChannelScores([("nucleus", dice)]).nucleus__dice
+        0.75
     """
 
     def __init__(self, channel_scores: Iterable[tuple[str, EvaluationScores]]) -> None:
@@ -168,23 +185,23 @@ class ChannelScores(EvaluationScores):
         super().__init__(criteria, values)
 
     def channel(self, name: str) -> str | None:
-        """The channel that the score called ``name`` belongs to."""
+        """Return the channel of the score called ``name``."""
         self.criterion(name)
         return self._channel_of[name]
 
 
 def finite_or_none(value: float) -> float | None:
-    """``value`` where JSON can hold it, else None."""
+    """Return a finite value, or None, since JSON has neither nan nor infinity."""
     return float(value) if math.isfinite(value) else None
 
 
 def scores_json(scores: EvaluationScores) -> list[dict[str, Any]]:
-    """All scores as plain values for a JSON file, in their order.
+    """Return all scores as plain values for a JSON file, in their order.
 
     Returns:
         For each score ``name`` (without its channel), ``value`` (None for nan), ``unit``,
         ``higher_is_better``, ``bounds`` (None for a side without bound), ``convention`` and ``channel`` (None
-        where the score belongs to no single channel).
+        for a score of the whole segmentation).
     """
     rows: list[dict[str, Any]] = []
     for name in scores.criteria:

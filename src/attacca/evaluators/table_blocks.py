@@ -1,4 +1,4 @@
-"""Evaluation block by block: each block leaves a small table, and the tables are summed."""
+"""Blockwise comparison of id volumes: each block writes a small table, and the tables are summed."""
 
 import io
 import math
@@ -14,24 +14,24 @@ from attacca.atomic import write_bytes
 from attacca.blockwise import Ledger
 from attacca.blockwise.grid import Block, BlockGrid
 from attacca.errors import MissingInputError
+from attacca.evaluators.block_components import BlockFaces, global_id, join_components, label_block
 from attacca.evaluators.compared_arrays import open_array, without_channel
-from attacca.evaluators.components import BlockFaces, global_id, joined_components, label_block
 from attacca.evaluators.contingency import ContingencyTable, contingency_table, merge_tables
 from attacca.evaluators.ground_truth import GroundTruthRules
 from attacca.progress import Progress
 
-# Bytes of faces that are kept while components are joined.
+# Bytes of block faces that are cached while components are joined.
 _CACHED_FACES = 1 << 28
 
 
 @dataclass(frozen=True)
 class BlockResult:
-    """What one block adds to the comparison of two label volumes.
+    """Contribution of one block to the comparison of two id volumes.
 
     Attributes:
-        table: contingency table of the voxels that count; true ids are component numbers (``global_id``)
-            where components are asked for.
-        faces: components at the outside of the block; None without components.
+        table: contingency table of the voxels that count. If the ground truth is split into components, its
+            true ids are component numbers (``global_id``).
+        faces: components on the faces of the block; None without components.
     """
 
     table: ContingencyTable
@@ -44,56 +44,47 @@ class BlockResult:
             "ground_truth": self.table.ground_truth,
             "count": self.table.count,
         }
-        write_npz(path, arrays | (self.faces.to_arrays() if self.faces else {}))
+        if self.faces is not None:
+            arrays |= self.faces.to_arrays()
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+        write_bytes(path, buffer.getvalue())
 
     @classmethod
     def load(cls, path: str | Path) -> "BlockResult":
-        """Read what ``save`` wrote.
+        """Read a file that ``save`` wrote.
 
         Raises:
-            MissingInputError: the block has no file.
+            MissingInputError: the file does not exist.
         """
-        arrays = read_npz(path)
+        arrays = _read_arrays(path)
         faces = BlockFaces.from_arrays(arrays) if "face_values" in arrays else None
         return cls(ContingencyTable(arrays["segment"], arrays["ground_truth"], arrays["count"]), faces)
 
 
-def write_npz(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write named arrays to a compressed .npz file, in one step."""
-
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_bytes(path, buffer.getvalue())
-
-
-def read_npz(path: str | Path, beginning: str = "") -> dict[str, np.ndarray]:
-    """Named arrays of a .npz file, those whose name begins as said.
-
-    Raises:
-        MissingInputError: there is no such file.
-    """
+def _read_arrays(path: str | Path, prefix: str = "") -> dict[str, np.ndarray]:
     try:
         with np.load(path) as stored:
-            return {name: stored[name] for name in stored.files if name.startswith(beginning)}
+            return {name: stored[name] for name in stored.files if name.startswith(prefix)}
     except FileNotFoundError:
-        raise MissingInputError(f"{path}: this block has no result; evaluate it again") from None
+        raise MissingInputError(f"{path}: the result of this block is missing; evaluate it again") from None
 
 
-def result_path(directory: str | os.PathLike[str], index: int) -> Path:
-    """Where the result of a block stands: a thousand blocks a directory."""
-    return Path(directory) / f"{index // 1000:06d}" / f"{index % 1000:03d}.npz"
+def block_file(directory: str | os.PathLike[str], index: int, suffix: str = ".npz") -> Path:
+    """Return the file of a block's result. Each directory holds the files of a thousand blocks."""
+    return Path(directory) / f"{index // 1000:06d}" / f"{index % 1000:03d}{suffix}"
 
 
 @dataclass
 class EvaluateBlocks:
-    """Block function that compares ids in a segmentation with ids in a truth; it can be pickled.
+    """Block function that compares predicted with true ids; it can be pickled.
 
     Attributes:
-        segmentation: predicted ids, or where they are stored.
-        ground_truth: true ids, or where they are stored.
-        rules: what is done to the truth first; the grid needs ``rules.context(voxel_size)`` as context.
-        mask: voxels that count, not 0; all of them by default.
-        directory: where results are written, one file a block; without it they are returned.
+        segmentation: predicted ids, or their location.
+        ground_truth: true ids, or their location.
+        rules: preparation of the ground truth; the grid needs ``rules.context(voxel_size)`` as context.
+        mask: voxels of value 0 do not count; all voxels count by default.
+        directory: directory of the results, one file per block; without it they are returned.
     """
 
     segmentation: LocalArrayIdentifier | Array
@@ -108,36 +99,35 @@ class EvaluateBlocks:
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_arrays": None}
 
-    def open(self) -> None:
-        """Open the arrays, once in each process."""
-        mask = None if self.mask is None else open_array(self.mask)
-        self._arrays = (open_array(self.segmentation), open_array(self.ground_truth), mask)
+    def open(self) -> tuple[Array, Array, Array | None]:
+        """Return the segmentation, the ground truth and the mask, opened once per process."""
+        if self._arrays is None:
+            mask = None if self.mask is None else open_array(self.mask)
+            self._arrays = (open_array(self.segmentation), open_array(self.ground_truth), mask)
+        return self._arrays
 
     def __call__(self, block: Block) -> BlockResult | None:
         """Compare the voxels of ``block.write_roi``."""
         result = self.compare(block)
         if self.directory is None:
             return result
-        result.save(result_path(self.directory, block.index))
+        result.save(block_file(self.directory, block.index))
         return None
 
     def compare(self, block: Block) -> BlockResult:
-        """The table of one block."""
-        if self._arrays is None:
-            self.open()
-        assert self._arrays is not None
-        segmentation, ground_truth, mask = self._arrays
+        """Return the table of one block."""
+        segmentation, ground_truth, mask = self.open()
         dims = ground_truth.dims
         segment_ids = without_channel(segmentation[block.write_roi], dims, segmentation)
-        around = without_channel(ground_truth.read(block.read_roi, "edge"), dims, ground_truth)
-        begin = (block.write_roi.begin - block.read_roi.begin) / ground_truth.voxel_size
-        inside = tuple(slice(b, b + n) for b, n in zip(begin, segment_ids.shape))
-        counted = self.rules.counted(around, ground_truth.voxel_size)
-        counted = None if counted is None else counted[inside]
+        with_context = without_channel(ground_truth.read(block.read_roi, "edge"), dims, ground_truth)
+        offset = (block.write_roi.begin - block.read_roi.begin) / ground_truth.voxel_size
+        interior = tuple(slice(b, b + n) for b, n in zip(offset, segment_ids.shape))
+        counted = self.rules.counted(with_context, ground_truth.voxel_size)
+        counted = None if counted is None else counted[interior]
         if mask is not None:
             allowed = without_channel(mask.read(block.write_roi), dims, mask) != 0
             counted = allowed if counted is None else counted & allowed
-        true_ids = around[inside]
+        true_ids = with_context[interior]
         if not self.rules.components:
             return BlockResult(contingency_table(segment_ids, true_ids, counted))
         components, faces = label_block(true_ids)
@@ -147,14 +137,14 @@ class EvaluateBlocks:
         )
 
 
-def largest_block(grid: BlockGrid) -> int:
-    """Voxels of the largest block."""
+def max_block_voxels(grid: BlockGrid) -> int:
+    """Return the number of voxels of the largest block."""
     sides = zip(grid.block_size, grid.roi.shape, grid.voxel_size)
     return math.prod(int(min(side, extent)) // int(size) for side, extent, size in sides)
 
 
-def announce(progress: Progress | None, grid: BlockGrid, ledger: Ledger | None) -> None:
-    """Have ``progress`` expect the blocks of a grid, and count those that are recorded."""
+def announce_blocks(progress: Progress | None, grid: BlockGrid, ledger: Ledger | None) -> None:
+    """Add the blocks of a grid to the expected units of ``progress``, recorded ones as done."""
     if progress is not None:
         progress.expect(len(grid), 0 if ledger is None else len(grid) - len(ledger.missing(range(len(grid)))))
 
@@ -162,29 +152,30 @@ def announce(progress: Progress | None, grid: BlockGrid, ledger: Ledger | None) 
 def collect_tables(
     grid: BlockGrid, directory: str | os.PathLike[str], components: bool = False
 ) -> ContingencyTable:
-    """The table of a whole volume from the files of its blocks.
+    """Return the table of a whole volume, summed over the files of its blocks.
 
     Args:
         grid: the blocks.
-        directory: where ``EvaluateBlocks`` wrote.
-        components: whether the truth was split into connected components.
+        directory: directory in which ``EvaluateBlocks`` wrote.
+        components: True if the ground truth was split into connected components.
 
     Raises:
         MissingInputError: the file of a block is missing.
     """
-    table = merge_tables(BlockResult.load(result_path(directory, index)).table for index in range(len(grid)))
+    table = merge_tables(BlockResult.load(block_file(directory, index)).table for index in range(len(grid)))
     if not components:
         return table
-    # Six faces of 4 bytes a voxel; blocks are visited in order, so that what is needed again was used lately.
-    face = largest_block(grid) ** (1 - 1 / grid.dims)
-    kept = max(32, int(_CACHED_FACES / (24 * face)))
+    # Six faces of 4 bytes per voxel. Blocks are visited in order, so that the least recently used faces are
+    # no longer needed.
+    face = max_block_voxels(grid) ** (1 - 1 / grid.dims)
+    cached = max(32, int(_CACHED_FACES / (24 * face)))
 
-    @lru_cache(maxsize=kept)
-    def faces(index: int) -> BlockFaces:
-        path = result_path(directory, index)
-        arrays = read_npz(path, "face_")
+    @lru_cache(maxsize=cached)
+    def load_faces(index: int) -> BlockFaces:
+        path = block_file(directory, index)
+        arrays = _read_arrays(path, "face_")
         if not arrays:
-            raise MissingInputError(f"{path}: no components were kept; evaluate again")
+            raise MissingInputError(f"{path}: no components are stored; evaluate again")
         return BlockFaces.from_arrays(arrays)
 
-    return table.map_ground_truth(*joined_components(grid, faces))
+    return table.map_ground_truth(*join_components(grid, load_faces))

@@ -1,4 +1,4 @@
-"""The history of validation: iterations x data sets x parameters x criteria."""
+"""Scores of all validations of a training: iterations x data sets x parameters x criteria."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +16,8 @@ class ValidationIterationScores:
     """All scores of one iteration.
 
     Attributes:
-        iteration: of training.
-        scores: float64, shape (data sets, parameters, criteria); nan where a score is not defined.
+        iteration: iteration of training.
+        scores: float64, shape (data sets, parameters, criteria); nan for undefined scores.
     """
 
     iteration: int
@@ -29,10 +29,19 @@ class ValidationScores:
     """Scores of all validations of a training.
 
     Attributes:
-        parameters: parameters of the post-processor that are tried.
+        parameters: candidate parameters of the post-processor.
         datasets: names of the data sets.
-        evaluation_scores: says which criteria there are, and their directions.
-        scores: one entry for each validated iteration.
+        evaluation_scores: gives the criteria and their directions.
+        scores: the scores of each validated iteration.
+
+    Examples:
+        >>> from attacca.evaluators import DummyEvaluationScores
+        >>> history = ValidationScores([0], ["cube"], DummyEvaluationScores())
+        >>> history.add_iteration_scores(ValidationIterationScores(100, [[[0.2, 0.4]]]))
+        >>> history.add_iteration_scores(ValidationIterationScores(200, [[[0.3, 0.5]]]))
+        >>> iterations, scores = history.get_best("iterations")
+        >>> iterations.tolist(), scores.tolist()
+        ([[[200, 100]]], [[[0.3, 0.4]]])
     """
 
     parameters: list[Any]
@@ -48,64 +57,65 @@ class ValidationScores:
     @property
     def iterations(self) -> list[int]:
         """Validated iterations, in the order in which they were added."""
-        return [entry.iteration for entry in self.scores]
+        return [one.iteration for one in self.scores]
 
     @property
     def validated_until(self) -> int:
-        """Iterations for which no validation is needed any more: the last validated one and 1; 0 at first."""
+        """The first iteration after all validated ones; 0 without any."""
         return max(self.iterations) + 1 if self.scores else 0
 
     def add_iteration_scores(self, iteration_scores: ValidationIterationScores) -> None:
         """Add the scores of one iteration.
 
         Raises:
-            ValueError: their shape is not (data sets, parameters, criteria), or the iteration is there
-            already.
+            ValueError: their shape is not (data sets, parameters, criteria), or the iteration was added before.
         """
         shape = np.asarray(iteration_scores.scores, np.float64).shape
         expected = (len(self.datasets), len(self.parameters), len(self.criteria))
         if shape != expected:
             raise ValueError(
-                f"scores of shape (data sets, parameters, criteria) = {expected} expected, not {shape}"
+                f"found scores of shape {shape}, expected (data sets, parameters, criteria) = {expected}"
             )
         if iteration_scores.iteration in self.iterations:
             raise ValueError(f"iteration {iteration_scores.iteration} was validated before")
         self.scores.append(iteration_scores)
 
     def delete_after(self, iteration: int) -> None:
-        """Forget validations after ``iteration``, which stays: training goes on from there."""
-        self.scores = [entry for entry in self.scores if entry.iteration <= iteration]
+        """Delete validations after ``iteration``, from which training resumes."""
+        self.scores = [one for one in self.scores if one.iteration <= iteration]
 
     def to_array(self) -> np.ndarray:
-        """All scores, float64, shape (iterations, data sets, parameters, criteria)."""
+        """Return all scores, float64, shape (iterations, data sets, parameters, criteria)."""
         shape = (len(self.scores), len(self.datasets), len(self.parameters), len(self.criteria))
-        return np.array([entry.scores for entry in self.scores], np.float64).reshape(shape)
+        return np.array([one.scores for one in self.scores], np.float64).reshape(shape)
 
     def get_best(self, dim: str, data: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """The best along one dimension, each criterion in its own direction; the first of equals.
+        """Return the best scores along one dimension, in the direction of each criterion; the first of equals.
 
         Args:
             dim: ``"iterations"``, ``"datasets"`` or ``"parameters"``.
-            data: scores as from ``to_array``, all of them by default.
+            data: scores in the shape of ``to_array``; all scores by default.
 
         Returns:
-            Where the best is (the iteration, or the index of the data set or parameters; -1 where all scores
-            are nan), int64, and the best score, float64 (nan there); both without the dimension.
+            The iteration (or the index of the data set or parameters) of the best score, int64, -1 if all scores
+            are nan; and the best score, float64, nan then. Both without the dimension.
 
         Raises:
-            ValueError: there is nothing to choose from, or no such dimension.
+            ValueError: the dimension is empty or unknown.
         """
         if dim not in DIMENSIONS[:3]:
-            raise ValueError(f"the best is taken along {', '.join(DIMENSIONS[:3])}, not {dim!r}")
+            raise ValueError(
+                f"dim: found {dim!r}, expected one of {', '.join(DIMENSIONS[:3])}; not the criteria"
+            )
         scores = self.to_array() if data is None else np.asarray(data, np.float64)
         axis = DIMENSIONS.index(dim)
         if scores.shape[axis] == 0:
-            raise ValueError(f"there are no {dim} to choose from")
-        upward = np.array([self.evaluation_scores.higher_is_better(name) for name in self.criteria])
-        signed = np.where(upward, scores, -scores)
+            raise ValueError(f"no {dim} to choose from")
+        is_upward = np.array([self.evaluation_scores.higher_is_better(name) for name in self.criteria])
+        signed = np.where(is_upward, scores, -scores)
         defined = ~np.isnan(signed)
         place = np.where(defined, signed, -np.inf).argmax(axis)
-        # An infinite worst score stands level with nan above; what is defined goes first.
+        # nan was replaced by the worst possible score: an infinitely bad defined score must win over it.
         worst = np.isneginf(np.where(defined, signed, -np.inf).max(axis))
         place = np.where(worst, defined.argmax(axis), place)
         values = np.take_along_axis(scores, np.expand_dims(place, axis), axis).squeeze(axis)

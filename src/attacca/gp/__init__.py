@@ -1,4 +1,4 @@
-"""gunpowder nodes: sources, targets, augmentations. Each works in any gunpowder pipeline."""
+"""gunpowder nodes: sources, targets and augmentations, for any gunpowder pipeline."""
 
 from attacca.gp.array_source import DaCapoArraySource, VolumeSource
 from attacca.gp.copy_mask import CopyMask

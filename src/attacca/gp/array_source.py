@@ -10,20 +10,20 @@ from attacca.arrays import Array
 
 
 class DaCapoArraySource(gp.BatchProvider):
-    """Provides an array of ``attacca.arrays`` to a pipeline.
+    """Provide an array of ``attacca.arrays`` to a pipeline; batches keep its dtype.
 
-    Batches have a channel axis, also where the array has none. A request outside the array fails, unless
-    ``fill`` says what stands there.
+    Batches are (channels, *spatial): an array without a channel axis gets one channel. Without ``fill``, a request
+    outside the array fails.
 
     Args:
         array: the array.
-        key: under which it is provided.
-        fill: what voxels outside the array hold: a number, ``"edge"`` or ``"reflect"``; the source is then
+        key: key of the array in batches.
+        fill: values of voxels outside the array: a number, ``"edge"`` or ``"reflect"``; the source is then
             unbounded.
-        interpolatable: whether values between voxels make sense (None: for floating point data they do).
+        interpolatable: whether values between voxels are meaningful; None means True for floating point data only.
 
     Raises:
-        ValueError: on a request, if the data hold NaN.
+        ValueError: on a request, if the data contain NaN.
     """
 
     def __init__(
@@ -68,7 +68,10 @@ class DaCapoArraySource(gp.BatchProvider):
         if not lead:
             data = data[np.newaxis]
         if data.dtype.kind == "f" and np.isnan(data).any():
-            raise ValueError(f"{self.array} holds NaN in {spec.roi}: a network cannot learn from that")
+            raise ValueError(
+                f"{self.array} contains NaN in {spec.roi}, from which a network cannot learn: replace NaN by numbers, "
+                "or sample from other regions"
+            )
         batch = gp.Batch()
         batch[self.key] = gp.Array(data, spec)
         return batch

@@ -1,16 +1,16 @@
-"""A second copy of a mask."""
+"""Copies of masks under a second key."""
 
 import gunpowder as gp
 import numpy as np
 
 
 class CopyMask(gp.BatchFilter):
-    """Copies an array under a second key; the first is left as it is.
+    """Copy an array to a second key; the original stays unchanged.
 
     Args:
-        array_key: what is copied.
-        copy_key: the copy.
-        drop_channels: collapse axes before the spatial ones to their maximum.
+        array_key: the array, (channels, *spatial), any dtype.
+        copy_key: key of the copy.
+        drop_channels: replace the axes before the spatial ones by their maximum; the copy is then (*spatial).
     """
 
     def __init__(self, array_key: gp.ArrayKey, copy_key: gp.ArrayKey, drop_channels: bool = False) -> None:

@@ -1,13 +1,12 @@
-"""Smooth random deformations with a rotation, evaluated on any regular grid, and sampling along them.
+"""Smooth random deformations with a rotation, on any regular grid, and sampling along them.
 
-A deformation is a rotation about a centre plus displacements, interpolated from control points. Both are
-separable: the displacement of a whole grid is a product of the control points with one small matrix for each
-    axis.
+A deformation is a rotation about a center, followed by displacements that are interpolated from control points.
+Both are separable: the displacements on a grid are the product of the control points and one small matrix per
+axis.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from funlib.geometry import Coordinate, Roi
@@ -17,14 +16,14 @@ from scipy.spatial.transform import Rotation
 
 @dataclass
 class Deformation:
-    """Where each point of the result comes from.
+    """Map from the points of a deformed volume to the points of its source.
 
     Args:
         roi: region that the control points span, in world units.
-        voxel_size: of the finest array.
-        displacements: (axis, control points along each axis), world units; None for none.
-        rotation: matrix that turns offsets from the centre, in world units.
-        subsample: see ``ElasticAugment``.
+        voxel_size: of the finest array, in world units.
+        displacements: (axis, *control points), world units; None for a rotation alone.
+        rotation: (axis, axis), applied to offsets from the center of ``roi`` in world units.
+        subsample: interpolate the displacements linearly between each n-th voxel.
     """
 
     roi: Roi
@@ -42,9 +41,16 @@ class Deformation:
         sigma: Sequence[float],
         rotation: np.ndarray,
         subsample: int,
-        random: Any,
+        random: np.random.RandomState,
     ) -> "Deformation":
-        """Random displacements from the generator ``random``, one draw for each control point and axis."""
+        """Return a deformation with random displacements.
+
+        Args:
+            roi, voxel_size, rotation, subsample: as in the constructor.
+            spacing: distance between control points along each axis, in voxels.
+            sigma: standard deviation of the displacements along each axis, in world units.
+            random: source of one draw per control point and axis.
+        """
         displacements = None
         if any(value > 0 for value in sigma):
             shape = roi.shape / voxel_size
@@ -53,22 +59,26 @@ class Deformation:
             displacements = normal * np.reshape(np.asarray(sigma, dtype=float), (-1, *(1,) * roi.dims))
         return cls(roi, voxel_size, displacements, rotation, subsample)
 
-    def positions(self, roi: Roi, voxel_size: Coordinate) -> np.ndarray:
-        """For each voxel of ``roi``, the point that moves there, as global voxel indices: (axis, spatial)
-        float32.
+    def compute_positions(self, roi: Roi, voxel_size: Coordinate) -> np.ndarray:
+        """Return the source of each voxel of ``roi``.
 
-        An integer is the centre of a voxel.
+        Args:
+            roi: region of the deformed volume, in world units.
+            voxel_size: of the array to sample, in world units.
+
+        Returns:
+            (axis, *spatial), float32: indices of voxels, counted from the origin; integers are centers of voxels.
         """
         dims = roi.dims
         shape = roi.shape / voxel_size
-        begin = np.array(roi.begin, dtype=float)
+        offset = np.array(roi.begin, dtype=float)
         size = np.array(voxel_size, dtype=float)
-        centre = np.array(self.roi.begin, dtype=float) + np.array(self.roi.shape, dtype=float) / 2
-        axes = [begin[a] + (np.arange(shape[a]) + 0.5) * size[a] - centre[a] for a in range(dims)]
-        displaced = self._displacement(axes, shape, centre)
+        center = np.array(self.roi.begin, dtype=float) + np.array(self.roi.shape, dtype=float) / 2
+        axes = [offset[a] + (np.arange(shape[a]) + 0.5) * size[a] - center[a] for a in range(dims)]
+        displaced = self._compute_displacements(axes, shape, center)
         result = np.empty((dims, *shape), dtype=np.float32)
         for target in range(dims):
-            total = np.full((1,) * dims, centre[target] / size[target] - 0.5)
+            total = np.full((1,) * dims, center[target] / size[target] - 0.5)
             for source in range(dims):
                 factor = self.rotation[target, source] / size[target]
                 if factor:
@@ -85,33 +95,43 @@ class Deformation:
                 )
         return result
 
-    def _displacement(
-        self, axes: list[np.ndarray], shape: Coordinate, centre: np.ndarray
+    def _compute_displacements(
+        self, axes: list[np.ndarray], shape: Coordinate, center: np.ndarray
     ) -> np.ndarray | None:
         if self.displacements is None:
             return None
         extent = np.array(self.roi.shape, dtype=float)
         field = self.displacements
         for axis, offsets in enumerate(axes):
-            matrix = self._interpolation(axis, (offsets + extent[axis] / 2) / extent[axis])
+            matrix = self._create_interpolation(axis, (offsets + extent[axis] / 2) / extent[axis])
             field = np.moveaxis(np.tensordot(matrix, field, axes=(1, axis + 1)), 0, axis + 1)
         return field.astype(np.float32)
 
-    def _interpolation(self, axis: int, fraction: np.ndarray) -> np.ndarray:
-        """Matrix from control points to places, given as fractions of the region along ``axis``."""
+    def _create_interpolation(self, axis: int, fraction: np.ndarray) -> np.ndarray:
+        """Return the matrix from control points to positions, given as fractions of the region along ``axis``."""
         assert self.displacements is not None
         points = self.displacements.shape[axis + 1]
         voxels = self.roi.shape[axis] // self.voxel_size[axis]
         nodes = max(2, -(-voxels // self.subsample) + 1) if self.subsample > 1 else voxels + 1
         cubic = ndimage.zoom(np.eye(points), (nodes / points, 1), order=3, mode="nearest")
-        place = np.clip(fraction, 0, 1) * (nodes - 1)
-        lower = np.minimum(place.astype(int), nodes - 2)
-        share = (place - lower)[:, np.newaxis]
+        position = np.clip(fraction, 0, 1) * (nodes - 1)
+        lower = np.minimum(position.astype(int), nodes - 2)
+        share = (position - lower)[:, np.newaxis]
         return cubic[lower] * (1 - share) + cubic[lower + 1] * share
 
 
-def rotation_of_last_axes(angle: float, dims: int) -> np.ndarray:
-    """Matrix that turns the last two axes by ``angle`` (radians) and leaves others."""
+def create_rotation(angle: float, dims: int) -> np.ndarray:
+    """Return the matrix (axis, axis) of a rotation in the plane of the last two axes.
+
+    Args:
+        angle: in radians.
+        dims: number of axes; axes before the last two stay unchanged.
+
+    >>> create_rotation(np.pi / 2, 3)
+    array([[ 1.,  0.,  0.],
+           [ 0.,  0.,  1.],
+           [ 0., -1.,  0.]])
+    """
     matrix = np.eye(dims)
     cosine, sine = np.cos(angle), np.sin(angle)
     matrix[-2:, -2:] = [[cosine, sine], [-sine, cosine]]
@@ -119,13 +139,29 @@ def rotation_of_last_axes(angle: float, dims: int) -> np.ndarray:
     return matrix
 
 
-def random_rotation(random: Any) -> np.ndarray:
-    """A rotation in three dimensions, all equally likely (a normalised normal quaternion; Shoemake 1992)."""
+def draw_rotation(random: np.random.RandomState) -> np.ndarray:
+    """Draw a rotation matrix (3, 3) from the uniform distribution.
+
+    A normalized quaternion of normal numbers gives it (Shoemake, "Uniform random rotations", Graphics Gems III,
+    1992).
+    """
     return Rotation.from_quat(random.standard_normal(4)).as_matrix()
 
 
 def sample(data: np.ndarray, positions: np.ndarray, interpolate: bool) -> np.ndarray:
-    """Values of ``data`` ([channels,] spatial) at ``positions`` (axis, spatial), linear or nearest."""
+    """Return the values of an array at positions between its voxels.
+
+    Args:
+        data: ([channels,] *spatial), any dtype.
+        positions: (axis, *output shape), voxel indices; positions outside take the value of the nearest voxel.
+        interpolate: linearly; otherwise the nearest voxel, which keeps label ids exact.
+
+    Returns:
+        ([channels,] *output shape), dtype of ``data``.
+
+    >>> sample(np.array([0.0, 10.0, 20.0]), np.array([[0.5, 1.75, 9.0]]), interpolate=True)
+    array([ 5. , 17.5, 20. ])
+    """
     dims = positions.shape[0]
     lead = data.shape[: data.ndim - dims]
     shape = positions.shape[1:]
@@ -137,7 +173,7 @@ def sample(data: np.ndarray, positions: np.ndarray, interpolate: bool) -> np.nda
                 channels[channel], positions, output=result[channel], order=1, mode="nearest", prefilter=False
             )
     else:
-        # By index, not by interpolation of order 0, which goes through floats and rounds large label ids.
+        # Interpolation of order 0 goes through floats and would round large label ids.
         flat = np.zeros(shape, dtype=np.intp)
         for axis in range(dims):
             extent = channels.shape[axis + 1]

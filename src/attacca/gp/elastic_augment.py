@@ -3,32 +3,36 @@
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import gunpowder as gp
 import numpy as np
 from funlib.geometry import Coordinate, Roi
 
-from attacca.gp.deformation import Deformation, random_rotation, rotation_of_last_axes, sample
-from attacca.gp.randomness import generator
+from attacca.gp.deformation import Deformation, create_rotation, draw_rotation, sample
+from attacca.gp.random_state import get_generator
 
 
 class ElasticAugment(gp.BatchFilter):
-    """Deforms and rotates all arrays of a batch alike; asks upstream for what moves into the picture.
+    """Deform and rotate all arrays of a batch alike, from larger regions that are requested upstream.
 
-    Rotation is about the centre of all requested arrays, by a random angle about the first axis, in world
-    units, so that anisotropic voxels stay what they are. Arrays of different voxel sizes go together. Graphs
-    pass unchanged.
+    The rotation is about the center of all requested arrays, by a random angle in the plane of the last two axes,
+    in world units: anisotropic voxels are not distorted. Arrays may have different voxel sizes. Interpolatable arrays
+    are interpolated linearly, others take the nearest voxel. Graphs pass unchanged. Random elastic deformations of
+    training samples follow Ronneberger, Fischer and Brox, "U-Net" (MICCAI 2015).
 
     Args:
-        control_point_spacing: distance between control points, in voxels, for each axis.
-        control_point_displacement_sigma: standard deviation of the displacement of a control point, in world
-            units, for each axis.
+        control_point_spacing: distance between control points along each axis, in voxels of the finest array.
+        control_point_displacement_sigma: standard deviation of the displacement of a control point along each axis,
+            in world units.
         rotation_interval: smallest and largest angle, in radians.
-        subsample: interpolate the deformation linearly between every n-th voxel.
+        subsample: interpolate the deformation linearly between each n-th voxel.
         augmentation_probability: probability that a batch is augmented.
-        seed: for requests without a seed of their own: random numbers that are the same in every run.
-        uniform_3d_rotation: any rotation in three dimensions, instead of one from ``rotation_interval``.
+        seed: of random numbers for requests without a seed; None takes gunpowder's random numbers.
+        uniform_3d_rotation: draw a rotation from all rotations in 3D, instead of an angle from
+            ``rotation_interval``.
+
+    Raises:
+        ValueError: ``subsample``, a spacing or a displacement is out of range.
     """
 
     def __init__(
@@ -42,9 +46,12 @@ class ElasticAugment(gp.BatchFilter):
         uniform_3d_rotation: bool = False,
     ) -> None:
         if subsample < 1:
-            raise ValueError(f"subsample is {subsample}: give 1 (every voxel) or more")
+            raise ValueError(f"found subsample {subsample}, expected 1 (each voxel) or more")
         if min(control_point_spacing) <= 0 or min(control_point_displacement_sigma) < 0:
-            raise ValueError("control points are more than 0 voxels apart and move by 0 or more")
+            raise ValueError(
+                f"found control points {tuple(control_point_spacing)} voxels apart with displacements of "
+                f"{tuple(control_point_displacement_sigma)}, expected spacings above 0 and displacements of 0 or more"
+            )
         self.control_point_spacing = tuple(control_point_spacing)
         self.control_point_displacement_sigma = tuple(control_point_displacement_sigma)
         self.rotation_interval = (float(rotation_interval[0]), float(rotation_interval[1]))
@@ -59,16 +66,16 @@ class ElasticAugment(gp.BatchFilter):
             if isinstance(key, gp.ArrayKey):
                 self.updates(key, spec)
             else:
-                warnings.warn(f"ElasticAugment leaves the graph {key} as it is", stacklevel=2)
+                warnings.warn(f"ElasticAugment leaves the graph {key} unchanged", stacklevel=2)
 
     def skip_node(self, request: gp.BatchRequest) -> bool:
         p = self.augmentation_probability
         return p < 1 and self._random(request).random_sample() >= p
 
-    def _random(self, request: gp.BatchRequest) -> Any:
+    def _random(self, request: gp.BatchRequest) -> np.random.RandomState:
         if self._own_random is not None and not request.is_deterministic():
             return self._own_random
-        return generator()
+        return get_generator()
 
     def prepare(self, request: gp.BatchRequest) -> gp.BatchRequest:
         self._positions = {}
@@ -82,11 +89,11 @@ class ElasticAugment(gp.BatchFilter):
         total = rois[0]
         for roi in rois[1:]:
             total = total.union(roi)
-        deformation = self._draw(total, master, self._random(request))
+        deformation = self._draw_deformation(total, master, self._random(request))
         for key, spec in specs.items():
             voxel_size = self.spec[key].voxel_size
-            positions = deformation.positions(spec.roi, voxel_size)
-            source = _bounding_box(positions, voxel_size)
+            positions = deformation.compute_positions(spec.roi, voxel_size)
+            source = _find_bounding_box(positions, voxel_size)
             first = (source.begin / voxel_size) if source.dims else source.begin
             for axis in range(voxel_size.dims):
                 positions[axis] -= first[axis]
@@ -94,12 +101,14 @@ class ElasticAugment(gp.BatchFilter):
             dependencies[key] = gp.ArraySpec(roi=source)
         return dependencies
 
-    def _draw(self, total: Roi, voxel_size: Coordinate, random: Any) -> Deformation:
+    def _draw_deformation(
+        self, total: Roi, voxel_size: Coordinate, random: np.random.RandomState
+    ) -> Deformation:
         if self.uniform_3d_rotation and total.dims == 3:
-            rotation = random_rotation(random)
+            rotation = draw_rotation(random)
         else:
             low, high = self.rotation_interval
-            rotation = rotation_of_last_axes(low + (high - low) * random.random_sample(), total.dims)
+            rotation = create_rotation(low + (high - low) * random.random_sample(), total.dims)
         return Deformation.draw(
             total,
             voxel_size,
@@ -123,9 +132,9 @@ class ElasticAugment(gp.BatchFilter):
         return result
 
 
-def _bounding_box(positions: np.ndarray, voxel_size: Coordinate) -> Roi:
-    """The voxels between which ``positions`` (axis, spatial; global voxels) interpolate, as a ROI."""
-    # Rounding: an angle of 90 degrees must not ask for a voxel more because of the last digit.
+def _find_bounding_box(positions: np.ndarray, voxel_size: Coordinate) -> Roi:
+    """Return the ROI of the voxels from which ``positions`` (axis, *spatial; voxel indices) interpolate."""
+    # Rounded: an angle of 90 degrees must not request one more voxel because of its last digit.
     low = [math.floor(round(float(positions[axis].min()), 4)) for axis in range(voxel_size.dims)]
     high = [math.ceil(round(float(positions[axis].max()), 4)) + 1 for axis in range(voxel_size.dims)]
     return Roi(Coordinate(low) * voxel_size, (Coordinate(high) - Coordinate(low)) * voxel_size)

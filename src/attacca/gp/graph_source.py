@@ -1,4 +1,4 @@
-"""Source of one graph, for sample points and the like."""
+"""Source of one graph, such as sample points."""
 
 import copy
 
@@ -6,11 +6,11 @@ import gunpowder as gp
 
 
 class GraphSource(gp.BatchProvider):
-    """Provides a graph to a pipeline: the nodes within a request, and the edges between them.
+    """Provide the nodes of a graph within a request, and the edges between them, to a pipeline.
 
     Args:
-        key: under which it is provided.
-        graph: the graph, in world units.
+        key: key of the graph in batches.
+        graph: the graph; locations in world units.
     """
 
     def __init__(self, key: gp.GraphKey, graph: gp.Graph) -> None:
@@ -23,6 +23,6 @@ class GraphSource(gp.BatchProvider):
     def provide(self, request: gp.BatchRequest) -> gp.Batch:
         roi = request[self.key].roi
         batch = gp.Batch()
-        # Whoever gets the graph may move its nodes.
+        # Downstream nodes may move the graph's nodes.
         batch[self.key] = copy.deepcopy(self.graph.crop(roi).trim(roi))
         return batch

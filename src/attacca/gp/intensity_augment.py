@@ -1,19 +1,19 @@
-"""Augmentation of raw intensities between 0 and 1: contrast, brightness, noise."""
+"""Augmentations of intensities between 0 and 1: contrast, brightness, noise."""
 
 from collections.abc import Sequence
 
 import gunpowder as gp
 import numpy as np
 
-from attacca.gp.randomness import generator
+from attacca.gp.random_state import get_generator
 
 
 class ToUnit(gp.BatchFilter):
-    """Makes raw data float32 between 0 and 1.
+    """Convert raw data to float32 between 0 and 1.
 
     Args:
-        array: the raw data.
-        minimum, maximum: raw values that become 0 and 1; what lies outside is cut off.
+        array: raw data of any shape and real dtype.
+        minimum, maximum: raw values that become 0 and 1; values outside this range are clipped.
     """
 
     def __init__(self, array: gp.ArrayKey, minimum: float, maximum: float) -> None:
@@ -48,13 +48,13 @@ class ToUnit(gp.BatchFilter):
 
 
 class IntensityAugment(gp.BatchFilter):
-    """Scales contrast about the mean, shifts brightness, and cuts to 0..1.
+    """Scale contrast about the mean, shift brightness, and clip to 0..1.
 
     Args:
-        array: floating point data between 0 and 1.
+        array: floating point data between 0 and 1, ([channels,] *spatial).
         scale: smallest and largest factor of the contrast.
-        shift: smallest and largest addition to the brightness.
-        per_section: draw anew for each section along the first spatial axis.
+        shift: smallest and largest addition to the brightness; 1 is the difference of black and white.
+        per_section: draw factor and shift for each section along the first spatial axis separately.
         p: probability that a batch is augmented.
     """
 
@@ -77,15 +77,15 @@ class IntensityAugment(gp.BatchFilter):
         self.updates(self.array, self.spec[self.array])
 
     def skip_node(self, request: gp.BatchRequest) -> bool:
-        return self.p < 1 and generator().random_sample() >= self.p
+        return self.p < 1 and get_generator().random_sample() >= self.p
 
     def process(self, batch: gp.Batch, request: gp.BatchRequest) -> gp.Batch:
         array = batch[self.array]
         dims = array.spec.roi.dims
         spatial = tuple(range(array.data.ndim - dims, array.data.ndim))
         sections = array.data.shape[spatial[0]] if self.per_section else 1
-        scale = generator().uniform(*self.scale, size=sections)
-        shift = generator().uniform(*self.shift, size=sections)
+        scale = get_generator().uniform(*self.scale, size=sections)
+        shift = get_generator().uniform(*self.shift, size=sections)
         shape = (-1, *(1,) * (dims - 1))
         over = spatial[1:] if self.per_section else spatial
         mean = array.data.mean(axis=over, keepdims=True, dtype=np.float64)
@@ -100,11 +100,11 @@ class IntensityAugment(gp.BatchFilter):
 
 
 class NoiseAugment(gp.BatchFilter):
-    """Adds Gaussian noise of a random strength, and cuts to 0..1.
+    """Add Gaussian noise of a random standard deviation, and clip to 0..1.
 
     Args:
-        array: floating point data between 0 and 1.
-        sigma: smallest and largest standard deviation.
+        array: floating point data between 0 and 1, any shape.
+        sigma: smallest and largest standard deviation; 1 is the difference of black and white.
         p: probability that a batch is augmented.
     """
 
@@ -118,13 +118,13 @@ class NoiseAugment(gp.BatchFilter):
         self.updates(self.array, self.spec[self.array])
 
     def skip_node(self, request: gp.BatchRequest) -> bool:
-        return self.p < 1 and generator().random_sample() >= self.p
+        return self.p < 1 and get_generator().random_sample() >= self.p
 
     def process(self, batch: gp.Batch, request: gp.BatchRequest) -> gp.Batch:
         array = batch[self.array]
-        sigma = generator().uniform(*self.sigma)
-        # A generator of its own draws float32 directly, twice as fast as the global one.
-        own = np.random.default_rng(int(generator().randint(0, 2**31)))
+        sigma = get_generator().uniform(*self.sigma)
+        # A separate generator draws float32 directly, twice as fast as the global one.
+        own = np.random.default_rng(int(get_generator().randint(0, 2**31)))
         noise = own.standard_normal(array.data.shape, dtype=np.float32)
         noise *= np.float32(sigma)
         noise += array.data

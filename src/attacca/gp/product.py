@@ -1,14 +1,14 @@
-"""The product of two arrays."""
+"""Product of two arrays."""
 
 import gunpowder as gp
 
 
 class Product(gp.BatchFilter):
-    """Multiplies two arrays voxel by voxel; the dtype follows numpy's rules.
+    """Multiply two arrays voxel by voxel; shapes and dtypes follow numpy's broadcasting and promotion.
 
     Args:
-        x1_key, x2_key: the factors; shapes follow numpy's rules of broadcasting.
-        y_key: the product, which has the voxel size of the first factor.
+        x1_key, x2_key: the factors, such as a mask (1, *spatial) and weights (channels, *spatial).
+        y_key: key of the product, which has the voxel size of the first factor.
     """
 
     def __init__(self, x1_key: gp.ArrayKey, x2_key: gp.ArrayKey, y_key: gp.ArrayKey) -> None:

@@ -1,4 +1,4 @@
-"""Fewer batches without anything in them."""
+"""Rejection of batches with little to learn from."""
 
 from abc import abstractmethod
 
@@ -7,12 +7,19 @@ import numpy as np
 from funlib.geometry import Roi
 
 from attacca.errors import TrainingError
-from attacca.gp.randomness import generator
-from attacca.gp.seeds import with_seed
+from attacca.gp.random_state import get_generator
+from attacca.gp.seeds import copy_with_seed
 
 
 class _RejectUntil(gp.BatchFilter):
-    """Asks upstream, each time with new random numbers, until a batch is accepted."""
+    """Request batches with new random numbers until one is accepted.
+
+    Args:
+        key: array by which batches are accepted.
+        p: probability that a batch has to be accepted.
+        max_tries: number of batches to request before giving up.
+        name: name of the volume, for the message.
+    """
 
     def __init__(self, key: gp.ArrayKey | None, p: float, max_tries: int, name: str) -> None:
         self.key = key
@@ -23,55 +30,55 @@ class _RejectUntil(gp.BatchFilter):
     def setup(self) -> None:
         if self.key is None or self.key not in self.spec:
             raise ValueError(
-                f"{type(self).__name__} needs an array to look at; {self.key} is not provided upstream"
+                f"{type(self).__name__} needs an array to inspect, but {self.key} is not provided upstream: add a "
+                "source for it"
             )
 
     @abstractmethod
     def accepts(self, batch: gp.Batch) -> bool:
-        """Whether a batch is good enough."""
+        """Return whether a batch is kept."""
 
     @abstractmethod
-    def failure(self) -> str:
-        """What was wrong with all batches, as the end of a sentence."""
+    def describe_failure(self) -> str:
+        """Return the reason why all batches were rejected, as the end of a sentence."""
 
-    def region(self, request: gp.BatchRequest) -> Roi:
-        """Where the array is looked at, if it is not requested."""
+    def find_region(self, request: gp.BatchRequest) -> Roi:
+        """Return the region of the array to inspect if the array is not requested."""
         return request.get_total_roi()
 
     def provide(self, request: gp.BatchRequest) -> gp.Batch:
-        reject = self.p >= 1 or generator().random_sample() < self.p
-        wanted = request.copy()
-        if self.key not in wanted:
-            wanted[self.key] = gp.ArraySpec(roi=self.region(request))
+        reject = self.p >= 1 or get_generator().random_sample() < self.p
+        extended = request.copy()
+        if self.key not in extended:
+            extended[self.key] = gp.ArraySpec(roi=self.find_region(request))
         upstream = self.get_upstream_provider()
         for _ in range(self.max_tries if reject else 1):
-            # A request with a seed gives the same batch again and again: each try has a seed of its own,
-            # drawn from
-            # the numbers that the request's seed started.
-            seed = int(generator().randint(0, 2**31)) if request.is_deterministic() else None
-            state = generator().get_state()
-            batch = upstream.request_batch(with_seed(wanted, seed))
-            generator().set_state(state)
+            # A request with a seed always gives the same batch, so each try gets its own seed, drawn from the
+            # random numbers that the seed of the request initialized.
+            seed = int(get_generator().randint(0, 2**31)) if request.is_deterministic() else None
+            state = get_generator().get_state()
+            batch = upstream.request_batch(copy_with_seed(extended, seed))
+            get_generator().set_state(state)
             if not reject or self.accepts(batch):
                 if self.key not in request:
                     del batch[self.key]
                 return batch
         where = f" of volume {self.volume}" if self.volume else ""
-        raise TrainingError(f"{self.max_tries} random samples in a row{where} {self.failure()}")
+        raise TrainingError(f"{self.max_tries} random samples in a row{where} {self.describe_failure()}")
 
 
 class RejectIfEmpty(_RejectUntil):
-    """With probability ``p``, asks for batches until one is not all background.
+    """With probability ``p``, request batches until one is not all background.
 
     Args:
-        gt: the labels to look at.
+        gt: labels, any shape and integer dtype.
         p: probability that an empty batch is rejected.
-        background: the label that counts as empty.
-        max_tries: batches to try before giving up.
+        background: label of the background.
+        max_tries: number of batches to request before giving up.
         name: name of the volume, for the message.
 
     Raises:
-        TrainingError: on a request, if ``max_tries`` batches in a row were empty.
+        TrainingError: on a request, ``max_tries`` batches in a row were empty.
     """
 
     def __init__(
@@ -89,26 +96,25 @@ class RejectIfEmpty(_RejectUntil):
     def accepts(self, batch: gp.Batch) -> bool:
         return bool((batch[self.gt].data != self.background).any())
 
-    def failure(self) -> str:
+    def describe_failure(self) -> str:
         return (
-            f"held nothing but background ({self.background}) in {self.gt}: are these the right labels, and "
-            f"is the "
-            "sampled region labelled?"
+            f"held nothing but background ({self.background}) in {self.gt}: check that these are the right labels, and "
+            "that the sampled region is annotated"
         )
 
 
 class RejectIfMasked(_RejectUntil):
-    """Asks for batches until one has enough voxels within the mask.
+    """Request batches until one has enough voxels inside the mask.
 
     Args:
-        mask: non-zero where voxels count.
-        min_masked: smallest fraction of such voxels.
-        window: part of the request that is looked at; all of the mask that is requested without it.
-        max_tries: batches to try before giving up.
+        mask: mask of any shape, non-zero inside.
+        min_masked: smallest fraction of voxels inside the mask.
+        window: region of the mask that is inspected, in world units; None for all of the requested mask.
+        max_tries: number of batches to request before giving up.
         name: name of the volume, for the message.
 
     Raises:
-        TrainingError: on a request, if ``max_tries`` batches in a row had too few.
+        TrainingError: on a request, ``max_tries`` batches in a row had too few.
     """
 
     def __init__(
@@ -124,8 +130,8 @@ class RejectIfMasked(_RejectUntil):
         self.window = window
         self.best = 0.0
 
-    def region(self, request: gp.BatchRequest) -> Roi:
-        return self.window if self.window is not None else super().region(request)
+    def find_region(self, request: gp.BatchRequest) -> Roi:
+        return self.window if self.window is not None else super().find_region(request)
 
     def accepts(self, batch: gp.Batch) -> bool:
         mask = batch[self.key]
@@ -134,9 +140,8 @@ class RejectIfMasked(_RejectUntil):
         self.best = max(self.best, fraction)
         return fraction >= self.min_masked
 
-    def failure(self) -> str:
+    def describe_failure(self) -> str:
         return (
-            f"had less than {self.min_masked:.0%} of their voxels labelled and within the mask "
-            f"({self.best:.0%} at "
+            f"had less than {self.min_masked:.0%} of their voxels annotated and inside the mask ({self.best:.0%} at "
             "most): lower min_masked, or make samples smaller"
         )

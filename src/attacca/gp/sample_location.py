@@ -1,4 +1,4 @@
-"""Where in a volume a sample is taken."""
+"""Random locations of samples in a volume."""
 
 from collections.abc import Sequence
 
@@ -6,24 +6,28 @@ import gunpowder as gp
 import numpy as np
 from funlib.geometry import Coordinate, Roi
 
-from attacca.gp.randomness import generator
+from attacca.gp.random_state import get_generator
 
 
 class SampleLocation(gp.BatchFilter):
-    """Moves requests to a random place, so that a window lies inside one of some regions.
+    """Move requests to a random location, such that a window is inside one of several regions.
 
-    Other than gunpowder's ``RandomLocation``, it needs no bounded array upstream: what is requested around
-    the window may reach beyond the regions, and beyond the volume. It therefore works on arrays that are
-    smaller than a sample with its context.
+    Unlike gunpowder's ``RandomLocation``, the node does not need a bounded array upstream: the context around the
+    window may extend beyond the regions, and beyond the volume. Arrays smaller than a sample with its context are
+    therefore sampled too.
 
     Args:
-        regions: where samples may lie, in world units; each is chosen in proportion to its number of places.
-            Along
-            axes where a region is smaller than the window, the window is centred on it.
-        window: the part of a request that counts, in the coordinates of requests: the target, say.
-        voxel_size: places are multiples of it, counted from the begin of a region.
-        points: (number, axes), world units; if given, each window holds one of these points, somewhere.
+        regions: regions for the window, in world units, each chosen in proportion to its number of locations. Along
+            axes where a region is smaller than the window, the window is centered on it.
+        window: part of a request that has to be inside a region, in the coordinates of requests: the ROI of the
+            target, for example.
+        voxel_size: locations are multiples of it from the lower corner of a region, in world units.
+        points: (number, axes), world units; if given, each window contains one of these points, at a random
+            position.
         point_probability: probability that a window is placed by ``points``.
+
+    Raises:
+        ValueError: the list of regions is empty.
     """
 
     def __init__(
@@ -35,19 +39,19 @@ class SampleLocation(gp.BatchFilter):
         point_probability: float = 1.0,
     ) -> None:
         if not regions:
-            raise ValueError("there is no region to sample from")
+            raise ValueError("found no region to sample from, expected at least one")
         self.regions = list(regions)
         self.window = window
         self.voxel_size = voxel_size
         self.points = points
         self.point_probability = point_probability
-        self._places = [self._number_of_places(region) for region in self.regions]
-        numbers = np.array([float(np.prod([float(n) for n in places])) for places in self._places])
-        self._chances = np.cumsum(numbers / numbers.sum())
+        self._locations = [self._count_locations(region) for region in self.regions]
+        numbers = np.array([float(np.prod([float(n) for n in counts])) for counts in self._locations])
+        self._cumulative = np.cumsum(numbers / numbers.sum())
 
-    def _number_of_places(self, region: Roi) -> list[int]:
+    def _count_locations(self, region: Roi) -> list[int]:
         room = (region.shape - self.window.shape) / self.voxel_size
-        return [max(1, places + 1) for places in room]
+        return [max(1, steps + 1) for steps in room]
 
     def setup(self) -> None:
         for key, spec in self.spec.items():
@@ -57,31 +61,31 @@ class SampleLocation(gp.BatchFilter):
                 self.updates(key, unbounded)
 
     def draw(self) -> Coordinate:
-        """Begin of a random window, in world units."""
-        random = generator()
+        """Draw the lower corner of a window, in world units."""
+        random = get_generator()
         if self.points is not None and len(self.points) and random.random_sample() < self.point_probability:
-            return self._around(self.points[random.randint(len(self.points))], random)
-        index = int(np.searchsorted(self._chances, random.random_sample(), side="right"))
+            return self._draw_around(self.points[random.randint(len(self.points))], random)
+        index = int(np.searchsorted(self._cumulative, random.random_sample(), side="right"))
         index = min(index, len(self.regions) - 1)
         region = self.regions[index]
-        begin = []
-        for axis, places in enumerate(self._places[index]):
+        corner = []
+        for axis, count in enumerate(self._locations[index]):
             size, window = self.voxel_size[axis], self.window.shape[axis]
             if region.shape[axis] >= window:
-                begin.append(region.begin[axis] + random.randint(places) * size)
+                corner.append(region.begin[axis] + random.randint(count) * size)
             else:
-                begin.append(region.begin[axis] - (window - region.shape[axis]) // (2 * size) * size)
-        return Coordinate(begin)
+                corner.append(region.begin[axis] - (window - region.shape[axis]) // (2 * size) * size)
+        return Coordinate(corner)
 
-    def _around(self, point: np.ndarray, random: np.random.RandomState) -> Coordinate:
-        begin = []
+    def _draw_around(self, point: np.ndarray, random: np.random.RandomState) -> Coordinate:
+        corner = []
         first = self.regions[0].begin
         for axis in range(self.window.dims):
             size = self.voxel_size[axis]
             within = random.randint(self.window.shape[axis] // size)
             voxel = int(np.floor((point[axis] - first[axis]) / size))
-            begin.append(first[axis] + (voxel - within) * size)
-        return Coordinate(begin)
+            corner.append(first[axis] + (voxel - within) * size)
+        return Coordinate(corner)
 
     def provide(self, request: gp.BatchRequest) -> gp.Batch:
         shift = self.draw() - self.window.begin

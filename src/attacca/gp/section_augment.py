@@ -1,4 +1,4 @@
-"""What goes wrong with serial sections: missing, pale and shifted ones."""
+"""Augmentations with defects of serial sections: missing, low-contrast and shifted sections."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ import gunpowder as gp
 import numpy as np
 from funlib.geometry import Coordinate
 
-from attacca.gp.randomness import generator
+from attacca.gp.random_state import get_generator
 
 
 class SectionDefects(gp.BatchFilter):
-    """Blackens sections or takes contrast from them, each by its own chance.
+    """Set random sections to 0, and reduce the contrast of others.
 
     Args:
-        array: floating point data between 0 and 1, with or without channels.
+        array: floating point data between 0 and 1, ([channels,] *spatial).
         prob_missing: probability that a section is missing (all 0).
-        prob_low_contrast: probability that a section that is there has low contrast.
+        prob_low_contrast: probability that a section that is not missing has low contrast.
         contrast_scale: factor of the contrast of such a section.
         axis: spatial axis along which sections are cut.
     """
@@ -42,11 +42,11 @@ class SectionDefects(gp.BatchFilter):
         array = batch[self.array]
         data = np.array(array.data)
         sections = np.moveaxis(data, data.ndim - array.spec.roi.dims + self.axis, 0)
-        chance = generator().random_sample((len(sections), 2))
-        for section, (missing, pale) in zip(sections, chance):
+        draws = get_generator().random_sample((len(sections), 2))
+        for section, (missing, low_contrast) in zip(sections, draws):
             if missing < self.prob_missing:
                 section[...] = 0
-            elif pale < self.prob_low_contrast:
+            elif low_contrast < self.prob_low_contrast:
                 mean = section.mean()
                 section[...] = mean + (section - mean) * self.contrast_scale
         result = gp.Batch()
@@ -55,12 +55,12 @@ class SectionDefects(gp.BatchFilter):
 
 
 class SectionShift(gp.BatchFilter):
-    """Moves sections sideways, all arrays alike: one alone (a slip), or all from one on (a shift).
+    """Move sections sideways, in all arrays alike: a single section (a slip), or a section and all later ones (a shift).
 
     Args:
         prob_slip: probability that a section slips.
-        prob_shift: probability that a section and all after it shift.
-        max_shift: farthest shift along each axis in the section's plane, in voxels of the largest voxel size.
+        prob_shift: probability that a section and all later ones shift.
+        max_shift: largest displacement along each axis in the plane of the section, in voxels of the largest voxel size.
         axis: spatial axis along which sections are cut.
     """
 
@@ -86,7 +86,7 @@ class SectionShift(gp.BatchFilter):
         self._begin = total.begin[self.axis]
         self._thickness = min(self.spec[key].voxel_size[self.axis] for key in keys)
         sections = -(-total.shape[self.axis] // self._thickness)
-        random = generator()
+        random = get_generator()
         slip = random.random_sample(sections) < self.prob_slip
         shift = random.random_sample(sections) < self.prob_shift
         moves = random.randint(-self.max_shift, self.max_shift + 1, size=(2, sections, total.dims))
@@ -118,16 +118,12 @@ class SectionShift(gp.BatchFilter):
                 place = roi.begin[self.axis] + section * voxel_size[self.axis]
                 index = min(max((place - self._begin) // self._thickness, 0), len(self._offsets) - 1)
                 first = (roi.begin + Coordinate(self._offsets[index]) - array.spec.roi.begin) / voxel_size
-                source = [slice(b, b + s) for b, s in zip(first, shape)]
+                source: list[Any] = [slice(b, b + s) for b, s in zip(first, shape)]
                 source[self.axis] = slice(first[self.axis] + section, first[self.axis] + section + 1)
-                target = [slice(None)] * roi.dims
+                target: list[Any] = [slice(None)] * roi.dims
                 target[self.axis] = slice(section, section + 1)
-                moved[_within(target)] = array.data[_within(source)]
+                moved[(Ellipsis, *target)] = array.data[(Ellipsis, *source)]
             spec = array.spec.copy()
             spec.roi = roi
             result[key] = gp.Array(moved, spec, array.attrs)
         return result
-
-
-def _within(slices: list[slice]) -> tuple[Any, ...]:
-    return (Ellipsis, *slices)

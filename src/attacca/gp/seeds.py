@@ -5,8 +5,18 @@ import gunpowder as gp
 _MASK = 2**64 - 1
 
 
-def mix(*numbers: int) -> int:
-    """A number below 2^32 from any whole numbers (the finaliser of splitmix64; Steele, Lea, Flood 2014)."""
+def mix_seed(*numbers: int) -> int:
+    """Return a seed below 2^32 that depends on all numbers and their order.
+
+    Args:
+        numbers: integers of any size and sign.
+
+    The finalizer of splitmix64 is applied once per number (Steele, Lea and Flood, "Fast splittable pseudorandom
+    number generators", OOPSLA 2014).
+
+    >>> mix_seed(7, 0), mix_seed(7, 1), mix_seed(0, 7)
+    (2125188677, 1557333855, 318745575)
+    """
     state = 0
     for number in numbers:
         state = (state ^ (number & _MASK)) + 0x9E3779B97F4A7C15 & _MASK
@@ -16,8 +26,8 @@ def mix(*numbers: int) -> int:
     return state & 0xFFFFFFFF
 
 
-def with_seed(request: gp.BatchRequest, seed: int | None) -> gp.BatchRequest:
-    """A copy of ``request`` with another seed (None: none)."""
+def copy_with_seed(request: gp.BatchRequest, seed: int | None) -> gp.BatchRequest:
+    """Return a copy of ``request`` with another seed; None removes the seed."""
     copied = request.copy()
     copied._random_seed = seed
     return copied

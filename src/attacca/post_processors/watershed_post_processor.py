@@ -19,8 +19,8 @@ from attacca.post_processors.post_processor import (
     usable_workers,
 )
 from attacca.post_processors.watershed_post_processor_parameters import WatershedPostProcessorParameters
-from attacca.segmentation.chain import segment_volume
 from attacca.segmentation.offsets import Offsets
+from attacca.segmentation.pipeline import segment_volume
 
 BIASES = (0.1, 0.25, 0.5, 0.75, 0.9)
 

@@ -1,4 +1,4 @@
-"""Predictors: what a model learns, and how ground truth becomes target and weight."""
+"""Predictors: prediction targets of networks, and the conversion of ground truth to targets and weights."""
 
 from attacca.predictors.affinities_predictor import AffinitiesPredictor, LsdExtractor
 from attacca.predictors.class_balance import balance_weights
@@ -6,7 +6,7 @@ from attacca.predictors.distance_predictor import DistancePredictor
 from attacca.predictors.dummy_predictor import DummyPredictor
 from attacca.predictors.hot_distance_predictor import HotDistancePredictor
 from attacca.predictors.inner_distance_predictor import InnerDistancePredictor
-from attacca.predictors.label_arrays import labelled_mask
+from attacca.predictors.label_arrays import create_label_mask
 from attacca.predictors.one_hot_predictor import OneHotPredictor
 from attacca.predictors.predictor import Predictor
 
@@ -20,5 +20,5 @@ __all__ = [
     "OneHotPredictor",
     "Predictor",
     "balance_weights",
-    "labelled_mask",
+    "create_label_mask",
 ]

@@ -1,4 +1,11 @@
-"""Affinities of label volumes, with the context of a neighborhood, eroded labels and masks of partners."""
+"""Affinities of labels, the context of a neighborhood, masks of partners, and erosion of labels.
+
+An affinity is 1 if a voxel and its partner, the voxel at an offset, belong to the same object: nearest-neighbor
+affinities as in S. C. Turaga et al., "Convolutional networks can learn to generate affinity graphs for image
+segmentation", Neural Computation 22 (2010); with long-range offsets as in K. Lee et al., "Superhuman accuracy on the
+SNEMI3D connectomics challenge" (2017) and J. Funke et al., "Large scale image segmentation with structured loss based
+deep learning for connectome reconstruction", IEEE TPAMI 41 (2019).
+"""
 
 from collections.abc import Sequence
 
@@ -8,14 +15,14 @@ import numpy as np
 from funlib.geometry import Coordinate
 
 from attacca.errors import VolumeError
-from attacca.predictors.label_arrays import unsigned_labels
+from attacca.predictors.label_arrays import convert_to_unsigned
 
-_ABSENT = np.uint32(0xFFFFFFFF)  # a label that no volume with 32-bit labels may have
+_ABSENT = np.uint32(0xFFFFFFFF)  # reserved: labels with this value are renumbered first
 
 
 @numba.njit(cache=True, nogil=True)
 def _narrow(labels, plane):  # type: ignore[no-untyped-def]
-    """Copy as uint32; does every label fit, and differ from ``_ABSENT``?"""
+    """Copy labels as uint32; return whether all of them fit and differ from ``_ABSENT``."""
     excess = np.uint64(0)
     for i in range(plane.size):
         value = np.uint64(labels[i])
@@ -31,21 +38,21 @@ def _replace(labels, absent, plane):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _compare(here, there, result):  # type: ignore[no-untyped-def]
-    # both sides are cut before this loop, so that its indices start at 0 and the compiler can use vectors
+def _compare(own, partner, result):  # type: ignore[no-untyped-def]
+    # Both sides are sliced before this loop: with indices from 0, the compiler vectorizes it.
     one = result.dtype.type(1)
     zero = result.dtype.type(0)
     for i in range(result.size):
-        result[i] = one if here[i] == there[i] else zero
+        result[i] = one if own[i] == partner[i] else zero
 
 
 @numba.njit(cache=True, nogil=True)
 def _fill_affinities(labels, offsets, absent, out):  # type: ignore[no-untyped-def]
-    """Fill ``out``; False if a label does not fit into 32 bits, with ``out`` unfinished.
+    """Fill ``out``; return False, with ``out`` incomplete, if a label does not fit into 32 bits.
 
-    ``absent`` replaces background on one side of each comparison: ``_ABSENT``, or 0 where background is an
-    object. Only the planes that offsets reach are held as uint32, in a ring. A plane is compared as one line,
-    shifted by the offset; columns whose partners are on the next line are set to 0 afterwards.
+    ``absent`` replaces background on one side of each comparison: ``_ABSENT``, or 0 if background counts as an
+    object. Only the planes within reach of the offsets are kept as uint32, in a ring buffer. A plane is compared as
+    one line, shifted by the offset; columns whose partners are on the next line are set to 0 afterwards.
     """
     depth, height, width = labels.shape
     size = height * width
@@ -54,14 +61,14 @@ def _fill_affinities(labels, offsets, absent, out):  # type: ignore[no-untyped-d
     highest = max(0, offsets[:, 0].max())
     ring = min(depth, highest - lowest + 1)
     planes = np.empty((ring, size), dtype=np.uint32)
-    here = np.empty(size, dtype=np.uint32)
+    own = np.empty(size, dtype=np.uint32)
     ready = 0
     for z in range(depth):
         while ready < min(depth, z + highest + 1):
             if not _narrow(labels[ready].reshape(size), planes[ready % ring]):
                 return False
             ready += 1
-        _replace(planes[z % ring], absent, here)
+        _replace(planes[z % ring], absent, own)
         for e in range(offsets.shape[0]):
             result = out[e, z].reshape(size)
             pz = z + offsets[e, 0]
@@ -75,7 +82,7 @@ def _fill_affinities(labels, offsets, absent, out):  # type: ignore[no-untyped-d
             last = min(size, size - shift)
             result[:first] = zero
             result[last:] = zero
-            _compare(here[first:last], planes[pz % ring, first + shift : last + shift], result[first:last])
+            _compare(own[first:last], planes[pz % ring, first + shift : last + shift], result[first:last])
             if dx > 0:
                 out[e, z, :, width - dx :] = zero
             elif dx < 0:
@@ -90,18 +97,29 @@ def affinities(
     dtype: type | np.dtype = np.float32,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Which voxels belong to the same object as their partners.
+    """Return whether each voxel belongs to the same object as its partners.
 
     Args:
-        labels: 2 or 3 spatial axes; 0 is background.
-        neighborhood: offsets in voxels from a voxel to its partner, of any sign and length.
-        background_as_object: let pairs of background voxels count as one object.
+        labels: (*spatial), 2D or 3D, bool or any integer dtype; 0 is background.
+        neighborhood: offsets in voxels from a voxel to its partners, of any sign and length.
+        background_as_object: give pairs of background voxels affinity 1.
         dtype: of the result; ``uint8`` and ``float32`` are fast.
-        out: array of the result's shape to fill instead of a new one; fastest if contiguous.
+        out: array to fill instead of a new one, of the result's shape; fastest if contiguous.
 
     Returns:
-        (len(neighborhood), *labels.shape): 1 where ``labels(v) == labels(v + offset)`` and both are
-        objects, else 0; a partner outside the array gives 0.
+        (len(neighborhood), *labels.shape): 1 where ``labels(v) == labels(v + offset)`` and both are objects,
+        otherwise 0. Partners outside the array give 0.
+
+    Raises:
+        VolumeError: labels or offsets do not have 2 or 3 axes, or different numbers of them.
+
+    >>> labels = np.array([[1, 1, 2], [0, 0, 2]])
+    >>> affinities(labels, [(0, 1), (1, 0)], dtype=np.uint8)
+    array([[[1, 0, 0],
+            [0, 0, 0]],
+    <BLANKLINE>
+           [[0, 0, 1],
+            [0, 0, 0]]], dtype=uint8)
     """
     if labels.ndim not in (2, 3):
         raise VolumeError(f"affinities need labels with 2 or 3 axes; these have the shape {labels.shape}")
@@ -112,7 +130,7 @@ def affinities(
         raise VolumeError(
             f"offsets with {offsets.shape[1]} axes do not fit labels of the shape {labels.shape}"
         )
-    labels = np.ascontiguousarray(unsigned_labels(labels))
+    labels = np.ascontiguousarray(convert_to_unsigned(labels))
     shape = (len(offsets), *labels.shape)
     direct = out is not None and out.flags.c_contiguous
     result = out if direct else np.empty(shape, dtype=dtype if out is None else out.dtype)
@@ -133,7 +151,11 @@ def affinities(
 def padding(
     neighborhood: Sequence[Sequence[int]], voxel_size: Sequence[int]
 ) -> tuple[Coordinate, Coordinate]:
-    """World units that partners reach beyond a region, below and above it; neither is negative.
+    """Return the reach of partners beyond a region, below and above it, in world units; neither is negative.
+
+    Args:
+        neighborhood: offsets in voxels.
+        voxel_size: world units per voxel.
 
     >>> padding([(1, 0, 0), (2, -3, 4)], (8, 4, 4))
     ((0, 12, 0), (16, 0, 16))
@@ -143,30 +165,44 @@ def padding(
     return below * Coordinate(voxel_size), above * Coordinate(voxel_size)
 
 
-def partner_masks(mask: np.ndarray, neighborhood: Sequence[Sequence[int]]) -> np.ndarray:
-    """The part of a mask where the partner is in it too.
+def compute_partner_masks(mask: np.ndarray, neighborhood: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return the product of a mask's values at each voxel and at its partners.
 
     Args:
-        mask: spatial axes only; a number for each voxel, 0 where masked out.
+        mask: (*spatial), any numeric dtype; 0 where masked out.
+        neighborhood: offsets in voxels.
 
     Returns:
-        (len(neighborhood), *mask.shape) in the dtype of ``mask``: ``mask(v) * mask(v + offset)``, 0 where
-        the partner is outside the array.
+        (len(neighborhood), *mask.shape), dtype of ``mask``: ``mask(v) * mask(v + offset)``, 0 if the partner is
+        outside the array.
+
+    >>> compute_partner_masks(np.array([1, 1, 0, 1]), [(1,), (-3,)])
+    array([[1, 0, 0, 0],
+           [0, 0, 0, 1]])
     """
     masks = np.zeros((len(neighborhood), *mask.shape), dtype=mask.dtype)
     for channel, offset in zip(masks, neighborhood):
         if all(abs(step) < size for step, size in zip(offset, mask.shape)):
-            here = tuple(slice(max(0, -step), size - max(0, step)) for step, size in zip(offset, mask.shape))
-            there = tuple(slice(max(0, step), size - max(0, -step)) for step, size in zip(offset, mask.shape))
-            np.multiply(mask[here], mask[there], out=channel[here])
+            own = tuple(slice(max(0, -step), size - max(0, step)) for step, size in zip(offset, mask.shape))
+            partner = tuple(
+                slice(max(0, step), size - max(0, -step)) for step, size in zip(offset, mask.shape)
+            )
+            np.multiply(mask[own], mask[partner], out=channel[own])
     return masks
 
 
 def erode_labels(labels: np.ndarray, iterations: int) -> np.ndarray:
-    """Labels with the outermost voxels of each object turned into background, ``iterations`` times.
+    """Set the outermost voxels of each object to background, ``iterations`` times.
 
-    A voxel is outermost if one of its face neighbors has another label; the border of the array is no
+    A voxel is outermost if one of its face neighbors has another label. The border of the array does not count as a
     boundary.
+
+    Args:
+        labels: (*spatial), any integer dtype; 0 is background.
+        iterations: number of erosions.
+
+    >>> erode_labels(np.array([1, 1, 1, 2, 2, 2]), 1)
+    array([1, 1, 0, 0, 2, 2])
     """
     for _ in range(iterations):
         border = np.zeros(labels.shape, dtype=bool)

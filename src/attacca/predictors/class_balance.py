@@ -1,4 +1,4 @@
-"""Weights that give each class the same say, however few voxels it has."""
+"""Class-balanced loss weights."""
 
 import itertools
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from attacca.errors import LabelsError
 
 ClassCounts = dict[int, tuple[float, float]]
-"""Class -> (voxels of the class so far, 1 + sum of the mask so far)."""
+"""Class -> (voxels of the class, 1 + sum of the mask), summed over calls."""
 
 
 @numba.njit(cache=True, nogil=True)
@@ -30,17 +30,21 @@ def _scale(labels, weights, scale):  # type: ignore[no-untyped-def]
         scale[i] *= weights[labels[i]]
 
 
-def class_indices(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Labels as uint8 (or uint32 for more than 256 classes).
+def convert_to_classes(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return labels as uint8 (uint32 for more than 256 classes).
+
+    Args:
+        labels: any shape; bool, integers or floats.
+        num_classes: number of classes; labels are 0 to ``num_classes - 1``.
 
     Raises:
-        LabelsError: a label is negative, not smaller than ``num_classes``, or no whole number.
+        LabelsError: a label is negative, ``num_classes`` or larger, or not an integer.
     """
     if labels.dtype == bool:
         return labels.view(np.uint8)
     if labels.size:
         low, high = labels.min(), labels.max()
-        # Not-a-number compares as nothing.
+        # Comparisons with NaN are False.
         if not (low >= 0 and high < num_classes):
             raise LabelsError(
                 f"labels must be classes from 0 to {num_classes - 1}; found values from {low} to {high}"
@@ -51,28 +55,45 @@ def class_indices(labels: np.ndarray, num_classes: int) -> np.ndarray:
 
 
 def count_classes(labels: np.ndarray, scale: np.ndarray, num_classes: int) -> tuple[np.ndarray, float]:
-    """Voxels of each class where ``scale`` is not 0 (int64), and the sum of ``scale``.
+    """Count the voxels of each class where ``scale`` is not 0, and sum ``scale``.
 
-    Both are sums over voxels: those of blocks add up to those of the volume, in any order, exactly so for
-    masks of 0 and 1.
+    Both are sums over voxels: those of blocks add up to those of the volume in any order; exactly, for masks of 0
+    and 1.
 
     Args:
-        labels: from ``class_indices``.
-        scale: float32, of the same shape.
+        labels: from ``convert_to_classes``, any shape.
+        scale: float32, shape of ``labels``.
+        num_classes: number of classes.
+
+    Returns:
+        counts (int64, one per class) and the sum of ``scale``.
+
+    >>> labels, scale = np.array([0, 1, 1, 1], np.uint8), np.array([1, 1, 1, 0], np.float32)
+    >>> count_classes(labels, scale, 2)
+    (array([1, 2]), 3.0)
     """
     counts = np.zeros(num_classes, dtype=np.int64)
     total = _count(np.ravel(labels), np.ravel(scale), counts)
     return counts, float(total)
 
 
-def class_weights(
+def compute_class_weights(
     present: np.ndarray,
     counts: ClassCounts,
     clipmin: float | None,
     clipmax: float | None,
 ) -> np.ndarray:
-    """Weight of each class, ``1 / num_classes / fraction``, with fractions clipped; 0 for classes not
-    present."""
+    """Return the weight of each class, ``1 / num_classes / fraction``.
+
+    Args:
+        present: bool, one per class; classes that are not present get 0.
+        counts: see ``ClassCounts``; the fraction of a class is the quotient of its pair.
+        clipmin: lower bound of fractions; None for no bound.
+        clipmax: upper bound of fractions; None for no bound.
+
+    >>> compute_class_weights(np.array([True, True]), {0: (90, 100), 1: (1, 100)}, 0.05, 0.95)
+    array([ 0.55555556, 10.        ])
+    """
     weights = np.zeros(len(present), dtype=np.float64)
     for class_id, is_present in enumerate(present):
         if is_present:
@@ -88,24 +109,30 @@ def class_weights(
 
 @dataclass(frozen=True)
 class BalancedPart:
-    """Channels whose weights are one map, balanced by itself."""
+    """Channels that share one map of weights, which is balanced independently of other channels."""
 
     channels: slice
-    """The channels that get the weights."""
+    """Channels that get the weights."""
     labels: np.ndarray
-    """Class of each voxel (uint8, spatial axes)."""
+    """Class of each voxel, uint8, (*spatial)."""
     mask: np.ndarray | None
-    """What multiplies the weights, of the shape of ``labels``; None for 1."""
+    """Factor of the weights, shape of ``labels``; None for 1."""
     num_classes: int = 2
-    """Number of classes; 0 does not balance: the weights are the mask."""
+    """Number of classes; with 0, weights are not balanced: they are the mask."""
     clipmin: float | None = 0.05
-    """Smallest fraction that a class is taken to have."""
+    """Lower bound of a class's fraction of the voxels; None for no bound."""
     clipmax: float | None = 0.95
-    """Largest fraction."""
+    """Upper bound of the fraction; None for no bound."""
 
     def balance(self, counts: ClassCounts | None = None) -> tuple[np.ndarray, ClassCounts]:
-        """Weights by these voxels and the running ``counts`` (which are changed), as of
-        ``balance_weights``."""
+        """Return weights from these voxels and running counts.
+
+        Args:
+            counts: running counts, changed in place; None starts new ones.
+
+        Returns:
+            weights (float32, shape of ``labels``) and the counts; see ``balance_weights``.
+        """
         if self.num_classes == 0:
             return self._scale(), {}
         moving = None if counts is None else [counts]
@@ -115,22 +142,34 @@ class BalancedPart:
         return weights, updated[0]
 
     def count(self, where: tuple[slice, ...]) -> tuple[list[int], float]:
-        """Voxels of each class under the mask and the mask's sum, within a box; both add up over boxes."""
+        """Count the voxels of each class inside the mask, and sum the mask, within a box.
+
+        Both add up over boxes.
+        """
         if self.num_classes == 0:
             return [], 0.0
         scale = np.ascontiguousarray(self._scale()[where])
-        labels = class_indices(np.ascontiguousarray(self.labels[where]), self.num_classes)
+        labels = convert_to_classes(np.ascontiguousarray(self.labels[where]), self.num_classes)
         counts, total = count_classes(labels, scale, self.num_classes)
         return [int(count) for count in counts], total
 
     def weigh(self, where: tuple[slice, ...], counts: Sequence[int], total: float) -> np.ndarray:
-        """Weights (float32) within a box, by the counts of all boxes together."""
+        """Return the weights within a box, from the counts of all boxes.
+
+        Args:
+            where: the box, one slice per spatial axis.
+            counts: voxels of each class in all boxes.
+            total: sum of the mask over all boxes.
+
+        Returns:
+            float32, shape of the box.
+        """
         scale = np.array(self._scale()[where], order="C")
         if self.num_classes == 0:
             return scale
-        of_class: ClassCounts = {index: (count, 1 + total) for index, count in enumerate(counts)}
-        weights = class_weights(np.asarray(counts) > 0, of_class, self.clipmin, self.clipmax)
-        labels = class_indices(np.ascontiguousarray(self.labels[where]), self.num_classes)
+        class_counts: ClassCounts = {index: (count, 1 + total) for index, count in enumerate(counts)}
+        weights = compute_class_weights(np.asarray(counts) > 0, class_counts, self.clipmin, self.clipmax)
+        labels = convert_to_classes(np.ascontiguousarray(self.labels[where]), self.num_classes)
         _scale(labels.ravel(), weights.astype(np.float32), scale.reshape(-1))
         return scale
 
@@ -149,29 +188,35 @@ def balance_weights(
     clipmax: float | None = 0.95,
     moving_counts: list[ClassCounts] | None = None,
 ) -> tuple[np.ndarray, list[ClassCounts]]:
-    """Weights by which each class has the same sum of weights, from running counts over successive calls.
+    """Return weights such that all classes have the same sum of weights, from running counts over calls.
 
-    In each slab, with ``num`` the voxels of a class under the masks and ``den`` 1 plus the sum of the masks,
-    over this
-    and all earlier calls: ``weight = mask / num_classes / clip(num / den)``.
+    In each slab, let ``num`` be the number of voxels of a class inside the masks and ``den`` 1 plus the sum of the
+    masks, over this and all earlier calls: ``weight = mask / num_classes / clip(num / den, clipmin, clipmax)``.
 
     Args:
-        label_data: classes, 0 to ``num_classes - 1``; bool, integers or floats.
+        label_data: classes, 0 to ``num_classes - 1``, any shape; bool, integers or floats.
+        num_classes: number of classes.
         masks: arrays that broadcast to the shape of ``label_data``; their product scales the weights.
-        slab: shape of the slabs that are balanced by themselves, -1 for a whole axis; None is one slab.
-        clipmin: smallest fraction that a class is taken to have; None for no bound.
-        clipmax: largest fraction.
-        moving_counts: the list returned by an earlier call, one entry for each slab in C order; it is
-            changed.
+        slab: shape of slabs that are balanced independently, -1 for a whole axis; None for a single slab.
+        clipmin: lower bound of a class's fraction: rare classes weigh at most ``1 / num_classes / clipmin``. None for
+            no bound.
+        clipmax: upper bound of a class's fraction; None for no bound.
+        moving_counts: the list that an earlier call returned, one entry per slab in C order; changed in place.
 
     Returns:
         weights (float32, shape of ``label_data``) and the running counts.
 
     Raises:
-        LabelsError: a label is no class.
+        LabelsError: a label is not a class.
+
+    >>> weights, counts = balance_weights(np.array([0, 0, 0, 1]), 2)
+    >>> weights.tolist()
+    [0.8333333134651184, 0.8333333134651184, 0.8333333134651184, 2.5]
+    >>> counts[0:]
+    [{0: (3, 5.0), 1: (1, 5.0)}]
     """
     label_data = np.asarray(label_data)
-    labels = class_indices(label_data, num_classes)
+    labels = convert_to_classes(label_data, num_classes)
     scale = np.ones(labels.shape, dtype=np.float32)
     for mask in masks:
         scale *= mask
@@ -189,11 +234,11 @@ def balance_weights(
             counts_of.append(dict.fromkeys(range(num_classes), (0, 1)))
         slab_labels = np.ascontiguousarray(labels[where]).ravel()
         slab_scale = np.ascontiguousarray(scale[where]).ravel()
-        found, total = count_classes(slab_labels, slab_scale, num_classes)
+        counts, total = count_classes(slab_labels, slab_scale, num_classes)
         running = counts_of[index]
         for class_id, (numerator, denominator) in running.items():
-            running[class_id] = (numerator + int(found[class_id]), denominator + total)
-        weights = class_weights(found > 0, running, clipmin, clipmax).astype(np.float32)
+            running[class_id] = (numerator + int(counts[class_id]), denominator + total)
+        weights = compute_class_weights(counts > 0, running, clipmin, clipmax).astype(np.float32)
         _scale(slab_labels, weights, slab_scale)
         scale[where] = slab_scale.reshape(scale[where].shape)
     return scale, counts_of

@@ -1,4 +1,4 @@
-"""Signed distances to the boundaries of classes."""
+"""Predictor of signed distances to the boundaries of classes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,23 @@ from attacca.predictors.distance_channels import DistanceChannels
 
 
 class DistancePredictor(DistanceChannels):
-    """Distances to the boundary, positive inside and negative outside, through ``tanh(d / scale_factor)``.
+    """Distance to the boundary, positive inside and negative outside, through ``tanh(d / scale_factor)``.
 
     Args:
         channels: names of the classes.
-        scale_factor: world units.
-        mask_distances: give weight 0 to voxels whose distance a boundary beyond the mask could change.
-        clipmin: smallest fraction that inside or outside is taken to have when both are balanced.
-        clipmax: largest fraction.
+        scale_factor: divisor of distances before tanh, in world units.
+        mask_distances: set the weight of voxels to 0 if a boundary outside the mask could change their distance. The
+            task configuration has true as the default; DaCapo's API has none.
+        clipmin: lower bound of the fractions of inside and outside when these are balanced.
+        clipmax: upper bound of the fractions.
         class_ids: see ``DistanceChannels``.
+
+    >>> predictor = DistancePredictor(["cell"], 8.0, mask_distances=False)
+    >>> labels = np.array([[0, 0, 5, 5]])
+    >>> predictor.process(labels, Coordinate(4, 4))
+    array([[[-6., -2.,  2.,  6.]]], dtype=float32)
+    >>> predictor.process(labels, Coordinate(4, 4), normalize="tanh").round(2)
+    array([[[-0.64, -0.24,  0.24,  0.64]]], dtype=float32)
     """
 
     def __init__(
@@ -50,10 +58,10 @@ class DistancePredictor(DistanceChannels):
         normalize: str | None = None,
         normalize_args: Any = None,
     ) -> np.ndarray:
-        return self.distances(labels, voxel_size, normalize, normalize_args)
+        return self.compute_distances(labels, voxel_size, normalize, normalize_args)
 
     def balanced_parts(self, gt: Array, target: Array, mask: Array | None) -> Iterator[BalancedPart]:
-        masked = self.known_mask(gt, mask)
+        masked = self.read_channel_mask(gt, mask)
         if self.mask_distances:
-            masked = self.certain_mask(target[target.roi], masked, gt.voxel_size)
-        yield from self.parts_of(self.labels_by_channel(gt), masked, 0, self.clipmin, self.clipmax)
+            masked = self.mask_uncertain(target[target.roi], masked, gt.voxel_size)
+        yield from self.split_classes(self.split_labels(gt), masked, 0, self.clipmin, self.clipmax)

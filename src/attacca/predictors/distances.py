@@ -1,34 +1,38 @@
 """Exact distances to label boundaries and to masks, in world units.
 
-A boundary stands at the midpoint of the face between two neighboring voxels with different labels. The
-distance from a voxel's centre to the nearest such midpoint is found without a grid of twice the resolution:
+A label boundary is a set of points: the midpoints of the faces between neighboring voxels with different labels.
+The distance from the center of a voxel to the nearest midpoint is computed without a grid of twice the resolution:
 
-1. for each axis k, ``_faces_along`` finds on every line along k the nearest face across k: half a voxel, then
-   whole steps;
-2. ``_spread_along`` takes the squared distances along every other axis, as the lower envelope of parabolas;
-3. the smallest over the axes counts. As both steps commute with the minimum, spreading is shared: five passes
+1. For each axis k, ``_find_faces_along`` finds the nearest face across k on each line along k: half a voxel, then
+   whole steps.
+2. ``_spread_along`` extends the squared distances along each other axis, as the lower envelope of parabolas.
+3. The minimum over the axes is the result. Both steps commute with the minimum, so spreading is shared: five passes
    in 3D.
 
-The envelope is that of P. Felzenszwalb and D. Huttenlocher, "Distance transforms of sampled functions",
-Theory of Computing 8 (2012). Squared distances are stored as float32 and computed as float64, so a distance
-is exact to 1e-7 of itself.
+The lower envelope follows P. Felzenszwalb and D. Huttenlocher, "Distance transforms of sampled functions", Theory of
+Computing 8 (2012). Squared distances are stored as float32 and computed as float64: the relative error of a distance
+is below 1e-7.
+
+The package ``edt`` gives the distance to the center of the nearest voxel outside a mask (``compute_hole_distances``). It
+does not give the distance to the midpoints of faces, which is DaCapo's target: half a voxel less along an axis, and
+another amount across a diagonal. For these, ``edt`` needs a grid of twice the resolution: eight times the memory.
 """
 
 from collections.abc import Sequence
 
+import edt
 import numba
 import numpy as np
 
 from attacca.errors import VolumeError
-from attacca.predictors.label_arrays import unsigned_labels
+from attacca.predictors.label_arrays import convert_to_unsigned
 
-_COLUMNS = 16  # lines that are treated together: one cache line of float32
+_COLUMNS = 16  # lines that are processed together: one cache line of float32
 
 
 @numba.njit(cache=True, nogil=True)
-def _faces_along(labels, step, out):  # type: ignore[no-untyped-def]
-    """``labels`` and ``out`` as (outer, axis, inner): squared distance to the nearest face across the
-    axis."""
+def _find_faces_along(labels, step, out):  # type: ignore[no-untyped-def]
+    """Write the squared distance to the nearest face across the middle axis of (outer, axis, inner) to ``out``."""
     outer, length, inner = labels.shape
     since = np.empty(inner, dtype=np.float32)
     infinite = np.float32(np.inf)
@@ -56,32 +60,8 @@ def _faces_along(labels, step, out):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _holes_along(mask, step, out):  # type: ignore[no-untyped-def]
-    """As ``_faces_along``: squared distance to the nearest voxel with mask 0, or beyond either end."""
-    outer, length, inner = mask.shape
-    since = np.empty(inner, dtype=np.float32)
-    one = np.float32(1.0)
-    zero = np.float32(0.0)
-    square = np.float32(step) * np.float32(step)
-    for o in range(outer):
-        since[:] = zero
-        for i in range(length):
-            for j in range(inner):
-                d = zero if mask[o, i, j] == 0 else since[j] + one
-                since[j] = d
-                out[o, i, j] = d
-        since[:] = zero
-        for i in range(length - 1, -1, -1):
-            for j in range(inner):
-                d = zero if mask[o, i, j] == 0 else since[j] + one
-                since[j] = d
-                d = min(d, out[o, i, j])
-                out[o, i, j] = d * d * square
-
-
-@numba.njit(cache=True, nogil=True)
 def _spread_along(squares, step):  # type: ignore[no-untyped-def]
-    """In place, on the middle axis: the lower envelope of parabolas ``squares[q] + (step (p - q))**2``."""
+    """Replace ``squares[p]`` by the minimum of ``squares[q] + (step (p - q))**2`` over q, along the middle axis."""
     outer, length, inner = squares.shape
     lines = np.empty((_COLUMNS, length), dtype=np.float32)
     apex = np.empty(length, dtype=np.int64)
@@ -123,7 +103,7 @@ def _spread_along(squares, step):  # type: ignore[no-untyped-def]
                     d = np.float64(p - apex[k])
                     base = height[k] - np.float64(apex[k]) * apex[k]
                     squares[o, p, first + j] = np.float32((base + d * d) * weight)
-            # a line without any finite value stays infinite
+            # A line without finite values stays infinite.
 
 
 def _as_lines(array: np.ndarray, axis: int) -> np.ndarray:
@@ -133,29 +113,35 @@ def _as_lines(array: np.ndarray, axis: int) -> np.ndarray:
     return array.reshape(outer, shape[axis], inner)
 
 
-def boundary_distances(labels: np.ndarray, voxel_size: Sequence[int]) -> np.ndarray:
-    """Distance from each voxel's centre to the nearest label boundary.
+def compute_boundary_distances(labels: np.ndarray, voxel_size: Sequence[int]) -> np.ndarray:
+    """Return the distance from the center of each voxel to the nearest label boundary.
 
     Args:
-        labels: spatial axes only, 1 to 3 of them; bool or any integer dtype.
-        voxel_size: world units.
+        labels: (*spatial) with 1 to 3 axes; bool or any integer dtype.
+        voxel_size: world units per voxel, one per axis.
 
     Returns:
-        float32, world units, at least half a voxel; infinite where there is no boundary. The border of the
-        array is no boundary.
+        float32, shape of ``labels``, world units, at least half a voxel; infinite without any boundary. The
+        border of the array does not count as a boundary.
+
+    Raises:
+        VolumeError: the number of axes is not that of the voxel size, or not 1 to 3.
+
+    >>> compute_boundary_distances(np.array([1, 1, 1, 2]), [10])
+    array([25., 15.,  5.,  5.], dtype=float32)
     """
-    labels = np.ascontiguousarray(unsigned_labels(labels))
+    labels = np.ascontiguousarray(convert_to_unsigned(labels))
     steps = [float(size) for size in voxel_size]
     if len(steps) != labels.ndim or not 1 <= labels.ndim <= 3:
         raise VolumeError(f"labels of shape {labels.shape} do not fit a voxel size of {len(steps)} axes")
     nearest = np.empty(labels.shape, dtype=np.float32)
     if labels.size == 0:
         return nearest
-    _faces_along(_as_lines(labels, 0), steps[0], _as_lines(nearest, 0))
+    _find_faces_along(_as_lines(labels, 0), steps[0], _as_lines(nearest, 0))
     for axis in range(1, labels.ndim):
         _spread_along(_as_lines(nearest, axis), steps[axis])
         across = np.empty(labels.shape, dtype=np.float32)
-        _faces_along(_as_lines(labels, axis), steps[axis], _as_lines(across, axis))
+        _find_faces_along(_as_lines(labels, axis), steps[axis], _as_lines(across, axis))
         for other in range(axis):
             _spread_along(_as_lines(across, other), steps[other])
         np.minimum(nearest, across, out=nearest)
@@ -163,19 +149,26 @@ def boundary_distances(labels: np.ndarray, voxel_size: Sequence[int]) -> np.ndar
     return np.sqrt(nearest, out=nearest)
 
 
-def signed_distances(labels: np.ndarray, voxel_size: Sequence[int]) -> np.ndarray:
-    """Distance to the nearest label boundary, positive inside objects, negative in the background (label 0).
+def compute_signed_distances(labels: np.ndarray, voxel_size: Sequence[int]) -> np.ndarray:
+    """Return the distance to the nearest label boundary, positive in objects, negative in the background (label 0).
 
-    Touching objects are separated: both sides of their interface are positive. Without any boundary the
-    distance is half the smallest extent of the array.
+    Touching objects are separated: both sides of their interface are positive. Without any boundary, the distance
+    is half the smallest extent of the array.
 
     Args:
-        labels: as in ``boundary_distances``.
+        labels: (*spatial) with 1 to 3 axes; bool or any integer dtype.
+        voxel_size: world units per voxel, one per axis.
 
     Returns:
-        float32, world units, the shape of ``labels``.
+        float32, shape of ``labels``, world units.
+
+    Raises:
+        VolumeError: as of ``compute_boundary_distances``.
+
+    >>> compute_signed_distances(np.array([0, 0, 7, 7, 3]), [4])
+    array([-6., -2.,  2.,  2.,  2.], dtype=float32)
     """
-    distances = boundary_distances(labels, voxel_size)
+    distances = compute_boundary_distances(labels, voxel_size)
     if distances.size == 0:
         return distances
     if not np.isfinite(distances.flat[0]):
@@ -184,30 +177,24 @@ def signed_distances(labels: np.ndarray, voxel_size: Sequence[int]) -> np.ndarra
     return distances
 
 
-def hole_distances(mask: np.ndarray, voxel_size: Sequence[int]) -> np.ndarray:
-    """Distance from each voxel's centre to that of the nearest voxel that is masked out or outside the array.
+def compute_hole_distances(mask: np.ndarray, voxel_size: Sequence[int]) -> np.ndarray:
+    """Return the distance from the center of each voxel to that of the nearest voxel masked out or outside the array.
 
     Args:
-        mask: spatial axes only; 0 where masked out.
-        voxel_size: world units.
+        mask: (*spatial), 0 where masked out; any dtype.
+        voxel_size: world units per voxel, one per axis.
 
     Returns:
-        float32, world units; 0 where masked out.
+        float32, shape of ``mask``, world units; 0 where masked out.
+
+    >>> compute_hole_distances(np.array([1, 1, 1, 0, 1]), [10])
+    array([10., 20., 10.,  0., 10.], dtype=float32)
     """
     mask = np.ascontiguousarray(mask != 0).view(np.uint8)
-    nearest = np.empty(mask.shape, dtype=np.float32)
     if mask.size == 0:
-        return nearest
-    _holes_along(_as_lines(mask, 0), float(voxel_size[0]), _as_lines(nearest, 0))
-    for axis in range(1, mask.ndim):
-        lines = _as_lines(nearest, axis)
-        step = float(voxel_size[axis])
-        _spread_along(lines, step)
-        # outside is as near as the ends of the line, whatever stands on it
-        index = np.arange(lines.shape[1], dtype=np.float32)
-        outside = (np.minimum(index + 1, index[::-1] + 1) * np.float32(step)) ** 2
-        np.minimum(lines, outside[np.newaxis, :, np.newaxis], out=lines)
-    return np.sqrt(nearest, out=nearest)
+        return np.empty(mask.shape, dtype=np.float32)
+    steps = tuple(float(size) for size in voxel_size)
+    return edt.edt(mask, anisotropy=steps if mask.ndim > 1 else steps[0], black_border=True, parallel=1)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -220,7 +207,7 @@ def _certain(distances, holes, mask, scale, epsilon, threshold, out):  # type: i
         out[i] = mask[i] if have > need else 0
 
 
-def certain_distances(
+def mask_uncertain_distances(
     distances: np.ndarray,
     mask: np.ndarray,
     voxel_size: Sequence[int],
@@ -228,21 +215,27 @@ def certain_distances(
     epsilon: float = 0.05,
     threshold: float = 0.8,
 ) -> np.ndarray:
-    """The part of a mask in which no boundary beyond the mask or the array could change a distance.
+    """Set a mask to 0 where a boundary outside the mask or the array could change a distance.
 
-    A voxel stays if its distance to the nearest voxel that is masked out or outside, after ``tanh(d /
-    scale)``, is larger than ``min(abs(distance) + epsilon, threshold)``.
+    A voxel is kept if its distance to the nearest voxel that is masked out or outside, after ``tanh(d / scale)``,
+    exceeds ``min(abs(distance) + epsilon, threshold)``.
 
     Args:
-        distances: spatial axes only; already after tanh if ``scale`` is given.
-        mask: of the same shape; integers.
-        voxel_size: world units.
+        distances: signed, (*spatial); after tanh if ``scale`` is given, otherwise in world units.
+        mask: shape of ``distances``; bool or integers.
+        voxel_size: world units per voxel, one per axis.
         scale: world units; None compares without tanh.
+        epsilon: margin, in the unit of ``distances``; larger values mask more.
+        threshold: distances above it are kept at this distance from the border of the mask.
 
     Returns:
-        ``mask``, in its dtype, with 0 where the distance is not certain.
+        a copy of ``mask``, in its dtype, with 0 where distances are uncertain.
+
+    >>> distances = np.array([25, 15, 5, -5, -15], dtype=np.float32)
+    >>> mask_uncertain_distances(distances, np.ones(5, np.uint8), [10], None, threshold=100.0)
+    array([0, 1, 1, 1, 0], dtype=uint8)
     """
-    holes = hole_distances(mask, voxel_size)
+    holes = compute_hole_distances(mask, voxel_size)
     values = np.ascontiguousarray(mask.view(np.uint8) if mask.dtype == bool else mask)
     kept = np.empty(values.shape, dtype=values.dtype)
     _certain(

@@ -1,4 +1,4 @@
-"""A predictor that learns zeros, for tests of the machinery."""
+"""Predictor of zeros, for tests of the machinery and for compatibility with DaCapo."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from attacca.arrays import Array
 from attacca.arrays.types import EmbeddingArray
 from attacca.predictors.class_balance import BalancedPart
-from attacca.predictors.predictor import Predictor, convolution, like
+from attacca.predictors.predictor import Predictor, create_array_like, create_model_with_head
 
 if TYPE_CHECKING:
     from attacca.architectures.architecture import Architecture
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class DummyPredictor(Predictor):
-    """Zeros as target, ones as weight.
+    """Zeros as the target, ones as weights.
 
     Args:
         embedding_dims: number of channels.
@@ -40,13 +40,11 @@ class DummyPredictor(Predictor):
         return -1.0, 1.0
 
     def create_model(self, architecture: Architecture) -> Model:
-        from attacca.model import Model
-
-        return Model(architecture, convolution(architecture, self.embedding_dims))
+        return create_model_with_head(architecture, self.embedding_dims)
 
     def create_target(self, gt: Array) -> Array:
         shape = gt.roi.shape / gt.voxel_size
-        return like(gt, np.zeros((self.embedding_dims, *shape), dtype=np.float64))
+        return create_array_like(gt, np.zeros((self.embedding_dims, *shape), dtype=np.float64))
 
     def balanced_parts(self, gt: Array, target: Array, mask: Array | None) -> Iterator[BalancedPart]:
         yield BalancedPart(slice(None), np.zeros(target.data.shape[1:], dtype=np.uint8), None, num_classes=0)
@@ -54,4 +52,4 @@ class DummyPredictor(Predictor):
     def create_weight(
         self, gt: Array, target: Array, mask: Array | None, moving_class_counts: Any = None
     ) -> tuple[Array, Any]:
-        return like(gt, np.ones(target.data.shape, dtype=np.float64)), None
+        return create_array_like(gt, np.ones(target.data.shape, dtype=np.float64)), None

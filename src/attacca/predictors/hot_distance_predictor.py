@@ -1,4 +1,4 @@
-"""Classes and their distances side by side."""
+"""Predictor of classes and of their distances."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from attacca.arrays import Array
 from attacca.arrays.types import ProbabilityArray
 from attacca.predictors.class_balance import BalancedPart
 from attacca.predictors.distance_channels import DistanceChannels
-from attacca.predictors.label_arrays import with_channels
-from attacca.predictors.predictor import DEFAULT_HEAD_KERNEL, convolution
+from attacca.predictors.label_arrays import add_channel_axis
+from attacca.predictors.predictor import DEFAULT_HEAD_KERNEL, create_model_with_head
 
 if TYPE_CHECKING:
     from attacca.architectures.architecture import Architecture
@@ -21,17 +21,25 @@ if TYPE_CHECKING:
 
 
 class HotDistancePredictor(DistanceChannels):
-    """For each class first inside or outside (as a logit), then its signed distance: 2 n channels for n
-    classes.
+    """Inside or outside of each class (a logit), then its signed distance: 2 n channels for n classes.
 
     Both halves of a prediction are above 0 inside, in training and in evaluation mode.
 
     Args:
         channels: names of the classes.
-        scale_factor: world units.
-        mask_distances: give weight 0 to distances that a boundary beyond the mask could change.
-        kernel_size: edge length of the head's convolution in voxels; None is 3.
+        scale_factor: divisor of distances before tanh, in world units.
+        mask_distances: set the weight of distances to 0 if a boundary outside the mask could change them. The task
+            configuration has false as the default; DaCapo's API has none.
+        kernel_size: edge length of the head's convolution, in voxels; None means 3.
         class_ids: see ``DistanceChannels``.
+
+    >>> predictor = HotDistancePredictor(["cell"], 8.0, mask_distances=False)
+    >>> predictor.channel_names
+    ['cell', 'cell distance']
+    >>> predictor.process(np.array([[0, 0, 5, 5]]), Coordinate(4, 4))
+    array([[[ 0.,  0.,  1.,  1.]],
+    <BLANKLINE>
+           [[-6., -2.,  2.,  6.]]], dtype=float32)
     """
 
     def __init__(
@@ -64,12 +72,8 @@ class HotDistancePredictor(DistanceChannels):
         return -1.0, 1.0
 
     def create_model(self, architecture: Architecture) -> Model:
-        from attacca.model import Model
-
-        return Model(
-            architecture,
-            convolution(architecture, self.embedding_dims, self.kernel_size or DEFAULT_HEAD_KERNEL),
-        )
+        kernel_size = self.kernel_size or DEFAULT_HEAD_KERNEL
+        return create_model_with_head(architecture, self.embedding_dims, kernel_size)
 
     def process(
         self,
@@ -78,17 +82,20 @@ class HotDistancePredictor(DistanceChannels):
         normalize: str | None = None,
         normalize_args: Any = None,
     ) -> np.ndarray:
-        """Inside (1) or outside (0), then signed distances: (2 channels, *spatial)."""
-        labels = with_channels(labels, len(voxel_size))
+        """Return inside (1) or outside (0), then signed distances: (2 * channels, *spatial), float32.
+
+        Arguments as of ``DistanceChannels.process``.
+        """
+        labels = add_channel_axis(labels, len(voxel_size))
         result = np.empty((2 * labels.shape[0], *labels.shape[1:]), dtype=np.float32)
         np.greater(labels, 0, out=result[: len(labels)], casting="unsafe")
-        result[len(labels) :] = self.distances(labels, voxel_size, normalize, normalize_args)
+        result[len(labels) :] = self.compute_distances(labels, voxel_size, normalize, normalize_args)
         return result
 
     def balanced_parts(self, gt: Array, target: Array, mask: Array | None) -> Iterator[BalancedPart]:
-        labels = self.labels_by_channel(gt)
-        masked = self.known_mask(gt, mask)
-        yield from self.parts_of(labels, masked)
+        labels = self.split_labels(gt)
+        masked = self.read_channel_mask(gt, mask)
+        yield from self.split_classes(labels, masked)
         if self.mask_distances:
-            masked = self.certain_mask(target[target.roi][self.classes :], masked, gt.voxel_size)
-        yield from self.parts_of(labels, masked, first_channel=self.classes)
+            masked = self.mask_uncertain(target[target.roi][self.classes :], masked, gt.voxel_size)
+        yield from self.split_classes(labels, masked, first_channel=self.classes)

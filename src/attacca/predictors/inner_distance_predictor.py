@@ -1,4 +1,4 @@
-"""Distances to the boundaries of classes, inside only."""
+"""Predictor of distances to the boundaries of classes, inside only."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from attacca.predictors.distance_channels import DistanceChannels
 
 
 class InnerDistancePredictor(DistanceChannels):
-    """Distances to the boundary inside objects, 0 outside, through ``tanh(d / scale_factor)``.
+    """Distance to the boundary inside objects, 0 outside, through ``tanh(d / scale_factor)``.
 
     Args:
         channels: names of the classes.
-        scale_factor: world units.
+        scale_factor: divisor of distances before tanh, in world units.
         class_ids: see ``DistanceChannels``.
+
+    >>> InnerDistancePredictor(["cell"], 8.0).process(np.array([[0, 0, 5, 5]]), Coordinate(4, 4))
+    array([[[0., 0., 2., 6.]]], dtype=float32)
     """
 
     @property
@@ -33,9 +36,9 @@ class InnerDistancePredictor(DistanceChannels):
         normalize: str | None = None,
         normalize_args: Any = None,
     ) -> np.ndarray:
-        """Distances inside objects, 0 elsewhere."""
-        distances = self.distances(labels, voxel_size, normalize, normalize_args)
+        """Return distances inside objects, 0 elsewhere; arguments as of ``DistanceChannels.process``."""
+        distances = self.compute_distances(labels, voxel_size, normalize, normalize_args)
         return np.maximum(distances, 0, out=distances)
 
     def balanced_parts(self, gt: Array, target: Array, mask: Array | None) -> Iterator[BalancedPart]:
-        yield from self.parts_of(self.labels_by_channel(gt), self.known_mask(gt, mask))
+        yield from self.split_classes(self.split_labels(gt), self.read_channel_mask(gt, mask))

@@ -1,4 +1,4 @@
-"""One class for each voxel."""
+"""Predictor of one class per voxel."""
 
 from __future__ import annotations
 
@@ -11,35 +11,53 @@ from attacca.arrays import Array
 from attacca.arrays.types import ProbabilityArray
 from attacca.errors import VolumeError
 from attacca.predictors.class_balance import BalancedPart, ClassCounts
-from attacca.predictors.label_arrays import without_channels
-from attacca.predictors.predictor import DEFAULT_HEAD_KERNEL, Predictor, convolution, labels_of, like, mask_of
+from attacca.predictors.label_arrays import drop_channel_axis
+from attacca.predictors.predictor import (
+    DEFAULT_HEAD_KERNEL,
+    Predictor,
+    create_array_like,
+    create_model_with_head,
+    read_labels,
+    read_mask,
+)
 
 if TYPE_CHECKING:
     from attacca.architectures.architecture import Architecture
     from attacca.model import Model
 
 
-def unknown_classes(values: np.ndarray, classes: Sequence[str]) -> str:
-    """What is wrong with labels that hold ``values``, which are none of the classes."""
+def describe_unknown_classes(values: np.ndarray, classes: Sequence[str]) -> str:
+    """Return the message for labels with values that are not classes.
+
+    Args:
+        values: the distinct values, ascending.
+        classes: names of the classes, by label value from 0.
+    """
     named = ", ".join(map(str, values[:10])) + (
         f" and {len(values) - 10} other values" if len(values) > 10 else ""
     )
     known = ", ".join(f"{index} {name}" for index, name in enumerate(classes))
     return (
-        f"the labels hold {named}, which {'is no class' if len(values) == 1 else 'are no classes'}: the task's "
-        f"classes are {known}. Name a class for each value, counted from 0, under task.classes; or say under "
-        "labels which value is 'unlabelled', or leave these voxels out with a mask"
+        f"the labels hold {named}, which {'is not a class' if len(values) == 1 else 'are not classes'}: the task's "
+        f"classes are {known}. Add a class for each value, counted from 0, to task.classes; or set 'unlabelled' under "
+        "labels to the value of voxels without annotation, or exclude these voxels with a mask"
     )
 
 
 class OneHotPredictor(Predictor):
-    """Probabilities of classes; the label value i is the class ``classes[i]``.
+    """Probabilities of classes; label value i is the class ``classes[i]``.
 
     Args:
-        classes: names, in the order of label values from 0.
-        kernel_size: edge length of the head's convolution in voxels; None is 3.
-        balance_classes: weigh rare classes up by their running counts; otherwise each voxel under the mask
-            weighs 1.
+        classes: names, by label value from 0.
+        kernel_size: edge length of the head's convolution, in voxels; None means 3.
+        balance_classes: increase the weight of rare classes by running counts; otherwise each voxel inside the mask
+            has weight 1.
+
+    >>> predictor = OneHotPredictor(["background", "cell"])
+    >>> predictor.process(np.array([[[0, 1, 1, 7]]]))
+    array([[[1, 0, 0, 0]],
+    <BLANKLINE>
+           [[0, 1, 1, 0]]], dtype=uint8)
     """
 
     def __init__(
@@ -71,22 +89,18 @@ class OneHotPredictor(Predictor):
         return True
 
     def create_model(self, architecture: Architecture) -> Model:
-        """Logits when training, probabilities (softmax over classes) in evaluation mode."""
-        import torch
-
-        from attacca.model import Model
-
-        head = convolution(architecture, self.embedding_dims, self.kernel_size or DEFAULT_HEAD_KERNEL)
-        return Model(architecture, head, eval_activation=torch.nn.Softmax(dim=1))
+        """Return a model with logits in training mode, and probabilities (softmax over classes) in evaluation mode."""
+        kernel_size = self.kernel_size or DEFAULT_HEAD_KERNEL
+        return create_model_with_head(architecture, self.embedding_dims, kernel_size, "softmax")
 
     def process(self, labels: np.ndarray) -> np.ndarray:
-        """One-hot classes.
+        """Return one-hot classes.
 
         Args:
-            labels: (1, *spatial), class numbers.
+            labels: (1, *spatial), class indices; any integer dtype.
 
         Returns:
-            uint8, (classes, *spatial); a voxel with a label that is no class is 0 in all channels.
+            uint8, (classes, *spatial); voxels whose label is not a class are 0 in all channels.
         """
         one_hot = np.empty((self.embedding_dims, *labels.shape[1:]), dtype=bool)
         for index in range(self.embedding_dims):
@@ -94,24 +108,24 @@ class OneHotPredictor(Predictor):
         return one_hot.view(np.uint8)
 
     def create_target(self, gt: Array) -> Array:
-        labels = without_channels(labels_of(gt), gt.dims)
-        return like(gt, self.process(labels[np.newaxis]))
+        labels = drop_channel_axis(read_labels(gt), gt.dims)
+        return create_array_like(gt, self.process(labels[np.newaxis]))
 
     def check_ground_truth(self, gt: Array, mask: Array | None) -> None:
-        """Every voxel under the mask holds one of the classes."""
-        labels = without_channels(labels_of(gt), gt.dims)
+        """Raise an error if a voxel inside the mask does not hold one of the classes."""
+        labels = drop_channel_axis(read_labels(gt), gt.dims)
         beyond = labels >= self.embedding_dims
-        masked = mask_of(mask)
+        masked = read_mask(mask)
         if masked is not None:
-            beyond &= without_channels(masked, gt.dims) != 0
+            beyond &= drop_channel_axis(masked, gt.dims) != 0
         if beyond.any():
-            raise VolumeError(unknown_classes(np.unique(labels[beyond]), self.classes))
+            raise VolumeError(describe_unknown_classes(np.unique(labels[beyond]), self.classes))
 
     def balanced_parts(self, gt: Array, target: Array, mask: Array | None) -> Iterator[BalancedPart]:
-        labels = without_channels(labels_of(gt), gt.dims)
-        masked = mask_of(mask)
+        labels = drop_channel_axis(read_labels(gt), gt.dims)
+        masked = read_mask(mask)
         if masked is not None:
-            masked = without_channels(masked, gt.dims)
+            masked = drop_channel_axis(masked, gt.dims)
         if not self.balance_classes:
             yield BalancedPart(slice(None), labels, masked, num_classes=0)
             return

@@ -9,7 +9,7 @@ from attacca.config.run import Configuration, RunConfig
 from attacca.config.volumes import VolumeConfig
 from attacca.config.yaml_text import KeyPath
 from attacca.errors import AttaccaError
-from attacca.predictors.one_hot_predictor import unknown_classes
+from attacca.predictors.one_hot_predictor import describe_unknown_classes
 from attacca.volumes import VolumePlan
 from attacca.volumes.sample_values import sample_values
 
@@ -78,4 +78,4 @@ def _check_classes(
     if config.unlabelled is not None:
         beyond = beyond[beyond != config.unlabelled]
     if len(beyond):
-        yield Problem(key, message=f"'{volume}': {unknown_classes(beyond, classes)}")
+        yield Problem(key, message=f"'{volume}': {describe_unknown_classes(beyond, classes)}")

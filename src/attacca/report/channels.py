@@ -1,96 +1,112 @@
-"""What the channels of a prediction or a target mean, and how they are seen."""
+"""Pictures of the channels of a prediction or a target."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from attacca.report.colors import CATEGORIES, class_mixture, diverging, gray
-from attacca.report.pictures import Picture, picture, unit_range
+from attacca.config.tasks import TaskConfig
+from attacca.report.colors import category_color, color_signed, gray_to_rgb, mix_class_colors
+from attacca.report.pictures import Picture, make_picture, quantize_unit_range
+from attacca.report.planes import View
 
 _RGB = ("#ff5050", "#40d060", "#6080ff")
 _SIGNED = (("-1 outside", "#2166ac"), ("0", "#f7f7f7"), ("1 inside", "#cc5c18"))
 
 
-def task_of(task: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The task that decides what channels mean: the one below, where it starts from a checkpoint."""
-    below = task.get("sub_task_config")
-    return below if isinstance(below, Mapping) else {"type": "affinities", **task}
+def has_classes(task: TaskConfig | None) -> bool:
+    """Return whether a task segments classes and not objects. An unknown task is taken to segment objects."""
+    return task is not None and bool(task.class_names)
 
 
-def class_names(task: Mapping[str, Any]) -> list[str]:
-    """Names of the classes or channels of a task; empty for affinities."""
-    task = task_of(task)
-    return [str(name) for name in task.get("classes") or task.get("channels") or []]
+def has_class_background(task: TaskConfig) -> bool:
+    """Return whether 0 in a class image is background: tasks of independent channels leave voxels without class."""
+    return task.label_classes is None
 
 
-def class_swatches(task: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Names of classes with their colors, as a class image wears them."""
-    first = 0 if task_of(task)["type"] == "one_hot" else 1
-    return tuple((name, _category(index + first)) for index, name in enumerate(class_names(task)))
+def class_swatches(task: TaskConfig) -> tuple[tuple[str, str], ...]:
+    """Return the names of classes with their colors in a class image."""
+    first = 1 if has_class_background(task) else 0
+    return tuple((name, category_color(index + first)) for index, name in enumerate(task.class_names))
 
 
-def css(color: Sequence[int] | np.ndarray) -> str:
-    """A color as it stands in a style sheet."""
-    return "#" + "".join(f"{int(value):02x}" for value in color)
-
-
-def _category(index: int) -> str:
-    return css(CATEGORIES[index % len(CATEGORIES)])
-
-
-def channel_pictures(
+def draw_channels(
     channels: np.ndarray,
-    task: Mapping[str, Any],
+    task: TaskConfig | None,
     name: str,
     plane: tuple[int, ...],
     pixel_size: tuple[float, float],
-    where: str,
+    location: str,
 ) -> list[Picture]:
-    """Pictures of a prediction or a target, by what the task predicts.
+    """Draw a prediction or a target: affinities, class probabilities or distances.
 
     Args:
         channels: shape (c, y, x), in the original value range.
-        task: the section of the configuration.
+        task: meaning of the channels; without it, the first three channels are drawn.
         name: ``prediction`` or ``target``.
-        plane: the spatial axes that are seen, downwards and rightwards.
-        pixel_size: lengths of a pixel downwards and rightwards.
-        where: for the alternative texts.
+        plane: the spatial axes of the plane, vertical and horizontal.
+        pixel_size: height and width of a pixel.
+        location: end of the alternative texts.
     """
-    task = task_of(task)
-    kind, names = str(task["type"]), class_names(task)
-    if kind in ("distance", "inner_distance", "hot_distance"):
-        half = len(channels) // 2 if kind == "hot_distance" else 0
-        pictures = []
-        for index, values in enumerate(channels[half : half + 3]):
-            label = names[index] if index < len(names) else str(index)
-            alt = f"Distance to the boundary of {label}, {name}, {where}"
-            pictures.append(picture(diverging(values), alt, f"{name}: {label}", pixel_size, _SIGNED))
-        if half:
-            alt = f"Inside or outside, {name}, {where}"
-            swatches = tuple((label, _category(index)) for index, label in enumerate(names))
-            inside = class_mixture(channels[:half])
-            pictures.insert(0, picture(inside, alt, f"{name}: inside", pixel_size, swatches))
-        return pictures
-    if kind == "one_hot":
-        alt = f"Class probabilities, {name}, {where}"
-        return [picture(class_mixture(channels), alt, name, pixel_size, class_swatches(task))]
-    offsets = [list(offset) for offset in task.get("neighborhood") or []]
-    number = min(len(offsets) or len(channels), len(channels))
-    chosen = [c for c in nearest_channels(offsets, plane) if c < number] or list(range(min(3, number)))
-    swatches = tuple((_offset_text(offsets[c]), color) for c, color in zip(chosen, _RGB) if offsets)
-    alt = f"Affinities as red, green and blue, {name}, {where}"
-    pictures = [picture(_rgb(channels, chosen), alt, name, pixel_size, swatches)]
-    if task.get("lsds") and len(channels) >= number + 3:
-        alt = f"Local shape descriptors, {name}, {where}"
-        pictures.append(
-            picture(_rgb(channels[number:], [0, 1, 2]), alt, f"{name}: shape descriptors", pixel_size)
-        )
+    if task is None or not task.class_names:
+        return _draw_affinities(channels, task, name, plane, pixel_size, location)
+    names = task.class_names
+    if task.label_classes is not None:
+        alt = f"Class probabilities, {name}, {location}"
+        return [make_picture(mix_class_colors(channels), alt, name, pixel_size, class_swatches(task))]
+    pictures = []
+    # The channels of distances are last; those before are memberships of the same classes.
+    memberships = max(0, task.num_channels - len(names))
+    if memberships:
+        alt = f"Foreground or background, {name}, {location}"
+        swatches = tuple((label, category_color(index)) for index, label in enumerate(names))
+        image = mix_class_colors(channels[:memberships])
+        pictures.append(make_picture(image, alt, f"{name}: foreground", pixel_size, swatches))
+    for label, values in list(zip(names, channels[memberships:]))[:3]:
+        alt = f"Distance to the boundary of {label}, {name}, {location}"
+        pictures.append(make_picture(color_signed(values), alt, f"{name}: {label}", pixel_size, _SIGNED))
     return pictures
 
 
-def nearest_channels(offsets: Sequence[Sequence[int]], plane: tuple[int, ...]) -> list[int]:
-    """The channel of the shortest offset along each axis: rightwards, downwards, into the page."""
+def draw_view_channels(values: np.ndarray, task: TaskConfig | None, name: str, view: View) -> list[Picture]:
+    """Draw the channels of a view.
+
+    Args:
+        values: shape (y, x) or (c, y, x).
+        task: meaning of the channels.
+        name: ``prediction`` or ``target``.
+        view: the plane.
+    """
+    channels = values if values.ndim == 3 else values[None]
+    return draw_channels(channels, task, name, view.plane, view.pixel_size, view.title)
+
+
+def _draw_affinities(
+    channels: np.ndarray,
+    task: TaskConfig | None,
+    name: str,
+    plane: tuple[int, ...],
+    pixel_size: tuple[float, float],
+    location: str,
+) -> list[Picture]:
+    offsets = [tuple(int(step) for step in offset) for offset in task.offsets] if task is not None else []
+    number = min(len(offsets) or len(channels), len(channels))
+    chosen = [c for c in choose_axis_channels(offsets, plane) if c < number] or list(range(min(3, number)))
+    swatches = tuple((str(list(offsets[c])), color) for c, color in zip(chosen, _RGB) if offsets)
+    alt = f"Affinities as red, green and blue, {name}, {location}"
+    pictures = [make_picture(_combine_as_rgb(channels, chosen), alt, name, pixel_size, swatches)]
+    if offsets and len(channels) >= number + 3:
+        alt = f"Local shape descriptors, {name}, {location}"
+        image = _combine_as_rgb(channels[number:], [0, 1, 2])
+        pictures.append(make_picture(image, alt, f"{name}: shape descriptors", pixel_size))
+    return pictures
+
+
+def choose_axis_channels(offsets: Sequence[Sequence[int]], plane: tuple[int, ...]) -> list[int]:
+    """Choose the channel of the shortest offset along each axis: horizontal, vertical, perpendicular.
+
+    >>> choose_axis_channels([(0, 1, 0), (0, 0, 9), (0, 0, 1)], (1, 2))
+    [2, 0]
+    """
     if not offsets:
         return []
     dims = len(offsets[0])
@@ -106,12 +122,8 @@ def nearest_channels(offsets: Sequence[Sequence[int]], plane: tuple[int, ...]) -
     return chosen
 
 
-def _offset_text(offset: Sequence[int]) -> str:
-    return "[" + ", ".join(str(int(value)) for value in offset) + "]"
-
-
-def _rgb(channels: np.ndarray, chosen: Sequence[int]) -> np.ndarray:
-    shown = np.zeros((*channels.shape[1:], 3), dtype=np.uint8)
-    for place, channel in enumerate(chosen[:3]):
-        shown[..., place] = unit_range(channels[channel])
-    return gray(shown[..., 0]) if len(chosen) == 1 else shown
+def _combine_as_rgb(channels: np.ndarray, chosen: Sequence[int]) -> np.ndarray:
+    image = np.zeros((*channels.shape[1:], 3), dtype=np.uint8)
+    for position, channel in enumerate(chosen[:3]):
+        image[..., position] = quantize_unit_range(channels[channel])
+    return gray_to_rgb(image[..., 0]) if len(chosen) == 1 else image

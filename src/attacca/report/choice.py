@@ -1,16 +1,16 @@
-"""What the tuner tried and what it chose, as it stands in ``tuning.json``."""
+"""Settings that the tuner tried and the setting that it chose, from ``tuning.json``."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
 from attacca.config.segmentation import AgglomerationSettings, FragmentSettings
-from attacca.report.provenance import Fact, short
+from attacca.report.facts import Fact, format_setting
 
-_OF_CHAIN = {
+CHAIN_SETTINGS: Mapping[str, Sequence[str]] = {
     "mutex_watershed": (
         "bias",
         "strides",
@@ -23,28 +23,32 @@ _OF_CHAIN = {
     "seeded": ("inside_above", "window", "max_distance"),
     "connected_components": ("threshold",),
 }
-_OF_EVERY_CHAIN = ("background_below", "sigma", "cell_size", "context")
-_OF_METHOD = {
+"""Settings of fragments that each method reads."""
+
+COMMON_CHAIN_SETTINGS = ("background_below", "sigma", "cell_size", "context")
+"""Settings of fragments that every method reads."""
+
+_METHOD_SETTINGS: Mapping[str, Sequence[str]] = {
     "mean_affinity": ("threshold",),
     "mutex_watershed": ("threshold", "long_bias"),
     "contact": ("threshold",),
     "none": ("cell_voxels",),
 }
-_OF_EVERY_METHOD = ("min_size", "min_extent", "min_affinity", "debris")
-_CHIEF = {"chain", "bias", "inside_above", "agglomeration", "threshold", "long_bias", "min_size"}
-"""Settings that a reader asks for first, whether they were varied or not."""
+_COMMON_METHOD_SETTINGS = ("min_size", "min_extent", "min_affinity", "debris")
+_ALWAYS_LISTED = {"chain", "bias", "inside_above", "agglomeration", "threshold", "long_bias", "min_size"}
+"""Settings that are listed first, whether they were varied or not."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The settings that were tried on the validation volumes, and the chosen ones.
+    """Settings that were tried on the validation volumes, and the chosen one.
 
     Attributes:
-        rows: every setting that was tried, with its scores.
-        row: that of the chosen setting; None where nothing was compared.
+        rows: each setting that was tried, with its scores.
+        row: row of the chosen setting; None if nothing was compared.
         chosen: ``fragments`` and ``agglomeration``, or the parameters of a voxel-wise post-processor.
         criterion: the score by which it was chosen.
-        higher_is_better: its direction, where it is noted.
+        higher_is_better: direction of the criterion.
     """
 
     rows: list[Mapping[str, Any]] = field(default_factory=list)
@@ -55,13 +59,13 @@ class Choice:
 
     @property
     def varied(self) -> set[str]:
-        """Names of the columns with more than one value; settings of one chain have no value in rows of another."""
+        """Names of the columns with more than one value. Not every row has a value in every column."""
         names = {name for row in self.rows for name in row}
         return {name for name in names if len({repr(row[name]) for row in self.rows if name in row}) > 1}
 
 
 def read_choice(tuning: Mapping[str, Any]) -> Choice:
-    """The choice of a ``tuning.json``; what is missing or of another kind is left empty."""
+    """Read the choice from the content of ``tuning.json``; missing or invalid parts are empty."""
     result = tuning.get("result")
     if not isinstance(result, Mapping):
         return Choice()
@@ -70,14 +74,14 @@ def read_choice(tuning: Mapping[str, Any]) -> Choice:
     chosen = chosen if isinstance(chosen, Mapping) else {}
     return Choice(
         rows,
-        _chosen_row(chosen, rows),
+        _find_chosen_row(chosen, rows),
         chosen,
         criterion if isinstance(criterion, str) else None,
         result.get("higher_is_better") is True,
     )
 
 
-def _chosen_row(chosen: Mapping[str, Any], rows: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def _find_chosen_row(chosen: Mapping[str, Any], rows: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     index = chosen.get("row")
     if isinstance(index, int) and 0 <= index < len(rows):
         return rows[index]
@@ -86,48 +90,52 @@ def _chosen_row(chosen: Mapping[str, Any], rows: list[Mapping[str, Any]]) -> Map
 
 
 def is_number(value: Any) -> bool:
-    """Whether a cell of a table can be drawn."""
+    """Return whether a cell of the table is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def chosen_facts(choice: Choice) -> tuple[list[Fact], list[Fact]]:
-    """The chosen settings under the names of the configuration: those that matter, and the others.
+class _Setting(NamedTuple):
+    name: str
+    value: Any
+    is_default: bool
 
-    What was varied matters, what differs from its default, and what the kind of segmentation is told by. Settings
-    that the chosen chain does not read are left out.
+
+def list_chosen_settings(choice: Choice) -> tuple[list[Fact], list[Fact]]:
+    """List the chosen settings under their names in the configuration: the principal ones, and the others.
+
+    Principal are the settings that were varied, that differ from their defaults, or that name the method.
+    Settings that the chosen method does not read are left out.
     """
-    chief: list[Fact] = []
+    principal: list[Fact] = []
     others: list[Fact] = []
-    for name, value, usual in _in_effect(choice.chosen):
-        fact = Fact(name.replace("_", " "), short(value))
-        (chief if name in _CHIEF | choice.varied or not usual else others).append(fact)
-    return chief, others
+    for setting in _list_effective(choice.chosen):
+        fact = Fact(setting.name.replace("_", " "), format_setting(setting.value))
+        is_principal = setting.name in _ALWAYS_LISTED | choice.varied or not setting.is_default
+        (principal if is_principal else others).append(fact)
+    return principal, others
 
 
-def _in_effect(chosen: Mapping[str, Any]) -> Iterable[tuple[str, Any, bool]]:
-    """Name, value, and whether it is the default."""
+def _list_effective(chosen: Mapping[str, Any]) -> Iterator[_Setting]:
     fragments, agglomeration = chosen.get("fragments"), chosen.get("agglomeration")
     if not isinstance(fragments, Mapping) or not isinstance(agglomeration, Mapping):
         for name, value in chosen.items():
             if name not in ("id", "row") and isinstance(value, str | int | float | list):
-                yield name, value, False
+                yield _Setting(name, value, False)
         return
     chain, method = fragments.get("chain"), agglomeration.get("method")
-    yield "chain", chain, False
-    # The threshold of connected components is that of their agglomeration.
-    own = [name for name in _OF_CHAIN.get(str(chain), ()) if name != "threshold"]
-    yield from _described(fragments, own, FragmentSettings)
-    yield "agglomeration", method, False
-    yield from _described(agglomeration, _OF_METHOD.get(str(method), ()), AgglomerationSettings)
-    yield from _described(agglomeration, _OF_EVERY_METHOD, AgglomerationSettings)
-    yield from _described(fragments, _OF_EVERY_CHAIN, FragmentSettings)
+    yield _Setting("chain", chain, False)
+    # The threshold of connected components is listed with the agglomeration, which has the same one.
+    names = [name for name in CHAIN_SETTINGS.get(str(chain), ()) if name != "threshold"]
+    yield from _select(fragments, names, FragmentSettings)
+    yield _Setting("agglomeration", method, False)
+    yield from _select(agglomeration, _METHOD_SETTINGS.get(str(method), ()), AgglomerationSettings)
+    yield from _select(agglomeration, _COMMON_METHOD_SETTINGS, AgglomerationSettings)
+    yield from _select(fragments, COMMON_CHAIN_SETTINGS, FragmentSettings)
 
 
-def _described(
-    values: Mapping[str, Any], names: Iterable[str], model: type[BaseModel]
-) -> Iterable[tuple[str, Any, bool]]:
+def _select(values: Mapping[str, Any], names: Sequence[str], model: type[BaseModel]) -> Iterator[_Setting]:
     for name in names:
         value, default = values.get(name), model.model_fields[name].default
         if value is not None and value != []:
-            # Without a default of its own, a setting was worked out from the data.
-            yield name, value, default is None or value == default
+            # Without a default of its own, a setting was derived from the data.
+            yield _Setting(name, value, default is None or value == default)

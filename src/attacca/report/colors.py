@@ -1,10 +1,9 @@
-"""Colors: the same for the same thing on every page, and told apart by people who see fewer of them."""
+"""Colors of ids, classes and values, the same on every page and distinguishable with color blindness."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-# Okabe and Ito, "Color universal design" (2008): eight hues that color-blind people can tell apart.
 CATEGORIES = (
     (0, 114, 178),
     (230, 159, 0),
@@ -15,10 +14,25 @@ CATEGORIES = (
     (240, 228, 66),
     (120, 120, 120),
 )
+"""Eight colors that color-blind people can distinguish (Okabe and Ito, "Color universal design", 2008)."""
 
 
-def _mix(ids: np.ndarray) -> np.ndarray:
-    # The finaliser of splitmix64: neighboring ids get unrelated colors.
+def format_css(color: Sequence[int] | np.ndarray) -> str:
+    """Format a color for a style sheet.
+
+    >>> format_css((255, 140, 0))
+    '#ff8c00'
+    """
+    return "#" + "".join(f"{int(value):02x}" for value in color)
+
+
+def category_color(index: int) -> str:
+    """Return the color of a class for a style sheet; colors repeat after eight classes."""
+    return format_css(CATEGORIES[index % len(CATEGORIES)])
+
+
+def _hash_ids(ids: np.ndarray) -> np.ndarray:
+    # The finalizer of splitmix64: neighboring ids get unrelated colors.
     with np.errstate(over="ignore"):
         value = ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -26,22 +40,22 @@ def _mix(ids: np.ndarray) -> np.ndarray:
         return value ^ (value >> np.uint64(31))
 
 
-def label_colors(ids: np.ndarray) -> np.ndarray:
-    """A color for each id, from the id alone; 0 is black.
+def color_ids(ids: np.ndarray) -> np.ndarray:
+    """Return a color for each id that depends on the id alone; 0 is black.
 
-    Hues go round the circle, lightness and saturation vary a little, none is too dark to be seen on black
-    or too light to be seen on white.
+    Hues cover the whole circle. Lightness and saturation vary a little, within a range that is visible on
+    black and on white.
 
     Args:
-        ids: any shape, integers.
+        ids: integers, any shape.
 
     Returns:
         uint8, the shape of ``ids`` with a last axis of red, green, blue.
     """
-    mixed = _mix(np.asarray(ids))
-    hue = (mixed & np.uint64(0xFFFF)).astype(np.float64) / 0x10000
-    saturation = 0.5 + 0.4 * ((mixed >> np.uint64(16)) & np.uint64(0xFF)).astype(np.float64) / 255
-    lightness = 0.46 + 0.2 * ((mixed >> np.uint64(24)) & np.uint64(0xFF)).astype(np.float64) / 255
+    hashes = _hash_ids(np.asarray(ids))
+    hue = (hashes & np.uint64(0xFFFF)).astype(np.float64) / 0x10000
+    saturation = 0.5 + 0.4 * ((hashes >> np.uint64(16)) & np.uint64(0xFF)).astype(np.float64) / 255
+    lightness = 0.46 + 0.2 * ((hashes >> np.uint64(24)) & np.uint64(0xFF)).astype(np.float64) / 255
     chroma = saturation * np.minimum(lightness, 1 - lightness)
     channels = []
     for shift in (0.0, 8.0, 4.0):
@@ -53,32 +67,42 @@ def label_colors(ids: np.ndarray) -> np.ndarray:
 
 
 def color_labels(labels: np.ndarray, same_as: Mapping[int, int] | None = None) -> np.ndarray:
-    """A label image in colors.
+    """Color a label image.
 
     Args:
         labels: ids, any shape.
-        same_as: id to the id whose color it takes: that of the true object it stands for, say.
+        same_as: for an id, the other id whose color it takes, such as that of the matching object.
+
+    Returns:
+        uint8, the shape of ``labels`` with a last axis of red, green, blue.
     """
     ids, inverse = np.unique(labels, return_inverse=True)
-    wearing = ids.astype(np.uint64)
+    color_sources = ids.astype(np.uint64)
     if same_as:
-        wearing = np.array([same_as.get(int(value), int(value)) for value in ids], dtype=np.uint64)
-    return label_colors(wearing)[inverse.reshape(labels.shape)]
+        color_sources = np.array([same_as.get(int(value), int(value)) for value in ids], dtype=np.uint64)
+    return color_ids(color_sources)[inverse.reshape(labels.shape)]
 
 
-def diverging(values: np.ndarray) -> np.ndarray:
-    """Blue for -1 over near-white for 0 to orange for 1; uint8 with a last axis of red, green, blue."""
+def color_signed(values: np.ndarray) -> np.ndarray:
+    """Color values from -1 (blue) over 0 (near-white) to 1 (orange); nan is treated as 0.
+
+    Returns:
+        uint8, the shape of ``values`` with a last axis of red, green, blue.
+    """
     low, middle, high = np.array([33, 102, 172.0]), np.array([247, 247, 247.0]), np.array([204, 92, 24.0])
     t = np.clip(np.nan_to_num(values.astype(np.float64)), -1, 1)[..., None]
     colors = np.where(t < 0, middle + (low - middle) * -t, middle + (high - middle) * t)
     return np.rint(colors).astype(np.uint8)
 
 
-def class_mixture(probabilities: np.ndarray) -> np.ndarray:
-    """Class probabilities as a mixture of the classes' colors.
+def mix_class_colors(probabilities: np.ndarray) -> np.ndarray:
+    """Mix the colors of classes in proportion to their probabilities.
 
     Args:
         probabilities: shape (classes, y, x), not negative.
+
+    Returns:
+        uint8, shape (y, x, 3).
     """
     weights = np.clip(np.nan_to_num(probabilities.astype(np.float64)), 0, None)
     total = weights.sum(axis=0)
@@ -90,11 +114,14 @@ def class_mixture(probabilities: np.ndarray) -> np.ndarray:
 
 
 def color_classes(ids: np.ndarray, background: bool = False) -> np.ndarray:
-    """A class image in the categories' colors; class i has the color of channel i in ``class_mixture``.
+    """Color a class image. Class i has the color of channel i in ``mix_class_colors``.
 
     Args:
         ids: classes, any shape.
-        background: 0 is no class, and transparent: the last axis has an opacity, too.
+        background: True if 0 is background, which is transparent, and not a class.
+
+    Returns:
+        uint8, the shape of ``ids`` with a last axis of red, green, blue, and opacity if 0 is background.
     """
     palette = np.array(CATEGORIES, dtype=np.uint8)
     classes = np.asarray(ids).astype(np.int64)
@@ -104,21 +131,21 @@ def color_classes(ids: np.ndarray, background: bool = False) -> np.ndarray:
     return np.concatenate([colors, np.where(classes > 0, 255, 0).astype(np.uint8)[..., None]], axis=-1)
 
 
-def boundaries(labels: np.ndarray) -> np.ndarray:
-    """Pixels of a 2D label image whose right or lower neighbor has another id."""
+def find_boundaries(labels: np.ndarray) -> np.ndarray:
+    """Return a mask of the pixels of a 2D label image whose right or lower neighbor has another id."""
     edge = np.zeros(labels.shape, dtype=bool)
     edge[:-1] |= labels[:-1] != labels[1:]
     edge[:, :-1] |= labels[:, :-1] != labels[:, 1:]
     return edge
 
 
-def gray(image: np.ndarray) -> np.ndarray:
-    """A gray image as red, green, blue."""
+def gray_to_rgb(image: np.ndarray) -> np.ndarray:
+    """Repeat a gray image on a last axis of red, green, blue."""
     return np.repeat(image[..., None], 3, axis=-1)
 
 
 def blend(below: np.ndarray, above: np.ndarray, opacity: np.ndarray | float) -> np.ndarray:
-    """``above`` over ``below``, both uint8 with a last axis of colors."""
+    """Blend ``above`` over ``below``, both uint8 with a last axis of colors."""
     alpha = np.asarray(opacity, dtype=np.float64)
     alpha = alpha[..., None] if alpha.ndim else alpha
     return np.rint(below + (above.astype(np.float64) - below) * alpha).astype(np.uint8)

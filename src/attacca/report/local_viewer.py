@@ -5,8 +5,8 @@ from typing import Any
 
 from attacca.errors import MissingInputError
 from attacca.report.results import Results
-from attacca.report.serving import numbers
-from attacca.report.viewer import ADDRESS, viewer_state
+from attacca.report.results_server import parse_numbers
+from attacca.report.viewer import ADDRESS, make_viewer_state
 
 
 class LocalViewer:
@@ -35,14 +35,14 @@ class LocalViewer:
 
             neuroglancer.set_server_bind_address(self.bind)
             self._viewer = neuroglancer.Viewer()
-        state = viewer_state(
+        state = make_viewer_state(
             self.results,
             query.get("run", ""),
             query.get("volume", ""),
             self.address,
-            numbers(query.get("position")),
-            numbers(query.get("segments")) or (),
-            numbers(query.get("objects")) or (),
+            parse_numbers(query.get("position")),
+            parse_numbers(query.get("segments")) or (),
+            parse_numbers(query.get("objects")) or (),
         )
         self._viewer.set_state(state)
         return str(self._viewer.get_viewer_url())
@@ -57,7 +57,7 @@ def choose_volume(results: Results, run: str | None = None, volume: str | None =
         volume: name of the volume.
 
     Raises:
-        MissingInputError: the run or the volume does not exist, or there are no results yet.
+        MissingInputError: the run or the volume does not exist, or nothing has been computed yet.
     """
     directory = results.directory
     if not directory.is_dir():

@@ -1,4 +1,4 @@
-"""The report: one HTML page without any address outside of it."""
+"""The report: one HTML page without references to other addresses."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from attacca.atomic import write_text
-from attacca.report.overview import comparisons, headline, pending
+from attacca.report.overview import list_pending, make_headline, make_score_tables
 from attacca.report.results import Results
-from attacca.report.run_section import RunSection, run_section
+from attacca.report.run_section import RunSection, make_run_section
 from attacca.report.scores import write_scores_table
 
 logger = logging.getLogger(__name__)
@@ -27,20 +27,28 @@ def write_report(
     title: str = "Attacca report",
     settings: str = "",
 ) -> None:
-    """Write the report, and ``scores.tsv`` beside the results; what is missing yet is said on the page.
+    """Write the report, and ``scores.tsv`` into the results. The page names results that are missing.
 
     Args:
         results_directory: directory of results.
         output_html: the page; replaced as a whole.
-        runs: sections of the configuration by the names of the runs, or a list of them, each with its
+        runs: sections of the configuration by the names of the runs, or a list of sections, each with its
             ``name``.
         volumes: sections of the configuration by the names of the volumes.
-        storage: directory or address of the arrays, where it is not ``results_directory``.
-        title: of the page.
-        settings: what tells the settings of this page from others, for a line that nobody sees.
+        storage: directory or address of the arrays; ``results_directory`` by default.
+        title: title of the page.
+        settings: digest of the settings of this page, for an invisible line.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as directory:
+        ...     page = Path(directory) / "report.html"
+        ...     write_report(directory, page, {"neurites": {}}, {})
+        ...     "No score yet" in page.read_text()
+        True
     """
     results = Results(Path(results_directory), storage)
-    sections = [run_section(results, name, config, volumes) for name, config in named_runs(runs).items()]
+    sections = [make_run_section(results, name, config, volumes) for name, config in name_runs(runs).items()]
     rows = [
         (section.name, volume.name, volume.purpose, score)
         for section in sections
@@ -48,21 +56,34 @@ def write_report(
         for score in volume.scores
     ]
     write_scores_table(results.layout.scores_table(), rows)
-    write_text(output_html, render(sections, volumes, title, settings))
+    write_text(output_html, render_page(sections, volumes, title, settings))
     logger.info("wrote %s", output_html)
 
 
-def named_runs(runs: Runs) -> dict[str, Mapping[str, Any]]:
-    """Runs by name, from either form in which they are given."""
+def name_runs(runs: Runs) -> dict[str, Mapping[str, Any]]:
+    """Return runs by name, from a mapping or a list.
+
+    >>> list(name_runs([{"name": "first"}, {}]))
+    ['first', 'run 2']
+    """
     if isinstance(runs, Mapping):
         return {str(name): config for name, config in runs.items()}
     return {str(config.get("name") or f"run {index + 1}"): config for index, config in enumerate(runs)}
 
 
-def render(sections: Sequence[RunSection], volumes: Mapping[str, Any], title: str, settings: str) -> str:
-    """The page as text."""
+def render_page(sections: Sequence[RunSection], volumes: Mapping[str, Any], title: str, settings: str) -> str:
+    """Render the page as text.
+
+    Args:
+        sections: the runs.
+        volumes: sections of the configuration by the names of the volumes.
+        title: title of the page.
+        settings: digest of the settings of this page.
+    """
+    # deferred: the terminal summary and the viewer need no templates.
     import jinja2
 
+    # deferred: the package imports this module for its users.
     from attacca import __version__
 
     environment = jinja2.Environment(
@@ -80,21 +101,24 @@ def render(sections: Sequence[RunSection], volumes: Mapping[str, Any], title: st
         style=templates.joinpath("report.css").read_text(),
         script=templates.joinpath("report.js").read_text(),
         sections=sections,
-        headline=headline(sections),
-        comparisons=comparisons(sections),
-        pending=pending(sections),
-        volumes=volumes,
-        credits=credits(volumes),
+        headline=make_headline(sections),
+        score_tables=make_score_tables(sections),
+        pending=list_pending(sections),
+        credits=list_credits(volumes),
     )
 
 
-def credits(volumes: Mapping[str, Any]) -> list[str]:
-    """Whom pictures of volumes must name, as far as the volumes' sections say it."""
-    found = []
+def list_credits(volumes: Mapping[str, Any]) -> list[str]:
+    """Return the credits for pictures of volumes, from the ``credit`` of a volume or for known public data.
+
+    >>> list_credits({"a": {"credit": "Lab X"}, "b": {}})
+    ['a: Lab X']
+    """
+    lines = []
     for name, config in volumes.items():
         text = str(config).lower() + name.lower()
         if isinstance(config, Mapping) and config.get("credit"):
-            found.append(f"{name}: {config['credit']}")
+            lines.append(f"{name}: {config['credit']}")
         elif "fib25" in text or "fib-25" in text:
-            found.append(f"{name}: FlyEM (Janelia), CC BY 3.0")
-    return found
+            lines.append(f"{name}: FlyEM (Janelia), CC BY 3.0")
+    return lines

@@ -1,6 +1,6 @@
-"""Planes through volumes: where to cut, and how to read a cut of any array on one common grid of pixels.
+"""Planes through volumes: choice of the planes, and arrays read on a common grid of pixels.
 
-Only the window that is shown is read, whatever the size of the volume.
+Only the voxels of the window on the page are read, whatever the size of the volume.
 """
 
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays import Array
 from attacca.config.units import SYMBOLS
-from attacca.report.colors import boundaries
+from attacca.report.colors import find_boundaries
 from attacca.report.results import Image
 
 WINDOW = 448
-"""Largest number of pixels along a side of a cut."""
+"""Largest number of pixels along a side of a window."""
 
 _CANDIDATES = (0.5, 0.42, 0.58, 0.34, 0.66)
 
@@ -25,11 +25,11 @@ class View:
     """A window of one plane.
 
     Attributes:
-        axis: the spatial axis that is cut; None for an image of two axes.
+        axis: the spatial axis perpendicular to the plane; None for an image of two axes.
         roi: the window in world units, one voxel thick along ``axis``.
-        voxel_size: pixels are voxels of this size.
+        voxel_size: size of a pixel of the window.
         names: names of the spatial axes.
-        unit: of world coordinates.
+        unit: unit of world coordinates.
     """
 
     axis: int | None
@@ -40,40 +40,40 @@ class View:
 
     @property
     def plane(self) -> tuple[int, ...]:
-        """The two spatial axes that are seen, downwards and rightwards."""
+        """The two spatial axes of the plane, vertical and horizontal."""
         return tuple(axis for axis in range(self.roi.dims) if axis != self.axis)
 
     @property
     def pixel_size(self) -> tuple[float, float]:
-        """Lengths of a pixel downwards and rightwards."""
+        """Height and width of a pixel in world units."""
         down, right = self.plane
         return float(self.voxel_size[down]), float(self.voxel_size[right])
 
     @property
-    def centre(self) -> tuple[int, ...]:
-        """The middle of the window in world units."""
+    def center(self) -> tuple[int, ...]:
+        """Center of the window in world units."""
         return tuple(int(value) for value in self.roi.center)
 
     @property
     def title(self) -> str:
-        """The plane's axes and where it lies: ``xy plane at z = 1200 nm``."""
+        """Axes and position of the plane, such as ``xy plane at z = 1200 nm``."""
         down, right = self.plane
         text = f"{self.names[right]}{self.names[down]} plane"
         if self.axis is None:
             return text
-        begin = f"{self.roi.begin[self.axis]:,}".replace(",", "\u202f")
-        return f"{text} at {self.names[self.axis]} = {begin} {unit_symbol(self.unit)}"
+        position = f"{self.roi.begin[self.axis]:,}".replace(",", "\u202f")
+        return f"{text} at {self.names[self.axis]} = {position} {unit_symbol(self.unit)}"
 
 
 def unit_symbol(unit: str) -> str:
-    """``nm`` for ``nanometer``."""
+    """Return the symbol of a unit of length, such as ``nm`` for ``nanometer``."""
     return SYMBOLS.get(unit, unit)
 
 
-def scale_bar(view: View) -> tuple[str, float]:
-    """A round length and the part of the window's width that it takes: at most a third.
+def make_scale_bar(view: View) -> tuple[str, float]:
+    """Return a round length as text, and its fraction of the window's width, at most a third.
 
-    Empty on a strip that is too low for it.
+    A window that is too low for a scale bar gets an empty text.
     """
     down, right = view.plane
     if view.roi.shape[down] < view.roi.shape[right] / 8:
@@ -89,40 +89,40 @@ def scale_bar(view: View) -> tuple[str, float]:
     return f"{length:g} {symbol}", length / extent
 
 
-def cut(array: Array, view: View, fill: float = 0, stored: bool = False) -> np.ndarray:
-    """The voxels of an array under the pixels of a view, each the voxel that holds the pixel's centre.
+def read_plane(array: Array, view: View, fill: float = 0, stored: bool = False) -> np.ndarray:
+    """Read the voxels of an array that contain the centers of a view's pixels.
 
     Args:
-        array: of any voxel size and place.
-        view: where to cut.
-        fill: what stands outside of the array.
-        stored: as they are stored, not in the original value range; for ids.
+        array: any voxel size and position.
+        view: the window.
+        fill: value outside the array.
+        stored: return values as stored, not in the original value range; for ids.
 
     Returns:
         Shape (y, x), or (c, y, x) for an array with channels.
     """
-    low, high, places = [], [], []
+    low, high, indices = [], [], []
     for axis in range(view.roi.dims):
-        size, begin = int(array.voxel_size[axis]), int(array.roi.begin[axis])
+        size, offset = int(array.voxel_size[axis]), int(array.roi.begin[axis])
         pixel = int(view.voxel_size[axis])
         count = int(view.roi.shape[axis]) // pixel
-        # Twice the centres, so that they stay whole.
-        centres = 2 * (int(view.roi.begin[axis]) - begin) + pixel * (2 * np.arange(count) + 1)
-        index = centres // (2 * size)
+        # Twice the centers, so that they stay whole numbers.
+        centers = 2 * (int(view.roi.begin[axis]) - offset) + pixel * (2 * np.arange(count) + 1)
+        index = centers // (2 * size)
         low.append(int(index.min()))
         high.append(int(index.max()) + 1)
-        places.append(index - index.min())
+        indices.append(index - index.min())
     voxel = array.voxel_size
     roi = Roi(array.roi.begin + Coordinate(low) * voxel, (Coordinate(high) - Coordinate(low)) * voxel)
     block = array.read(roi, fill) if stored else array.read_values(roi, fill)
     lead = block.ndim - view.roi.dims
-    for axis, index in enumerate(places):
+    for axis, index in enumerate(indices):
         block = block.take(index, axis=lead + axis)
     return block if view.axis is None else np.squeeze(block, axis=lead + view.axis)
 
 
-def common_roi(images: Iterable[Image | Array | None]) -> Roi | None:
-    """Where all the images have voxels; None without any, or where they do not meet."""
+def intersect_rois(images: Iterable[Image | Array | None]) -> Roi | None:
+    """Return the region that all images cover; None without images or without such a region."""
     roi: Roi | None = None
     for image in images:
         if image is None:
@@ -132,62 +132,66 @@ def common_roi(images: Iterable[Image | Array | None]) -> Roi | None:
     return None if roi is None or roi.empty else roi
 
 
-def window(array: Array, roi: Roi, centre: Coordinate, axis: int | None, pixels: int = WINDOW) -> View:
-    """A window of a plane through ``centre``, on the grid of ``array``, inside ``roi`` where it fits.
+def place_window(array: Array, roi: Roi, center: Coordinate, axis: int | None, pixels: int = WINDOW) -> View:
+    """Place a window in a plane through ``center``, on the grid of ``array``, within ``roi`` if it fits.
 
     Args:
         array: its voxels become pixels.
-        roi: where there is something to see.
+        roi: region of interest.
+        center: world coordinates.
+        axis: axis perpendicular to the plane; None for an image of two axes.
         pixels: largest number of pixels along a side.
     """
     size, origin = array.voxel_size, array.roi.begin
-    begin, shape = [], []
+    offset, shape = [], []
     for index in range(array.dims):
         low = -((origin[index] - roi.begin[index]) // size[index])
         count = max(1, (roi.end[index] - origin[index]) // size[index] - low)
-        wanted = 1 if index == axis else min(count, pixels)
-        middle = (centre[index] - origin[index]) // size[index]
-        first = min(max(middle - wanted // 2, low), low + count - wanted)
-        begin.append(origin[index] + first * size[index])
-        shape.append(wanted * size[index])
-    return View(axis, Roi(begin, shape), size, tuple(array.spatial_axes), array.unit)
+        length = 1 if index == axis else min(count, pixels)
+        middle = (center[index] - origin[index]) // size[index]
+        first = min(max(middle - length // 2, low), low + count - length)
+        offset.append(origin[index] + first * size[index])
+        shape.append(length * size[index])
+    return View(axis, Roi(offset, shape), size, tuple(array.spatial_axes), array.unit)
 
 
-def informative_views(grid: Array, roi: Roi, labels: Array | None) -> list[View]:
-    """A window for each orientation, near the middle, where a cut through ``labels`` shows the most boundary.
+def choose_views(grid: Array, roi: Roi, labels: Array | None) -> list[View]:
+    """Choose a window for each orientation, near the center of ``roi``, in the plane with most boundaries.
 
     Args:
         grid: its voxels become pixels.
-        roi: where all that is shown lies.
-        labels: segmentation or truth; without it the middle is taken.
+        roi: region that all displayed images cover.
+        labels: segmentation or ground truth; without it the central planes are chosen.
     """
     axes: list[int | None] = [None] if grid.dims == 2 else list(range(grid.dims))
     views = []
     for axis in axes:
         candidates = []
         for part in _CANDIDATES if axis is not None and labels is not None else _CANDIDATES[:1]:
-            centre = [int(value) for value in roi.center]
+            center = [int(value) for value in roi.center]
             if axis is not None:
                 size = int(grid.voxel_size[axis])
-                centre[axis] = int(roi.begin[axis]) + round(part * (int(roi.shape[axis]) // size)) * size
-            candidates.append(window(grid, roi, Coordinate(centre), axis))
+                center[axis] = int(roi.begin[axis]) + round(part * (int(roi.shape[axis]) // size)) * size
+            candidates.append(place_window(grid, roi, Coordinate(center), axis))
         if len(candidates) > 1 and labels is not None:
-            richness = [int(boundaries(cut(labels, view, stored=True)).sum()) for view in candidates]
-            # The first of equals, which is the one nearest the middle.
-            candidates = [candidates[int(np.argmax(richness))]]
+            lengths = [
+                int(find_boundaries(read_plane(labels, view, stored=True)).sum()) for view in candidates
+            ]
+            # The first of equals is the one nearest to the center.
+            candidates = [candidates[int(np.argmax(lengths))]]
         views.append(candidates[0])
     return views
 
 
-def overview(image: Image, axis: int | None, roi: Roi, pixels: int = WINDOW) -> tuple[Array, View] | None:
-    """The whole plane on a coarse scale; None where no scale is coarse enough to be read whole."""
-    array = image.scales[-1]
-    for scale in image.scales:
-        if all(
-            scale.roi.shape[a] // scale.voxel_size[a] <= 2 * pixels for a in range(scale.dims) if a != axis
-        ):
-            array = scale
-            break
-    else:
-        return None
-    return array, window(array, array.roi, Coordinate(int(v) for v in roi.center), axis, 2 * pixels)
+def choose_overview(image: Image, axis: int | None, pixels: int = WINDOW) -> tuple[Array, View] | None:
+    """Choose the finest scale on which a whole plane has at most ``2 * pixels`` pixels along a side.
+
+    Returns:
+        The array of this scale and the view of its central plane; None if each scale is too large.
+    """
+    for array in image.scales:
+        sides = [array.roi.shape[a] // array.voxel_size[a] for a in range(array.dims) if a != axis]
+        if all(side <= 2 * pixels for side in sides):
+            center = Coordinate(int(value) for value in array.roi.center)
+            return array, place_window(array, array.roi, center, axis, 2 * pixels)
+    return None

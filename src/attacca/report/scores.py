@@ -1,4 +1,4 @@
-"""Scores as tables: for the page, for other programs, and for the terminal."""
+"""Scores for the page, for a table file and for the terminal."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,6 @@ from attacca.atomic import write_text
 from attacca.config.units import SYMBOLS
 from attacca.report.results import Results, read_json
 
-# The scores that a comparison begins with, where they were computed.
 _PRINCIPAL = (
     "voi",
     "voi_split",
@@ -24,6 +23,8 @@ _PRINCIPAL = (
     "hausdorff",
     "mean_false_distance",
 )
+"""Scores that come first in a comparison, in this order."""
+
 _LABELS = {
     "voi": "VOI",
     "voi_split": "VOI split",
@@ -34,19 +35,22 @@ _LABELS = {
     "hausdorff": "Hausdorff distance",
 }
 
+ScoreKey = tuple[str | None, str]
+"""Channel and name. Scores with the same key are comparable."""
+
 
 @dataclass(frozen=True)
 class Score:
-    """One number that says how good a segmentation is, with what is needed to read it.
+    """One score of a segmentation, with everything that is needed to interpret it.
 
     Attributes:
-        name: as users write it.
-        value: nan where it is not defined.
+        name: name in the configuration.
+        value: nan if it is not defined.
         unit: ``"bits"``, a unit of length, or "".
-        higher_is_better: the direction of improvement.
-        bounds: smallest and largest possible value, None where there is none.
+        higher_is_better: direction of improvement.
+        bounds: smallest and largest possible value, None without a bound.
         convention: how it was computed.
-        channel: the channel or class that it belongs to, None where it belongs to all.
+        channel: channel or class of the score, None for a score of the whole segmentation.
     """
 
     name: str
@@ -59,7 +63,7 @@ class Score:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "Score":
-        """A score from a row of ``scores.json``."""
+        """Read a score from a row of ``scores.json``."""
         value = row.get("value")
         bounds = row.get("bounds") or (None, None)
         return cls(
@@ -73,38 +77,38 @@ class Score:
         )
 
     @property
-    def key(self) -> tuple[str | None, str]:
-        """Channel and name: what makes two scores comparable."""
+    def key(self) -> ScoreKey:
+        """Channel and name."""
         return self.channel, self.name
 
     @property
     def label(self) -> str:
-        """The name as people say it."""
+        """Name for readers."""
         text = _LABELS.get(self.name, self.name.replace("_", " "))
         return f"{self.channel}: {text}" if self.channel else text
 
     @property
     def unit_symbol(self) -> str:
-        """``nm`` for ``nanometer``; other units as they are."""
+        """Symbol of the unit, such as ``nm``; ``bits`` has none and stays as it is."""
         return SYMBOLS.get(self.unit, self.unit)
 
     @property
     def arrow(self) -> str:
-        """Points in the direction of improvement."""
+        """Arrow in the direction of improvement."""
         return "↑" if self.higher_is_better else "↓"
 
     @property
     def direction(self) -> str:
-        """The direction of improvement in words."""
+        """Direction of improvement in words."""
         return "higher is better" if self.higher_is_better else "lower is better"
 
     @property
     def text(self) -> str:
-        """The value with a precision that can be trusted, a dash where it is not defined."""
-        return format_value(self.value)
+        """The value as ``format_score`` writes it."""
+        return format_score(self.value)
 
     def is_better(self, other: "Score") -> bool:
-        """Whether this value is strictly better; a value that is not defined never is."""
+        """Return whether this value is strictly better. An undefined value is worse than any other."""
         if math.isnan(self.value):
             return False
         if math.isnan(other.value):
@@ -112,10 +116,10 @@ class Score:
         return self.value > other.value if self.higher_is_better else self.value < other.value
 
 
-def format_value(value: float) -> str:
-    """Three decimals below 100, thousands without decimals, a dash for nan.
+def format_score(value: float) -> str:
+    """Format a score: three decimals below 100, none from 1000, a dash for nan.
 
-    >>> format_value(0.12345), format_value(1234.5), format_value(float("nan"))
+    >>> format_score(0.12345), format_score(1234.5), format_score(float("nan"))
     ('0.123', '1234', '–')
     """
     if math.isnan(value):
@@ -128,19 +132,20 @@ def format_value(value: float) -> str:
 
 
 def read_scores(results: Results, run: str, volume: str) -> list[Score]:
-    """The scores of one segmentation; empty where it was not evaluated, or the file is broken."""
-    return _scores_of(results, run, volume) or []
+    """Read the scores of one segmentation; empty if it was not evaluated or the file is broken."""
+    return _parse_scores(results, run, volume) or []
 
 
-def broken_scores(results: Results, run: str, volume: str) -> str:
-    """What is to be done about a file of scores that is there and cannot be read; empty where there is none."""
-    name = f"{run}/{volume}/scores.json"
-    if not (results.directory / name).exists() or _scores_of(results, run, volume) is not None:
+def describe_broken_scores(results: Results, run: str, volume: str) -> str:
+    """Name a file of scores that cannot be read, and the fix, as a clause; empty if the file is fine or missing."""
+    path = results.layout.scores(run, volume)
+    if not path.exists() or _parse_scores(results, run, volume) is not None:
         return ""
-    return f"{name} is broken: delete it and start the workflow again, which evaluates anew"
+    name = path.relative_to(results.directory)
+    return f"{name} is broken: delete it and start the workflow again, which repeats the evaluation"
 
 
-def _scores_of(results: Results, run: str, volume: str) -> list[Score] | None:
+def _parse_scores(results: Results, run: str, volume: str) -> list[Score] | None:
     rows = read_json(results.layout.scores(run, volume)).get("scores")
     if not isinstance(rows, list):
         return None
@@ -150,55 +155,77 @@ def _scores_of(results: Results, run: str, volume: str) -> list[Score] | None:
         return None
 
 
-def principal_keys(
+def choose_principal_keys(
     scores: Iterable[Score], criterion: str | None = None, limit: int = 6
-) -> list[tuple[str | None, str]]:
-    """The scores that a reader looks at first: the criterion, then the best known ones.
+) -> list[ScoreKey]:
+    """Choose the scores that come first: the criterion, then the best-known ones.
 
     Args:
-        scores: of all segmentations that are compared.
-        criterion: the score by which the configuration chooses, if it names one.
+        scores: scores of all segmentations that are compared.
+        criterion: the score by which the configuration chooses settings.
         limit: largest number of keys.
+
+    >>> choose_principal_keys([Score("recall_iou50", 0.9), Score("voi", 0.4)])
+    [(None, 'voi')]
     """
     keys = list(dict.fromkeys(score.key for score in scores))
-    # Means over classes before single classes.
+    # Means over classes come before single classes.
     keys.sort(key=lambda key: key[0] != "mean")
     order = [criterion, *_PRINCIPAL] if criterion else list(_PRINCIPAL)
     chosen = [key for name in order for key in keys if name in (key[1], f"{key[0]}__{key[1]}")]
-    averaged = [key for key in chosen if key[0] == "mean"]
-    chosen = list(dict.fromkeys([*averaged, *chosen])) or keys
+    means = [key for key in chosen if key[0] == "mean"]
+    chosen = list(dict.fromkeys([*means, *chosen])) or keys
     return chosen[:limit]
 
 
-def comparable_groups(scores: Sequence[Sequence[Score]]) -> list[list[int]]:
-    """Indices of segmentations that were scored in the same ways; those without scores are left out."""
-    groups: dict[frozenset[tuple[str | None, str]], list[int]] = {}
+def group_comparable(scores: Sequence[Sequence[Score]]) -> list[list[int]]:
+    """Group segmentations that have the same kinds of scores.
+
+    Args:
+        scores: scores of each segmentation.
+
+    Returns:
+        Indices of the segmentations in each group. Segmentations without scores are left out.
+    """
+    groups: dict[frozenset[ScoreKey], list[int]] = {}
     for index, own in enumerate(scores):
         if own:
             groups.setdefault(frozenset(score.key for score in own), []).append(index)
     return list(groups.values())
 
 
-def best_of(scores: Sequence[Score | None]) -> set[int]:
-    """Indices of the best scores of a column; empty where there is nothing to compare."""
-    there = [(index, score) for index, score in enumerate(scores) if score and not math.isnan(score.value)]
-    if len(there) < 2:
-        return set()
-    best = there[0][1]
-    for _, score in there[1:]:
-        best = score if score.is_better(best) else best
-    return {index for index, score in there if score.value == best.value}
+def find_best(scores: Sequence[Score], volumes: Sequence[str]) -> set[int]:
+    """Return the indices of the best scores on each volume. A volume needs two scores for a comparison.
+
+    Args:
+        scores: one kind of score of several segmentations.
+        volumes: volume of each segmentation.
+
+    >>> sorted(find_best([Score("dice", 0.5), Score("dice", 0.7), Score("dice", 0.9)], ["a", "a", "b"]))
+    [1]
+    """
+    best: set[int] = set()
+    for name in set(volumes):
+        candidates = [
+            (index, score)
+            for index, (score, volume) in enumerate(zip(scores, volumes))
+            if volume == name and not math.isnan(score.value)
+        ]
+        if len(candidates) > 1:
+            values = [score.value for _, score in candidates]
+            extreme = max(values) if candidates[0][1].higher_is_better else min(values)
+            best |= {index for index, score in candidates if score.value == extreme}
+    return best
 
 
 def write_scores_table(path: Path, rows: Iterable[tuple[str, str, str, Score]]) -> None:
-    """Write all scores as tab-separated text, one score a line.
+    """Write all scores as tab-separated text, one score per line.
 
     Args:
         path: the file.
         rows: run, volume, purpose of the volume (``validation`` or ``test``), score.
     """
-    header = "run\tvolume\tpurpose\tchannel\tscore\tvalue\tunit\thigher_is_better\tconvention"
-    lines = [header]
+    lines = ["run\tvolume\tpurpose\tchannel\tscore\tvalue\tunit\thigher_is_better\tconvention"]
     for run, volume, purpose, score in rows:
         cells = [
             run,

@@ -1,16 +1,18 @@
-"""From affinities to a segmentation that does not depend on how the volume is cut into blocks.
+"""From affinities to a segmentation that does not depend on the blocks of the volume.
 
-1. ``fragments``: each block, read with context, becomes small pieces that hardly ever cross a boundary: by
-   mutex watershed, by seeds on the distance to the boundary, or by connected components. Ids are unique by
-   construction.
-2. ``graph``: which fragments touch, with integer sums of the affinities between them; every edge of the
-   volume is counted by exactly one block.
-3. ``agglomerate``: one agglomeration over the whole graph gives a look-up table from fragments to segments.
-4. ``relabel``: the table is applied block by block.
+The pipeline has four steps (``pipeline.segment_volume`` runs all of them):
 
-``tuning`` tries thousands of settings on the graph alone, ``checks`` refuses segmentations that cannot be
-right, and ``chain.segment_volume`` runs all of it.
+1. ``fragments``: each block, read with context, is divided into small fragments that rarely cross a boundary:
+   by mutex watershed, by seeded watershed, or by connected components. Ids are unique by construction.
+2. ``block_graph``: fragments that touch get an edge with integer sums of the affinities between them; each
+   edge of the voxel grid is counted by exactly one block. ``graph_tables`` adds up the blocks.
+3. ``agglomerate``: one agglomeration of the whole graph gives a look-up table from fragments to segments.
+4. ``relabel_blocks``: the table is applied block by block.
 
-The kernels are compiled by numba on first use and kept on disk (beside the package, or where
-``NUMBA_CACHE_DIR`` says); ``compiled.warm`` compiles all of them at once.
+Block functions for ``attacca.blockwise.run_blocks`` are in ``fragment_blocks``, ``graph_blocks`` and
+``relabel_blocks``. ``tuning`` scores thousands of settings on the graph alone, ``checks`` refuses implausible
+segmentations.
+
+numba compiles the kernels on first use and stores them on disk (beside the package, or in the directory that
+``NUMBA_CACHE_DIR`` names); ``compiled.compile_kernels`` compiles all of them.
 """

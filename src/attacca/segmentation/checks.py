@@ -1,8 +1,8 @@
-"""Checks of a segmentation without any label, which refuse what cannot be right.
+"""Checks of a segmentation without ground truth, which refuse implausible results.
 
 1. Bad stitching cuts segments at the faces of blocks: more segments end there than on other planes.
-2. A threshold that is too low lets one segment take over the volume.
-3. An empty or saturated prediction says that the network, its normalisation or the wrong array is at fault.
+2. With a threshold that is too low, one segment fills the volume.
+3. An empty or saturated prediction points to the network, its normalization, or the wrong array.
 """
 
 # Kernels take the types that numba infers.
@@ -10,25 +10,24 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numba import njit
 
 from attacca.config.segmentation import CheckThresholds
 from attacca.errors import SegmentationCheckError
-from attacca.segmentation.agglomerate import Graph
-from attacca.segmentation.lookup import LookUpTable
+from attacca.segmentation.box import Triple
+from attacca.segmentation.graph import Graph
+from attacca.segmentation.lookup_table import LookUpTable
 
 
 @dataclass(frozen=True)
 class SeamCount:
-    """Boundaries between segments on planes between neighboring voxels, by axis; counts of blocks add up.
+    """Numbers of neighboring voxels along each axis, inside blocks and across their faces; counts add up.
 
     Args:
-        ends: int64 (3, 2): pairs of neighbors of different, non-zero segments, inside blocks and on their
-            faces.
-        pairs: int64 (3, 2): all pairs of neighbors of non-zero segments.
+        ends: int64 (3, 2), pairs of neighbors in different, non-zero segments.
+        pairs: int64 (3, 2), all pairs of neighbors in non-zero segments.
     """
 
     ends: np.ndarray
@@ -39,37 +38,40 @@ class SeamCount:
 
     @classmethod
     def empty(cls) -> "SeamCount":
-        """The count of no voxels."""
+        """Return the count of an empty volume."""
         return cls(np.zeros((3, 2), np.int64), np.zeros((3, 2), np.int64))
 
     def excess(self) -> float:
-        """Share of neighbors that differ on faces over that elsewhere, for the worst axis; 1 is no excess.
+        """Return how many times as often segments end on faces of blocks as elsewhere, for the worst axis.
 
-        Axes with fewer than a hundred pairs on faces say nothing.
+        At least 1. Axes with fewer than a hundred pairs on faces do not count.
         """
         worst = 1.0
         for axis in range(3):
-            inside, faces = self.pairs[axis]
-            if inside < 100 or faces < 100:
+            inner, faces = self.pairs[axis]
+            if inner < 100 or faces < 100:
                 continue
-            expected = max(self.ends[axis, 0] / inside, 1.0 / inside)
-            # Chance: three standard deviations of a count are no excess.
+            expected = max(self.ends[axis, 0] / inner, 1.0 / inner)
+            # Three standard deviations of the expected count are within chance.
             observed = max(0.0, self.ends[axis, 1] - 3.0 * np.sqrt(expected * faces)) / faces
             worst = max(worst, float(observed / expected))
         return worst
 
 
-def count_seams(
-    segments: np.ndarray, begin: tuple[int, int, int], cell: tuple[int, int, int], planes: int = 1
-) -> SeamCount:
-    """Boundaries in one part of a segmentation.
+def count_seams(segments: np.ndarray, begin: Triple, cell: Triple) -> SeamCount:
+    """Count the ends of segments in one part of a segmentation.
 
     Args:
-        segments: uint64 (z, y, x); give one voxel more above in each axis where there is one, so that the
-            faces between two parts are seen too.
+        segments: uint64 (z, y, x), with one voxel more above along each axis if there is one, to include the
+            faces between two parts.
         begin: voxels from the volume's first voxel to the part's.
         cell: voxels of a block; faces are multiples of it from the volume's first voxel.
-        planes: unused voxels above that only serve as neighbors: 1.
+
+    Two blocks of two voxels, with a segment that ends at their face:
+
+    >>> count = count_seams(np.array([[[1, 1, 2, 2]]], np.uint64), (0, 0, 0), (1, 1, 2))
+    >>> count.ends[2].tolist(), count.pairs[2].tolist()
+    ([0, 1], [2, 1])
     """
     ends, pairs = _count(
         np.ascontiguousarray(segments, dtype=np.uint64), np.array(begin, np.int64), np.array(cell, np.int64)
@@ -92,8 +94,8 @@ def _count(segments, begin, cell):
                     a, b = segments[z, y, x], segments[z + dz, y + dy, x + dx]
                     if a == 0 or b == 0:
                         continue
-                    place = begin[axis] + (z + 1 if axis == 0 else (y + 1 if axis == 1 else x + 1))
-                    face = 1 if place % cell[axis] == 0 else 0
+                    upper = begin[axis] + (z + 1 if axis == 0 else (y + 1 if axis == 1 else x + 1))
+                    face = 1 if upper % cell[axis] == 0 else 0
                     pairs[axis, face] += 1
                     if a != b:
                         ends[axis, face] += 1
@@ -105,8 +107,13 @@ def check_seams(
 ) -> float:
     """Refuse a segmentation whose segments end on the faces of blocks too often; returns the excess.
 
+    Args:
+        counts: counts of parts of the segmentation.
+        thresholds: ``max_seam_excess`` is the limit.
+        name: name of the segmentation in the message.
+
     Raises:
-        SegmentationCheckError: with the excess, its limit, and what to change.
+        SegmentationCheckError: the excess is above the limit.
     """
     total = SeamCount.empty()
     for count in counts:
@@ -114,12 +121,10 @@ def check_seams(
     excess = total.excess()
     if thresholds.max_seam_excess is not None and excess > thresholds.max_seam_excess:
         raise SegmentationCheckError(
-            f"{name}: segments end on the faces of blocks {excess:.2f} times as often as on "
-            "other planes; at most "
-            f"{thresholds.max_seam_excess:g} is allowed. Blocks are badly stitched: give "
-            "segmentation.context more voxels, "
-            "lower segmentation.threshold, or raise segmentation.checks.max_seam_excess if this "
-            "is as it should be"
+            f"{name}: segments end on the faces of blocks {excess:.2f} times as often as on other planes; "
+            f"at most {thresholds.max_seam_excess:g} is allowed. Blocks are badly stitched: give "
+            "segmentation.context more voxels, lower segmentation.threshold, or raise "
+            "segmentation.checks.max_seam_excess if the segmentation is correct"
         )
     return excess
 
@@ -134,19 +139,19 @@ def check_sizes(
     """Refuse an empty segmentation, or one that a single segment dominates.
 
     Args:
-        graph: of the fragments.
-        table: from fragments to segments.
-        num_voxels: voxels inside the mask.
-        thresholds: what is refused.
-        name: what the message calls the segmentation.
+        graph: graph of the fragments.
+        table: look-up table from fragments to segments.
+        num_voxels: number of voxels inside the mask.
+        thresholds: ``min_segmented_share`` and ``max_segment_share`` are the limits.
+        name: name of the segmentation in the message.
 
     Returns:
         ``segmented_share``, ``largest_share`` of the segmented voxels, and ``segments``.
 
     Raises:
-        SegmentationCheckError: with the numbers, and what to change.
+        SegmentationCheckError: a share is beyond its limit.
     """
-    sizes = np.zeros(int(table.segments.max(initial=np.uint64(0))) + 1, np.int64)
+    sizes = np.zeros(table.num_segments + 1, np.int64)
     np.add.at(sizes, table.segments.astype(np.int64), graph.sizes)
     segmented = int(sizes[1:].sum())
     share = segmented / max(1, num_voxels)
@@ -154,49 +159,54 @@ def check_sizes(
     if thresholds.min_segmented_share is not None and share <= thresholds.min_segmented_share:
         raise SegmentationCheckError(
             f"{name}: {100 * share:.3g} % of the voxels belong to a segment; more than "
-            f"{100 * thresholds.min_segmented_share:.3g} % is expected. Look at the prediction: "
-            "is it empty? Else lower "
-            "segmentation.bias or background_below, or segmentation.checks.min_segmented_share"
+            f"{100 * thresholds.min_segmented_share:.3g} % is expected. Look at the prediction: is it empty? "
+            "Else lower segmentation.bias or background_below, or segmentation.checks.min_segmented_share"
         )
     if thresholds.max_segment_share is not None and largest > thresholds.max_segment_share:
         raise SegmentationCheckError(
             f"{name}: one segment has {100 * largest:.3g} % of all segmented voxels; at most "
             f"{100 * thresholds.max_segment_share:.3g} % is allowed. Objects are merged: raise "
-            "segmentation.threshold or "
-            "bias, train longer, or raise segmentation.checks.max_segment_share if there is one object"
+            "segmentation.threshold or bias, train longer, or raise segmentation.checks.max_segment_share "
+            "if there is only one object"
         )
     return {"segmented_share": share, "largest_share": largest, "segments": float(len(sizes) - 1)}
 
 
-def prediction_histogram(affinities: np.ndarray) -> np.ndarray:
-    """int64 (256,): how often each value occurs in uint8 affinities; histograms of blocks add up."""
+def count_values(affinities: np.ndarray) -> np.ndarray:
+    """Return int64 (256,), the number of voxels of each value; histograms of blocks add up.
+
+    Args:
+        affinities: uint8, any shape.
+    """
     return np.bincount(affinities.ravel(), minlength=256).astype(np.int64)
 
 
 def check_prediction(
     histogram: np.ndarray, thresholds: CheckThresholds, name: str = "the prediction"
-) -> dict[str, Any]:
+) -> dict[str, float]:
     """Refuse a prediction that is constant: all 0, all 1, or one value.
 
     Args:
-        histogram: int64 (256,), of the stored values; see ``prediction_histogram``.
-        thresholds: what is refused.
-        name: what the message calls the prediction.
+        histogram: int64 (256,), of the stored values; see ``count_values``.
+        thresholds: ``max_saturated_share`` is the limit.
+        name: name of the prediction in the message.
+
+    Returns:
+        ``zero_share`` and ``one_share``.
 
     Raises:
-        SegmentationCheckError: with the share of the value, and what to look at.
+        SegmentationCheckError: the share of one value is above the limit.
     """
     total = int(histogram.sum())
-    shares = {"zero_share": histogram[0] / max(1, total), "one_share": histogram[255] / max(1, total)}
+    shares = {"zero_share": histogram[0] / max(1, total), "one_share": histogram[-1] / max(1, total)}
     value = int(histogram.argmax())
     share = histogram[value] / max(1, total)
     limit = thresholds.max_saturated_share
     if limit is not None and total and share > limit:
-        what = {0: "empty (all 0)", 255: "saturated (all 1)"}.get(value, f"constant ({value / 255:.3f})")
+        state = {0: "empty (all 0)", 255: "saturated (all 1)"}.get(value, f"constant ({value / 255:.3f})")
         raise SegmentationCheckError(
-            f"{name} is {what}: {100 * share:.4g} % of its values are the same; at most "
-            f"{100 * limit:.4g} % may be. Look at "
-            "the training curve and at the raw volume's range of values, or raise "
+            f"{name} is {state}: {100 * share:.4g} % of its values are the same; at most {100 * limit:.4g} % "
+            "may be. Look at the training curve and at the raw volume's range of values, or raise "
             "segmentation.checks.max_saturated_share"
         )
     return shares

@@ -7,50 +7,54 @@ import cc3d
 import numpy as np
 from numba import njit
 
-from attacca.segmentation.frame import Box
-from attacca.segmentation.mutex_clusters import find
+from attacca.segmentation.box import Box
+from attacca.segmentation.nearest_edges import NearestEdges
 from attacca.segmentation.offsets import Offsets
+from attacca.segmentation.union_find import find_root
 
 
 def label_components(
     affinities: np.ndarray, offsets: Offsets, threshold: float, part: Box, mask: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Components of voxels that direct affinities above ``threshold`` connect.
+    """Label the components of voxels that nearest-neighbor affinities above a threshold connect.
 
     Args:
-        affinities: uint8 (channels, z, y, x), with a voxel of context where there is one: a voxel whose only
-            high affinity leads out of the part is a component too.
-        offsets: what the channels connect; only direct offsets count.
+        affinities: uint8 (channels, z, y, x), with a voxel of context if the volume has one: a voxel whose
+            only high affinity crosses the part's face is a component too.
+        offsets: edges of the channels; only nearest-neighbor offsets are used.
         threshold: 0 to 1.
         part: the voxels to label, in the array.
         mask: bool (z, y, x); voxels outside it stay 0.
 
     Returns:
         labels: uint32 of the part's shape; 0 for voxels without affinity above the threshold.
-        places: int64 (n,), flat index in the part of each label's first voxel.
+        firsts: int64 (n,), flat index in the part of each label's first voxel.
+
+    >>> affinities = np.array([[[[255, 100, 255, 255, 0]]]], np.uint8)
+    >>> row = Box((0, 0, 0), (1, 1, 5))
+    >>> labels, firsts = label_components(affinities, Offsets.create([[0, 0, 1]]), 0.5, row)
+    >>> labels.ravel().tolist(), firsts.tolist()
+    ([1, 1, 2, 2, 2], [0, 2])
     """
-    inside = np.ones((1, 1, 1), np.uint8) if mask is None else np.ascontiguousarray(mask, dtype=np.uint8)
-    begin, end = np.array(part.begin, dtype=np.int64), np.array(part.end, dtype=np.int64)
-    direct = np.flatnonzero(offsets.direct)
-    return _label(
-        np.ascontiguousarray(affinities), direct, offsets.vectors, threshold * 255.0, begin, end, inside
-    )
+    edges = NearestEdges.create(affinities, offsets, mask)
+    return _label(edges, threshold * 255.0, *part.to_arrays())
 
 
-def label_foreground(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Components of a bool array (z, y, x) by faces; results as for ``label_components``."""
-    labels = cc3d.connected_components(np.ascontiguousarray(inside), connectivity=6).astype(np.uint32)
-    values, places = np.unique(labels.ravel(), return_index=True)
-    return labels, places[values > 0].astype(np.int64)
+def label_foreground(is_foreground: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Label the components of a bool array (z, y, x) by faces; returns the same as ``label_components``."""
+    labels = cc3d.connected_components(np.ascontiguousarray(is_foreground), connectivity=6).astype(np.uint32)
+    values, firsts = np.unique(labels.ravel(), return_index=True)
+    return labels, firsts[values > 0].astype(np.int64)
 
 
 @njit(cache=True, nogil=True)
-def _label(affinities, direct, vectors, threshold, begin, end, mask):
+def _label(edges, threshold, begin, end):
+    affinities, channels, vectors, mask = edges
     _, depth, height, width = affinities.shape
-    masked = mask.size > 1
+    has_mask = mask.size > 1
     parents = np.arange(depth * height * width).astype(np.int32)
-    connected = np.zeros(depth * height * width, np.uint8)
-    for k in direct:
+    is_connected = np.zeros(depth * height * width, np.uint8)
+    for k in channels:
         dz, dy, dx = vectors[k]
         shift = (dz * height + dy) * width + dx
         for z in range(max(0, -dz), min(depth, depth - dz)):
@@ -58,35 +62,38 @@ def _label(affinities, direct, vectors, threshold, begin, end, mask):
                 for x in range(max(0, -dx), min(width, width - dx)):
                     if affinities[k, z, y, x] <= threshold:
                         continue
-                    if masked and not (mask[z, y, x] and mask[z + dz, y + dy, x + dx]):
+                    if has_mask and not (mask[z, y, x] and mask[z + dz, y + dy, x + dx]):
                         continue
                     u = (z * height + y) * width + x
-                    connected[u] = 1
-                    connected[u + shift] = 1
-                    inside = begin[0] <= z < end[0] and begin[1] <= y < end[1] and begin[2] <= x < end[2]
-                    there = begin[0] <= z + dz < end[0] and begin[1] <= y + dy < end[1]
-                    if inside and there and begin[2] <= x + dx < end[2]:
-                        a = find(parents, u)
-                        b = find(parents, u + shift)
+                    is_connected[u] = 1
+                    is_connected[u + shift] = 1
+                    if _contains(begin, end, z, y, x) and _contains(begin, end, z + dz, y + dy, x + dx):
+                        a = find_root(parents, u)
+                        b = find_root(parents, u + shift)
                         if a < b:
                             parents[b] = a
                         elif b < a:
                             parents[a] = b
     labels = np.zeros((end[0] - begin[0], end[1] - begin[1], end[2] - begin[2]), np.uint32)
     names = np.zeros(depth * height * width, np.uint32)
-    places = np.empty(labels.size, np.int64)
+    firsts = np.empty(labels.size, np.int64)
     count = 0
     flat = 0
     for z in range(begin[0], end[0]):
         for y in range(begin[1], end[1]):
             for x in range(begin[2], end[2]):
                 u = (z * height + y) * width + x
-                if connected[u]:
-                    root = find(parents, u)
+                if is_connected[u]:
+                    root = find_root(parents, u)
                     if names[root] == 0:
-                        places[count] = flat
+                        firsts[count] = flat
                         count += 1
                         names[root] = count
                     labels[z - begin[0], y - begin[1], x - begin[2]] = names[root]
                 flat += 1
-    return labels, places[:count].copy()
+    return labels, firsts[:count].copy()
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _contains(begin, end, z, y, x):
+    return begin[0] <= z < end[0] and begin[1] <= y < end[1] and begin[2] <= x < end[2]

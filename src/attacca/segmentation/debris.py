@@ -1,144 +1,191 @@
-"""Small fragments are given to the neighbor that they cling to most, instead of being deleted."""
+"""Debris among clusters of fragments: too small, too short, or with too low affinities inside.
+
+1. Add up size, bounding box and inner affinity of the fragments of each cluster.
+2. Add up the contacts between clusters, and add affinities between fragments of one cluster to its own.
+3. Take the contacts by descending mean affinity, and merge the two clusters if one of them is debris.
+4. Delete the debris that remains.
+"""
 
 # Kernels take the types that numba infers.
 # mypy: disable-error-code="no-untyped-def"
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
-from attacca.segmentation.mutex_clusters import find
-from attacca.segmentation.offsets import Offsets
+from attacca.config.segmentation import AgglomerationSettings
+from attacca.segmentation.box import triple
+from attacca.segmentation.graph import Graph
+from attacca.segmentation.union_find import find_root, find_roots
 
 
-def merge_small_fragments(
-    labels: np.ndarray,
-    affinities: np.ndarray,
-    offsets: Offsets,
-    min_size: int,
-    *,
-    fill_background: bool = False,
-    above: float = 0.0,
-    mask: np.ndarray | None = None,
-) -> np.ndarray:
-    """Merge fragments of fewer than ``min_size`` voxels, strongest direct affinity first.
+class _Regions(NamedTuple):
+    """Properties of clusters.
 
-    Direct affinities between two fragments, one of which is small, are taken from the highest to the lowest;
-    the two become one, until it has ``min_size`` voxels. Affinities at or below ``above`` join nothing.
+    Attributes:
+        sizes: int64 (clusters,), voxels.
+        lower: int32 (clusters, 3), first voxel of the bounding box.
+        upper: int32 (clusters, 3), last voxel plus one.
+        inner: int64 (clusters, 2), sum and count of the nearest-neighbor affinities inside.
+    """
+
+    sizes: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    inner: np.ndarray
+
+
+class _Limits(NamedTuple):
+    """A region below any of these limits is debris.
+
+    Attributes:
+        size: voxels.
+        extent: voxels along z, y, x.
+        affinity: mean stored affinity inside, 0 to 255.
+    """
+
+    size: int
+    extent: tuple[int, int, int]
+    affinity: float
+
+
+class _Contacts(NamedTuple):
+    """Contacts between clusters, each pair once.
+
+    Attributes:
+        u: int64 (contacts,), the cluster with the smaller index.
+        v: int64 (contacts,).
+        sums: int64 (contacts,), stored nearest-neighbor affinities.
+        counts: int64 (contacts,).
+    """
+
+    u: np.ndarray
+    v: np.ndarray
+    sums: np.ndarray
+    counts: np.ndarray
+
+
+def filter_debris(graph: Graph, clusters: np.ndarray, settings: AgglomerationSettings) -> np.ndarray:
+    """Merge or delete the clusters that are debris by the settings.
+
+    Merging takes the contacts of debris by descending mean nearest-neighbor affinity, until the merged region
+    is not debris any more. Debris without a neighbor is deleted.
 
     Args:
-        labels: uint32 (z, y, x), labels 0 to n, 0 is background.
-        affinities: uint8 (channels, z, y, x).
-        offsets: what the channels connect; only direct offsets count here.
-        min_size: voxels; 1 or less changes nothing.
-        above: 0 to 1, see above.
-        fill_background: treat each background voxel inside the mask as a fragment of one voxel.
-        mask: bool (z, y, x), for ``fill_background``.
+        graph: the whole graph.
+        clusters: int64 (nodes,), 0, 1, ...
+        settings: ``min_size``, ``min_extent``, ``min_affinity`` and ``debris``.
 
     Returns:
-        uint32 (z, y, x): labels 1, 2, ... by first voxel.
+        int64 (nodes,): clusters, -1 for deleted nodes.
     """
-    if min_size <= 1 and not fill_background:
-        return labels
-    shape = labels.shape
-    work = np.ascontiguousarray(labels, dtype=np.int32)
-    count = int(work.max(initial=0))
-    if fill_background:
-        work = work.copy() if work is labels else work
-        empty = work == 0
-        if mask is not None:
-            empty &= mask.astype(bool)
-        holes = int(np.count_nonzero(empty))
-        work[empty] = np.arange(count + 1, count + 1 + holes, dtype=np.int32)
-        count += holes
-    sizes = np.bincount(work.ravel(), minlength=count + 1).astype(np.int64)
-    direct = np.flatnonzero(offsets.direct)
-    joined = np.arange(count + 1, dtype=np.int32)
-    floor = int(np.floor(above * 255))
-    _join(
-        work,
-        np.ascontiguousarray(affinities),
-        direct,
-        offsets.vectors,
-        sizes,
-        max(min_size, 2),
-        floor,
-        joined,
+    limits = _Limits(settings.min_size, triple(settings.min_extent), settings.min_affinity * 255.0)
+    if max(limits.size, *limits.extent) <= 1 and limits.affinity <= 0:
+        return clusters
+    regions = _sum_regions(graph, clusters)
+    is_merging = settings.debris == "merge"
+    contacts = _sum_contacts(graph, clusters, regions, limits, is_merging)
+    if is_merging:
+        order = np.lexsort((contacts.v, contacts.u, -(contacts.sums / contacts.counts)))
+        roots = _merge_debris(_Contacts(*(column[order] for column in contacts)), regions, limits)
+        clusters = roots[clusters]
+    return np.where(_find_debris(regions, limits)[clusters], -1, clusters)
+
+
+def _sum_regions(graph: Graph, clusters: np.ndarray) -> _Regions:
+    """Step 1."""
+    count = int(clusters.max(initial=-1)) + 1
+    regions = _Regions(
+        np.zeros(count, np.int64),
+        np.full((count, 3), np.iinfo(np.int32).max, np.int32),
+        np.full((count, 3), np.iinfo(np.int32).min, np.int32),
+        np.zeros((count, 2), np.int64),
     )
-    if fill_background:
-        # A background voxel that no affinity holds stays background.
-        lonely = np.arange(count + 1) > int(labels.max(initial=0))
-        roots = _roots(joined)
-        has_label = np.zeros(count + 1, bool)
-        has_label[roots[~lonely]] = True
-        clusters = np.bincount(roots, weights=sizes, minlength=count + 1)
-        joined = np.where(has_label[roots] | (clusters[roots] >= min_size), roots, 0).astype(np.int32)
-        return _renumber(work.ravel(), joined, False).reshape(shape)
-    return _renumber(work.ravel(), joined, True).reshape(shape)
+    np.add.at(regions.sizes, clusters, graph.sizes)
+    np.minimum.at(regions.lower, clusters, graph.lower)
+    np.maximum.at(regions.upper, clusters, graph.upper)
+    np.add.at(regions.inner[:, 0], clusters, graph.inner_sum)
+    np.add.at(regions.inner[:, 1], clusters, graph.inner_count)
+    return regions
+
+
+def _sum_contacts(
+    graph: Graph, clusters: np.ndarray, regions: _Regions, limits: _Limits, is_merging: bool
+) -> _Contacts:
+    """Step 2; contacts are returned only if debris is merged. Changes ``regions.inner``."""
+    # Merging makes regions larger, so only contacts of present debris matter; but a mean affinity may decrease.
+    is_debris = None if limits.affinity > 0 else _find_debris(regions, limits)
+    parts = [_reduce_contacts(_Contacts(*[np.zeros(0, np.int64)] * 4))]
+    for u, v, sums, counts in graph.read_edges("u", "v", "direct_sum", "direct_count"):
+        u, v = clusters[u], clusters[v]
+        is_inner = u == v
+        np.add.at(regions.inner[:, 0], u[is_inner], sums[is_inner])
+        np.add.at(regions.inner[:, 1], u[is_inner], counts[is_inner])
+        if is_merging:
+            kept = ~is_inner & (counts > 0)
+            if is_debris is not None:
+                kept &= is_debris[u] | is_debris[v]
+            part = _Contacts(u[kept], v[kept], sums[kept], counts[kept].astype(np.int64))
+            parts.append(_reduce_contacts(part))
+    return _reduce_contacts(_Contacts(*map(np.concatenate, zip(*parts))))
+
+
+def _reduce_contacts(edges: _Contacts) -> _Contacts:
+    """Add up all edges between the same two clusters."""
+    keys = np.minimum(edges.u, edges.v).astype(np.uint64) << np.uint64(32)
+    keys |= np.maximum(edges.u, edges.v).astype(np.uint64)
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    first = np.flatnonzero(np.diff(keys, prepend=np.uint64(0xFFFFFFFFFFFFFFFF)) != 0)
+    if not len(first):
+        return _Contacts(*[np.zeros(0, np.int64)] * 4)
+    keys = keys[first]
+    return _Contacts(
+        (keys >> np.uint64(32)).astype(np.int64),
+        (keys & np.uint64(0xFFFFFFFF)).astype(np.int64),
+        np.add.reduceat(edges.sums[order], first),
+        np.add.reduceat(edges.counts[order], first),
+    )
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _is_debris(i, regions, limits):
+    if regions.sizes[i] < limits.size or regions.inner[i, 0] < limits.affinity * regions.inner[i, 1]:
+        return True
+    for axis in range(3):  # noqa: SIM110 (a generator costs a closure in numba)
+        if regions.upper[i, axis] - regions.lower[i, axis] < limits.extent[axis]:
+            return True
+    return False
 
 
 @njit(cache=True, nogil=True)
-def _roots(joined):
-    roots = np.empty_like(joined)
-    for node in range(len(joined)):
-        roots[node] = find(joined, node)
-    return roots
-
-
-@njit(cache=True, nogil=True)
-def _join(labels, affinities, direct, vectors, sizes, min_size, floor, joined):
-    depth, height, width = labels.shape
-    counts = np.zeros(256, np.int64)
-    nodes = np.empty(0, np.int32)
-    partners = np.empty(0, np.int32)
-    for sorting in range(2):
-        slots = np.zeros(256, np.int64)
-        if sorting == 1:
-            for value in range(254, -1, -1):
-                slots[value] = slots[value + 1] + counts[value + 1]
-            nodes = np.empty(counts.sum(), np.int32)
-            partners = np.empty(counts.sum(), np.int32)
-        for k in direct:
-            dz, dy, dx = vectors[k]
-            for z in range(max(0, -dz), min(depth, depth - dz)):
-                for y in range(max(0, -dy), min(height, height - dy)):
-                    for x in range(max(0, -dx), min(width, width - dx)):
-                        a = labels[z, y, x]
-                        b = labels[z + dz, y + dy, x + dx]
-                        if a == b or a == 0 or b == 0 or (sizes[a] >= min_size and sizes[b] >= min_size):
-                            continue
-                        value = affinities[k, z, y, x]
-                        if value <= floor:
-                            continue
-                        if sorting == 0:
-                            counts[value] += 1
-                        else:
-                            nodes[slots[value]] = a
-                            partners[slots[value]] = b
-                            slots[value] += 1
-    for e in range(len(nodes)):
-        a = find(joined, nodes[e])
-        b = find(joined, partners[e])
-        if a != b and (sizes[a] < min_size or sizes[b] < min_size):
-            if sizes[a] < sizes[b]:
-                a, b = b, a
-            joined[b] = a
-            sizes[a] += sizes[b]
-
-
-@njit(cache=True, nogil=True)
-def _renumber(labels, joined, forest):
-    names = np.zeros(len(joined), np.uint32)
-    result = np.zeros(len(labels), np.uint32)
-    count = 0
-    for v in range(len(labels)):
-        label = labels[v]
-        if label == 0:
-            continue
-        root = find(joined, label) if forest else joined[label]
-        if root == 0:
-            continue
-        if names[root] == 0:
-            count += 1
-            names[root] = count
-        result[v] = names[root]
+def _find_debris(regions, limits):
+    result = np.empty(len(regions.sizes), np.bool_)
+    for i in range(len(regions.sizes)):
+        result[i] = _is_debris(i, regions, limits)
     return result
+
+
+@njit(cache=True, nogil=True)
+def _merge_debris(contacts, regions, limits):
+    """Step 3: return the root of each cluster. Changes ``regions`` at the roots."""
+    sizes, lower, upper, inner = regions
+    parents = np.arange(len(sizes))
+    for e in range(len(contacts.u)):
+        x = find_root(parents, contacts.u[e])
+        y = find_root(parents, contacts.v[e])
+        if x == y:
+            continue
+        if not _is_debris(x, regions, limits) and not _is_debris(y, regions, limits):
+            continue
+        if sizes[x] < sizes[y]:
+            x, y = y, x
+        parents[y] = x
+        sizes[x] += sizes[y]
+        inner[x, 0] += inner[y, 0] + contacts.sums[e]
+        inner[x, 1] += inner[y, 1] + contacts.counts[e]
+        for axis in range(3):
+            lower[x, axis] = min(lower[x, axis], lower[y, axis])
+            upper[x, axis] = max(upper[x, axis], upper[y, axis])
+    return find_roots(parents)

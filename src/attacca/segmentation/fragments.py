@@ -1,157 +1,135 @@
-"""Fragments of a volume, block by block.
+"""Step 1 of the segmentation: fragments of a box of the volume.
 
-Fragments are made in cells of a lattice that is anchored at the volume's first voxel, each with context: a
-block writes its part of the cells that it touches, so that the result depends on the cells and not on the
-blocks. With the mutex watershed a fragment's id is ``cell * voxels of a cell + label``; labels count a cell's
-fragments from 1 by their first voxel. Seeded fragments are called by the coordinate of their seed, in all
-cells alike. Connected components need no cells; they are called by a block's first voxel of each, and are
-joined exactly afterwards. All ids are unique by construction, in uint64, whatever the voxel size.
+Fragments are made in cells of a lattice that is anchored at the volume's first voxel. Each cell is read with
+context, and a box gets its part of the cells that it touches: the result depends on the cells and not on the
+boxes.
+
+1. Read the affinities of a cell and its context (``required_context``), and smooth them.
+2. Segment them: ``mutex_watershed`` (and merge small fragments), or ``seeded_watershed``.
+3. Give the fragments ids that are unique in the volume, whatever the voxel size: ``cell * voxels per cell +
+   label`` for the mutex watershed, with labels that count a cell's fragments from 1 by first voxel; the
+   coordinate of the seed for the seeded watershed, the same in all cells.
+
+Connected components need no cells: each box is labeled with one voxel of context, a component's id is the
+coordinate of its first voxel in the box, and the agglomeration joins the components exactly.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
 from attacca.config.segmentation import FragmentSettings
-from attacca.errors import ConfigurationError, VolumeError
+from attacca.errors import ConfigurationError
+from attacca.segmentation.box import Box, Triple, triple
 from attacca.segmentation.components import label_components, label_foreground
-from attacca.segmentation.debris import merge_small_fragments
-from attacca.segmentation.frame import Box, Frame, Triple, read_affinities, read_mask, triple
-from attacca.segmentation.graph import dense_labels
+from attacca.segmentation.dense_labels import index_labels
+from attacca.segmentation.frame import Frame
+from attacca.segmentation.inputs import quantize
 from attacca.segmentation.mutex_watershed import mutex_watershed
 from attacca.segmentation.offsets import Offsets
-from attacca.segmentation.seeded import grow_fragments, seed_context
+from attacca.segmentation.reference_mutex_watershed import reference_mutex_watershed
+from attacca.segmentation.seeded_watershed import seed_context, seeded_watershed
+from attacca.segmentation.small_fragments import merge_small_fragments
 
 Read = Callable[[Box], tuple[np.ndarray, np.ndarray | None]]
-"""Gives uint8 affinities (channels, z, y, x) and the mask, if there is one, of a box of the volume."""
+"""Reads a box of the volume: affinities (channels, z, y, x), and the mask, bool (z, y, x), if there is one."""
 
 DEFAULT_CELL = 128
 DEFAULT_CELL_2D = 1024
 MUTEX_CONTEXT = 32
+"""Voxels of the finest axis that the mutex watershed reads around a cell."""
+
+_ENGINES = {"attacca": mutex_watershed, "mwatershed": reference_mutex_watershed}
 
 
-@dataclass(frozen=True)
-class FragmentBlocks:
-    """Block function that writes fragments.
-
-    Args:
-        prediction: affinities, channels first; for connected components also a single channel.
-        output: uint64 array without channels; its ROI is the volume.
-        neighborhood: offset of each channel, in voxels; empty for a single channel that is no affinity.
-        settings: how fragments are made.
-        mask: voxels of value 0 stay 0; None for all.
-    """
-
-    prediction: Any
-    output: Any
-    neighborhood: tuple[tuple[int, ...], ...]
-    settings: FragmentSettings
-    mask: Any = None
-
-    @property
-    def frame(self) -> Frame:
-        return Frame(self.output.roi, self.output.voxel_size)
-
-    def open(self) -> None:
-        """Compile the kernels before the first block is timed."""
-        from attacca.segmentation.compiled import warm
-
-        warm(self.settings.chain)
-
-    def __call__(self, block: Any) -> None:
-        frame = self.frame
-        if not self.prediction.roi.contains(self.output.roi):
-            raise VolumeError(f"{self.output} reaches beyond its prediction {self.prediction}")
-        fragments = fragments_of_box(
-            self._read, frame, frame.to_box(block.write_roi), self.neighborhood, self.settings
-        )
-        self.output[block.write_roi] = fragments.reshape(block.write_roi.shape / frame.voxel_size)
-
-    def _read(self, box: Box) -> tuple[np.ndarray, np.ndarray | None]:
-        frame = self.frame
-        if not self.neighborhood:
-            values = self.prediction.read_values(frame.to_roi(box))
-            values = values[0] if self.prediction.num_channels else values
-            return values.reshape(1, *box.shape), read_mask(self.mask, frame, box)
-        channels = len(self.neighborhood)
-        if not self.settings.quantised and self.prediction.dtype != np.uint8:
-            values = self.prediction.read_values(frame.to_roi(box))
-            return values[:channels].reshape(channels, *box.shape), read_mask(self.mask, frame, box)
-        affinities = read_affinities(self.prediction, frame, box, channels)
-        return affinities, read_mask(self.mask, frame, box)
-
-
-def fragment_offsets(neighborhood: tuple[tuple[int, ...], ...], settings: FragmentSettings) -> Offsets:
-    """The offsets with the settings' biases and strides."""
-    return Offsets.create(neighborhood, settings.bias, settings.strides)
-
-
-def fragments_of_box(
+def make_fragments(
     read: Read,
     frame: Frame,
     box: Box,
-    neighborhood: tuple[tuple[int, ...], ...],
+    neighborhood: Sequence[Sequence[int]],
     settings: FragmentSettings,
 ) -> np.ndarray:
-    """Fragments of one box of a volume, uint64 (z, y, x); boxes fit together whatever their shapes.
+    """Make the fragments of one box of a volume; boxes match at their faces whatever their shapes.
 
     Args:
-        read: gives affinities and mask of any box inside the volume.
+        read: reads any box inside the volume.
         frame: the volume.
-        box: what to compute.
-        neighborhood, settings: as for ``FragmentBlocks``.
+        box: voxels to compute.
+        neighborhood: offset of each channel, in voxels; empty for a single channel that is not an affinity.
+        settings: method and parameters.
+
+    Returns:
+        uint64 (z, y, x), 0 for background.
+
+    Raises:
+        ConfigurationError: the method needs affinities, but the neighborhood is empty.
+
+    The context decides whether a cell uses evidence beyond its faces. A row of eight voxels in cells of four,
+    with a weak boundary between voxels 1 and 2 that only long-range affinities over five voxels show:
+
+    >>> affinities = np.full((2, 1, 1, 8), 200, np.uint8)
+    >>> affinities[0, 0, 0, 1] = 150
+    >>> affinities[1, 0, 0] = [0, 0, 255, 0, 0, 0, 0, 0]
+    >>> from funlib.geometry import Coordinate, Roi
+    >>> frame = Frame(Roi((0, 0, 0), (1, 1, 8)), Coordinate((1, 1, 1)))
+    >>> def read(box):
+    ...     return affinities[(slice(None), *box.slices())], None
+    >>> def make(context):
+    ...     settings = FragmentSettings(chain="mutex_watershed", cell_size=[1, 1, 4], strides=None,
+    ...         min_evidence=0, min_fragment_size=0, context=context)
+    ...     return make_fragments(read, frame, frame.box, [[0, 0, 1], [0, 0, 5]], settings).ravel().tolist()
+    >>> make([0, 0, 0])
+    [1, 1, 1, 1, 5, 5, 5, 5]
+    >>> make([0, 0, 4])
+    [1, 1, 2, 2, 5, 5, 5, 5]
     """
     if not neighborhood:
         if settings.chain != "connected_components":
             raise ConfigurationError(f"segmentation: the chain '{settings.chain}' needs affinities")
-        return _foreground_box(read, frame, box, settings)
+        return _foreground_components(read, frame, box, settings)
     if settings.chain == "mutex_watershed":
-        return _cells_box(read, frame, box, fragment_offsets(neighborhood, settings), settings)
+        offsets = Offsets.create(neighborhood, settings.bias, settings.strides)
+        return _fragments_of_cells(read, frame, box, offsets, settings)
     if settings.chain == "seeded":
-        return _cells_box(read, frame, box, Offsets.create(neighborhood), settings)
-    return _component_box(read, frame, box, Offsets.create(neighborhood), settings)
+        return _fragments_of_cells(read, frame, box, Offsets.create(neighborhood), settings)
+    return _affinity_components(read, frame, box, Offsets.create(neighborhood), settings)
 
 
-def settle_cells(settings: FragmentSettings, block_size: Sequence[int]) -> FragmentSettings:
-    """The settings with cells of a block's size (voxels), where they say nothing of cells: whole blocks are
-    quickest."""
+def fix_cell_size(settings: FragmentSettings, block_size: Sequence[int]) -> FragmentSettings:
+    """Return settings with cells of a block's size (voxels), unless they have a cell size.
+
+    Cells of a block's size are the fastest: a block that touches several cells computes all of them.
+
+    >>> fix_cell_size(FragmentSettings(), [64, 64, 64]).cell_size
+    [64, 64, 64]
+    """
     if settings.cell_size is not None or settings.chain == "connected_components":
         return settings
     return settings.model_copy(update={"cell_size": [int(size) for size in block_size]})
 
 
-def cell_shape(frame: Frame, settings: FragmentSettings) -> Triple:
-    """Voxels of a cell."""
-    default = (DEFAULT_CELL,) * 3 if frame.dims == 3 else (1, DEFAULT_CELL_2D, DEFAULT_CELL_2D)
-    return frame.voxels(settings.cell_size, triple(default), "block_size", 1)
-
-
-def chain_context(frame: Frame, settings: FragmentSettings) -> Triple:
-    """Voxels that the chain reads around a cell or box."""
-    smoothing = _smoothing(frame, settings)
+def required_context(frame: Frame, settings: FragmentSettings) -> Triple:
+    """Return the voxels to read around a cell or box, z, y, x."""
     if settings.chain == "seeded":
         needed = seed_context(settings.window, settings.max_distance, frame.anisotropy)
     elif settings.chain == "mutex_watershed":
         needed = triple([max(2, round(MUTEX_CONTEXT / ratio)) for ratio in frame.anisotropy])
     else:
         needed = (1, 1, 1)
-    needed = triple([own + extra for own, extra in zip(needed, smoothing)])
+    needed = triple([own + extra for own, extra in zip(needed, _smoothing_context(frame, settings))])
     if frame.dims == 2:
         needed = (0, needed[1], needed[2])
     return frame.voxels(settings.context, needed, "context")
 
 
-def _smoothing(frame: Frame, settings: FragmentSettings) -> Triple:
-    return triple(
-        [int(np.ceil(4 * settings.sigma / ratio)) if settings.sigma else 0 for ratio in frame.anisotropy]
-    )
+def _smoothing_context(frame: Frame, settings: FragmentSettings) -> Triple:
+    return triple([int(np.ceil(4 * settings.sigma / ratio)) for ratio in frame.anisotropy])
 
 
-def _smoothed(affinities: np.ndarray, frame: Frame, settings: FragmentSettings) -> np.ndarray:
+def _smooth(affinities: np.ndarray, frame: Frame, settings: FragmentSettings) -> np.ndarray:
+    """Step 1: smooth by a Gaussian, in the dtype of the affinities."""
     if not settings.sigma:
         return affinities
     sigma = [0.0] + [settings.sigma / ratio for ratio in frame.anisotropy]
@@ -161,23 +139,23 @@ def _smoothed(affinities: np.ndarray, frame: Frame, settings: FragmentSettings) 
     return np.round(smooth).astype(affinities.dtype) if affinities.dtype == np.uint8 else smooth
 
 
-def _cells_box(
+def _fragments_of_cells(
     read: Read, frame: Frame, box: Box, offsets: Offsets, settings: FragmentSettings
 ) -> np.ndarray:
-    """Fragments of the parts of cells that lie in a box."""
-    cell, context = cell_shape(frame, settings), chain_context(frame, settings)
+    """Make the fragments of the parts of cells that lie in a box."""
+    default = (DEFAULT_CELL,) * 3 if frame.dims == 3 else (1, DEFAULT_CELL_2D, DEFAULT_CELL_2D)
+    cell = frame.voxels(settings.cell_size, triple(default), "block_size", 1)
+    context = required_context(frame, settings)
     lattice = [-(-extent // side) for extent, side in zip(frame.box.shape, cell)]
     result = np.zeros(box.shape, np.uint64)
     touched = [range(b // side, -(-e // side)) for b, e, side in zip(box.begin, box.end, cell)]
     for position in product(*touched):
         begin = triple([p * side for p, side in zip(position, cell)])
         own = Box(begin, triple([b + side for b, side in zip(begin, cell)])).intersect(frame.box)
-        seen = own.grow(context, context).intersect(frame.box)
         if settings.chain == "seeded":
-            ids = _seeded_cell(*read(seen), offsets, frame, own, seen, settings)
+            ids = _seeded_cell(read, frame, own, context, offsets, settings)
         else:
-            labels = cell_labels(*read(seen), offsets, frame, seen, settings)[own.slices(seen.begin)]
-            ids = _by_first_voxel(labels)
+            ids = _mutex_cell(read, frame, own, context, offsets, settings)
             number = int(np.ravel_multi_index(position, lattice))
             ids[ids > 0] += np.uint64(number * int(np.prod(cell)))
         part = own.intersect(box)
@@ -185,98 +163,90 @@ def _cells_box(
     return result
 
 
-def cell_labels(
-    affinities: np.ndarray,
-    mask: np.ndarray | None,
-    offsets: Offsets,
-    frame: Frame,
-    seen: Box,
-    settings: FragmentSettings,
+def _mutex_cell(
+    read: Read, frame: Frame, own: Box, context: Triple, offsets: Offsets, settings: FragmentSettings
 ) -> np.ndarray:
-    """Mutex watershed of one box of affinities, with small fragments merged: uint32 (z, y, x)."""
-    affinities = _smoothed(affinities, frame, settings)
-    origin = triple([o + b for o, b in zip(frame.origin, seen.begin)])
-    if settings.engine == "mwatershed":
-        from attacca.segmentation.reference_engine import reference_mutex_watershed
-
-        engine = reference_mutex_watershed
-    else:
-        engine = mutex_watershed
+    """Return the fragments of one cell by mutex watershed, uint64, 1, 2, ... by first voxel."""
+    source = own.grow(context, context).intersect(frame.box)
+    affinities, mask = read(source)
+    affinities = _smooth(affinities, frame, settings)
     strongest = max(float(offsets.biases.max()), 1 - float(offsets.biases.min()))
-    evidence = settings.min_evidence * strongest
-    labels = engine(affinities, offsets, origin=origin, mask=mask, min_evidence=evidence)
-    if settings.min_fragment_size > 1 and affinities.dtype != np.uint8:
-        affinities = np.round(np.clip(affinities, 0, 1) * 255).astype(np.uint8)
-    return merge_small_fragments(
-        labels,
+    labels = _ENGINES[settings.engine](
         affinities,
         offsets,
-        settings.min_fragment_size,
-        fill_background=settings.fill_background and settings.min_fragment_size > 1,
-        above=settings.background_below,
+        origin=frame.global_origin(source),
         mask=mask,
+        min_evidence=settings.min_evidence * strongest,
     )
-
-
-def _by_first_voxel(labels: np.ndarray) -> np.ndarray:
-    """Labels renumbered 1, 2, ... by first voxel, uint64; 0 stays."""
-    return dense_labels(labels)[1].astype(np.uint64)
+    if settings.min_fragment_size > 1:
+        labels = merge_small_fragments(
+            labels,
+            quantize(affinities),
+            offsets,
+            settings.min_fragment_size,
+            fill_background=settings.fill_background,
+            above=settings.background_below,
+            mask=mask,
+        )
+    return index_labels(labels[own.slices(source.begin)])[1].astype(np.uint64)
 
 
 def _seeded_cell(
-    affinities: np.ndarray,
-    mask: np.ndarray | None,
-    offsets: Offsets,
-    frame: Frame,
-    own: Box,
-    seen: Box,
-    settings: FragmentSettings,
+    read: Read, frame: Frame, own: Box, context: Triple, offsets: Offsets, settings: FragmentSettings
 ) -> np.ndarray:
-    labels, seeds = grow_fragments(
-        _smoothed(affinities, frame, settings),
+    """Return the fragments of one cell by seeded watershed, named by their seeds."""
+    source = own.grow(context, context).intersect(frame.box)
+    affinities, mask = read(source)
+    labels, seeds = seeded_watershed(
+        _smooth(affinities, frame, settings),
         offsets,
         inside_above=settings.inside_above,
         window=settings.window,
         max_distance=settings.max_distance,
         grow_above=settings.background_below,
         anisotropy=frame.anisotropy,
-        origin=triple([o + b for o, b in zip(frame.origin, seen.begin)]),
+        origin=frame.global_origin(source),
         mask=mask,
     )
-    return _ids_of_places(labels[own.slices(seen.begin)], seeds, seen, frame)
+    return _name_by_voxels(labels[own.slices(source.begin)], seeds, source, frame)
 
 
-def _component_box(
+def _affinity_components(
     read: Read, frame: Frame, box: Box, offsets: Offsets, settings: FragmentSettings
 ) -> np.ndarray:
-    context = chain_context(frame, settings)
-    seen = box.grow(context, context).intersect(frame.box)
-    affinities, mask = read(seen)
-    begin = triple([b - s for b, s in zip(box.begin, seen.begin)])
-    part = Box(begin, triple([b + extent for b, extent in zip(begin, box.shape)]))
-    labels, places = label_components(
-        _smoothed(affinities, frame, settings), offsets, settings.threshold, part, mask
-    )
-    return _ids_of_places(labels, places, box, frame)
+    """Return the components of affinities above the threshold, named by their first voxels."""
+    context = required_context(frame, settings)
+    source = box.grow(context, context).intersect(frame.box)
+    affinities, mask = read(source)
+    affinities = _smooth(affinities, frame, settings)
+    labels, firsts = label_components(affinities, offsets, settings.threshold, box.shift(source.begin), mask)
+    return _name_by_voxels(labels, firsts, box, frame)
 
 
-def _foreground_box(read: Read, frame: Frame, box: Box, settings: FragmentSettings) -> np.ndarray:
-    smoothing = _smoothing(frame, settings)
-    seen = box.grow(smoothing, smoothing).intersect(frame.box)
-    values, mask = read(seen)
-    inside = _smoothed(values, frame, settings)[0] > settings.threshold
+def _foreground_components(read: Read, frame: Frame, box: Box, settings: FragmentSettings) -> np.ndarray:
+    """Return the components of values above the threshold, named by their first voxels."""
+    context = _smoothing_context(frame, settings)
+    source = box.grow(context, context).intersect(frame.box)
+    values, mask = read(source)
+    is_foreground = _smooth(values, frame, settings)[0] > settings.threshold
     if mask is not None:
-        inside &= mask
-    labels, places = label_foreground(inside[box.slices(seen.begin)])
-    return _ids_of_places(labels, places, box, frame)
+        is_foreground &= mask
+    labels, firsts = label_foreground(is_foreground[box.slices(source.begin)])
+    return _name_by_voxels(labels, firsts, box, frame)
 
 
-def _ids_of_places(labels: np.ndarray, places: np.ndarray, seen: Box, frame: Frame) -> np.ndarray:
-    """Ids that are 1 + the flat index, in the whole volume, of each label's place in ``seen``."""
-    local = np.unravel_index(places, seen.shape)
-    shape = frame.box.shape
-    flat = np.zeros(len(places), np.uint64)
+def _name_by_voxels(labels: np.ndarray, voxels: np.ndarray, source: Box, frame: Frame) -> np.ndarray:
+    """Step 3: give each label the id 1 + flat index, in the whole volume, of its voxel in ``source``.
+
+    Args:
+        labels: uint32 (z, y, x), 0 for background.
+        voxels: int64 (labels,), flat index in ``source`` of each label's voxel.
+        source: the box that ``voxels`` counts in.
+        frame: the volume.
+    """
+    local = np.unravel_index(voxels, source.shape)
+    flat = np.zeros(len(voxels), np.uint64)
     for axis in range(3):
-        flat = flat * np.uint64(shape[axis]) + (local[axis] + seen.begin[axis]).astype(np.uint64)
+        flat = flat * np.uint64(frame.box.shape[axis]) + (local[axis] + source.begin[axis]).astype(np.uint64)
     ids = np.concatenate([np.zeros(1, np.uint64), flat + np.uint64(1)])
     return ids[labels]

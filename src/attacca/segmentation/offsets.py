@@ -1,4 +1,4 @@
-"""Offsets of affinity channels: which voxel each channel connects a voxel to, and on which grid."""
+"""Offsets of affinity channels: the voxels that each channel connects, and the grid on which it does."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,28 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from attacca.errors import ConfigurationError
+from attacca.segmentation.box import Triple, triple
 
 LEVELS = 256
 """Number of values of a stored affinity: 0 is an affinity of 0, 255 is 1."""
 
-Triple = tuple[int, int, int]
-
-
-def as_triples(rows: Sequence[Sequence[int]], fill: int = 0) -> np.ndarray:
-    """Rows of two or three whole numbers as an int64 array (n, 3); two dimensions get ``fill`` as their z.
-
-    Raises:
-        ConfigurationError: a row has another length, or the rows differ in length.
-    """
-    lengths = {len(row) for row in rows}
-    if len(lengths) != 1 or not lengths <= {2, 3}:
-        raise ConfigurationError(
-            f"offsets {[tuple(row) for row in rows]} must all have two or all have three numbers "
-            "(y, x or z, y, x)"
-        )
-    return np.array(
-        [[fill] * (3 - len(row)) + [int(number) for number in row] for row in rows], dtype=np.int64
-    )
+Strides = int | Sequence[int] | Sequence[Sequence[int]] | None
 
 
 @dataclass(frozen=True)
@@ -40,7 +24,7 @@ class Offsets:
 
     Args:
         vectors: int64 (channels, 3), z, y, x in voxels.
-        biases: float64 (channels,); an affinity above it attracts, one at or below it repels.
+        biases: float64 (channels,); an affinity above the bias attracts, one at or below it repels.
         strides: int64 (channels, 3), at least 1.
     """
 
@@ -50,95 +34,109 @@ class Offsets:
 
     @classmethod
     def create(
-        cls,
-        vectors: Sequence[Sequence[int]],
-        bias: float | Sequence[float] = 0.5,
-        strides: int | Sequence[int] | Sequence[Sequence[int]] | None = None,
+        cls, vectors: Sequence[Sequence[int]], bias: float | Sequence[float] = 0.5, strides: Strides = None
     ) -> "Offsets":
-        """Offsets with one bias for all, two (direct, long range), or one for each; and strides of long-range
-        offsets.
+        """Create offsets from the values that a configuration holds.
 
         Args:
-            vectors: one offset a channel, in voxels, two or three axes.
-            bias: see above.
-            strides: ``None`` or 1 takes every edge; a number is the stride of every axis of every long-range
-                offset; a vector (as long as an offset) is its stride for each axis; a list of vectors has one
+            vectors: one offset per channel, in voxels, with two or three axes.
+            bias: one number for all offsets, two (nearest-neighbor and long-range), or one for each.
+            strides: ``None`` uses every edge; a number is the stride along each axis of all long-range
+                offsets; a vector (as long as an offset) is their stride per axis; a list of vectors has one
                 for each offset.
 
         Raises:
-            ConfigurationError: the numbers do not fit together.
+            ConfigurationError: numbers of axes, biases or strides do not match, or an offset is zero.
+
+        A bias of ``[0.2, 0.8]`` lets weak nearest-neighbor affinities join voxels, and all but the strongest
+        long-range affinities keep them apart. A stride of 3 uses every 27th long-range edge and leaves the
+        nearest-neighbor edges as they are:
+
+        >>> offsets = Offsets.create([[0, 0, 1], [0, 0, 9]], bias=[0.2, 0.8], strides=3)
+        >>> offsets.biases.tolist(), offsets.strides.tolist()
+        ([0.2, 0.8], [[1, 1, 1], [3, 3, 3]])
         """
-        table = as_triples(vectors)
+        table = _to_triples(vectors)
         if not np.abs(table).sum(axis=1).all():
             raise ConfigurationError(
                 "an offset of zero connects a voxel to itself; remove it from the neighborhood"
             )
-        direct = is_direct(table)
-        return cls(table, _biases(bias, direct), _strides(strides, direct, len(vectors[0])))
+        is_nearest = _is_nearest(table)
+        return cls(table, _biases(bias, is_nearest), _strides(strides, is_nearest, len(vectors[0])))
 
     def __len__(self) -> int:
         return len(self.vectors)
 
+    def __getitem__(self, channels: np.ndarray) -> "Offsets":
+        """Return the offsets of some channels."""
+        return Offsets(self.vectors[channels], self.biases[channels], self.strides[channels])
+
     @property
-    def direct(self) -> np.ndarray:
-        """bool (channels,): offsets to one of the nearest neighbors."""
-        return is_direct(self.vectors)
+    def is_nearest(self) -> np.ndarray:
+        """bool (channels,): True for offsets to one of the nearest neighbors."""
+        return _is_nearest(self.vectors)
 
     def reach(self) -> tuple[Triple, Triple]:
-        """How far offsets reach below and above a voxel, in voxels."""
+        """Return how far offsets reach below and above a voxel, in voxels.
+
+        >>> Offsets.create([[0, 0, 1], [0, -3, 0]]).reach()
+        ((0, 3, 0), (0, 0, 1))
+        """
         lower = np.maximum(0, -self.vectors).max(axis=0)
         upper = np.maximum(0, self.vectors).max(axis=0)
-        return _triple(lower), _triple(upper)
+        return triple(lower), triple(upper)
 
 
-def _triple(values: np.ndarray) -> Triple:
-    z, y, x = (int(value) for value in values)
-    return z, y, x
-
-
-def is_direct(vectors: np.ndarray) -> np.ndarray:
-    """bool (n,): which of the offsets (n, 3) connect nearest neighbors."""
+def _is_nearest(vectors: np.ndarray) -> np.ndarray:
     return np.abs(vectors).sum(axis=1) == 1
 
 
-def _biases(bias: float | Sequence[float], direct: np.ndarray) -> np.ndarray:
+def _to_triples(rows: Sequence[Sequence[int]], fill: int = 0) -> np.ndarray:
+    """Return rows of two or three numbers as int64 (n, 3); rows of two get ``fill`` as their z.
+
+    Raises:
+        ConfigurationError: a row has another length, or the rows differ in length.
+    """
+    lengths = {len(row) for row in rows}
+    if len(lengths) != 1 or not lengths <= {2, 3}:
+        raise ConfigurationError(
+            f"offsets {[tuple(row) for row in rows]} must all have two or all have three numbers "
+            "(y, x or z, y, x)"
+        )
+    return np.array([triple(row, fill) for row in rows], dtype=np.int64)
+
+
+def _biases(bias: float | Sequence[float], is_nearest: np.ndarray) -> np.ndarray:
+    count = len(is_nearest)
     if isinstance(bias, int | float):
-        values = np.full(len(direct), float(bias))
+        values = np.full(count, float(bias))
+    elif len(bias) == count:
+        values = np.array([float(value) for value in bias])
+    elif len(bias) == 2:
+        values = np.where(is_nearest, float(bias[0]), float(bias[1]))
     else:
-        given = [float(value) for value in bias]
-        if len(given) == len(direct):
-            values = np.array(given)
-        elif len(given) == 2:
-            values = np.where(direct, given[0], given[1])
-        else:
-            raise ConfigurationError(
-                f"bias has {len(given)} numbers; give one, two (direct and long-range offsets), or "
-                "one for each of "
-                f"the {len(direct)} offsets"
-            )
+        raise ConfigurationError(
+            f"bias has {len(bias)} numbers; give one, two (nearest-neighbor and long-range offsets), "
+            f"or one for each of the {count} offsets"
+        )
     if not ((values >= 0) & (values <= 1)).all():
         raise ConfigurationError(f"bias {values.tolist()} must lie between 0 and 1, the range of affinities")
     return values
 
 
-def _strides(
-    strides: int | Sequence[int] | Sequence[Sequence[int]] | None, direct: np.ndarray, dims: int
-) -> np.ndarray:
-    table = np.ones((len(direct), 3), dtype=np.int64)
+def _strides(strides: Strides, is_nearest: np.ndarray, dims: int) -> np.ndarray:
+    table = np.ones((len(is_nearest), 3), dtype=np.int64)
     if strides is None:
         return table
-    if isinstance(strides, int):
-        table[~direct] = as_triples([[strides] * dims], fill=1)[0]
+    rows = [strides] * dims if isinstance(strides, int) else list(strides)
+    if all(isinstance(row, int | np.integer) for row in rows):
+        if len(rows) != dims:
+            raise ConfigurationError(f"strides {rows} must have {dims} numbers, one for each axis")
+        table[~is_nearest] = _to_triples([rows], fill=1)[0]  # type: ignore[list-item]
     else:
-        rows = list(strides)
-        if all(isinstance(row, int | np.integer) for row in rows):
-            if len(rows) != dims:
-                raise ConfigurationError(f"strides {rows} must have {dims} numbers, one for each axis")
-            table[~direct] = as_triples([rows], fill=1)[0]  # type: ignore[list-item]
-        else:
-            if len(rows) != len(direct):
-                raise ConfigurationError(f"{len(rows)} strides for {len(direct)} offsets; give one for each")
-            table[:] = as_triples(rows, fill=1)  # type: ignore[arg-type]
+        if len(rows) != len(is_nearest):
+            raise ConfigurationError(f"{len(rows)} strides for {len(is_nearest)} offsets; give one for each")
+        table[:] = _to_triples(rows, fill=1)  # type: ignore[arg-type]
     if (table < 1).any():
         raise ConfigurationError(f"strides {strides} must be at least 1")
     return table

@@ -13,7 +13,7 @@ from attacca.segmentation.checks import (
     check_prediction,
     check_seams,
     count_seams,
-    prediction_histogram,
+    count_values,
 )
 
 SAMPLED_BLOCKS = 256
@@ -39,7 +39,7 @@ def check_affinities(
         return
     histogram = np.zeros(256, np.int64)
     for roi in _sampled_rois(grid):
-        histogram += prediction_histogram(prediction[roi][:channels])
+        histogram += count_values(prediction[roi][:channels])
     check_prediction(histogram, checks, name)
 
 

@@ -1,9 +1,10 @@
-"""All settings of the segmentation tried in one pass over the validation volumes.
+"""Tuning: all settings of the segmentation, tried in one pass over the validation volumes.
 
-Fragments, their graph and their contingency table with the truth are computed once for each way of making
-fragments. Every threshold, bias and filter is then a look-up table on fragments, and its scores come from the
-table of fragments
-with renamed rows: no voxel is touched again.
+1. For each way of making fragments, compute the fragments, their graph, and their contingency table with the
+   ground truth, once per volume.
+2. Each threshold, bias and filter is then a look-up table from fragments to segments, and its scores come
+   from the contingency table with renamed rows: no voxel is read again.
+3. Choose the setting with the best mean over the volumes.
 """
 
 import math
@@ -16,14 +17,9 @@ from typing import Any
 import numpy as np
 from funlib.geometry import Coordinate
 
-from attacca.arrays import LocalArrayIdentifier, ZarrArray
-from attacca.blockwise import BlockGrid, run_blocks
-from attacca.config.segmentation import (
-    AgglomerationSettings,
-    FragmentSettings,
-    SegmentationConfig,
-    graph_options,
-)
+from attacca.arrays import Array
+from attacca.blockwise import BlockGrid
+from attacca.config.segmentation import AgglomerationSettings, FragmentSettings, SegmentationConfig
 from attacca.errors import ConfigurationError
 from attacca.evaluators.contingency import ContingencyTable, contingency_table, merge_tables
 from attacca.evaluators.instance_scores import (
@@ -33,13 +29,11 @@ from attacca.evaluators.instance_scores import (
     scores_from_table,
     voi_from_table,
 )
-from attacca.segmentation.agglomerate import Graph, mean_affinity_merges
-from attacca.segmentation.fragments import FragmentBlocks, settle_cells
-from attacca.segmentation.graph_blocks import GraphBlocks, load_graph
-from attacca.segmentation.lookup import agglomerate
-from attacca.segmentation.threads import InThreads
-
-QUICK_SCORES = ("voi_split", "voi_merge", "voi", "adapted_rand_error")
+from attacca.segmentation.agglomerate import agglomerate
+from attacca.segmentation.fragments import fix_cell_size
+from attacca.segmentation.graph import Graph
+from attacca.segmentation.mean_affinity import merge_by_mean_affinity
+from attacca.segmentation.pipeline import compute_graph, create_fragment_array
 
 
 @dataclass(frozen=True)
@@ -47,28 +41,29 @@ class TuningVolume:
     """A validation volume.
 
     Args:
-        name: of the volume.
-        prediction: affinities, an ``attacca.arrays.Array`` with channels first.
-        ground_truth: labels, an ``Array`` or a numpy array of the prediction's voxels; 0 as the convention says.
-        mask: ``Array`` of voxels to segment, or None.
+        name: name of the volume.
+        prediction: affinities, channels first.
+        ground_truth: labels, an array or the labels of the prediction's voxels; the convention decides how
+            0 counts.
+        mask: voxels to segment, or None for all.
     """
 
     name: str
-    prediction: Any
-    ground_truth: Any
-    mask: Any = None
+    prediction: Array
+    ground_truth: Array | np.ndarray
+    mask: Array | None = None
 
 
 @dataclass(frozen=True)
 class TuningResult:
-    """What was tried, and what was best.
+    """All settings with their scores, and the best of them.
 
     Args:
         table: one row for each setting: its parameters, ``voi_split``, ``voi_merge``, ``voi``,
-            ``adapted_rand_error``, the criterion and ``segments``, each a mean over the volumes, weighted by
-            the voxels that count.
+            ``adapted_rand_error`` and the criterion, each a mean over the volumes, weighted by the voxels
+            that count, and ``segments``, their number in all volumes.
         chosen: ``{"fragments": ..., "agglomeration": ..., "row": index into the table}``.
-        criterion: what was optimised.
+        criterion: the optimized score.
     """
 
     table: list[dict[str, Any]]
@@ -77,14 +72,16 @@ class TuningResult:
 
     @property
     def fragments(self) -> FragmentSettings:
+        """The chosen settings of fragments."""
         return FragmentSettings.model_validate(self.chosen["fragments"])
 
     @property
     def agglomeration(self) -> AgglomerationSettings:
+        """The chosen settings of the agglomeration."""
         return AgglomerationSettings.model_validate(self.chosen["agglomeration"])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; scores that are not finite are null."""
+        """Return plain values, with null for scores that are not finite."""
         rows = [
             {
                 key: None if isinstance(value, float) and not math.isfinite(value) else value
@@ -111,20 +108,20 @@ def tune(
     Args:
         volumes: validation volumes.
         neighborhood: offset of each channel, in voxels.
-        config: what to try.
-        workdir: directory for fragments and graphs; each is removed when its settings were tried.
-        criterion: score to optimise: one of ``attacca.evaluators.instance_scores``; the configuration's own
+        config: candidates of all settings.
+        workdir: directory for fragments and graphs, which are removed after use.
+        criterion: score to optimize, one of ``attacca.evaluators.instance_scores``; the configuration's own
             by default, else ``voi``.
         convention: how background is counted.
         block_size: world units; one chunk of the prediction by default.
         num_workers: threads.
 
     Returns:
-        Table and choice; where nothing is to be chosen, an empty table.
+        Table and choice; the table is empty if there is only one setting.
 
     Raises:
-        ConfigurationError: there is no such criterion, or no validation volume, or no setting has a finite
-            score.
+        ConfigurationError: the criterion is unknown, there is no validation volume, or no setting has a
+            finite score.
     """
     name = criterion or config.criterion or "voi"
     known = {item.name: item for item in instance_criteria()}
@@ -138,12 +135,12 @@ def tune(
         return TuningResult([], chosen, name)
     if not volumes:
         raise ConfigurationError(
-            "segmentation: several settings are to be tried, but there is no validation volume "
-            "to try them on; name one "
+            "segmentation: several settings are to be tried, but there is no validation volume; name one "
             "under volumes.validate, or give one value each for chain, bias, threshold and min_size"
         )
-    # The choice is applied in cells of the size in which it was made.
-    cells = _block_voxels(volumes[0].prediction, block_size)
+    # The chosen settings are applied in cells of the size in which they were tried.
+    prediction = volumes[0].prediction
+    cells = Coordinate(_chunk_size(prediction) if block_size is None else block_size) / prediction.voxel_size
     settings, rows = score_settings(
         volumes,
         neighborhood,
@@ -154,8 +151,8 @@ def tune(
         block_size=block_size,
         num_workers=num_workers,
     )
-    best = _best(rows, name, known[name].higher_is_better)
-    return TuningResult(rows, _choice(settle_cells(settings[best][0], cells), settings[best][1], best), name)
+    best = _find_best(rows, name, known[name].higher_is_better)
+    return TuningResult(rows, _choice(fix_cell_size(settings[best][0], cells), settings[best][1], best), name)
 
 
 def score_settings(
@@ -169,12 +166,20 @@ def score_settings(
     block_size: Sequence[int] | None = None,
     num_workers: int = 1,
 ) -> tuple[list[tuple[FragmentSettings, AgglomerationSettings]], list[dict[str, Any]]]:
-    """Scores of every setting of a configuration, also where there is one only.
+    """Score every setting of a configuration, even if there is only one.
 
-    Arguments are those of ``tune``.
+    Args:
+        volumes: validation volumes; all arguments are those of ``tune``.
+        neighborhood: offset of each channel, in voxels.
+        config: candidates of all settings.
+        workdir: directory for fragments and graphs, which are removed after use.
+        criterion: name of a score.
+        convention: how background is counted.
+        block_size: world units; one chunk of the prediction by default.
+        num_workers: threads.
 
     Returns:
-        The settings, and for each a row of the table of ``TuningResult``; a score that has no value is nan.
+        The settings, and for each its row of the table of ``TuningResult``; an undefined score is nan.
     """
     rows: list[dict[str, Any]] = []
     settings: list[tuple[FragmentSettings, AgglomerationSettings]] = []
@@ -182,17 +187,19 @@ def score_settings(
         agglomerations = config.agglomeration_candidates(fragments)
         scores = []
         for volume in volumes:
-            folder = Path(workdir) / f"fragments-{number}-{volume.name}"
+            directory = Path(workdir) / f"fragments-{number}-{volume.name}"
             try:
-                scored = _prepare(
-                    volume, neighborhood, fragments, agglomerations, folder, block_size, num_workers
+                graph, table = _prepare(
+                    volume, neighborhood, fragments, agglomerations, directory, block_size, num_workers
                 )
-                scores.append(_scores_of_all(*scored, agglomerations, convention, criterion))
+                scores.append(_score_all(graph, table, agglomerations, convention, criterion))
             finally:
-                shutil.rmtree(folder, ignore_errors=True)
+                shutil.rmtree(directory, ignore_errors=True)
         for i, agglomeration in enumerate(agglomerations):
             settings.append((fragments, agglomeration))
-            rows.append({**_parameters(fragments, agglomeration), **_mean([volume[i] for volume in scores])})
+            rows.append(
+                {**_parameters(fragments, agglomeration), **_average([volume[i] for volume in scores])}
+            )
     return settings, rows
 
 
@@ -204,24 +211,24 @@ def _choice(fragments: FragmentSettings, agglomeration: AgglomerationSettings, r
     }
 
 
-def _block_voxels(prediction: Any, block_size: Sequence[int] | None) -> Coordinate:
-    size = block_size if block_size is not None else getattr(prediction, "chunk_size", prediction.roi.shape)
-    return Coordinate(size) / prediction.voxel_size
+def _chunk_size(array: Array) -> Coordinate:
+    """Return the world size of a chunk, or of the whole array if it has no chunks."""
+    return Coordinate(getattr(array, "chunk_size", array.roi.shape))
 
 
-def _best(rows: list[dict[str, Any]], criterion: str, higher: bool) -> int:
+def _find_best(rows: list[dict[str, Any]], criterion: str, higher: bool) -> int:
     finite = [i for i, row in enumerate(rows) if math.isfinite(row[criterion])]
     if not finite:
         raise ConfigurationError(
-            f"no setting has a finite {criterion} on the validation volumes: do they have labels "
-            "inside the mask?"
+            f"no setting has a finite {criterion} on the validation volumes: "
+            "do they have labels inside the mask?"
         )
     sign = -1.0 if higher else 1.0
     return min(finite, key=lambda i: (sign * rows[i][criterion], i))
 
 
 def _parameters(fragments: FragmentSettings, agglomeration: AgglomerationSettings) -> dict[str, Any]:
-    """The values of a row that tell it from others."""
+    """Return the settings that a row of the table shows."""
     row: dict[str, Any] = {"chain": fragments.chain}
     if fragments.chain == "mutex_watershed":
         row["bias"] = fragments.bias
@@ -237,7 +244,8 @@ def _parameters(fragments: FragmentSettings, agglomeration: AgglomerationSetting
     return row
 
 
-def _mean(scores: list[dict[str, float]]) -> dict[str, float]:
+def _average(scores: list[dict[str, float]]) -> dict[str, float]:
+    """Return the mean of each score over the volumes, and the sum of the segments."""
     weights = np.array([score["weight"] for score in scores])
     if weights.sum() == 0:
         weights = np.ones(len(scores))
@@ -257,91 +265,71 @@ def _prepare(
     neighborhood: Sequence[Sequence[int]],
     settings: FragmentSettings,
     agglomerations: Sequence[AgglomerationSettings],
-    folder: Path,
+    directory: Path,
     block_size: Sequence[int] | None,
     num_workers: int,
 ) -> tuple[Graph, ContingencyTable]:
-    """Graph and contingency table of the fragments of one volume."""
+    """Step 1 for one volume: return the graph and the contingency table of its fragments."""
     prediction = volume.prediction
-    offsets = tuple(tuple(int(step) for step in offset) for offset in neighborhood)
-    chunk = Coordinate(getattr(prediction, "chunk_size", prediction.roi.shape))
-    fragments = ZarrArray.create_from_array_identifier(
-        LocalArrayIdentifier(folder / "fragments.zarr", "s0"),
-        axes=prediction.spatial_axes,
-        roi=prediction.roi,
-        num_channels=None,
-        voxel_size=prediction.voxel_size,
-        dtype=np.uint64,
-        write_size=chunk,
-        overwrite=True,
-        unit=prediction.unit,
-    )
-    grid = BlockGrid.for_array(fragments, Coordinate(block_size) if block_size is not None else None)
-    settled = settle_cells(settings, grid.block_size / prediction.voxel_size)
-    run_blocks(
-        InThreads(FragmentBlocks(prediction, fragments, offsets, settled, volume.mask), num_workers), grid
-    )
-    long = next((a for a in agglomerations if a.method == "mutex_watershed"), agglomerations[0])
-    run_blocks(
-        InThreads(
-            GraphBlocks(
-                prediction, fragments, str(folder / "graph"), offsets, **graph_options(settings, long)
-            ),
-            num_workers,
-        ),
+    fragments = create_fragment_array(directory, prediction, _chunk_size(prediction))
+    grid = BlockGrid.for_array(fragments, None if block_size is None else Coordinate(block_size))
+    # One graph serves all agglomerations: it counts long-range affinities if any of them needs these.
+    most = next((a for a in agglomerations if a.method == "mutex_watershed"), agglomerations[0])
+    graph = compute_graph(
+        prediction,
+        fragments,
+        neighborhood,
+        fix_cell_size(settings, grid.block_size / prediction.voxel_size),
+        most,
+        directory / "graph",
         grid,
+        num_workers=num_workers,
+        mask=volume.mask,
     )
-    table = merge_tables(_tables(volume, fragments, grid))
-    return load_graph(folder / "graph", len(grid)), table
+    return graph, merge_tables(_count_overlaps(volume, fragments, grid))
 
 
-def _tables(volume: TuningVolume, fragments: Any, grid: BlockGrid) -> Iterator[ContingencyTable]:
+def _count_overlaps(volume: TuningVolume, fragments: Array, grid: BlockGrid) -> Iterator[ContingencyTable]:
+    """Yield the contingency table of each block."""
     for block in grid:
         roi = block.write_roi
         if isinstance(volume.ground_truth, np.ndarray):
-            begin = (roi.begin - fragments.roi.begin) / fragments.voxel_size
-            shape = roi.shape / fragments.voxel_size
-            ground_truth = volume.ground_truth[tuple(slice(b, b + s) for b, s in zip(begin, shape))]
+            location = ((roi - fragments.roi.begin) / fragments.voxel_size).to_slices()
+            ground_truth = volume.ground_truth[location]
         else:
             ground_truth = volume.ground_truth.read(roi, 0)
-        inside = None
+        mask = None
         if volume.mask is not None:
-            inside = volume.mask.read(roi, 0)
-            inside = (inside.max(axis=0) if volume.mask.num_channels else inside) > 0
-        yield contingency_table(np.asarray(fragments[roi]), ground_truth, inside)
+            values = volume.mask.read(roi, 0)
+            mask = (values.max(axis=0) if volume.mask.num_channels else values) > 0
+        yield contingency_table(np.asarray(fragments[roi]), ground_truth, mask)
 
 
-def _scores_of_all(
+def _score_all(
     graph: Graph,
     table: ContingencyTable,
     agglomerations: Sequence[AgglomerationSettings],
     convention: InstanceConvention | None,
     criterion: str,
 ) -> list[dict[str, float]]:
-    """Scores of each agglomeration of one volume's fragments."""
+    """Step 2 for one volume: return the scores of each agglomeration."""
     lowest = min((a.threshold for a in agglomerations if a.method == "mean_affinity"), default=1.0)
-    merges = mean_affinity_merges(graph, lowest)
-    places, position = np.unique(table.segment, return_inverse=True)
+    merges = merge_by_mean_affinity(graph, lowest)
+    ids, rows = np.unique(table.segment, return_inverse=True)
     scores = []
     for settings in agglomerations:
         lookup = agglomerate(graph, settings, merges)
-        renamed = np.zeros(len(places), np.uint64)
-        if len(lookup.ids):
-            found = np.minimum(np.searchsorted(lookup.ids, places), len(lookup.ids) - 1)
-            known = lookup.ids[found] == places
-            renamed[known] = lookup.segments[found[known]]
-        mapped = ContingencyTable.from_rows(renamed[position], table.ground_truth, table.count)
-        voi, rand = voi_from_table(mapped, convention), rand_from_table(mapped, convention)
+        renamed = ContingencyTable.from_rows(lookup.map_ids(ids)[rows], table.ground_truth, table.count)
+        voi, rand = voi_from_table(renamed, convention), rand_from_table(renamed, convention)
         score = {
             "voi_split": voi.split,
             "voi_merge": voi.merge,
             "voi": voi.total,
             "adapted_rand_error": rand.error,
-            "segments": int(lookup.segments.max(initial=np.uint64(0))),
+            "segments": lookup.num_segments,
             "weight": float(table.count[table.ground_truth > 0].sum()),
         }
         if criterion not in score:
-            all_scores = scores_from_table(mapped, convention)
-            score[criterion] = float(getattr(all_scores, criterion))
+            score[criterion] = float(getattr(scores_from_table(renamed, convention), criterion))
         scores.append(score)
     return scores

@@ -12,10 +12,10 @@ from attacca.jobs.command import StageArguments, stage_main
 from attacca.jobs.finished_work import keep, recall
 from attacca.jobs.opening import open_result
 from attacca.manifest import Manifest
+from attacca.segmentation.agglomerate import agglomerate
 from attacca.segmentation.checks import check_sizes
 from attacca.segmentation.chosen_settings import chosen_agglomeration
-from attacca.segmentation.graph_blocks import load_graph
-from attacca.segmentation.lookup import agglomerate
+from attacca.segmentation.graph_tables import load_graph
 from attacca.workflow.catalogue import entry
 
 VERSION = entry("agglomerate").version

@@ -46,10 +46,10 @@ class FragmentsStage(BlockwiseStage):
 
     @cached_property
     def settings(self) -> FragmentSettings:
-        from attacca.segmentation.fragments import settle_cells
+        from attacca.segmentation.fragments import fix_cell_size
 
         # Cells of a block's size: blocks that cut through cells would compute them several times.
-        return settle_cells(chosen_fragments(self.tuning), self.grid.block_size / self.prediction.voxel_size)
+        return fix_cell_size(chosen_fragments(self.tuning), self.grid.block_size / self.prediction.voxel_size)
 
     @cached_property
     def key(self) -> Manifest:
@@ -105,7 +105,7 @@ class FragmentsStage(BlockwiseStage):
         write_multiscale_metadata(str(self.output.container), ["s0"], name="fragments")
 
     def block_function(self) -> Callable[[Block], Any]:
-        from attacca.segmentation.fragments import FragmentBlocks
+        from attacca.segmentation.fragment_blocks import FragmentBlocks
 
         output = ZarrArray.open_from_array_identifier(self.output, mode="a")
         return FragmentBlocks(self.prediction, output, neighborhood_of(self.tuning), self.settings, self.mask)

@@ -71,7 +71,7 @@ class RelabelStage(BlockwiseStage):
         )
 
     def block_function(self) -> Callable[[Block], Any]:
-        from attacca.segmentation.relabel import RelabelBlocks
+        from attacca.segmentation.relabel_blocks import RelabelBlocks
 
         output = ZarrArray.open_from_array_identifier(self.output, mode="a")
         table = self.layout.look_up_table(self.arguments.run, self.arguments.volume)

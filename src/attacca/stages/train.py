@@ -18,7 +18,7 @@ from attacca.freed_memory import keep_freed_memory
 from attacca.jobs.command import StageArguments, stage_main
 from attacca.jobs.opening import required_volume_array, volume_array
 from attacca.manifest import Manifest
-from attacca.predictors.volume_targets import running_counts, sum_counts
+from attacca.predictors.volume_targets import pack_running_counts, sum_counts
 from attacca.progress import Progress
 from attacca.provenance.machines import describe_machine, note_machine, training_note
 from attacca.tasks import create_task
@@ -165,7 +165,7 @@ def _scores(task: Any, training: TrainingConfig, section: Any, volumes: tuple[Tr
 def _class_counts(arguments: StageArguments, names: list[str], task: Any) -> Any:
     """Class counts of all training volumes together, from the target stage's manifests."""
     counts = sum_counts(arguments.inputs[f"targets.{name}"].result["counts"] for name in names)
-    return running_counts(create_task(read_task_config(task)).predictor, counts)
+    return pack_running_counts(create_task(read_task_config(task)).predictor, counts)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from attacca.gp import (
     ToUnit,
 )
 from attacca.gp.reject_if_empty import RejectIfMasked
-from attacca.gp.seeds import mix
+from attacca.gp.seeds import mix_seed
 from attacca.training.job import TrainingVolume
 from attacca.training.volume_data import VolumeData
 
@@ -205,7 +205,7 @@ class SamplePipeline:
         """The batch of an iteration; of several processes that train together, that of number ``rank``."""
         size = self.spec.training.batch_size
         samples = [
-            self.sample(mix(self.spec.seed, iteration, rank * size + number)) for number in range(size)
+            self.sample(mix_seed(self.spec.seed, iteration, rank * size + number)) for number in range(size)
         ]
         # Mirrored and transposed samples have strides of their own, and the order of sums would follow them.
         return {
@@ -219,7 +219,7 @@ class SamplePipeline:
             return None
         self.target_filter.moving_class_counts = None
         for number in range(samples):
-            self.sample(mix(self.spec.seed, -1 - number))
+            self.sample(mix_seed(self.spec.seed, -1 - number))
         return plain_counts(self.target_filter.moving_class_counts)
 
     def close(self) -> None:

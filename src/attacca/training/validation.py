@@ -12,7 +12,7 @@ import torch
 from attacca.atomic import write_json
 from attacca.checkpoint import checkpoint_digest
 from attacca.errors import CheckpointError
-from attacca.gp.seeds import mix
+from attacca.gp.seeds import mix_seed
 from attacca.training.checkpoint_directory import checkpoint_path
 from attacca.training.curves import Table
 from attacca.training.device import Place
@@ -42,7 +42,7 @@ class ValidationLoss:
             crops = _samples_that_cover(pipeline)
         self._samples: list[Batch] = []
         for number in range(crops):
-            sample = pipeline.sample(mix(spec.seed, _STREAM, number))
+            sample = pipeline.sample(mix_seed(spec.seed, _STREAM, number))
             self._samples.append({name: np.ascontiguousarray(array)[None] for name, array in sample.items()})
         pipeline.close()
 

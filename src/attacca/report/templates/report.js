@@ -22,5 +22,5 @@ for (const button of document.querySelectorAll(".zoomable")) {
 dialog.addEventListener("click", (event) => {
   if (event.target === dialog) dialog.close();
 });
-// A folded part would be missing on paper.
+// Print folded parts, too.
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => (part.open = true)));

@@ -1,4 +1,4 @@
-"""Errors are ranked by what they add to VOI, and found where they are."""
+"""Errors are ranked by their share of VOI, and found at their locations."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from attacca.arrays import NumpyArray
 from attacca.evaluators.contingency import contingency_table
 from attacca.evaluators.instance_scores import voi_from_table
-from attacca.report.agreement import find_contact, mutual_matches, survey, worst_problems
-from attacca.report.errors_atlas import error_atlas
+from attacca.report.error_atlas import make_error_atlas
+from attacca.report.label_overlap import find_mutual_matches, measure_overlap
+from attacca.report.segment_errors import find_contact, rank_segment_errors
 
 VOXEL = Coordinate(40, 8, 8)
 
@@ -38,18 +39,18 @@ def test_shares_of_all_splits_and_merges_add_up_to_voi(seed: int) -> None:
     table = contingency_table(segmentation, ground_truth)
     table = table.select(table.ground_truth != 0)
     voi = voi_from_table(table)
-    splits = worst_problems(table, "split", 100)
-    assert sum(problem.share for problem in splits) == pytest.approx(voi.split, abs=1e-12)
-    # Predicted background is no segment that merges objects.
-    merges = worst_problems(table.select(table.segment != 0), "merge", 100)
-    assert sum(problem.share for problem in merges) <= voi.merge + 1 / len(table) + 1
+    splits = rank_segment_errors(table, "split", 100)
+    assert sum(error.share for error in splits) == pytest.approx(voi.split, abs=1e-12)
+    # Predicted background is not a segment that merges objects.
+    merges = rank_segment_errors(table.select(table.segment != 0), "merge", 100)
+    assert sum(error.share for error in merges) <= voi.merge + 1 / len(table) + 1
     assert [m.share for m in splits] == sorted((m.share for m in splits), reverse=True)
 
 
 def test_the_object_that_was_split_and_the_segment_that_merges_come_first() -> None:
     segmentation, ground_truth = one_split_and_one_merge()
     table = contingency_table(segmentation, ground_truth)
-    split, merge = worst_problems(table, "split", 5), worst_problems(table, "merge", 5)
+    split, merge = rank_segment_errors(table, "split", 5), rank_segment_errors(table, "merge", 5)
     assert [(m.whole, m.parts) for m in split] == [(1, (11, 12))]
     assert [(m.whole, m.parts) for m in merge] == [(13, (2, 3))]
     assert split[0].voxels == (6 * 10 * 20, 6 * 10 * 10)
@@ -57,19 +58,19 @@ def test_the_object_that_was_split_and_the_segment_that_merges_come_first() -> N
 
 def test_the_place_of_a_problem_is_where_its_two_largest_parts_touch() -> None:
     segmentation, ground_truth = map(volume, one_split_and_one_merge())
-    findings = survey(segmentation, ground_truth)
-    assert findings is not None and findings.whole
+    overlap = measure_overlap(segmentation, ground_truth)
+    assert overlap is not None and overlap.is_whole
     contact = find_contact(
-        worst_problems(findings.table, "split", 1)[0], findings, segmentation, ground_truth
+        rank_segment_errors(overlap.table, "split", 1)[0], overlap, segmentation, ground_truth
     )
-    assert contact is not None and contact.touching
-    place = (contact.centre - ground_truth.roi.begin) / VOXEL
+    assert contact is not None and contact.is_touching
+    place = (contact.center - ground_truth.roi.begin) / VOXEL
     assert place[2] == 19 and place[1] < 10
     contact = find_contact(
-        worst_problems(findings.table, "merge", 1)[0], findings, segmentation, ground_truth
+        rank_segment_errors(overlap.table, "merge", 1)[0], overlap, segmentation, ground_truth
     )
     assert contact is not None
-    place = (contact.centre - ground_truth.roi.begin) / VOXEL
+    place = (contact.center - ground_truth.roi.begin) / VOXEL
     assert place[2] == 14 and place[1] >= 10
 
 
@@ -79,48 +80,48 @@ def test_parts_that_do_not_touch_are_shown_in_the_smaller_one() -> None:
     segmentation[..., :8] = 5
     segmentation[..., 14:] = 6
     arrays = volume(segmentation), volume(ground_truth)
-    findings = survey(*arrays)
-    assert findings is not None
-    problem = worst_problems(findings.table.select(findings.table.segment != 0), "split", 1)[0]
-    contact = find_contact(problem, findings, *arrays)
-    assert contact is not None and not contact.touching
-    assert ((contact.centre - arrays[1].roi.begin) / VOXEL)[2] >= 14
+    overlap = measure_overlap(*arrays)
+    assert overlap is not None
+    error = rank_segment_errors(overlap.table.select(overlap.table.segment != 0), "split", 1)[0]
+    contact = find_contact(error, overlap, *arrays)
+    assert contact is not None and not contact.is_touching
+    assert ((contact.center - arrays[1].roi.begin) / VOXEL)[2] >= 14
 
 
-def test_unlabelled_voxels_are_nobodys_error() -> None:
+def test_unlabelled_voxels_count_in_no_error() -> None:
     segmentation, ground_truth = one_split_and_one_merge()
     ground_truth[ground_truth == 1] = 99
-    findings = survey(volume(segmentation), volume(ground_truth), unlabelled=99)
-    assert findings is not None
-    assert worst_problems(findings.table, "split", 5) == []
+    overlap = measure_overlap(volume(segmentation), volume(ground_truth), unlabelled=99)
+    assert overlap is not None
+    assert rank_segment_errors(overlap.table, "split", 5) == []
 
 
-def test_of_a_large_volume_the_middle_is_compared_and_it_is_said() -> None:
+def test_of_a_large_volume_the_center_is_compared() -> None:
     segmentation, ground_truth = map(volume, one_split_and_one_merge())
-    findings = survey(segmentation, ground_truth, largest=1000)
-    assert findings is not None and not findings.whole
-    assert findings.table.total <= 1000
-    assert ground_truth.roi.contains(findings.roi)
+    overlap = measure_overlap(segmentation, ground_truth, max_voxels=1000)
+    assert overlap is not None and not overlap.is_whole
+    assert overlap.table.total <= 1000
+    assert ground_truth.roi.contains(overlap.roi)
 
 
 def test_volumes_on_different_grids_are_not_compared() -> None:
     segmentation, ground_truth = one_split_and_one_merge()
-    assert survey(volume(segmentation, (81, 16, 0)), volume(ground_truth)) is None
-    assert survey(volume(segmentation, (80000, 16, 0)), volume(ground_truth)) is None
+    assert measure_overlap(volume(segmentation, (81, 16, 0)), volume(ground_truth)) is None
+    assert measure_overlap(volume(segmentation, (80000, 16, 0)), volume(ground_truth)) is None
 
 
 def test_matches_are_mutual_and_ties_go_to_the_smaller_id() -> None:
     table = contingency_table(np.array([1, 1, 1, 2, 3, 3]), np.array([7, 7, 8, 8, 9, 10]))
-    assert mutual_matches(table) == {1: 7, 3: 9}
+    assert find_mutual_matches(table) == {1: 7, 3: 9}
 
 
 def test_an_entry_of_the_atlas_has_three_pictures_and_names_its_parts() -> None:
     segmentation, ground_truth = map(volume, one_split_and_one_merge())
-    findings = survey(segmentation, ground_truth)
-    assert findings is not None
-    entry = error_atlas(ground_truth, segmentation, ground_truth, findings, "split")[0]
-    assert [picture.title for picture in entry.pictures] == ["raw", "truth", "segmentation"]
+    overlap = measure_overlap(segmentation, ground_truth)
+    assert overlap is not None
+    entry = make_error_atlas(ground_truth, segmentation, ground_truth, overlap, "split")[0]
+    assert [picture.title for picture in entry.pictures] == ["raw", "ground truth", "segmentation"]
     assert all(picture.source.startswith("data:image/png;base64,") for picture in entry.pictures)
     assert [name for name, _, _ in entry.parts] == ["segment 11", "segment 12"]
     assert entry.part_of_total == 1.0
-    assert entry.told == "object 1 in 2 pieces"
+    assert entry.description == "object 1: 66.7 % in segment 11, the rest in 1 other segment"

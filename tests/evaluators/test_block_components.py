@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from attacca.blockwise import BlockGrid
-from attacca.evaluators.components import BlockFaces, global_id, joined_components, label_block
+from attacca.evaluators.block_components import BlockFaces, global_id, join_components, label_block
 
 quick = settings(max_examples=25, deadline=None, derandomize=True)
 
@@ -20,7 +20,7 @@ def label_by_blocks(values, block, touch):
         local, found = label_block(values[slices], touch)
         faces[one.index] = BlockFaces.from_arrays(found.to_arrays())
         result[slices] = global_id(one.index, local)
-    ids, roots = joined_components(grid, faces.__getitem__, touch)
+    ids, roots = join_components(grid, faces.__getitem__, touch)
     return np.vectorize(dict(zip(ids.tolist(), roots.tolist())).get, otypes=[object])(result, result).astype(
         np.uint64
     )
@@ -57,6 +57,6 @@ def test_a_diagonal_joins_across_a_corner_only_where_corners_touch(dtype):
     assert len(np.unique(label_by_blocks(values, (2, 2, 2), "face"))) == 3
 
 
-def test_the_smallest_id_stands_for_joined_components():
+def test_the_smallest_id_stands_for_join_components():
     values = np.ones((1, 9), np.uint8)
     assert np.unique(label_by_blocks(values, (1, 2), "face")) == global_id(0, np.array([1]))

@@ -11,12 +11,21 @@ from funlib.geometry import Coordinate, Roi
 from PIL import Image as Picture
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
-from attacca.report.plots_slices import Row, VolumeImages, slice_rows
+from attacca.config.tasks import read_task_config
 from attacca.report.results import Image
+from attacca.report.slice_rows import Row, VolumeImages, make_slice_rows
 
 VOXEL = Coordinate(10, 2, 2)
-DISTANCE = {"type": "distance", "channels": ["mitochondria"], "class_ids": [3]}
-ONE_HOT = {"type": "one_hot", "classes": ["rest", "membrane", "mitochondria"]}
+DISTANCE = read_task_config(
+    {
+        "type": "distance",
+        "channels": ["mitochondria"],
+        "class_ids": [3],
+        "clip_distance": 50.0,
+        "tol_distance": 4.0,
+    }
+)
+ONE_HOT = read_task_config({"type": "one_hot", "classes": ["rest", "membrane", "mitochondria"]})
 
 
 def image(path: Path, name: str, values: np.ndarray) -> Image:
@@ -56,24 +65,24 @@ def ground_truth() -> np.ndarray:
     return labels
 
 
-def test_the_whole_plane_shows_what_was_found_and_what_is_true_over_the_image(tmp_path, ground_truth):
+def test_the_whole_plane_shows_segmentation_and_ground_truth_over_the_image(tmp_path, ground_truth):
     found = np.zeros((1, *ground_truth.shape), np.uint8)
     found[:, :, 300:750] = 1
     raw = image(tmp_path, "raw", ground_truth * 50)
     images = VolumeImages(
-        raw, image(tmp_path, "truth", ground_truth), None, None, image(tmp_path, "found", found)
+        raw, image(tmp_path, "labels", ground_truth), None, None, image(tmp_path, "found", found)
     )
-    pictures = whole(slice_rows(images, DISTANCE, None))
-    assert list(pictures) == ["raw", "segmentation", "truth"]
+    pictures = whole(make_slice_rows(images, DISTANCE, None))
+    assert list(pictures) == ["raw", "segmentation", "ground truth"]
     # Background is transparent, so that the image is seen below.
-    assert (pictures["truth"][..., 3] > 0).mean() == pytest.approx(1 / 4, abs=0.01)
+    assert (pictures["ground truth"][..., 3] > 0).mean() == pytest.approx(1 / 4, abs=0.01)
     assert (pictures["segmentation"][..., 3] > 0).mean() == pytest.approx(3 / 8, abs=0.01)
 
 
 def test_classes_that_fill_the_plane_leave_nothing_transparent(tmp_path, ground_truth):
     raw = image(tmp_path, "raw", ground_truth * 50)
     classes = image(tmp_path, "found", ground_truth - 1)
-    pictures = whole(slice_rows(VolumeImages(raw, None, None, None, classes), ONE_HOT, None))
+    pictures = whole(make_slice_rows(VolumeImages(raw, None, None, None, classes), ONE_HOT, None))
     assert list(pictures) == ["raw", "segmentation"]
     assert pictures["segmentation"].shape[-1] == 3
     assert len(np.unique(pictures["segmentation"].reshape(-1, 3), axis=0)) == 2

@@ -1,4 +1,4 @@
-"""A small server on this machine that hands results to a viewer, and opens what the report links to."""
+"""HTTP server on this machine that serves results to a viewer and opens the links of the report."""
 
 import html
 import logging
@@ -12,12 +12,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from attacca.errors import AttaccaError, ResourceError
 from attacca.report.results import Results
-from attacca.report.viewer import HOSTED, open_link, served_directories
+from attacca.report.viewer import HOSTED, find_served_directories, make_open_link
 
 logger = logging.getLogger(__name__)
 
 OpenViewer = Callable[[Mapping[str, str]], str]
-"""Takes the query of an address that ``open_link`` made, returns the address of the viewer."""
+"""Takes the query of a link from ``make_open_link`` and returns the address of the viewer."""
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -32,27 +32,27 @@ _INDEX = """<!doctype html>
 <title>Attacca view</title>
 <style>body{font:16px/1.6 sans-serif;margin:3rem auto;max-width:40rem;color-scheme:light dark}</style>
 <h1>Open in Neuroglancer</h1>
-<ul>LISTED</ul>
+<ul>ITEMS</ul>
 <p><a href="/results/report.html">Report</a></p>
 </html>
 """
 
 
 class ResultsServer:
-    """Serves a directory of results to viewers on this machine.
+    """HTTP server of a directory of results, for viewers on this machine.
 
-    Only pages of this machine and of the Neuroglancers that are named may read: the browser refuses any
-    other page, as no permission is sent.
+    Only pages of this machine and of the given origins may read: for any other page, the server sends no
+    permission, and the browser refuses.
 
     Args:
-        results: what is served.
-        open_viewer: opens a viewer at a place.
-        address: where to listen.
-        port: 0 takes a free one.
-        origins: pages from elsewhere that may read.
+        results: results that are served.
+        open_viewer: opens a viewer at a location.
+        address: address to listen on.
+        port: port to listen on; 0 takes a free one.
+        origins: addresses of other pages that may read.
 
     Raises:
-        ResourceError: the port is taken.
+        ResourceError: the port is in use.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class ResultsServer:
         self.results = results
         self.open_viewer = open_viewer
         self.origins = origins
-        self.directories = served_directories(results)
-        handler = type("Handler", (_Handler,), {"served": self})
+        self.directories = find_served_directories(results)
+        handler = type("Handler", (_Handler,), {"owner": self})
         try:
             self._server = ThreadingHTTPServer((address, port), handler)
         except OSError as error:
@@ -84,7 +84,7 @@ class ResultsServer:
         return f"http://{host!s}:{port}"
 
     def start(self) -> None:
-        """Serve in the background."""
+        """Serve in a background thread."""
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def serve(self) -> None:
@@ -92,91 +92,92 @@ class ResultsServer:
         self._server.serve_forever()
 
     def stop(self) -> None:
-        """End ``start`` and give the port back."""
+        """Stop the background thread and release the port."""
         self._server.shutdown()
         self.close()
 
     def close(self) -> None:
-        """Give the port back."""
+        """Release the port."""
         self._server.server_close()
 
-    def find(self, path: str) -> Path | None:
-        """The file that an address means; None where there is none, or it is not among what is served."""
-        name, _, inside = unquote(path).lstrip("/").partition("/")
+    def find_file(self, path: str) -> Path | None:
+        """Return the file at the path of an address; None if it does not exist or is not served."""
+        name, _, relative = unquote(path).lstrip("/").partition("/")
         root = self.directories.get(name)
-        if root is None or not inside:
+        if root is None or not relative:
             return None
-        found = (root / inside).resolve()
-        return found if found.is_relative_to(root.resolve()) and found.is_file() else None
+        file = (root / relative).resolve()
+        return file if file.is_relative_to(root.resolve()) and file.is_file() else None
 
-    def index(self) -> str:
-        """A page that lists what can be opened."""
+    def render_index(self) -> str:
+        """Render a page with links to all volumes."""
         items = []
         for run in self.results.list_runs():
             for volume in self.results.list_volumes(run):
-                query = html.escape(urlsplit(open_link(run, volume)).query)
+                query = html.escape(urlsplit(make_open_link(run, volume)).query)
                 items.append(
                     f'<li><a href="/open?{query}">{html.escape(run)} · {html.escape(volume)}</a></li>'
                 )
-        return _INDEX.replace("LISTED", "".join(items) or "<li>nothing has been predicted yet</li>")
+        return _INDEX.replace("ITEMS", "".join(items) or "<li>nothing has been predicted yet</li>")
 
 
 class _Handler(BaseHTTPRequestHandler):
-    served: ResultsServer
+    owner: ResultsServer
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Answer with a file, a list of what there is, or a viewer."""
-        self._answer(body=True)
+        """Send a file, the index, or a redirection to a viewer."""
+        self._respond(with_body=True)
 
     def do_HEAD(self) -> None:
-        """Answer as ``do_GET`` does, without the content."""
-        self._answer(body=False)
+        """Send the headers of ``do_GET``."""
+        self._respond(with_body=False)
 
     def do_OPTIONS(self) -> None:
-        """Tell a browser what a page from elsewhere may do."""
+        """Send the permissions of pages from elsewhere."""
         self._send(HTTPStatus.NO_CONTENT, b"", "text/plain")
 
-    def _answer(self, body: bool) -> None:
+    def _respond(self, with_body: bool) -> None:
         address = urlsplit(self.path)
         if address.path == "/":
-            self._send(HTTPStatus.OK, self.served.index().encode(), _TYPES[".html"], body)
+            self._send(HTTPStatus.OK, self.owner.render_index().encode(), _TYPES[".html"], with_body)
         elif address.path == "/open":
             query = {key: values[-1] for key, values in parse_qs(address.query).items()}
             try:
-                viewer = self.served.open_viewer(query)
+                viewer = self.owner.open_viewer(query)
             except AttaccaError as error:
-                self._send(HTTPStatus.NOT_FOUND, str(error).encode(), "text/plain; charset=utf-8", body)
+                message = str(error).encode()
+                self._send(HTTPStatus.NOT_FOUND, message, "text/plain; charset=utf-8", with_body)
                 return
             self.send_response(HTTPStatus.FOUND)
             self.send_header("Location", viewer)
             self.send_header("Content-Length", "0")
             self.end_headers()
         else:
-            found = self.served.find(address.path)
-            if found is None:
-                # Chunks that hold the fill value alone are not stored: this is a normal answer.
-                self._send(HTTPStatus.NOT_FOUND, b"", "text/plain", body)
+            file = self.owner.find_file(address.path)
+            if file is None:
+                # A normal answer: chunks that hold the fill value alone are not stored.
+                self._send(HTTPStatus.NOT_FOUND, b"", "text/plain", with_body)
             else:
-                kind = _TYPES.get(found.suffix, "application/octet-stream")
-                self._send(HTTPStatus.OK, found.read_bytes(), kind, body)
+                content_type = _TYPES.get(file.suffix, "application/octet-stream")
+                self._send(HTTPStatus.OK, file.read_bytes(), content_type, with_body)
 
-    def _send(self, status: HTTPStatus, content: bytes, kind: str, body: bool = True) -> None:
+    def _send(self, status: HTTPStatus, content: bytes, content_type: str, with_body: bool = True) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", kind)
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Cache-Control", "no-cache")
         origin = self.headers.get("Origin")
-        if origin and (origin in self.served.origins or _is_local(origin)):
+        if origin and (origin in self.owner.origins or _is_local(origin)):
             self.send_header("Access-Control-Allow-Origin", origin)
             self.send_header("Access-Control-Allow-Private-Network", "true")
             self.send_header("Vary", "Origin")
         self.end_headers()
-        if body:
+        if with_body:
             self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Requests are many and tell a person nothing; they go to the log."""
+        """Log requests at debug level: a viewer sends thousands."""
         logger.debug(format, *args)
 
 
@@ -184,8 +185,12 @@ def _is_local(origin: str) -> bool:
     return urlsplit(origin).hostname in ("127.0.0.1", "localhost", "::1")
 
 
-def numbers(text: str | None) -> list[int] | None:
-    """``"1,2,3"`` as a list; None for nothing, or for text that is no list of whole numbers."""
+def parse_numbers(text: str | None) -> list[int] | None:
+    """Parse whole numbers between commas; None without text, or if it has another form.
+
+    >>> parse_numbers("400,1200,800")
+    [400, 1200, 800]
+    """
     try:
         return [int(part) for part in text.split(",")] if text else None
     except ValueError:

@@ -1,0 +1,179 @@
+"""The error atlas: the most expensive split and merge errors, each with cut-outs of the images."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from attacca.arrays import Array
+from attacca.report.colors import CATEGORIES, blend, find_boundaries, format_css, gray_to_rgb
+from attacca.report.label_overlap import LabelOverlap
+from attacca.report.pictures import Picture, make_picture, normalize_contrast
+from attacca.report.planes import View, place_window, read_plane
+from attacca.report.segment_errors import ErrorKind, SegmentError, find_contact, rank_segment_errors
+
+CUT_OUT = 128
+"""Pixels along a side of a cut-out."""
+
+LISTED_PARTS = 4
+"""Number of parts that have a color of their own and are named in the legend."""
+
+
+@dataclass(frozen=True)
+class AtlasEntry:
+    """One error as it appears on the page.
+
+    Attributes:
+        error: the split or merge error.
+        rank: rank by share, from 1.
+        part_of_total: share as a fraction of VOI split or VOI merge of the volume.
+        center: center of the cut-outs in world units.
+        pictures: raw, ground truth, segmentation.
+        parts: name, voxels and color of the largest parts.
+        link: opens the location in a viewer; empty without a viewer.
+    """
+
+    error: SegmentError
+    rank: int
+    part_of_total: float
+    center: tuple[int, ...]
+    pictures: tuple[Picture, ...]
+    parts: tuple[tuple[str, int, str], ...]
+    link: str = ""
+
+    @property
+    def description(self) -> str:
+        """The error in words, such as ``object 4: 98.7 % in segment 6, the rest in 29 other segments``."""
+        noun, part_noun = _nouns(self.error.kind)
+        first, *others = self.error.parts
+        fraction = f"{100 * self.error.voxels[0] / sum(self.error.voxels):.1f} %"
+        text = (
+            f"{noun} {self.error.whole}: {fraction} {f'in {part_noun} {first}' if first else 'unsegmented'}"
+        )
+        rest = []
+        number = sum(part != 0 for part in others)
+        if number:
+            rest.append(f"in {number} {'other ' if first else ''}{part_noun}{'s' * (number > 1)}")
+        if 0 in others:
+            rest.append("unsegmented")
+        return f"{text}, the rest {' or '.join(rest)}" if rest else text
+
+
+def make_error_atlas(
+    raw: Array,
+    segmentation: Array,
+    ground_truth: Array,
+    overlap: LabelOverlap,
+    kind: ErrorKind,
+    count: int = 8,
+) -> list[AtlasEntry]:
+    """Make the entries of the most expensive errors.
+
+    Args:
+        raw: gray values; its voxels become pixels.
+        segmentation, ground_truth: ids, on one grid of voxels.
+        overlap: overlap of the two.
+        kind: ``"split"`` or ``"merge"``.
+        count: largest number of entries.
+    """
+    ranked = rank_segment_errors(overlap.table, kind, len(overlap.table))
+    total = sum(error.share for error in ranked)
+    entries: list[AtlasEntry] = []
+    for error in ranked[:count]:
+        contact = find_contact(error, overlap, segmentation, ground_truth)
+        if contact is None:
+            continue
+        view = place_window(
+            raw, overlap.roi, contact.center, contact.axis if raw.dims == 3 else None, CUT_OUT
+        )
+        colors = _choose_part_colors(error.parts)
+        part_noun = _nouns(kind)[1]
+        parts = tuple(
+            (f"{part_noun} {part}" if part else "unsegmented", voxels, format_css(colors[part]))
+            for part, voxels in zip(error.parts[:LISTED_PARTS], error.voxels)
+        )
+        entries.append(
+            AtlasEntry(
+                error,
+                len(entries) + 1,
+                error.share / total if total else 0.0,
+                tuple(int(value) for value in contact.center),
+                _draw_cut_outs(error, view, raw, segmentation, ground_truth, colors),
+                parts,
+            )
+        )
+    return entries
+
+
+def _nouns(kind: ErrorKind) -> tuple[str, str]:
+    """Return the names of the whole and of a part."""
+    return ("object", "segment") if kind == "split" else ("segment", "object")
+
+
+def _draw_cut_outs(
+    error: SegmentError,
+    view: View,
+    raw: Array,
+    segmentation: Array,
+    ground_truth: Array,
+    colors: dict[int, np.ndarray],
+) -> tuple[Picture, ...]:
+    gray = read_plane(raw, view)
+    gray = normalize_contrast(gray[0] if gray.ndim == 3 else gray)
+    object_ids = read_plane(ground_truth, view, stored=True)
+    segment_ids = read_plane(segmentation, view, stored=True)
+    is_split = error.kind == "split"
+    whole_ids, part_ids = (object_ids, segment_ids) if is_split else (segment_ids, object_ids)
+    mask = whole_ids == np.uint64(error.whole)
+    below = gray_to_rgb(gray)
+    whole_image = _highlight(below, whole_ids, mask, {error.whole: colors[error.parts[0]]})
+    # Parts that are not in the legend are colored inside the outline alone.
+    outside = {part: colors[part] for part in error.parts[:LISTED_PARTS]}
+    part_image = _highlight(below, part_ids, mask, colors, outside)
+    images = (whole_image, part_image) if is_split else (part_image, whole_image)
+    location = f"{_nouns(error.kind)[0]} {error.whole}, {view.title}"
+    return (
+        make_picture(gray, f"Raw image around {location}", "raw", view.pixel_size),
+        make_picture(images[0], f"Ground truth around {location}", "ground truth", view.pixel_size),
+        make_picture(images[1], f"Segmentation around {location}", "segmentation", view.pixel_size),
+    )
+
+
+def _choose_part_colors(parts: tuple[int, ...]) -> dict[int, np.ndarray]:
+    """Return a color for each part, the same in every entry: gray for background, one for all small parts."""
+    palette = [np.array(color, dtype=np.uint8) for color in CATEGORIES]
+    colors = {0: palette[-1]}
+    for index, part in enumerate(part for part in parts if part != 0):
+        colors[part] = palette[min(index, len(palette) - 2)]
+    return colors
+
+
+def _highlight(
+    below: np.ndarray,
+    labels: np.ndarray,
+    mask: np.ndarray,
+    colors: dict[int, np.ndarray],
+    outside: dict[int, np.ndarray] | None = None,
+) -> np.ndarray:
+    """Paint labels over an image: strong in the mask, faint outside, with a white outline around the mask.
+
+    Args:
+        below: the image, shape (y, x, 3).
+        labels: ids, shape (y, x).
+        mask: pixels of the whole, shape (y, x).
+        colors: colors of ids in the mask.
+        outside: colors of ids outside the mask; ``colors`` by default.
+    """
+    outside = colors if outside is None else outside
+    painted = np.zeros_like(below)
+    opacity = np.zeros(mask.shape)
+    for value, color in colors.items():
+        pixels = labels == np.uint64(value)
+        painted[pixels] = color
+        opacity[pixels & mask] = 0.62
+        if value in outside:
+            opacity[pixels & ~mask] = 0.28
+    image = blend(below, painted, opacity)
+    edges = find_boundaries(labels) & ~mask
+    image[edges] = image[edges] // 2 + 40
+    image[find_boundaries(mask.astype(np.uint8))] = (255, 255, 255)
+    return image

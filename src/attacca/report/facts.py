@@ -1,0 +1,137 @@
+"""Settings and measurements as short lines of text."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from attacca.config.tasks import TaskConfig
+
+_CHECK_NAMES = {
+    "edges": "edges between fragments",
+    "seam excess": "segment ends at block borders, relative to elsewhere",
+    "largest share": "largest segment, fraction of the volume",
+    "segmented share": "segmented fraction of the volume",
+}
+"""Names of the checks of a segmentation that need more words than their keys."""
+
+_UNUSED_WITH_CHANNELS = ("num_fmaps", "fmap_inc_factor")
+"""Settings of an architecture that have no effect if its channels are listed."""
+
+_VOLUME_PURPOSES = (
+    ("train", "training volumes"),
+    ("validate", "validation volumes"),
+    ("validation", "validation volumes"),
+    ("test", "test volumes"),
+)
+
+
+class Fact(NamedTuple):
+    """A name and a value.
+
+    Attributes:
+        name: a few words.
+        value: text of the value.
+        is_code: True for digests and code, which are set in a fixed width.
+    """
+
+    name: str
+    value: str
+    is_code: bool = False
+
+
+def as_mapping(value: Any) -> Mapping[str, Any]:
+    """Return the value if it is a mapping, otherwise an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def format_setting(value: Any) -> str:
+    """Format a value in one line of at most 200 characters.
+
+    >>> format_setting([True, 3])
+    '[yes, 3]'
+    """
+    text = f"{value:.5g}" if isinstance(value, float) else format_plain(value)
+    return text if len(text) <= 200 else text[:197] + "…"
+
+
+def format_plain(value: Any) -> str:
+    """Format a value with ``yes`` and ``no`` for booleans."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return "[" + ", ".join(format_plain(item) for item in value) + "]"
+    return str(value)
+
+
+def describe_configuration(config: Mapping[str, Any], task: TaskConfig | None) -> list[Fact]:
+    """Summarize a run: task, architecture, training, volumes, seed.
+
+    Args:
+        config: section of the run.
+        task: its task; None if the section does not describe one.
+    """
+    return [
+        *_describe_task(as_mapping(config.get("task")), task),
+        *_describe_architecture(as_mapping(config.get("architecture"))),
+        *_describe_training(as_mapping(config.get("training"))),
+        *_describe_volumes(as_mapping(config.get("volumes"))),
+        *([Fact("seed", str(config["seed"]))] if config.get("seed") is not None else []),
+        *_describe_offsets(task),
+    ]
+
+
+def _describe_task(section: Mapping[str, Any], task: TaskConfig | None) -> Iterator[Fact]:
+    if task is None:
+        if section.get("type"):
+            yield Fact("task", str(section["type"]).replace("_", " "))
+        return
+    learned = task.learned_task
+    text = str(type(learned).model_fields["type"].default).replace("_", " ")
+    text += " with local shape descriptors" if len(learned.offsets) not in (0, learned.num_channels) else ""
+    yield Fact("task", text if learned is task else f"{text}, from a checkpoint")
+    if task.class_names:
+        yield Fact("classes", ", ".join(task.class_names))
+
+
+def _describe_architecture(section: Mapping[str, Any]) -> Iterator[Fact]:
+    unused = _UNUSED_WITH_CHANNELS if section.get("channels") else ()
+    parts: list[str] = []
+    for key, value in section.items():
+        if value is None or value == "" or isinstance(value, Mapping) or key in unused:
+            continue
+        if key == "type":
+            parts.insert(0, str(value))
+        else:
+            parts.append(f"{key.replace('_', ' ')} {format_plain(value)}")
+    if parts:
+        yield Fact("architecture", ", ".join(parts))
+
+
+def _describe_training(section: Mapping[str, Any]) -> Iterator[Fact]:
+    for key in ("iterations", "batch_size", "learning_rate"):
+        value = section.get(key)
+        if value is not None:
+            text = f"{value:,}".replace(",", "\u202f") if isinstance(value, int) else str(value)
+            yield Fact(key.replace("_", " "), text)
+
+
+def _describe_volumes(section: Mapping[str, Any]) -> Iterator[Fact]:
+    for key, label in _VOLUME_PURPOSES:
+        if section.get(key):
+            yield Fact(label, ", ".join(map(str, section[key])))
+
+
+def _describe_offsets(task: TaskConfig | None) -> Iterator[Fact]:
+    if task is not None and task.offsets:
+        text = " ".join(str(list(offset)).replace(" ", "") for offset in task.offsets)
+        yield Fact("neighborhood", text, True)
+
+
+def describe_checks(values: Mapping[str, Any]) -> list[Fact]:
+    """Summarize the measurements of a segmentation, without digests and tables."""
+    facts = []
+    for key, value in values.items():
+        is_short = isinstance(value, str | int | float) or (isinstance(value, list) and len(value) <= 16)
+        if is_short and key != "id" and not key.endswith(("digest", "fingerprint")):
+            name = str(key).replace("_", " ")
+            facts.append(Fact(_CHECK_NAMES.get(name, name), format_setting(value)))
+    return facts

@@ -1,0 +1,191 @@
+"""The part of the page about one volume of a run: status, pictures of planes, error atlas, sizes."""
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+
+from attacca.config.tasks import TaskConfig
+from attacca.report.channels import has_classes
+from attacca.report.deleted import describe_lost_images
+from attacca.report.error_atlas import AtlasEntry, make_error_atlas
+from attacca.report.facts import Fact, as_mapping, describe_checks
+from attacca.report.fallback import compute_or
+from attacca.report.label_overlap import LabelOverlap, measure_overlap
+from attacca.report.results import Results, read_json
+from attacca.report.scores import Score, describe_broken_scores, read_scores
+from attacca.report.slice_rows import Row, VolumeImages, make_slice_rows
+from attacca.report.tuning_plots import plot_sizes
+from attacca.report.viewer import make_open_link
+
+_MAX_LINKED = 12
+"""Largest number of segments or objects that a link selects in the viewer."""
+
+
+@dataclass
+class VolumeSection:
+    """One volume of a run.
+
+    Attributes:
+        name: name of the volume.
+        purpose: ``validation`` or ``test``.
+        ground_truth_expected: True if the configuration has labels for the volume.
+        status: a sentence about missing results; empty if the volume is finished.
+        lost: a clause about deleted arrays; empty without them.
+        scores: in the order of ``scores.json``.
+        rows: pictures of planes.
+        splits, merges: the error atlas.
+        atlas_note: reason why the atlas is missing, or the region that it covers.
+        histogram: SVG element with the sizes of segments and objects, or empty.
+        link: opens the volume in a viewer.
+        checks: measurements of the segmentation.
+    """
+
+    name: str
+    purpose: str
+    ground_truth_expected: bool
+    status: str = ""
+    lost: str = ""
+    scores: list[Score] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    splits: list[AtlasEntry] = field(default_factory=list)
+    merges: list[AtlasEntry] = field(default_factory=list)
+    atlas_note: str = ""
+    histogram: str = ""
+    link: str = ""
+    checks: list[Fact] = field(default_factory=list)
+
+
+def make_volume_section(
+    results: Results,
+    run: str,
+    volume: str,
+    purpose: str,
+    ground_truth_expected: bool,
+    task: TaskConfig | None,
+) -> VolumeSection:
+    """Collect everything that the page shows of one volume.
+
+    Args:
+        results: results of all runs.
+        run: name of the run.
+        volume: name of the volume.
+        purpose: ``validation`` or ``test``.
+        ground_truth_expected: True if the configuration has labels for the volume.
+        task: meaning of the channels and labels.
+    """
+    images = _open_images(results, run, volume)
+    section = VolumeSection(volume, purpose, ground_truth_expected or images.ground_truth is not None)
+    section.scores = compute_or([], "the scores", lambda: read_scores(results, run, volume))
+    section.lost = compute_or("", "deleted arrays", lambda: _describe_lost(results, run, volume, images))
+    section.status = _describe_status(results, run, section, images)
+    section.link = make_open_link(run, volume)
+    checks = as_mapping(read_json(results.layout.scores(run, volume)).get("segmentation"))
+    section.checks = describe_checks(checks)
+    if not section.scores and not read_json(results.layout.manifest(run, volume, "segmentation")):
+        # Blocks that are not computed yet would look like errors.
+        images = replace(images, segmentation=None)
+    overlap: LabelOverlap | None = None
+    has_objects = not has_classes(task)
+    if has_objects and images.segmentation is not None and images.ground_truth is not None:
+        measure = partial(
+            measure_overlap, images.segmentation.finest, images.ground_truth.finest, images.unlabelled
+        )
+        overlap = compute_or(overlap, "the comparison with the ground truth", measure)
+    matches = overlap.matches if overlap else None
+    section.rows = compute_or(
+        section.rows, f"slices of {volume}", lambda: make_slice_rows(images, task, matches)
+    )
+    if has_objects:
+        _add_atlas(section, images, overlap, run)
+    return section
+
+
+def _open_images(results: Results, run: str, volume: str) -> VolumeImages:
+    unlabelled = results.volume_result(volume).get("unlabelled")
+    return VolumeImages(
+        raw=results.volume_image(volume, "raw"),
+        ground_truth=results.volume_image(volume, "labels"),
+        target=results.target_image(run, volume, "target"),
+        prediction=results.result_image(run, volume, "prediction"),
+        segmentation=results.result_image(run, volume, "segmentation"),
+        unlabelled=unlabelled if isinstance(unlabelled, int) else None,
+    )
+
+
+def _describe_lost(results: Results, run: str, volume: str, images: VolumeImages) -> str:
+    by_name = {
+        "raw": images.raw,
+        "labels": images.ground_truth,
+        "prediction": images.prediction,
+        "segmentation": images.segmentation,
+    }
+    opened = {name for name, image in by_name.items() if image is not None}
+    return describe_lost_images(results, run, volume, opened)
+
+
+def _describe_status(results: Results, run: str, section: VolumeSection, images: VolumeImages) -> str:
+    volume = section.name
+    is_predicted = bool(read_json(results.layout.manifest(run, volume, "prediction")))
+    is_segmented = bool(read_json(results.layout.manifest(run, volume, "segmentation")) or section.scores)
+    if section.scores:
+        return ""
+    if is_segmented:
+        broken = describe_broken_scores(results, run, volume)
+        if broken:
+            return f"segmented, but {broken}"
+        has_labels = section.ground_truth_expected
+        return "segmented; not evaluated yet" if has_labels else "segmented; no labels to compare with"
+    if not is_predicted:
+        if not results.volume_result(volume) and images.raw is None:
+            return "not imported yet"
+        if images.segmentation is None:
+            return "not predicted yet" if images.prediction is None else "not predicted completely yet"
+    return "not segmented yet"
+
+
+def _add_atlas(section: VolumeSection, images: VolumeImages, overlap: LabelOverlap | None, run: str) -> None:
+    if images.segmentation is None or images.ground_truth is None:
+        if not section.lost:
+            section.atlas_note = "Errors can be ranked once there are a segmentation and labels."
+        return
+    if overlap is None:
+        section.atlas_note = "Errors are not ranked: segmentation and labels are not on one grid of voxels."
+        return
+    raw = (images.raw or images.segmentation).finest
+    make_atlas = partial(
+        make_error_atlas, raw, images.segmentation.finest, images.ground_truth.finest, overlap
+    )
+    splits = compute_or(section.splits, "the atlas of splits", lambda: make_atlas("split"))
+    merges = compute_or(section.merges, "the atlas of merges", lambda: make_atlas("merge"))
+    section.splits = [_add_link(error, run, section.name) for error in splits]
+    section.merges = [_add_link(error, run, section.name) for error in merges]
+    if not overlap.is_whole:
+        section.atlas_note = "The volume is large: errors were ranked in its center only."
+    table = overlap.table
+    sizes = {
+        "segments": _sum_by_id(table.segment, table.count),
+        "ground-truth objects": _sum_by_id(table.ground_truth, table.count),
+    }
+    name = f"sizes-{run}-{section.name}"
+    section.histogram = compute_or(
+        "", "the histogram of sizes", lambda: plot_sizes(sizes, "voxels inside labelled objects", name)
+    )
+
+
+def _add_link(atlas_entry: AtlasEntry, run: str, volume: str) -> AtlasEntry:
+    error = atlas_entry.error
+    is_split = error.kind == "split"
+    segments = error.parts if is_split else (error.whole,)
+    objects = (error.whole,) if is_split else error.parts
+    link = make_open_link(run, volume, atlas_entry.center, segments[:_MAX_LINKED], objects[:_MAX_LINKED])
+    return replace(atlas_entry, link=link)
+
+
+def _sum_by_id(ids: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Sum up the counts of each id except 0; shape (distinct ids,)."""
+    foreground = ids != 0
+    if not foreground.any():
+        return np.empty(0)
+    _, index = np.unique(ids[foreground], return_inverse=True)
+    return np.bincount(index, weights=count[foreground])

@@ -1,0 +1,217 @@
+"""Tables of the region adjacency graph: those of blocks, on disk, and their sum, the graph of the volume.
+
+Each block writes two files of its own, so blocks may be computed in any order, repeatedly, and by any number
+of jobs. The graph is assembled afterwards, one range of fragment ids at a time, so that memory does not grow
+with the volume: tables of blocks are sorted, and a range of ids is one slice of each.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from attacca.errors import MissingInputError, ResourceError
+from attacca.segmentation.graph import Graph
+
+NODE_TYPE = np.dtype(
+    [
+        ("id", "<u8"),
+        ("size", "<i8"),
+        ("lower", "<i4", (3,)),
+        ("upper", "<i4", (3,)),
+        ("inner_sum", "<i8"),
+        ("inner_count", "<i8"),
+    ]
+)
+"""Rows of a block's table of nodes; columns as in ``Graph``."""
+
+EDGE_TYPE = np.dtype(
+    [
+        ("u", "<u8"),
+        ("v", "<u8"),
+        ("direct_sum", "<i8"),
+        ("direct_count", "<i4"),
+        ("direct_max", "u1"),
+        ("long_sum", "<i8"),
+        ("long_count", "<i4"),
+    ]
+)
+"""Rows of a block's table of edges; ``u < v`` are fragment ids, other columns as in ``Graph``."""
+
+_EDGE_COLUMNS = ("direct_sum", "direct_count", "direct_max", "long_sum", "long_count")
+_BLOCKS_PER_FOLDER = 1000
+
+
+def table_path(directory: str | os.PathLike[str], table: str, index: int) -> Path:
+    """Return the path of a block's table, ``"nodes"`` or ``"edges"``.
+
+    >>> table_path("graph", "nodes", 1234).as_posix()
+    'graph/000001/000001234.nodes.npy'
+    """
+    return Path(directory) / f"{index // _BLOCKS_PER_FOLDER:06d}" / f"{index:09d}.{table}.npy"
+
+
+def join_tables(nodes: np.ndarray, edges: np.ndarray) -> Graph:
+    """Return the graph in memory from the tables of blocks, concatenated in any order.
+
+    Args:
+        nodes: ``NODE_TYPE`` (rows,).
+        edges: ``EDGE_TYPE`` (rows,).
+    """
+    columns = _node_columns([_reduce_nodes(nodes)])
+    edges = _reduce_edges(edges)
+    return Graph(
+        **columns,
+        u=np.searchsorted(columns["ids"], edges["u"]).astype(np.int32),
+        v=np.searchsorted(columns["ids"], edges["v"]).astype(np.int32),
+        **{name: np.ascontiguousarray(edges[name]) for name in _EDGE_COLUMNS},
+    )
+
+
+def load_graph(directory: str | os.PathLike[str], num_blocks: int, part_rows: int = 500_000) -> Graph:
+    """Assemble the graph of a volume from the tables of its blocks.
+
+    Columns of edges are written below ``directory/whole`` and memory-mapped.
+
+    Args:
+        directory: as for ``GraphBlocks``.
+        num_blocks: number of blocks of the grid; the tables of all of them are read.
+        part_rows: number of rows that are sorted at once (about 150 bytes each).
+
+    Raises:
+        MissingInputError: a block's table is missing.
+        ResourceError: there are 2^31 or more fragments.
+    """
+    paths = {kind: [table_path(directory, kind, i) for i in range(num_blocks)] for kind in ("nodes", "edges")}
+    missing = [path for kind in paths for path in paths[kind] if not path.exists()]
+    if missing:
+        raise MissingInputError(
+            f"{len(missing)} tables of the graph are missing below {directory}, the first is "
+            f"{missing[0].name}; run the graph stage for all blocks first"
+        )
+    parts = _read_parts(paths["nodes"], "id", NODE_TYPE, part_rows)
+    nodes = _node_columns(map(_reduce_nodes, parts))
+    ids = nodes["ids"]
+    if len(ids) >= 2**31:
+        raise ResourceError(f"{len(ids)} fragments are more than 2^31; make larger fragments")
+    whole = Path(directory) / "whole"
+    whole.mkdir(parents=True, exist_ok=True)
+    columns = ("u", "v", *_EDGE_COLUMNS)
+    files = {name: open(whole / f"{name}.bin", "wb") for name in columns}  # noqa: SIM115
+    num_rows = 0
+    try:
+        for part in _read_parts(paths["edges"], "u", EDGE_TYPE, part_rows):
+            table = _reduce_edges(part)
+            num_rows += len(table)
+            for name in columns:
+                column = table[name]
+                if name in ("u", "v"):
+                    column = np.searchsorted(ids, column).astype(np.int32)
+                np.ascontiguousarray(column).tofile(files[name])
+    finally:
+        for file in files.values():
+            file.close()
+    mapped = {}
+    for name in columns:
+        kind = np.dtype(np.int32) if name in ("u", "v") else EDGE_TYPE[name]
+        mapped[name] = np.memmap(whole / f"{name}.bin", kind, "r") if num_rows else np.zeros(0, kind)
+    return Graph(**nodes, **mapped)
+
+
+def _node_columns(parts: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the columns of ``Graph`` that describe nodes, from reduced tables of ascending ids."""
+    pieces: dict[str, list[np.ndarray]] = {name: [] for name in NODE_TYPE.names or ()}
+    for part in parts:
+        for name, column in pieces.items():
+            column.append(np.ascontiguousarray(part[name]))
+    columns = {"id": "ids", "size": "sizes"}
+    empty = np.zeros(0, NODE_TYPE)
+    # One column at a time, so that no two copies of the whole table are in memory.
+    return {
+        columns.get(name, name): np.concatenate(pieces.pop(name) or [empty[name]]) for name in list(pieces)
+    }
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A block's sorted table on disk: its number of rows, and the keys of the first and the last."""
+
+    path: Path
+    num_rows: int
+    first: np.uint64
+    last: np.uint64
+
+
+def _read_parts(paths: list[Path], key: str, dtype: np.dtype, part_rows: int) -> Iterator[np.ndarray]:
+    """Yield all rows of sorted tables, in parts of ascending, disjoint ranges of ``key``."""
+    tables = []
+    for path in paths:
+        keys = np.load(path, mmap_mode="r")[key]
+        if len(keys):
+            tables.append(_Table(path, len(keys), keys[0], keys[-1]))
+    for low, high in pairwise(_choose_bounds(tables, key, part_rows)):
+        pieces = []
+        for table in tables:
+            if (low and table.last < low) or (high is not None and table.first >= high):
+                continue
+            rows = np.load(table.path, mmap_mode="r")
+            start = int(np.searchsorted(rows[key], np.uint64(low))) if low else 0
+            stop = len(rows) if high is None else int(np.searchsorted(rows[key], np.uint64(high)))
+            if stop > start:
+                pieces.append((table.path, start, stop))
+        if pieces:
+            part = np.empty(sum(stop - start for _, start, stop in pieces), dtype)
+            filled = 0
+            for path, start, stop in pieces:
+                part[filled : filled + stop - start] = np.load(path, mmap_mode="r")[start:stop]
+                filled += stop - start
+            yield part
+
+
+def _choose_bounds(tables: list[_Table], key: str, part_rows: int) -> list[int | None]:
+    """Return bounds of ranges of ``key`` with about ``part_rows`` rows each, from a sample; None is no bound."""
+    total = sum(table.num_rows for table in tables)
+    if not total:
+        return []
+    count = -(-total // part_rows)
+    cuts: list[int] = []
+    if count > 1:
+        step = max(1, total // (1000 * count))
+        samples = [np.load(table.path, mmap_mode="r")[key][::step] for table in tables]
+        sample = np.sort(np.concatenate(samples))
+        cuts = sorted({int(sample[len(sample) * i // count]) for i in range(1, count)})
+    return [0, *cuts, None]
+
+
+def _reduce_nodes(table: np.ndarray) -> np.ndarray:
+    """Sum up the rows of each id, and take the box around their boxes."""
+    if not len(table):
+        return table
+    table = table[np.argsort(table["id"], kind="stable")]
+    first = np.flatnonzero(np.diff(table["id"], prepend=np.uint64(0)) != 0)
+    result = np.zeros(len(first), NODE_TYPE)
+    result["id"] = table["id"][first]
+    for name in ("size", "inner_sum", "inner_count"):
+        result[name] = np.add.reduceat(table[name], first)
+    result["lower"] = np.minimum.reduceat(table["lower"], first, axis=0)
+    result["upper"] = np.maximum.reduceat(table["upper"], first, axis=0)
+    return result
+
+
+def _reduce_edges(table: np.ndarray) -> np.ndarray:
+    """Sum up the rows of each pair, and take the maximum of their maxima."""
+    if not len(table):
+        return table
+    table = table[np.lexsort((table["v"], table["u"]))]
+    changed = np.ones(len(table), bool)
+    changed[1:] = (table["u"][1:] != table["u"][:-1]) | (table["v"][1:] != table["v"][:-1])
+    first = np.flatnonzero(changed)
+    result = np.zeros(len(first), EDGE_TYPE)
+    result["u"], result["v"] = table["u"][first], table["v"][first]
+    for name in ("direct_sum", "direct_count", "long_sum", "long_count"):
+        result[name] = np.add.reduceat(table[name], first)
+    result["direct_max"] = np.maximum.reduceat(table["direct_max"], first)
+    return result

@@ -1,0 +1,74 @@
+"""Affinities and mask of one box, read from stored arrays."""
+
+import numpy as np
+
+from attacca.arrays import Array
+from attacca.errors import VolumeError
+from attacca.segmentation.box import Box
+from attacca.segmentation.frame import Frame
+
+
+def read_affinities(array: Array, frame: Frame, box: Box, num_channels: int) -> np.ndarray:
+    """Read the affinities of a box as uint8, 255 for an affinity of 1, whatever dtype the array has.
+
+    Args:
+        array: prediction with a channel axis, or without one for a single channel.
+        frame: the volume in whose voxels ``box`` counts.
+        box: voxels to read.
+        num_channels: number of channels to read; further channels are ignored.
+
+    Returns:
+        uint8 (channels, z, y, x).
+
+    Raises:
+        VolumeError: the array has fewer channels.
+    """
+    found = array.num_channels or 1
+    if found < num_channels:
+        raise VolumeError(
+            f"{array}: found {found} channels, expected {num_channels}, one for each offset; "
+            "is this the prediction of another task?"
+        )
+    roi = frame.to_roi(box)
+    is_quantized = (
+        array.dtype == np.uint8 and abs(array.value_scale * 255 - 1) < 1e-6 and array.value_offset == 0
+    )
+    values = array[roi] if is_quantized else array.read_values(roi)
+    values = values[:num_channels] if array.num_channels else values[None]
+    return quantize(values).reshape(num_channels, *box.shape)
+
+
+def quantize(affinities: np.ndarray) -> np.ndarray:
+    """Return affinities as contiguous uint8, 255 for 1; uint8 affinities are returned as they are.
+
+    >>> quantize(np.array([0.0, 0.5, 1.5]))
+    array([  0, 128, 255], dtype=uint8)
+    """
+    if affinities.dtype != np.uint8:
+        affinities = np.round(np.clip(affinities, 0, 1) * 255).astype(np.uint8)
+    return np.ascontiguousarray(affinities)
+
+
+def read_mask(mask: Array | None, frame: Frame, box: Box) -> np.ndarray | None:
+    """Read the mask of a box; voxels outside the mask's own ROI are False.
+
+    Returns:
+        bool (z, y, x), or None if there is no mask.
+    """
+    if mask is None:
+        return None
+    values = mask.read(frame.to_roi(box), 0)
+    if mask.num_channels:
+        values = values.max(axis=0)
+    return np.ascontiguousarray(values.reshape(box.shape) > 0)
+
+
+def mask_for_kernel(mask: np.ndarray | None) -> np.ndarray:
+    """Return a mask as uint8 (z, y, x); one voxel stands for no mask, so that kernels have one type.
+
+    >>> mask_for_kernel(None).shape
+    (1, 1, 1)
+    """
+    if mask is None:
+        return np.ones((1, 1, 1), np.uint8)
+    return np.ascontiguousarray(mask, dtype=np.uint8)

@@ -1,0 +1,150 @@
+"""All steps of a segmentation in one call.
+
+1. Fragments (``fragment_blocks``).
+2. Region adjacency graph (``graph_blocks``).
+3. Agglomeration of the whole graph (``agglomerate``).
+4. Relabeling (``relabel_blocks``).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from funlib.geometry import Coordinate
+
+from attacca.arrays import Array, LocalArrayIdentifier, ZarrArray
+from attacca.blockwise import BlockGrid, run_blocks
+from attacca.config.segmentation import AgglomerationSettings, FragmentSettings, graph_options
+from attacca.segmentation.agglomerate import agglomerate
+from attacca.segmentation.fragment_blocks import FragmentBlocks
+from attacca.segmentation.graph import Graph
+from attacca.segmentation.graph_blocks import GraphBlocks
+from attacca.segmentation.graph_tables import load_graph
+from attacca.segmentation.relabel_blocks import RelabelBlocks
+from attacca.segmentation.threaded_blocks import ThreadedBlocks
+
+
+def segment_volume(
+    prediction: Array,
+    output: ZarrArray,
+    neighborhood: Sequence[Sequence[int]],
+    fragment_settings: FragmentSettings,
+    agglomeration_settings: AgglomerationSettings,
+    workdir: str | Path,
+    *,
+    block_size: Sequence[int] | None = None,
+    num_workers: int = 1,
+    mask: Array | None = None,
+) -> ZarrArray:
+    """Segment a prediction of any size.
+
+    Args:
+        prediction: affinities, channels first (or one channel without neighborhood, for connected
+            components).
+        output: writable uint64 array without channels; its ROI, inside the prediction's, is the volume.
+        neighborhood: offset of each channel, in voxels; empty for a single channel that is not an affinity.
+        fragment_settings: method and parameters of the fragments.
+        agglomeration_settings: method, thresholds and filters of the agglomeration.
+        workdir: directory for fragments and graph; files of an earlier call are replaced.
+        block_size: world units; one chunk of the output by default.
+        num_workers: threads.
+        mask: voxels of value 0 stay 0.
+
+    Returns:
+        ``output``, with segments 1, 2, ... and 0 for background.
+
+    Raises:
+        BlocksFailedError: a block failed.
+
+    Two bright objects in a volume of one channel, in blocks of four voxels:
+
+    >>> from tempfile import mkdtemp
+    >>> from funlib.geometry import Roi
+    >>> from attacca.arrays import NumpyArray
+    >>> values = np.zeros((1, 8, 8, 8), np.float32)
+    >>> values[0, 1, 1, :], values[0, 5, 5, 2:7] = 0.9, 0.9
+    >>> roi, voxel_size = Roi((0, 0, 0), (8, 8, 8)), Coordinate((1, 1, 1))
+    >>> array = NumpyArray.from_np_array(values, roi, voxel_size, ["c", "z", "y", "x"])
+    >>> directory = Path(mkdtemp())
+    >>> output = ZarrArray.create_from_array_identifier(
+    ...     LocalArrayIdentifier(directory / "segments.zarr", "s0"), ["z", "y", "x"], roi, None, voxel_size,
+    ...     np.uint64, write_size=(4, 4, 4))
+    >>> fragments = FragmentSettings(chain="connected_components", threshold=0.5)
+    >>> segments = segment_volume(
+    ...     array, output, (), fragments, AgglomerationSettings(method="contact"), directory / "work")
+    >>> np.unique(segments[roi], return_counts=True)[1].tolist()
+    [499, 8, 5]
+    """
+    directory = Path(workdir)
+    fragments = create_fragment_array(directory, output, output.chunk_size)
+    grid = BlockGrid.for_array(output, None if block_size is None else Coordinate(block_size))
+    graph = compute_graph(
+        prediction,
+        fragments,
+        neighborhood,
+        fragment_settings,
+        agglomeration_settings,
+        directory / "graph",
+        grid,
+        num_workers=num_workers,
+        mask=mask,
+    )
+    table = directory / "lookup.npy"
+    agglomerate(graph, agglomeration_settings).save(table)
+    run_blocks(ThreadedBlocks(RelabelBlocks(fragments, output, str(table)), num_workers), grid)
+    return output
+
+
+def create_fragment_array(directory: Path, like: Array, chunk_size: Coordinate) -> ZarrArray:
+    """Create the array of fragments below ``directory``, and replace an earlier one.
+
+    Args:
+        directory: directory of the container.
+        like: array whose axes, ROI, voxel size and unit the fragments get.
+        chunk_size: world units.
+    """
+    return ZarrArray.create_from_array_identifier(
+        LocalArrayIdentifier(directory / "fragments.zarr", "s0"),
+        axes=like.spatial_axes,
+        roi=like.roi,
+        num_channels=None,
+        voxel_size=like.voxel_size,
+        dtype=np.uint64,
+        write_size=chunk_size,
+        overwrite=True,
+        unit=like.unit,
+    )
+
+
+def compute_graph(
+    prediction: Array,
+    fragments: ZarrArray,
+    neighborhood: Sequence[Sequence[int]],
+    fragment_settings: FragmentSettings,
+    agglomeration_settings: AgglomerationSettings,
+    directory: Path,
+    grid: BlockGrid,
+    *,
+    num_workers: int = 1,
+    mask: Array | None = None,
+) -> Graph:
+    """Run the first two steps: write the fragments and return their graph.
+
+    Args:
+        prediction: affinities, as for ``segment_volume``.
+        fragments: writable array of fragments.
+        neighborhood: offset of each channel, in voxels.
+        fragment_settings: method and parameters of the fragments.
+        agglomeration_settings: its method decides which affinities the graph counts.
+        directory: directory of the graph's tables.
+        grid: blocks over ``fragments``.
+        num_workers: threads.
+        mask: voxels of value 0 stay 0.
+    """
+    offsets = tuple(tuple(int(step) for step in offset) for offset in neighborhood)
+    write_fragments = FragmentBlocks(prediction, fragments, offsets, fragment_settings, mask)
+    run_blocks(ThreadedBlocks(write_fragments, num_workers), grid)
+    options = graph_options(fragment_settings, agglomeration_settings)
+    count_graph = GraphBlocks(prediction, fragments, str(directory), offsets, **options)
+    run_blocks(ThreadedBlocks(count_graph, num_workers), grid)
+    return load_graph(directory, len(grid))

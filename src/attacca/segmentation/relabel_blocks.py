@@ -1,0 +1,35 @@
+"""Step 4 of the segmentation: fragments become segments, block by block."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from attacca.arrays import Array, ZarrArray
+from attacca.blockwise import Block
+from attacca.segmentation.lookup_table import LookUpTable, relabel
+
+
+@dataclass
+class RelabelBlocks:
+    """Block function that writes segments.
+
+    Args:
+        fragments: uint64 array.
+        output: writable uint64 array of the same ROI.
+        table: path of a look-up table, or the table.
+    """
+
+    fragments: Array
+    output: ZarrArray
+    table: str | LookUpTable
+
+    def open(self) -> None:
+        """Open the table, memory-mapped."""
+        if isinstance(self.table, str):
+            self.table = LookUpTable.load(self.table)
+
+    def __call__(self, block: Block) -> None:
+        """Write the segments of one block."""
+        self.open()
+        assert isinstance(self.table, LookUpTable)
+        self.output[block.write_roi] = relabel(np.asarray(self.fragments[block.write_roi]), self.table)
