@@ -180,7 +180,7 @@ def test_a_missing_image_is_named(values, tmp_path):
         estimates_of(settings, tmp_path)
 
 
-def test_sizes_are_told_in_their_unit():
+def test_sizes_have_a_unit():
     assert [format_size(value) for value in (12, 1500, 2.5e6, 3e9, 4.2e13)] == [
         "12 B",
         "1.5 kB",

@@ -125,8 +125,8 @@ def test_advice_on_files_names_the_setting_that_makes_them_fewer(planned):
     assert "volumes.cube-c.chunk" in lines["volume cube-c"]
     _, fewer = planned({"prediction": {"block_size": [64] * 3}}, big)
     for name in ("predict", "fragments", "relabel"):
-        told = int(lines[f"{name} first/cube-c"].split()[-2].replace(",", ""))
-        assert fewer[f"{name} first/cube-c"].files == pytest.approx(told, rel=0.01)
+        expected = int(lines[f"{name} first/cube-c"].split()[-2].replace(",", ""))
+        assert fewer[f"{name} first/cube-c"].files == pytest.approx(expected, rel=0.01)
     configuration, found = planned({"prediction": {"block_size": [64] * 3}}, big)
     lines = {
         line.partition(" writes ")[0]: line
@@ -143,7 +143,7 @@ def test_files_of_the_graph_are_two_for_each_block(planned):
         assert 2 * blocks < graph.files < 2 * blocks + 60
 
 
-def test_absurd_blocks_cost_hours_and_are_told(planned):
+def test_absurd_blocks_cost_hours_and_are_reported(planned):
     tiny = {"prediction": {"block_size": [4] * 3}, "segmentation": {"block_size": [4] * 3}}
     configuration, found = planned(tiny)
     _, usual = planned()
