@@ -8,20 +8,30 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from attacca.config.run import Configuration
+from funlib.geometry import Coordinate
+
+from attacca.config.run import RunConfig
 from attacca.costs.extents import Extent
 from attacca.costs.fragment_count import fragments_in
 from attacca.costs.measurements import MeasuredCost
-from attacca.costs.network_cost import CORE_FLOPS, CORE_TRAINING_FLOPS, GPU_FLOPS
-from attacca.costs.network_estimate import NetworkEstimate, estimate_network
+from attacca.costs.network_cost import (
+    CORE_FLOPS,
+    CORE_TRAINING_FLOPS,
+    GPU_FLOPS,
+    TRAINING_PASSES,
+    count_flops,
+    count_weights,
+)
 from attacca.costs.provenance_cost import digest_megabytes, digest_seconds
 from attacca.costs.resources import add_reserve, job_megabytes
 from attacca.jobs.block_shape import BlockShape
-from attacca.jobs.stage import Blocks, ProductSizes, Scope, StageInstance
+from attacca.jobs.stage import Blocks, ProductSizes, Scope, Stage, StageInstance
+from attacca.prediction.sizes import ConfiguredSizes, PredictionPlan, plan_prediction
 from attacca.segmentation.block_size import block_voxels
 from attacca.stages.provenance import PROVENANCE
+from attacca.stages.train import TRAIN
 from attacca.workflow.workflow import Workflow
 
 # Time of a training step at least: other processes prepare the batch meanwhile.
@@ -102,16 +112,11 @@ def estimate_costs(
         cores: cores of the machine or node that runs a job.
     """
     configuration = workflow.configuration
-    networks = {
-        name: estimate_network(run, len(extents[run.volumes.train[0]].shape))
-        for name, run in configuration.runs.items()
-    }
     estimates = [
         _estimate_stage(
             workflow,
             instance,
             extents,
-            networks.get(instance.run),
             measured.get((instance.stage.name, instance.run)),
             cores,
         )
@@ -161,35 +166,50 @@ def _estimate_stage(
     workflow: Workflow,
     instance: StageInstance,
     extents: Mapping[str, Extent],
-    network: NetworkEstimate | None,
     measured: MeasuredCost | None,
     cores: int,
 ) -> StageEstimate:
-    configuration, stage, run = workflow.configuration, instance.stage, instance.run
-    extent = extents.get(instance.volume)
-    voxels = _count_voxels(configuration, instance, extents)
-    block, context, chunk = _choose_block(configuration, instance, extent, network)
+    configuration, stage = workflow.configuration, instance.stage
+    run, extent = configuration.runs.get(instance.run), extents.get(instance.volume)
+    voxels = _count_voxels(stage, run, extents, extent)
+    block, context, chunk = _choose_block(stage, run, extent)
     blocks = 0
     if stage.is_blockwise and extent is not None:
-        # The import of a volume that is used in place writes a link only.
-        blocks = math.prod(-(-size // edge) for size, edge in zip(extent.shape, block)) if voxels else 1
+        # The import of a volume that is used in place only writes a link.
+        blocks = _count_blocks(extent.shape, block) if voxels else 1
     shards = max(1, min(workflow.shards(stage), blocks))
     threads = min(workflow.threads(stage), cores)
     gpus = workflow.gpus(stage)
     workers = gpus or (max(1, min(threads, math.ceil(blocks / shards))) if stage.is_blockwise else 1)
 
     between = blocks * stage.cost.block_seconds if voxels else 0.0
-    start, work = _estimate_work(configuration, instance, voxels, network, measured, gpus, threads)
-    work = max(work, between) if measured is not None else work + between
+    if measured is None:
+        start, work = stage.cost.start_seconds, _estimate_work(stage, run, voxels, gpus, threads) + between
+    else:
+        amount = run.training.iterations if run and stage == TRAIN else voxels
+        start, work = measured.start_seconds, max(amount / measured.voxels_per_second, between)
     busy = shards * start + work
     # A training occupies its cores, whether or not it uses them all the time.
-    occupied = threads if stage.runs_network and not stage.is_blockwise else workers
+    occupied = threads if stage == TRAIN else workers
 
-    fragments = fragments_in(configuration, run, voxels) if run else 0.0
-    disk, files = stage.disk(
-        _collect_sizes(configuration, instance, extent, network, chunk, blocks, fragments)
-    )
-    shape = BlockShape(1, int(voxels), int(voxels))
+    fragments = fragments_in(configuration, instance.run, voxels) if run else 0.0
+    sizes = ProductSizes(configuration, instance.run, channels=run.task.num_channels if run else 1)
+    if run is not None:
+        sizes = replace(sizes, network_parameters=count_weights(run.architecture))
+    if extent is not None:
+        sizes = replace(
+            sizes,
+            voxels=extent.voxels,
+            chunks=_count_blocks(extent.shape, chunk),
+            blocks=blocks,
+            fragments=fragments,
+            pyramid=_PYRAMID[len(extent.shape)],
+            raw_bytes=extent.bytes_per_voxel,
+            has_labels=extent.has_labels,
+            is_copied=extent.is_copied,
+        )
+    disk, files = stage.disk(sizes)
+    shape = BlockShape(1, voxels, voxels)
     if stage.is_blockwise:
         read = math.prod(edge + 2 * margin for edge, margin in zip(block, context))
         shape = BlockShape(max(1, blocks), math.prod(block), read)
@@ -205,8 +225,8 @@ def _estimate_stage(
         cores=occupied,
         disk_bytes=disk,
         files=math.ceil(files),
-        memory_mb=given or job_megabytes(configuration, stage, run, shape, workers),
-        least_memory_mb=given or job_megabytes(configuration, stage, run, shape, 1),
+        memory_mb=given or job_megabytes(configuration, stage, instance.run, shape, workers),
+        least_memory_mb=given or job_megabytes(configuration, stage, instance.run, shape, 1),
         job_seconds=start + work / (shards * workers),
         core_seconds=0.0 if gpus else busy * occupied / workers,
         gpu_seconds=busy if gpus else 0.0,
@@ -218,96 +238,59 @@ def _estimate_stage(
 
 
 def _count_voxels(
-    configuration: Configuration, instance: StageInstance, extents: Mapping[str, Extent]
+    stage: Stage, run: RunConfig | None, extents: Mapping[str, Extent], extent: Extent | None
 ) -> int:
-    """Return the voxels that a stage reads: of its volume, or of all validation volumes."""
-    stage = instance.stage
-    if stage.scope is Scope.RUN:
-        return sum(extents[name].voxels for name in configuration.runs[instance.run].volumes.validation)
-    extent = extents[instance.volume]
-    return 0 if stage.scope is Scope.VOLUME and not extent.is_copied else extent.voxels
+    """Return the voxels that a stage processes: of its volume, or of all validation volumes."""
+    if extent is None:
+        assert run is not None
+        return sum(extents[name].voxels for name in run.volumes.validation)
+    return extent.voxels if extent.is_copied or stage.scope is not Scope.VOLUME else 0
 
 
-def _estimate_work(
-    configuration: Configuration,
-    instance: StageInstance,
-    voxels: int,
-    network: NetworkEstimate | None,
-    measured: MeasuredCost | None,
-    gpus: int,
-    threads: int,
-) -> tuple[float, float]:
-    """Return the seconds of a job's start, and the seconds of one worker for all blocks or the whole training."""
-    stage = instance.stage
-    amount, rate = float(voxels), stage.cost.voxels_per_second
-    if stage.runs_network:
-        assert network is not None
-        if stage.is_blockwise:
-            rate = (GPU_FLOPS if gpus else CORE_FLOPS) / network.flops_per_voxel
-        else:
-            training = configuration.runs[instance.run].training
-            # The processes that prepare batches need a core, and threads wait for each other.
-            parallel = min(training.torch_threads, max(1, threads - 1)) ** 0.8
-            flops = GPU_FLOPS if gpus else CORE_TRAINING_FLOPS * parallel
-            amount = training.iterations
-            rate = 1 / max(network.training_flops / flops, _LOADER_SECONDS)
-    if measured is not None:
-        return measured.start_seconds, amount / measured.voxels_per_second
-    return stage.cost.start_seconds, amount / rate
+def _estimate_work(stage: Stage, run: RunConfig | None, voxels: int, gpus: int, threads: int) -> float:
+    """Return the seconds that one worker needs for all voxels, or for the whole training."""
+    if run is None or not stage.runs_network:
+        return voxels / stage.cost.voxels_per_second
+    if stage == TRAIN:
+        # The processes that prepare batches need a core, and threads wait for each other.
+        parallel = min(run.training.torch_threads, max(1, threads - 1)) ** 0.8
+        flops = TRAINING_PASSES * run.training.batch_size
+        flops *= count_flops(run.architecture, run.architecture.input_shape)
+        seconds = flops / (GPU_FLOPS if gpus else CORE_TRAINING_FLOPS * parallel)
+        return run.training.iterations * max(seconds, _LOADER_SECONDS)
+    sizes, context = _plan_network(run)
+    flops = count_flops(run.architecture, sizes.tile + context * 2) * run.prediction.copies(sizes.tile.dims)
+    return voxels * flops / math.prod(sizes.tile) / (GPU_FLOPS if gpus else CORE_FLOPS)
+
+
+def _plan_network(run: RunConfig) -> tuple[PredictionPlan, Coordinate]:
+    """Return the sizes of a run's predictions, and the voxels that are read on each side of a block."""
+    network = ConfiguredSizes(run.architecture, run.task.learned_task.head_kernel)
+    return plan_prediction(network, run.prediction), network.context
 
 
 def _choose_block(
-    configuration: Configuration,
-    instance: StageInstance,
-    extent: Extent | None,
-    network: NetworkEstimate | None,
+    stage: Stage, run: RunConfig | None, extent: Extent | None
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
     """Return the voxels of a block, of its context on each side, and of a stored chunk."""
     if extent is None:
         return (), (), ()
     none = (0,) * len(extent.shape)
-    if network is None or instance.stage.blocks is Blocks.VOLUME_CHUNKS:
+    if run is None or stage.blocks is Blocks.VOLUME_CHUNKS:
         return extent.chunk, none, extent.chunk
-    chunk = _clip(network.chunk, extent.shape)
-    if instance.stage.blocks is Blocks.NETWORK:
-        return _clip(network.block, extent.shape), network.context, chunk
-    if instance.stage.blocks is Blocks.SEGMENTATION:
-        settings = configuration.runs[instance.run].segmentation
-        block = block_voxels(chunk, extent.shape, settings.block_size)
-        return _clip(block, extent.shape), tuple(settings.context or none), chunk
+    sizes, context = _plan_network(run)
+    chunk = _clip(sizes.chunk, extent)
+    if stage.blocks is Blocks.NETWORK:
+        return _clip(sizes.block, extent), tuple(context), chunk
+    if stage.blocks is Blocks.SEGMENTATION:
+        block = block_voxels(chunk, extent.shape, run.segmentation.block_size)
+        return _clip(block, extent), tuple(run.segmentation.context or none), chunk
     return chunk, none, chunk
 
 
-def _clip(sizes: Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:
-    return tuple(min(size, edge) for size, edge in zip(sizes, shape))
+def _clip(sizes: Sequence[int], extent: Extent) -> tuple[int, ...]:
+    return tuple(min(int(size), edge) for size, edge in zip(sizes, extent.shape))
 
 
-def _collect_sizes(
-    configuration: Configuration,
-    instance: StageInstance,
-    extent: Extent | None,
-    network: NetworkEstimate | None,
-    chunk: Sequence[int],
-    blocks: int,
-    fragments: float,
-) -> ProductSizes:
-    """Return the sizes that decide how much a stage stores."""
-    run = configuration.runs.get(instance.run)
-    channels = 1 if run is None else run.task.num_channels
-    parameters = 0 if network is None else network.parameters
-    if extent is None:
-        return ProductSizes(configuration, instance.run, channels=channels, network_parameters=parameters)
-    return ProductSizes(
-        configuration,
-        instance.run,
-        voxels=extent.voxels,
-        chunks=math.prod(-(-size // edge) for size, edge in zip(extent.shape, chunk)),
-        blocks=blocks,
-        fragments=fragments,
-        pyramid=_PYRAMID[len(extent.shape)],
-        channels=channels,
-        raw_bytes=extent.bytes_per_voxel,
-        has_labels=extent.has_labels,
-        is_copied=extent.is_copied,
-        network_parameters=parameters,
-    )
+def _count_blocks(shape: Sequence[int], block: Sequence[int]) -> int:
+    return math.prod(-(-size // edge) for size, edge in zip(shape, block))

@@ -16,8 +16,8 @@ import yaml
 from attacca.config.load import load_configuration
 from attacca.config.run import Configuration
 from attacca.costs.measurements import MeasuredCost, read_measured_costs
-from attacca.costs.network_estimate import estimate_network
 from attacca.errors import ResourceError
+from attacca.prediction.sizes import ConfiguredSizes, plan_prediction
 from attacca.workflow.run_snakemake import run_snakemake
 from attacca.workflow.workflow import Workflow
 
@@ -59,7 +59,8 @@ def create_probe_configuration(configuration: Configuration) -> dict[str, Any]:
     for name, run in configuration.runs.items():
         dims = len(run.architecture.input_shape)
         source = configuration.volumes[run.volumes.train[0]]
-        block = estimate_network(run, dims).block
+        network = ConfiguredSizes(run.architecture, run.task.learned_task.head_kernel)
+        block = plan_prediction(network, run.prediction).block
         small = _limit_shape(block)
         sample = [int(size) + 2 * max(8, size // 4) for size in run.architecture.input_shape]
         shapes = {
