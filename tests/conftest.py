@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 import uuid
@@ -27,6 +28,7 @@ from attacca.config.load import load_configuration
 from attacca.manifest import Manifest, read_manifest
 from attacca.workflow.catalogue import StageInstance, entry, inputs_of, instances
 from attacca.workflow.workflow import Workflow
+from warm_python import WarmPython
 
 MARK = "ATTACCA_TEST_MARK"
 
@@ -103,6 +105,23 @@ def wait_until() -> Callable[..., None]:
             time.sleep(0.02)
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def warm_python() -> Iterator[Callable[[], WarmPython]]:
+    """``warm_python()``: the interpreter whose processes are forks; it is started when it is first needed."""
+    started: list[WarmPython] = []
+    directory = tempfile.TemporaryDirectory(prefix="attacca-warm-")
+
+    def start() -> WarmPython:
+        if not started:
+            started.append(WarmPython(Path(directory.name), Path(__file__).parents[1] / "src"))
+        return started[0]
+
+    with directory:
+        yield start
+        for warm in started:
+            warm.close()
 
 
 @pytest.fixture(scope="session")

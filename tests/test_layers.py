@@ -34,7 +34,7 @@ LAYERS = [
     ["stages"],
     ["workflow"],
     ["costs"],
-    ["cli"],
+    ["cli", "api"],
 ]
 """Rooms of ``src/attacca`` from bottom to top."""
 

@@ -10,7 +10,7 @@ import yaml
 from distributed import Client
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
-from attacca.blockwise import Ledger, cluster, run_blocks
+from attacca.blockwise import Ledger, dask_pool, run_blocks
 from attacca.errors import ConfigurationError, ResourceError
 
 SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
@@ -116,7 +116,7 @@ def test_a_time_limit_needs_workers_that_can_keep_it(tmp_path, scheduler):
 
 
 def test_a_scheduler_that_does_not_answer_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "_ANSWER_LIMIT", 2)
+    monkeypatch.setattr(dask_pool, "_ANSWER_SECONDS", 2)
     array = block_functions.create(tmp_path)
     with pytest.raises(ResourceError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9 "):
         run_blocks(print, block_functions.grid_of(array), scheduler_address="tcp://127.0.0.1:9")

@@ -39,7 +39,7 @@ def test_a_configuration_that_is_not_there_is_named_without_options_that_the_com
     path = tmp_path / "nowhere.yaml"
     assert main([command, str(path)]) != 0
     said = capsys.readouterr().err
-    assert f"there is no configuration file {path}" in said
+    assert f"the configuration file {path} does not exist" in said
     assert f"attacca {command}" in said and "name yours" in said
 
 

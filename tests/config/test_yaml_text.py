@@ -19,7 +19,7 @@ def test_an_exponent_without_a_dot_is_a_number(tmp_path):
 
 
 def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"'seed' stands on line 1 and again on line 3"):
+    with pytest.raises(ConfigurationError, match=r"'seed' is on line 1 and again on line 3"):
         read_yaml(written(tmp_path, "seed: 1\nruns: {}\nseed: 2\n"))
 
 
@@ -71,5 +71,5 @@ def test_an_environment_variable_that_is_not_set_is_named_with_its_line(tmp_path
 
 @pytest.mark.parametrize("text", ["a: &x [*x]\n", "a: &x {b: {c: *x}}\n"])
 def test_an_anchor_that_holds_itself_is_refused(tmp_path, text):
-    with pytest.raises(ConfigurationError, match=r"an anchor .* holds its own alias"):
+    with pytest.raises(ConfigurationError, match=r"an anchor .* contains its own alias"):
         read_yaml(written(tmp_path, text))

@@ -1,4 +1,4 @@
-"""Computes the blocks of one shard inside a job."""
+"""Computation of the blocks of one shard inside a job."""
 
 import logging
 import time
@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from attacca.blockwise.compute_blocks import close_function, compute_blocks, open_function
+from attacca.blockwise.dispatch_blocks import dispatch_blocks
 from attacca.blockwise.grid import Block, BlockGrid
 from attacca.blockwise.ledger import Ledger
 from attacca.blockwise.memory import check_memory
-from attacca.blockwise.outcome import close_function, compute, open_function
+from attacca.blockwise.pool import Pool
+from attacca.blockwise.process_pool import ProcessPool
 from attacca.blockwise.tally import RunReport, Tally
 from attacca.progress import Progress
 
 logger = logging.getLogger("attacca.blockwise")
 
-# In one process, blocks go to a streaming function in parts, so that a failed block is tried again before
-# the end.
+# In one process, a streaming function receives blocks in parts, so that failed blocks are retried before the end.
 _PART = 1 << 14
 
 
@@ -35,33 +37,37 @@ def run_blocks(
     memory_per_block: int | None = None,
     scheduler_address: str | None = None,
 ) -> RunReport:
-    """Compute those blocks of a shard that are not done yet.
+    """Compute those blocks of a shard that the ledger does not hold.
 
-    Each block is recorded in the ledger when ``function`` has returned, so that the job can be killed at any
-    moment: run again, it computes the others. A block that raises, hangs, or takes its process with it is
-    tried again and at last reported; the others go on. Results do not depend on ``num_workers``.
+    A block is recorded in the ledger when ``function`` has returned, so that the job can be killed at any moment: the
+    next run computes the missing blocks. A block that raises, hangs, or ends its process is retried and finally
+    reported; the other blocks are computed. Results do not depend on ``num_workers``.
 
-    One worker without time limit computes in this process; more are processes of a Dask cluster of their
-    own, which end with this process however it ends.
+    A single worker without a time limit computes in this process. Several workers are processes that end with this
+    process, however it ends.
 
     Args:
-        function: ``function(block)``, which writes the block and may return a small result. It is pickled
-            for other processes. ``function.open()`` is called once in each process before the first block,
-            ``function.close()`` after the last, ``function.stream(blocks)`` instead of the call, if it has
-            them (see ``compute``).
+        function: ``function(block)`` writes the block and may return a small result. It is pickled for other
+            processes. Optional methods: ``open()`` is called once in each process before the first block, ``close()``
+            after the last, ``stream(blocks)`` instead of the call (see ``compute_blocks``).
         grid: the blocks.
-        ledger: where finished blocks are recorded; None computes all of them and records nothing.
-        shard: which part of the grid: its index from 0, and the number of parts.
-        num_workers: processes that compute side by side.
-        retries: how often a failed block is tried again.
-        timeout: seconds that a block may take.
-        progress: is advanced by each finished block.
-        memory_per_block: bytes that a block needs at most, for a check before the start.
-        scheduler_address: a running Dask scheduler whose workers compute instead of processes of this job.
+        ledger: record of finished blocks; None computes all blocks and records nothing.
+        shard: part of the grid: its index from 0, and the number of parts.
+        num_workers: number of processes.
+        retries: number of retries of a failed block.
+        timeout: seconds per block; None for no limit.
+        progress: advanced by each finished block.
+        memory_per_block: largest memory of a block in bytes, for a check before the start.
+        scheduler_address: address of a running Dask scheduler, whose workers compute instead of processes of this job.
 
     Raises:
-        BlocksFailedError: some blocks failed; all others are done and recorded.
-        ResourceError: the blocks do not fit into memory, the disk is full, or the cluster cannot be reached.
+        BlocksFailedError: some blocks failed; all others are computed and recorded.
+        ResourceError: the blocks do not fit into memory, the disk is full, or the cluster is unreachable.
+
+    >>> from funlib.geometry import Roi
+    >>> report = run_blocks(lambda block: block.index**2, BlockGrid(Roi((0,), (30,)), (10,), (1,)))
+    >>> report.results
+    {0: 0, 1: 1, 2: 4}
     """
     indices = grid.shard(*shard)
     report = RunReport()
@@ -77,11 +83,18 @@ def run_blocks(
         if scheduler_address is None:
             check_memory(workers, memory_per_block)
         if scheduler_address is None and workers == 1 and timeout is None:
-            _run_here(function, grid, missing, tally)
+            _run_in_process(function, grid, missing, tally)
         else:
-            from attacca.blockwise.dispatch import run_on_cluster
+            pool: Pool
+            if scheduler_address is None:
+                pool = stack.enter_context(ProcessPool(function, grid, workers, timeout))
+            else:
+                # deferred: dask takes a second to import
+                from attacca.blockwise.dask_pool import DaskPool, connect_client
 
-            run_on_cluster(function, grid, missing, tally, workers, timeout, scheduler_address, ledger)
+                client = stack.enter_context(connect_client(scheduler_address, timeout))
+                pool = stack.enter_context(DaskPool(client, function, grid, ledger, timeout))
+            dispatch_blocks(pool, missing, tally, hasattr(function, "stream"))
         logger.info(
             "%d blocks computed in %.1f s, %d were done before",
             len(report.computed),
@@ -92,14 +105,16 @@ def run_blocks(
     return report
 
 
-def _run_here(function: Callable[[Block], Any], grid: BlockGrid, missing: np.ndarray, tally: Tally) -> None:
+def _run_in_process(
+    function: Callable[[Block], Any], grid: BlockGrid, missing: np.ndarray, tally: Tally
+) -> None:
     open_function(function)
     try:
         for start in range(0, len(missing), _PART):
             pending = missing[start : start + _PART].tolist()
             while pending and not tally.hopeless:
                 again: list[int] = []
-                for outcome in compute(function, list(grid.blocks(pending))):
+                for outcome in compute_blocks(function, list(grid.blocks(pending))):
                     again += tally.take(outcome)
                     if tally.hopeless:
                         break

@@ -1,9 +1,12 @@
-"""The base of every configuration model: it refuses what it does not know, and its fields document themselves."""
+"""Base class of the configuration models."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class StrictModel(BaseModel):
-    """A configuration section: unknown keys are errors, values do not change after they were read."""
+    """A section of the configuration: unknown keys are errors, values are immutable.
+
+    The docstrings below the fields become ``docs/configuration.md`` and the JSON schema.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)

@@ -1,4 +1,4 @@
-"""From a configuration file to a checked ``Configuration``, or to the list of all its problems."""
+"""Loading of a configuration file, with a list of all its problems."""
 
 import os
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ Model = TypeVar("Model", bound=BaseModel)
 def load_configuration(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Configuration:
     """Read and check a configuration file, without opening the volumes that it names.
 
-    Keys at the top that begin with ``x-`` are places for YAML anchors and are not read. Paths in the file are relative
-    to the file and come out absolute.
+    Keys at the top that begin with ``x-`` hold YAML anchors and are not read. Paths in the file are relative to the
+    file; they are made absolute.
 
     Args:
         path: the YAML file.
-        overrides: values that replace those of the file, as ``--config results=elsewhere`` gives them.
+        overrides: values that replace those of the file, such as those of ``--config results=elsewhere``.
 
     Raises:
         ConfigurationError: lists every problem with its line.
@@ -38,17 +38,23 @@ def load_configuration(path: str | Path, overrides: Mapping[str, Any] | None = N
     try:
         configuration = Configuration.model_validate(values)
     except ValidationError as error:
-        problems = list_problems(error, Configuration) + _unknown_volumes(values)
+        problems = list_problems(error, Configuration) + _find_unknown_volumes(values)
         raise build_configuration_error(path, problems, lines) from None
-    if problems := _unknown_volumes(values):
+    if problems := _find_unknown_volumes(values):
         raise build_configuration_error(path, problems, lines)
-    return _with_absolute_paths(configuration, directory)
+    return _make_paths_absolute(configuration, directory)
 
 
 def build_configuration_error(
     path: Path, problems: list[Problem], lines: Mapping[KeyPath, int]
 ) -> ConfigurationError:
-    """One error that lists all ``problems`` of the file, in the order of its lines."""
+    """Return one error that lists all problems of the file in the order of its lines.
+
+    Args:
+        path: the file.
+        problems: at least one.
+        lines: line of each key path.
+    """
     paragraphs = format_problems(problems, lines)
     heading = (
         f"{path} has {len(paragraphs)} problem{'s' if len(paragraphs) > 1 else ''}; nothing was started."
@@ -57,12 +63,12 @@ def build_configuration_error(
 
 
 def dump_section(model: BaseModel) -> str:
-    """A section as canonical JSON: what a rule names in its ``params``, and what its stage reads."""
+    """Return a section as canonical JSON, the form in which rules pass their ``params`` to stages."""
     return canonical_json(model.model_dump(mode="json", by_alias=True))
 
 
-def _with_absolute_paths(model: Model, directory: Path) -> Model:
-    changes = {name: _absolute(getattr(model, name), directory) for name in type(model).model_fields}
+def _make_paths_absolute(model: Model, directory: Path) -> Model:
+    changes = {name: _make_absolute(getattr(model, name), directory) for name in type(model).model_fields}
     fields_set = model.model_fields_set
     copy = model.model_copy(update=changes)
     copy.__pydantic_fields_set__.clear()
@@ -70,20 +76,20 @@ def _with_absolute_paths(model: Model, directory: Path) -> Model:
     return copy
 
 
-def _absolute(value: Any, directory: Path) -> Any:
+def _make_absolute(value: Any, directory: Path) -> Any:
     if isinstance(value, Path):
         return Path(os.path.normpath(directory / value.expanduser()))
     if isinstance(value, BaseModel):
-        return _with_absolute_paths(value, directory)
+        return _make_paths_absolute(value, directory)
     if isinstance(value, dict):
-        return {key: _absolute(item, directory) for key, item in value.items()}
+        return {key: _make_absolute(item, directory) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_absolute(item, directory) for item in value)
+        return type(value)(_make_absolute(item, directory) for item in value)
     return value
 
 
-def _unknown_volumes(values: Mapping[str, Any]) -> list[Problem]:
-    """Names of volumes that the file does not have; found in the file as it is, whatever else is wrong in it."""
+def _find_unknown_volumes(values: Mapping[str, Any]) -> list[Problem]:
+    """Return a problem for each volume of a run that the file does not define, whatever else is wrong in the file."""
     volumes, runs = values.get("volumes"), values.get("runs")
     if not isinstance(volumes, Mapping) or not isinstance(runs, Mapping):
         return []

@@ -1,4 +1,4 @@
-"""Problems in a configuration, told so that the person who made them can mend them."""
+"""Problems of a configuration, and their text for users."""
 
 import difflib
 import re
@@ -14,9 +14,14 @@ from attacca.config.yaml_text import KeyPath
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem: where it stands, what was found, what is expected, what to do.
+    """One problem of a configuration.
 
-    ``message`` says in whole sentences what the other three say in parts.
+    Attributes:
+        path: key of the problem.
+        found: the value in the file.
+        expected: description of valid values.
+        hint: instruction to the user, such as the nearest known name.
+        message: whole sentences, for problems that do not fit ``found`` and ``expected``.
     """
 
     path: KeyPath
@@ -25,34 +30,36 @@ class Problem:
     hint: str = ""
     message: str = ""
 
-    def line(self, lines: Mapping[KeyPath, int]) -> int:
-        """The line of the nearest key that is in the file; 0 where there is none."""
+    def find_line(self, lines: Mapping[KeyPath, int]) -> int:
+        """Return the line of the key or of its nearest parent in the file; 0 without one."""
         lengths = range(len(self.path), 0, -1)
         return next((lines[self.path[:length]] for length in lengths if self.path[:length] in lines), 0)
 
-    def text(self) -> str:
-        """What was found, what is expected and what to do, a line each."""
+    def format(self) -> str:
+        """Return the found and expected values, the message and the hint, one per line."""
         parts = {"found": self.found, "expected": self.expected, "problem": self.message}
         rows = [f"  {name + ':':<9} {text}" for name, text in parts.items() if text]
         return "\n".join([*rows, *([f"  {self.hint}"] if self.hint else [])])
 
 
 def format_problems(problems: Iterable[Problem], lines: Mapping[KeyPath, int]) -> list[str]:
-    """All problems in the order of the file's lines, each as a paragraph.
+    """Return all problems in the order of the file's lines, each as a paragraph.
 
-    What an anchor brings to several places stands on one line, and is told once with all its places.
+    An error inside a YAML anchor is reported once, with every key that uses the anchor.
     """
-    places: dict[tuple[int, str], list[str]] = {}
+    keys: dict[tuple[int, str], list[str]] = {}
     for problem in problems:
-        places.setdefault((problem.line(lines), problem.text()), []).append(format_key_path(problem.path))
+        keys.setdefault((problem.find_line(lines), problem.format()), []).append(
+            format_key_path(problem.path)
+        )
     return [
         "\n".join([", ".join(dict.fromkeys(names)) + (f" (line {line})" if line else ""), text])
-        for (line, text), names in sorted(places.items(), key=lambda item: item[0][0])
+        for (line, text), names in sorted(keys.items(), key=lambda item: item[0][0])
     ]
 
 
 def format_key_path(path: KeyPath) -> str:
-    """A key path as people write it.
+    """Return a key path as text.
 
     >>> format_key_path(("runs", "default", "volumes", "train", 0))
     'runs.default.volumes.train[0]'
@@ -67,13 +74,21 @@ def format_key_path(path: KeyPath) -> str:
 
 
 def suggest_name(name: str, known: Iterable[str]) -> str:
-    """A hint that names the most similar known name, or an empty text where none is similar."""
+    """Return a hint with the most similar known name; empty if none is similar.
+
+    >>> suggest_name("segmentatoin", ["segmentation", "evaluation"])
+    "did you mean 'segmentation'?"
+    """
     close = difflib.get_close_matches(str(name), [str(item) for item in known], n=1, cutoff=0.55)
     return f"did you mean '{close[0]}'?" if close else ""
 
 
 def format_value(value: Any) -> str:
-    """A value as it stands in the file, cut to one line."""
+    """Return a value as one line of at most 120 characters.
+
+    >>> format_value("affinities"), format_value([1, 2]), format_value({"type": 1, "offsets": 2})
+    ("'affinities'", '[1, 2]', 'a mapping with the keys type, offsets')
+    """
     text = f"'{value}'" if isinstance(value, str) else repr(value)
     if isinstance(value, dict):
         text = "a mapping with the keys " + ", ".join(map(str, value)) if value else "an empty mapping"
@@ -81,12 +96,22 @@ def format_value(value: Any) -> str:
 
 
 def list_problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """What pydantic found, one ``Problem`` each, with the keys of the file and the nearest known names."""
+    """Return pydantic's errors as problems with the keys of the file and the nearest known names.
+
+    Args:
+        error: result of a validation of ``model``.
+        model: model of the whole file.
+    """
     problems = []
     for details in error.errors(include_url=False):
-        path, fields = _follow(model, details["loc"])
+        path, fields = _follow_location(model, details["loc"])
         kind, context = details["type"], details.get("ctx", {})
-        found, expected, hint, message = format_value(details["input"]), _sentence(details["msg"]), "", ""
+        found, expected, hint, message = (
+            format_value(details["input"]),
+            _strip_prefixes(details["msg"]),
+            "",
+            "",
+        )
         if kind == "extra_forbidden":
             found = f"the unknown key '{path[-1]}'"
             expected = "one of " + ", ".join(sorted(fields)) if fields else "no such key"
@@ -119,21 +144,20 @@ def list_problems(error: ValidationError, model: type[BaseModel]) -> list[Proble
             if expected.endswith(" 1 items"):
                 expected = expected[:-1]
         elif kind == "value_error":
-            path, found, expected, message = _own_words(
-                path, details["input"], _sentence(str(context.get("error", details["msg"])))
+            path, found, expected, message = _parse_own_message(
+                path, details["input"], _strip_prefixes(str(context.get("error", details["msg"])))
             )
         problems.append(Problem(path, found, expected, hint, message))
-    return _merged(problems)
+    return _merge_problems(problems)
 
 
-def _own_words(path: KeyPath, value: Any, message: str) -> tuple[KeyPath, str, str, str]:
-    """Place, found, expected and problem of what a validator of ours says about a section or a value.
+def _parse_own_message(path: KeyPath, value: Any, message: str) -> tuple[KeyPath, str, str, str]:
+    """Return key, found, expected and message of an error that one of our validators raised.
 
-    Validators of sections name the key first (``intensity is ...``, ``found voxel_size ...``): it is where the
-    problem stands.
+    Validators of sections name the key first (``intensity is ...``, ``found voxel_size ...``).
     """
-    named = re.match(r"(?:found )?'?([a-z_]+(?:\.[a-z_]+)*)", message)
-    for key in named[1].split(".") if named else ():
+    first = re.match(r"(?:found )?'?([a-z_]+(?:\.[a-z_]+)*)", message)
+    for key in first[1].split(".") if first else ():
         if not isinstance(value, Mapping) or key not in value:
             break
         path, value = (*path, key), value[key]
@@ -143,8 +167,8 @@ def _own_words(path: KeyPath, value: Any, message: str) -> tuple[KeyPath, str, s
     return path, "" if isinstance(value, Mapping) else format_value(value), "", message
 
 
-def _merged(problems: list[Problem]) -> list[Problem]:
-    """One problem a place: pydantic reports each member of a union by itself."""
+def _merge_problems(problems: list[Problem]) -> list[Problem]:
+    """Merge problems of the same key: pydantic reports each member of a union separately."""
     paths = [problem.path for problem in problems]
     merged: dict[KeyPath, Problem] = {}
     for problem in problems:
@@ -152,20 +176,20 @@ def _merged(problems: list[Problem]) -> list[Problem]:
             len(path) > len(problem.path) and path[: len(problem.path)] == problem.path for path in paths
         )
         if deeper and problem.expected in _TYPES.values():
-            # The value is of the right kind for another member of the union, and that one says what is wrong in it.
+            # The value has the right type for another member of the union, whose own problems are reported.
             continue
         first = merged.get(problem.path)
         if first is None:
             merged[problem.path] = problem
         else:
-            expected = _either(first.expected, problem.expected)
-            message = _either(first.message, problem.message)
+            expected = _join_alternatives(first.expected, problem.expected)
+            message = _join_alternatives(first.message, problem.message)
             hint = first.hint or problem.hint
             merged[problem.path] = replace(first, expected=expected, message=message, hint=hint)
     return list(merged.values())
 
 
-def _either(one: str, other: str) -> str:
+def _join_alternatives(one: str, other: str) -> str:
     return one if other in one else ", or ".join(filter(None, (one, other)))
 
 
@@ -196,27 +220,27 @@ _TYPES = {
 }
 
 
-def _sentence(message: str) -> str:
+def _strip_prefixes(message: str) -> str:
     for prefix in ("Value error, ", "Input should be ", "Assertion failed, "):
         message = message.removeprefix(prefix)
     return message
 
 
-def _follow(model: Any, location: tuple[str | int, ...]) -> tuple[KeyPath, list[str]]:
-    """Translate pydantic's location into the keys of the file, and list the keys that the last mapping may have.
+def _follow_location(model: Any, location: tuple[str | int, ...]) -> tuple[KeyPath, list[str]]:
+    """Return the key path of pydantic's location, and the known keys of its last mapping.
 
-    In unions pydantic puts a tag or a type name into the location, which no file holds.
+    In unions, pydantic adds a tag or a type name to the location that the file does not contain.
     """
     current: list[Any] = [model]
     path: list[str | int] = []
-    fields = _field_names(current)
+    fields = _list_fields(current)
     for part in location:
-        here = _expand(current)
-        fields = _field_names(here)
-        if isinstance(part, str) and len(here) > 1 and _is_union_label(part) and part not in fields:
+        kinds = _expand_unions(current)
+        fields = _list_fields(kinds)
+        if isinstance(part, str) and len(kinds) > 1 and _is_union_label(part) and part not in fields:
             continue
         following: list[Any] = []
-        for kind in here:
+        for kind in kinds:
             if isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(part, str):
                 for name, field in kind.model_fields.items():
                     if part in (name, field.alias):
@@ -229,7 +253,7 @@ def _follow(model: Any, location: tuple[str | int, ...]) -> tuple[KeyPath, list[
             path.append(part)
             current = following
             continue
-        tagged = [kind for kind in here if _carries_tag(kind, part)]
+        tagged = [kind for kind in kinds if _has_tag(kind, part)]
         if tagged:
             current = tagged
             continue
@@ -240,28 +264,28 @@ def _follow(model: Any, location: tuple[str | int, ...]) -> tuple[KeyPath, list[
     return tuple(path), fields
 
 
-def _expand(kinds: list[Any]) -> list[Any]:
+def _expand_unions(kinds: list[Any]) -> list[Any]:
     expanded: list[Any] = []
     for kind in kinds:
         origin = get_origin(kind)
         if origin is Union or origin is types.UnionType:
-            expanded.extend(_expand(list(get_args(kind))))
+            expanded.extend(_expand_unions(list(get_args(kind))))
         elif hasattr(kind, "__metadata__"):
-            expanded.extend(_expand([kind.__origin__]))
+            expanded.extend(_expand_unions([kind.__origin__]))
         else:
             expanded.append(kind)
     return expanded
 
 
-def _field_names(kinds: list[Any]) -> list[str]:
+def _list_fields(kinds: list[Any]) -> list[str]:
     names: dict[str, None] = {}
-    for kind in _expand(kinds):
+    for kind in _expand_unions(kinds):
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             names.update(dict.fromkeys(field.alias or name for name, field in kind.model_fields.items()))
     return list(names)
 
 
-def _carries_tag(kind: Any, tag: str | int) -> bool:
+def _has_tag(kind: Any, tag: str | int) -> bool:
     if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
         return False
     if kind.__name__ == tag:
@@ -273,7 +297,7 @@ def _carries_tag(kind: Any, tag: str | int) -> bool:
 
 
 def _is_union_label(part: str) -> bool:
-    """Labels such as ``list[int]``, ``function-after[...]`` or ``int``, which pydantic adds for members of a union."""
+    """Return True for labels such as ``list[int]`` or ``int``, which pydantic adds for members of a union."""
     return (
         "[" in part
         or part.startswith("constrained-")

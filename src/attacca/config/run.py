@@ -1,4 +1,4 @@
-"""The whole of a configuration file: volumes, runs, where results go, and how jobs are executed."""
+"""Models of a configuration file and of its runs."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ from attacca.layout import RESERVED_NAMES
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
-def _checked_name(name: str) -> str:
+def _check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(
             f"found the name '{name}', expected letters, digits, '_' and '-' alone: it becomes a directory's name"
@@ -30,22 +30,22 @@ def _checked_name(name: str) -> str:
     return name
 
 
-Name = Annotated[str, AfterValidator(_checked_name)]
+Name = Annotated[str, AfterValidator(_check_name)]
 
 
 class RunVolumes(StrictModel):
-    """Which volumes a run uses, and for what. A volume has one purpose only."""
+    """Volumes of a run by purpose. Each volume has one purpose."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, populate_by_name=True
     )
 
     train: list[str] = Field(min_length=1)
-    """Volumes with labels that the network learns from."""
+    """Volumes with labels on which the network is trained."""
     validation: list[str] = Field(default=[], alias="validate")
-    """Volumes with labels on which the best checkpoint and the parameters of the segmentation are chosen."""
+    """Volumes with labels on which the best checkpoint and the settings of the segmentation are chosen."""
     test: list[str] = Field(default=[])
-    """Volumes that are predicted and segmented; scored where they have labels. Nothing is ever chosen on them."""
+    """Volumes that are predicted and segmented, and scored if they have labels. No setting is chosen on them."""
 
     @model_validator(mode="after")
     def _one_purpose_each(self) -> "RunVolumes":
@@ -54,56 +54,56 @@ class RunVolumes(StrictModel):
             for name in names:
                 if name in purposes:
                     raise ValueError(
-                        f"found '{name}' under {purposes[name]} and under {purpose}; a volume that is learnt from or "
-                        "chosen on cannot also measure the result: give each volume one purpose (a part of it can be "
-                        "a volume of its own, with 'roi')"
+                        f"found '{name}' under {purposes[name]} and under {purpose}; a volume used for training or "
+                        "for choosing settings cannot also measure the result: give each volume one purpose (with "
+                        "'roi', a part of it can be a volume of its own)"
                     )
                 purposes[name] = purpose
         return self
 
     @property
     def used(self) -> list[str]:
-        """All volumes of the run: those of the training, then those that are segmented."""
+        """All volumes of the run: the training volumes, then the segmented ones."""
         return [*self.train, *self.segmented]
 
     @property
     def segmented(self) -> list[str]:
-        """Volumes that are predicted and segmented: those of validation, then those of the test."""
+        """Volumes that are predicted and segmented: the validation volumes, then the test volumes."""
         return [*self.validation, *self.test]
 
 
 class RunConfig(StrictModel):
-    """One experiment: a task, learnt on some volumes, applied to others."""
+    """One experiment: a task, trained on some volumes and applied to others."""
 
     task: AnyTaskConfig
-    """What is predicted, and how the prediction becomes a segmentation and scores."""
+    """The predicted quantity, and the path from the prediction to a segmentation and scores."""
     architecture: ArchitectureConfig = Field(default_factory=ArchitectureConfig)
     """The network."""
     training: TrainingConfig = Field(default_factory=TrainingConfig)
-    """How the network learns."""
+    """Training of the network."""
     volumes: RunVolumes
-    """Which volumes are learnt from, chosen on, and segmented."""
+    """Volumes for training, for validation, and for segmentation."""
     prediction: PredictionConfig = Field(default_factory=PredictionConfig)
-    """How volumes are predicted, block by block."""
+    """Prediction of volumes, block by block."""
     segmentation: SegmentationConfig = Field(default_factory=SegmentationConfig)
-    """How affinities become segments, and which settings are tried on the validation volumes."""
+    """Segmentation of affinities, and the settings that are tried on the validation volumes."""
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
-    """How segmentations are compared with labels."""
+    """Comparison of segmentations with labels."""
     seed: int = Field(default=0, ge=0, lt=2**31)
-    """The source of every random draw of this run."""
+    """Seed of all random draws of this run."""
 
 
 class Configuration(StrictModel):
     """A configuration file."""
 
     results: Path = Path("results")
-    """Directory of everything that is computed, relative to this file."""
+    """Directory of all results, relative to this file."""
     storage: str | None = None
-    """Where arrays stand, when not in ``results``: a directory, or an address such as ``s3://bucket/project``.
-    Manifests, scores and the report stay in ``results``."""
+    """Location of the arrays, if they are not stored in ``results``: a directory, or a URL such as
+    ``s3://bucket/project``. Manifests, scores and the report are stored in ``results``."""
     volumes: dict[Name, VolumeConfig] = Field(min_length=1)
     """Volumes by name."""
     runs: dict[Name, RunConfig] = Field(min_length=1)
     """Runs by name; all are computed, and compared in the report."""
     execution: ExecutionConfig = Field(default_factory=ExecutionConfig)
-    """How jobs are executed; nothing here changes a result."""
+    """Execution of jobs; these settings change no result."""

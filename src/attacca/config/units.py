@@ -1,7 +1,7 @@
-"""Units of length, and voxel sizes that are whole numbers of one.
+"""Units of length, and conversion of voxel sizes and offsets to whole numbers of a unit.
 
-World coordinates are integers: ``funlib.geometry.Coordinate((50, 4.6, 4.6))`` silently becomes (50, 4, 4), so
-every voxel size or offset from outside passes through ``to_whole_coordinate``.
+World coordinates are integers: ``funlib.geometry.Coordinate((50, 4.6, 4.6))`` becomes (50, 4, 4) without an error.
+Voxel sizes and offsets from files and configurations are therefore converted by ``to_whole_coordinate``.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from funlib.geometry import Coordinate
 
 from attacca.errors import VolumeError
 
-# Powers of ten in metres; the names are those of OME-NGFF.
+# Powers of ten in meters; the names are those of OME-NGFF.
 UNITS = {
     "picometer": -12,
     "angstrom": -10,
@@ -47,66 +47,85 @@ SYMBOLS = {
 
 
 def normalize_unit(unit: str) -> str:
-    """The OME-NGFF name of a unit of length: ``nm`` and ``nanometre`` become ``nanometer``.
+    """Return the OME-NGFF name of a unit of length.
 
     Raises:
-        VolumeError: the unit is not known.
+        VolumeError: the unit is unknown.
+
+    >>> normalize_unit("nm"), normalize_unit("Nanometres"), normalize_unit("µm")
+    ('nanometer', 'nanometer', 'micrometer')
     """
     text = unit.strip().lower()
     text = text.removesuffix("s") if text.removesuffix("s") in UNITS else text
     text = text.replace("metre", "meter")
     text = _SHORT.get(text, text)
     if text not in UNITS:
-        raise VolumeError(f"unknown unit of length {unit!r}; known are {', '.join(UNITS)}")
+        raise VolumeError(f"unknown unit of length {unit!r}; expected one of {', '.join(UNITS)}")
     return text
 
 
-def _fraction(value: float) -> Fraction:
-    # Decimal text of the number, so that 4.6 is 46/10 and not the nearest binary fraction.
+def _to_fraction(value: float) -> Fraction:
+    # The decimal text makes 4.6 equal 46/10, not the nearest binary fraction.
     return Fraction(repr(float(value)))
 
 
-def convert(values: Sequence[float], unit: str, to: str) -> tuple[Fraction, ...]:
-    """Lengths in ``unit`` as exact numbers of the unit ``to``."""
+def convert_length(values: Sequence[float], unit: str, to: str) -> tuple[Fraction, ...]:
+    """Convert lengths in ``unit`` to exact numbers of the unit ``to``.
+
+    >>> convert_length([4.6], "nm", "angstrom")
+    (Fraction(46, 1),)
+    """
     power = UNITS[normalize_unit(unit)] - UNITS[normalize_unit(to)]
     factor = Fraction(10**power) if power >= 0 else Fraction(1, 10**-power)
-    return tuple(_fraction(value) * factor for value in values)
+    return tuple(_to_fraction(value) * factor for value in values)
 
 
 def find_whole_unit(values: Sequence[float], unit: str) -> str | None:
-    """The largest unit, not above ``unit``, in which all values are whole; None if there is none."""
+    """Return the largest unit, not above ``unit``, in which all values are whole; None if there is none.
+
+    >>> find_whole_unit([50, 4.6, 4.6], "nm")
+    'angstrom'
+    """
     power = UNITS[normalize_unit(unit)]
     for name in reversed(UNITS):
-        if UNITS[name] <= power and all(_near_whole(value) for value in convert(values, unit, name)):
+        if UNITS[name] <= power and all(
+            _is_near_whole(value) for value in convert_length(values, unit, name)
+        ):
             return name
     return None
 
 
-def _near_whole(value: Fraction) -> bool:
-    # Files hold 8.000000001 where 8 was meant: one part in a million is rounding, not a measurement.
+def _is_near_whole(value: Fraction) -> bool:
+    # Some files hold 8.000000001 for 8: a difference of one part in a million is a rounding error.
     error = abs(value - round(value))
     return error * 10**6 <= (abs(value) if abs(value) > 1 else 1)
 
 
 def to_whole_coordinate(values: Sequence[float], unit: str, what: str, to: str | None = None) -> Coordinate:
-    """``values``, given in ``unit``, as whole numbers of the unit ``to`` (default: the same unit).
+    """Convert ``values`` to whole numbers.
 
     Args:
-        what: name of the quantity and where it stands, for the message.
+        values: lengths in ``unit``.
+        unit: unit of the values.
+        what: name and location of the quantity, for the message.
+        to: unit of the result; by default the same unit.
 
     Raises:
-        VolumeError: a value is not whole; the message names the unit that makes it whole.
+        VolumeError: a value is not whole; the message names the unit in which it is.
+
+    >>> to_whole_coordinate([0.05, 0.0046], "micrometer", "the voxel size", to="angstrom")
+    (500, 46)
     """
     unit = normalize_unit(unit)
     to = unit if to is None else normalize_unit(to)
-    converted = convert(values, unit, to)
-    if all(_near_whole(value) for value in converted):
+    converted = convert_length(values, unit, to)
+    if all(_is_near_whole(value) for value in converted):
         return Coordinate(round(value) for value in converted)
     found = ", ".join(f"{float(value):g}" for value in converted)
     better = find_whole_unit(values, unit)
     if better is None:
-        raise VolumeError(f"{what} is ({found}) {to}, not whole in any unit down to the picometre; round it")
-    whole = ", ".join(f"{round(value)}" for value in convert(values, unit, better))
+        raise VolumeError(f"{what} is ({found}) {to}, not whole in any unit down to the picometer; round it")
+    whole = ", ".join(f"{round(value)}" for value in convert_length(values, unit, better))
     raise VolumeError(
         f"{what} is ({found}) {to}, but must be whole numbers; use unit: {better} and ({whole}) instead"
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from funlib.geometry import Coordinate, Roi
 
-from attacca.config.units import convert, to_whole_coordinate
+from attacca.config.units import convert_length, to_whole_coordinate
 from attacca.config.volumes import ArraySource, VolumeConfig
 from attacca.errors import VolumeError
 from attacca.volumes.readers.open_source import choose_channel, guess_wrong_key, open_channels
@@ -219,7 +219,9 @@ def _voxel_size(
             f"{name} says that its voxel size is {list(values)} {unit}; the configuration's {list(voxel_size)} "
             f"{config.unit} is used"
             for name, (values, unit) in said.items()
-            if any(abs(a - b) > 1e-6 * b for a, b in zip(convert(values, unit, config.unit), voxel_size))
+            if any(
+                abs(a - b) > 1e-6 * b for a, b in zip(convert_length(values, unit, config.unit), voxel_size)
+            )
         ]
         return voxel_size, "configuration", doubts
     sizes = {
