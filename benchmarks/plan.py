@@ -25,7 +25,7 @@ from attacca.config.load import load_configuration
 from attacca.costs.estimates import estimate_costs, estimate_wall_seconds
 from attacca.costs.extents import read_extents
 from attacca.costs.probe import measure_with_probe
-from attacca.workflow.catalogue import StageInstance
+from attacca.jobs.stage import StageInstance
 from attacca.workflow.workflow import Workflow
 
 REPOSITORY = Path(__file__).resolve().parents[1]
