@@ -16,9 +16,9 @@ from attacca.device import choose_device
 from attacca.errors import ConfigurationError, ResourceError
 from attacca.prediction import PredictBlocks, create_prediction_array, prediction_grid, prediction_memory
 from attacca.prediction.network import Network
-from attacca.prediction.plan import stored_range
-from attacca.prediction.predict import to_stored
-from attacca.prediction.sizes import plan_prediction
+from attacca.prediction.predict_blocks import to_stored
+from attacca.prediction.prediction_array import stored_range
+from attacca.prediction.sizes import choose_sizes
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import small_network
@@ -199,7 +199,7 @@ def test_the_function_is_sent_to_workers_without_its_network(make_volume):
 def test_default_sizes_fit_the_network():
     for dims in (2, 3):
         network = small_network(dims=dims)
-        plan = plan_prediction(network, PredictionConfig())
+        plan = choose_sizes(network, PredictionConfig())
         assert not any(plan.tile % network.factor)
         assert not any(plan.block % plan.tile) and not any(plan.block % plan.chunk)
         assert prediction_memory(network, PredictionConfig()) > 0
@@ -224,7 +224,7 @@ def test_blocks_larger_than_the_volume_need_the_memory_of_the_volume():
 )
 def test_sizes_that_do_not_fit_the_network_are_refused(settings, message):
     with pytest.raises(ConfigurationError, match=message):
-        plan_prediction(small_network(), PredictionConfig(**settings))
+        choose_sizes(small_network(), PredictionConfig(**settings))
 
 
 def test_raw_data_that_the_network_was_not_made_for_are_refused(make_volume):
@@ -234,7 +234,7 @@ def test_raw_data_that_the_network_was_not_made_for_are_refused(make_volume):
     ):
         prediction_grid(raw, small_network(voxel_size=Coordinate(8, 4, 4)), PredictionConfig())
     with pytest.raises(
-        ConfigurationError, match="3 spatial axes and 1 channels, the network expects 2 and 1"
+        ConfigurationError, match="3 spatial axes and 1 channels, the network expects 2 axes and 1"
     ):
         prediction_grid(raw, small_network(dims=2), PredictionConfig())
 

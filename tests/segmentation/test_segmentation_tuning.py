@@ -117,7 +117,7 @@ def test_sections_that_make_no_sense_are_refused(section: dict) -> None:
     [
         ({"block_size": [8, 8]}, NEIGHBORHOOD, "block_size has 2 axes"),
         ({"bias": [[0.1, 0.2, 0.3]]}, NEIGHBORHOOD, "has 3 numbers"),
-        ({}, ((3, 0), (0, 3)), "no direct offset"),
+        ({}, ((3, 0), (0, 3)), "no nearest-neighbor offset"),
     ],
 )
 def test_sections_that_do_not_fit_the_neighborhood_are_refused(

@@ -28,7 +28,7 @@ from attacca.costs.provenance_cost import digest_megabytes, digest_seconds
 from attacca.costs.resources import add_reserve, job_megabytes
 from attacca.jobs.block_shape import BlockShape
 from attacca.jobs.stage import Blocks, ProductSizes, Scope, Stage, StageInstance
-from attacca.prediction.sizes import ConfiguredSizes, PredictionPlan, plan_prediction
+from attacca.prediction.sizes import ConfiguredSizes, PredictionSizes, choose_sizes
 from attacca.segmentation.block_size import block_voxels
 from attacca.stages.provenance import PROVENANCE
 from attacca.stages.train import TRAIN
@@ -263,10 +263,10 @@ def _estimate_work(stage: Stage, run: RunConfig | None, voxels: int, gpus: int, 
     return voxels * flops / math.prod(sizes.tile) / (GPU_FLOPS if gpus else CORE_FLOPS)
 
 
-def _plan_network(run: RunConfig) -> tuple[PredictionPlan, Coordinate]:
+def _plan_network(run: RunConfig) -> tuple[PredictionSizes, Coordinate]:
     """Return the sizes of a run's predictions, and the voxels that are read on each side of a block."""
     network = ConfiguredSizes(run.architecture, run.task.learned_task.head_kernel)
-    return plan_prediction(network, run.prediction), network.context
+    return choose_sizes(network, run.prediction), network.context
 
 
 def _choose_block(

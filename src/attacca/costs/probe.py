@@ -17,7 +17,7 @@ from attacca.config.load import load_configuration
 from attacca.config.run import Configuration
 from attacca.costs.measurements import MeasuredCost, read_measured_costs
 from attacca.errors import ResourceError
-from attacca.prediction.sizes import ConfiguredSizes, plan_prediction
+from attacca.prediction.sizes import ConfiguredSizes, choose_sizes
 from attacca.workflow.run_snakemake import run_snakemake
 from attacca.workflow.workflow import Workflow
 
@@ -60,7 +60,7 @@ def create_probe_configuration(configuration: Configuration) -> dict[str, Any]:
         dims = len(run.architecture.input_shape)
         source = configuration.volumes[run.volumes.train[0]]
         network = ConfiguredSizes(run.architecture, run.task.learned_task.head_kernel)
-        block = plan_prediction(network, run.prediction).block
+        block = choose_sizes(network, run.prediction).block
         small = _limit_shape(block)
         sample = [int(size) + 2 * max(8, size // 4) for size in run.architecture.input_shape]
         shapes = {

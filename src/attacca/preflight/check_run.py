@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from attacca.architectures.shapes import check_input_shape, output_shape, unet_axes
+from attacca.architectures.shapes import check_input_shape, compute_output_shape, create_axes
 from attacca.config.problems import Problem, format_value
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.yaml_text import KeyPath
 from attacca.errors import ConfigurationError
-from attacca.prediction.sizes import ConfiguredSizes, SizeError, plan_prediction
+from attacca.prediction.sizes import ConfiguredSizes, SizeError, choose_sizes
 from attacca.segmentation.block_size import BlockSizeError, block_voxels
 from attacca.tasks import create_task
 from attacca.volumes import VolumePlan
@@ -116,13 +116,13 @@ def _check_axes(section: KeyPath, run: RunConfig, axes: int) -> Iterator[Problem
 def _check_network(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[Problem]:
     """Yield problems of the input shape and, if the network can process it, of the blocks of its predictions."""
     shape, head_kernel = list(run.architecture.input_shape), run.task.learned_task.head_kernel
-    axes, key = unet_axes(run.architecture), (*section, "architecture", "input_shape")
+    axes, key = create_axes(run.architecture), (*section, "architecture", "input_shape")
     try:
         check_input_shape(axes, shape)
     except ConfigurationError as error:
         yield Problem(key, format_value(shape), message=str(error))
         return
-    output = output_shape(axes, shape)
+    output = compute_output_shape(axes, shape)
     if min(output) < head_kernel:
         yield Problem(
             key,
@@ -145,7 +145,7 @@ def _check_blocks(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan]
     """
     task = run.task.learned_task
     try:
-        sizes = plan_prediction(ConfiguredSizes(run.architecture, task.head_kernel), run.prediction)
+        sizes = choose_sizes(ConfiguredSizes(run.architecture, task.head_kernel), run.prediction)
     except SizeError as error:
         yield Problem((*section, *error.key), error.found, error.expected)
         return

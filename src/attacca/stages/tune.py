@@ -21,7 +21,7 @@ from attacca.stages.predict import PREDICT
 from attacca.stages.volume import volume_inputs
 
 if TYPE_CHECKING:
-    from attacca.tasks.validation_prediction import ValidationPrediction
+    from attacca.tasks.tuner import ValidationPrediction
 
 logger = logging.getLogger(__name__)
 
@@ -82,10 +82,8 @@ def _choose(arguments: StageArguments) -> dict[str, Any]:
         f"tune {arguments.run}", 0, "settings", interval=arguments.execution.progress_interval
     )
     with TemporaryDirectory(prefix="attacca-") as scratch:
-        result = task.tune(
+        result = task.create_tuner(evaluation, segmentation).tune(
             [_validation_prediction(arguments, name) for name in names],
-            evaluation,
-            segmentation,
             Path(scratch),
             num_workers=arguments.threads,
             progress=progress,
@@ -97,7 +95,7 @@ def _choose(arguments: StageArguments) -> dict[str, Any]:
 
 def _validation_prediction(arguments: StageArguments, name: str) -> "ValidationPrediction":
     # deferred: the Snakefile does not need numba.
-    from attacca.tasks.validation_prediction import ValidationPrediction
+    from attacca.tasks.tuner import ValidationPrediction
 
     layout, manifest = arguments.layout, arguments.inputs[f"volume.{name}"]
     return ValidationPrediction(

@@ -13,7 +13,7 @@ import numpy as np
 from funlib.geometry import Coordinate, Roi
 from gunpowder import SimpleAugment
 
-from attacca.architectures.intensity import Intensity, unit_to_network
+from attacca.architectures.intensity import Intensity, scale_to_network
 from attacca.config.training import AugmentationConfig, SamplingConfig, TrainingConfig
 from attacca.errors import AttaccaError, ConfigurationError, MissingInputError, TrainingError, VolumeError
 from attacca.gp import (
@@ -196,7 +196,7 @@ class SamplePipeline:
         if self.stored_targets:
             weight = weight * (batch[MASK].data > 0)
         return {
-            "raw": unit_to_network(batch[RAW].data),
+            "raw": scale_to_network(batch[RAW].data),
             "target": batch[TARGET].data.astype(np.float32, copy=False),
             "weight": np.broadcast_to(weight, batch[TARGET].data.shape).astype(np.float32),
         }

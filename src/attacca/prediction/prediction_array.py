@@ -1,48 +1,64 @@
-"""What is made from the sizes of a blockwise prediction: its grid, its array, an estimate of its memory."""
-
-from typing import Any
+"""Grid, array and memory of a blockwise prediction."""
 
 import numpy as np
 from funlib.geometry import Coordinate, Roi
 
+from attacca.arrays import Array
 from attacca.arrays.identifier import LocalArrayIdentifier
 from attacca.arrays.zarr_array import ZarrArray
 from attacca.blockwise import BlockGrid
 from attacca.config.prediction import PredictionConfig
 from attacca.prediction.network import Network
-from attacca.prediction.sizes import plan_prediction
+from attacca.prediction.sizes import choose_sizes
 
 
 def prediction_grid(
-    raw: Any, network: Network, config: PredictionConfig, roi: Roi | None = None
+    raw: Array, network: Network, config: PredictionConfig, roi: Roi | None = None
 ) -> BlockGrid:
-    """The blocks of a prediction, cut at multiples of the block size from the begin of the region.
+    """Return the blocks of a prediction, whose corners are multiples of the block size from the region's start.
 
     Args:
         raw: the raw data.
-        roi: the part to predict, in world units; all by default.
+        network: the network.
+        config: sizes.
+        roi: the region to predict, in world units; the whole volume by default.
+
+    Raises:
+        ConfigurationError: the raw data or the sizes do not fit the network.
     """
     network.check_raw(raw)
-    plan = plan_prediction(network, config)
+    plan = choose_sizes(network, config)
     region = raw.roi if roi is None else roi
     return BlockGrid(region, plan.block * raw.voxel_size, raw.voxel_size, network.context * raw.voxel_size)
 
 
 def create_prediction_array(
     identifier: LocalArrayIdentifier,
-    raw: Any,
+    raw: Array,
     network: Network,
     config: PredictionConfig,
     roi: Roi | None = None,
     overwrite: bool = False,
 ) -> ZarrArray:
-    """Make the array that a prediction is written to, or open the equal one that is there.
+    """Create the array of a prediction, or open an existing equal one.
 
-    Integers spread the value range of the network over 0 to 255; the scale and offset that lead back stand
-    in the array's attributes, as do the names of the channels.
+    ``uint8`` arrays map the value range of the network to 0 to 255. Attributes of the array store the scale and
+    offset that restore values, and the names of the channels.
+
+    Args:
+        identifier: location of the array.
+        raw: the raw data.
+        network: the network.
+        config: sizes and dtype.
+        roi: the region to predict, in world units; the whole volume by default.
+        overwrite: replace an existing array of another shape or dtype.
+
+    Raises:
+        ConfigurationError: the raw data or the sizes do not fit the network.
+        VolumeError: another array exists at the location.
     """
     network.check_raw(raw)
-    plan = plan_prediction(network, config)
+    plan = choose_sizes(network, config)
     scale, offset = stored_range(network, config)
     array = ZarrArray.create_from_array_identifier(
         identifier,
@@ -63,7 +79,7 @@ def create_prediction_array(
 
 
 def stored_range(network: Network, config: PredictionConfig) -> tuple[float, float]:
-    """Scale and offset of stored values: ``value = stored * scale + offset``."""
+    """Return scale and offset of stored values: ``value = stored * scale + offset``."""
     if config.dtype != "uint8":
         return 1.0, 0.0
     low, high = network.value_range
@@ -71,15 +87,16 @@ def stored_range(network: Network, config: PredictionConfig) -> tuple[float, flo
 
 
 def prediction_memory(network: Network, config: PredictionConfig, region: Coordinate | None = None) -> int:
-    """Bytes that one worker needs at most, estimated: features of one tile, one block read, computed and
-    written.
+    """Return an estimate of a worker's peak memory in bytes.
+
+    It covers the features of one tile, and the blocks that are read, computed and written at the same time.
 
     Args:
         network: the network.
-        config: how to predict.
-        region: voxels of what is predicted, which blocks are cut at; without limits by default.
+        config: sizes, augmentation and dtype.
+        region: shape of the predicted region in voxels, which limits blocks and tiles; unlimited by default.
     """
-    plan = plan_prediction(network, config)
+    plan = choose_sizes(network, config)
     tile_size, block_size = plan.tile, plan.block
     if region is not None:
         block_size = Coordinate(map(min, block_size, region))
@@ -88,7 +105,7 @@ def prediction_memory(network: Network, config: PredictionConfig, region: Coordi
     inputs = float(np.prod(tile_size + network.context * 2))
     block = float(np.prod(block_size))
     with_context = float(np.prod(block_size + network.context * 2))
-    # At the finest level, two sets of features, their concatenation and a convolution's workspace are there
+    # At the finest level, two sets of features, their concatenation and the workspace of a convolution exist
     # at once.
     features = 6 * _finest_channels(network)
     size = np.dtype(config.dtype).itemsize

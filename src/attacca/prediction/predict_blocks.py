@@ -1,7 +1,6 @@
-"""The block function that predicts a volume.
+"""Block function that predicts a volume.
 
-While the network computes one block, the next one is read and the one before is written. A block counts as
-finished when it is written.
+While the network computes one block, the next one is read and the previous one is written.
 """
 
 from collections import deque
@@ -20,22 +19,23 @@ from attacca.blockwise import Block
 from attacca.config.prediction import PredictionConfig
 from attacca.device import choose_device
 from attacca.errors import ResourceError
+from attacca.prediction.loading import load_network
 from attacca.prediction.network import Network
 from attacca.prediction.tiles import Box, TiledNetwork
 
-# Blocks that are read before the network needs them, and that wait to be written.
+# Maximum numbers of blocks that are read in advance, and that wait to be written.
 _AHEAD = 2
 
 
 class PredictBlocks:
-    """Predicts blocks of a volume; for ``attacca.blockwise.run_blocks``.
+    """Block function for ``attacca.blockwise.run_blocks`` that predicts blocks of a volume.
 
     Args:
-        checkpoint: file of the trained network; or a function without arguments that returns a ``Network``.
+        checkpoint: file of the trained network, or a function without arguments that returns a ``Network``.
         raw: the raw data.
-        output: the array that ``create_prediction_array`` made.
-        config: how to predict.
-        shard: index of the shard; shards on a machine with several GPUs use one after the other.
+        output: the array that ``create_prediction_array`` has created.
+        config: sizes, augmentation, device.
+        shard: index of the shard; the shards on a machine use its GPUs in turn.
     """
 
     def __init__(
@@ -68,8 +68,6 @@ class PredictBlocks:
         if callable(self.checkpoint):
             network = self.checkpoint()
         else:
-            from attacca.prediction.load import load_network
-
             network = load_network(self.checkpoint)
         self._raw = ZarrArray.open_from_array_identifier(self.raw)
         self._output = ZarrArray.open_from_array_identifier(self.output, mode="a")
@@ -79,7 +77,7 @@ class PredictBlocks:
         )
 
     def close(self) -> None:
-        """Let go of the network and the arrays."""
+        """Release the network and the arrays."""
         self._tiles = self._raw = self._output = None
 
     def __call__(self, block: Block) -> None:
@@ -87,14 +85,14 @@ class PredictBlocks:
         self._write(block, self._compute(block, self._read(block)))
 
     def stream(self, blocks: Sequence[Block]) -> Iterator[tuple[Block, Exception | None]]:
-        """Predict blocks; yields each when it is written, with what it raised or None."""
+        """Predict blocks, and yield each after it is written, with its exception or None."""
         with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
-            waiting = iter(blocks)
+            remaining = iter(blocks)
             reads: deque[tuple[Block, Future[np.ndarray]]] = deque()
             writes: deque[tuple[Block, Future[None]]] = deque()
             try:
                 while True:
-                    while len(reads) < _AHEAD and (block := next(waiting, None)) is not None:
+                    while len(reads) < _AHEAD and (block := next(remaining, None)) is not None:
                         reads.append((block, reader.submit(self._read, block)))
                     if not reads:
                         break
@@ -106,9 +104,9 @@ class PredictBlocks:
                         continue
                     writes.append((block, writer.submit(self._write, block, values)))
                     while writes and (writes[0][1].done() or len(writes) > _AHEAD):
-                        yield _ended(*writes.popleft())
+                        yield _outcome_of(*writes.popleft())
                 while writes:
-                    yield _ended(*writes.popleft())
+                    yield _outcome_of(*writes.popleft())
             finally:
                 for _, future in reads:
                     future.cancel()
@@ -141,8 +139,7 @@ class PredictBlocks:
                 )
         except torch.cuda.OutOfMemoryError as error:
             raise ResourceError(
-                f"the GPU's memory does not hold a tile of {tuple(self._tiles.tile)} voxels: choose a "
-                "smaller "
+                f"a tile of {tuple(self._tiles.tile)} voxels does not fit into the memory of the GPU; set a smaller "
                 "prediction.tile_size"
             ) from error
         return stored
@@ -152,7 +149,13 @@ class PredictBlocks:
 
 
 def to_stored(values: np.ndarray, dtype: Any, scale: float, offset: float) -> np.ndarray:
-    """Values as they are stored: rounded and cut off at the limits of integers; ``values`` may be changed."""
+    """Return values as they are stored: scaled, rounded and clipped to the limits of the dtype.
+
+    Args:
+        values: float32; may be changed in place.
+        dtype: dtype of the array.
+        scale, offset: ``value = stored * scale + offset``.
+    """
     kind = np.dtype(dtype)
     if kind.kind not in "iu":
         if kind == np.float16:
@@ -167,7 +170,7 @@ def to_stored(values: np.ndarray, dtype: Any, scale: float, offset: float) -> np
     return values.astype(kind)
 
 
-def _ended(block: Block, future: "Future[None]") -> tuple[Block, Exception | None]:
+def _outcome_of(block: Block, future: "Future[None]") -> tuple[Block, Exception | None]:
     error = future.exception()
     if error is not None and not isinstance(error, Exception):
         raise error
