@@ -1,8 +1,10 @@
 """What tests of several packages need: watched processes, an object store, a small project with results."""
 
+import fcntl
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,6 +35,34 @@ from attacca.workflow.workflow import Workflow
 from warm_python import WarmPython
 
 MARK = "ATTACCA_TEST_MARK"
+
+LONG_FILES = (
+    "slurm/test_workflow_on_slurm.py",
+    "workflow/test_example_tasks.py",
+    "workflow/test_killed_workflow.py",
+    "workflow/test_small_workflow.py",
+    "workflow/test_real_data.py",
+    "blockwise/test_workers.py",
+    "workflow/test_user_errors.py",
+    "training/test_kill_and_resume.py",
+    "workflow/test_awkward_volumes.py",
+    "workflow/test_rerun_matrix.py",
+    "workflow/test_changed_settings.py",
+    "workflow/test_workflow_on_object_store.py",
+    "prediction/test_killed_jobs.py",
+    "cli/test_reproduce_workflow.py",
+    "blockwise/test_existing_dask_cluster.py",
+    "segmentation/test_block_invariance.py",
+    "blockwise/test_segment_blockwise.py",
+    "training/test_batch_loader.py",
+)
+"""The files of tests that take longest, the longest first (``pytest --durations=0``): they start first, so that no worker
+of pytest-xdist waits for another that began one of them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 def kill(process: psutil.Process) -> bool:
@@ -107,6 +137,30 @@ def wait_until() -> Callable[..., None]:
             time.sleep(0.02)
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def build_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """``build_once(name, build)``: a directory that ``build(directory)`` fills once for all workers of pytest-xdist.
+
+    Tests read it, or change a copy.
+    """
+    root = tmp_path_factory.getbasetemp()
+    shared = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "shared"
+    shared.mkdir(exist_ok=True)
+
+    def make(name: str, build: Callable[[Path], None]) -> Path:
+        directory, finished = shared / name, shared / f"{name}.finished"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not finished.exists():
+                shutil.rmtree(directory, ignore_errors=True)
+                directory.mkdir()
+                build(directory)
+                finished.touch()
+        return directory
+
+    return make
 
 
 @pytest.fixture(scope="session")

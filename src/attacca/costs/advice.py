@@ -12,7 +12,7 @@ from attacca.costs.fragment_count import MOST_FRAGMENTS, fragment_voxels
 from attacca.costs.limits import Limits
 from attacca.costs.resources import add_reserve
 from attacca.jobs.stage import Blocks
-from attacca.prediction.sizes import CHUNK_EDGE, chunk_edge
+from attacca.prediction.sizes import CHUNK_EDGE, choose_chunk_edge
 from attacca.progress import format_duration
 from attacca.stages.agglomerate import AGGLOMERATE
 from attacca.stages.graph import GRAPH
@@ -188,7 +188,7 @@ def suggest_fewer_files(
         if other.instance.stage == PREDICT and (other.instance.run, other.instance.volume) == place
     )
     larger = [_find_block_edge(size, dims) for size in block]
-    chunk = [chunk_edge(size, dims) for size in larger]
+    chunk = [choose_chunk_edge(size, dims) for size in larger]
     if math.prod(chunk) < 1.5 * math.prod(item.chunk):
         return (
             f"its chunks of {_join(item.chunk)} voxels have the maximum size; an object store ('storage') can hold so "
@@ -222,9 +222,9 @@ def _suggest_fewer_fragments(configuration: Configuration, item: StageEstimate, 
 def _find_block_edge(edge: int, dims: int) -> int:
     """Return the smallest multiple of a block's edge that is stored in chunks of nearly the maximum size."""
     multiples = [edge * factor for factor in range(1, CHUNK_EDGE[dims] + 1)]
-    fitting = [size for size in multiples if chunk_edge(size, dims) <= CHUNK_EDGE[dims]]
-    widest = max((chunk_edge(size, dims) for size in fitting), default=0)
-    return next((size for size in fitting if chunk_edge(size, dims) >= 0.8 * widest), edge)
+    fitting = [size for size in multiples if choose_chunk_edge(size, dims) <= CHUNK_EDGE[dims]]
+    widest = max((choose_chunk_edge(size, dims) for size in fitting), default=0)
+    return next((size for size in fitting if choose_chunk_edge(size, dims) >= 0.8 * widest), edge)
 
 
 def _join(voxels: Sequence[int]) -> str:

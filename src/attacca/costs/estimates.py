@@ -29,7 +29,7 @@ from attacca.costs.resources import add_reserve, job_megabytes
 from attacca.jobs.block_shape import BlockShape
 from attacca.jobs.stage import Blocks, ProductSizes, Scope, Stage, StageInstance
 from attacca.prediction.sizes import ConfiguredSizes, PredictionSizes, choose_sizes
-from attacca.segmentation.block_size import block_voxels
+from attacca.segmentation.block_size import choose_block_shape
 from attacca.stages.provenance import PROVENANCE
 from attacca.stages.train import TRAIN
 from attacca.workflow.workflow import Workflow
@@ -283,7 +283,7 @@ def _choose_block(
     if stage.blocks is Blocks.NETWORK:
         return _clip(sizes.block, extent), tuple(context), chunk
     if stage.blocks is Blocks.SEGMENTATION:
-        block = block_voxels(chunk, extent.shape, run.segmentation.block_size)
+        block = choose_block_shape(chunk, extent.shape, run.segmentation.block_size)
         return _clip(block, extent), tuple(run.segmentation.context or none), chunk
     return chunk, none, chunk
 

@@ -13,7 +13,7 @@ from attacca.jobs.kept_manifests import keep_manifest, recall_manifest
 from attacca.jobs.opening import open_result
 from attacca.jobs.stage import CostModel, Scope, Stage, StageInstance, plain_values
 from attacca.manifest import Manifest
-from attacca.segmentation.chosen_settings import chosen_agglomeration
+from attacca.segmentation.chosen_settings import read_agglomeration_settings
 from attacca.stages.fragments import FRAGMENTS, block_parameters, is_agglomerated
 from attacca.stages.graph import GRAPH
 from attacca.stages.tune import TUNE
@@ -46,7 +46,7 @@ def work(arguments: StageArguments) -> None:
     from attacca.segmentation.graph_tables import load_graph
 
     layout, graph_manifest = arguments.layout, arguments.inputs["graph"]
-    settings = chosen_agglomeration(arguments.inputs["tuning"])
+    settings = read_agglomeration_settings(arguments.inputs["tuning"])
     inputs = {"graph": graph_manifest.fingerprint}
     manifest = Manifest(AGGLOMERATE.name, AGGLOMERATE.version, plain_values(settings), inputs)
     checks = CheckThresholds.model_validate(arguments.parameters["segmentation"]["checks"])

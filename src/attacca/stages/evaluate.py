@@ -64,7 +64,7 @@ EVALUATE = Stage(
 def work(arguments: StageArguments) -> None:
     """Write ``scores.json``: every score with its direction, bounds and convention."""
     # deferred: the Snakefile does not need numba.
-    from attacca.evaluators import TableEvaluator, scores_json
+    from attacca.evaluators import TableEvaluator, scores_to_json
     from attacca.tasks import create_task
 
     layout, run, volume = arguments.layout, arguments.run, arguments.volume
@@ -105,7 +105,7 @@ def work(arguments: StageArguments) -> None:
             **manifest.to_json(),
             "run": run,
             "volume": volume,
-            "scores": scores_json(scores),
+            "scores": scores_to_json(scores),
             "segmentation": dict(segmentation_manifest.result),
         },
     )

@@ -26,8 +26,8 @@ from attacca.jobs.stage import (
     plain_values,
 )
 from attacca.manifest import Manifest
-from attacca.segmentation.block_size import segmentation_block
-from attacca.segmentation.chosen_settings import chosen_fragments, neighborhood_of
+from attacca.segmentation.block_size import choose_block_size
+from attacca.segmentation.chosen_settings import read_fragment_settings, read_neighborhood
 from attacca.stages.predict import PREDICT
 from attacca.stages.tune import TUNE
 from attacca.stages.volume import VOLUME
@@ -92,7 +92,9 @@ class FragmentsJob(BlockwiseJob):
         from attacca.segmentation.fragments import fix_cell_size
 
         # Cells have the size of blocks: a cell that several blocks share would be computed several times.
-        return fix_cell_size(chosen_fragments(self.tuning), self.grid.block_size / self.prediction.voxel_size)
+        return fix_cell_size(
+            read_fragment_settings(self.tuning), self.grid.block_size / self.prediction.voxel_size
+        )
 
     @cached_property
     def key(self) -> Manifest:
@@ -101,7 +103,7 @@ class FragmentsJob(BlockwiseJob):
         parameters = {
             **self.parameters["segmentation"],
             "fragments": settings,
-            "neighborhood": neighborhood_of(self.tuning),
+            "neighborhood": read_neighborhood(self.tuning),
         }
         parameters.pop("checks", None)
         inputs = {"prediction": self.arguments.inputs["prediction"].fingerprint}
@@ -122,7 +124,7 @@ class FragmentsJob(BlockwiseJob):
 
     @cached_property
     def grid(self) -> BlockGrid:
-        block = segmentation_block(self.prediction, self.parameters["segmentation"]["block_size"])
+        block = choose_block_size(self.prediction, self.parameters["segmentation"]["block_size"])
         return BlockGrid.for_array(self.prediction, block)
 
     def create(self) -> None:
@@ -131,7 +133,7 @@ class FragmentsJob(BlockwiseJob):
 
         prediction = self.prediction
         checks = CheckThresholds.model_validate(self.parameters["segmentation"]["checks"])
-        channels = len(neighborhood_of(self.tuning))
+        channels = len(read_neighborhood(self.tuning))
         check_affinities(prediction, self.grid, channels, checks, f"the prediction of {self.arguments.label}")
         self.create_or_replace(
             lambda overwrite: ZarrArray.create_from_array_identifier(
@@ -153,7 +155,9 @@ class FragmentsJob(BlockwiseJob):
         from attacca.segmentation.fragment_blocks import FragmentBlocks
 
         output = ZarrArray.open_from_array_identifier(self.output, mode="a")
-        return FragmentBlocks(self.prediction, output, neighborhood_of(self.tuning), self.settings, self.mask)
+        return FragmentBlocks(
+            self.prediction, output, read_neighborhood(self.tuning), self.settings, self.mask
+        )
 
 
 if __name__ == "__main__":

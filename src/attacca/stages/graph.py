@@ -13,8 +13,12 @@ from attacca.jobs.command import stage_main
 from attacca.jobs.opening import open_result
 from attacca.jobs.stage import FILES_PER_STAGE, Blocks, CostModel, ProductSizes, Scope, Stage, StageInstance
 from attacca.manifest import Manifest
-from attacca.segmentation.block_size import segmentation_block
-from attacca.segmentation.chosen_settings import chosen_agglomeration, chosen_fragments, neighborhood_of
+from attacca.segmentation.block_size import choose_block_size
+from attacca.segmentation.chosen_settings import (
+    read_agglomeration_settings,
+    read_fragment_settings,
+    read_neighborhood,
+)
 from attacca.stages.fragments import FRAGMENTS, block_parameters, is_agglomerated
 from attacca.stages.predict import PREDICT
 from attacca.stages.tune import TUNE
@@ -68,7 +72,7 @@ class GraphJob(BlockwiseJob):
     @cached_property
     def options(self) -> dict[str, Any]:
         tuning = self.arguments.inputs["tuning"]
-        return graph_options(chosen_fragments(tuning), chosen_agglomeration(tuning))
+        return graph_options(read_fragment_settings(tuning), read_agglomeration_settings(tuning))
 
     @cached_property
     def key(self) -> Manifest:
@@ -82,7 +86,7 @@ class GraphJob(BlockwiseJob):
 
     @cached_property
     def grid(self) -> BlockGrid:
-        block = segmentation_block(self.prediction, self.parameters["segmentation"]["block_size"])
+        block = choose_block_size(self.prediction, self.parameters["segmentation"]["block_size"])
         return BlockGrid.for_array(self.fragments, block)
 
     def create(self) -> None:
@@ -96,7 +100,7 @@ class GraphJob(BlockwiseJob):
             self.prediction,
             self.fragments,
             self.directory,
-            neighborhood_of(self.arguments.inputs["tuning"]),
+            read_neighborhood(self.arguments.inputs["tuning"]),
             **self.options,
         )
 

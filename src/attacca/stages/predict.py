@@ -135,9 +135,9 @@ class PredictJob(BlockwiseJob):
     @cached_property
     def grid(self) -> BlockGrid:
         # deferred: only jobs that need torch import it.
-        from attacca.prediction import prediction_grid
+        from attacca.prediction import make_prediction_grid
 
-        return prediction_grid(ZarrArray.open_from_array_identifier(self.raw), self.network, self.config)
+        return make_prediction_grid(ZarrArray.open_from_array_identifier(self.raw), self.network, self.config)
 
     def create(self) -> None:
         # deferred: only jobs that need torch import it.
@@ -172,10 +172,10 @@ class PredictJob(BlockwiseJob):
 
     def memory_per_block(self) -> int | None:
         # deferred: only jobs that need torch import it.
-        from attacca.prediction import prediction_memory
+        from attacca.prediction import estimate_memory
 
         grid = self.planned_grid()
-        return prediction_memory(self.network, self.config, grid.roi.shape / grid.voxel_size)
+        return estimate_memory(self.network, self.config, grid.roi.shape / grid.voxel_size)
 
     def complete(self) -> dict[str, Any]:
         build_pyramid(str(self.output.container), kind="raw", num_workers=self.arguments.threads)

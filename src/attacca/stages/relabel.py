@@ -16,7 +16,7 @@ from attacca.jobs.command import stage_main
 from attacca.jobs.opening import open_result
 from attacca.jobs.stage import FILES_PER_STAGE, LABEL_BYTES, Blocks, CostModel, Scope, Stage, StageInstance
 from attacca.manifest import Manifest
-from attacca.segmentation.block_size import segmentation_block
+from attacca.segmentation.block_size import choose_block_size
 from attacca.stages.agglomerate import AGGLOMERATE
 from attacca.stages.fragments import FRAGMENTS, block_parameters, is_agglomerated
 
@@ -73,7 +73,7 @@ class RelabelJob(BlockwiseJob):
 
     @cached_property
     def grid(self) -> BlockGrid:
-        block = segmentation_block(self.fragments, self.parameters["segmentation"]["block_size"])
+        block = choose_block_size(self.fragments, self.parameters["segmentation"]["block_size"])
         return BlockGrid.for_array(self.fragments, block)
 
     def create(self) -> None:
