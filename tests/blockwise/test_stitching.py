@@ -6,7 +6,7 @@ from funlib.geometry import Roi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attacca.blockwise.stitching import face_slices, find_components, joins, relabel_volume, unique_ids
+from attacca.blockwise.stitching import face_slices, find_components, find_joins, relabel_volume, unique_ids
 from attacca.errors import VolumeError
 
 EVERYWHERE = (slice(None), slice(None))
@@ -28,14 +28,14 @@ def test_ids_beyond_uint64_are_refused():
 def test_equal_segments_are_joined_and_touching_ones_are_not():
     lower = np.array([[1, 1, 1, 1, 2, 2, 2, 2]] * 2, dtype=np.uint64)
     upper = np.array([[8, 8, 8, 9, 9, 9, 9, 9]] * 2, dtype=np.uint64)
-    assert joins(lower, upper, EVERYWHERE, 0.5).tolist() == [[1, 8], [2, 9]]
-    assert joins(lower, upper, EVERYWHERE, 0.2).tolist() == [[1, 8], [1, 9], [2, 9]]
+    assert find_joins(lower, upper, EVERYWHERE, 0.5).tolist() == [[1, 8], [2, 9]]
+    assert find_joins(lower, upper, EVERYWHERE, 0.2).tolist() == [[1, 8], [1, 9], [2, 9]]
 
 
 def test_a_part_is_joined_to_its_whole():
     lower = np.array([[1, 1, 0, 2, 2]] * 3, dtype=np.uint64)
     upper = np.array([[5, 5, 5, 5, 5]] * 3, dtype=np.uint64)
-    assert joins(lower, upper, EVERYWHERE, 1.0).tolist() == [[1, 5], [2, 5]]
+    assert find_joins(lower, upper, EVERYWHERE, 1.0).tolist() == [[1, 5], [2, 5]]
 
 
 def test_segments_that_do_not_reach_the_face_are_left_alone():
@@ -43,8 +43,8 @@ def test_segments_that_do_not_reach_the_face_are_left_alone():
     lower[:1, :] = 1
     lower[2:4, :2] = 2
     upper = lower + np.uint64(10) * (lower > 0)
-    assert joins(lower, upper, (slice(2, 4), slice(None)), 0.5).tolist() == [[2, 12]]
-    assert len(joins(lower * 0, upper, EVERYWHERE, 0.5)) == 0
+    assert find_joins(lower, upper, (slice(2, 4), slice(None)), 0.5).tolist() == [[2, 12]]
+    assert len(find_joins(lower * 0, upper, EVERYWHERE, 0.5)) == 0
 
 
 def test_the_face_is_found_in_the_overlap():

@@ -161,7 +161,11 @@ def test_a_prediction_must_be_set_and_be_there(tmp_path):
 
 @pytest.mark.parametrize(
     "operation",
-    [Threshold(0.4, (1,)), Argmax(), DummyPostProcessor(0).operation(DummyPostProcessorParameters(0, 7))],
+    [
+        Threshold(0.4, (1,)),
+        Argmax(),
+        DummyPostProcessor(0).create_operation(DummyPostProcessorParameters(0, 7)),
+    ],
     ids=["threshold", "argmax", "dummy"],
 )
 def test_a_stage_can_run_the_block_function_shard_by_shard(tmp_path, operation):

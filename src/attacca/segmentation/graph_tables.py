@@ -172,7 +172,7 @@ def _read_parts(paths: list[Path], key: str, dtype: np.dtype, part_rows: int) ->
 
 
 def _choose_bounds(tables: list[_Table], key: str, part_rows: int) -> list[int | None]:
-    """Return bounds of ranges of ``key`` with about ``part_rows`` rows each, from a sample; None is no bound."""
+    """Return bounds of ranges of ``key`` with about ``part_rows`` rows each, from a sample; None means unbounded."""
     total = sum(table.num_rows for table in tables)
     if not total:
         return []

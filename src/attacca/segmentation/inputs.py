@@ -53,7 +53,7 @@ def read_mask(mask: Array | None, frame: Frame, box: Box) -> np.ndarray | None:
     """Read the mask of a box; voxels outside the mask's own ROI are False.
 
     Returns:
-        bool (z, y, x), or None if there is no mask.
+        bool (z, y, x), or None without a mask.
     """
     if mask is None:
         return None

@@ -95,24 +95,24 @@ def segment_volume(
     return output
 
 
-def create_fragment_array(directory: Path, like: Array, chunk_size: Coordinate) -> ZarrArray:
+def create_fragment_array(directory: Path, template: Array, chunk_size: Coordinate) -> ZarrArray:
     """Create the array of fragments below ``directory``, and replace an earlier one.
 
     Args:
         directory: directory of the container.
-        like: array whose axes, ROI, voxel size and unit the fragments get.
+        template: array whose axes, ROI, voxel size and unit the fragments get.
         chunk_size: world units.
     """
     return ZarrArray.create_from_array_identifier(
         LocalArrayIdentifier(directory / "fragments.zarr", "s0"),
-        axes=like.spatial_axes,
-        roi=like.roi,
+        axes=template.spatial_axes,
+        roi=template.roi,
         num_channels=None,
-        voxel_size=like.voxel_size,
+        voxel_size=template.voxel_size,
         dtype=np.uint64,
         write_size=chunk_size,
         overwrite=True,
-        unit=like.unit,
+        unit=template.unit,
     )
 
 

@@ -120,7 +120,7 @@ def tune(
         Table and choice; the table is empty if there is only one setting.
 
     Raises:
-        ConfigurationError: the criterion is unknown, there is no validation volume, or no setting has a
+        ConfigurationError: the criterion is unknown, validation volumes are missing, or no setting has a
             finite score.
     """
     name = criterion or config.criterion or "voi"
@@ -135,7 +135,7 @@ def tune(
         return TuningResult([], chosen, name)
     if not volumes:
         raise ConfigurationError(
-            "segmentation: several settings are to be tried, but there is no validation volume; name one "
+            "segmentation: several settings are to be tried, but found no validation volume; name one "
             "under volumes.validate, or give one value each for chain, bias, threshold and min_size"
         )
     # The chosen settings are applied in cells of the size in which they were tried.

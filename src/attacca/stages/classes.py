@@ -68,7 +68,7 @@ class ClassesStage(BlockwiseStage):
 
     def operation(self) -> Any:
         parameters = type(next(iter(self.post_processor.enumerate_parameters())))(**self.chosen)
-        return self.post_processor.operation(parameters)
+        return self.post_processor.create_operation(parameters)
 
     def block_function(self) -> Callable[[Block], Any]:
         return PostProcessBlocks(self.prediction, self.output, self.operation())
