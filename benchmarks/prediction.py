@@ -35,7 +35,7 @@ from attacca.blockwise import Ledger, run_blocks  # noqa: E402
 from attacca.config.architecture import UNetConfig  # noqa: E402
 from attacca.config.prediction import PredictionConfig  # noqa: E402
 from attacca.model import Model  # noqa: E402
-from attacca.prediction import Network, PredictBlocks, create_prediction_array, prediction_grid  # noqa: E402
+from attacca.prediction import Network, PredictBlocks, create_prediction_array, make_prediction_grid  # noqa: E402
 from attacca.prediction.tiles import TiledNetwork  # noqa: E402
 
 BLOCK = 96
@@ -100,7 +100,7 @@ def time_stage(directory: Path, edge: int, workers: int) -> tuple[float, float]:
     raw = ZarrArray.open_from_array_identifier(source)
     model = network()
     output = create_prediction_array(target, raw, model, CONFIG, overwrite=True)
-    grid = prediction_grid(raw, model, CONFIG)
+    grid = make_prediction_grid(raw, model, CONFIG)
     ledger = Ledger(output.directory, {"benchmark": "prediction"}, len(grid))
     start, cpu = time.perf_counter(), cpu_seconds()
     run_blocks(PredictBlocks(network, source, target, CONFIG), grid, ledger=ledger, num_workers=workers)

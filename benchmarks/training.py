@@ -34,11 +34,11 @@ from attacca.config.load import load_configuration  # noqa: E402
 from attacca.device import choose_device  # noqa: E402
 from attacca.errors import AttaccaError  # noqa: E402
 from attacca.training import TrainingJob, TrainingVolume  # noqa: E402
-from attacca.training.device import Place  # noqa: E402
 from attacca.training.loader import BatchLoader  # noqa: E402
 from attacca.training.loop import choose_intensity, estimate_class_counts  # noqa: E402
 from attacca.training.pipeline import SamplePipeline, SampleSpec  # noqa: E402
 from attacca.training.state import TrainingState  # noqa: E402
+from attacca.training.training_device import TrainingDevice  # noqa: E402
 from attacca.volumes.import_volume import import_block, prepare_volume  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -59,7 +59,7 @@ def stored_volume(config: Any, name: str, directory: Path) -> TrainingVolume:
     return TrainingVolume(name, arrays["raw"], arrays["labels"], unlabelled=unlabelled)
 
 
-def prepared(path: Path, directory: Path, place: Place) -> tuple[TrainingState, SampleSpec]:
+def prepared(path: Path, directory: Path, place: TrainingDevice) -> tuple[TrainingState, SampleSpec]:
     """Network and samples of the first run of a configuration."""
     configuration = load_configuration(path)
     run = next(iter(configuration.runs.values()))
@@ -118,11 +118,11 @@ def race(
 def loader_seconds(spec: SampleSpec, batches: int = 6) -> float:
     """CPU seconds that a batch takes to prepare, which other work on the machine hardly changes."""
     pipeline = SamplePipeline(spec)
-    pipeline.batch(0)
+    pipeline.create_batch(0)
     seconds = []
     for iteration in range(1, batches + 1):
         started = time.process_time()
-        pipeline.batch(iteration)
+        pipeline.create_batch(iteration)
         seconds.append(time.process_time() - started)
     pipeline.close()
     return statistics.median(seconds)
@@ -147,12 +147,12 @@ def main() -> None:
         f"{'CPU/batch':>11s}"
     )
     torch.set_num_threads(1)
-    places = [("CPU, 1 thread", Place(torch.device("cpu"), torch.float32), 1)]
+    places = [("CPU, 1 thread", TrainingDevice(torch.device("cpu"), torch.float32), 1)]
     if torch.cuda.is_available():
         device = choose_device("cuda")
         places += [
-            ("GPU, float32", Place(device, torch.float32), 8),
-            ("GPU, bfloat16", Place(device, torch.bfloat16), 8),
+            ("GPU, float32", TrainingDevice(device, torch.float32), 8),
+            ("GPU, bfloat16", TrainingDevice(device, torch.bfloat16), 8),
         ]
     for name, path in CONFIGURATIONS.items():
         for label, place, workers in places:

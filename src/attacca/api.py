@@ -21,7 +21,7 @@ from attacca.config.tasks import TaskConfig
 from attacca.config.training import TrainingConfig
 from attacca.evaluators import EvaluationScores
 from attacca.post_processors import PostProcessorParameters
-from attacca.prediction import PredictBlocks, create_prediction_array, load_network, prediction_grid
+from attacca.prediction import PredictBlocks, create_prediction_array, load_network, make_prediction_grid
 from attacca.progress import Progress
 from attacca.tasks import create_task
 from attacca.training import TrainingJob, TrainingVolume
@@ -137,7 +137,7 @@ def predict_volume(
         array = create_prediction_array(identifier, image, network, config, overwrite=True)
         run_blocks(
             PredictBlocks(checkpoint, source, identifier, config),
-            prediction_grid(image, network, config),
+            make_prediction_grid(image, network, config),
             num_workers=num_workers,
             progress=progress,
         )

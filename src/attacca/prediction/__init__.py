@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from attacca.prediction.predict_blocks import PredictBlocks
     from attacca.prediction.prediction_array import (
         create_prediction_array,
-        prediction_grid,
-        prediction_memory,
+        estimate_memory,
+        make_prediction_grid,
     )
     from attacca.prediction.sizes import PredictionSizes, choose_sizes
 
@@ -22,8 +22,8 @@ _MODULES = {
     "create_prediction_array": "prediction_array",
     "load_model": "loading",
     "load_network": "loading",
-    "prediction_grid": "prediction_array",
-    "prediction_memory": "prediction_array",
+    "make_prediction_grid": "prediction_array",
+    "estimate_memory": "prediction_array",
 }
 
 __all__ = [
@@ -32,10 +32,10 @@ __all__ = [
     "PredictionSizes",
     "choose_sizes",
     "create_prediction_array",
+    "estimate_memory",
     "load_model",
     "load_network",
-    "prediction_grid",
-    "prediction_memory",
+    "make_prediction_grid",
 ]
 
 

@@ -57,7 +57,7 @@ class Symmetry:
         return tuple(vector)
 
 
-def symmetries(network: Network, choice: Choice) -> list[Symmetry]:
+def choose_symmetries(network: Network, choice: Choice) -> list[Symmetry]:
     """Return the symmetries to average over, the identity first.
 
     Args:
@@ -81,17 +81,17 @@ def symmetries(network: Network, choice: Choice) -> list[Symmetry]:
             raise ConfigurationError(
                 "prediction.augmentation: found 'all', but voxels or network differ along y and x; set it to flips"
             )
-    return [_symmetry(network, flip, transpose) for transpose in transposed for flip in flips]
+    return [_create_symmetry(network, flip, transpose) for transpose in transposed for flip in flips]
 
 
-def margin(chosen: list[Symmetry]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def compute_margin(chosen: list[Symmetry]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the voxels below and above a tile from which shifted channels are read, per axis."""
     shifts = np.array([shift for symmetry in chosen for shift in symmetry.shifts])
     below, above = np.maximum(0, -shifts).max(axis=0), np.maximum(0, shifts).max(axis=0)
     return tuple(int(b) for b in below), tuple(int(a) for a in above)
 
 
-def _symmetry(network: Network, flips: tuple[bool, ...], transposed: bool) -> Symmetry:
+def _create_symmetry(network: Network, flips: tuple[bool, ...], transposed: bool) -> Symmetry:
     dims, count = network.dims, network.num_channels
     no_shift = (0,) * dims
     if network.offsets is None:

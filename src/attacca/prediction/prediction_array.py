@@ -12,7 +12,7 @@ from attacca.prediction.network import Network
 from attacca.prediction.sizes import choose_sizes
 
 
-def prediction_grid(
+def make_prediction_grid(
     raw: Array, network: Network, config: PredictionConfig, roi: Roi | None = None
 ) -> BlockGrid:
     """Return the blocks of a prediction, whose corners are multiples of the block size from the region's start.
@@ -59,7 +59,7 @@ def create_prediction_array(
     """
     network.check_raw(raw)
     plan = choose_sizes(network, config)
-    scale, offset = stored_range(network, config)
+    scale, offset = choose_stored_range(network, config)
     array = ZarrArray.create_from_array_identifier(
         identifier,
         ["c", *raw.spatial_axes],
@@ -78,7 +78,7 @@ def create_prediction_array(
     return array
 
 
-def stored_range(network: Network, config: PredictionConfig) -> tuple[float, float]:
+def choose_stored_range(network: Network, config: PredictionConfig) -> tuple[float, float]:
     """Return scale and offset of stored values: ``value = stored * scale + offset``."""
     if config.dtype != "uint8":
         return 1.0, 0.0
@@ -86,7 +86,7 @@ def stored_range(network: Network, config: PredictionConfig) -> tuple[float, flo
     return (high - low) / 255.0, low
 
 
-def prediction_memory(network: Network, config: PredictionConfig, region: Coordinate | None = None) -> int:
+def estimate_memory(network: Network, config: PredictionConfig, region: Coordinate | None = None) -> int:
     """Return an estimate of a worker's peak memory in bytes.
 
     It covers the features of one tile, and the blocks that are read, computed and written at the same time.

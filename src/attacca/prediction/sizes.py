@@ -142,11 +142,11 @@ def choose_sizes(network: NetworkSizes, config: PredictionConfig) -> PredictionS
     else:
         tile = _free_tile(network)
     block = tile if config.block_size is None else _given(config.block_size, tile, dims, "block_size")
-    chunk = Coordinate(chunk_edge(b, dims) for b in block)
+    chunk = Coordinate(choose_chunk_edge(b, dims) for b in block)
     return PredictionSizes(tile, block, chunk)
 
 
-def chunk_edge(block: int, dims: int) -> int:
+def choose_chunk_edge(block: int, dims: int) -> int:
     """Return the edge of a chunk in voxels along an axis, for a block of ``block`` voxels."""
     parts = ceil(block / CHUNK_EDGE[dims])
     return block // parts if block % parts == 0 else block

@@ -12,7 +12,7 @@ import torch
 
 from attacca.config.prediction import PredictionConfig
 from attacca.errors import ConfigurationError
-from attacca.prediction.augmentation import Symmetry, margin, symmetries
+from attacca.prediction.augmentation import Symmetry, choose_symmetries, compute_margin
 from attacca.prediction.network import Network
 from attacca.prediction.sizes import choose_sizes
 
@@ -36,8 +36,8 @@ class TiledNetwork:
         self.network = network
         self.device = device
         self.tile = choose_sizes(network, config).tile
-        self._symmetries = symmetries(network, config.augmentation)
-        below, above = margin(self._symmetries)
+        self._symmetries = choose_symmetries(network, config.augmentation)
+        below, above = compute_margin(self._symmetries)
         # Tiles are enlarged by whole factors; otherwise their values would change.
         self._below = tuple(-(-b // f) * f for b, f in zip(below, network.factor))
         self._above = tuple(-(-a // f) * f for a, f in zip(above, network.factor))

@@ -234,6 +234,7 @@ def create_model_with_head(
     # deferred: torch takes seconds to import, and targets do not need it
     import torch
 
+    # deferred: imports torch
     from attacca.model import Model
 
     convolution = {2: torch.nn.Conv2d, 3: torch.nn.Conv3d}[architecture.dims]

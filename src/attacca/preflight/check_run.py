@@ -8,7 +8,7 @@ from attacca.config.run import Configuration, RunConfig
 from attacca.config.yaml_text import KeyPath
 from attacca.errors import ConfigurationError
 from attacca.prediction.sizes import ConfiguredSizes, SizeError, choose_sizes
-from attacca.segmentation.block_size import BlockSizeError, block_voxels
+from attacca.segmentation.block_size import BlockSizeError, choose_block_shape
 from attacca.tasks import create_task
 from attacca.volumes import VolumePlan
 
@@ -155,7 +155,7 @@ def _check_blocks(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan]
         extent = [int(size) for size in plan.roi.shape / plan.voxel_size]
         chunk = [min(int(edge), size) for edge, size in zip(sizes.chunk, extent)]
         try:
-            block_voxels(chunk, extent, run.segmentation.block_size)
+            choose_block_shape(chunk, extent, run.segmentation.block_size)
         except BlockSizeError as error:
             yield Problem((*section, "segmentation", "block_size"), error.found, error.expected)
             return

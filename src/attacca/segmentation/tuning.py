@@ -24,7 +24,7 @@ from attacca.errors import ConfigurationError
 from attacca.evaluators.contingency import ContingencyTable, contingency_table, merge_tables
 from attacca.evaluators.instance_scores import (
     InstanceConvention,
-    instance_criteria,
+    list_instance_criteria,
     rand_from_table,
     scores_from_table,
     voi_from_table,
@@ -124,7 +124,7 @@ def tune(
             finite score.
     """
     name = criterion or config.criterion or "voi"
-    known = {item.name: item for item in instance_criteria()}
+    known = {item.name: item for item in list_instance_criteria()}
     if name not in known:
         raise ConfigurationError(
             f"segmentation.criterion: found '{name}', expected one of {', '.join(sorted(known))}"

@@ -10,7 +10,7 @@ from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import AffinitiesTaskConfig
 from attacca.evaluators import GroundTruthRules, InstanceConvention
 from attacca.progress import Progress
-from attacca.segmentation.block_size import segmentation_block
+from attacca.segmentation.block_size import choose_block_size
 from attacca.segmentation.tuning import TuningVolume, score_settings, tune
 from attacca.tasks.tuner import Tuner, ValidationPrediction
 
@@ -55,7 +55,7 @@ class AffinitiesTuner(Tuner):
             scratch,
             criterion=segmentation.criterion or self.evaluation.criterion,
             convention=InstanceConvention.from_config(self.evaluation),
-            block_size=segmentation_block(volumes[0].prediction, segmentation.block_size),
+            block_size=choose_block_size(volumes[0].prediction, segmentation.block_size),
             num_workers=num_workers,
         )
         return result.to_json()
@@ -70,7 +70,7 @@ class AffinitiesTuner(Tuner):
             scratch,
             criterion=criterion,
             convention=InstanceConvention.from_config(self.evaluation),
-            block_size=segmentation_block(volumes[0].prediction, self.segmentation.block_size),
+            block_size=choose_block_size(volumes[0].prediction, self.segmentation.block_size),
         )
         return [float(row[criterion]) for row in rows]
 

@@ -17,7 +17,7 @@ from attacca.config.tasks import TaskConfig
 from attacca.config.training import TrainingConfig
 from attacca.errors import ConfigurationError
 from attacca.model import Model
-from attacca.prediction import PredictBlocks, create_prediction_array, prediction_grid
+from attacca.prediction import PredictBlocks, create_prediction_array, make_prediction_grid
 from attacca.prediction.network import Network
 from attacca.tasks import create_task
 from attacca.tasks.tuner import ValidationPrediction
@@ -109,7 +109,7 @@ class SegmentationValidation:
         prediction = create_prediction_array(output, raw, network, config)
         run_blocks(
             PredictBlocks(_LoadedNetwork(network), volume.raw, output, config),
-            prediction_grid(raw, network, config),
+            make_prediction_grid(raw, network, config),
         )
         return ValidationPrediction(volume.name, prediction, volume.labels, volume.mask, volume.unlabelled)
 
