@@ -23,7 +23,7 @@ BANDS = {
     "#a34f06": ("preflight", "provenance", "report"),
     "#0b6e75": ("training", "prediction", "tasks", "post_processors", "segmentation", "evaluators"),
     "#3f7d20": ("losses", "predictors", "model", "checkpoint", "device", "architectures", "gp"),
-    "#2a5fa8": ("volumes", "blockwise", "arrays", "config", BASE),
+    "#2a5fa8": ("volumes", "blockwise", "arrays", "config", "manifest", BASE),
 }
 """Color of each group of rooms."""
 
@@ -54,6 +54,7 @@ CONTENTS = {
     "blockwise": "grid of blocks, ledger of finished blocks, shards, runner",
     "arrays": "arrays in world units over Zarr and numpy, OME-Zarr, pyramids, storage",
     "config": "models of the configuration file",
+    "manifest": "files that record a result and everything that it depends on",
     BASE: ", ".join(name for name in LAYERS[0] if name != "__init__"),
 }
 """Contents of each room, in a few words."""
