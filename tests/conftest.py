@@ -27,8 +27,10 @@ from funlib.geometry import Roi
 from attacca.atomic import write_json
 from attacca.blockwise import BlockGrid, Ledger
 from attacca.config.load import load_configuration
+from attacca.jobs.stage import StageInstance
 from attacca.manifest import Manifest, read_manifest
-from attacca.workflow.catalogue import StageInstance, entry, inputs_of, instances
+from attacca.stages.provenance import PROVENANCE
+from attacca.stages.registry import STAGES
 from attacca.workflow.workflow import Workflow
 from warm_python import WarmPython
 
@@ -212,6 +214,8 @@ def bucket(object_store: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"s3://{name}"
 
 
+_STAGES = {stage.name: stage for stage in STAGES}
+
 NEIGHBORHOOD = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
 
 
@@ -258,14 +262,14 @@ class Project:
 
     def instance(self, stage: str, run: str = "", volume: str = "") -> StageInstance:
         """A stage of the configuration."""
-        return StageInstance(entry(stage), run, volume)
+        return StageInstance(_STAGES[stage], run, volume)
 
     def key(self, instance: StageInstance) -> Manifest:
         """The manifest, without a result, that the stage would have now."""
-        section = json.loads(self.workflow.section(instance.stage.name, instance.run, instance.volume))
+        section = json.loads(self.workflow.section(instance.stage, instance.run, instance.volume))
         inputs = {
             name: read_manifest(above.manifest(self.workflow.layout)).fingerprint
-            for name, above in inputs_of(instance, self.workflow).items()
+            for name, above in instance.inputs(self.workflow.configuration).items()
         }
         return Manifest(instance.stage.name, 1, section, inputs)
 
@@ -273,7 +277,7 @@ class Project:
         """Write the manifests of stages, and the plans of those with blocks."""
         for instance in wanted:
             key = self.key(instance)
-            if instance.stage.blockwise:
+            if instance.stage.is_blockwise:
                 self.plan(instance)
             if instance.stage.name == "agglomerate":
                 place = self.workflow.layout.look_up_table(instance.run, instance.volume)
@@ -287,7 +291,7 @@ class Project:
 
     def finish_until(self, last: StageInstance) -> None:
         """Finish every stage before ``last``."""
-        for instance in instances(self.workflow):
+        for instance in self.workflow.instances():
             if instance == last:
                 return
             self.finish(instance)
@@ -325,11 +329,11 @@ def provenance(project: Any) -> Callable[..., dict[str, Any]]:
     """Makes the values of a ``provenance.json``, with digests that depend on the seed from training on."""
 
     def make(seed: int = 0) -> dict[str, Any]:
-        section = json.loads(project.workflow.section("provenance", "first"))
+        section = json.loads(project.workflow.section(PROVENANCE, "first"))
         section["run"]["seed"] = seed
         found: dict[str, Any] = {}
         late = False
-        for instance in instances(project.workflow):
+        for instance in project.workflow.instances():
             late = late or instance.stage.name == "train"
             details = {"fingerprint": "f", "checkpoint digest": f"{instance.label} {seed if late else 0}"}
             found.setdefault(instance.stage.name, {})[instance.volume or instance.run] = details

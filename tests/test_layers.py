@@ -12,7 +12,8 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "attacca"
 
 LAYERS = [
-    ["errors", "fingerprint", "freed_memory", "atomic", "progress", "layout", "manifest", "__init__"],
+    ["errors", "fingerprint", "freed_memory", "atomic", "progress", "layout", "__init__"],
+    ["manifest"],
     ["config"],
     ["arrays"],
     ["blockwise"],
