@@ -26,7 +26,7 @@ from attacca.config.load import load_configuration
 from attacca.costs.estimates import estimate
 from attacca.costs.extents import read_extent
 from attacca.costs.probe import probe
-from attacca.workflow.catalogue import StageInstance
+from attacca.jobs.stage import StageInstance
 from attacca.workflow.workflow import Workflow
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -32,7 +32,7 @@ class Watched(PredictBlocks):
     """Notes each block that is computed, and each that was recorded before."""
 
     def _compute(self, block, raw):
-        ledger = Ledger(str(self._output), {"test": 1}, self.num_blocks)
+        ledger = Ledger(str(self._use().output), {"test": 1}, self.num_blocks)
         note(self.directory / ("repeated" if ledger.done()[block.index] else "predicted"), block.index)
         return super()._compute(block, raw)
 

@@ -16,7 +16,7 @@ from attacca.device import choose_device
 from attacca.errors import ConfigurationError, ResourceError
 from attacca.prediction import PredictBlocks, create_prediction_array, estimate_memory, make_prediction_grid
 from attacca.prediction.network import Network
-from attacca.prediction.predict_blocks import to_stored
+from attacca.prediction.predict_blocks import convert_to_stored
 from attacca.prediction.prediction_array import choose_stored_range
 from attacca.prediction.sizes import choose_sizes
 
@@ -92,7 +92,7 @@ def test_a_volume_with_a_sliver_and_one_smaller_than_a_block(make_volume):
     assert np.abs(small.data[:].astype(int) - output.data[:]).max() <= 1
 
 
-def test_two_dimensions(make_volume):
+def test_planes_are_predicted_in_blocks(make_volume):
     raw = make_volume((61, 45), (4, 4), (20, -8))
     network = small_network(dims=2)
     output = predict(raw, network, PredictionConfig(block_size=[16, 32]))
@@ -100,7 +100,7 @@ def test_two_dimensions(make_volume):
     assert np.abs(output.data[:] / 255 - whole(raw, network)).max() < 1 / 255
 
 
-def test_anisotropic_networks(make_volume):
+def test_anisotropic_networks_predict_volumes_in_blocks(make_volume):
     raw = make_volume((11, 30, 30), (40, 4, 4), (0, 0, 0))
     network = small_network(factors=(1, 3, 3))
     output = predict(raw, network, PredictionConfig(block_size=[4, 12, 30], tile_size=[4, 6, 15]))
@@ -137,8 +137,8 @@ class Signed(torch.nn.Module):
 
 def test_integers_are_rounded_and_cut_off():
     values = np.array([-0.1, 0.0, 0.00195, 0.00197, 0.5, 1.0, 1.7], dtype=np.float32)
-    assert to_stored(values, np.uint8, 1 / 255, 0.0).tolist() == [0, 0, 0, 1, 128, 255, 255]
-    large = to_stored(np.array([1e6, -1e6], dtype=np.float32), np.float16, 1.0, 0.0)
+    assert convert_to_stored(values, np.uint8, 1 / 255, 0.0).tolist() == [0, 0, 0, 1, 128, 255, 255]
+    large = convert_to_stored(np.array([1e6, -1e6], dtype=np.float32), np.float16, 1.0, 0.0)
     assert np.isfinite(large).all()
     network = small_network(value_range=(-1.0, 1.0))
     assert choose_stored_range(network, PredictionConfig()) == (2 / 255, -1.0)
@@ -193,8 +193,8 @@ def test_the_function_is_sent_to_workers_without_its_network(make_volume):
     raw = make_volume((16, 16, 16), (4, 4, 4), (0, 0, 0))
     source = LocalArrayIdentifier(raw.file_name, raw.dataset)
     function = PredictBlocks("iteration_00000010.pt", source, source, PredictionConfig())
-    function._raw = raw
-    assert pickle.loads(pickle.dumps(function))._raw is None
+    function._opened = (None, raw, raw)
+    assert pickle.loads(pickle.dumps(function))._opened is None
 
 
 def test_default_sizes_fit_the_network():

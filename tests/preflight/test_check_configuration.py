@@ -165,5 +165,5 @@ def test_raw_data_that_are_not_finite_are_told(inspected):
 def test_the_workflow_starts_with_the_warnings_of_the_check(inspected, tmp_path, monkeypatch, capsys):
     warnings = inspected(raw="floats").warnings
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    open_workflow(tmp_path, [tmp_path / "config.yaml"], {}, inspect_volumes=True)
+    open_workflow(tmp_path, [tmp_path / "config.yaml"], {}, is_main_process=True)
     assert capsys.readouterr().err.splitlines() == [f"warning: {warning}" for warning in warnings]

@@ -8,14 +8,13 @@ import pytest
 from attacca.atomic import write_json
 from attacca.layout import Layout
 from attacca.provenance.compare_digests import ResultKey, compare_digests
-from attacca.workflow.catalogue import instances
 
 
 @pytest.fixture
 def compare(project):
     keys = [
         ResultKey(item.stage.name, item.run, item.volume, item.manifest(Layout(Path())))
-        for item in instances(project.workflow)
+        for item in project.workflow.instances()
     ]
 
     def compare(first, second, known, again):
@@ -34,7 +33,7 @@ def test_equal_digests_are_equal_whatever_else_the_files_say(compare, project, p
     for details in second["outputs"]["train"].values():
         details["fingerprint"] = "another"
     compared = compare(project.results, project.results, first, second)
-    assert len(compared) == len(instances(project.workflow))
+    assert len(compared) == len(project.workflow.instances())
     assert all(map(is_equal, compared))
 
 

@@ -20,7 +20,6 @@ from attacca.costs.remedies import Limits, advice, refusals, size_text
 from attacca.errors import ResourceError
 from attacca.preflight.check_configuration import check_configuration
 from attacca.progress import format_duration
-from attacca.workflow.catalogue import instances
 from attacca.workflow.workflow import Workflow
 
 
@@ -50,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     configuration = load_configuration(options.configuration)
     check_configuration(configuration, options.configuration)
     workflow = Workflow(configuration)
-    used = {instance.volume for instance in instances(workflow)} - {""}
+    used = {instance.volume for instance in workflow.instances()} - {""}
     extents = {
         name: read_extent(name, config) for name, config in configuration.volumes.items() if name in used
     }

@@ -16,12 +16,16 @@ from attacca.costs.extents import Extent
 from attacca.costs.fragment_count import fragments_in
 from attacca.costs.measurements import MeasuredCost
 from attacca.costs.network_cost import CORE_FLOPS, CORE_TRAINING_FLOPS, GPU_FLOPS, TRAINING_PASSES
-from attacca.costs.planned_blocks import BlockShape
 from attacca.costs.provenance_cost import digest_megabytes, digest_seconds
-from attacca.costs.resources import COSTS, asked_megabytes, job_megabytes
+from attacca.costs.resources import add_reserve, job_megabytes
 from attacca.costs.storage import stage_storage
+from attacca.jobs.block_shape import BlockShape
+from attacca.jobs.stage import Blocks, StageInstance
 from attacca.segmentation.block_size import choose_block_shape
-from attacca.workflow.catalogue import PROVENANCE, StageInstance, instances
+from attacca.stages.predict import PREDICT
+from attacca.stages.provenance import PROVENANCE
+from attacca.stages.train import TRAIN
+from attacca.stages.tune import TUNE
 from attacca.workflow.workflow import Workflow
 
 # A batch is prepared by other processes meanwhile, but not faster than this.
@@ -118,7 +122,7 @@ def estimate(
     networks = {run: estimate_network(configuration, run, extents) for run in configuration.runs}
     found = [
         _estimate_stage(workflow, instance, extents, networks, measured, cores)
-        for instance in instances(workflow)
+        for instance in workflow.instances()
     ]
     return found + [_estimate_provenance(workflow, run, found, cores) for run in configuration.runs]
 
@@ -131,10 +135,10 @@ def _estimate_provenance(
     volumes = configuration.runs[run].volumes
     used = {*volumes.train, *volumes.segmented}
     read = [item for item in stages if (item.instance.run or run) == run and item.instance.volume in used]
-    threads = min(workflow.threads(PROVENANCE.name), cores)
+    threads = min(workflow.threads(PROVENANCE), cores)
     files, sizes = sum(item.files for item in read), [item.disk_bytes for item in read]
     largest, remote = max(item.files for item in read), "://" in (configuration.storage or "")
-    memory = configuration.execution.get_memory_mb(PROVENANCE.name) or asked_megabytes(
+    memory = configuration.execution.get_memory_mb(PROVENANCE.name) or add_reserve(
         digest_megabytes(largest, remote)
     )
     seconds = 1.0 + digest_seconds(files, sizes, threads)
@@ -211,44 +215,43 @@ def _estimate_stage(
     measured: Mapping[tuple[str, str], MeasuredCost],
     cores: int,
 ) -> StageEstimate:
-    configuration, name, run = workflow.configuration, instance.stage.name, instance.run
+    configuration, stage, run = workflow.configuration, instance.stage, instance.run
     network = networks.get(run)
     extent = extents.get(instance.volume)
     voxels = float(extent.voxels) if extent is not None else 0.0
-    if name == "tune":
+    if stage == TUNE:
         voxels = float(sum(extents[item].voxels for item in configuration.runs[run].volumes.validation))
     block, context, chunk = _block_sizes(configuration, instance, extent, network)
     blocks = 0
-    if name == "volume" and extent is not None and not extent.copied:
+    if stage.manifest_lists_arrays and extent is not None and not extent.copied:
         # It is used where it stands.
         blocks, voxels = 1, 0.0
-    elif instance.stage.blockwise and extent is not None:
+    elif stage.is_blockwise and extent is not None:
         blocks = math.prod(math.ceil(size / edge) for size, edge in zip(extent.shape, block))
     shape = BlockShape(
         max(1, blocks), math.prod(block), math.prod(edge + 2 * margin for edge, margin in zip(block, context))
     )
-    if not instance.stage.blockwise and voxels:
+    if not stage.is_blockwise and voxels:
         # Stages over the whole are told how much that is.
         shape = BlockShape(1, int(voxels), min(int(voxels), shape.read_voxels))
-    shards = max(1, min(workflow.shards(name), blocks)) if instance.stage.blockwise else 1
-    gpus = workflow.gpus(name)
-    threads = min(workflow.threads(name), cores)
-    workers = max(1, min(threads, math.ceil(blocks / shards))) if instance.stage.blockwise else 1
+    shards = max(1, min(workflow.shards(stage), blocks)) if stage.is_blockwise else 1
+    gpus = workflow.gpus(stage)
+    threads = min(workflow.threads(stage), cores)
+    workers = max(1, min(threads, math.ceil(blocks / shards))) if stage.is_blockwise else 1
     if gpus:
         workers = gpus
-    cost = measured.get((name, run))
-    between = blocks * COSTS[name].block_seconds if voxels else 0.0
+    cost = measured.get((stage.name, run))
+    between = blocks * stage.cost.block_seconds if voxels else 0.0
     start, work = _time(configuration, instance, voxels, network, cost, gpus, threads)
     work = work + between if cost is None else max(work, between)
     job_seconds = start + work / (shards * workers)
     disk, files = stage_storage(configuration, instance, extent, network, chunk, blocks)
-    given = configuration.execution.get_memory_mb(name)
-    memory = given or job_megabytes(configuration, name, run, shape, workers)
-    least = given or job_megabytes(configuration, name, run, shape, 1)
+    given = configuration.execution.get_memory_mb(stage.name)
+    memory = given or job_megabytes(configuration, stage, run, shape, workers)
+    least = given or job_megabytes(configuration, stage, run, shape, 1)
     busy = shards * start + work
     # Training has its cores to itself, whether or not it uses them all the time.
-    held = threads if name == "train" else workers
-    joined = name in ("agglomerate", "relabel", "tune")
+    held = threads if stage == TRAIN else workers
     return StageEstimate(
         instance=instance,
         blocks=blocks,
@@ -262,13 +265,13 @@ def _estimate_stage(
         memory_mb=memory,
         least_memory_mb=least,
         job_seconds=job_seconds,
-        core_seconds=0.0 if gpus else busy * held if name == "train" else busy,
+        core_seconds=0.0 if gpus else busy * held if stage == TRAIN else busy,
         gpu_seconds=busy if gpus else 0.0,
         around_seconds=(_AROUND_SECONDS if cost is None else cost.around_seconds)
-        if instance.stage.blockwise
+        if stage.is_blockwise
         else 0.0,
         source="measured" if cost is not None else "typical",
-        fragments=fragments_in(configuration, run, voxels) if joined else 0.0,
+        fragments=fragments_in(configuration, run, voxels) if stage.cost.bytes_per_fragment else 0.0,
         between_seconds=between,
     )
 
@@ -283,9 +286,9 @@ def _time(
     threads: int,
 ) -> tuple[float, float]:
     """Seconds of a job's start, and worker-seconds of all blocks (or of the whole training)."""
-    name, run = instance.stage.name, instance.run
-    typical = COSTS[name]
-    if name == "train":
+    stage, run = instance.stage, instance.run
+    typical = stage.cost
+    if stage == TRAIN:
         training = configuration.runs[run].training
         if cost is not None:
             return cost.start_seconds, training.iterations / cost.voxels_per_second
@@ -297,7 +300,7 @@ def _time(
         return typical.start_seconds, training.iterations * step
     if cost is not None:
         return cost.start_seconds, voxels / cost.voxels_per_second
-    if name == "predict":
+    if stage == PREDICT:
         assert network is not None
         return typical.start_seconds, voxels * network.flops_per_voxel / (GPU_FLOPS if gpus else CORE_FLOPS)
     return typical.start_seconds, voxels / typical.voxels_per_second
@@ -313,12 +316,12 @@ def _block_sizes(
     if extent is None:
         return (1,), (0,), (1,)
     none = (0,) * len(extent.shape)
-    if network is None or instance.stage.name in ("volume", "targets"):
+    if network is None or instance.stage.blocks is Blocks.VOLUME_CHUNKS:
         return extent.chunk, none, extent.chunk
     chunk = tuple(min(c, size) for c, size in zip(network.chunk, extent.shape))
-    if instance.stage.name == "predict":
+    if instance.stage.blocks is Blocks.NETWORK:
         return tuple(min(b, size) for b, size in zip(network.block, extent.shape)), network.context, chunk
-    if instance.stage.name == "classes":
+    if instance.stage.blocks is Blocks.PREDICTION_CHUNKS:
         return chunk, none, chunk
     segmentation = configuration.runs[instance.run].segmentation
     block = choose_block_shape(chunk, extent.shape, segmentation.block_size)

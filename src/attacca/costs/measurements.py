@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from attacca.costs.resources import COSTS
+from attacca.jobs.stage import Stage, StageInstance
 from attacca.layout import Layout
-from attacca.workflow.catalogue import StageInstance, instances
+from attacca.stages.train import TRAIN
+from attacca.stages.tune import TUNE
 from attacca.workflow.workflow import Workflow
 
 _COMPUTED = re.compile(r"(\d+) blocks computed in ([0-9.]+) s, (\d+) were done before")
@@ -66,18 +67,18 @@ def measured_costs(workflow: Workflow, voxels: Mapping[str, int]) -> dict[tuple[
         workflow: whose results are read.
         voxels: voxels of each volume.
     """
-    jobs: dict[tuple[str, str], list[JobMeasurement]] = {}
-    around: dict[tuple[str, str], list[float]] = {}
-    for instance in instances(workflow):
-        key = (instance.stage.name, instance.run)
+    jobs: dict[tuple[Stage, str], list[JobMeasurement]] = {}
+    around: dict[tuple[Stage, str], list[float]] = {}
+    for instance in workflow.instances():
+        key = (instance.stage, instance.run)
         jobs.setdefault(key, []).extend(read_jobs(instance, workflow, voxels.get(instance.volume, 0)))
-        if instance.stage.blockwise:
+        if instance.stage.is_blockwise:
             around.setdefault(key, []).append(_around_seconds(instance, workflow.layout))
     found = {}
-    for key, measured in jobs.items():
+    for (stage, run), measured in jobs.items():
         if measured:
-            times = around.get(key, [0.0])
-            found[key] = replace(_cost(key[0], measured), around_seconds=sum(times) / len(times))
+            times = around.get((stage, run), [0.0])
+            found[stage.name, run] = replace(_cost(stage, measured), around_seconds=sum(times) / len(times))
     return found
 
 
@@ -92,13 +93,13 @@ def read_jobs(instance: StageInstance, workflow: Workflow, voxels: int) -> list[
         text = _log_text(_log_of(instance, layout, path))
         threads = max([int(number) for number in _THREADS.findall(text)] or [1])
         seconds, peak = row
-        if instance.stage.name == "train":
+        if instance.stage == TRAIN:
             iterations = float(workflow.configuration.runs[instance.run].training.iterations)
             rate = _training_rate(layout, instance.run)
             found.append(JobMeasurement(seconds, iterations / rate if rate else None, iterations, 1, peak))
             continue
-        if not instance.stage.blockwise:
-            tuned = instance.stage.name == "tune"
+        if not instance.stage.is_blockwise:
+            tuned = instance.stage == TUNE
             work = sum_of_validation(workflow, instance.run, voxels) if tuned else voxels
             found.append(JobMeasurement(seconds, None, float(work), 1, peak))
             continue
@@ -139,8 +140,8 @@ def _training_rate(layout: Layout, run: str) -> float:
     return len(rates) / sum(1 / rate for rate in rates if rate > 0) if rates and min(rates) > 0 else 0.0
 
 
-def _cost(stage: str, jobs: Sequence[JobMeasurement]) -> MeasuredCost:
-    typical = COSTS[stage]
+def _cost(stage: Stage, jobs: Sequence[JobMeasurement]) -> MeasuredCost:
+    typical = stage.cost
     peak = max(job.peak_mb for job in jobs)
     line = _line(jobs)
     if line is not None:

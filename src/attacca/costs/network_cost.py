@@ -1,28 +1,28 @@
-"""How long networks compute, from their configuration alone: rules ask before there is a network."""
+"""Computing time of networks, from their configuration alone: the rules need it before a network exists."""
 
 import math
-from typing import Any
 
 from attacca.config.architecture import UNetConfig
+from attacca.config.run import RunConfig
 
 CORE_FLOPS = 35e9
-"""Floating-point operations of a prediction that one core does in a second, typically."""
+"""Typical floating-point operations per second of one core during prediction."""
 CORE_TRAINING_FLOPS = 75e9
-"""The same for a step of training: its backward pass has longer inner loops."""
+"""Typical floating-point operations per second of one core during training: the backward pass has longer inner loops."""
 GPU_FLOPS = 6e12
-"""The same for a GPU."""
+"""Typical floating-point operations per second of a GPU."""
 TRAINING_PASSES = 3
-"""Work of a step of training, forwards and backwards, in passes forwards."""
+"""Operations of a training step, relative to a forward pass."""
 
 
 def flops_per_voxel(network: UNetConfig, channels: int = 1) -> float:
-    """Floating-point operations of one pass forwards for each voxel of its input, without the prediction head.
+    """Return the floating-point operations of a forward pass per voxel of its input, without the prediction head.
 
-    Convolutions count as if every level were as large as its input: with ``padding: valid`` they do less.
+    Convolutions count as if the output of each level were as large as its input: ``padding: valid`` needs less.
 
     Args:
         network: the network.
-        channels: of the raw data.
+        channels: channels of the raw data.
     """
     dims = len(network.input_shape)
     widths = network.level_channels
@@ -38,21 +38,21 @@ def flops_per_voxel(network: UNetConfig, channels: int = 1) -> float:
             rest = (network.convs_per_level - 1) * last
             operations += math.prod(kernel) * last * (joined * width + rest)
             finer = math.prod(network.downsample_factors[level])
-            # Before voxels are repeated there are fewer of them.
-            coming_up = widths[level + 1] * width
-            operations += coming_up if network.upsampling == "transposed" else coming_up / finer
+            # A convolution before the upsampling has fewer voxels.
+            upsampled = widths[level + 1] * width
+            operations += upsampled if network.upsampling == "transposed" else upsampled / finer
         total += share * operations
         if level < len(widths) - 1:
             share /= finer
     return 2 * total
 
 
-def prediction_seconds(run: Any, read_voxels: float, workers: int, gpus: int) -> float:
-    """Time to predict with a run's network.
+def prediction_seconds(run: RunConfig, read_voxels: float, workers: int, gpus: int) -> float:
+    """Return the time in seconds to predict with a run's network.
 
     Args:
-        run: the run's configuration.
-        read_voxels: voxels that go through the network, context included.
+        run: configuration of the run.
+        read_voxels: voxels that the network reads, context included.
         workers: processes that share the work on a CPU.
         gpus: GPUs of the job.
     """
@@ -61,8 +61,8 @@ def prediction_seconds(run: Any, read_voxels: float, workers: int, gpus: int) ->
     return operations / (GPU_FLOPS * gpus if gpus else CORE_FLOPS * max(1, workers))
 
 
-def training_seconds(run: Any, gpus: int) -> float:
-    """Time that a run's network computes while it learns, with one thread or on GPUs."""
+def training_seconds(run: RunConfig, gpus: int) -> float:
+    """Return the time in seconds that a run's network computes during training, with one thread or on GPUs."""
     voxels = math.prod(run.architecture.input_shape) * run.training.batch_size * run.training.iterations
     operations = TRAINING_PASSES * voxels * flops_per_voxel(run.architecture)
     return operations / (GPU_FLOPS * gpus if gpus else CORE_TRAINING_FLOPS)

@@ -9,9 +9,16 @@ from typing import Any
 from attacca.config.run import Configuration
 from attacca.costs.estimates import StageEstimate
 from attacca.costs.fragment_count import MOST_FRAGMENTS, fragment_voxels
-from attacca.costs.resources import COSTS, TABLE_BYTES, asked_megabytes
+from attacca.costs.resources import add_reserve
+from attacca.jobs.stage import Blocks
 from attacca.prediction.sizes import CHUNK_EDGE, choose_chunk_edge
 from attacca.progress import format_duration
+from attacca.stages.agglomerate import AGGLOMERATE
+from attacca.stages.graph import GRAPH
+from attacca.stages.predict import PREDICT
+from attacca.stages.provenance import PROVENANCE
+from attacca.stages.train import TRAIN
+from attacca.stages.tune import TUNE
 
 # A shard of about this long is neither mostly start nor lost for a day when its node fails.
 _SHARD_SECONDS = 3600.0
@@ -48,7 +55,7 @@ def advice(configuration: Configuration, estimates: Sequence[StageEstimate], lim
     lines = []
     shards: dict[str, int] = {}
     for item in estimates:
-        if item.instance.stage.blockwise:
+        if item.instance.stage.is_blockwise:
             name = item.instance.stage.name
             shards[name] = max(shards.get(name, 1), recommended_shards(item))
     cluster = {name: count for name, count in shards.items() if count > 1}
@@ -95,7 +102,7 @@ def refusals(configuration: Configuration, estimates: Sequence[StageEstimate], l
                 f"{title} needs {item.least_memory_mb / 1000:,.1f} GB{worker}, a job has "
                 f"{limits.memory_mb / 1000:,.1f} GB: {remedy}, or take a larger node (--memory)"
             )
-        elif item.fragments > MOST_FRAGMENTS and item.instance.stage.name == "agglomerate":
+        elif item.fragments > MOST_FRAGMENTS and item.instance.stage == AGGLOMERATE:
             problems.append(
                 f"{title} cannot join more than {MOST_FRAGMENTS:,} fragments: "
                 + _fewer_fragments(configuration, item, item.fragments / MOST_FRAGMENTS)
@@ -131,42 +138,38 @@ def recommended_shards(item: StageEstimate) -> int:
 
 def block_key(item: StageEstimate) -> str:
     """The key of the configuration that decides how large the blocks of a stage are."""
-    name, run, volume = item.instance.stage.name, item.instance.run, item.instance.volume
-    if name in ("volume", "targets"):
+    stage, run, volume = item.instance.stage, item.instance.run, item.instance.volume
+    if stage.blocks is Blocks.VOLUME_CHUNKS:
         return f"volumes.{volume}.chunk"
-    # Voxels are decided in the chunks of the prediction.
-    section = {"predict": "prediction", "classes": "prediction", "evaluate": "evaluation"}.get(
-        name, "segmentation"
-    )
-    return f"runs.{run}.{section}.block_size"
+    return f"runs.{run}.{stage.block_setting or 'segmentation.block_size'}"
 
 
 def memory_remedy(
     configuration: Configuration, item: StageEstimate, estimates: Sequence[StageEstimate], limit_mb: float
 ) -> str:
     """What makes a job of a stage need less memory, whatever the number of its workers."""
-    name, run = item.instance.stage.name, item.instance.run
-    if configuration.execution.get_memory_mb(name) is not None:
-        return f"execution.memory_mb says so for {name}; make it smaller"
-    if name == "train":
+    stage, run = item.instance.stage, item.instance.run
+    if configuration.execution.get_memory_mb(stage.name) is not None:
+        return f"execution.memory_mb says so for {stage.name}; make it smaller"
+    if stage == TRAIN:
         return f"make runs.{run}.architecture.input_shape or runs.{run}.training.batch_size smaller"
-    if name == "tune":
+    if stage == TUNE:
         names = ", ".join(configuration.runs[run].volumes.validation)
         return f"all of {names} is in memory at once: make these volumes smaller with 'roi'"
-    if name == "provenance":
+    if stage == PROVENANCE:
         most = max((other for other in estimates if other.instance.run == run), key=lambda other: other.files)
         return (
             f"it holds the names of the {most.files:,} files of {most.instance.stage.name} {most.instance.label}; "
             + _fewer_files(configuration, most, estimates)
         )
-    table_mb = item.fragments * TABLE_BYTES / 1e6
-    if name == "agglomerate" or (name == "relabel" and table_mb > item.least_memory_mb / 2):
-        own = asked_megabytes(COSTS[name].process_mb)
+    fragments_mb = item.fragments * stage.cost.bytes_per_fragment / 1e6
+    if stage == AGGLOMERATE or fragments_mb > item.least_memory_mb / 2:
+        own = add_reserve(stage.cost.process_mb)
         ratio = (item.least_memory_mb - own) / max(1.0, limit_mb - own)
         ratio = max(ratio, item.fragments / MOST_FRAGMENTS)
         return _fewer_fragments(configuration, item, ratio)
     key = block_key(item)
-    if name == "predict":
+    if stage == PREDICT:
         settings = configuration.runs[run].prediction
         if settings.block_size is None and settings.tile_size is not None:
             # The block is the tile then.
@@ -202,10 +205,10 @@ def _fewer_files(
     configuration: Configuration, item: StageEstimate, estimates: Sequence[StageEstimate]
 ) -> str:
     """What makes a stage write fewer files, if anything does."""
-    name, run, volume = item.instance.stage.name, item.instance.run, item.instance.volume
+    stage, run, volume = item.instance.stage, item.instance.run, item.instance.volume
     dims = len(item.chunk)
-    if name in ("volume", "targets", "graph"):
-        now = item.block if name == "graph" else item.chunk
+    if stage == GRAPH or stage.blocks is Blocks.VOLUME_CHUNKS:
+        now = item.block if stage == GRAPH else item.chunk
         factor = max(2, math.ceil((item.files / _MANY_FILES) ** (1 / dims)))
         wider = tuple(size * factor for size in now)
         return (
@@ -214,9 +217,7 @@ def _fewer_files(
     block = next(
         other.block
         for other in estimates
-        if other.instance.stage.name == "predict"
-        and other.instance.run == run
-        and other.instance.volume == volume
+        if other.instance.stage == PREDICT and other.instance.run == run and other.instance.volume == volume
     )
     wider = tuple(_block_with_wide_chunks(size, dims) for size in block)
     chunk = [choose_chunk_edge(size, dims) for size in wider]
@@ -241,7 +242,7 @@ def _block_with_wide_chunks(edge: int, dims: int) -> int:
 
 
 def _idle_cores(configuration: Configuration, item: StageEstimate) -> Iterator[str]:
-    if item.instance.stage.name != "train" or item.gpu_seconds:
+    if item.instance.stage != TRAIN or item.gpu_seconds:
         return
     training: Any = configuration.runs[item.instance.run].training
     used = training.torch_threads + training.loader_workers

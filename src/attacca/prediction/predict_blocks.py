@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from funlib.geometry import Coordinate, Roi
+from numpy.typing import DTypeLike
 
 from attacca.arrays.identifier import LocalArrayIdentifier
 from attacca.arrays.zarr_array import ZarrArray
@@ -25,6 +26,12 @@ from attacca.prediction.tiles import Box, TiledNetwork
 
 # Maximum numbers of blocks that are read in advance, and that wait to be written.
 _AHEAD = 2
+
+
+class _Opened(NamedTuple):
+    tiles: TiledNetwork
+    raw: ZarrArray
+    output: ZarrArray
 
 
 class PredictBlocks:
@@ -51,12 +58,10 @@ class PredictBlocks:
         self.output = output
         self.config = config
         self.shard = shard
-        self._tiles: TiledNetwork | None = None
-        self._raw: Any = None
-        self._output: Any = None
+        self._opened: _Opened | None = None
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_tiles": None, "_raw": None, "_output": None}
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_opened": None}
 
     def open(self) -> None:
         """Load the network and open the arrays."""
@@ -69,16 +74,15 @@ class PredictBlocks:
             network = self.checkpoint()
         else:
             network = load_network(self.checkpoint)
-        self._raw = ZarrArray.open_from_array_identifier(self.raw)
-        self._output = ZarrArray.open_from_array_identifier(self.output, mode="a")
-        network.check_raw(self._raw)
-        self._tiles = TiledNetwork(
-            network, self.config, choose_device(self.config.device, self.shard, "prediction.device")
-        )
+        raw = ZarrArray.open_from_array_identifier(self.raw)
+        output = ZarrArray.open_from_array_identifier(self.output, mode="a")
+        network.check_raw(raw)
+        device = choose_device(self.config.device, self.shard, "prediction.device")
+        self._opened = _Opened(TiledNetwork(network, self.config, device), raw, output)
 
     def close(self) -> None:
         """Release the network and the arrays."""
-        self._tiles = self._raw = self._output = None
+        self._opened = None
 
     def __call__(self, block: Block) -> None:
         """Predict one block."""
@@ -111,50 +115,57 @@ class PredictBlocks:
                 for _, future in reads:
                     future.cancel()
 
+    def _use(self) -> _Opened:
+        assert self._opened is not None, "call open first"
+        return self._opened
+
     def _box(self, block: Block) -> Box:
-        begin = (block.write_roi.begin - self._raw.roi.begin) / self._raw.voxel_size
-        size = block.write_roi.shape / self._raw.voxel_size
+        raw = self._use().raw
+        begin = (block.write_roi.begin - raw.roi.begin) / raw.voxel_size
+        size = block.write_roi.shape / raw.voxel_size
         return tuple(int(b) for b in begin), tuple(int(b + s) for b, s in zip(begin, size))
 
     def _read(self, block: Block) -> np.ndarray:
-        assert self._tiles is not None
-        begin, end = self._tiles.read_box(self._box(block))
-        voxel_size = self._raw.voxel_size
-        shape = Coordinate(e - b for b, e in zip(begin, end)) * voxel_size
-        data = self._raw.read(Roi(self._raw.roi.begin + Coordinate(begin) * voxel_size, shape), "reflect")
-        if data.ndim == self._raw.dims:
+        tiles, raw, _ = self._use()
+        begin, end = tiles.read_box(self._box(block))
+        shape = Coordinate(e - b for b, e in zip(begin, end)) * raw.voxel_size
+        data = raw.read(Roi(raw.roi.begin + Coordinate(begin) * raw.voxel_size, shape), "reflect")
+        if data.ndim == raw.dims:
             data = data[np.newaxis]
-        return self._tiles.network.normalize(data)
+        return tiles.network.normalize(data)
 
-    def _compute(self, block: Block, raw: np.ndarray) -> np.ndarray:
-        assert self._tiles is not None
+    def _compute(self, block: Block, data: np.ndarray) -> np.ndarray:
+        tiles, _, output = self._use()
         box = self._box(block)
-        stored = np.empty(
-            (self._tiles.network.num_channels, *(e - b for b, e in zip(*box))), dtype=self._output.dtype
-        )
+        shape = (tiles.network.num_channels, *(e - b for b, e in zip(*box)))
+        stored = np.empty(shape, dtype=output.dtype)
         try:
-            for where, values in self._tiles.run(raw, box):
-                stored[(slice(None), *where)] = to_stored(
-                    values, self._output.dtype, self._output.value_scale, self._output.value_offset
+            for where, values in tiles.run(data, box):
+                stored[(slice(None), *where)] = convert_to_stored(
+                    values, output.dtype, output.value_scale, output.value_offset
                 )
         except torch.cuda.OutOfMemoryError as error:
             raise ResourceError(
-                f"a tile of {tuple(self._tiles.tile)} voxels does not fit into the memory of the GPU; set a smaller "
+                f"a tile of {tuple(tiles.tile)} voxels does not fit into the memory of the GPU; set a smaller "
                 "prediction.tile_size"
             ) from error
         return stored
 
     def _write(self, block: Block, values: np.ndarray) -> None:
-        self._output[block.write_roi] = values
+        self._use().output[block.write_roi] = values
 
 
-def to_stored(values: np.ndarray, dtype: Any, scale: float, offset: float) -> np.ndarray:
+def convert_to_stored(values: np.ndarray, dtype: DTypeLike, scale: float, offset: float) -> np.ndarray:
     """Return values as they are stored: scaled, rounded and clipped to the limits of the dtype.
 
     Args:
         values: float32; may be changed in place.
         dtype: dtype of the array.
         scale, offset: ``value = stored * scale + offset``.
+
+    Examples:
+        >>> convert_to_stored(np.array([0.0, 0.5, 2.0], np.float32), np.uint8, 1 / 255, 0.0)
+        array([  0, 128, 255], dtype=uint8)
     """
     kind = np.dtype(dtype)
     if kind.kind not in "iu":

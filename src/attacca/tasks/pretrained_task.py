@@ -137,6 +137,7 @@ def load_weights(model: Model, path: Path) -> PretrainedReport:
     # deferred: torch takes seconds to import, and a task without a model does not need it
     import torch
 
+    # deferred: loads torch
     from attacca.checkpoint import read_weights
 
     stored = {_canonical_name(name): tensor for name, tensor in read_weights(path).items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.segmentation import SegmentationConfig
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from attacca.evaluators import EvaluationScores, Evaluator
     from attacca.losses import Loss
     from attacca.model import Model
-    from attacca.post_processors import PostProcessor
+    from attacca.post_processors import PostProcessor, PostProcessorParameters
     from attacca.tasks.tuner import Tuner
 
 
@@ -90,7 +90,7 @@ class Task(ABC):
         return self.config.default_criterion
 
     @property
-    def parameters(self) -> list[Any]:
+    def parameters(self) -> list[PostProcessorParameters]:
         """Candidate parameters of the post-processor."""
         return list(self.post_processor.enumerate_parameters())
 

@@ -14,7 +14,6 @@ import numpy as np
 from attacca.arrays import LocalArrayIdentifier
 from attacca.config.evaluation import EvaluationConfig
 from attacca.errors import ConfigurationError
-from attacca.post_processors import PostProcessor, PostProcessorParameters
 from attacca.progress import Progress
 from attacca.tasks.tuner import Tuner, ValidationPrediction
 
@@ -47,7 +46,7 @@ class VoxelwiseTuner(Tuner):
         See ``Tuner.tune``. With a choice, the result also has ``higher_is_better``.
         """
         criterion = self.evaluation.criterion or self.task.default_criterion
-        candidates = candidates_of(self.task.post_processor)
+        candidates = self.task.post_processor.tuning_parameters()
         if not volumes or len(candidates) == 1:
             chosen = candidates[len(candidates) // 2]
             return {"criterion": criterion, "chosen": asdict(chosen), "table": []}
@@ -91,7 +90,7 @@ class VoxelwiseTuner(Tuner):
         """Return the criterion of each candidate on each volume, float64, shape (candidates, volumes)."""
         # A prediction that is set on the task's own post-processor would change its later candidates.
         post_processor = copy.copy(self.task.post_processor)
-        candidates = candidates_of(post_processor)
+        candidates = post_processor.tuning_parameters()
         values = np.full((len(candidates), len(volumes)), math.nan)
         if progress is not None:
             progress.expect(values.size)
@@ -110,10 +109,3 @@ class VoxelwiseTuner(Tuner):
                 if progress is not None:
                     progress.advance(note=f"{criterion} {values[row, column]:.3f}")
         return values
-
-
-def candidates_of(post_processor: PostProcessor) -> list[PostProcessorParameters]:
-    """Return the parameters to score on validation volumes."""
-    if hasattr(post_processor, "tuning_parameters"):
-        return list(post_processor.tuning_parameters())
-    return list(post_processor.enumerate_parameters())[:1]
