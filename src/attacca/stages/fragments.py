@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.arrays import ZarrArray
 from attacca.arrays.ome_zarr import write_multiscale_metadata
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.segmentation import CheckThresholds, FragmentSettings
 from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.command import stage_main
-from attacca.jobs.opening import open_result, volume_array
+from attacca.jobs.opening import volume_array
 from attacca.jobs.stage import (
     FILES_PER_STAGE,
     LABEL_BYTES,
@@ -72,15 +72,7 @@ class FragmentsJob(BlockwiseJob):
 
     @cached_property
     def prediction(self) -> ZarrArray:
-        return open_result(
-            self.layout.image(self.arguments.run, self.arguments.volume, "prediction"), PREDICT
-        )
-
-    @cached_property
-    def output(self) -> LocalArrayIdentifier:
-        return LocalArrayIdentifier(
-            self.layout.image(self.arguments.run, self.arguments.volume, "fragments"), "s0"
-        )
+        return self.open_input(PREDICT)
 
     @cached_property
     def tuning(self) -> Manifest:
@@ -117,10 +109,6 @@ class FragmentsJob(BlockwiseJob):
             return None
         mask = volume_array(self.layout, self.arguments.volume, self.arguments.inputs["volume"], "mask")
         return None if mask is None else ZarrArray.open_from_array_identifier(mask)
-
-    @property
-    def directory(self) -> str:
-        return f"{self.output.container}/{self.output.dataset}"
 
     @cached_property
     def grid(self) -> BlockGrid:

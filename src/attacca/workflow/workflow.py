@@ -107,7 +107,7 @@ def open_workflow(
 
     Args:
         source: directory of the package, which jobs find through ``PYTHONPATH``. The file ``config.yaml`` beside it is
-            read if there is no ``--configfile``.
+            read without ``--configfile``.
         configuration_files: files of ``--configfile``.
         overrides: settings of ``--config``.
         is_main_process: whether this is the Snakemake that starts jobs: it checks the volumes against the
