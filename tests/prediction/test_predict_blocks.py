@@ -92,7 +92,7 @@ def test_a_volume_with_a_sliver_and_one_smaller_than_a_block(make_volume):
     assert np.abs(small.data[:].astype(int) - output.data[:]).max() <= 1
 
 
-def test_two_dimensions(make_volume):
+def test_planes_are_predicted_in_blocks(make_volume):
     raw = make_volume((61, 45), (4, 4), (20, -8))
     network = small_network(dims=2)
     output = predict(raw, network, PredictionConfig(block_size=[16, 32]))
@@ -100,7 +100,7 @@ def test_two_dimensions(make_volume):
     assert np.abs(output.data[:] / 255 - whole(raw, network)).max() < 1 / 255
 
 
-def test_anisotropic_networks(make_volume):
+def test_anisotropic_networks_predict_volumes_in_blocks(make_volume):
     raw = make_volume((11, 30, 30), (40, 4, 4), (0, 0, 0))
     network = small_network(factors=(1, 3, 3))
     output = predict(raw, network, PredictionConfig(block_size=[4, 12, 30], tile_size=[4, 6, 15]))

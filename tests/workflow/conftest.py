@@ -151,18 +151,24 @@ def in_blocks(checkout_of):
 
 
 @pytest.fixture(scope="session")
-def trained(in_blocks):
+def trained(build_once, warm_python):
     """The same, whose next stage is the prediction of the tested volume; for tests that copy it."""
-    checkout = in_blocks("trained")
-    checkout.snakemake(
-        "--", *(str(checkout.results / name) for name in ("small/tuning.json", "volumes/tested.json"))
-    )
-    return checkout
+
+    def build(directory: Path) -> None:
+        checkout = Checkout(directory, warm_python())
+        checkout.write(BLOCKS)
+        checkout.snakemake(
+            "--", *(str(checkout.results / name) for name in ("small/tuning.json", "volumes/tested.json"))
+        )
+
+    return Checkout(build_once("trained", build), warm_python())
 
 
 @pytest.fixture(scope="session")
-def segmented(trained, tmp_path_factory):
+def segmented(trained, build_once, warm_python):
     """The same, predicted and segmented by one undisturbed run."""
-    checkout = trained.copy(tmp_path_factory.mktemp("segmented") / "checkout", trained.warm)
-    checkout.make("small", "tested", "segmentation.json")
-    return checkout
+
+    def build(directory: Path) -> None:
+        trained.copy(directory / "checkout", warm_python()).make("small", "tested", "segmentation.json")
+
+    return Checkout(build_once("segmented", build) / "checkout", warm_python())

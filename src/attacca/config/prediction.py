@@ -33,4 +33,4 @@ class PredictionConfig(StrictModel):
 
     def copies(self, dims: int) -> int:
         """Return the number of copies of each tile that the network processes, for a number of spatial axes."""
-        return {"none": 1, "flips": 2**dims, "all": 2 ** (dims + 1)}[self.augmentation]
+        return {"none": 1, "flips": 1 << dims, "all": 1 << (dims + 1)}[self.augmentation]

@@ -3,9 +3,10 @@
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic
 
 from funlib.geometry import Coordinate
+from typing_extensions import TypeVar
 
 from attacca.arrays import Array, LocalArrayIdentifier, ZarrArray
 from attacca.arrays.identifier import is_url
@@ -16,7 +17,7 @@ from attacca.post_processors.post_processor_parameters import PostProcessorParam
 DEFAULT_BLOCK = Coordinate((256, 256, 256))
 """Block size in voxels; arrays with two axes use the last two numbers."""
 
-P = TypeVar("P", bound=PostProcessorParameters)
+P = TypeVar("P", bound=PostProcessorParameters, default=Any)
 
 
 class PostProcessor(ABC, Generic[P]):

@@ -33,6 +33,26 @@ class WatershedPostProcessor(PostProcessor[WatershedPostProcessorParameters]):
 
     Raises:
         ConfigurationError: the offsets have different numbers of axes.
+
+    Two objects in a row of twelve voxels, with a lower affinity between them:
+
+    >>> from tempfile import TemporaryDirectory
+    >>> temporary = TemporaryDirectory()
+    >>> from funlib.geometry import Roi
+    >>> directory, roi = Path(temporary.name), Roi((0, 0, 0), (1, 1, 12))
+    >>> prediction = LocalArrayIdentifier(directory / "prediction.zarr", "s0")
+    >>> array = ZarrArray.create_from_array_identifier(
+    ...     prediction, ["c", "z", "y", "x"], roi, 1, (1, 1, 1), np.float32)
+    >>> array[roi] = np.where(np.arange(12) == 5, 0.4, 0.8).reshape(1, 1, 1, 12)
+    >>> post_processor = WatershedPostProcessor([[0, 0, 1]])
+    >>> post_processor.set_prediction(prediction)
+    >>> output = LocalArrayIdentifier(directory / "segments.zarr", "s0")
+    >>> for bias in (0.5, 0.3):
+    ...     parameters = WatershedPostProcessorParameters(bias=bias)
+    ...     segments = post_processor.process(parameters, output, num_workers=1)
+    ...     print(segments[roi].ravel())
+    [1 1 1 1 1 1 2 2 2 2 2 2]
+    [1 1 1 1 1 1 1 1 1 1 1 1]
     """
 
     def __init__(self, offsets: Sequence[Sequence[int]]) -> None:

@@ -111,7 +111,17 @@ def fix_cell_size(settings: FragmentSettings, block_size: Sequence[int]) -> Frag
 
 
 def required_context(frame: Frame, settings: FragmentSettings) -> Triple:
-    """Return the voxels to read around a cell or box, z, y, x."""
+    """Return the voxels to read around a cell or box, z, y, x.
+
+    By default the context of the mutex watershed is 32 voxels of the finest axis, fewer along coarse axes:
+
+    >>> from funlib.geometry import Coordinate, Roi
+    >>> frame = Frame(Roi((0, 0, 0), (400, 80, 80)), Coordinate((40, 8, 8)))
+    >>> required_context(frame, FragmentSettings(chain="mutex_watershed"))
+    (6, 32, 32)
+    >>> required_context(frame, FragmentSettings(chain="mutex_watershed", context=[2, 20, 20]))
+    (2, 20, 20)
+    """
     if settings.chain == "seeded":
         needed = seed_context(settings.window, settings.max_distance, frame.anisotropy)
     elif settings.chain == "mutex_watershed":

@@ -60,6 +60,15 @@ def join_tables(nodes: np.ndarray, edges: np.ndarray) -> Graph:
     Args:
         nodes: ``NODE_TYPE`` (rows,).
         edges: ``EDGE_TYPE`` (rows,).
+
+    A fragment with two voxels in one block and three in another:
+
+    >>> nodes = np.zeros(2, NODE_TYPE)
+    >>> nodes["id"], nodes["size"] = 7, [2, 3]
+    >>> nodes["lower"], nodes["upper"] = [[0, 0, 0], [0, 0, 2]], [[1, 1, 2], [1, 1, 5]]
+    >>> graph = join_tables(nodes, np.zeros(0, EDGE_TYPE))
+    >>> graph.ids, graph.sizes, graph.upper
+    (array([7], dtype=uint64), array([5]), array([[1, 1, 5]], dtype=int32))
     """
     columns = _node_columns([_reduce_nodes(nodes)])
     edges = _reduce_edges(edges)

@@ -122,6 +122,22 @@ def tune(
     Raises:
         ConfigurationError: the criterion is unknown, validation volumes are missing, or no setting has a
             finite score.
+
+    Two objects in a row, with affinities of 0.4 between them and of 0.8 elsewhere:
+
+    >>> from tempfile import TemporaryDirectory
+    >>> temporary = TemporaryDirectory()
+    >>> from funlib.geometry import Roi
+    >>> from attacca.arrays import NumpyArray
+    >>> affinities = np.full((1, 1, 1, 12), 0.8, np.float32)
+    >>> affinities[..., 5] = 0.4
+    >>> array = NumpyArray.from_np_array(
+    ...     affinities, Roi((0, 0, 0), (1, 1, 12)), Coordinate((1, 1, 1)), ["c", "z", "y", "x"])
+    >>> labels = np.repeat(np.array([1, 2], np.uint64), 6).reshape(1, 1, 12)
+    >>> config = SegmentationConfig(chain="connected_components", threshold=[0.2, 0.6, 0.9], min_size=0)
+    >>> result = tune([TuningVolume("cube", array, labels)], [[0, 0, 1]], config, temporary.name)
+    >>> [(row["threshold"], round(row["voi"], 3)) for row in result.table], result.agglomeration.threshold
+    ([(0.2, 1.0), (0.6, 0.0), (0.9, 1.0)], 0.6)
     """
     name = criterion or config.criterion or "voi"
     known = {item.name: item for item in list_instance_criteria()}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from attacca.jobs.finished_work import keep, recall
+from attacca.jobs.kept_manifests import keep_manifest, recall_manifest
 from attacca.manifest import Manifest, read_manifest
 
 KEY = {"parameters": {"bias": [0.3, 0.5]}, "inputs": {"prediction.chosen": "abc"}}
@@ -18,19 +18,19 @@ def output(tmp_path):
 @pytest.fixture
 def manifest(output):
     made = Manifest("tune", 1, {"a": 1}, {"x": "1"}, {"chosen": {"bias": 0.3}})
-    keep(made, output, KEY)
+    keep_manifest(made, output, KEY)
     made.write(output)
     return made
 
 
 def test_nothing_is_recalled_before_something_was_kept(output):
-    assert recall(output, KEY) is None
+    assert recall_manifest(output, KEY) is None
 
 
 def test_work_under_the_same_key_is_recalled_after_snakemake_deleted_its_output(manifest, output):
     before = output.read_bytes()
     output.unlink()
-    known = recall(output, json.loads(json.dumps(KEY)))
+    known = recall_manifest(output, json.loads(json.dumps(KEY)))
     assert known == manifest
     known.write(output)
     assert output.read_bytes() == before
@@ -38,18 +38,18 @@ def test_work_under_the_same_key_is_recalled_after_snakemake_deleted_its_output(
 
 @pytest.mark.parametrize("part", ["parameters", "inputs"])
 def test_another_key_recalls_nothing(manifest, output, part):
-    assert recall(output, {**KEY, part: {"other": 1}}) is None
+    assert recall_manifest(output, {**KEY, part: {"other": 1}}) is None
 
 
 def test_work_that_was_kept_later_takes_the_place_of_earlier_work(manifest, output):
     other = {**KEY, "inputs": {"prediction.chosen": "def"}}
-    keep(Manifest("tune", 1, {"a": 2}, {"x": "2"}), output, other)
-    assert recall(output, KEY) is None
-    assert recall(output, other).parameters == {"a": 2}
+    keep_manifest(Manifest("tune", 1, {"a": 2}, {"x": "2"}), output, other)
+    assert recall_manifest(output, KEY) is None
+    assert recall_manifest(output, other).parameters == {"a": 2}
     assert read_manifest(output) == manifest
 
 
 def test_a_file_that_was_cut_off_counts_for_nothing(manifest, output):
     place = next(path for path in output.parent.iterdir() if path.name.startswith("."))
     place.write_text(place.read_text()[:40])
-    assert recall(output, KEY) is None
+    assert recall_manifest(output, KEY) is None

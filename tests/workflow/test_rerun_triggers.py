@@ -1,4 +1,4 @@
-"""Marks: inputs of rules that are newer than results which the configuration has left behind."""
+"""Trigger files: inputs of rules that are newer than stale results."""
 
 import json
 from pathlib import Path
@@ -7,16 +7,18 @@ import pytest
 
 from attacca.fingerprint import digest
 from attacca.report import write_report
-from attacca.workflow.rerun_marks import RerunMarks
+from attacca.stages.report import REPORT
+from attacca.stages.train import TRAIN
+from attacca.workflow.rerun_triggers import RerunTriggers
 from attacca.workflow.workflow import Workflow
 
 
 def stale(project, stage: str, run: str = "", volume: str = "") -> bool:
-    """Whether a stage's mark is newer than its first file, as Snakemake sees it."""
-    marks = RerunMarks(project.workflow, project.results.parent / "marks", active=True)
-    mark = Path(marks.mark(stage, run, volume))
-    first = project.instance(stage, run, volume).first_file(project.workflow.layout)
-    return mark.stat().st_mtime > first.stat().st_mtime
+    """Return whether a stage's trigger file is newer than its first file, as Snakemake sees it."""
+    triggers = RerunTriggers(project.workflow, active=True, directory=project.results.parent / "triggers")
+    instance = project.instance(stage, run, volume)
+    trigger = Path(triggers.trigger(instance.stage, run, volume))
+    return trigger.stat().st_mtime > instance.first_file(project.workflow.layout).stat().st_mtime
 
 
 def changed(project, change) -> None:
@@ -80,29 +82,33 @@ def test_one_more_input_makes_a_stage_stale_and_so_does_one_less(finished):
     assert stale(finished, "tune", "first")
 
 
-def test_jobs_leave_marks_as_they_are(finished):
-    directory = finished.results.parent / "marks"
-    passive = RerunMarks(finished.workflow, directory, active=False)
-    assert not Path(passive.mark("train", "first")).exists()
-    active = RerunMarks(finished.workflow, directory, active=True)
-    assert active.mark("train", "first") == passive.mark("train", "first")
-    assert Path(passive.mark("train", "first")).exists()
+def test_jobs_leave_trigger_files_unchanged(finished):
+    directory = finished.results.parent / "triggers"
+    passive = RerunTriggers(finished.workflow, active=False, directory=directory)
+    assert not Path(passive.trigger(TRAIN, "first")).exists()
+    active = RerunTriggers(finished.workflow, active=True, directory=directory)
+    assert active.trigger(TRAIN, "first") == passive.trigger(TRAIN, "first")
+    assert Path(passive.trigger(TRAIN, "first")).exists()
 
 
-def test_workflows_with_other_results_have_marks_of_their_own(finished, tmp_path):
+def test_workflows_with_other_results_have_trigger_files_of_their_own(finished, tmp_path):
     other = Workflow(finished.workflow.configuration.model_copy(update={"results": tmp_path / "elsewhere"}))
-    marks = [RerunMarks(workflow, tmp_path, active=False) for workflow in (finished.workflow, other)]
-    assert marks[0].mark("train", "first") != marks[1].mark("train", "first")
+    both = [
+        RerunTriggers(workflow, active=False, directory=tmp_path) for workflow in (finished.workflow, other)
+    ]
+    assert both[0].trigger(TRAIN, "first") != both[1].trigger(TRAIN, "first")
 
 
 def test_a_report_that_was_written_with_other_settings_is_stale(finished):
     page = finished.workflow.layout.report()
 
     def report_is_stale() -> bool:
-        marks = RerunMarks(finished.workflow, finished.results.parent / "marks", active=True)
-        return Path(marks.report_mark()).stat().st_mtime > page.stat().st_mtime
+        triggers = RerunTriggers(
+            finished.workflow, active=True, directory=finished.results.parent / "triggers"
+        )
+        return Path(triggers.trigger(REPORT)).stat().st_mtime > page.stat().st_mtime
 
-    section = json.loads(finished.workflow.section("report"))
+    section = json.loads(finished.workflow.section(REPORT))
     write_report(finished.results, page, section["runs"], section["volumes"], settings=digest(section))
     assert not report_is_stale()
     changed(finished, lambda values: values["runs"].update(second=values["runs"]["first"]))

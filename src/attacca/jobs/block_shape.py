@@ -1,4 +1,4 @@
-"""How many blocks a stage has, and how large they are, as its plan file tells."""
+"""Number and size of the blocks of a stage, read from its plan."""
 
 import json
 import math
@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attacca.blockwise import BlockGrid
+from attacca.manifest import read_values
+
 
 @dataclass(frozen=True)
 class BlockShape:
-    """How large the blocks of a stage are, and how many there are.
+    """Number and size of the blocks of a stage.
 
     Args:
         blocks: number of blocks.
@@ -23,11 +26,16 @@ class BlockShape:
 
 
 ASSUMED = BlockShape(500, 128**3, 192**3)
-"""What counts until a stage's plan says better: blocks of 128 x 128 x 128 voxels with a margin of 32."""
+"""Shape that is assumed before a stage is planned: blocks of 128 x 128 x 128 voxels with a context of 32 voxels."""
+
+
+def grid_shape(grid: BlockGrid) -> BlockShape:
+    """Return the number and size of the blocks of a grid."""
+    return block_shape({"blocks": len(grid), "grid": json.loads(grid.to_json())})
 
 
 def block_shape(plan: dict[str, Any]) -> BlockShape:
-    """The shape of blocks that a stage's plan file tells."""
+    """Return the number and size of blocks that the values of a plan describe."""
     grid = plan["grid"]
     voxel = grid["voxel_size"]
     lower, upper = grid["context"]
@@ -38,8 +46,9 @@ def block_shape(plan: dict[str, Any]) -> BlockShape:
 
 
 def read_block_shape(path: Path) -> BlockShape | None:
-    """``block_shape`` of a plan file; None where there is none yet."""
+    """Return the ``block_shape`` of a plan file, or None if the file is missing or incomplete."""
+    plan = read_values(path)
     try:
-        return block_shape(json.loads(path.read_text()))
-    except (OSError, ValueError, KeyError):
+        return None if plan is None else block_shape(plan)
+    except KeyError:
         return None

@@ -1,142 +1,158 @@
-"""A stage over a volume: plan once, compute shards of blocks, finish when every block is there.
+"""Jobs of a stage over a volume: plan, shards of blocks, and finish.
 
-1. ``plan`` creates the array (one job, so that shards do not race on its metadata) and writes down its key.
-2. ``shard`` computes one contiguous range of the grid's blocks that no ledger holds yet.
-3. ``finish`` refuses to go on unless every block of every shard is recorded, adds what needs all of them (a pyramid,
-   checks), and writes the manifest.
+1. ``plan`` creates the array (in one job, so that shards do not race on its metadata) and writes its key and its grid.
+2. ``shard`` computes those blocks of one contiguous range of the grid that are not in a ledger yet.
+3. ``finish`` fails unless every block of every shard is recorded, computes what needs all of them (a pyramid, checks),
+   and writes the manifest.
 
-Each can be killed at any moment and run again.
+Each job can be killed at any moment and run again.
 """
 
 import json
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
 from typing import Any, ClassVar
 
+from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.atomic import write_json
 from attacca.blockwise import Block, BlockGrid, Ledger, check_memory, run_blocks
 from attacca.errors import BlocksFailedError, MissingInputError, VolumeError
+from attacca.jobs.block_shape import grid_shape
 from attacca.jobs.command import StageArguments
+from attacca.jobs.opening import open_result, result_array
+from attacca.jobs.stage import Stage, StageInstance
 from attacca.manifest import Manifest
 from attacca.progress import Progress
 
 logger = logging.getLogger(__name__)
 
 
-class BlockwiseStage(ABC):
-    """One stage over one volume.
+class BlockwiseJob(ABC):
+    """A job of one stage over one volume.
 
-    Subclasses say which array is made, on which grid, and what a block's function is; all else is the same for all.
+    Subclasses define the array, its grid, and the function of a block.
     """
 
-    name: ClassVar[str]
-    version: ClassVar[int]
+    stage: ClassVar[Stage]
     verb: ClassVar[str]
-    block_setting: ClassVar[str] = ""
-    """Key of the configuration that holds the size of blocks, where there is one."""
+    """First word of the lines of progress."""
 
     def __init__(self, arguments: StageArguments) -> None:
         self.arguments = arguments
         self.layout = arguments.layout
         self.parameters = arguments.parameters
+        self.instance = StageInstance(self.stage, arguments.run, arguments.volume)
 
     @property
     @abstractmethod
     def grid(self) -> BlockGrid:
-        """Blocks of the stage."""
+        """Grid of the stage's blocks."""
+
+    @cached_property
+    def output(self) -> LocalArrayIdentifier:
+        """Location of the first array of the stage."""
+        return result_array(self.instance, self.layout)
 
     @property
-    @abstractmethod
     def directory(self) -> str:
-        """Directory or URL of the array that the ledger belongs to."""
+        """Directory or URL of the array to which the ledger belongs."""
+        return self.instance.arrays(self.layout)[0]
+
+    def open_input(self, stage: Stage) -> ZarrArray:
+        """Open the array of an earlier stage for the same run and volume.
+
+        Raises:
+            MissingInputError: the array was deleted.
+        """
+        return open_result(replace(self.instance, stage=stage), self.layout)
 
     @abstractmethod
     def create(self) -> None:
-        """Make the arrays; an array that is already there and fits keeps its data."""
+        """Create the arrays; an existing array that fits keeps its data."""
 
     @abstractmethod
     def block_function(self) -> Callable[[Block], Any]:
-        """What is done with a block; it can be pickled."""
+        """Return the function that computes a block; it can be pickled."""
 
-    def create_or_replace(self, make: Callable[[bool], Any]) -> None:
-        """Make an array; one of another shape or type, left by other settings, is replaced."""
+    def create_or_replace(self, create: Callable[[bool], Any]) -> None:
+        """Create an array, and replace an array of another shape or type that other settings left.
+
+        Args:
+            create: function that creates the array; its argument is whether an existing array is overwritten.
+        """
         try:
-            make(False)
+            create(False)
         except VolumeError as error:
             logger.info("replacing an array that other settings left: %s", error)
-            make(True)
+            create(True)
 
     def before_blocks(self) -> None:
-        """What a shard does before its first block, where it has blocks to compute."""
+        """Prepare the first block of a shard that has blocks to compute."""
         return None
 
     def complete(self) -> dict[str, Any]:
-        """What needs all blocks (pyramids, totals, checks); returns the manifest's result."""
+        """Compute what needs all blocks (pyramids, totals, checks), and return the result for the manifest."""
         return {}
 
     def memory_per_block(self) -> int | None:
-        """Bytes that one block needs: by what was measured for each voxel that it reads."""
-        from attacca.costs.planned_blocks import block_shape
-        from attacca.costs.resources import COSTS
-
-        grid = self.planned_grid()
-        shape = block_shape({"blocks": len(grid), "grid": json.loads(grid.to_json())})
-        return int(COSTS[self.name].bytes_per_voxel * shape.read_voxels)
+        """Return the bytes that one block needs, from the stage's typical memory per voxel."""
+        return int(self.stage.cost.bytes_per_voxel * grid_shape(self.planned_grid()).read_voxels)
 
     @property
     def key(self) -> Manifest:
-        """The manifest without its result: what the blocks depend on."""
+        """Manifest without its result: everything that the blocks depend on."""
         return Manifest(
-            stage=self.name,
-            version=self.version,
+            stage=self.stage.name,
+            version=self.stage.version,
             parameters=self.parameters,
             inputs={name: manifest.fingerprint for name, manifest in self.arguments.inputs.items()},
         )
 
     def planned_grid(self) -> BlockGrid:
-        """The grid that the plan wrote down.
+        """Return the grid of the plan.
 
         Raises:
-            MissingInputError: there is no plan, or it was made with other settings.
+            MissingInputError: the plan is missing, or was written with other settings.
         """
-        name = self.arguments.output.name.split(".shard-")[0].removesuffix(".json")
-        path = self.arguments.output.with_name(f"{name}.plan.json")
+        path = self.layout.plan_of_output(self.arguments.output)
         try:
             plan = json.loads(path.read_text())
         except FileNotFoundError:
             raise MissingInputError(
-                f"{path} is missing: run the workflow again with -R {self.name}_plan"
+                f"{path} is missing: run the workflow again with -R {self.stage.name}_plan"
             ) from None
         if plan["fingerprint"] != self.key.fingerprint:
             raise MissingInputError(
-                f"{path} was made with other settings or inputs; run the workflow again with -R {self.name}_plan"
+                f"{path} was written with other settings or inputs; run the workflow again with -R {self.stage.name}_plan"
             )
         return BlockGrid.from_json(json.dumps(plan["grid"]))
 
     def ledger(self, grid: BlockGrid) -> Ledger:
-        """The blocks that are done under the present key."""
+        """Return the record of blocks that are done under the present key."""
         return Ledger(self.directory, self.key.key_parts(), len(grid), state_directory=self.state_directory())
 
     def state_directory(self) -> str | None:
-        """Where the ledger stands when the array is not on a local disk."""
+        """Return the directory of the ledger if the array is in an object store, or None."""
         if "://" not in self.directory:
             return None
-        # The manifests of several volumes may stand in one directory.
-        return str(self.arguments.output.parent / ".ledgers" / self.name / self.arguments.volume)
+        output, volume = self.arguments.output, self.arguments.volume
+        return str(self.layout.remote_ledgers(output, self.stage.name, volume))
 
-    def work(self) -> None:
-        """Do the part that the arguments ask for."""
+    def run(self) -> None:
+        """Run the part of the stage that the arguments name."""
         {"plan": self._plan, "shard": self._shard, "finish": self._finish}[self.arguments.action]()
 
     def _plan(self) -> None:
-        # Before the array is replaced.
+        # Other jobs must not write into an array that is replaced.
         Ledger(self.directory, {}, 0, state_directory=self.state_directory()).wait_for_writers()
         self.create()
         grid = self.grid
         ledger = self.ledger(grid)
         if ledger.void_reason:
-            logger.info("earlier blocks do not count: %s", ledger.void_reason)
+            logger.info("earlier blocks are stale: %s", ledger.void_reason)
         write_json(
             self.arguments.output,
             {
@@ -165,7 +181,7 @@ class BlockwiseStage(ABC):
         if len(missing):
             workers = min(arguments.threads, len(missing))
             if arguments.execution.scheduler_address is None:
-                check_memory(workers, self.memory_per_block(), setting=self.block_setting)
+                check_memory(workers, self.memory_per_block(), setting=self.stage.block_setting)
             self.before_blocks()
             run_blocks(
                 self.block_function(),
@@ -182,7 +198,7 @@ class BlockwiseStage(ABC):
         write_json(
             arguments.output,
             {
-                "stage": self.name,
+                "stage": self.stage.name,
                 "fingerprint": self.key.fingerprint,
                 "shard": index,
                 "shards": count,
@@ -199,10 +215,6 @@ class BlockwiseStage(ABC):
                 f"{len(missing)} of {len(grid)} blocks of {self.directory} are not recorded as done"
                 + (f" ({ledger.void_reason})" if ledger.void_reason else "")
                 + f"; the first is block {missing[0]} at {grid[int(missing[0])].write_roi}. Run the workflow again with "
-                f"-R {self.name}_plan to compute them"
+                f"-R {self.stage.name}_plan to compute them"
             )
-        result = self.complete()
-        manifest = self.key
-        Manifest(manifest.stage, manifest.version, manifest.parameters, manifest.inputs, result).write(
-            self.arguments.output
-        )
+        replace(self.key, result=self.complete()).write(self.arguments.output)

@@ -7,14 +7,13 @@ import fsspec
 import pytest
 
 from attacca.config.load import load_configuration
-from attacca.workflow.catalogue import inputs_of, instances
-from attacca.workflow.lost_products import lost_products, stages_to_repeat
+from attacca.workflow.deleted_outputs import find_deleted_outputs, stages_to_repeat
 from attacca.workflow.workflow import Workflow
 
 
 @pytest.fixture
 def finished(project):
-    project.finish(*instances(project.workflow))
+    project.finish(*project.workflow.instances())
     return project
 
 
@@ -24,13 +23,13 @@ def product(project, stage: str, volume: str = "cube-c") -> Path:
 
 def repeated(project, *run: str) -> list[str]:
     """Stages that run again because of what they have lost, when others run in any case."""
-    lost = lost_products(project.workflow)
-    found = stages_to_repeat(project.workflow, lost, lambda stage: stage.stage.name in run)
-    return [stage.stage.name for stage in instances(project.workflow) if stage in found]
+    deleted = find_deleted_outputs(project.workflow)
+    found = stages_to_repeat(project.workflow, deleted, lambda stage: stage.stage.name in run)
+    return [stage.stage.name for stage in project.workflow.instances() if stage in found]
 
 
 def test_where_everything_stands_nothing_is_lost(finished):
-    assert lost_products(finished.workflow) == {}
+    assert find_deleted_outputs(finished.workflow) == {}
     assert repeated(finished, "fragments") == []
 
 
@@ -49,7 +48,7 @@ def test_what_it_is_made_of_is_missed_with_it_as_far_as_it_is_gone(finished):
 
 def test_a_prediction_is_missed_by_a_stage_that_reads_it_and_by_no_other(finished):
     shutil.rmtree(product(finished, "predict"))
-    assert list(lost_products(finished.workflow)) == [finished.instance("predict", "first", "cube-c")]
+    assert list(find_deleted_outputs(finished.workflow)) == [finished.instance("predict", "first", "cube-c")]
     assert repeated(finished) == []
     assert repeated(finished, "relabel", "evaluate") == []
     assert repeated(finished, "graph") == ["predict"]
@@ -60,9 +59,9 @@ def test_checkpoints_are_missed_by_a_prediction_that_has_to_be_made_when_none_is
     (checkpoints / "best.json").write_text("{}")
     (checkpoints / "iteration_00000005.pt").touch()
     (checkpoints / "iteration_00000010.pt").unlink()
-    assert lost_products(finished.workflow) == {}
+    assert find_deleted_outputs(finished.workflow) == {}
     (checkpoints / "iteration_00000005.pt").unlink()
-    assert list(lost_products(finished.workflow)) == [finished.instance("train", "first")]
+    assert list(find_deleted_outputs(finished.workflow)) == [finished.instance("train", "first")]
     assert repeated(finished) == []
     assert repeated(finished, "fragments") == []
     assert repeated(finished, "predict") == ["train"]
@@ -101,15 +100,15 @@ def test_a_volume_that_is_used_where_it_stands_is_not_looked_for_among_the_resul
     text = manifest.read_text()
     arrays = '{"arrays": {"raw": {"dataset": "raw/s9", "in_place": %s}}}'
     manifest.write_text(text.replace('"result": {}', f'"result": {arrays % "true"}'))
-    assert lost_products(finished.workflow) == {}
+    assert find_deleted_outputs(finished.workflow) == {}
     manifest.write_text(text.replace('"result": {}', f'"result": {arrays % "false"}'))
-    assert list(lost_products(finished.workflow)) == [finished.instance("volume", volume="cube-c")]
+    assert list(find_deleted_outputs(finished.workflow)) == [finished.instance("volume", volume="cube-c")]
 
 
 def test_every_stage_names_the_stages_that_read_it_after_it(finished):
-    order = instances(finished.workflow)
+    order = finished.workflow.instances()
     for position, stage in enumerate(order):
-        for upstream in inputs_of(stage, finished.workflow).values():
+        for upstream in stage.inputs(finished.workflow.configuration).values():
             assert order.index(upstream) < position
 
 
@@ -121,15 +120,15 @@ def test_arrays_in_an_object_store_are_looked_for_there(finished, bucket):
     store = fsspec.filesystem("s3", use_listings_cache=False)
     places = [
         place
-        for stage in instances(workflow)
+        for stage in workflow.instances()
         for place in stage.arrays(workflow.layout)
         if place.startswith("s3://")
     ]
     for place in places:
         store.pipe_file(f"{place.removeprefix('s3://')}/.zarray", b"{}")
-    assert lost_products(workflow) == {}
+    assert find_deleted_outputs(workflow) == {}
     segmentation = workflow.layout.image("first", "cube-c", "segmentation")
     store.rm(segmentation.removeprefix("s3://"), recursive=True)
-    (lost,) = lost_products(workflow)
+    (lost,) = find_deleted_outputs(workflow)
     assert (lost.stage.name, lost.volume) == ("relabel", "cube-c")
     assert stages_to_repeat(workflow, [lost], lambda stage: False) == {lost}
