@@ -89,4 +89,7 @@ def normalize(raw: np.ndarray, minimum: float, maximum: float) -> np.ndarray:
     >>> normalize(np.array([0, 51, 255], np.uint8), 0, 255).round(2)
     array([-1. , -0.6,  1. ], dtype=float32)
     """
-    return scale_to_network(Intensity(minimum, maximum).to_unit(raw))
+    unit = Intensity(minimum, maximum).to_unit(raw)
+    unit *= np.float32(2.0)
+    unit -= np.float32(1.0)
+    return unit

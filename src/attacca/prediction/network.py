@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from funlib.geometry import Coordinate
 
+from attacca.architectures.intensity import normalize
 from attacca.arrays import Array
 from attacca.errors import ConfigurationError
 from attacca.model import Model
@@ -122,14 +123,7 @@ class Network:
         Returns:
             float32, shape of ``raw``.
         """
-        low, high = self.intensity
-        unit = raw.astype(np.float32)
-        unit -= np.float32(low)
-        unit *= np.float32(1.0 / (high - low))
-        np.clip(unit, 0.0, 1.0, out=unit)
-        unit *= np.float32(2.0)
-        unit -= np.float32(1.0)
-        return unit
+        return normalize(raw, *self.intensity)
 
     def check_raw(self, raw: Array) -> None:
         """Refuse raw data that does not fit the network.
