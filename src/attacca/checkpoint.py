@@ -161,7 +161,7 @@ class CheckpointMeta:
         """
         try:
             description = json.loads(content["configuration"])
-            task = TypeAdapter(AnyTaskConfig).validate_python(description["task"])
+            task: Any = TypeAdapter(AnyTaskConfig).validate_python(description["task"])
             architecture = TypeAdapter(ArchitectureConfig).validate_python(description["architecture"])
             voxel_size = description.get("voxel_size")
             return cls(

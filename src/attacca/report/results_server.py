@@ -2,6 +2,7 @@
 
 import html
 import logging
+import re
 import threading
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -159,11 +160,39 @@ class _Handler(BaseHTTPRequestHandler):
                 # A normal answer: chunks that hold the fill value alone are not stored.
                 self._send(HTTPStatus.NOT_FOUND, b"", "text/plain", with_body)
             else:
-                content_type = _TYPES.get(file.suffix, "application/octet-stream")
-                self._send(HTTPStatus.OK, file.read_bytes(), content_type, with_body)
+                self._send_file(file, with_body)
 
-    def _send(self, status: HTTPStatus, content: bytes, content_type: str, with_body: bool = True) -> None:
+    def _send_file(self, file: Path, with_body: bool) -> None:
+        """Send a file, or the part of it that the header ``Range`` names: a viewer reads single chunks of a shard."""
+        content_type = _TYPES.get(file.suffix, "application/octet-stream")
+        size = file.stat().st_size
+        part = parse_range(self.headers.get("Range"), size)
+        if part is None:
+            self._send(HTTPStatus.OK, file.read_bytes(), content_type, with_body)
+            return
+        start, stop = part
+        if start >= stop:
+            unsatisfiable = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+            self._send(unsatisfiable, b"", content_type, content_range=f"bytes */{size}")
+            return
+        with file.open("rb") as opened:
+            opened.seek(start)
+            content = opened.read(stop - start)
+        content_range = f"bytes {start}-{stop - 1}/{size}"
+        self._send(HTTPStatus.PARTIAL_CONTENT, content, content_type, with_body, content_range)
+
+    def _send(
+        self,
+        status: HTTPStatus,
+        content: bytes,
+        content_type: str,
+        with_body: bool = True,
+        content_range: str = "",
+    ) -> None:
         self.send_response(status)
+        self.send_header("Accept-Ranges", "bytes")
+        if content_range:
+            self.send_header("Content-Range", content_range)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Cache-Control", "no-cache")
@@ -171,6 +200,8 @@ class _Handler(BaseHTTPRequestHandler):
         if origin and (origin in self.owner.origins or _is_local(origin)):
             self.send_header("Access-Control-Allow-Origin", origin)
             self.send_header("Access-Control-Allow-Private-Network", "true")
+            self.send_header("Access-Control-Allow-Headers", "Range")
+            self.send_header("Access-Control-Expose-Headers", "Content-Range, Content-Length")
             self.send_header("Vary", "Origin")
         self.end_headers()
         if with_body:
@@ -183,6 +214,28 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _is_local(origin: str) -> bool:
     return urlsplit(origin).hostname in ("127.0.0.1", "localhost", "::1")
+
+
+def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """Parse the header ``Range`` of a request for one part of a file.
+
+    Args:
+        header: for example ``bytes=0-99``, ``bytes=100-`` or ``bytes=-36`` (the last 36 bytes).
+        size: size of the file in bytes.
+
+    Returns:
+        First byte and end of the part; equal or descending if the file has no such bytes. None without a header, or for
+        any other form, which the server may answer with the whole file.
+
+    >>> [parse_range(header, 1000) for header in ("bytes=0-99", "bytes=990-", "bytes=-36", "bytes=0-1,5-6", None)]
+    [(0, 100), (990, 1000), (964, 1000), None, None]
+    """
+    match = re.fullmatch(r"bytes=(\d*)-(\d*)", (header or "").replace(" ", ""))
+    if match is None or match[0] == "bytes=-":
+        return None
+    if not match[1]:
+        return max(0, size - int(match[2])), size
+    return int(match[1]), min(size, int(match[2]) + 1) if match[2] else size
 
 
 def parse_numbers(text: str | None) -> list[int] | None:
