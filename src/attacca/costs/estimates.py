@@ -265,7 +265,7 @@ def _estimate_work(stage: Stage, run: RunConfig | None, voxels: int, gpus: int, 
 
 def _plan_network(run: RunConfig) -> tuple[PredictionSizes, Coordinate]:
     """Return the sizes of a run's predictions, and the voxels that are read on each side of a block."""
-    network = ConfiguredSizes(run.architecture, run.task.learned_task.head_kernel)
+    network = ConfiguredSizes(run.architecture, run.task.head_kernel)
     return choose_sizes(network, run.prediction), network.context
 
 

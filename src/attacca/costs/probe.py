@@ -59,7 +59,7 @@ def create_probe_configuration(configuration: Configuration) -> dict[str, Any]:
     for name, run in configuration.runs.items():
         dims = len(run.architecture.input_shape)
         source = configuration.volumes[run.volumes.train[0]]
-        network = ConfiguredSizes(run.architecture, run.task.learned_task.head_kernel)
+        network = ConfiguredSizes(run.architecture, run.task.head_kernel)
         block = choose_sizes(network, run.prediction).block
         small = _limit_shape(block)
         sample = [int(size) + 2 * max(8, size // 4) for size in run.architecture.input_shape]

@@ -16,6 +16,8 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
+import numpy as np
+
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.atomic import write_json
 from attacca.blockwise import Block, BlockGrid, Ledger, check_memory, run_blocks
@@ -88,6 +90,22 @@ class BlockwiseJob(ABC):
         except VolumeError as error:
             logger.info("replacing an array that other settings left: %s", error)
             create(True)
+
+    def create_labels(self, source: ZarrArray) -> None:
+        """Create the output as an array of ids (uint64), with the region and the chunks of ``source``."""
+        self.create_or_replace(
+            lambda overwrite: ZarrArray.create_from_array_identifier(
+                self.output,
+                source.spatial_axes,
+                source.roi,
+                None,
+                source.voxel_size,
+                np.uint64,
+                write_size=source.chunk_size,
+                unit=source.unit,
+                overwrite=overwrite,
+            )
+        )
 
     def before_blocks(self) -> None:
         """Prepare the first block of a shard that has blocks to compute."""

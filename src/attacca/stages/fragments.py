@@ -5,8 +5,6 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from attacca.arrays import ZarrArray
 from attacca.arrays.ome_zarr import write_multiscale_metadata
 from attacca.blockwise import Block, BlockGrid
@@ -123,19 +121,7 @@ class FragmentsJob(BlockwiseJob):
         checks = CheckThresholds.model_validate(self.parameters["segmentation"]["checks"])
         channels = len(read_neighborhood(self.tuning))
         check_affinities(prediction, self.grid, channels, checks, f"the prediction of {self.arguments.label}")
-        self.create_or_replace(
-            lambda overwrite: ZarrArray.create_from_array_identifier(
-                self.output,
-                prediction.spatial_axes,
-                prediction.roi,
-                None,
-                prediction.voxel_size,
-                np.uint64,
-                write_size=prediction.chunk_size,
-                unit=prediction.unit,
-                overwrite=overwrite,
-            )
-        )
+        self.create_labels(prediction)
         write_multiscale_metadata(str(self.output.container), ["s0"], name="fragments")
 
     def block_function(self) -> Callable[[Block], Any]:

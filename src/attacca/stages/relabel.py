@@ -5,8 +5,6 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from attacca.arrays import ZarrArray
 from attacca.arrays.pyramid import build_pyramid
 from attacca.blockwise import Block, BlockGrid
@@ -65,20 +63,7 @@ class RelabelJob(BlockwiseJob):
         return BlockGrid.for_array(self.fragments, block)
 
     def create(self) -> None:
-        fragments = self.fragments
-        self.create_or_replace(
-            lambda overwrite: ZarrArray.create_from_array_identifier(
-                self.output,
-                fragments.spatial_axes,
-                fragments.roi,
-                None,
-                fragments.voxel_size,
-                np.uint64,
-                write_size=fragments.chunk_size,
-                unit=fragments.unit,
-                overwrite=overwrite,
-            )
-        )
+        self.create_labels(self.fragments)
 
     def block_function(self) -> Callable[[Block], Any]:
         # deferred: the Snakefile does not need numba.

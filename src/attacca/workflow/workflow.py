@@ -94,6 +94,10 @@ class Workflow:
         """Return ``run_results`` of every run."""
         return [file for run in self.configuration.runs for file in self.run_results(run)]
 
+    def provenance_files(self) -> list[Path]:
+        """Return the provenance of every run."""
+        return [self.layout.provenance(run) for run in self.configuration.runs]
+
 
 def open_workflow(
     source: Path,
