@@ -12,8 +12,9 @@ from funlib.geometry import Coordinate
 from attacca.arrays import Array, LocalArrayIdentifier, ZarrArray
 from attacca.config.segmentation import AgglomerationSettings, FragmentSettings
 from attacca.errors import VolumeError
-from attacca.post_processors.post_processor import PostProcessor, chunk_size_of, round_up
+from attacca.post_processors.post_processor import PostProcessor, round_up
 from attacca.post_processors.watershed_post_processor_parameters import WatershedPostProcessorParameters
+from attacca.segmentation.inputs import find_chunk_size
 from attacca.segmentation.offsets import Offsets
 from attacca.segmentation.pipeline import segment_volume
 
@@ -85,7 +86,7 @@ class WatershedPostProcessor(PostProcessor[WatershedPostProcessorParameters]):
             )
         voxel_size = prediction.voxel_size
         extent = round_up(prediction.roi.shape, voxel_size)
-        chunk = Coordinate(map(min, chunk_size_of(prediction), extent))
+        chunk = Coordinate(map(min, find_chunk_size(prediction), extent))
         block = round_up(Coordinate(block_size[-prediction.dims :]) * voxel_size, chunk)
         segments = ZarrArray.create_from_array_identifier(
             output,

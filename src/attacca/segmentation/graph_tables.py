@@ -45,10 +45,10 @@ _EDGE_COLUMNS = ("direct_sum", "direct_count", "direct_max", "long_sum", "long_c
 _BLOCKS_PER_FOLDER = 1000
 
 
-def table_path(directory: str | os.PathLike[str], table: str, index: int) -> Path:
+def locate_table(directory: str | os.PathLike[str], table: str, index: int) -> Path:
     """Return the path of a block's table, ``"nodes"`` or ``"edges"``.
 
-    >>> table_path("graph", "nodes", 1234).as_posix()
+    >>> locate_table("graph", "nodes", 1234).as_posix()
     'graph/000001/000001234.nodes.npy'
     """
     return Path(directory) / f"{index // _BLOCKS_PER_FOLDER:06d}" / f"{index:09d}.{table}.npy"
@@ -94,7 +94,9 @@ def load_graph(directory: str | os.PathLike[str], num_blocks: int, part_rows: in
         MissingInputError: a block's table is missing.
         ResourceError: there are 2^31 or more fragments.
     """
-    paths = {kind: [table_path(directory, kind, i) for i in range(num_blocks)] for kind in ("nodes", "edges")}
+    paths = {
+        kind: [locate_table(directory, kind, i) for i in range(num_blocks)] for kind in ("nodes", "edges")
+    }
     missing = [path for kind in paths for path in paths[kind] if not path.exists()]
     if missing:
         raise MissingInputError(
