@@ -52,14 +52,14 @@ def read_extent(name: str, config: VolumeConfig) -> Extent:
     assert config.raw is not None
     source = open_source(config.raw)
     shape = tuple(int(size) for size in source.spatial_shape)
-    voxel_size = config.voxel_size or source.found.voxel_size
+    voxel_size = config.voxel_size or source.metadata.voxel_size
     if config.roi is not None:
         if voxel_size is None:
             raise VolumeError(
                 f"volumes.{name}: 'roi' is in world units, but neither the file nor 'voxel_size' says how "
                 "large a voxel is"
             )
-        offset = config.offset or source.found.offset or (0,) * len(shape)
+        offset = config.offset or source.metadata.offset or (0,) * len(shape)
         begin = [round((o - w) / v) for o, w, v in zip(config.roi.offset, offset, voxel_size)]
         size = [round(s / v) for s, v in zip(config.roi.shape, voxel_size)]
         wanted = tuple(min(b + s, whole) - max(b, 0) for b, s, whole in zip(begin, size, shape))
