@@ -18,17 +18,28 @@ include: "rules/evaluate.smk"
 include: "rules/report.smk"
 
 
+# Short jobs, which a workflow on a cluster runs on the machine of Snakemake.
+localrules:
+    all,
+    volume_plan,
+    predict_plan,
+    fragments_plan,
+    graph_plan,
+    relabel_plan,
+    classes_plan,
+    report,
+
+
 rule all:
     default_target: True
     input:
-        report=LAYOUT.report(),
-    localrule: True
+        report=ATTACCA.layout.report(),
 
 
 onstart:
     ATTACCA.record_start()
-    ATTACCA.show_that_it_runs()
+    ATTACCA.hold_lock()
 
 
 onsuccess:
-    shell("python -m attacca.cli.main summary {LAYOUT.results}")
+    shell("python -m attacca.cli.main summary {ATTACCA.layout.results}")

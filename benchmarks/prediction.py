@@ -1,12 +1,12 @@
-"""The prediction stage against the bare network.
+"""Throughput of the prediction stage, compared with the bare network.
 
     python benchmarks/prediction.py [--blocks 3] [--workers 2] [--rounds 1] > benchmarks/prediction.txt
 
-Both sides predict the same blocks with the same network on the same number of processes, one thread each.
-The bare network has its blocks in memory, normalised, and throws its results away; the stage starts its
-workers, reads the volume from disk, writes uint8 to disk, and keeps its ledger; all of that counts. The bare
-side's clock starts when all its processes are ready. Sides take turns; figures are medians over rounds. On a
-shared machine CPU seconds tell more than the clock.
+Both sides predict the same blocks with the same network on the same number of processes, one thread each. The bare
+network has its normalized blocks in memory and discards its results. The time of the stage includes the start of its
+workers, reading the volume, writing uint8, and the ledger. The clock of the bare side starts when all its processes are
+ready. Sides alternate; figures are medians over rounds. On a shared machine, CPU seconds are more reliable than the
+clock.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-# before numpy is imported, which reads them then
+# Set before the import of numpy, which reads them.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[_name] = "1"
 
@@ -35,25 +35,25 @@ from attacca.blockwise import Ledger, run_blocks  # noqa: E402
 from attacca.config.architecture import UNetConfig  # noqa: E402
 from attacca.config.prediction import PredictionConfig  # noqa: E402
 from attacca.model import Model  # noqa: E402
-from attacca.prediction import Network, PredictBlocks, create_prediction_array, prediction_grid  # noqa: E402
+from attacca.prediction import Network, PredictBlocks, create_prediction_array, make_prediction_grid  # noqa: E402
 from attacca.prediction.tiles import TiledNetwork  # noqa: E402
 
 BLOCK = 96
 CONFIG = PredictionConfig(block_size=[BLOCK] * 3, tile_size=[BLOCK] * 3, device="cpu")
 
 
-def network() -> Network:
-    """The default U-Net for affinities: three levels, 12, 24 and 48 channels, nine offsets."""
+def create_network() -> Network:
+    """Return the default U-Net for affinities: three levels, 12, 24 and 48 channels, nine offsets."""
     torch.manual_seed(1)
     config = UNetConfig(input_shape=(64, 64, 64), channels=(12, 24, 48), skip="add")
     model = Model(create_architecture(config, 3), torch.nn.Conv3d(12, 9, 1), torch.nn.Sigmoid())
     return Network.from_model(model, intensity=(0.0, 255.0))
 
 
-def bare(count: int, ready: Any, go: Any, seconds: Any) -> None:
-    """Predict ``count`` blocks that are in memory."""
+def predict_blocks_in_memory(count: int, ready: Any, go: Any, seconds: Any) -> None:
+    """Predict ``count`` blocks that are in memory, and report wall and CPU seconds."""
     torch.set_num_threads(1)
-    tiles = TiledNetwork(network(), CONFIG, torch.device("cpu"))
+    tiles = TiledNetwork(create_network(), CONFIG, torch.device("cpu"))
     box = ((0, 0, 0), (BLOCK,) * 3)
     begin, end = tiles.read_box(box)
     raw = np.random.default_rng(0).random((1, *(e - b for b, e in zip(begin, end))), dtype=np.float32) * 2 - 1
@@ -69,11 +69,13 @@ def bare(count: int, ready: Any, go: Any, seconds: Any) -> None:
 
 
 def time_bare(blocks: int, workers: int) -> tuple[float, float]:
-    """Seconds for all blocks on all processes, and their CPU seconds."""
+    """Return wall seconds for all blocks on all processes, and their CPU seconds."""
     context = multiprocessing.get_context("spawn")
     ready, go, seconds = context.Semaphore(0), context.Event(), context.Queue()
     shares = [blocks * (index + 1) // workers - blocks * index // workers for index in range(workers)]
-    processes = [context.Process(target=bare, args=(share, ready, go, seconds)) for share in shares]
+    processes = [
+        context.Process(target=predict_blocks_in_memory, args=(share, ready, go, seconds)) for share in shares
+    ]
     for process in processes:
         process.start()
     for _ in processes:
@@ -83,12 +85,12 @@ def time_bare(blocks: int, workers: int) -> tuple[float, float]:
     for process in processes:
         process.join()
         if process.exitcode:
-            raise RuntimeError(f"a process of the bare network ended with {process.exitcode}")
+            raise RuntimeError(f"a process of the bare network ended with exit code {process.exitcode}")
     return max(wall for wall, _ in measured), sum(cpu for _, cpu in measured)
 
 
 def time_stage(directory: Path, edge: int, workers: int) -> tuple[float, float]:
-    """Seconds for the stage, with its start and its end, and CPU seconds of all its processes."""
+    """Return wall seconds of the whole stage, and CPU seconds of all its processes."""
     source = LocalArrayIdentifier(directory / "raw.zarr", "s0")
     target = LocalArrayIdentifier(directory / "prediction.zarr", "s0")
     if not (directory / "raw.zarr").exists():
@@ -98,23 +100,25 @@ def time_stage(directory: Path, edge: int, workers: int) -> tuple[float, float]:
         )
         raw[raw.roi] = np.random.default_rng(0).integers(0, 256, voxels, dtype=np.uint8)
     raw = ZarrArray.open_from_array_identifier(source)
-    model = network()
+    model = create_network()
     output = create_prediction_array(target, raw, model, CONFIG, overwrite=True)
-    grid = prediction_grid(raw, model, CONFIG)
+    grid = make_prediction_grid(raw, model, CONFIG)
     ledger = Ledger(output.directory, {"benchmark": "prediction"}, len(grid))
-    start, cpu = time.perf_counter(), cpu_seconds()
-    run_blocks(PredictBlocks(network, source, target, CONFIG), grid, ledger=ledger, num_workers=workers)
-    return time.perf_counter() - start, cpu_seconds() - cpu
+    start, cpu = time.perf_counter(), measure_cpu_seconds()
+    run_blocks(
+        PredictBlocks(create_network, source, target, CONFIG), grid, ledger=ledger, num_workers=workers
+    )
+    return time.perf_counter() - start, measure_cpu_seconds() - cpu
 
 
-def cpu_seconds() -> float:
-    """CPU seconds of this process and of those that it has ended."""
+def measure_cpu_seconds() -> float:
+    """Return the CPU seconds of this process and of its finished child processes."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(part.ru_utime + part.ru_stime for part in used)
 
 
 def main() -> int:
-    """Run both sides; ends with 1 if the stage misses its mark."""
+    """Run both sides; return 1 if the stage is slower than its limit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, default=3, help="blocks along each axis")
     parser.add_argument("--workers", type=int, default=2)
@@ -143,9 +147,8 @@ def main() -> int:
         wall, cpu = (statistics.median(pair[index] for pair in values) for index in range(2))
         print(f"{name:32} {wall:8.1f} {voxels / wall:9.3f} {cpu:8.1f}")
     print(
-        f"throughput of the stage / of the bare network: {ratios[0]:.2f} by the clock, {ratios[1]:.2f} by "
-        "CPU "
-        "seconds (mark: 0.85 or more)"
+        f"throughput of the stage / of the bare network: {ratios[0]:.2f} by the clock, {ratios[1]:.2f} by CPU seconds "
+        "(limit: 0.85 or more)"
     )
     print(f"load of the machine at the end: {os.getloadavg()[0]:.1f}")
     return 0 if ratios[0] >= 0.85 else 1

@@ -1,13 +1,13 @@
-"""Segmentation beside volara: time, memory and accuracy, on the same affinities, blocks, context and offsets.
+"""Comparison with volara: time, memory and accuracy of the segmentation of the same affinities.
 
     python benchmarks/segmentation.py > benchmarks/segmentation.txt                            # synthetic affinities
     python benchmarks/segmentation.py --results results/fib25 > benchmarks/segmentation.txt    # a trained network's
 
-Installs the PyPI package volara in an environment of its own, and runs it and Attacca in turns, each in new
-processes with two workers, after one run of each that does not count. Time is that from a stored prediction to a
-stored segmentation, without imports. Memory is the largest sum over a process and its children of unique memory
-(USS), polled. Accuracy is variation of information, voxels without label left out. The tuned chain is what the
-default configuration's tuner chooses on another volume.
+Blocks, context and offsets are the same. Installs the PyPI package volara in an environment of its own, and runs it
+and Attacca alternately, each in new processes with two workers, after one warm-up run of each. Time is measured from
+the stored prediction to the stored segmentation, without imports. Memory is the maximum over time of the unique
+memory (USS) of a process and its children. Accuracy is the variation of information over labeled voxels. The tuned
+settings are those that the default configuration's tuner chooses on another volume.
 """
 
 import argparse
@@ -41,8 +41,8 @@ VOLARA = "volara==1.0.5"
 VOLARA_SIDE = Path(__file__).with_name("segmentation_volara.py")
 
 
-def attacca_side(folder: Path, job: dict[str, Any]) -> None:
-    """Attacca's side; writes ``result.npy`` and prints seconds."""
+def segment_with_attacca(folder: Path, job: dict[str, Any]) -> None:
+    """Segment with Attacca; write ``result.npy`` and print seconds."""
     values = np.load(job["affinities"], mmap_mode="r")
     roi, block = Roi((0, 0, 0), values.shape[1:]), Coordinate(job["block"])
     prediction = ZarrArray.create_from_array_identifier(
@@ -91,8 +91,8 @@ def attacca_side(folder: Path, job: dict[str, Any]) -> None:
     print(json.dumps({"seconds": seconds}))
 
 
-def measured(command: list[str]) -> tuple[dict[str, Any], float]:
-    """Result line of a command, and the peak of its tree's unique memory in MB."""
+def measure_command(command: list[str]) -> tuple[dict[str, Any], float]:
+    """Return the result line of a command, and the peak of the unique memory of its processes in MB."""
     process = psutil.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     peak = 0
     while process.poll() is None:
@@ -114,12 +114,12 @@ def measured(command: list[str]) -> tuple[dict[str, Any], float]:
 
 
 def crop(values: np.ndarray, shape: list[int]) -> np.ndarray:
-    """At most ``shape`` voxels of the last three axes, from the first one on."""
+    """Return at most ``shape`` voxels of the last three axes, from the first one on."""
     return values[(..., *map(slice, shape))]
 
 
-def race(arguments: argparse.Namespace) -> None:
-    """Print the table."""
+def compare(arguments: argparse.Namespace) -> None:
+    """Run both packages and print the table."""
     root = Path(arguments.workdir or tempfile.mkdtemp(prefix="segmentation-"))
     root.mkdir(parents=True, exist_ok=True)
     python = root / "volara" / "bin" / "python"
@@ -147,7 +147,7 @@ def race(arguments: argparse.Namespace) -> None:
     sides = {
         "volara": (str(python), VOLARA_SIDE, job),
         "attacca, same algorithm": (sys.executable, __file__, job),
-        "attacca, tuned chain": (sys.executable, __file__, {**job, "tuned": tuned(arguments, root)}),
+        "attacca, tuned": (sys.executable, __file__, {**job, "tuned": tune_settings(arguments, root)}),
     }
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
     results = {}
@@ -155,7 +155,9 @@ def race(arguments: argparse.Namespace) -> None:
         for name, (interpreter, script, settings) in sides.items():
             folder = root / f"{name.replace(',', '').replace(' ', '-')}-{turn}"
             folder.mkdir(exist_ok=True)
-            result, memory = measured([interpreter, str(script), "--side", str(folder), json.dumps(settings)])
+            result, memory = measure_command(
+                [interpreter, str(script), "--side", str(folder), json.dumps(settings)]
+            )
             if turn:
                 found[name].append((result["seconds"], memory))
             results[name] = np.load(folder / "result.npy")
@@ -180,8 +182,8 @@ def race(arguments: argparse.Namespace) -> None:
         )
 
 
-def tuned(arguments: argparse.Namespace, root: Path) -> dict[str, Any]:
-    """What the default configuration's tuner chooses on another volume."""
+def tune_settings(arguments: argparse.Namespace, root: Path) -> dict[str, Any]:
+    """Return the choice of the default configuration's tuner on another volume."""
     if arguments.results:
         affinities, labels = predicted(arguments.results, arguments.validate)
     else:
@@ -207,10 +209,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--results", type=Path, help="results of a workflow, such as those of examples/fib25")
-    parser.add_argument("--validate", default="fib25-validate", help="its volume to tune on")
-    parser.add_argument("--test", default="fib25-test", help="its volume to race on")
+    parser.add_argument("--validate", default="fib25-validate", help="volume to tune on")
+    parser.add_argument("--test", default="fib25-test", help="volume to compare on")
     parser.add_argument(
-        "--shape", type=int, nargs=3, default=[80, 192, 192], help="voxels to race on, at most"
+        "--shape", type=int, nargs=3, default=[80, 192, 192], help="maximum number of voxels to compare on"
     )
     parser.add_argument("--block", type=int, nargs=3, default=[40, 64, 64])
     parser.add_argument("--context", type=int, nargs=3, default=[10, 16, 16])
@@ -218,13 +220,13 @@ def main() -> None:
     parser.add_argument("--stride", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workdir")
-    parser.add_argument("--volara-python", help="an interpreter that has volara; installed here by default")
+    parser.add_argument("--volara-python", help="interpreter with volara; by default volara is installed")
     parser.add_argument("--side", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.side:
-        attacca_side(Path(arguments.side[0]), json.loads(arguments.side[1]))
+        segment_with_attacca(Path(arguments.side[0]), json.loads(arguments.side[1]))
     else:
-        race(arguments)
+        compare(arguments)
 
 
 if __name__ == "__main__":

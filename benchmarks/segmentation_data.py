@@ -1,4 +1,4 @@
-"""What the benchmarks of the segmentation work on: affinities without a network, or a trained network's."""
+"""Data of the segmentation benchmarks: synthetic affinities, or those of a trained network."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ OFFSETS = [(1, 0, 0), (0, 1, 0), (0, 0, 1), (3, 0, 0), (0, 3, 0), (0, 0, 3), (9,
 
 
 def synthetic(shape: tuple[int, int, int], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 affinities with correlated noise, and the labels (cells of random points, stretched along x)."""
+    """Return uint8 affinities with correlated noise, and the labels (cells of random points, stretched along x)."""
     from scipy import ndimage
 
     rng = np.random.default_rng(seed)
@@ -30,14 +30,14 @@ def synthetic(shape: tuple[int, int, int], seed: int = 0) -> tuple[np.ndarray, n
 
 
 def predicted(results: Path, volume: str, run: str = "affinities") -> tuple[np.ndarray, np.ndarray]:
-    """uint8 affinities that a workflow predicted for one of its volumes, and the volume's labels.
+    """Return the uint8 affinities that a workflow predicted for a volume, and the volume's labels.
 
     Args:
         results: the workflow's directory of results, such as ``results/fib25``.
-        volume: its name.
-        run: whose network predicted.
+        volume: name of the volume.
+        run: run whose network predicted.
     """
-    # not everywhere: one side of a race has no Attacca
+    # deferred: volara's environment has no Attacca
     from attacca.arrays import LocalArrayIdentifier, ZarrArray
 
     def read(container: Path) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Time and memory of the agglomeration of a large synthetic graph, its columns on disk as a volume's are.
+"""Time and memory of the agglomeration of a large synthetic graph, with its columns on disk like those of a volume.
 
 python benchmarks/segmentation_graph.py --edges 100000000 > benchmarks/segmentation_graph.txt
 """
@@ -22,7 +22,7 @@ from attacca.segmentation.mean_affinity import cut_merges, merge_by_mean_affinit
 
 
 def agglomerate(edges: int) -> None:
-    """A graph of a box of fragments with seven neighbors each, its columns on disk as a volume's are."""
+    """Agglomerate the graph of a box of fragments with seven neighbors each."""
     compile_kernels("graph")
     side = round((edges / 7) ** (1 / 3))
     nodes = side**3

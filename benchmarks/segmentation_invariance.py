@@ -1,11 +1,11 @@
-"""How much the cells in which fragments are made change a segmentation: against one cell, and against the truth.
+"""Effect of the cells in which fragments are made on a segmentation: against one cell, and against the labels.
 
     python benchmarks/segmentation_invariance.py --results results/fib25 > benchmarks/segmentation_invariance.txt
 
-Fragments by each way that the default configuration tries, and by mutex watershed of every edge
-(``min_evidence: 0``), in cells of several sizes and in one cell as large as the
-volume, then agglomeration by mean affinity and debris below 200 voxels merged. Variation of information between the
-two segmentations, all voxels counted, and of each to the labels, voxels without label left out.
+Fragments by each method that the default configuration tries, and by mutex watershed of every edge
+(``min_evidence: 0``), in cells of several sizes and in one cell as large as the volume; then agglomeration by mean
+affinity, and debris below 200 voxels merged. Variation of information between the two segmentations, over all voxels,
+and of each to the labels, over labeled voxels.
 """
 
 import argparse
@@ -36,7 +36,7 @@ THRESHOLDS = [0.3, 0.4, 0.5, 0.6]
 
 
 def segmentations(affinities: np.ndarray, settings: FragmentSettings, cell: list[int]) -> list[np.ndarray]:
-    """Segments at each threshold."""
+    """Return the segments at each threshold."""
     shape = Coordinate(affinities.shape[1:])
     frame = Frame(Roi((0, 0, 0), shape), Coordinate((1, 1, 1)))
 
@@ -59,13 +59,13 @@ def numbers(values: list[float], digits: int) -> str:
 
 
 def compare(affinities: np.ndarray, labels: np.ndarray, cells: list[list[int]]) -> None:
-    """A row for each way of making fragments and size of cells."""
+    """Print a row for each way of making fragments and size of cells."""
 
     def to_ground_truth(results: list[np.ndarray]) -> str:
         return numbers([voi_from_table(contingency_table(one, labels)).total for one in results], 2)
 
     print(f"{affinities.shape[1:]} voxels; at thresholds {numbers(THRESHOLDS, 1)}\n")
-    print("| fragments | cells | VOI to one cell | VOI to the truth |\n|---|---|---|---|")
+    print("| fragments | cells | VOI to one cell | VOI to the labels |\n|---|---|---|---|")
     everything = InstanceConvention(ignore_background=False)
     tried = SegmentationConfig().fragment_candidates()
     mutex = [settings for settings in tried if settings.chain == "mutex_watershed"]

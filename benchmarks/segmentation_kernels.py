@@ -2,7 +2,7 @@
 
     python benchmarks/segmentation_kernels.py > benchmarks/segmentation_kernels.txt
 
-CPU seconds of one thread, the least of five runs; memory beyond the input, by high-water marks. Each kernel in a
+CPU time of one thread, the minimum of five runs; memory beyond the input, by high-water marks. Each kernel runs in a
 process of its own.
 """
 
@@ -30,9 +30,9 @@ from attacca.segmentation.seeded_watershed import seeded_watershed  # noqa: E402
 
 
 def kernels(shape: tuple[int, int, int]) -> None:
-    """A row for each kernel."""
+    """Print a row for each kernel."""
     affinities, labels = synthetic(shape)
-    print("| kernel | Mvoxel/s, one thread | peak bytes a voxel beyond input |\n|---|---|---|", flush=True)
+    print("| kernel | Mvoxel/s, one thread | peak bytes per voxel beyond input |\n|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         np.save(f"{folder}/affinities.npy", affinities)
         np.save(f"{folder}/labels.npy", labels)
@@ -41,7 +41,7 @@ def kernels(shape: tuple[int, int, int]) -> None:
 
 
 def one_kernel(folder: Path, number: int) -> None:
-    """One row, from a process of its own."""
+    """Print the row of one kernel."""
     compile_kernels()
     affinities, labels = np.load(folder / "affinities.npy"), np.load(folder / "labels.npy")
     region = Box((0, 0, 0), labels.shape)
@@ -52,9 +52,9 @@ def one_kernel(folder: Path, number: int) -> None:
     biased = Offsets.create(OFFSETS, [0.2, 0.8], 3)
     name, function = [
         ("mutex watershed, 9 offsets, stride 3", lambda: mutex_watershed(affinities, biased)),
-        ("seeds and growth", lambda: seeded_watershed(affinities, biased, grow_above=0.1)),
-        ("region graph of the truth, 9 offsets, stride 1", lambda: graph(1)),
-        ("region graph of the truth, 9 offsets, stride 3", lambda: graph(3)),
+        ("seeded watershed", lambda: seeded_watershed(affinities, biased, grow_above=0.1)),
+        ("region graph of the labels, 9 offsets, stride 1", lambda: graph(1)),
+        ("region graph of the labels, 9 offsets, stride 3", lambda: graph(3)),
     ][number]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     times = []

@@ -1,8 +1,8 @@
-"""Time and peak memory of a whole segmentation against the size of the volume.
+"""Time and peak memory of the whole pipeline against the size of the volume.
 
     python benchmarks/segmentation_sizes.py > benchmarks/segmentation_sizes.txt    # draws segmentation_sizes.png
 
-Synthetic affinities, the seeded chain in blocks and cells of 64 voxels, one process and one thread for each size.
+Synthetic affinities, the seeded watershed in blocks and cells of 64 voxels, one process and one thread for each size.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from attacca.segmentation.pipeline import segment_volume  # noqa: E402
 
 
 class Tiled:
-    """A prediction of any size: one piece of affinities, repeated."""
+    """Prediction of any size: one piece of affinities, repeated."""
 
     def __init__(self, piece: np.ndarray, side: int) -> None:
         self.piece, self.num_channels, self.dtype = piece, len(piece), np.dtype(np.uint8)
@@ -43,7 +43,7 @@ class Tiled:
 
 
 def one_size(side: int) -> None:
-    """In a process of its own: segment a cube of ``side`` voxels, print seconds and peak memory."""
+    """Segment a cube of ``side`` voxels in this process; print seconds and peak memory."""
     compile_kernels()
     prediction = Tiled(synthetic((64, 64, 64))[0], side)
     with tempfile.TemporaryDirectory() as folder:
@@ -66,7 +66,7 @@ def one_size(side: int) -> None:
 
 
 def sizes(sides: list[int], plot: Path) -> None:
-    """A row for each size, and the plot."""
+    """Print a row for each size, and draw the plot."""
     print("| side | CPU s | Mvoxel/s | peak MB | before the first block |\n|---|---|---|---|---|", flush=True)
     rows = []
     for side in sides:
@@ -79,7 +79,7 @@ def sizes(sides: list[int], plot: Path) -> None:
             f"| {side} | {row['seconds']:.1f} | {speed:.2f} | {row['peak']:.0f} | {row['before']:.0f} |",
             flush=True,
         )
-    # not in the processes whose memory is measured
+    # deferred: the memory of the other processes is measured
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,9 +1,9 @@
-"""How long it takes to try settings of the segmentation, once fragments and graph are there.
+"""Time per setting of the segmentation's tuner, once fragments and graph are computed.
 
     python benchmarks/segmentation_tuning.py > benchmarks/segmentation_tuning.txt
 
-A synthetic volume and its labels. The tuner runs twice on the same ways of making fragments: with one agglomeration
-for each, and with as many as make a thousand settings. What the second run takes longer is the time of the settings.
+A synthetic volume and its labels. The tuner runs twice with the same ways of making fragments: with one agglomeration
+for each, and with a thousand settings. The difference of both times is the time of the settings.
 """
 
 import argparse
@@ -28,7 +28,7 @@ SIZES = [0, 200, 1000]
 
 
 def stored(affinities: np.ndarray, folder: Path) -> ZarrArray:
-    """Affinities as a workflow stores them."""
+    """Store affinities like a workflow."""
     roi = Roi((0, 0, 0), affinities.shape[1:])
     array = ZarrArray.create_from_array_identifier(
         LocalArrayIdentifier(folder / "affinities.zarr", "s0"),
@@ -56,8 +56,8 @@ def main() -> None:
     affinities, labels = synthetic((arguments.side,) * 3)
     print(f"{arguments.side}^3 voxels, {len(np.unique(labels))} labels, {arguments.threads} threads")
     print("| settings | wall s | best VOI |\n|---|---|---|", flush=True)
-    chains = {"chain": ["seeded", "mutex_watershed"], "bias": 0.5}
-    each = -(-arguments.settings // (len(chains["chain"]) * len(SIZES)))
+    methods = {"chain": ["seeded", "mutex_watershed"], "bias": 0.5}
+    each = -(-arguments.settings // (len(methods["chain"]) * len(SIZES)))
     thresholds = np.linspace(0.05, 0.95, each).round(4).tolist()
     found = []
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +67,7 @@ def main() -> None:
             {"threshold": 0.05, "min_size": 0},
             {"threshold": thresholds, "min_size": SIZES},
         ):
-            config = SegmentationConfig.model_validate({**chains, **agglomeration})
+            config = SegmentationConfig.model_validate({**methods, **agglomeration})
             start = time.perf_counter()
             result = tune(
                 [TuningVolume("volume", prediction, labels)],

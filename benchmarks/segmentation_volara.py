@@ -1,4 +1,4 @@
-"""volara's side of ``segmentation.py``; runs in volara's own environment.
+"""Segmentation by volara for ``segmentation.py``, in volara's own environment.
 
 python benchmarks/segmentation_volara.py --side FOLDER JOB
 """

@@ -1,16 +1,15 @@
-"""Steps per second of training, against the same network fed one batch from memory.
+"""Steps per second of training, compared with the same network on one batch in memory.
 
     python benchmarks/training.py [--steps 24] [--rounds 3] > benchmarks/training.txt
 
-The default configuration and the FIB-25 example, each as it is written, but for threads: the network runs on
-one thread, and one loader process prepares batches beside it. Both sides take turns in this process, in
-rounds; the figure is the median of rounds. Steps that the loader had prepared while the other side ran do not
-count.
+The configurations are the default one and the FIB-25 example, except for threads: the network runs on one thread, and
+one loader process prepares batches. Both sides alternate in this process, in rounds; the figure is the median over
+rounds. Steps whose batches the loader prepared while the other side ran do not count.
 
-``CPU/batch`` is the CPU time of a batch in the loader: it must be below the time of a step (the inverse of
-``network alone``), and the ratio says nothing about the loader where the machine has no free core for it.
+``CPU/batch`` is the CPU time of a batch in the loader. It must be below the time of a step (the inverse of ``network
+alone``). The ratio does not measure the loader on a machine without a free core for it.
 
-Where there is a GPU: steps per second there in float32 and in bfloat16, and how busy the GPU was.
+On a machine with a GPU, the table also has steps per second in float32 and in bfloat16, and the use of the GPU.
 """
 
 import argparse
@@ -34,19 +33,19 @@ from attacca.config.load import load_configuration  # noqa: E402
 from attacca.device import choose_device  # noqa: E402
 from attacca.errors import AttaccaError  # noqa: E402
 from attacca.training import TrainingJob, TrainingVolume  # noqa: E402
-from attacca.training.device import Place  # noqa: E402
 from attacca.training.loader import BatchLoader  # noqa: E402
 from attacca.training.loop import choose_intensity, estimate_class_counts  # noqa: E402
 from attacca.training.pipeline import SamplePipeline, SampleSpec  # noqa: E402
 from attacca.training.state import TrainingState  # noqa: E402
+from attacca.training.training_device import TrainingDevice  # noqa: E402
 from attacca.volumes.import_volume import import_block, prepare_volume  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIGURATIONS = {"default": REPOSITORY / "config.yaml", "FIB-25": REPOSITORY / "examples/fib25/config.yaml"}
 
 
-def stored_volume(config: Any, name: str, directory: Path) -> TrainingVolume:
-    """A volume of a configuration, imported."""
+def import_volume(config: Any, name: str, directory: Path) -> TrainingVolume:
+    """Import a volume of a configuration."""
     container = str(directory / f"{name}.zarr")
     plan = prepare_volume(config, container)
     arrays = {}
@@ -59,12 +58,12 @@ def stored_volume(config: Any, name: str, directory: Path) -> TrainingVolume:
     return TrainingVolume(name, arrays["raw"], arrays["labels"], unlabelled=unlabelled)
 
 
-def prepared(path: Path, directory: Path, place: Place) -> tuple[TrainingState, SampleSpec]:
-    """Network and samples of the first run of a configuration."""
+def prepare(path: Path, directory: Path, place: TrainingDevice) -> tuple[TrainingState, SampleSpec]:
+    """Return network and sample specification of the first run of a configuration."""
     configuration = load_configuration(path)
     run = next(iter(configuration.runs.values()))
     name = run.volumes.train[0]
-    volume = stored_volume(configuration.volumes[name], name, directory)
+    volume = import_volume(configuration.volumes[name], name, directory)
     training = run.training.model_copy(update={"torch_threads": 1, "loader_workers": 1})
     job = TrainingJob(directory, run.task, run.architecture, training, (volume,), seed=run.seed)
     raw = ZarrArray.open_from_array_identifier(volume.raw)
@@ -82,54 +81,53 @@ def prepared(path: Path, directory: Path, place: Place) -> tuple[TrainingState, 
     return state, SampleSpec(**{**spec.__dict__, "class_counts": counts})
 
 
-def step(state: TrainingState, batch: Any) -> None:
-    """A step that counts when it is done, also on a GPU; the iteration stays, so that the work is the
-    same."""
+def make_step(state: TrainingState, batch: Any) -> None:
+    """Make a step, and wait until it is finished on a GPU; the iteration stays the same, and with it the work."""
     state.step(batch)
     state.iteration = 100
     if state.place.device.type == "cuda":
         torch.cuda.synchronize()
 
 
-def race(
+def measure_speed(
     state: TrainingState, spec: SampleSpec, steps: int, rounds: int, workers: int
 ) -> tuple[float, float]:
-    """Steps per second with one batch from memory, and with the loader."""
+    """Return steps per second with one batch from memory, and with the loader."""
     alone, loaded = [], []
     total = rounds * steps + 100 * workers
     with BatchLoader(spec, 0, total, workers, prefetch=2) as loader:
         batch = {name: array.copy() for name, array in next(loader).items()}
         for _ in range(3):
-            step(state, batch)
+            make_step(state, batch)
         for _ in range(rounds):
             started = time.perf_counter()
             for _ in range(steps // 2):
-                step(state, batch)
+                make_step(state, batch)
             alone.append(steps // 2 / (time.perf_counter() - started))
             for _ in range(2 * workers + 1):
-                step(state, next(loader))
+                make_step(state, next(loader))
             started = time.perf_counter()
             for _ in range(steps // 2):
-                step(state, next(loader))
+                make_step(state, next(loader))
             loaded.append(steps // 2 / (time.perf_counter() - started))
     return statistics.median(alone), statistics.median(loaded)
 
 
-def loader_seconds(spec: SampleSpec, batches: int = 6) -> float:
-    """CPU seconds that a batch takes to prepare, which other work on the machine hardly changes."""
+def measure_loader_seconds(spec: SampleSpec, batches: int = 6) -> float:
+    """Return the CPU seconds for the preparation of a batch."""
     pipeline = SamplePipeline(spec)
-    pipeline.batch(0)
+    pipeline.create_batch(0)
     seconds = []
     for iteration in range(1, batches + 1):
         started = time.process_time()
-        pipeline.batch(iteration)
+        pipeline.create_batch(iteration)
         seconds.append(time.process_time() - started)
     pipeline.close()
     return statistics.median(seconds)
 
 
-def gpu_use() -> str:
-    """What ``nvidia-smi`` says."""
+def read_gpu_use() -> str:
+    """Return utilization and memory of the GPUs, from ``nvidia-smi``."""
     command = ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
@@ -141,30 +139,30 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}")
-    print(f"load of the machine at the beginning: {os.getloadavg()[0]:.1f}")
+    print(f"load of the machine at the start: {os.getloadavg()[0]:.1f}")
     print(
         f"{'configuration':12s} {'place':22s} {'network alone':>14s} {'with loader':>12s} {'ratio':>6s} "
         f"{'CPU/batch':>11s}"
     )
     torch.set_num_threads(1)
-    places = [("CPU, 1 thread", Place(torch.device("cpu"), torch.float32), 1)]
+    places = [("CPU, 1 thread", TrainingDevice(torch.device("cpu"), torch.float32), 1)]
     if torch.cuda.is_available():
         device = choose_device("cuda")
         places += [
-            ("GPU, float32", Place(device, torch.float32), 8),
-            ("GPU, bfloat16", Place(device, torch.bfloat16), 8),
+            ("GPU, float32", TrainingDevice(device, torch.float32), 8),
+            ("GPU, bfloat16", TrainingDevice(device, torch.bfloat16), 8),
         ]
     for name, path in CONFIGURATIONS.items():
         for label, place, workers in places:
             with tempfile.TemporaryDirectory() as directory:
                 try:
-                    state, spec = prepared(path, Path(directory), place)
+                    state, spec = prepare(path, Path(directory), place)
                 except AttaccaError as error:
-                    print(f"{name:12s} left out: {error}")
+                    print(f"{name:12s} skipped: {error}")
                     break
-                alone, loaded = race(state, spec, arguments.steps, arguments.rounds, workers)
-                batch = loader_seconds(spec)
-                use = gpu_use() if place.device.type == "cuda" else ""
+                alone, loaded = measure_speed(state, spec, arguments.steps, arguments.rounds, workers)
+                batch = measure_loader_seconds(spec)
+                use = read_gpu_use() if place.device.type == "cuda" else ""
                 speeds = f"{alone:10.2f} st/s {loaded:8.2f} st/s {loaded / alone:6.2f} {batch:9.3f} s"
                 line = f"{name:12s} {label:22s} {speeds} {use}"
                 print(line.rstrip(), flush=True)

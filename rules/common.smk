@@ -1,4 +1,4 @@
-# The configuration, and what every rule needs of it: paths, shards, sections as canonical JSON.
+# The configuration, and the template of all rules: one job of one stage.
 import sys
 from pathlib import Path
 
@@ -6,33 +6,43 @@ from pathlib import Path
 SOURCE = Path(str(workflow.current_basedir)).resolve().parent / "src"
 sys.path.insert(0, str(SOURCE))
 
-from attacca.workflow.rerun_marks import RerunMarks
-from attacca.workflow.snakemake_output import leave_out_housekeeping
+from attacca.costs.resources import JobResources
+from attacca.workflow.rerun_triggers import RerunTriggers
+from attacca.workflow.rules import WorkflowRules
+from attacca.workflow.snakemake_log import hide_scheduler_messages
 from attacca.workflow.workflow import open_workflow
 
-leave_out_housekeeping()
-
+hide_scheduler_messages()
 ATTACCA = open_workflow(
     source=SOURCE,
     configuration_files=workflow.configfiles,
     overrides=workflow.config_settings.config,
-    inspect_volumes=workflow.is_main_process,
+    is_main_process=workflow.is_main_process,
 )
-LAYOUT = ATTACCA.layout
-MARKS = RerunMarks(ATTACCA, Path(".snakemake/marks"), active=workflow.is_main_process)
-if workflow.is_main_process:
-    ATTACCA.release_stale_lock()
-
-RUNS = "|".join(ATTACCA.configuration.runs)
-VOLUMES = "|".join(ATTACCA.configuration.volumes)
-# Runs whose predictions become segments through a graph, and runs whose voxels are decided one by one.
-AGGLOMERATED = "|".join(ATTACCA.agglomerated_runs) or "(?!)"
-CLASSIFIED = "|".join(ATTACCA.classified_runs) or "(?!)"
+TRIGGERS = RerunTriggers(ATTACCA, active=workflow.is_main_process)
+STAGES = WorkflowRules(ATTACCA, TRIGGERS)
+RESOURCES = JobResources(ATTACCA)
 
 
 wildcard_constraints:
-    run=RUNS,
-    volume=VOLUMES,
+    run="|".join(ATTACCA.configuration.runs),
+    volume="|".join(ATTACCA.configuration.volumes),
     shard=r"\d+",
     shards=r"\d+",
-    stage="[a-z_]+",
+
+
+# The rules of a stage inherit from this one, which never runs. A stage over a volume has three rules: `plan` creates the
+# array, a job of `shard` computes some of its blocks, and `finish` writes the manifest when all blocks are done.
+rule job:
+    log:
+        ATTACCA.layout.log("job"),
+    conda:
+        "../envs/attacca.yaml"
+    threads: RESOURCES.threads
+    resources:
+        mem_mb=RESOURCES.mem_mb,
+        runtime=RESOURCES.runtime,
+        gpu=RESOURCES.gpu,
+    shell:
+        "python -m attacca.stages.{params.stage} {params.job} --parameters {params.parameters:q} "
+        "--input {params.manifests:q} --threads {threads} --output {output:q} --log {log:q}"

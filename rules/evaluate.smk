@@ -1,27 +1,14 @@
-# Segmentations are compared with labels; every score carries its convention.
+# segmentation, volume -> scores.json: a segmentation, compared with labels.
 
 
-rule evaluate:
+use rule job as evaluate with:
     input:
-        mark=lambda w: MARKS.mark("evaluate", w.run, w.volume),
-        segmentation=LAYOUT.manifest("{run}", "{volume}", "segmentation"),
-        volume=LAYOUT.volume_manifest("{volume}"),
+        **STAGES.evaluate.reads,
     output:
-        str(LAYOUT.scores("{run}", "{volume}")),
+        STAGES.evaluate.manifest,
     log:
-        LAYOUT.log("{run}/{volume}/evaluate"),
+        STAGES.evaluate.log(),
     benchmark:
-        LAYOUT.benchmark("{run}/{volume}/evaluate")
-    conda:
-        "../envs/attacca.yaml"
-    threads: ATTACCA.threads("evaluate")
-    resources:
-        mem_mb=ATTACCA.memory("evaluate"),
-        runtime=ATTACCA.runtime("evaluate"),
+        STAGES.evaluate.benchmark()
     params:
-        stage=lambda w: ATTACCA.section("evaluate", w.run, w.volume),
-    shell:
-        "python -m attacca.stages.evaluate run --run {wildcards.run} --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--input segmentation={input.segmentation:q} volume={input.volume:q} "
-        "--threads {threads} --output {output:q} --log {log:q}"
+        **STAGES.evaluate.params,

@@ -1,77 +1,32 @@
-# The network is applied to whole volumes, block by block.
+# volume, training -> prediction.zarr: the network, applied to a volume block by block.
 
 
-rule predict_plan:
+use rule job as predict_plan with:
     input:
-        mark=lambda w: MARKS.mark("predict", w.run, w.volume),
-        volume=LAYOUT.volume_manifest("{volume}"),
-        training=LAYOUT.training_manifest("{run}"),
+        **STAGES.predict.reads,
     output:
-        LAYOUT.plan(LAYOUT.manifest("{run}", "{volume}", "prediction")),
+        STAGES.predict.plan,
     log:
-        LAYOUT.log("{run}/{volume}/predict_plan"),
-    localrule: True
-    conda:
-        "../envs/attacca.yaml"
+        STAGES.predict.log("plan"),
     params:
-        stage=lambda w: ATTACCA.section("predict", w.run, w.volume),
-    shell:
-        "python -m attacca.stages.predict plan --run {wildcards.run} --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--input volume={input.volume:q} training={input.training:q} "
-        "--output {output:q} --log {log:q}"
+        **STAGES.predict.params,
 
 
-rule predict_shard:
+use rule predict_plan as predict_shard with:
     input:
-        volume=LAYOUT.volume_manifest("{volume}"),
-        training=LAYOUT.training_manifest("{run}"),
-        plan=LAYOUT.plan(LAYOUT.manifest("{run}", "{volume}", "prediction")),
+        STAGES.predict.planned,
     output:
-        LAYOUT.shard(LAYOUT.manifest("{run}", "{volume}", "prediction")),
+        STAGES.predict.shard,
     log:
-        LAYOUT.log("{run}/{volume}/predict_shard_{shard}_of_{shards}"),
+        STAGES.predict.log("shard"),
     benchmark:
-        LAYOUT.benchmark("{run}/{volume}/predict_shard_{shard}_of_{shards}")
-    conda:
-        "../envs/attacca.yaml"
-    threads: ATTACCA.threads("predict")
-    resources:
-        mem_mb=ATTACCA.memory("predict"),
-        runtime=ATTACCA.runtime("predict"),
-        gpu=ATTACCA.gpus("predict"),
-    params:
-        stage=lambda w: ATTACCA.section("predict", w.run, w.volume),
-    shell:
-        "python -m attacca.stages.predict shard --run {wildcards.run} --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--input volume={input.volume:q} training={input.training:q} "
-        "--shard {wildcards.shard}/{wildcards.shards} --threads {threads} "
-        "--output {output:q} --log {log:q}"
+        STAGES.predict.benchmark("shard")
 
 
-rule predict_finish:
+use rule predict_plan as predict_finish with:
     input:
-        volume=LAYOUT.volume_manifest("{volume}"),
-        training=LAYOUT.training_manifest("{run}"),
-        plan=LAYOUT.plan(LAYOUT.manifest("{run}", "{volume}", "prediction")),
-        shards=ATTACCA.shard_files(
-            LAYOUT.manifest("{run}", "{volume}", "prediction"), "predict"
-        ),
+        STAGES.predict.computed,
     output:
-        str(LAYOUT.manifest("{run}", "{volume}", "prediction")),
+        STAGES.predict.manifest,
     log:
-        LAYOUT.log("{run}/{volume}/predict_finish"),
-    conda:
-        "../envs/attacca.yaml"
-    threads: ATTACCA.threads("predict")
-    resources:
-        mem_mb=ATTACCA.memory("predict_finish"),
-        runtime=ATTACCA.runtime("predict_finish"),
-    params:
-        stage=lambda w: ATTACCA.section("predict", w.run, w.volume),
-    shell:
-        "python -m attacca.stages.predict finish --run {wildcards.run} --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--input volume={input.volume:q} training={input.training:q} "
-        "--threads {threads} --output {output:q} --log {log:q}"
+        STAGES.predict.log("finish"),

@@ -1,42 +1,26 @@
-# What was computed, from what and with what; and one page that shows it.
+# all results -> provenance.json of each run, and report.html.
 
 
-rule provenance:
+use rule job as provenance with:
     input:
-        mark=lambda w: MARKS.provenance_mark(w.run),
-        training=LAYOUT.training_manifest("{run}"),
+        trigger=STAGES.provenance.reads["trigger"],
         results=lambda w: ATTACCA.run_results(w.run),
     output:
-        str(LAYOUT.provenance("{run}")),
+        STAGES.provenance.manifest,
     log:
-        LAYOUT.log("{run}/provenance"),
-    conda:
-        "../envs/attacca.yaml"
-    threads: ATTACCA.threads("provenance")
-    resources:
-        mem_mb=ATTACCA.memory("provenance"),
-        runtime=ATTACCA.runtime("provenance"),
+        STAGES.provenance.log(),
     params:
-        stage=lambda w: ATTACCA.section("provenance", w.run),
-    shell:
-        "python -m attacca.stages.provenance run --run {wildcards.run} --parameters {params.stage:q} "
-        "--threads {threads} --output {output:q} --log {log:q}"
+        **STAGES.provenance.params,
 
 
-rule report:
+use rule job as report with:
     input:
-        mark=lambda w: MARKS.report_mark(),
+        trigger=STAGES.report.reads["trigger"],
         results=ATTACCA.all_results(),
-        provenance=[LAYOUT.provenance(run) for run in ATTACCA.configuration.runs],
+        provenance=ATTACCA.provenance_files(),
     output:
-        str(LAYOUT.report()),
+        STAGES.report.manifest,
     log:
-        LAYOUT.log("report"),
-    localrule: True
-    conda:
-        "../envs/attacca.yaml"
+        STAGES.report.log(),
     params:
-        stage=ATTACCA.section("report"),
-    shell:
-        "python -m attacca.stages.report run --parameters {params.stage:q} "
-        "--output {output:q} --log {log:q}"
+        **STAGES.report.params,

@@ -1,396 +1,152 @@
-# Predictions become segments: fragments in blocks, one graph, one agglomeration, one relabelling. Tasks that
-# predict classes or distances need no graph: their voxels are decided one by one.
+# prediction -> segmentation.zarr. Tasks that predict affinities: fragments in blocks, their graph, its agglomeration,
+# and segments in blocks. Other tasks: classes of single voxels. The tuning chooses the settings on validation volumes.
 
 
-rule tune:
+use rule job as tune with:
     input:
-        mark=lambda w: MARKS.mark("tune", w.run),
-        predictions=lambda w: ATTACCA.validation_manifests(w.run, "prediction"),
-        volumes=lambda w: ATTACCA.validation_volumes(w.run),
+        **STAGES.tune.reads,
     output:
-        str(LAYOUT.tuning("{run}")),
+        STAGES.tune.manifest,
     log:
-        LAYOUT.log("{run}/tune"),
+        STAGES.tune.log(),
     benchmark:
-        LAYOUT.benchmark("{run}/tune")
-    conda:
-        "../envs/attacca.yaml"
-    threads: ATTACCA.threads("tune")
-    resources:
-        mem_mb=ATTACCA.memory("tune"),
-        runtime=ATTACCA.runtime("tune"),
+        STAGES.tune.benchmark()
     params:
-        stage=lambda w: ATTACCA.section("tune", w.run),
-        pairs=lambda w, input: [
-            f"{kind}.{Path(path).stem if kind == 'volume' else Path(path).parent.name}={path}"
-            for kind, paths in (
-                ("prediction", input.predictions),
-                ("volume", input.volumes),
-            )
-            for path in paths
-        ],
-    shell:
-        "python -m attacca.stages.tune run --run {wildcards.run} "
-        "--parameters {params.stage:q} --input {params.pairs:q} "
-        "--threads {threads} --output {output:q} --log {log:q}"
+        **STAGES.tune.params,
 
 
-rule fragments_plan:
+use rule job as fragments_plan with:
     input:
-        mark=lambda w: MARKS.mark("fragments", w.run, w.volume),
-        volume=LAYOUT.volume_manifest("{volume}"),
-        prediction=LAYOUT.manifest("{run}", "{volume}", "prediction"),
-        tuning=LAYOUT.tuning("{run}"),
+        **STAGES.fragments.reads,
     output:
-        LAYOUT.plan(LAYOUT.manifest("{run}", "{volume}", "fragments")),
+        STAGES.fragments.plan,
     log:
-        LAYOUT.log("{run}/{volume}/fragments_plan"),
-    wildcard_constraints:
-        run=AGGLOMERATED,
-    localrule: True
-    conda:
-        "../envs/attacca.yaml"
+        STAGES.fragments.log("plan"),
     params:
-        stage=lambda w: ATTACCA.section("fragments", w.run, w.volume),
-    shell:
-        "python -m attacca.stages.fragments plan --run {wildcards.run} --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--input volume={input.volume:q} prediction={input.prediction:q} tuning={input.tuning:q} "
-        "--output {output:q} --log {log:q}"
+        **STAGES.fragments.params,
 
 
-rule fragments_shard:
+use rule fragments_plan as fragments_shard with:
     input:
-        volume=LAYOUT.volume_manifest("{volume}"),
-        prediction=LAYOUT.manifest("{run}", "{volume}", "prediction"),
-        tuning=LAYOUT.tuning("{run}"),
-        plan=LAYOUT.plan(LAYOUT.manifest("{run}", "{volume}", "fragments")),
+        STAGES.fragments.planned,
     output:
-        LAYOUT.shard(LAYOUT.manifest("{run}", "{volume}", "fragments")),
+        STAGES.fragments.shard,
     log:
-        LAYOUT.log("{run}/{volume}/fragments_shard_{shard}_of_{shards}"),
+        STAGES.fragments.log("shard"),
     benchmark:
-        LAYOUT.benchmark("{run}/{volume}/fragments_shard_{shard}_of_{shards}")
-    wildcard_constraints:
-        run=AGGLOMERATED,
-    conda:
-        "../envs/attacca.yaml"
-    threads: ATTACCA.threads("fragments")
-    resources:
-        mem_mb=ATTACCA.memory("fragments"),
-        runtime=ATTACCA.runtime("fragments"),
-    params:
-        stage=lambda w: ATTACCA.section("fragments", w.run, w.volume),
-    shell:
-        "python -m attacca.stages.fragments shard --run {wildcards.run} --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--input volume={input.volume:q} prediction={input.prediction:q} tuning={input.tuning:q} "
-        "--shard {wildcards.shard}/{wildcards.shards} --threads {threads} "
-        "--output {output:q} --log {log:q}"
+        STAGES.fragments.benchmark("shard")
 
 
-rule fragments_finish:
+use rule fragments_plan as fragments_finish with:
     input:
-        volume=LAYOUT.volume_manifest("{volume}"),
-        prediction=LAYOUT.manifest("{run}", "{volume}", "prediction"),
-        tuning=LAYOUT.tuning("{run}"),
-        plan=LAYOUT.plan(LAYOUT.manifest("{run}", "{volume}", "fragments")),
-        shards=ATTACCA.shard_files(
-            LAYOUT.manifest("{run}", "{volume}", "fragments"), "fragments"
-        ),
+        STAGES.fragments.computed,
     output:
-        str(LAYOUT.manifest("{run}", "{volume}", "fragments")),
+        STAGES.fragments.manifest,
     log:
-        LAYOUT.log("{run}/{volume}/fragments_finish"),
-    wildcard_constraints:
-        run=AGGLOMERATED,
-    conda:
-        "../envs/attacca.yaml"
-    threads: ATTACCA.threads("fragments")
-    resources:
-        mem_mb=ATTACCA.memory("fragments_finish"),
-        runtime=ATTACCA.runtime("fragments_finish"),
-    params:
-        stage=lambda w: ATTACCA.section("fragments", w.run, w.volume),
-    shell:
-        "python -m attacca.stages.fragments finish --run {wildcards.run} --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--input volume={input.volume:q} prediction={input.prediction:q} tuning={input.tuning:q} "
-        "--threads {threads} --output {output:q} --log {log:q}"
+        STAGES.fragments.log("finish"),
 
 
-rule graph_plan:
+use rule job as graph_plan with:
     input:
-        mark=lambda w: MARKS.mark("graph", w.run, w.volume),
-        prediction=LAYOUT.manifest("{run}", "{volume}", "prediction"),
-        fragments=LAYOUT.manifest("{run}", "{volume}", "fragments"),
-        tuning=LAYOUT.tuning("{run}"),
+        **STAGES.graph.reads,
     output:
-        LAYOUT.plan(LAYOUT.manifest("{run}", "{volume}", "graph")),
+        STAGES.graph.plan,
     log:
-        LAYOUT.log("{run}/{volume}/graph_plan"),
-    wildcard_constraints:
-        run=AGGLOMERATED,
-    localrule: True
-    conda:
-        "../envs/attacca.yaml"
+        STAGES.graph.log("plan"),
     params:
-        stage=lambda w: ATTACCA.section("graph", w.run, w.volume),
-    shell:
-        "python -m attacca.stages.graph plan --run {wildcards.run} --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--input prediction={input.prediction:q} fragments={input.fragments:q} tuning={input.tuning:q} "
-        "--output {output:q} --log {log:q}"
+        **STAGES.graph.params,
 
 
-rule graph_shard:
+use rule graph_plan as graph_shard with:
     input:
-        prediction=LAYOUT.manifest("{run}", "{volume}", "prediction"),
-        fragments=LAYOUT.manifest("{run}", "{volume}", "fragments"),
-        tuning=LAYOUT.tuning("{run}"),
-        plan=LAYOUT.plan(LAYOUT.manifest("{run}", "{volume}", "graph")),
+        STAGES.graph.planned,
     output:
-        LAYOUT.shard(LAYOUT.manifest("{run}", "{volume}", "graph")),
+        STAGES.graph.shard,
     log:
-        LAYOUT.log("{run}/{volume}/graph_shard_{shard}_of_{shards}"),
+        STAGES.graph.log("shard"),
     benchmark:
-        LAYOUT.benchmark("{run}/{volume}/graph_shard_{shard}_of_{shards}")
-    wildcard_constraints:
-        run=AGGLOMERATED,
-    conda:
-        "../envs/attacca.yaml"
-    threads: ATTACCA.threads("graph")
-    resources:
-        mem_mb=ATTACCA.memory("graph"),
-        runtime=ATTACCA.runtime("graph"),
-    params:
-        stage=lambda w: ATTACCA.section("graph", w.run, w.volume),
-    shell:
-        "python -m attacca.stages.graph shard --run {wildcards.run} --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--input prediction={input.prediction:q} fragments={input.fragments:q} tuning={input.tuning:q} "
-        "--shard {wildcards.shard}/{wildcards.shards} --threads {threads} "
-        "--output {output:q} --log {log:q}"
+        STAGES.graph.benchmark("shard")
 
 
-rule graph_finish:
+use rule graph_plan as graph_finish with:
     input:
-        prediction=LAYOUT.manifest("{run}", "{volume}", "prediction"),
-        fragments=LAYOUT.manifest("{run}", "{volume}", "fragments"),
-        tuning=LAYOUT.tuning("{run}"),
-        plan=LAYOUT.plan(LAYOUT.manifest("{run}", "{volume}", "graph")),
-        shards=ATTACCA.shard_files(
-            LAYOUT.manifest("{run}", "{volume}", "graph"), "graph"
-        ),
+        STAGES.graph.computed,
     output:
-        str(LAYOUT.manifest("{run}", "{volume}", "graph")),
+        STAGES.graph.manifest,
     log:
-        LAYOUT.log("{run}/{volume}/graph_finish"),
-    wildcard_constraints:
-        run=AGGLOMERATED,
-    conda:
-        "../envs/attacca.yaml"
-    threads: ATTACCA.threads("graph")
-    resources:
-        mem_mb=ATTACCA.memory("graph_finish"),
-        runtime=ATTACCA.runtime("graph_finish"),
-    params:
-        stage=lambda w: ATTACCA.section("graph", w.run, w.volume),
-    shell:
-        "python -m attacca.stages.graph finish --run {wildcards.run} --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--input prediction={input.prediction:q} fragments={input.fragments:q} tuning={input.tuning:q} "
-        "--threads {threads} --output {output:q} --log {log:q}"
+        STAGES.graph.log("finish"),
 
 
-rule agglomerate:
+use rule job as agglomerate with:
     input:
-        mark=lambda w: MARKS.mark("agglomerate", w.run, w.volume),
-        graph=LAYOUT.manifest("{run}", "{volume}", "graph"),
-        tuning=LAYOUT.tuning("{run}"),
+        **STAGES.agglomerate.reads,
     output:
-        str(LAYOUT.manifest("{run}", "{volume}", "look_up_table")),
+        STAGES.agglomerate.manifest,
     log:
-        LAYOUT.log("{run}/{volume}/agglomerate"),
+        STAGES.agglomerate.log(),
     benchmark:
-        LAYOUT.benchmark("{run}/{volume}/agglomerate")
-    wildcard_constraints:
-        run=AGGLOMERATED,
-    conda:
-        "../envs/attacca.yaml"
-    threads: ATTACCA.threads("agglomerate")
-    resources:
-        mem_mb=ATTACCA.memory("agglomerate"),
-        runtime=ATTACCA.runtime("agglomerate"),
+        STAGES.agglomerate.benchmark()
     params:
-        stage=lambda w: ATTACCA.section("agglomerate", w.run, w.volume),
-    shell:
-        "python -m attacca.stages.agglomerate run --run {wildcards.run} --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--input graph={input.graph:q} tuning={input.tuning:q} "
-        "--threads {threads} --output {output:q} --log {log:q}"
+        **STAGES.agglomerate.params,
 
 
-rule relabel_plan:
+use rule job as relabel_plan with:
     input:
-        mark=lambda w: MARKS.mark("relabel", w.run, w.volume),
-        fragments=LAYOUT.manifest("{run}", "{volume}", "fragments"),
-        look_up_table=LAYOUT.manifest("{run}", "{volume}", "look_up_table"),
+        **STAGES.relabel.reads,
     output:
-        LAYOUT.plan(LAYOUT.manifest("{run}", "{volume}", "segmentation")),
+        STAGES.relabel.plan,
     log:
-        LAYOUT.log("{run}/{volume}/relabel_plan"),
-    wildcard_constraints:
-        run=AGGLOMERATED,
-    localrule: True
-    conda:
-        "../envs/attacca.yaml"
+        STAGES.relabel.log("plan"),
     params:
-        stage=lambda w: ATTACCA.section("relabel", w.run, w.volume),
-    shell:
-        "python -m attacca.stages.relabel plan --run {wildcards.run} --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--input fragments={input.fragments:q} look_up_table={input.look_up_table:q} "
-        "--output {output:q} --log {log:q}"
+        **STAGES.relabel.params,
 
 
-rule relabel_shard:
+use rule relabel_plan as relabel_shard with:
     input:
-        fragments=LAYOUT.manifest("{run}", "{volume}", "fragments"),
-        look_up_table=LAYOUT.manifest("{run}", "{volume}", "look_up_table"),
-        plan=LAYOUT.plan(LAYOUT.manifest("{run}", "{volume}", "segmentation")),
+        STAGES.relabel.planned,
     output:
-        LAYOUT.shard(LAYOUT.manifest("{run}", "{volume}", "segmentation")),
+        STAGES.relabel.shard,
     log:
-        LAYOUT.log("{run}/{volume}/relabel_shard_{shard}_of_{shards}"),
+        STAGES.relabel.log("shard"),
     benchmark:
-        LAYOUT.benchmark("{run}/{volume}/relabel_shard_{shard}_of_{shards}")
-    wildcard_constraints:
-        run=AGGLOMERATED,
-    conda:
-        "../envs/attacca.yaml"
-    threads: ATTACCA.threads("relabel")
-    resources:
-        mem_mb=ATTACCA.memory("relabel"),
-        runtime=ATTACCA.runtime("relabel"),
-    params:
-        stage=lambda w: ATTACCA.section("relabel", w.run, w.volume),
-    shell:
-        "python -m attacca.stages.relabel shard --run {wildcards.run} --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--input fragments={input.fragments:q} look_up_table={input.look_up_table:q} "
-        "--shard {wildcards.shard}/{wildcards.shards} --threads {threads} "
-        "--output {output:q} --log {log:q}"
+        STAGES.relabel.benchmark("shard")
 
 
-rule relabel_finish:
+use rule relabel_plan as relabel_finish with:
     input:
-        fragments=LAYOUT.manifest("{run}", "{volume}", "fragments"),
-        look_up_table=LAYOUT.manifest("{run}", "{volume}", "look_up_table"),
-        plan=LAYOUT.plan(LAYOUT.manifest("{run}", "{volume}", "segmentation")),
-        shards=ATTACCA.shard_files(
-            LAYOUT.manifest("{run}", "{volume}", "segmentation"), "relabel"
-        ),
+        STAGES.relabel.computed,
     output:
-        str(LAYOUT.manifest("{run}", "{volume}", "segmentation")),
+        STAGES.relabel.manifest,
     log:
-        LAYOUT.log("{run}/{volume}/relabel_finish"),
-    wildcard_constraints:
-        run=AGGLOMERATED,
-    conda:
-        "../envs/attacca.yaml"
-    threads: ATTACCA.threads("relabel")
-    resources:
-        mem_mb=ATTACCA.memory("relabel_finish"),
-        runtime=ATTACCA.runtime("relabel_finish"),
-    params:
-        stage=lambda w: ATTACCA.section("relabel", w.run, w.volume),
-    shell:
-        "python -m attacca.stages.relabel finish --run {wildcards.run} --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--input fragments={input.fragments:q} look_up_table={input.look_up_table:q} "
-        "--threads {threads} --output {output:q} --log {log:q}"
+        STAGES.relabel.log("finish"),
 
 
-rule classes_plan:
+use rule job as classes_plan with:
     input:
-        mark=lambda w: MARKS.mark("classes", w.run, w.volume),
-        volume=LAYOUT.volume_manifest("{volume}"),
-        prediction=LAYOUT.manifest("{run}", "{volume}", "prediction"),
-        tuning=LAYOUT.tuning("{run}"),
+        **STAGES.classes.reads,
     output:
-        LAYOUT.plan(LAYOUT.manifest("{run}", "{volume}", "segmentation")),
+        STAGES.classes.plan,
     log:
-        LAYOUT.log("{run}/{volume}/classes_plan"),
-    wildcard_constraints:
-        run=CLASSIFIED,
-    localrule: True
-    conda:
-        "../envs/attacca.yaml"
+        STAGES.classes.log("plan"),
     params:
-        stage=lambda w: ATTACCA.section("classes", w.run, w.volume),
-    shell:
-        "python -m attacca.stages.classes plan --run {wildcards.run} --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--input volume={input.volume:q} prediction={input.prediction:q} tuning={input.tuning:q} "
-        "--output {output:q} --log {log:q}"
+        **STAGES.classes.params,
 
 
-rule classes_shard:
+use rule classes_plan as classes_shard with:
     input:
-        volume=LAYOUT.volume_manifest("{volume}"),
-        prediction=LAYOUT.manifest("{run}", "{volume}", "prediction"),
-        tuning=LAYOUT.tuning("{run}"),
-        plan=LAYOUT.plan(LAYOUT.manifest("{run}", "{volume}", "segmentation")),
+        STAGES.classes.planned,
     output:
-        LAYOUT.shard(LAYOUT.manifest("{run}", "{volume}", "segmentation")),
+        STAGES.classes.shard,
     log:
-        LAYOUT.log("{run}/{volume}/classes_shard_{shard}_of_{shards}"),
+        STAGES.classes.log("shard"),
     benchmark:
-        LAYOUT.benchmark("{run}/{volume}/classes_shard_{shard}_of_{shards}")
-    wildcard_constraints:
-        run=CLASSIFIED,
-    conda:
-        "../envs/attacca.yaml"
-    threads: ATTACCA.threads("classes")
-    resources:
-        mem_mb=ATTACCA.memory("classes"),
-        runtime=ATTACCA.runtime("classes"),
-    params:
-        stage=lambda w: ATTACCA.section("classes", w.run, w.volume),
-    shell:
-        "python -m attacca.stages.classes shard --run {wildcards.run} --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--input volume={input.volume:q} prediction={input.prediction:q} tuning={input.tuning:q} "
-        "--shard {wildcards.shard}/{wildcards.shards} --threads {threads} "
-        "--output {output:q} --log {log:q}"
+        STAGES.classes.benchmark("shard")
 
 
-rule classes_finish:
+use rule classes_plan as classes_finish with:
     input:
-        volume=LAYOUT.volume_manifest("{volume}"),
-        prediction=LAYOUT.manifest("{run}", "{volume}", "prediction"),
-        tuning=LAYOUT.tuning("{run}"),
-        plan=LAYOUT.plan(LAYOUT.manifest("{run}", "{volume}", "segmentation")),
-        shards=ATTACCA.shard_files(
-            LAYOUT.manifest("{run}", "{volume}", "segmentation"), "classes"
-        ),
+        STAGES.classes.computed,
     output:
-        str(LAYOUT.manifest("{run}", "{volume}", "segmentation")),
+        STAGES.classes.manifest,
     log:
-        LAYOUT.log("{run}/{volume}/classes_finish"),
-    wildcard_constraints:
-        run=CLASSIFIED,
-    conda:
-        "../envs/attacca.yaml"
-    threads: ATTACCA.threads("classes")
-    resources:
-        mem_mb=ATTACCA.memory("classes_finish"),
-        runtime=ATTACCA.runtime("classes_finish"),
-    params:
-        stage=lambda w: ATTACCA.section("classes", w.run, w.volume),
-    shell:
-        "python -m attacca.stages.classes finish --run {wildcards.run} --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--input volume={input.volume:q} prediction={input.prediction:q} tuning={input.tuning:q} "
-        "--threads {threads} --output {output:q} --log {log:q}"
+        STAGES.classes.log("finish"),

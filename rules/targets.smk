@@ -1,76 +1,32 @@
-# Labels become targets and weights, block by block, with the class counts that training balances by.
+# volume -> targets/VOLUME.zarr: targets, weights and class counts of labels, block by block.
 
 
-rule targets_plan:
+use rule job as targets_plan with:
     input:
-        mark=lambda w: MARKS.mark("targets", w.run, w.volume),
-        volume=LAYOUT.volume_manifest("{volume}"),
+        **STAGES.targets.reads,
     output:
-        LAYOUT.plan(LAYOUT.targets_manifest("{run}", "{volume}")),
+        STAGES.targets.plan,
     log:
-        LAYOUT.log("{run}/{volume}/targets_plan"),
-    conda:
-        "../envs/attacca.yaml"
-    threads: ATTACCA.threads("targets")
-    resources:
-        mem_mb=ATTACCA.memory("targets"),
-        runtime=ATTACCA.runtime("targets"),
+        STAGES.targets.log("plan"),
     params:
-        stage=lambda w: ATTACCA.section("targets", w.run, w.volume),
-    shell:
-        "python -m attacca.stages.targets plan --run {wildcards.run} --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--input volume={input.volume:q} "
-        "--threads {threads} --output {output:q} --log {log:q}"
+        **STAGES.targets.params,
 
 
-rule targets_shard:
+use rule targets_plan as targets_shard with:
     input:
-        volume=LAYOUT.volume_manifest("{volume}"),
-        plan=LAYOUT.plan(LAYOUT.targets_manifest("{run}", "{volume}")),
+        STAGES.targets.planned,
     output:
-        LAYOUT.shard(LAYOUT.targets_manifest("{run}", "{volume}")),
+        STAGES.targets.shard,
     log:
-        LAYOUT.log("{run}/{volume}/targets_shard_{shard}_of_{shards}"),
+        STAGES.targets.log("shard"),
     benchmark:
-        LAYOUT.benchmark("{run}/{volume}/targets_shard_{shard}_of_{shards}")
-    conda:
-        "../envs/attacca.yaml"
-    threads: ATTACCA.threads("targets")
-    resources:
-        mem_mb=ATTACCA.memory("targets"),
-        runtime=ATTACCA.runtime("targets"),
-    params:
-        stage=lambda w: ATTACCA.section("targets", w.run, w.volume),
-    shell:
-        "python -m attacca.stages.targets shard --run {wildcards.run} --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--input volume={input.volume:q} "
-        "--shard {wildcards.shard}/{wildcards.shards} --threads {threads} "
-        "--output {output:q} --log {log:q}"
+        STAGES.targets.benchmark("shard")
 
 
-rule targets_finish:
+use rule targets_plan as targets_finish with:
     input:
-        volume=LAYOUT.volume_manifest("{volume}"),
-        plan=LAYOUT.plan(LAYOUT.targets_manifest("{run}", "{volume}")),
-        shards=ATTACCA.shard_files(
-            LAYOUT.targets_manifest("{run}", "{volume}"), "targets"
-        ),
+        STAGES.targets.computed,
     output:
-        str(LAYOUT.targets_manifest("{run}", "{volume}")),
+        STAGES.targets.manifest,
     log:
-        LAYOUT.log("{run}/{volume}/targets_finish"),
-    conda:
-        "../envs/attacca.yaml"
-    threads: ATTACCA.threads("targets")
-    resources:
-        mem_mb=ATTACCA.memory("targets_finish"),
-        runtime=ATTACCA.runtime("targets_finish"),
-    params:
-        stage=lambda w: ATTACCA.section("targets", w.run, w.volume),
-    shell:
-        "python -m attacca.stages.targets finish --run {wildcards.run} --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--input volume={input.volume:q} "
-        "--threads {threads} --output {output:q} --log {log:q}"
+        STAGES.targets.log("finish"),

@@ -1,65 +1,32 @@
-# Images and labels become OME-Zarr volumes: imported, or made by the workflow.
+# files or a seed -> volumes/VOLUME.zarr: imported or synthesized OME-Zarr volumes.
 
 
-rule volume_plan:
+use rule job as volume_plan with:
     input:
-        mark=lambda w: MARKS.mark("volume", volume=w.volume),
+        **STAGES.volume.reads,
     output:
-        LAYOUT.plan(LAYOUT.volume_manifest("{volume}")),
+        STAGES.volume.plan,
     log:
-        LAYOUT.log("{volume}/volume_plan"),
-    localrule: True
-    conda:
-        "../envs/attacca.yaml"
+        STAGES.volume.log("plan"),
     params:
-        stage=lambda w: ATTACCA.section("volume", volume=w.volume),
-    shell:
-        "python -m attacca.stages.volume plan --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--output {output:q} --log {log:q}"
+        **STAGES.volume.params,
 
 
-rule volume_shard:
+use rule volume_plan as volume_shard with:
     input:
-        plan=LAYOUT.plan(LAYOUT.volume_manifest("{volume}")),
+        STAGES.volume.planned,
     output:
-        LAYOUT.shard(LAYOUT.volume_manifest("{volume}")),
+        STAGES.volume.shard,
     log:
-        LAYOUT.log("{volume}/volume_shard_{shard}_of_{shards}"),
+        STAGES.volume.log("shard"),
     benchmark:
-        LAYOUT.benchmark("{volume}/volume_shard_{shard}_of_{shards}")
-    conda:
-        "../envs/attacca.yaml"
-    threads: ATTACCA.threads("volume")
-    resources:
-        mem_mb=ATTACCA.memory("volume"),
-        runtime=ATTACCA.runtime("volume"),
-    params:
-        stage=lambda w: ATTACCA.section("volume", volume=w.volume),
-    shell:
-        "python -m attacca.stages.volume shard --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--shard {wildcards.shard}/{wildcards.shards} --threads {threads} "
-        "--output {output:q} --log {log:q}"
+        STAGES.volume.benchmark("shard")
 
 
-rule volume_finish:
+use rule volume_plan as volume_finish with:
     input:
-        plan=LAYOUT.plan(LAYOUT.volume_manifest("{volume}")),
-        shards=ATTACCA.shard_files(LAYOUT.volume_manifest("{volume}"), "volume"),
+        STAGES.volume.computed,
     output:
-        str(LAYOUT.volume_manifest("{volume}")),
+        STAGES.volume.manifest,
     log:
-        LAYOUT.log("{volume}/volume_finish"),
-    conda:
-        "../envs/attacca.yaml"
-    threads: ATTACCA.threads("volume")
-    resources:
-        mem_mb=ATTACCA.memory("volume_finish"),
-        runtime=ATTACCA.runtime("volume_finish"),
-    params:
-        stage=lambda w: ATTACCA.section("volume", volume=w.volume),
-    shell:
-        "python -m attacca.stages.volume finish --volume {wildcards.volume} "
-        "--parameters {params.stage:q} "
-        "--threads {threads} --output {output:q} --log {log:q}"
+        STAGES.volume.log("finish"),

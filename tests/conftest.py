@@ -1,11 +1,14 @@
 """What tests of several packages need: watched processes, an object store, a small project with results."""
 
+import fcntl
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 import uuid
@@ -24,11 +27,42 @@ from funlib.geometry import Roi
 from attacca.atomic import write_json
 from attacca.blockwise import BlockGrid, Ledger
 from attacca.config.load import load_configuration
+from attacca.jobs.stage import StageInstance
 from attacca.manifest import Manifest, read_manifest
-from attacca.workflow.catalogue import StageInstance, entry, inputs_of, instances
+from attacca.stages.provenance import PROVENANCE
+from attacca.stages.registry import STAGES
 from attacca.workflow.workflow import Workflow
+from warm_python import WarmPython
 
 MARK = "ATTACCA_TEST_MARK"
+
+LONG_FILES = (
+    "slurm/test_workflow_on_slurm.py",
+    "workflow/test_example_tasks.py",
+    "workflow/test_killed_workflow.py",
+    "workflow/test_small_workflow.py",
+    "workflow/test_real_data.py",
+    "blockwise/test_workers.py",
+    "workflow/test_user_errors.py",
+    "training/test_kill_and_resume.py",
+    "workflow/test_awkward_volumes.py",
+    "workflow/test_rerun_matrix.py",
+    "workflow/test_changed_settings.py",
+    "workflow/test_workflow_on_object_store.py",
+    "prediction/test_killed_jobs.py",
+    "cli/test_reproduce_workflow.py",
+    "blockwise/test_existing_dask_cluster.py",
+    "segmentation/test_block_invariance.py",
+    "blockwise/test_segment_blockwise.py",
+    "training/test_batch_loader.py",
+)
+"""The files of tests that take longest, the longest first (``pytest --durations=0``): they start first, so that no worker
+of pytest-xdist waits for another that began one of them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 def kill(process: psutil.Process) -> bool:
@@ -106,6 +140,47 @@ def wait_until() -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
+def build_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """``build_once(name, build)``: a directory that ``build(directory)`` fills once for all workers of pytest-xdist.
+
+    Tests read it, or change a copy.
+    """
+    root = tmp_path_factory.getbasetemp()
+    shared = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "shared"
+    shared.mkdir(exist_ok=True)
+
+    def make(name: str, build: Callable[[Path], None]) -> Path:
+        directory, finished = shared / name, shared / f"{name}.finished"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not finished.exists():
+                shutil.rmtree(directory, ignore_errors=True)
+                directory.mkdir()
+                build(directory)
+                finished.touch()
+        return directory
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def warm_python() -> Iterator[Callable[[], WarmPython]]:
+    """``warm_python()``: the interpreter whose processes are forks; it is started when it is first needed."""
+    started: list[WarmPython] = []
+    directory = tempfile.TemporaryDirectory(prefix="attacca-warm-")
+
+    def start() -> WarmPython:
+        if not started:
+            started.append(WarmPython(Path(directory.name), Path(__file__).parents[1] / "src"))
+        return started[0]
+
+    with directory:
+        yield start
+        for warm in started:
+            warm.close()
+
+
+@pytest.fixture(scope="session")
 def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a real S3 server on the loopback interface."""
     said = tmp_path_factory.mktemp("object-store") / "server.log"
@@ -138,6 +213,8 @@ def bucket(object_store: str, monkeypatch: pytest.MonkeyPatch) -> str:
     urllib.request.urlopen(urllib.request.Request(f"{object_store}/{name}", method="PUT"), timeout=60).close()
     return f"s3://{name}"
 
+
+_STAGES = {stage.name: stage for stage in STAGES}
 
 NEIGHBORHOOD = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
 
@@ -185,14 +262,14 @@ class Project:
 
     def instance(self, stage: str, run: str = "", volume: str = "") -> StageInstance:
         """A stage of the configuration."""
-        return StageInstance(entry(stage), run, volume)
+        return StageInstance(_STAGES[stage], run, volume)
 
     def key(self, instance: StageInstance) -> Manifest:
         """The manifest, without a result, that the stage would have now."""
-        section = json.loads(self.workflow.section(instance.stage.name, instance.run, instance.volume))
+        section = json.loads(self.workflow.section(instance.stage, instance.run, instance.volume))
         inputs = {
             name: read_manifest(above.manifest(self.workflow.layout)).fingerprint
-            for name, above in inputs_of(instance, self.workflow).items()
+            for name, above in instance.inputs(self.workflow.configuration).items()
         }
         return Manifest(instance.stage.name, 1, section, inputs)
 
@@ -200,7 +277,7 @@ class Project:
         """Write the manifests of stages, and the plans of those with blocks."""
         for instance in wanted:
             key = self.key(instance)
-            if instance.stage.blockwise:
+            if instance.stage.is_blockwise:
                 self.plan(instance)
             if instance.stage.name == "agglomerate":
                 place = self.workflow.layout.look_up_table(instance.run, instance.volume)
@@ -214,7 +291,7 @@ class Project:
 
     def finish_until(self, last: StageInstance) -> None:
         """Finish every stage before ``last``."""
-        for instance in instances(self.workflow):
+        for instance in self.workflow.instances():
             if instance == last:
                 return
             self.finish(instance)
@@ -252,11 +329,11 @@ def provenance(project: Any) -> Callable[..., dict[str, Any]]:
     """Makes the values of a ``provenance.json``, with digests that depend on the seed from training on."""
 
     def make(seed: int = 0) -> dict[str, Any]:
-        section = json.loads(project.workflow.section("provenance", "first"))
+        section = json.loads(project.workflow.section(PROVENANCE, "first"))
         section["run"]["seed"] = seed
         found: dict[str, Any] = {}
         late = False
-        for instance in instances(project.workflow):
+        for instance in project.workflow.instances():
             late = late or instance.stage.name == "train"
             details = {"fingerprint": "f", "checkpoint digest": f"{instance.label} {seed if late else 0}"}
             found.setdefault(instance.stage.name, {})[instance.volume or instance.run] = details

@@ -6,6 +6,7 @@ import itertools
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,18 @@ IDENTIFIERS = {
 """Names that say nothing, or that are not the field's."""  # fmt: skip
 
 
+# One search over all patterns, then one over each where it found something: most passages are clean.
+ANY_WORD = re.compile("|".join(WORDS), re.IGNORECASE)
+
+WIDTH = 100
+"""Columns that a line of a message is filled to, about."""
+
+
+@cache
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def prose_of(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the comments and strings of a Python file with their lines."""
     for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline):
@@ -84,9 +97,11 @@ def check_words(path: Path, passages: Iterator[tuple[int, str]]) -> list[str]:
     found = []
     for line, text in passages:
         # Names of values inside f-strings and code inside markup are not prose.
-        prose = re.sub(r"``[^`]*``|`[^`]*`|\{[^{}]*\}", " ", text)
+        prose = re.sub(r"\s+", " ", re.sub(r"``[^`]*``|`[^`]*`|\{[^{}]*\}", " ", text))
+        if not ANY_WORD.search(prose):
+            continue
         for pattern, instead in WORDS.items():
-            for match in re.finditer(pattern, re.sub(r"\s+", " ", prose), re.IGNORECASE):
+            for match in re.finditer(pattern, prose, re.IGNORECASE):
                 found.append(f"{path.relative_to(ROOT)}:{line}: '{match[0]}'; write: {instead}")
     return found
 
@@ -106,7 +121,7 @@ def test_pages_use_the_words_of_the_field(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_docstring_begins_with_a_noun_or_a_verb(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parse(path)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             docstring = ast.get_docstring(node)
             if docstring:
@@ -120,7 +135,7 @@ def test_a_docstring_begins_with_a_noun_or_a_verb(path):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_names_are_nouns_or_verbs(path):
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parse(path)):
         names = []
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names = [(node.name, node.lineno)]
@@ -135,8 +150,7 @@ def test_names_are_nouns_or_verbs(path):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_docstring_is_wrapped_as_a_paragraph(path):
     """A line that ends early in the middle of a sentence was broken by a formatter, not by a writer."""
-    lines = path.read_text().splitlines()
-    for node in ast.walk(ast.parse("\n".join(lines))):
+    for node in ast.walk(parse(path)):
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         docstring = ast.get_docstring(node, clean=False)
@@ -155,3 +169,42 @@ def test_a_docstring_is_wrapped_as_a_paragraph(path):
             assert not (is_same_paragraph and is_text and room_left > 0), (
                 f"{path.name}: re-wrap {above.strip()!r}"
             )
+
+
+LITERAL = re.compile(r"""^\s*(?:\+ )?[rf]*"(?P<text>(?:[^"\\]|\\.)*)"$""")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_message_is_wrapped_as_a_paragraph(path):
+    """A piece of a message that ends early in the middle of a phrase was broken by a formatter."""
+    lines = path.read_text().splitlines()
+    found = []
+    for number, (above, below) in enumerate(itertools.pairwise(lines), 1):
+        first, second = LITERAL.match(above), LITERAL.match(below.rstrip(",)"))
+        if not (first and second) or below.lstrip().startswith("+"):
+            continue
+        is_phrase = re.search(r"[\w,}'] ?$", first["text"]) and re.match(r" ?[\w{'(]", second["text"])
+        next_word = (second["text"].split() or [""])[0]
+        if is_phrase and WIDTH - len(above) - len(next_word) > 12:
+            found.append(f"line {number}: re-wrap {above.strip()}")
+    assert not found, f"{path.relative_to(ROOT)}: " + "; ".join(found)
+
+
+def test_each_folder_of_tests_belongs_to_a_room():
+    """Conformance with DaCapo and a real SLURM concern several rooms."""
+    rooms = {path.name for path in (ROOT / "src" / "attacca").iterdir() if path.is_dir()}
+    folders = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
+    assert folders - rooms <= {"conformance", "slurm"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "tests").rglob("test_*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_the_name_of_a_test_is_a_sentence(path):
+    """Three words at least: a subject, and what it does."""
+    short = {
+        node.name
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.FunctionDef) and re.fullmatch(r"test(_[a-z0-9]+){1,2}", node.name)
+    }
+    assert not short

@@ -34,6 +34,8 @@ def tiny_configuration(
                 },
                 "training": {
                     "iterations": iterations,
+                    # A process that makes batches takes seconds to start.
+                    "loader_workers": 0,
                     "torch_threads": 1,
                     "checkpoint": {"interval": iterations},
                 },

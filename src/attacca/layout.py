@@ -1,15 +1,27 @@
-"""Paths of all results."""
+"""Paths of all results below the directory of results."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-RESERVED_NAMES = frozenset({"volumes", "targets", "training", "report", "logs", "benchmarks", "machines"})
-"""Directories that Attacca itself makes beside those named after runs and volumes."""
+_VOLUMES, _TARGETS, _TRAINING, _LOGS, _BENCHMARKS, _MACHINES, _REPORT = (
+    "volumes",
+    "targets",
+    "training",
+    "logs",
+    "benchmarks",
+    "machines",
+    "report",
+)
+
+RESERVED_NAMES = frozenset({_VOLUMES, _TARGETS, _TRAINING, _LOGS, _BENCHMARKS, _MACHINES, _REPORT})
+"""Names that neither runs nor volumes may have: directories of that name hold other results."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths of all results. The Snakemake rules, the stages and the report agree through this class.
+    """Paths of all results, for the Snakemake rules, the stages and the commands.
+
+    A path may be a pattern of a rule: wildcards such as ``{run}`` are names, too.
 
     Args:
         results: directory of manifests, tables, checkpoints, scores and the report.
@@ -17,14 +29,16 @@ class Layout:
 
     Example:
         >>> layout = Layout(Path("results"), "s3://bucket/project")
-        >>> layout.image("neurites", "tissue-test", "prediction")
-        's3://bucket/project/neurites/tissue-test/prediction.zarr'
-        >>> layout.manifest("neurites", "tissue-test", "prediction").as_posix()
-        'results/neurites/tissue-test/prediction.json'
+        >>> layout.image("affinities", "cube", "prediction")
+        's3://bucket/project/affinities/cube/prediction.zarr'
+        >>> layout.plan(layout.manifest("affinities", "cube", "prediction")).as_posix()
+        'results/affinities/cube/prediction.plan.json'
     """
 
     results: Path
     storage: str | None = None
+
+    # Arrays, in the directory of results or in an object store.
 
     @property
     def array_root(self) -> str:
@@ -34,96 +48,159 @@ class Layout:
     def _array(self, *parts: str) -> str:
         return "/".join([self.array_root, *parts])
 
-    # Volumes, shared by runs.
-
     def volume_container(self, volume: str) -> str:
-        """OME-Zarr container of a volume: images ``raw``, ``labels``, ``mask`` in it."""
-        return self._array("volumes", f"{volume}.zarr")
-
-    def volume_manifest(self, volume: str) -> Path:
-        return self.results / "volumes" / f"{volume}.json"
-
-    def volume_manifests(self) -> list[Path]:
-        """Manifests of all imported volumes, by name."""
-        return sorted((self.results / "volumes").glob("*.json"))
-
-    # Runs.
-
-    def run(self, run: str) -> Path:
-        return self.results / run
-
-    def run_record(self, run: str) -> Path:
-        """Section of the configuration with which the run was last started."""
-        return self.run(run) / "run.json"
+        """OME-Zarr container of a volume with the images ``raw``, ``labels`` and ``mask``."""
+        return self._array(_VOLUMES, f"{volume}.zarr")
 
     def targets_container(self, run: str, volume: str) -> str:
         """OME-Zarr container with the images ``target`` and ``weight``."""
-        return self._array(run, "targets", f"{volume}.zarr")
-
-    def targets_manifest(self, run: str, volume: str) -> Path:
-        return self.run(run) / "targets" / f"{volume}.json"
-
-    def training(self, run: str) -> Path:
-        return self.run(run) / "training"
-
-    def training_manifest(self, run: str) -> Path:
-        return self.run(run) / "training.json"
+        return self._array(run, _TARGETS, f"{volume}.zarr")
 
     def image(self, run: str, volume: str, name: str) -> str:
         """OME-Zarr image of a result: ``prediction``, ``fragments`` or ``segmentation``."""
         return self._array(run, volume, f"{name}.zarr")
 
-    def manifest(self, run: str, volume: str, name: str) -> Path:
-        return self.run(run) / volume / f"{name}.json"
+    # Results of a run.
+
+    def run(self, run: str) -> Path:
+        """Directory of a run."""
+        return self.results / run
+
+    def run_record(self, run: str) -> Path:
+        """Settings of a run at the last start of the workflow."""
+        return self.run(run) / "run.json"
+
+    def training(self, run: str) -> Path:
+        """Directory of a training."""
+        return self.run(run) / _TRAINING
+
+    def checkpoints(self, run: str) -> Path:
+        """Directory of a training's checkpoints."""
+        return self.training(run) / "checkpoints"
+
+    def training_metrics(self, run: str) -> Path:
+        """Table of loss and learning rate by iteration."""
+        return self.training(run) / "metrics.tsv"
+
+    def training_timing(self, run: str) -> Path:
+        """Table of the speed of a training."""
+        return self.training(run) / "timing.tsv"
+
+    def training_validation(self, run: str) -> Path:
+        """Table of validation scores by iteration."""
+        return self.training(run) / "validation.tsv"
+
+    def training_snapshots(self, run: str) -> Path:
+        """Directory of batches that a training stored."""
+        return self.training(run) / "snapshots"
+
+    def initial_weights(self, run: str) -> Path:
+        """Summary of the weights that a training starts from."""
+        return self.training(run) / "initial_weights.json"
 
     def graph(self, run: str, volume: str) -> Path:
-        """Directory of the region adjacency graph's columns."""
+        """Directory of the columns of the region adjacency graph."""
         return self.run(run) / volume / "graph"
 
     def look_up_table(self, run: str, volume: str) -> Path:
         """Table from fragment ids to segment ids."""
         return self.run(run) / volume / "look_up_table.npy"
 
+    def evaluation(self, run: str, volume: str) -> Path:
+        """Directory of the tables from which the scores of a volume are computed."""
+        return self.run(run) / volume / "evaluation"
+
+    # Manifests, and what jobs write beside them.
+
+    def volume_manifest(self, volume: str) -> Path:
+        """Manifest of a volume."""
+        return self.results / _VOLUMES / f"{volume}.json"
+
+    def volume_manifests(self) -> list[Path]:
+        """Return the manifests of all imported volumes, by name."""
+        return sorted((self.results / _VOLUMES).glob("*.json"))
+
+    def targets_manifest(self, run: str, volume: str) -> Path:
+        """Manifest of targets and weights."""
+        return self.run(run) / _TARGETS / f"{volume}.json"
+
+    def class_counts(self, run: str, volume: str) -> Path:
+        """Class counts of a volume, from which weights are computed."""
+        return self.run(run) / _TARGETS / f"{volume}.counts.json"
+
+    def training_manifest(self, run: str) -> Path:
+        """Manifest of a training."""
+        return self.run(run) / "training.json"
+
     def tuning(self, run: str) -> Path:
+        """Manifest with the settings of the segmentation that were chosen on validation volumes."""
         return self.run(run) / "tuning.json"
 
+    def manifest(self, run: str, volume: str, name: str) -> Path:
+        """Manifest of a result of a run on a volume."""
+        return self.run(run) / volume / f"{name}.json"
+
     def scores(self, run: str, volume: str) -> Path:
-        return self.run(run) / volume / "scores.json"
+        """Scores of a segmentation."""
+        return self.manifest(run, volume, "scores")
 
     def provenance(self, run: str) -> Path:
+        """Provenance of the results of a run."""
         return self.run(run) / "provenance.json"
 
-    # Marks and records of single jobs.
+    def plan(self, manifest: Path) -> Path:
+        """Plan of the stage that ends with ``manifest``: its key and its grid of blocks."""
+        return manifest.with_suffix(".plan.json")
 
-    def plan(self, manifest: Path) -> str:
-        """File that marks the stage which ends in ``manifest`` as planned."""
-        return f"{manifest.with_suffix('')}.plan.json"
+    def shard(self, manifest: Path, shard: int | str = "{shard}", shards: int | str = "{shards}") -> Path:
+        """File that a shard of the stage that ends with ``manifest`` writes when its blocks are done."""
+        return manifest.with_suffix(f".shard-{shard}-of-{shards}.json")
 
-    def shard(self, manifest: Path) -> str:
-        """Files that mark shards as done, as a pattern of ``{shard}`` and ``{shards}``."""
-        return f"{manifest.with_suffix('')}.shard-{{shard}}-of-{{shards}}.json"
+    def plan_of_output(self, output: Path) -> Path:
+        """Plan of the stage that writes ``output``: a plan, the file of a shard, or a manifest."""
+        stem = output.name.removesuffix(".json").removesuffix(".plan").split(".shard-")[0]
+        return output.with_name(f"{stem}.plan.json")
 
-    def log(self, name: str) -> str:
+    def remote_ledgers(self, manifest: Path, stage: str, volume: str) -> Path:
+        """Directory of the ledger of an array in an object store."""
+        # Manifests of several volumes may be in one directory.
+        return manifest.parent / ".ledgers" / stage / volume
+
+    # Files of the whole workflow.
+
+    def log(self, *names: str) -> Path:
         """Log file of a job."""
-        return str(self.results / "logs" / f"{name}.log")
+        return self._with_suffix(_LOGS, names, ".log")
 
-    def benchmark(self, name: str) -> str:
-        """Times and memory of a job, as Snakemake measures them."""
-        return str(self.results / "benchmarks" / f"{name}.tsv")
+    def benchmark(self, *names: str) -> Path:
+        """Table of the time and memory of a job, measured by Snakemake."""
+        return self._with_suffix(_BENCHMARKS, names, ".tsv")
 
     def benchmarks(self, run: str, volume: str, rule: str) -> list[Path]:
-        """Benchmarks of the jobs of one rule for a volume."""
-        return sorted((self.results / "benchmarks" / run / volume).glob(f"{rule}*.tsv"))
+        """Return the benchmarks of the jobs of one rule for a volume."""
+        pattern = self.benchmark(run, volume, f"{rule}*")
+        return sorted(pattern.parent.glob(pattern.name))
 
-    # All runs.
+    def machines(self, run: str, volume: str) -> Path:
+        """Directory of notes of the machines that computed a prediction."""
+        return self.results / _MACHINES / run / volume
+
+    def report(self) -> Path:
+        """Page of all results."""
+        return self.results / f"{_REPORT}.html"
+
+    def scores_table(self) -> Path:
+        """Table of the scores of all runs."""
+        return self.results / "scores.tsv"
 
     def start_record(self) -> Path:
         """Record of the last start of the workflow."""
         return self.results / "workflow.json"
 
-    def report(self) -> Path:
-        return self.results / "report.html"
+    def workflow_lock(self) -> Path:
+        """File that a running workflow locks."""
+        return self.results / ".workflow.lock"
 
-    def scores_table(self) -> Path:
-        """All scores of all runs as tab-separated text."""
-        return self.results / "scores.tsv"
+    def _with_suffix(self, directory: str, names: tuple[str, ...], suffix: str) -> Path:
+        *directories, name = (name for name in names if name)
+        return self.results.joinpath(directory, *directories, f"{name}{suffix}")

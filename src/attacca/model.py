@@ -1,4 +1,4 @@
-"""A trainable model: an architecture, and the prediction head that a predictor puts on it."""
+"""Trainable model: an architecture with the prediction head of a predictor."""
 
 import copy
 
@@ -11,18 +11,27 @@ from attacca.architectures.architecture import Architecture
 class Model(torch.nn.Module):
     """An architecture followed by a prediction head, as one module.
 
-    Weights of all convolutions are drawn anew (He et al. 2015, for rectifiers) from torch's random numbers.
+    Initial weights of all convolutions are drawn from torch's random state (He et al. 2015, for rectifiers).
 
     Args:
-        architecture: what turns the input into features.
-        prediction_head: what turns features into predictions.
+        architecture: maps the input to features.
+        prediction_head: maps features to predictions.
         eval_activation: applied in evaluation mode only, for losses that take logits.
 
     Attributes:
-        chain: architecture and head in sequence; its weights are what a checkpoint holds.
+        chain: architecture and head in sequence; checkpoints store its weights.
         num_in_channels, num_out_channels: channels of input and prediction.
-        input_shape, output_shape: spatial, in voxels, when training.
-        eval_input_shape: spatial, in voxels, when predicting.
+        input_shape, output_shape: spatial shapes in training, in voxels.
+        eval_input_shape: spatial input shape in prediction, in voxels.
+
+    Examples:
+        >>> from attacca.architectures import create_architecture
+        >>> from attacca.config.architecture import UNetConfig
+        >>> config = UNetConfig(input_shape=(32, 32), num_fmaps=2, downsample_factors=((2, 2),))
+        >>> architecture = create_architecture(config, 2, 1)
+        >>> head = torch.nn.Conv2d(architecture.num_out_channels, 3, kernel_size=1)
+        >>> Model(architecture, head).num_out_channels
+        3
     """
 
     def __init__(
@@ -45,17 +54,17 @@ class Model(torch.nn.Module):
         self.eval_activation = eval_activation
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Prediction for ``x`` (batch, channels, spatial axes); logits in training mode."""
+        """Return the prediction for ``x``, shape (batch, channels, spatial axes); logits in training mode."""
         result: torch.Tensor = self.chain(x)
         if not self.training and self.eval_activation is not None:
             result = self.eval_activation(result)
         return result
 
     def compute_output_shape(self, input_shape: Coordinate) -> tuple[int, Coordinate]:
-        """Channels and spatial shape of the prediction for an input of a spatial shape, in voxels.
+        """Return channels and spatial shape in voxels of the prediction for a spatial input shape.
 
-        Found by sending zeros through a copy in evaluation mode, which changes no running statistics: without
-        data where the modules allow it, so that it costs neither memory nor time.
+        A copy of the model in evaluation mode processes zeros, so that running statistics do not change. It is on
+        torch's meta device, without memory and computation, if its modules support that.
         """
 
         def shape_on(device: torch.device) -> torch.Size:
@@ -66,10 +75,10 @@ class Model(torch.nn.Module):
             try:
                 shape = shape_on(torch.device("meta"))
             except Exception:
-                # A module that makes tensors of its own, or looks at values, needs real ones.
+                # Modules that create tensors or depend on values need real data.
                 shape = shape_on(next(self.chain.parameters(), torch.zeros(0)).device)
         return int(shape[1]), Coordinate(shape[2:])
 
     def scale(self, voxel_size: Coordinate) -> Coordinate:
-        """Voxel size of the prediction for an input of a voxel size."""
+        """Return the voxel size of the prediction for an input of ``voxel_size``."""
         return self.architecture.scale(voxel_size)

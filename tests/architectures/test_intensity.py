@@ -26,7 +26,7 @@ def test_an_empty_range_is_refused():
     ("dtype", "values", "doubt"),
     [
         pytest.param(
-            "float32", np.linspace(0, 235, 100), "99 % of the voxels are cut off", id="gray values as floats"
+            "float32", np.linspace(0, 235, 100), "99 % of the voxels are clipped", id="gray values as floats"
         ),
         pytest.param("float32", np.linspace(-0.01, 1.01, 100), None, id="floats with rounding"),
         pytest.param("uint16", np.arange(4096), "6.2 % of the range", id="twelve bits in sixteen"),
@@ -35,6 +35,6 @@ def test_an_empty_range_is_refused():
     ],
 )
 def test_data_that_do_not_fit_the_range_of_their_type_are_noticed(dtype, values, doubt):
-    assert Intensity.for_dtype(dtype).doubt(values) == doubt or doubt in Intensity.for_dtype(dtype).doubt(
-        values
-    )
+    assert Intensity.for_dtype(dtype).find_mismatch(values) == doubt or doubt in Intensity.for_dtype(
+        dtype
+    ).find_mismatch(values)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from attacca.architectures import Architecture, UNet, create_architecture
 from attacca.architectures.shapes import AxisShapes
-from attacca.architectures.unet import unet_axes
+from attacca.architectures.unet import create_axes
 from attacca.config.architecture import UNetConfig
 from attacca.errors import ConfigurationError
 
@@ -21,8 +21,8 @@ def small(**changes) -> UNetConfig:
 
 def network_input(padding: str, changes: dict) -> int:
     """The smallest input size from 24 that works along every axis."""
-    axes = unet_axes(small(padding=padding, **changes))
-    return next(size for size in range(24, 80) if all(axis.problem(size) is None for axis in axes))
+    axes = create_axes(small(padding=padding, **changes))
+    return next(size for size in range(24, 80) if all(axis.find_problem(size) is None for axis in axes))
 
 
 def blockwise(network: UNet, raw: torch.Tensor, block: tuple[int, ...]) -> torch.Tensor:
@@ -94,8 +94,8 @@ def test_context_holds_all_that_an_output_depends_on(factors, convs, valid, furt
     context = axis.context(further)
     for blocks in (1, 2, 5):
         size = blocks * axis.factor + 2 * context
-        assert axis.problem(size) is None
-        begin, end = axis.needed(context - further, size - context + further)
+        assert axis.find_problem(size) is None
+        begin, end = axis.find_needed(context - further, size - context + further)
         assert valid or (begin >= 0 and end <= size)
         output = axis.output_size(size)
         assert output >= blocks * axis.factor + 2 * further

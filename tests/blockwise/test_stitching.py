@@ -6,7 +6,7 @@ from funlib.geometry import Roi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attacca.blockwise.stitching import face_slices, find_components, joins, relabel_volume, unique_ids
+from attacca.blockwise.stitching import face_slices, find_components, find_joins, relabel_volume, unique_ids
 from attacca.errors import VolumeError
 
 EVERYWHERE = (slice(None), slice(None))
@@ -28,23 +28,23 @@ def test_ids_beyond_uint64_are_refused():
 def test_equal_segments_are_joined_and_touching_ones_are_not():
     lower = np.array([[1, 1, 1, 1, 2, 2, 2, 2]] * 2, dtype=np.uint64)
     upper = np.array([[8, 8, 8, 9, 9, 9, 9, 9]] * 2, dtype=np.uint64)
-    assert joins(lower, upper, EVERYWHERE, 0.5).tolist() == [[1, 8], [2, 9]]
-    assert joins(lower, upper, EVERYWHERE, 0.2).tolist() == [[1, 8], [1, 9], [2, 9]]
+    assert find_joins(lower, upper, EVERYWHERE, 0.5).tolist() == [[1, 8], [2, 9]]
+    assert find_joins(lower, upper, EVERYWHERE, 0.2).tolist() == [[1, 8], [1, 9], [2, 9]]
 
 
 def test_a_part_is_joined_to_its_whole():
     lower = np.array([[1, 1, 0, 2, 2]] * 3, dtype=np.uint64)
     upper = np.array([[5, 5, 5, 5, 5]] * 3, dtype=np.uint64)
-    assert joins(lower, upper, EVERYWHERE, 1.0).tolist() == [[1, 5], [2, 5]]
+    assert find_joins(lower, upper, EVERYWHERE, 1.0).tolist() == [[1, 5], [2, 5]]
 
 
-def test_segments_that_do_not_reach_the_face_are_left_alone():
+def test_segments_that_do_not_reach_the_face_are_not_joined():
     lower = np.zeros((6, 4), dtype=np.uint64)
     lower[:1, :] = 1
     lower[2:4, :2] = 2
     upper = lower + np.uint64(10) * (lower > 0)
-    assert joins(lower, upper, (slice(2, 4), slice(None)), 0.5).tolist() == [[2, 12]]
-    assert len(joins(lower * 0, upper, EVERYWHERE, 0.5)) == 0
+    assert find_joins(lower, upper, (slice(2, 4), slice(None)), 0.5).tolist() == [[2, 12]]
+    assert len(find_joins(lower * 0, upper, EVERYWHERE, 0.5)) == 0
 
 
 def test_the_face_is_found_in_the_overlap():
@@ -62,7 +62,7 @@ def test_components_do_not_depend_on_the_order_of_pairs(pairs, random):
     random.shuffle(shuffled)
     again = find_components(np.array(shuffled, dtype=np.uint64).reshape(-1, 2), np.arange(1, 13))
     assert np.array_equal(ids, again[0]) and np.array_equal(components, again[1])
-    # By brute force: spread the smallest id until nothing changes.
+    # Brute force: spread the smallest id over all pairs, repeatedly.
     least = {n: n for n in range(1, 13)}
     for _ in range(12):
         for a, b in pairs:
@@ -70,7 +70,7 @@ def test_components_do_not_depend_on_the_order_of_pairs(pairs, random):
     assert components.tolist() == [least[n] for n in range(1, 13)]
 
 
-def test_ids_outside_the_table_stay():
+def test_ids_that_the_table_lacks_stay():
     labels = np.array([[0, 2**63, 7], [5, 7, 9]], dtype=np.uint64)
     ids, components = np.array([5, 7], np.uint64), np.array([5, 5], np.uint64)
     assert relabel_volume(labels, ids, components).tolist() == [[0, 2**63, 5], [5, 5, 9]]

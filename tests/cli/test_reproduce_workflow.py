@@ -3,7 +3,7 @@
 import os
 import re
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tiny_configuration import tiny_configuration
+from warm_python import WarmPython
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -33,15 +34,23 @@ def configuration(seed: int) -> dict[str, Any]:
     return tiny_configuration(tested=False, seed=seed)
 
 
-def python(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    return subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=directory, env=environment, capture_output=True, text=True
-    )
+Python = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def python(warm_python: Callable[[], WarmPython]) -> Python:
+    """``python(directory, module, *arguments)``: run a module."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+    def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(warm_python().python), "-m", *arguments]
+        return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(python: Python, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("first")
     (directory / "config.yaml").write_text(yaml.safe_dump(configuration(seed=5)))
     done = python(
@@ -60,7 +69,9 @@ def compared(said: str) -> dict[str, set[str]]:
     return found
 
 
-def test_the_same_configuration_gives_the_same_digests_and_another_seed_differs_from_training_on(finished):
+def test_the_same_configuration_gives_the_same_digests_and_another_seed_differs_from_training_on(
+    python, finished
+):
     again = finished / "again"
     command = ["attacca.cli.main", "reproduce", "results", "--into", str(again), "--cores", "2"]
     done = python(finished, *command)

@@ -1,4 +1,4 @@
-"""``attacca status``: what it says about results that are done, missing, stale and being computed."""
+"""``attacca status`` for results that are done, missing, stale and being computed."""
 
 import fcntl
 import io
@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from attacca.cli.main import main
-from attacca.jobs.running_jobs import job_file, job_runs, workflow_runs
+from attacca.jobs.job_locks import hold_job_lock, hold_workflow_lock, job_file
 from attacca.progress import Progress
-from attacca.workflow.catalogue import instances
-from attacca.workflow.stage_state import StageState, cluster_jobs, read_states
+from attacca.workflow.cluster_jobs import read_cluster_jobs
+from attacca.workflow.stage_state import StageState, read_states
 
 
 def states(project: Any) -> dict[str, StageState]:
@@ -106,14 +106,14 @@ def test_processes_that_wait_for_a_lock_do_not_disturb(project):
 
 
 @pytest.mark.parametrize("stage", ["train", "tune", "agglomerate", "evaluate"])
-def test_a_stage_without_blocks_runs_while_its_job_does_and_tells_how_far_it_is(project, stage, capsys):
+def test_a_stage_without_blocks_runs_while_its_job_does_and_shows_its_progress(project, stage, capsys):
     volume = "cube-c" if stage in ("agglomerate", "evaluate") else ""
     instance = project.instance(stage, "first", volume)
     project.finish_until(instance)
     log = instance.log(project.workflow.layout)
     log.parent.mkdir(parents=True, exist_ok=True)
     name = f"{stage} {instance.label}"
-    with job_runs(log):
+    with hold_job_lock(log):
         state = states(project)[name]
         assert (state.state, state.running) == ("running", "on this machine")
         progress = Progress(name, total=40, done=10, interval=0, stream=io.StringIO())
@@ -134,7 +134,7 @@ def test_a_stage_with_blocks_runs_while_any_of_its_jobs_does(project, part):
         project.plan(predict)
     log = predict.log(project.workflow.layout, part)
     log.parent.mkdir(parents=True)
-    with job_runs(log):
+    with hold_job_lock(log):
         assert states(project)["predict first/cube-b"].state == "running"
 
 
@@ -147,7 +147,7 @@ def test_a_stage_that_is_computed_again_runs_and_is_not_stale(project, values):
     log = tune.log(project.workflow.layout)
     log.parent.mkdir(parents=True)
     assert states(project)["tune first"].state == "stale"
-    with job_runs(log):
+    with hold_job_lock(log):
         assert states(project)["tune first"].state == "running"
 
 
@@ -169,7 +169,7 @@ def test_a_training_that_was_killed_runs_no_more_though_its_metrics_are_fresh(pr
 
 def test_between_two_jobs_status_says_that_the_workflow_runs(project, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
-    handle = workflow_runs(project.results)
+    handle = hold_workflow_lock(project.results)
     assert main(["status", str(project.results)]) == 0
     assert "about to start its next job" in capsys.readouterr().out
     os.close(handle)
@@ -193,7 +193,7 @@ def test_time_left_follows_from_what_the_job_has_done_since_its_start(project, m
     )
 
 
-def test_a_changed_parameter_makes_stale_what_depends_on_it_and_its_name_is_told(project, values):
+def test_a_changed_parameter_makes_dependent_stages_stale_and_is_named(project, values):
     project.finish_until(project.instance("fragments", "first", "cube-b"))
     changed = values()
     changed["runs"]["first"]["prediction"] = {"dtype": "float16"}
@@ -207,7 +207,7 @@ def test_a_changed_parameter_makes_stale_what_depends_on_it_and_its_name_is_told
     assert found["tune first"].reason == "predict first/cube-b is stale"
 
 
-def test_a_changed_file_of_a_volume_is_told_by_its_key_and_path(project, values):
+def test_a_changed_file_of_a_volume_is_reported_with_its_key_and_path(project, values):
     changed = values()
     for name, number in (("raw", 1), ("labels", 2)):
         with h5py.File(project.path.with_name(f"{name}.h5"), "w") as file:
@@ -269,7 +269,7 @@ def test_a_stage_whose_input_was_made_again_is_stale(project):
     found = states(project)
     assert found["tune first"].state == "done"
     assert found["fragments first/cube-b"].state == "stale"
-    assert "tune first was made again" in found["fragments first/cube-b"].reason
+    assert "tune first was recomputed" in found["fragments first/cube-b"].reason
 
 
 def test_a_deleted_array_leaves_no_blocks_done(project):
@@ -281,8 +281,8 @@ def test_a_deleted_array_leaves_no_blocks_done(project):
     assert states(project)["predict first/cube-b"].done == 0
 
 
-def test_deleted_checkpoints_are_told_and_whether_somebody_needs_them(project):
-    project.finish(*instances(project.workflow))
+def test_deleted_checkpoints_are_reported_with_their_users(project):
+    project.finish(*project.workflow.instances())
     shutil.rmtree(project.workflow.layout.training("first") / "checkpoints")
     state = states(project)["train first"]
     assert state.state == "done"
@@ -291,7 +291,7 @@ def test_deleted_checkpoints_are_told_and_whether_somebody_needs_them(project):
     assert states(project)["train first"].state == "stale"
 
 
-def test_the_table_and_the_json_tell_the_same(project, capsys, monkeypatch):
+def test_the_table_and_the_json_agree(project, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     predict = project.instance("predict", "first", "cube-b")
     project.finish_until(predict)
@@ -313,7 +313,7 @@ def test_jobs_in_a_slurm_queue_are_found_by_their_rule(tmp_path, monkeypatch, pr
     program.write_text("#!/bin/sh\necho '17|RUNNING|rule_predict_shard_wildcards_first_cube-b_1_3|n2'\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert cluster_jobs()["rule_predict_shard_wildcards_first_cube-b_1_3"].node == "n2"
+    assert read_cluster_jobs()["rule_predict_shard_wildcards_first_cube-b_1_3"].node == "n2"
     predict = project.instance("predict", "first", "cube-b")
     project.finish_until(predict)
     with project.ledger(predict).shard_writer(1, 3) as writer:

@@ -37,7 +37,7 @@ def counts_array(counts: Any) -> np.ndarray:
 
 
 @pytest.mark.golden_case("affinities_target")
-def test_affinities(case: Any) -> None:
+def test_affinities_equal_the_golden_ones(case: Any) -> None:
     for name, neighborhood in case.params["neighborhoods"].items():
         labels = case.inputs[f"in_labels{len(neighborhood[0])}d"]
         voxel_size = [1] * labels.ndim
@@ -174,7 +174,7 @@ def brute_erosion(labels: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.golden_case("one_hot")
-def test_one_hot(case: Any) -> None:
+def test_one_hot_targets_equal_the_golden_ones(case: Any) -> None:
     predictor = OneHotPredictor(case.params["classes"])
     labels, flat = case.inputs["in_labels"], case.inputs["in_labels2d"]
     case.compare("out_process", predictor.process(labels))
@@ -189,7 +189,7 @@ def test_one_hot(case: Any) -> None:
 
 
 @pytest.mark.golden_case("dummy_predictor")
-def test_dummy_predictor(case: Any) -> None:
+def test_dummy_predictor_targets_equal_the_golden_ones(case: Any) -> None:
     predictor = DummyPredictor(case.params["embedding_dims"])
     labels = case.inputs["in_labels"]
     gt = volume(labels, [1, 1, 1])
@@ -207,7 +207,7 @@ def test_dummy_predictor(case: Any) -> None:
 
 
 @pytest.mark.golden_case("balance_weights")
-def test_balanced_weights(case: Any) -> None:
+def test_balanced_weights_equal_the_golden_ones(case: Any) -> None:
     lab, m1, m2, mf = (case.inputs[f"in_{name}"] for name in ("lab", "m1", "m2", "mf"))
     channel = (1, -1, -1, -1)
 

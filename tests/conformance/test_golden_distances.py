@@ -189,7 +189,7 @@ def raised(function: Callable[[], Any], error: type[Exception]) -> None:
 
 
 @pytest.mark.golden_case("inner_distance")
-def test_inner_distances(case: Any) -> None:
+def test_inner_distances_equal_the_golden_ones(case: Any) -> None:
     voxel_size, scale = case.params["voxel_size"], case.params["scale_factor"]
     binary, instances = case.inputs["in_binary"], case.inputs["in_instances"]
     predictor = InnerDistancePredictor(names(binary), scale)
@@ -237,7 +237,7 @@ def test_inner_distances(case: Any) -> None:
 
 
 @pytest.mark.golden_case("hot_distance")
-def test_hot_distances(case: Any) -> None:
+def test_hot_distances_equal_the_golden_ones(case: Any) -> None:
     voxel_size, scale = case.params["voxel_size"], case.params["scale_factor"]
     mask = volume(case.inputs["in_mask"], voxel_size)
     channels = names(case.inputs["in_gt0"])

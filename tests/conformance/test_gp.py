@@ -90,7 +90,7 @@ def test_copied_masks_and_products(case: Any) -> None:
 
 
 @pytest.mark.golden_case("gp_gamma")
-def test_gamma(case: Any) -> None:
+def test_gamma_equals_the_golden_one(case: Any) -> None:
     raw = array(case.inputs["in_raw"], (1, 1, 1))
 
     def augmented(low: float, high: float, source: NumpyArray = raw, seed: int = 1) -> np.ndarray:
@@ -146,7 +146,7 @@ def test_gamma(case: Any) -> None:
 
 
 @pytest.mark.golden_case("gp_elastic")
-def test_elastic_deformation(case: Any) -> None:
+def test_elastic_deformation_equals_the_golden_one(case: Any) -> None:
     raw, labels = array(case.inputs["in_raw"]), array(case.inputs["in_labels"])
     roi = Roi(*case.params["request_roi"])
 

@@ -1,6 +1,7 @@
 """Memory and time that jobs ask for."""
 
 import re
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import get_args
@@ -10,10 +11,14 @@ import pytest
 from attacca.atomic import write_json
 from attacca.config.execution import BlockwiseStage, Job, NetworkStage, Stage
 from attacca.config.run import Configuration
-from attacca.costs.planned_blocks import BlockShape, block_shape
-from attacca.costs.resources import COSTS, job_megabytes, memory, runtime
+from attacca.costs.resources import JobResources, job_megabytes
+from attacca.jobs.block_shape import BlockShape, block_shape
+from attacca.jobs.stage import StageInstance
 from attacca.layout import Layout
-from attacca.workflow.catalogue import CATALOGUE, StageInstance, entry
+from attacca.stages.fragments import FRAGMENTS
+from attacca.stages.registry import STAGES
+from attacca.stages.volume import VOLUME
+from attacca.workflow.workflow import Workflow
 
 
 def configuration(tmp_path, **execution):
@@ -36,8 +41,18 @@ def wildcards(**names):
     return SimpleNamespace(**names)
 
 
+def memory(settings, rule):
+    """Return the function of a job's memory with the name of its rule."""
+    return partial(JobResources(Workflow(settings)).mem_mb, rulename=rule)
+
+
+def runtime(settings, rule):
+    """Return the function of a job's time limit with the name of its rule."""
+    return partial(JobResources(Workflow(settings)).runtime, rulename=rule)
+
+
 def write_plan(tmp_path, blocks, edge):
-    path = StageInstance(entry("fragments"), "r", "a").plan(Layout(tmp_path))
+    path = StageInstance(FRAGMENTS, "r", "a").plan(Layout(tmp_path))
     grid = {
         "voxel_size": [10, 10, 10],
         "block_size": [10 * edge] * 3,
@@ -52,22 +67,36 @@ def test_a_plan_tells_how_many_voxels_a_block_reads_and_writes(tmp_path):
     assert write_plan(tmp_path, 5, 32) == BlockShape(5, 32**3, 48**3)
 
 
-def test_every_stage_has_a_cost():
-    assert set(COSTS) == {stage.name for stage in CATALOGUE}
-
-
 def test_the_configuration_knows_the_jobs_that_rules_ask_for_and_no_others():
-    blockwise = {stage.name for stage in CATALOGUE if stage.blockwise}
+    blockwise = {stage.name for stage in STAGES if stage.is_blockwise}
     assert set(get_args(BlockwiseStage)) == blockwise
-    assert set(get_args(Stage)) == {stage.name for stage in CATALOGUE} | {"provenance"}
+    assert set(get_args(Stage)) == {stage.name for stage in STAGES} | {"provenance"}
     assert set(get_args(Job)) == {*get_args(Stage), *(f"{name}_finish" for name in blockwise)}
+    assert set(get_args(NetworkStage)) == {stage.name for stage in STAGES if stage.runs_network}
+
+
+def test_every_rule_has_resources_and_only_network_stages_have_gpus(tmp_path):
     rules = "".join(path.read_text() for path in (Path(__file__).parents[2] / "rules").glob("*.smk"))
-    assert set(re.findall(r'ATTACCA\.(?:memory|runtime)\("(\w+)"\)', rules)) == set(get_args(Job))
-    assert set(re.findall(r'ATTACCA\.gpus\("(\w+)"\)', rules)) == set(get_args(NetworkStage))
-    assert set(re.findall(r'ATTACCA\.threads\("(\w+)"\)', rules)) == set(get_args(Stage))
+    names = re.findall(r"^use rule \w+ as (\w+) with:", rules, flags=re.MULTILINE)
+    parts = [
+        f"{stage.name}_{part}"
+        for stage in STAGES
+        if stage.is_blockwise
+        for part in ("plan", "shard", "finish")
+    ]
+    whole = [stage.name for stage in STAGES if not stage.is_blockwise]
+    assert sorted(names) == sorted([*parts, *whole, "provenance", "report"])
+    resources = JobResources(Workflow(configuration(tmp_path, gpus=1)))
+    job = wildcards(run="r", volume="a")
+    for name in names:
+        threads = resources.threads(job, name)
+        assert threads >= 1 and resources.mem_mb(job, 1, threads, name) > 0
+        assert resources.runtime(job, 1, threads, name) >= 30
+    with_gpus = {name for name in names if resources.gpu(job, name)}
+    assert with_gpus == {"train", "predict_shard"}
 
 
-@pytest.mark.parametrize("stage", sorted(COSTS))
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_memory_grows_with_blocks_and_workers_and_is_never_too_small_for_the_jobs_own_processes(
     stage, tmp_path
 ):
@@ -75,7 +104,7 @@ def test_memory_grows_with_blocks_and_workers_and_is_never_too_small_for_the_job
     small = job_megabytes(settings, stage, "r", BlockShape(8, 32**3, 48**3), 1)
     large = job_megabytes(settings, stage, "r", BlockShape(8, 256**3, 300**3), 1)
     assert 500 <= small <= large
-    if entry(stage).blockwise:
+    if stage.is_blockwise:
         assert large < job_megabytes(settings, stage, "r", BlockShape(8, 256**3, 300**3), 4)
         # Workers without a block hold nothing.
         many = job_megabytes(settings, stage, "r", BlockShape(2, 64**3, 80**3), 64)
@@ -131,9 +160,9 @@ def test_what_the_configuration_gives_counts(tmp_path):
 
 def test_before_anything_is_planned_no_job_asks_for_more_than_a_small_node_has(tmp_path):
     settings = configuration(tmp_path)
-    for stage in COSTS:
-        asked = memory(settings, stage)(wildcards(run="r", volume="a"), 1, threads=2)
-        assert asked < 8000, f"{stage} asks for {asked} MB"
+    for stage in STAGES:
+        asked = memory(settings, stage.name)(wildcards(run="r", volume="a"), 1, threads=2)
+        assert asked < 8000, f"{stage.name} asks for {asked} MB"
 
 
 def test_the_tuner_needs_what_its_volumes_have(tmp_path):
@@ -143,7 +172,7 @@ def test_the_tuner_needs_what_its_volumes_have(tmp_path):
     settings = Configuration.model_validate(values)
     before = memory(settings, "tune")(wildcards(run="r"), 1, threads=1)
     grid = {"voxel_size": [1] * 3, "block_size": [128] * 3, "shape": [1280] * 3, "context": [[0] * 3] * 2}
-    write_json(StageInstance(entry("volume"), "", "b").plan(Layout(tmp_path)), {"blocks": 1000, "grid": grid})
+    write_json(StageInstance(VOLUME, "", "b").plan(Layout(tmp_path)), {"blocks": 1000, "grid": grid})
     assert memory(settings, "tune")(wildcards(run="r"), 1, threads=1) > 10 * before
 
 

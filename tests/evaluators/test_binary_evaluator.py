@@ -16,7 +16,7 @@ from attacca.evaluators import (
     scores_from_binary_table,
 )
 from attacca.evaluators import binary_blocks as module
-from attacca.evaluators.binary_blocks import BinarySides, LastPass, Pencils, binary_table_blockwise
+from attacca.evaluators.binary_blocks import BinarySides, LastPass, Pencils, sum_binary_table
 
 VOXEL = (50, 46, 46)
 
@@ -59,7 +59,7 @@ def test_out_of_core_gives_the_same_numbers_as_in_memory(tmp_path):
 def test_out_of_core_of_empty_and_full_sides(tmp_path, predicted, true):
     prediction, ground_truth = (np.full((9, 10, 11), side, np.uint8) for side in (predicted, true))
     arrays = in_memory(prediction), in_memory(ground_truth)
-    table = binary_table_blockwise(BinarySides(*arrays), arrays[0].roi, tmp_path, 200, 60, pencil_voxels=100)
+    table = sum_binary_table(BinarySides(*arrays), arrays[0].roi, tmp_path, 200, 60, pencil_voxels=100)
     assert table == binary_table(prediction, ground_truth, VOXEL, 200, 60)
 
 
@@ -68,7 +68,7 @@ def test_two_dimensions_out_of_core(tmp_path):
     roi = Roi((0, 0), Coordinate(ground_truth.shape) * Coordinate((4, 6)))
     volumes = [data.astype(np.uint8) for data in (prediction, ground_truth)]
     arrays = [NumpyArray.from_np_array(data, roi, Coordinate((4, 6)), ["y", "x"]) for data in volumes]
-    table = binary_table_blockwise(BinarySides(*arrays), roi, tmp_path, 200, 60, pencil_voxels=500)
+    table = sum_binary_table(BinarySides(*arrays), roi, tmp_path, 200, 60, pencil_voxels=500)
     assert table == binary_table(prediction, ground_truth, (4, 6), 200, 60)
 
 
@@ -84,7 +84,7 @@ def test_a_pencil_never_holds_more_than_it_may():
 def test_a_killed_evaluation_goes_on_where_it_stopped(tmp_path, monkeypatch):
     arrays = [in_memory(side[0]) for side in sides(4)]
     roi, arguments = arrays[0].roi, (200, 60)
-    whole = binary_table_blockwise(BinarySides(*arrays), roi, tmp_path / "whole", *arguments)
+    whole = sum_binary_table(BinarySides(*arrays), roi, tmp_path / "whole", *arguments)
 
     class Killed(BaseException):
         pass
@@ -100,7 +100,7 @@ def test_a_killed_evaluation_goes_on_where_it_stopped(tmp_path, monkeypatch):
 
     def again():
         sides = BinarySides(*arrays)
-        return binary_table_blockwise(sides, roi, tmp_path, *arguments, key="a", pencil_voxels=3000)
+        return sum_binary_table(sides, roi, tmp_path, *arguments, key="a", pencil_voxels=3000)
 
     monkeypatch.setattr(module.FirstPass, "__call__", noted)
     with monkeypatch.context() as patch:
@@ -117,7 +117,7 @@ def test_another_key_or_tolerance_does_not_use_old_tables(tmp_path):
     arrays = [in_memory(side[0]) for side in sides(5)]
     others = [in_memory(side[0]) for side in sides(6)]
     for key, pair, tolerance in (("a", arrays, 60), ("b", others, 60), ("b", others, 100)):
-        table = binary_table_blockwise(
+        table = sum_binary_table(
             BinarySides(*pair), pair[0].roi, tmp_path, 200, tolerance, key=key, pencil_voxels=3000
         )
         assert table == binary_table(pair[0].data, pair[1].data, VOXEL, 200, tolerance)

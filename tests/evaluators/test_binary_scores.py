@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist
 
-from attacca.evaluators import BinaryTable, binary_table, scores_from_binary_table, scores_json
+from attacca.evaluators import BinaryTable, binary_table, scores_from_binary_table, scores_to_json
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 volumes = arrays(np.bool_, (3, 4, 5), elements=st.booleans(), fill=st.booleans())
@@ -135,7 +135,7 @@ def test_each_score_says_its_unit_bounds_and_convention():
     scores = scores_from_binary_table(
         binary_table(ground_truth, ground_truth, VOXEL, CLIP, TOLERANCE), CLIP, TOLERANCE, "angstrom"
     )
-    rows = {row["name"]: row for row in scores_json(scores)}
+    rows = {row["name"]: row for row in scores_to_json(scores)}
     assert len(rows) == 21 and all(row["convention"] for row in rows.values())
     assert rows["hausdorff"]["unit"] == "angstrom" and rows["hausdorff"]["bounds"] == [0.0, None]
     assert "clipped at 20" in rows["mean_false_distance_clipped"]["convention"]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from attacca.blockwise import BlockGrid
-from attacca.evaluators.block_components import BlockFaces, global_id, join_components, label_block
+from attacca.evaluators.block_components import BlockFaces, join_components, label_block, make_global_ids
 
 quick = settings(max_examples=25, deadline=None, derandomize=True)
 
@@ -19,7 +19,7 @@ def label_by_blocks(values, block, touch):
         slices = one.write_roi.to_slices()
         local, found = label_block(values[slices], touch)
         faces[one.index] = BlockFaces.from_arrays(found.to_arrays())
-        result[slices] = global_id(one.index, local)
+        result[slices] = make_global_ids(one.index, local)
     ids, roots = join_components(grid, faces.__getitem__, touch)
     return np.vectorize(dict(zip(ids.tolist(), roots.tolist())).get, otypes=[object])(result, result).astype(
         np.uint64
@@ -59,4 +59,4 @@ def test_a_diagonal_joins_across_a_corner_only_where_corners_touch(dtype):
 
 def test_the_smallest_id_stands_for_join_components():
     values = np.ones((1, 9), np.uint8)
-    assert np.unique(label_by_blocks(values, (1, 2), "face")) == global_id(0, np.array([1]))
+    assert np.unique(label_by_blocks(values, (1, 2), "face")) == make_global_ids(0, np.array([1]))

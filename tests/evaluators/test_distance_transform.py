@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.ndimage import distance_transform_edt
 
-from attacca.evaluators.distance_transform import NOWHERE, distance_unit, squared_distances
+from attacca.evaluators.distance_transform import NOWHERE, compute_distance_unit, compute_squared_distances
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -21,19 +21,19 @@ def sets(draw):
 @given(sets())
 def test_distances_equal_those_to_the_nearest_voxel_of_all(example):
     inside, voxel_size = example
-    found = squared_distances(inside, voxel_size)
+    found = compute_squared_distances(inside, voxel_size)
     points = np.argwhere(inside) * voxel_size
     for place in np.ndindex(inside.shape):
         if len(points):
             nearest = int(((points - np.array(place) * voxel_size) ** 2).sum(1).min())
-            assert found[place] * distance_unit(voxel_size) ** 2 == nearest
+            assert found[place] * compute_distance_unit(voxel_size) ** 2 == nearest
         else:
             assert found[place] == NOWHERE
 
 
 def test_distances_equal_scipys_on_a_volume():
     inside = np.random.default_rng(0).random((40, 50, 70)) < 0.002
-    found = squared_distances(inside, (40, 4, 4))
+    found = compute_squared_distances(inside, (40, 4, 4))
     expected = distance_transform_edt(~inside, sampling=(40, 4, 4))
     assert np.allclose(np.sqrt(found) * 4, expected, rtol=1e-12)
 
@@ -41,9 +41,12 @@ def test_distances_equal_scipys_on_a_volume():
 def test_huge_distances_do_not_overflow():
     inside = np.zeros((2, 3000), bool)
     inside[0, 0] = True
-    assert squared_distances(inside, (999_983, 1_000_003))[1, 2999] == 999_983**2 + (2999 * 1_000_003) ** 2
+    assert (
+        compute_squared_distances(inside, (999_983, 1_000_003))[1, 2999]
+        == 999_983**2 + (2999 * 1_000_003) ** 2
+    )
 
 
 def test_axes_and_voxel_size_must_fit():
     with pytest.raises(ValueError, match="expected one for each of 2 axes"):
-        squared_distances(np.zeros((2, 2), bool), (1, 1, 1))
+        compute_squared_distances(np.zeros((2, 2), bool), (1, 1, 1))

@@ -14,7 +14,7 @@ from attacca.evaluators import (
     OneHotEvaluator,
     ValidationIterationScores,
     ValidationScores,
-    scores_json,
+    scores_to_json,
 )
 from attacca.evaluators.scores import ChannelScores, Criterion, EvaluationScores
 
@@ -128,7 +128,7 @@ def test_scores_are_attributes_and_unknown_ones_are_errors():
 )
 def test_every_score_says_direction_bounds_and_convention(evaluator):
     assert set(evaluator.criteria) <= set(evaluator.score.criteria)
-    for row, name in zip(scores_json(evaluator.score), evaluator.score.criteria):
+    for row, name in zip(scores_to_json(evaluator.score), evaluator.score.criteria):
         assert row["value"] is None and row["convention"]
         assert isinstance(evaluator.higher_is_better(name), bool)
         low, high = evaluator.bounds(name)
@@ -157,5 +157,5 @@ def test_dice_and_jaccard_for_each_class():
     assert scores.membrane__dice == 1 and scores.mitochondria__jaccard == 0
     assert math.isnan(scores.synapse__dice)
     assert scores.mean__dice == pytest.approx((scores.rest__dice + 1) / 3)
-    rows = [row for row in scores_json(scores) if row["channel"] == "rest"]
+    rows = [row for row in scores_to_json(scores) if row["channel"] == "rest"]
     assert [row["name"] for row in rows] == ["dice", "jaccard"]

@@ -15,8 +15,8 @@ from attacca.evaluators import (
     contingency_table,
     scores_from_table,
 )
-from attacca.evaluators.compared_arrays import comparison_grid
-from attacca.evaluators.ground_truth import near_other_label
+from attacca.evaluators.compared_arrays import make_comparison_grid
+from attacca.evaluators.ground_truth import find_label_borders
 from attacca.progress import Progress
 
 VOXEL = (8, 4, 4)
@@ -63,7 +63,7 @@ def test_rules_of_the_ground_truth_do_what_they_say():
     places = np.argwhere(np.ones_like(ground_truth)) * VOXEL
     near = (cdist(places, places) <= 5) & (ground_truth.ravel()[:, None] != ground_truth.ravel())
     counted = ~near.any(1).reshape(ground_truth.shape) & (ground_truth != 2)
-    assert np.array_equal(near_other_label(ground_truth, VOXEL, 5), near.any(1).reshape(ground_truth.shape))
+    assert np.array_equal(find_label_borders(ground_truth, VOXEL, 5), near.any(1).reshape(ground_truth.shape))
     split = cc3d.connected_components(ground_truth, connectivity=26)
     expected = scores_from_table(contingency_table(segmentation, split, counted))
     rules = GroundTruthRules(unlabelled=2, border=5, components=True)
@@ -126,14 +126,14 @@ def test_two_dimensions_and_a_single_channel_are_fine():
 
 def test_a_block_function_returns_its_table_when_it_has_no_directory():
     segmentation, ground_truth = in_memory(volume(13)), in_memory(volume(14))
-    grid = comparison_grid(segmentation, ground_truth)
+    grid = make_comparison_grid(segmentation, ground_truth)
     result = EvaluateBlocks(segmentation, ground_truth)(grid[0])
     assert result is not None and result.table == contingency_table(volume(13), volume(14))
 
 
 def test_a_missing_block_is_reported(tmp_path):
     segmentation, ground_truth = in_memory(volume(15)), in_memory(volume(16))
-    grid = comparison_grid(segmentation, ground_truth, (24, 24, 24))
+    grid = make_comparison_grid(segmentation, ground_truth, (24, 24, 24))
     run_blocks(EvaluateBlocks(segmentation, ground_truth, directory=str(tmp_path)), grid, shard=(0, 2))
     with pytest.raises(MissingInputError, match="evaluate it again"):
         collect_tables(grid, tmp_path)

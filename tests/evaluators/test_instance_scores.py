@@ -14,7 +14,7 @@ from attacca.evaluators import (
     match_objects,
     rand_from_table,
     scores_from_table,
-    scores_json,
+    scores_to_json,
     voi_from_table,
 )
 
@@ -155,7 +155,7 @@ def test_the_convention_stands_beside_each_score():
         (0.5,),
         "a note",
     )
-    rows = {row["name"]: row for row in scores_json(scores)}
+    rows = {row["name"]: row for row in scores_to_json(scores)}
     assert "log2" in rows["voi"]["convention"] and "ground truth 0 ignored" in rows["voi"]["convention"]
     assert "an object of its own" in rows["voi"]["convention"]
     assert rows["voi"]["unit"] == "bits" and rows["voi"]["bounds"] == [0.0, None]

@@ -15,7 +15,7 @@ from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.blockwise import Ledger, run_blocks, segment_blockwise
 from attacca.config.prediction import PredictionConfig
 from attacca.errors import AttaccaError
-from attacca.prediction import Network, PredictBlocks, create_prediction_array, prediction_grid
+from attacca.prediction import Network, PredictBlocks, create_prediction_array, make_prediction_grid
 
 CONFIG = PredictionConfig(block_size=[8, 8, 8])
 SEGMENT = """
@@ -32,7 +32,7 @@ class Watched(PredictBlocks):
     """Notes each block that is computed, and each that was recorded before."""
 
     def _compute(self, block, raw):
-        ledger = Ledger(str(self._output), {"test": 1}, self.num_blocks)
+        ledger = Ledger(str(self._use().output), {"test": 1}, self.num_blocks)
         note(self.directory / ("repeated" if ledger.done()[block.index] else "predicted"), block.index)
         return super()._compute(block, raw)
 
@@ -64,7 +64,7 @@ def main(directory, workers):
     )
     raw[raw.roi] = np.random.default_rng(0).integers(0, 256, raw.data.shape, dtype=np.uint8)
     output = create_prediction_array(predicted, raw, network(), CONFIG)
-    grid = prediction_grid(raw, network(), CONFIG)
+    grid = make_prediction_grid(raw, network(), CONFIG)
     function = Watched(network, source, predicted, CONFIG)
     function.directory, function.num_blocks = directory, len(grid)
     (directory / "function.py").write_text(SEGMENT.format(log=str(directory / "segmented")))

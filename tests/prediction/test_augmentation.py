@@ -11,7 +11,7 @@ from funlib.geometry import Coordinate
 
 from attacca.config.prediction import PredictionConfig
 from attacca.errors import ConfigurationError
-from attacca.prediction.augmentation import margin, symmetries
+from attacca.prediction.augmentation import choose_symmetries, compute_margin
 from attacca.prediction.network import Network
 from attacca.prediction.tiles import TiledNetwork
 
@@ -78,32 +78,35 @@ def test_affinities_of_every_copy_are_those_of_the_volume(choice):
 
 def test_the_copies_are_all_symmetries():
     network = small_network()
-    assert len(symmetries(network, "none")) == 1
-    assert len(symmetries(network, "flips")) == 8
-    chosen = symmetries(network, "all")
+    assert len(choose_symmetries(network, "none")) == 1
+    assert len(choose_symmetries(network, "flips")) == 8
+    chosen = choose_symmetries(network, "all")
     assert len(chosen) == 16
     data = np.random.default_rng(0).random((2, 3, 4, 4))
     for symmetry in chosen:
-        assert np.array_equal(symmetry.back(symmetry.forward(data)), data)
-    assert margin(chosen) == ((0, 0, 0), (0, 0, 0))
+        assert np.array_equal(symmetry.invert(symmetry.apply(data)), data)
+    assert compute_margin(chosen) == ((0, 0, 0), (0, 0, 0))
 
 
 def test_shifted_channels_ask_for_a_margin():
-    assert margin(symmetries(oracle(((0, 0, 3), (-1, 0, 0))), "flips")) == ((1, 0, 0), (0, 0, 3))
+    assert compute_margin(choose_symmetries(oracle(((0, 0, 3), (-1, 0, 0))), "flips")) == (
+        (1, 0, 0),
+        (0, 0, 3),
+    )
 
 
 def test_offsets_without_mirror_image_are_refused():
-    with pytest.raises(ConfigurationError, match=r"offset \[0, 2, 3\] has no partner"):
-        symmetries(oracle(((1, 0, 0), (0, 2, 3))), "flips")
-    with pytest.raises(ConfigurationError, match=r"offset \[0, 3, 0\] has no partner"):
-        symmetries(oracle(((1, 0, 0), (0, 3, 0))), "all")
+    with pytest.raises(ConfigurationError, match=r"no affinity to .* with offset \[0, 2, 3\]"):
+        choose_symmetries(oracle(((1, 0, 0), (0, 2, 3))), "flips")
+    with pytest.raises(ConfigurationError, match=r"maps no affinity to .* with offset \[0, 3, 0\]"):
+        choose_symmetries(oracle(((1, 0, 0), (0, 3, 0))), "all")
 
 
 def test_directions_and_unlike_axes_are_refused():
     with pytest.raises(ConfigurationError, match="descriptors are directions"):
-        symmetries(small_network(not_mirrored="descriptors are directions"), "flips")
+        choose_symmetries(small_network(not_mirrored="descriptors are directions"), "flips")
     with pytest.raises(ConfigurationError, match="differ along y and x"):
-        symmetries(small_network(voxel_size=Coordinate(4, 4, 8)), "all")
+        choose_symmetries(small_network(voxel_size=Coordinate(4, 4, 8)), "all")
 
 
 def test_the_average_over_copies_does_not_depend_on_tiles():
@@ -126,5 +129,5 @@ def test_the_average_over_copies_does_not_depend_on_tiles():
 
 
 def test_every_flip_is_there_once():
-    flips = [symmetry.flips for symmetry in symmetries(small_network(dims=2), "flips")]
+    flips = [symmetry.flips for symmetry in choose_symmetries(small_network(dims=2), "flips")]
     assert flips == list(product((False, True), repeat=2))

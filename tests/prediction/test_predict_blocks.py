@@ -14,11 +14,11 @@ from attacca.blockwise import Ledger, check_alignment, run_blocks
 from attacca.config.prediction import PredictionConfig
 from attacca.device import choose_device
 from attacca.errors import ConfigurationError, ResourceError
-from attacca.prediction import PredictBlocks, create_prediction_array, prediction_grid, prediction_memory
+from attacca.prediction import PredictBlocks, create_prediction_array, estimate_memory, make_prediction_grid
 from attacca.prediction.network import Network
-from attacca.prediction.plan import stored_range
-from attacca.prediction.predict import to_stored
-from attacca.prediction.sizes import plan_prediction
+from attacca.prediction.predict_blocks import convert_to_stored
+from attacca.prediction.prediction_array import choose_stored_range
+from attacca.prediction.sizes import choose_sizes
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import small_network
@@ -31,7 +31,7 @@ def predict(raw, network: Network, config: PredictionConfig, roi: Roi | None = N
     source = LocalArrayIdentifier(raw.file_name, raw.dataset)
     target = LocalArrayIdentifier(Path(raw.file_name).with_name(f"{name}.zarr"), "s0")
     output = create_prediction_array(target, raw, network, config, roi, overwrite=True)
-    grid = prediction_grid(raw, network, config, roi)
+    grid = make_prediction_grid(raw, network, config, roi)
     check_alignment(grid, output)
     ledger = Ledger(output.directory, {"name": name}, len(grid))
     run_blocks(PredictBlocks(lambda: network, source, target, config), grid, ledger=ledger)
@@ -92,7 +92,7 @@ def test_a_volume_with_a_sliver_and_one_smaller_than_a_block(make_volume):
     assert np.abs(small.data[:].astype(int) - output.data[:]).max() <= 1
 
 
-def test_two_dimensions(make_volume):
+def test_planes_are_predicted_in_blocks(make_volume):
     raw = make_volume((61, 45), (4, 4), (20, -8))
     network = small_network(dims=2)
     output = predict(raw, network, PredictionConfig(block_size=[16, 32]))
@@ -100,7 +100,7 @@ def test_two_dimensions(make_volume):
     assert np.abs(output.data[:] / 255 - whole(raw, network)).max() < 1 / 255
 
 
-def test_anisotropic_networks(make_volume):
+def test_anisotropic_networks_predict_volumes_in_blocks(make_volume):
     raw = make_volume((11, 30, 30), (40, 4, 4), (0, 0, 0))
     network = small_network(factors=(1, 3, 3))
     output = predict(raw, network, PredictionConfig(block_size=[4, 12, 30], tile_size=[4, 6, 15]))
@@ -137,12 +137,12 @@ class Signed(torch.nn.Module):
 
 def test_integers_are_rounded_and_cut_off():
     values = np.array([-0.1, 0.0, 0.00195, 0.00197, 0.5, 1.0, 1.7], dtype=np.float32)
-    assert to_stored(values, np.uint8, 1 / 255, 0.0).tolist() == [0, 0, 0, 1, 128, 255, 255]
-    large = to_stored(np.array([1e6, -1e6], dtype=np.float32), np.float16, 1.0, 0.0)
+    assert convert_to_stored(values, np.uint8, 1 / 255, 0.0).tolist() == [0, 0, 0, 1, 128, 255, 255]
+    large = convert_to_stored(np.array([1e6, -1e6], dtype=np.float32), np.float16, 1.0, 0.0)
     assert np.isfinite(large).all()
     network = small_network(value_range=(-1.0, 1.0))
-    assert stored_range(network, PredictionConfig()) == (2 / 255, -1.0)
-    assert stored_range(network, PredictionConfig(dtype="float16")) == (1.0, 0.0)
+    assert choose_stored_range(network, PredictionConfig()) == (2 / 255, -1.0)
+    assert choose_stored_range(network, PredictionConfig(dtype="float16")) == (1.0, 0.0)
 
 
 def test_the_array_says_what_its_channels_are(make_volume):
@@ -182,7 +182,8 @@ def test_a_block_that_cannot_be_read_fails_alone(make_volume):
 
     function._read = broken  # type: ignore[method-assign]
     outcomes = {
-        block.index: error for block, error in function.stream(list(prediction_grid(raw, network, config)))
+        block.index: error
+        for block, error in function.stream(list(make_prediction_grid(raw, network, config)))
     }
     assert sorted(outcomes) == list(range(12))
     assert [index for index, error in outcomes.items() if error is not None] == [4]
@@ -192,17 +193,17 @@ def test_the_function_is_sent_to_workers_without_its_network(make_volume):
     raw = make_volume((16, 16, 16), (4, 4, 4), (0, 0, 0))
     source = LocalArrayIdentifier(raw.file_name, raw.dataset)
     function = PredictBlocks("iteration_00000010.pt", source, source, PredictionConfig())
-    function._raw = raw
-    assert pickle.loads(pickle.dumps(function))._raw is None
+    function._opened = (None, raw, raw)
+    assert pickle.loads(pickle.dumps(function))._opened is None
 
 
 def test_default_sizes_fit_the_network():
     for dims in (2, 3):
         network = small_network(dims=dims)
-        plan = plan_prediction(network, PredictionConfig())
+        plan = choose_sizes(network, PredictionConfig())
         assert not any(plan.tile % network.factor)
         assert not any(plan.block % plan.tile) and not any(plan.block % plan.chunk)
-        assert prediction_memory(network, PredictionConfig()) > 0
+        assert estimate_memory(network, PredictionConfig()) > 0
 
 
 def test_blocks_larger_than_the_volume_need_the_memory_of_the_volume():
@@ -210,8 +211,8 @@ def test_blocks_larger_than_the_volume_need_the_memory_of_the_volume():
     large = PredictionConfig(block_size=[4096] * 3, tile_size=[64] * 3)
     just = PredictionConfig(block_size=[64] * 3, tile_size=[64] * 3)
     region = Coordinate(64, 64, 64)
-    assert prediction_memory(network, large) > 100 << 30
-    assert prediction_memory(network, large, region) == prediction_memory(network, just, region)
+    assert estimate_memory(network, large) > 100 << 30
+    assert estimate_memory(network, large, region) == estimate_memory(network, just, region)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +225,7 @@ def test_blocks_larger_than_the_volume_need_the_memory_of_the_volume():
 )
 def test_sizes_that_do_not_fit_the_network_are_refused(settings, message):
     with pytest.raises(ConfigurationError, match=message):
-        plan_prediction(small_network(), PredictionConfig(**settings))
+        choose_sizes(small_network(), PredictionConfig(**settings))
 
 
 def test_raw_data_that_the_network_was_not_made_for_are_refused(make_volume):
@@ -232,11 +233,11 @@ def test_raw_data_that_the_network_was_not_made_for_are_refused(make_volume):
     with pytest.raises(
         ConfigurationError, match=r"voxels of \(4, 4, 4\), the network was trained on \(8, 4, 4\)"
     ):
-        prediction_grid(raw, small_network(voxel_size=Coordinate(8, 4, 4)), PredictionConfig())
+        make_prediction_grid(raw, small_network(voxel_size=Coordinate(8, 4, 4)), PredictionConfig())
     with pytest.raises(
-        ConfigurationError, match="3 spatial axes and 1 channels, the network expects 2 and 1"
+        ConfigurationError, match="3 spatial axes and 1 channels, the network expects 2 axes and 1"
     ):
-        prediction_grid(raw, small_network(dims=2), PredictionConfig())
+        make_prediction_grid(raw, small_network(dims=2), PredictionConfig())
 
 
 def test_a_gpu_that_is_not_there_is_told(monkeypatch):

@@ -9,7 +9,7 @@ from attacca.config.prediction import PredictionConfig
 from attacca.config.tasks import AffinitiesTaskConfig, OneHotTaskConfig
 from attacca.errors import ConfigurationError
 from attacca.prediction import Network
-from attacca.prediction.sizes import ConfiguredSizes, SizeError, plan_prediction
+from attacca.prediction.sizes import ConfiguredSizes, SizeError, choose_sizes
 from attacca.tasks import create_task
 
 AFFINITIES = AffinitiesTaskConfig(type="affinities", neighborhood=[[1, 0, 0], [0, 1, 0], [0, 0, 1]])
@@ -42,7 +42,7 @@ def test_the_sizes_that_a_configuration_tells_are_those_of_its_network(name, tas
 @pytest.mark.parametrize("block", [[1, 1, 1], [17, 16, 16]])
 def test_a_block_that_is_no_multiple_of_the_networks_period_names_its_key_and_one_that_would_do(block):
     with pytest.raises(SizeError) as raised:
-        plan_prediction(
+        choose_sizes(
             ConfiguredSizes(UNetConfig(input_shape=(32, 32, 32))), PredictionConfig(block_size=block)
         )
     assert raised.value.key == ("prediction", "block_size")
@@ -52,4 +52,4 @@ def test_a_block_that_is_no_multiple_of_the_networks_period_names_its_key_and_on
 def test_a_fixed_input_that_leaves_no_multiple_names_what_to_enlarge():
     network = UNetConfig(input_shape=(32, 32, 32), fixed_input_shape=True)
     with pytest.raises(ConfigurationError, match=r"architecture\.eval_shape_increase"):
-        plan_prediction(ConfiguredSizes(network), PredictionConfig())
+        choose_sizes(ConfiguredSizes(network), PredictionConfig())

@@ -8,14 +8,13 @@ import pytest
 from attacca.atomic import write_json
 from attacca.layout import Layout
 from attacca.provenance.compare_digests import ResultKey, compare_digests
-from attacca.workflow.catalogue import instances
 
 
 @pytest.fixture
 def compare(project):
     keys = [
         ResultKey(item.stage.name, item.run, item.volume, item.manifest(Layout(Path())))
-        for item in instances(project.workflow)
+        for item in project.workflow.instances()
     ]
 
     def compare(first, second, known, again):
@@ -34,7 +33,7 @@ def test_equal_digests_are_equal_whatever_else_the_files_say(compare, project, p
     for details in second["outputs"]["train"].values():
         details["fingerprint"] = "another"
     compared = compare(project.results, project.results, first, second)
-    assert len(compared) == len(instances(project.workflow))
+    assert len(compared) == len(project.workflow.instances())
     assert all(map(is_equal, compared))
 
 
@@ -89,7 +88,7 @@ def read_in_place(provenance, content, files="1"):
     return values | {"inputs": {"cube-a": files}}
 
 
-def test_an_input_that_was_changed_where_it_stands_is_the_first_difference(compare, project, provenance):
+def test_a_changed_input_that_is_used_in_place_is_the_first_difference(compare, project, provenance):
     first, second = read_in_place(provenance, "a"), read_in_place(provenance, "b")
     second["outputs"]["train"]["first"]["checkpoint digest"] = "another"
     different = [
@@ -104,9 +103,7 @@ def test_files_that_moved_or_were_touched_and_hold_the_same_are_equal(compare, p
     assert all(is_equal(each) for each in compare(project.results, project.results, first, second))
 
 
-def test_an_imported_volume_whose_files_have_changed_is_said_to_have_another_input(
-    compare, project, provenance
-):
+def test_an_imported_volume_whose_files_have_changed_has_another_input(compare, project, provenance):
     first, second = read_in_place(provenance, "a"), read_in_place(provenance, "b", files="2")
     for values in (first, second):
         del values["outputs"]["volume"]["cube-a"]["raw"]["read in place"]

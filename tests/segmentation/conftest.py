@@ -12,11 +12,11 @@ LONG_NEIGHBORHOOD = (*NEIGHBORHOOD, (9, 0, 0), (0, 9, 0), (0, 0, 9))
 
 
 def noisy_affinities(shape: tuple[int, ...], seed: int, offsets: Any = NEIGHBORHOOD) -> np.ndarray:
-    """uint8 affinities of random cells, blurred, with correlated noise, so that there are ties and doubts."""
+    """Return uint8 affinities of random cells, blurred, with correlated noise: many ties and weak edges."""
     rng = np.random.default_rng(seed)
     points = rng.random((max(2, int(np.prod(shape)) // 250), len(shape))) * shape
-    places = np.stack(np.meshgrid(*[np.arange(n) for n in shape], indexing="ij"), -1).reshape(-1, len(shape))
-    cells = np.argmin(((places[:, None] - points[None]) ** 2).sum(-1), axis=1).reshape(shape)
+    voxels = np.stack(np.meshgrid(*[np.arange(n) for n in shape], indexing="ij"), -1).reshape(-1, len(shape))
+    cells = np.argmin(((voxels[:, None] - points[None]) ** 2).sum(-1), axis=1).reshape(shape)
     result = np.zeros((len(offsets), *shape), np.uint8)
     for k, offset in enumerate(offsets):
         moved = np.roll(cells, [-o for o in offset], axis=tuple(range(len(shape))))
@@ -27,7 +27,7 @@ def noisy_affinities(shape: tuple[int, ...], seed: int, offsets: Any = NEIGHBORH
 
 
 def neurite_affinities(shape: tuple[int, int, int], seed: int) -> np.ndarray:
-    """uint8 affinities of long cells side by side, blurred, with noise of two scales as networks have it."""
+    """Return uint8 affinities of long parallel cells, blurred, with noise of two scales like a network's."""
     rng = np.random.default_rng(seed)
     marks = np.zeros(shape, bool)
     marks[tuple(rng.integers(0, n, int(np.prod(shape)) // 20_000) for n in shape)] = True
@@ -47,7 +47,7 @@ def neurite_affinities(shape: tuple[int, int, int], seed: int) -> np.ndarray:
 
 
 def same_partition(a: np.ndarray, b: np.ndarray) -> bool:
-    """Equal up to the names of labels; 0 is 0 in both."""
+    """Return whether two segmentations are equal up to the names of labels; 0 must be 0 in both."""
     pairs = np.unique(np.stack([a.ravel().astype(np.int64), b.ravel().astype(np.int64)]), axis=1)
     distinct = len(np.unique(a)) == pairs.shape[1] == len(np.unique(b))
     return distinct and bool(((pairs[0] == 0) == (pairs[1] == 0)).all())

@@ -31,7 +31,7 @@ from attacca.segmentation.pipeline import segment_volume
 from attacca.segmentation.seeded_watershed import seeded_watershed
 
 NEIGHBORHOOD = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (3, 0, 0), (0, 3, 0), (0, 0, 3))
-CHAINS = [
+METHODS = [
     FragmentSettings(chain="seeded", cell_size=[7, 9, 8], context=[5, 5, 5], window=2, max_distance=3),
     FragmentSettings(
         chain="mutex_watershed", cell_size=[7, 9, 8], context=[3, 3, 3], bias=[0.3, 0.7], strides=2
@@ -47,6 +47,7 @@ def fragments_in_blocks(
     mask: np.ndarray | None = None,
     offsets: tuple[tuple[int, ...], ...] = NEIGHBORHOOD,
 ) -> np.ndarray:
+    """Make the fragments of a volume block by block, last block first."""
     shape = affinities.shape[1:]
     frame = Frame(Roi((30, 20, 10), Coordinate(shape) * 10), Coordinate((10, 10, 10)))
 
@@ -70,12 +71,15 @@ def segments_of(
     offsets: tuple[tuple[int, ...], ...] = NEIGHBORHOOD,
     threshold: float = 0.6,
 ) -> np.ndarray:
+    """Agglomerate fragments that were made with ``chosen``."""
     graph = join_tables(
         *count_block_graph(fragments, affinities, Offsets.create(offsets), Box((0, 0, 0), fragments.shape))
     )
     contact = chosen.chain == "connected_components"
-    way = AgglomerationSettings(method="contact" if contact else "mean_affinity", threshold=threshold)
-    return relabel(fragments, agglomerate(graph, way))
+    agglomeration = AgglomerationSettings(
+        method="contact" if contact else "mean_affinity", threshold=threshold
+    )
+    return relabel(fragments, agglomerate(graph, agglomeration))
 
 
 @settings(max_examples=12, deadline=None, derandomize=True)
@@ -85,7 +89,7 @@ def segments_of(
     st.integers(0, 5),
     st.booleans(),
 )
-@pytest.mark.parametrize("chosen", CHAINS, ids=lambda chosen: chosen.chain)
+@pytest.mark.parametrize("chosen", METHODS, ids=lambda chosen: chosen.chain)
 def test_any_grid_of_blocks_gives_the_segments_of_one_block(
     noisy: Callable[..., np.ndarray],
     chosen: FragmentSettings,
@@ -111,14 +115,14 @@ def test_connected_components_equal_those_of_the_whole_volume(
     noisy: Callable[..., np.ndarray], same_partition: Callable[..., bool]
 ) -> None:
     affinities = noisy((15, 17, 16), 4)
-    chosen = CHAINS[2]
+    chosen = METHODS[2]
     offsets = Offsets.create(NEIGHBORHOOD)
     whole, _ = label_components(affinities, offsets, 0.6, Box((0, 0, 0), (15, 17, 16)))
     blocks = segments_of(fragments_in_blocks(affinities, (4, 6, 5), chosen), affinities, chosen)
     assert same_partition(blocks, whole)
 
 
-def test_cells_see_nearly_the_fragments_of_the_whole_volume(noisy: Callable[..., np.ndarray]) -> None:
+def test_cells_have_nearly_the_fragments_of_the_whole_volume(noisy: Callable[..., np.ndarray]) -> None:
     affinities = noisy((20, 40, 40), 7)
     chosen = FragmentSettings(chain="seeded", cell_size=[20, 20, 20])
     cells = fragments_in_blocks(affinities, (20, 40, 40), chosen)
@@ -131,11 +135,11 @@ def test_cells_see_nearly_the_fragments_of_the_whole_volume(noisy: Callable[...,
 
 def test_ids_stay_unique_with_voxels_of_size_one(noisy: Callable[..., np.ndarray]) -> None:
     affinities = noisy((12, 12, 12), 1)
-    chosen = CHAINS[1].model_copy(update={"cell_size": [4, 4, 4], "min_fragment_size": 0})
+    chosen = METHODS[1].model_copy(update={"cell_size": [4, 4, 4], "min_fragment_size": 0})
     fragments = fragments_in_blocks(affinities, (4, 4, 4), chosen)
     for name in np.unique(fragments[fragments > 0]):
-        places = np.argwhere(fragments == name) // 4
-        assert (places == places[0]).all()
+        cells = np.argwhere(fragments == name) // 4
+        assert (cells == cells[0]).all()
 
 
 @pytest.fixture
@@ -156,7 +160,7 @@ def stored(noisy: Callable[..., np.ndarray], tmp_path: Path) -> ZarrArray:
     return array
 
 
-def output_like(prediction: Any, path: Path) -> ZarrArray:
+def create_output(prediction: Any, path: Path, chunk: tuple[int, ...] | None = None) -> ZarrArray:
     return ZarrArray.create_from_array_identifier(
         LocalArrayIdentifier(path, "s0"),
         prediction.spatial_axes,
@@ -164,7 +168,7 @@ def output_like(prediction: Any, path: Path) -> ZarrArray:
         None,
         prediction.voxel_size,
         np.uint64,
-        write_size=prediction.chunk_size,
+        write_size=chunk or prediction.chunk_size,
         overwrite=True,
     )
 
@@ -172,7 +176,7 @@ def output_like(prediction: Any, path: Path) -> ZarrArray:
 def segment(
     prediction: ZarrArray, tmp_path: Path, block: tuple[int, ...], workers: int, chain: str
 ) -> np.ndarray:
-    output = output_like(prediction, tmp_path / f"segments-{workers}.zarr")
+    output = create_output(prediction, tmp_path / f"segments-{workers}.zarr")
     segment_volume(
         prediction,
         output,
@@ -202,8 +206,8 @@ def test_one_two_and_four_workers_give_the_same_segments(stored: ZarrArray, tmp_
         assert np.array_equal(segment(stored, tmp_path, (8, 8, 8), workers, "seeded"), once)
 
 
-class DiesAtBlock:
-    """Fragments, until one block raises: as if the job had been killed there."""
+class FailsAtBlock:
+    """Makes fragments until one block raises, like a job that is killed there."""
 
     def __init__(self, inner: FragmentBlocks, index: int) -> None:
         self.inner, self.index = inner, index
@@ -218,7 +222,7 @@ def test_killed_and_resumed_with_other_shards_gives_the_same_fragments(
     stored: ZarrArray, tmp_path: Path
 ) -> None:
     def make(name: str) -> tuple[FragmentBlocks, BlockGrid, ZarrArray]:
-        output = output_like(stored, tmp_path / name)
+        output = create_output(stored, tmp_path / name)
         grid = BlockGrid.for_array(output)
         chosen = fix_cell_size(FragmentSettings(window=2), grid.block_size / output.voxel_size)
         return FragmentBlocks(stored, output, NEIGHBORHOOD, chosen), grid, output
@@ -229,7 +233,7 @@ def test_killed_and_resumed_with_other_shards_gives_the_same_fragments(
     function, grid, output = make("killed.zarr")
     ledger = Ledger(output.directory, "key", len(grid))
     with pytest.raises(BlocksFailedError):
-        run_blocks(DiesAtBlock(function, 5), grid, ledger=ledger, retries=0)
+        run_blocks(FailsAtBlock(function, 5), grid, ledger=ledger, retries=0)
     for shard in (2, 0, 1):
         run_blocks(function, grid, ledger=Ledger(output.directory, "key", len(grid)), shard=(shard, 3))
     assert np.array_equal(output[output.roi], expected)
@@ -280,7 +284,7 @@ def test_foreground_of_a_single_channel_is_joined_across_blocks(tmp_path: Path) 
     array = NumpyArray.from_np_array(
         values, Roi((0, 0, 0), (8, 8, 8)), Coordinate((1, 1, 1)), ["c", "z", "y", "x"]
     )
-    output = output_like_numpy(array, tmp_path)
+    output = create_output(array, tmp_path / "o.zarr", (4, 4, 4))
     chosen = FragmentSettings(chain="connected_components", threshold=0.5)
     segment_volume(
         array, output, (), chosen, AgglomerationSettings(method="contact", threshold=0.5), tmp_path / "w"
@@ -290,18 +294,6 @@ def test_foreground_of_a_single_channel_is_joined_across_blocks(tmp_path: Path) 
     assert np.count_nonzero(found) == 13
     with pytest.raises(BlocksFailedError, match="needs affinities"):
         segment_volume(array, output, (), FragmentSettings(), AgglomerationSettings(), tmp_path / "w")
-
-
-def output_like_numpy(array: NumpyArray, tmp_path: Path) -> ZarrArray:
-    return ZarrArray.create_from_array_identifier(
-        LocalArrayIdentifier(tmp_path / "o.zarr", "s0"),
-        ["z", "y", "x"],
-        array.roi,
-        None,
-        (1, 1, 1),
-        np.uint64,
-        write_size=(4, 4, 4),
-    )
 
 
 def test_settings_that_do_not_fit_the_volume_are_refused(noisy: Callable[..., np.ndarray]) -> None:
@@ -342,9 +334,9 @@ def test_cells_hardly_change_the_segments_of_noisy_neurites(
     )
 
     def segments(cell: list[int]) -> np.ndarray:
-        settled = chosen.model_copy(update={"cell_size": cell})
-        fragments = fragments_in_blocks(affinities, affinities.shape[1:], settled, offsets=offsets)
-        return segments_of(fragments, affinities, settled, offsets, threshold=0.5)
+        in_cells = chosen.model_copy(update={"cell_size": cell})
+        fragments = fragments_in_blocks(affinities, affinities.shape[1:], in_cells, offsets=offsets)
+        return segments_of(fragments, affinities, in_cells, offsets, threshold=0.5)
 
     def information(a: np.ndarray, b: np.ndarray) -> float:
         everything = InstanceConvention(ignore_background=False)

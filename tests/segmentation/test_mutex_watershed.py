@@ -15,29 +15,32 @@ from attacca.segmentation.small_fragments import merge_small_fragments
 OFFSETS = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [2, 0, 0], [0, -2, 0], [0, 1, 3]]
 
 
-def edges(
+def list_edges(
     scores: np.ndarray, offsets: Offsets, origin: tuple[int, ...]
 ) -> Iterator[tuple[float, bool, int, int, int]]:
+    """Yield evidence, sign, channel and both voxels of each edge."""
     shape = scores.shape[1:]
     index = np.arange(np.prod(shape)).reshape(shape)
     for k, vector in enumerate(offsets.vectors):
-        for place in np.ndindex(shape):
-            there = np.add(place, vector)
-            on_grid = all((o + p) % s == 0 for o, p, s in zip(origin, place, offsets.strides[k]))
-            if on_grid and (there >= 0).all() and (there < shape).all():
-                score = float(scores[(k, *place)])
-                yield abs(score), score > 0, k, int(index[place]), int(index[tuple(there)])
+        for voxel in np.ndindex(shape):
+            partner = np.add(voxel, vector)
+            on_grid = all((o + p) % s == 0 for o, p, s in zip(origin, voxel, offsets.strides[k]))
+            if on_grid and (partner >= 0).all() and (partner < shape).all():
+                score = float(scores[(k, *voxel)])
+                yield abs(score), score > 0, k, int(index[voxel]), int(index[tuple(partner)])
 
 
-def by_definition(
+def segment_by_definition(
     scores: np.ndarray, offsets: Offsets, origin: tuple[int, ...] = (0, 0, 0), min_evidence: float = 0.0
 ) -> np.ndarray:
-    """Clusters as sets and mutexes as pairs of voxels, in pure Python."""
+    """Compute the mutex watershed with clusters as sets and mutexes as pairs of voxels, in pure Python."""
     size = int(np.prod(scores.shape[1:]))
     cluster = {v: {v} for v in range(size)}
     forbidden: set[tuple[int, int]] = set()
     attracted: set[int] = set()
-    order = sorted(edges(np.round(scores, 9), offsets, origin), key=lambda e: (-e[0], not e[1], -e[2], -e[3]))
+    order = sorted(
+        list_edges(np.round(scores, 9), offsets, origin), key=lambda e: (-e[0], not e[1], -e[2], -e[3])
+    )
     for evidence, attractive, _, u, v in order:
         if evidence < min_evidence:
             break
@@ -64,21 +67,21 @@ def test_partition_equals_the_definition_ties_included(
     offsets = Offsets.create(OFFSETS, [0.3, 0.6], strides)
     origin = (seed, 1, 2 * seed)
     scores = values / 255.0 - offsets.biases[:, None, None, None]
-    expected = by_definition(scores, offsets, origin)
+    expected = segment_by_definition(scores, offsets, origin)
     assert same_partition(mutex_watershed(values, offsets, origin=origin), expected)
     assert same_partition(mutex_watershed(values / 255.0, offsets, origin=origin), expected)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_edges_of_little_evidence_are_left_out(seed: int, same_partition: Callable[..., bool]) -> None:
+def test_edges_with_little_evidence_are_ignored(seed: int, same_partition: Callable[..., bool]) -> None:
     affinities = np.random.default_rng(seed).integers(0, 256, (6, 4, 6, 7)).astype(np.uint8)
     offsets = Offsets.create(OFFSETS, [0.3, 0.6], 2)
     scores = affinities / 255.0 - offsets.biases[:, None, None, None]
-    expected = by_definition(scores, offsets, min_evidence=0.4)
+    expected = segment_by_definition(scores, offsets, min_evidence=0.4)
     assert not same_partition(mutex_watershed(affinities, offsets), expected)
     for values in (affinities, affinities / 255.0):
         assert same_partition(mutex_watershed(values, offsets, min_evidence=0.4), expected)
-    # Ties fall otherwise in mwatershed, so distinct weights here.
+    # mwatershed takes ties in another order, so the weights are distinct.
     affinities = np.random.default_rng(seed).random((6, 4, 6, 7))
     found = mutex_watershed(affinities, offsets, min_evidence=0.4)
     assert same_partition(found, reference_mutex_watershed(affinities, offsets, min_evidence=0.4))
@@ -95,7 +98,9 @@ def test_partition_equals_mwatershed_where_weights_are_distinct(
     assert same_partition(mutex_watershed(affinities, offsets, origin=(1, 2, 0)), expected)
 
 
-def test_masked_voxels_stay_background_and_change_nothing_elsewhere(noisy: Callable[..., np.ndarray]) -> None:
+def test_masked_voxels_are_background_and_do_not_change_other_voxels(
+    noisy: Callable[..., np.ndarray],
+) -> None:
     affinities = noisy((8, 12, 12), 0)
     offsets = Offsets.create([[1, 0, 0], [0, 1, 0], [0, 0, 1], [3, 0, 0], [0, 3, 0], [0, 0, 3]], 0.5)
     mask = np.zeros((8, 12, 12), bool)
@@ -106,7 +111,7 @@ def test_masked_voxels_stay_background_and_change_nothing_elsewhere(noisy: Calla
     assert np.array_equal(labels[:, 2:9, 3:], alone)
 
 
-def test_seeds_keep_their_ids_and_never_meet() -> None:
+def test_seeds_keep_their_ids_and_are_never_joined() -> None:
     affinities = np.full((3, 1, 1, 8), 255, np.uint8)
     seeds = np.zeros((1, 1, 8), np.uint64)
     seeds[0, 0, 1], seeds[0, 0, 6] = 700, 2**40
@@ -116,14 +121,14 @@ def test_seeds_keep_their_ids_and_never_meet() -> None:
     assert labels[0, 0, 1] == 700 and labels[0, 0, 6] == 2**40
 
 
-def test_graph_with_a_mutex_keeps_the_two_ends_of_a_chain_apart() -> None:
+def test_a_mutex_keeps_the_two_ends_of_a_path_apart() -> None:
     keys = make_sort_keys(np.array([0.9, 0.3, -0.5], np.float32), np.arange(3))
     nodes, partners = np.array([0, 1, 0], np.int32), np.array([1, 2, 2], np.int32)
     clusters = cluster_graph(nodes, partners, np.sort(keys), num_nodes=4)
     assert clusters.tolist() == [0, 0, 1, 2]
 
 
-def test_small_fragments_go_to_the_neighbor_they_cling_to_most() -> None:
+def test_small_fragments_are_merged_into_the_neighbor_with_the_highest_affinity() -> None:
     labels = np.array([[[1, 1, 1, 2, 3, 3, 3]]], np.uint32)
     affinities = np.full((3, 1, 1, 7), 60, np.uint8)
     affinities[2, 0, 0, 3] = 90
@@ -142,7 +147,7 @@ def test_small_fragments_go_to_the_neighbor_they_cling_to_most() -> None:
     assert everything.max() == 1
 
 
-def test_background_is_filled_only_where_an_affinity_holds_it() -> None:
+def test_background_is_filled_only_along_affinities_above_the_limit() -> None:
     labels = np.array([[[1, 1, 1, 0, 0, 0]]], np.uint32)
     affinities = np.zeros((3, 1, 1, 6), np.uint8)
     affinities[2, 0, 0, :3] = 200
@@ -162,8 +167,6 @@ def test_background_is_filled_only_where_an_affinity_holds_it() -> None:
         ([[1, 0, 0], [0, 3, 0]], 0.5, 0, "at least 1"),
     ],
 )
-def test_offsets_that_make_no_sense_are_refused(
-    vectors: list, bias: float, strides: object, words: str
-) -> None:
+def test_invalid_offsets_are_refused(vectors: list, bias: float, strides: object, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         Offsets.create(vectors, bias, strides)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from attacca.segmentation.agglomerate import agglomerate
 from attacca.segmentation.block_graph import count_block_graph
 from attacca.segmentation.box import Box
 from attacca.segmentation.graph import Graph
-from attacca.segmentation.graph_tables import EDGE_TYPE, NODE_TYPE, join_tables, load_graph, table_path
+from attacca.segmentation.graph_tables import EDGE_TYPE, NODE_TYPE, join_tables, load_graph, locate_table
 from attacca.segmentation.lookup_table import LookUpTable, relabel
 from attacca.segmentation.mean_affinity import cut_merges, merge_by_mean_affinity
 from attacca.segmentation.offsets import Offsets
@@ -64,15 +64,15 @@ def test_sums_counts_and_boxes_equal_the_definition() -> None:
     graph = whole_graph(labels, affinities)
     expected: dict[tuple[int, int], list[int]] = {}
     for k, vector in enumerate(OFFSETS.vectors):
-        for place in np.ndindex(labels.shape):
-            there = tuple(np.add(place, vector))
-            if any(t < 0 or t >= n for t, n in zip(there, labels.shape)):
+        for voxel in np.ndindex(labels.shape):
+            partner = tuple(np.add(voxel, vector))
+            if any(p < 0 or p >= n for p, n in zip(partner, labels.shape)):
                 continue
-            a, b = int(labels[place]), int(labels[there])
-            if a == b or not a or not b or any(p % s for p, s in zip(place, OFFSETS.strides[k])):
+            a, b = int(labels[voxel]), int(labels[partner])
+            if a == b or not a or not b or any(v % s for v, s in zip(voxel, OFFSETS.strides[k])):
                 continue
             row = expected.setdefault((min(a, b), max(a, b)), [0, 0, 0, 0, 0])
-            value = int(affinities[(k, *place)])
+            value = int(affinities[(k, *voxel)])
             if k < 3:
                 row[:3] = [row[0] + value, row[1] + 1, max(row[2], value)]
             else:
@@ -84,10 +84,10 @@ def test_sums_counts_and_boxes_equal_the_definition() -> None:
     }
     assert found == expected
     for i, name in enumerate(graph.ids):
-        places = np.argwhere(labels == name)
-        assert graph.sizes[i] == len(places)
-        assert graph.lower[i].tolist() == places.min(0).tolist()
-        assert graph.upper[i].tolist() == (places.max(0) + 1).tolist()
+        voxels = np.argwhere(labels == name)
+        assert graph.sizes[i] == len(voxels)
+        assert graph.lower[i].tolist() == voxels.min(0).tolist()
+        assert graph.upper[i].tolist() == (voxels.max(0) + 1).tolist()
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)
@@ -99,11 +99,11 @@ def test_tables_of_blocks_add_up_to_the_whole(shape: tuple, block: tuple, seed: 
     for corner in np.ndindex(*[-(-n // b) for n, b in zip(shape, block)]):
         begin = np.multiply(corner, block)
         end = np.minimum(begin + block, shape)
-        seen, last = np.maximum(0, begin - lower), np.minimum(end + upper, shape)
-        cut = tuple(slice(s, e) for s, e in zip(seen, last))
-        region = Box(tuple((begin - seen).tolist()), tuple((end - seen).tolist()))
+        first, last = np.maximum(0, begin - lower), np.minimum(end + upper, shape)
+        cut = tuple(slice(f, e) for f, e in zip(first, last))
+        region = Box(tuple((begin - first).tolist()), tuple((end - first).tolist()))
         n, e = count_block_graph(
-            labels[cut], affinities[(slice(None), *cut)], OFFSETS, region, tuple(seen.tolist())
+            labels[cut], affinities[(slice(None), *cut)], OFFSETS, region, tuple(first.tolist())
         )
         nodes.insert(0, n)
         edges.append(e)
@@ -126,7 +126,7 @@ def test_a_graph_read_in_small_parts_equals_one_read_at_once(tmp_path: Path) -> 
         edges["direct_sum"] = rng.integers(0, 999, 60)
         edges = edges[np.lexsort((edges["v"], edges["u"]))]
         for kind, table in (("nodes", nodes), ("edges", edges)):
-            path = table_path(tmp_path, kind, block)
+            path = locate_table(tmp_path, kind, block)
             path.parent.mkdir(exist_ok=True)
             np.save(path, table)
     once = load_graph(tmp_path, 5)
@@ -138,8 +138,8 @@ def test_a_graph_read_in_small_parts_equals_one_read_at_once(tmp_path: Path) -> 
         load_graph(tmp_path, 6)
 
 
-def merged_by_definition(graph: Graph, threshold: float) -> np.ndarray:
-    """Average linkage by looking at all pairs of clusters again and again."""
+def merge_by_definition(graph: Graph, threshold: float) -> np.ndarray:
+    """Compute average linkage by comparing all pairs of clusters after each merge."""
     clusters = np.arange(len(graph.ids))
     while True:
         totals: dict[tuple[int, int], list[int]] = {}
@@ -162,7 +162,7 @@ def test_mean_affinity_equals_the_definition_at_every_threshold(seed: int) -> No
     assert (np.diff(merges.heights) <= 0).all()
     for threshold in (0.05, 0.3, 0.45, 0.6, 0.9):
         found = cut_merges(merges, 40, threshold)
-        expected = np.unique(merged_by_definition(graph, threshold), return_inverse=True)[1]
+        expected = np.unique(merge_by_definition(graph, threshold), return_inverse=True)[1]
         assert np.array_equal(found, expected)
         assert np.array_equal(found, cut_merges(merge_by_mean_affinity(graph, threshold), 40, threshold))
 
@@ -175,7 +175,7 @@ def test_hub_nodes_with_many_merges_keep_the_hash_table_working() -> None:
 
 
 @pytest.mark.parametrize("debris", ["merge", "delete"])
-def test_what_is_left_after_the_filters_is_no_debris(debris: str) -> None:
+def test_no_debris_is_left_after_the_filters(debris: str) -> None:
     graph = random_graph(200, 500, 2)
     keep = AgglomerationSettings(threshold=0.7)
     plain = agglomerate(graph, keep)
@@ -190,7 +190,7 @@ def test_what_is_left_after_the_filters_is_no_debris(debris: str) -> None:
     assert (debris == "delete") == bool((filtered.segments == 0).sum() > 20)
 
 
-def test_ids_are_consecutive_by_first_fragment_and_relabelling_applies_them(tmp_path: Path) -> None:
+def test_ids_are_consecutive_by_first_fragment_and_relabeling_applies_them(tmp_path: Path) -> None:
     graph = random_graph(50, 60, 5)
     table = agglomerate(graph, AgglomerationSettings(threshold=0.5))
     values, first = np.unique(table.segments, return_index=True)

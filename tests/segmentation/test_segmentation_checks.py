@@ -1,4 +1,4 @@
-"""Checks without labels: good segmentations pass, the typical failures do not."""
+"""Checks without ground truth: good segmentations pass, typical failures are refused."""
 
 import numpy as np
 import pytest
@@ -25,15 +25,15 @@ THRESHOLDS = CheckThresholds()
 def random_cells(shape: tuple[int, ...], seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     points = rng.random((40, 3)) * shape
-    places = np.stack(np.meshgrid(*[np.arange(n) for n in shape], indexing="ij"), -1).reshape(-1, 3)
+    voxels = np.stack(np.meshgrid(*[np.arange(n) for n in shape], indexing="ij"), -1).reshape(-1, 3)
     return (
-        (np.argmin(((places[:, None] - points[None]) ** 2).sum(-1), axis=1) + 1)
+        (np.argmin(((voxels[:, None] - points[None]) ** 2).sum(-1), axis=1) + 1)
         .reshape(shape)
         .astype(np.uint64)
     )
 
 
-def test_segments_that_ignore_the_blocks_pass_and_cut_ones_do_not() -> None:
+def test_segments_cut_at_block_faces_are_refused_and_others_pass() -> None:
     cells = random_cells((24, 24, 24), 0)
     assert check_seams([count_seams(cells, (0, 0, 0), (8, 8, 8))], THRESHOLDS) < 1.5
     cut = cells + np.uint64(100) * (np.arange(24) // 8).astype(np.uint64)
@@ -53,7 +53,7 @@ def test_counts_of_blocks_with_one_more_voxel_add_up_to_the_whole() -> None:
     assert np.array_equal(total.ends, whole.ends) and np.array_equal(total.pairs, whole.pairs)
 
 
-def test_one_segment_that_takes_over_and_an_empty_segmentation_are_refused() -> None:
+def test_a_dominating_segment_and_an_empty_segmentation_are_refused() -> None:
     cells = random_cells((8, 8, 8), 2)
     offsets = Offsets.create([[1, 0, 0], [0, 1, 0], [0, 0, 1]])
     graph = join_tables(
@@ -63,7 +63,7 @@ def test_one_segment_that_takes_over_and_an_empty_segmentation_are_refused() -> 
     assert fine["segmented_share"] == 1 and fine["largest_share"] < 0.2
     with pytest.raises(SegmentationCheckError, match="one segment has 100 %"):
         check_sizes(graph, LookUpTable(graph.ids, np.ones_like(graph.ids)), 512, THRESHOLDS)
-    # Merged from the beginning, so that there is one fragment only.
+    # A single fragment.
     merged = np.ones_like(cells)
     region = Box((0, 0, 0), (8, 8, 8))
     single = join_tables(*count_block_graph(merged, np.full((3, 8, 8, 8), 255, np.uint8), offsets, region))

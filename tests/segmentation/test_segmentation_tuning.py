@@ -1,4 +1,4 @@
-"""The tuner's table equals segmenting and scoring each setting; test labels never enter."""
+"""The tuner's table equals the scores of each setting's segmentation; test volumes are not used."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_scores_equal_those_of_the_segmented_volume(volume: TuningVolume, tmp_pa
     assert result.to_json()["criterion"] == "voi"
 
 
-def test_criteria_where_more_is_better_are_maximised_over_several_volumes(
+def test_criteria_where_more_is_better_are_maximized_over_several_volumes(
     volume: TuningVolume, tmp_path: Path
 ) -> None:
     config = SegmentationConfig(chain="seeded", threshold=[0.2, 0.5, 0.8], min_size=0, window=2)
@@ -89,7 +89,7 @@ def test_settled_settings_need_no_volume_and_others_do(tmp_path: Path) -> None:
         tune([], NEIGHBORHOOD, SegmentationConfig(criterion="beauty"), tmp_path)
 
 
-def test_the_default_tries_both_chains_over_a_grid_of_thresholds() -> None:
+def test_the_default_tries_two_methods_over_a_grid_of_thresholds() -> None:
     config = SegmentationConfig()
     fragments = config.fragment_candidates()
     assert {item.chain for item in fragments} == {"seeded", "mutex_watershed"}
@@ -107,7 +107,7 @@ def test_the_default_tries_both_chains_over_a_grid_of_thresholds() -> None:
         {"block_size": [8, 8, 8], "context": [4, 4]},
     ],
 )
-def test_sections_that_make_no_sense_are_refused(section: dict) -> None:
+def test_invalid_sections_are_refused(section: dict) -> None:
     with pytest.raises(ValidationError):
         SegmentationConfig.model_validate(section)
 
@@ -117,7 +117,7 @@ def test_sections_that_make_no_sense_are_refused(section: dict) -> None:
     [
         ({"block_size": [8, 8]}, NEIGHBORHOOD, "block_size has 2 axes"),
         ({"bias": [[0.1, 0.2, 0.3]]}, NEIGHBORHOOD, "has 3 numbers"),
-        ({}, ((3, 0), (0, 3)), "no direct offset"),
+        ({}, ((3, 0), (0, 3)), "no nearest-neighbor offset"),
     ],
 )
 def test_sections_that_do_not_fit_the_neighborhood_are_refused(

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ import yaml
 
 from attacca.blockwise import read_files
 from tiny_configuration import tiny_configuration
+from warm_python import WarmPython
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -39,9 +39,9 @@ def arguments(*more: str) -> list[str]:
     return ["--snakefile", str(REPOSITORY / "Snakefile"), "--configfile", "config.yaml", *more]
 
 
-def run_here(directory: Path, *targets: str) -> None:
+def run_here(warm: WarmPython, directory: Path, *targets: str) -> None:
     places = [str(directory / target) for target in targets]
-    command = [sys.executable, "-m", "snakemake", *arguments("--cores", "2", "--", *places)]
+    command = [str(warm.python), "-m", "snakemake", *arguments("--cores", "2", "--", *places)]
     done = subprocess.run(
         command, cwd=directory, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
@@ -49,20 +49,22 @@ def run_here(directory: Path, *targets: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(warm_python: Callable[[], WarmPython], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workflow up to the trained network, computed on this machine."""
     directory = tmp_path_factory.mktemp("trained")
     write_configuration(directory)
-    run_here(directory, "results/tiny/training.json", "results/volumes/tested.json")
+    run_here(warm_python(), directory, "results/tiny/training.json", "results/volumes/tested.json")
     return directory
 
 
 @pytest.fixture(scope="module")
-def here(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def here(
+    warm_python: Callable[[], WarmPython], trained: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The whole workflow, computed on this machine."""
     directory = tmp_path_factory.mktemp("here") / "project"
     shutil.copytree(trained, directory)
-    run_here(directory)
+    run_here(warm_python(), directory)
     return directory
 
 
@@ -79,11 +81,13 @@ def slow_prediction(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def undisturbed(slow_prediction: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(
+    warm_python: Callable[[], WarmPython], slow_prediction: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The slow prediction, computed here in peace."""
     directory = tmp_path_factory.mktemp("peace") / "project"
     shutil.copytree(slow_prediction, directory)
-    run_here(directory, PREDICTION)
+    run_here(warm_python(), directory, PREDICTION)
     return directory
 
 

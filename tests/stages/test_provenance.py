@@ -15,7 +15,7 @@ from attacca.stages.provenance import digest_outputs, list_seeds
 
 def test_outputs_tell_digests_of_arrays_by_name(project):
     project.finish_until(project.instance("predict", "first", "cube-b"))
-    found = digest_outputs(project.workflow)
+    found = digest_outputs(project.workflow.configuration, project.workflow.layout)
     assert found["volume"]["cube-a"]["raw"]["files"] == 1
     assert len(found["volume"]["cube-a"]["raw"]["digest"]) == 64
     assert "fingerprint" in found["train"]["first"]
@@ -33,12 +33,22 @@ def test_a_volume_that_is_read_where_it_stands_has_a_digest_of_what_it_is_read_f
     arrays = {"arrays": {"raw": {"dataset": "raw/s0", "in_place": True}}}
     write_json(path, json.loads(path.read_text()) | {"result": arrays})
 
-    before = digest_outputs(project.workflow)["volume"]["cube-a"]["raw"]
+    before = digest_outputs(project.workflow.configuration, project.workflow.layout)["volume"]["cube-a"][
+        "raw"
+    ]
     assert before["read in place"] and before["files"] == 28
     source[:] = 255 - source[:]
-    assert digest_outputs(project.workflow)["volume"]["cube-a"]["raw"]["digest"] != before["digest"]
+    assert (
+        digest_outputs(project.workflow.configuration, project.workflow.layout)["volume"]["cube-a"]["raw"][
+            "digest"
+        ]
+        != before["digest"]
+    )
     shutil.rmtree(tmp_path / "source.zarr")
-    assert "raw" not in digest_outputs(project.workflow)["volume"]["cube-a"]
+    assert (
+        "raw"
+        not in digest_outputs(project.workflow.configuration, project.workflow.layout)["volume"]["cube-a"]
+    )
 
 
 def test_seeds_versions_checkout_and_hardware_are_known(project):

@@ -17,7 +17,7 @@ from attacca.training.checkpoint_directory import (
     list_checkpoints,
     prune_checkpoints,
 )
-from attacca.training.schedule import WeightAverage, create_optimizer, learning_rate
+from attacca.training.optimization import WeightAverage, compute_learning_rate, create_optimizer
 
 
 def test_bytes_of_a_checkpoint_depend_on_its_content_alone(tmp_path):
@@ -122,13 +122,13 @@ def test_another_head_starts_from_a_trained_network_and_says_what_was_loaded(job
 
 def test_the_learning_rate_rises_and_falls_as_configured():
     config = OptimizerConfig(learning_rate=1.0, warm_up=10, final_fraction=0.1)
-    rates = [learning_rate(config, i, 110) for i in range(111)]
+    rates = [compute_learning_rate(config, i, 110) for i in range(111)]
     assert rates[0] == 0.1 and rates[9] == 1.0 and rates[10] == 1.0
     assert rates[60] == pytest.approx(0.55)
     assert rates[110] == pytest.approx(0.1)
     assert all(a >= b for a, b in pairwise(rates[10:]))
     constant = OptimizerConfig(learning_rate=1.0, warm_up=0, schedule="constant")
-    assert {learning_rate(constant, i, 10) for i in range(10)} == {1.0}
+    assert {compute_learning_rate(constant, i, 10) for i in range(10)} == {1.0}
 
 
 @pytest.mark.parametrize("kind", ["adamw", "radam"])

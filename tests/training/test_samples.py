@@ -9,15 +9,16 @@ from attacca.config.tasks import AffinitiesTaskConfig, DistanceTaskConfig, OneHo
 from attacca.config.training import AugmentationConfig, TrainingConfig
 from attacca.errors import ConfigurationError, MissingInputError, TrainingError
 from attacca.tasks import create_task
+from attacca.training.augmentations import find_exchangeable_axes
+from attacca.training.cached_array import CachedArray
+from attacca.training.class_counts import convert_to_plain_counts
 from attacca.training.job import TrainingJob, check_targets
 from attacca.training.pipeline import (
     SamplePipeline,
     SampleSpec,
-    exchangeable_axes,
-    plain_counts,
-    sample_rois,
+    find_sample_rois,
 )
-from attacca.training.volume_data import CachedArray, VolumeData
+from attacca.training.volume_data import VolumeData
 
 NEIGHBORHOOD = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, -3]]
 PLAIN = AugmentationConfig(simple=None, gamma=None, intensity=None)
@@ -62,8 +63,8 @@ def test_a_batch_depends_on_its_iteration_alone(pipeline):
     counts = pipeline().estimate_class_counts(2)
     first = pipeline(augmentation=ALL, counts=counts, batch_size=2)
     second = pipeline(augmentation=ALL, counts=counts, batch_size=2)
-    forward = [first.batch(i) for i in range(4)]
-    backward = [second.batch(i) for i in (3, 2, 1, 0)][::-1]
+    forward = [first.create_batch(i) for i in range(4)]
+    backward = [second.create_batch(i) for i in (3, 2, 1, 0)][::-1]
     assert all(equal(a, b) for a, b in zip(forward, backward))
     assert not equal(forward[0], forward[1])
     assert not np.array_equal(forward[0]["raw"][0], forward[0]["raw"][1])
@@ -73,16 +74,16 @@ def test_a_batch_depends_on_its_iteration_alone(pipeline):
 
 def test_processes_that_train_together_share_a_batch(pipeline):
     counts = pipeline().estimate_class_counts(2)
-    whole = pipeline(counts=counts, batch_size=2).batch(5)
+    whole = pipeline(counts=counts, batch_size=2).create_batch(5)
     single = pipeline(counts=counts, batch_size=1)
     for rank in range(2):
-        assert np.array_equal(single.batch(5, rank, 2)["raw"][0], whole["raw"][rank])
+        assert np.array_equal(single.create_batch(5, rank, 2)["raw"][0], whole["raw"][rank])
 
 
 def test_targets_are_those_of_the_whole_volume(pipeline, volume):
     source = volume()
     data = VolumeData(source)
-    sample = pipeline().sample(5)
+    sample = pipeline().create_sample(5)
     inside = found_at(data, sample["raw"])
     predictor = create_task(AffinitiesTaskConfig(neighborhood=NEIGHBORHOOD)).predictor
     whole = predictor.create_target(data.labels).data
@@ -100,7 +101,7 @@ def test_unlabelled_voxels_and_affinities_to_them_weigh_nothing(pipeline, volume
     made, complete = pipeline([sparse]), pipeline([source])
     lost = 0
     for seed in range(6):
-        sample, same = made.sample(seed), complete.sample(seed)
+        sample, same = made.create_sample(seed), complete.create_sample(seed)
         assert np.array_equal(sample["raw"], same["raw"])
         lost += np.count_nonzero((sample["weight"] == 0) & (same["weight"] > 0))
     assert lost > 100
@@ -117,7 +118,7 @@ def test_a_mask_takes_voxels_out(pipeline, volume, tmp_path, store):
     )
     sample = pipeline(
         [masked], shape=(16, 16, 40), task=AffinitiesTaskConfig(neighborhood=[[0, 0, 1]])
-    ).sample(2)
+    ).create_sample(2)
     assert (sample["weight"][..., :20] == 0).all()
     assert (sample["weight"][..., 20:39] > 0).all()
 
@@ -130,7 +131,7 @@ def test_samples_stay_in_the_region_and_follow_the_weights(pipeline, volume):
     corner = VolumeData(near).raw.data[:32, :16, :16].astype(np.float32) / 255 * 2 - 1
     counted = 0
     for seed in range(60):
-        raw = made.sample(seed)["raw"][0]
+        raw = made.create_sample(seed)["raw"][0]
         counted += any(np.allclose(raw, corner[z : z + 16], atol=1e-6) for z in range(17))
     assert 30 < counted < 58
     with pytest.raises(ConfigurationError, match=r"sampling.near.roi.*nothing in common"):
@@ -145,16 +146,16 @@ def test_samples_are_placed_by_points(pipeline, volume, tmp_path):
     raw = VolumeData(source).raw
     voxel = float(raw.data[0, 0, 0]) / 255 * 2 - 1
     for seed in range(5):
-        assert np.isclose(made.sample(seed)["raw"], voxel, atol=1e-6).any()
+        assert np.isclose(made.create_sample(seed)["raw"], voxel, atol=1e-6).any()
         # The voxel of the point is the volume's first: all before it is outside, where nothing is known.
-        assert (made.sample(seed)["weight"] == 0).any()
+        assert (made.create_sample(seed)["weight"] == 0).any()
     points.write_text("4 4\n")
     with pytest.raises(ConfigurationError, match="line 1: found '4 4', expected 3 numbers"):
         pipeline([source], sampling={"cells": {"points": points}})
     points.write_text("90000, 4, 4\n")
     with pytest.raises(ConfigurationError, match="world units, not voxels"):
         pipeline([source], sampling={"cells": {"points": points}})
-    with pytest.raises(MissingInputError, match="no file"):
+    with pytest.raises(MissingInputError, match="does not exist"):
         pipeline([source], sampling={"cells": {"points": tmp_path / "none"}})
 
 
@@ -164,9 +165,9 @@ def test_samples_with_too_little_in_them_are_replaced_or_the_volume_is_named(pip
     mostly = dataclasses.replace(source, unlabelled=label)
     made = pipeline([mostly], min_masked=0.9, shape=(8, 8, 8))
     for seed in range(5):
-        assert (made.sample(seed)["weight"] > 0).mean() > 0.5
+        assert (made.create_sample(seed)["weight"] > 0).mean() > 0.5
     with pytest.raises(TrainingError, match="in a row of volume sparse had less than 100%"):
-        pipeline([mostly], min_masked=1.0, shape=(32, 40, 40)).sample(0)
+        pipeline([mostly], min_masked=1.0, shape=(32, 40, 40)).create_sample(0)
 
 
 def test_stored_targets_are_read_where_augmentation_allows_it(pipeline, volume, tmp_path, store):
@@ -182,7 +183,7 @@ def test_stored_targets_are_read_where_augmentation_allows_it(pipeline, volume, 
         target=store(path, "target", target.data, (0, 0, 0), (8, 8, 8)),
         weight=store(path, "weight", weight.data, (0, 0, 0), (8, 8, 8)),
     )
-    sample = pipeline([stored], targets="from_target_stage").sample(4)
+    sample = pipeline([stored], targets="from_target_stage").create_sample(4)
     inside = (slice(None), *found_at(data, sample["raw"]))
     assert np.array_equal(sample["target"], target.data[inside])
     assert np.array_equal(sample["weight"], weight.data[inside])
@@ -228,25 +229,25 @@ def test_planes_are_sampled_too(pipeline, volume, task):
     }
     everything = AugmentationConfig(elastic={"probability": 1.0, "spacing": 8}, noise={})
     made = pipeline([plane], shape=(24, 24), output=(20, 20), task=tasks[task], augmentation=everything)
-    sample = made.sample(0)
+    sample = made.create_sample(0)
     assert sample["raw"].shape == (1, 24, 24)
     assert sample["target"].shape[1:] == (20, 20)
     assert np.isfinite(sample["target"]).all() and (sample["weight"] >= 0).all() and sample["weight"].any()
 
 
 def test_only_axes_of_equal_voxel_size_are_exchanged(pipeline):
-    assert exchangeable_axes(Coordinate(4, 4, 4)) == [0, 1, 2]
-    assert exchangeable_axes(Coordinate(40, 4, 4)) == [1, 2]
+    assert find_exchangeable_axes(Coordinate(4, 4, 4)) == [0, 1, 2]
+    assert find_exchangeable_axes(Coordinate(40, 4, 4)) == [1, 2]
     with pytest.raises(ConfigurationError, match="axes"):
         pipeline(augmentation={"simple": {"transpose": (0, 5)}})
 
 
 def test_outputs_lie_in_the_middle_of_inputs():
-    window, whole = sample_rois((20, 24), (12, 24), Coordinate(5, 2))
+    window, whole = find_sample_rois((20, 24), (12, 24), Coordinate(5, 2))
     assert window.begin == Coordinate(0, 0) and window.shape == Coordinate(60, 48)
     assert whole.begin == Coordinate(-20, 0) and whole.shape == Coordinate(100, 48)
     with pytest.raises(ConfigurationError, match="both sides"):
-        sample_rois((20, 24), (11, 24), Coordinate(5, 2))
+        find_sample_rois((20, 24), (11, 24), Coordinate(5, 2))
 
 
 def test_large_arrays_are_read_by_blocks_that_stay_for_a_while(volume):
@@ -265,18 +266,18 @@ def test_large_arrays_are_read_by_blocks_that_stay_for_a_while(volume):
 
 def test_class_counts_survive_json_and_numpy():
     counts = ([{0: (np.int64(3), 4.0), 1: (1, 4.0)}], None)
-    assert plain_counts(counts) == ([{0: (3, 4.0), 1: (1, 4.0)}], None)
-    assert plain_counts([{"0": [3, 4.0]}]) == [{0: [3, 4.0]}]
-    assert type(plain_counts(counts)[0][0][0][0]) is int
+    assert convert_to_plain_counts(counts) == ([{0: (3, 4.0), 1: (1, 4.0)}], None)
+    assert convert_to_plain_counts([{"0": [3, 4.0]}]) == [{0: [3, 4.0]}]
+    assert type(convert_to_plain_counts(counts)[0][0][0][0]) is int
 
 
 def test_a_job_says_what_it_misses(volume, tmp_path, job):
-    with pytest.raises(ConfigurationError, match="no volume to learn from"):
+    with pytest.raises(ConfigurationError, match="found no training volumes"):
         job(volumes=())
-    with pytest.raises(ConfigurationError, match="'other' is no training volume"):
+    with pytest.raises(ConfigurationError, match="found 'other', expected a training volume"):
         job(sampling={"other": {}})
     section = {"criterion": "voi", "segmentation_interval": 3}
-    with pytest.raises(ConfigurationError, match="none is made"):
+    with pytest.raises(ConfigurationError, match="no segmentation is computed"):
         job(validation_section=section)
     with pytest.raises(ConfigurationError, match="no validation volumes"):
         job(validation_section=section, validate_segmentation=lambda model, iteration: {"voi": 1.0})

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from warm_python import WarmPython
+
 ROOT = Path(__file__).parents[2]
 
 SMALL = """
@@ -32,9 +34,11 @@ runs:
 execution: {threads: 1}
 """
 
-# Prediction in 125 blocks, segmentation in 27.
+# Prediction in 125 blocks, segmentation in 27; batches are made without a process of their own, which takes seconds
+# to start.
 BLOCKS = (
-    SMALL.replace("channels: [4, 8]", "channels: [8, 16]")
+    SMALL.replace("iterations: 6", "loader_workers: 0, iterations: 6")
+    .replace("channels: [4, 8]", "channels: [8, 16]")
     .replace("shape: [32, 32, 32]", "shape: [24, 24, 24]")
     .replace("    segmentation:\n", "    prediction: {block_size: [8, 8, 8]}\n    segmentation:\n")
     .replace("      bias:", "      block_size: [16, 16, 16]\n      bias:")
@@ -43,11 +47,17 @@ BLOCKS = (
 
 
 class Checkout:
-    """Runs snakemake on a configuration in a directory of its own."""
+    """Runs snakemake on a configuration in a directory of its own.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: an empty directory, or that of a copied checkout.
+        warm: the interpreter of Snakemake and its jobs; by default that of the tests.
+    """
+
+    def __init__(self, directory: Path, warm: WarmPython | None = None) -> None:
         self.directory = directory
         self.configuration = directory / "config.yaml"
+        self.warm = warm
 
     def write(self, text: str = SMALL) -> None:
         self.configuration.write_text(textwrap.dedent(text))
@@ -60,7 +70,7 @@ class Checkout:
     def command(self, *arguments: str) -> list[str]:
         """The command line of snakemake."""
         return [
-            sys.executable,
+            str(self.warm.python if self.warm else sys.executable),
             "-m",
             "snakemake",
             "--snakefile",
@@ -96,10 +106,10 @@ class Checkout:
         """Have snakemake make one file of the results."""
         self.snakemake("--", str(self.results.joinpath(*parts)))
 
-    def copy(self, directory: Path) -> "Checkout":
+    def copy(self, directory: Path, warm: WarmPython | None = None) -> "Checkout":
         """The checkout with all it has computed, elsewhere."""
         shutil.copytree(self.directory, directory)
-        return Checkout(directory)
+        return Checkout(directory, warm)
 
     @property
     def results(self) -> Path:
@@ -115,9 +125,11 @@ class Checkout:
 
 
 @pytest.fixture(scope="session")
-def checkout_of(tmp_path_factory):
-    def make(name: str, text: str = SMALL) -> Checkout:
-        checkout = Checkout(tmp_path_factory.mktemp(name))
+def checkout_of(tmp_path_factory, warm_python):
+    """``checkout_of(name, text)``: a checkout whose jobs are forks of a warm interpreter; ``real=True`` starts each."""
+
+    def make(name: str, text: str = SMALL, real: bool = False) -> Checkout:
+        checkout = Checkout(tmp_path_factory.mktemp(name), None if real else warm_python())
         checkout.write(text)
         return checkout
 
@@ -127,7 +139,7 @@ def checkout_of(tmp_path_factory):
 @pytest.fixture(scope="session")
 def finished(checkout_of):
     """The small workflow, run once for all tests that look at it; tests that change it put things back."""
-    checkout = checkout_of("finished")
+    checkout = checkout_of("finished", real=True)
     checkout.first = checkout.snakemake()
     return checkout
 
@@ -139,18 +151,24 @@ def in_blocks(checkout_of):
 
 
 @pytest.fixture(scope="session")
-def trained(in_blocks):
+def trained(build_once, warm_python):
     """The same, whose next stage is the prediction of the tested volume; for tests that copy it."""
-    checkout = in_blocks("trained")
-    checkout.snakemake(
-        "--", *(str(checkout.results / name) for name in ("small/tuning.json", "volumes/tested.json"))
-    )
-    return checkout
+
+    def build(directory: Path) -> None:
+        checkout = Checkout(directory, warm_python())
+        checkout.write(BLOCKS)
+        checkout.snakemake(
+            "--", *(str(checkout.results / name) for name in ("small/tuning.json", "volumes/tested.json"))
+        )
+
+    return Checkout(build_once("trained", build), warm_python())
 
 
 @pytest.fixture(scope="session")
-def segmented(trained, tmp_path_factory):
+def segmented(trained, build_once, warm_python):
     """The same, predicted and segmented by one undisturbed run."""
-    checkout = trained.copy(tmp_path_factory.mktemp("segmented") / "checkout")
-    checkout.make("small", "tested", "segmentation.json")
-    return checkout
+
+    def build(directory: Path) -> None:
+        trained.copy(directory / "checkout", warm_python()).make("small", "tested", "segmentation.json")
+
+    return Checkout(build_once("segmented", build) / "checkout", warm_python())

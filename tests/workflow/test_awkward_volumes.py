@@ -9,7 +9,7 @@ from funlib.geometry import Coordinate, Roi
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.blockwise import BlockGrid, run_blocks
 from attacca.config.prediction import PredictionConfig
-from attacca.prediction import PredictBlocks, create_prediction_array, load_network, prediction_grid
+from attacca.prediction import PredictBlocks, create_prediction_array, load_network, make_prediction_grid
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -89,7 +89,8 @@ def test_around_the_corner_of_all_blocks_the_prediction_is_that_of_one_block(awk
     target = LocalArrayIdentifier(tmp_path / "corner.zarr", "s0")
     array = create_prediction_array(target, raw, network, config, corner)
     run_blocks(
-        PredictBlocks(lambda: network, source, target, config), prediction_grid(raw, network, config, corner)
+        PredictBlocks(lambda: network, source, target, config),
+        make_prediction_grid(raw, network, config, corner),
     )
     stored = opened(awkward, name, name, "prediction.zarr", "s0")[corner].astype(int)
     assert np.abs(stored - array[corner]).max() <= 1

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 def test_a_prediction_whose_checkpoints_were_deleted_trains_again_and_gives_the_same_checkpoint(
     trained, tmp_path
 ):
-    checkout = trained.copy(tmp_path / "checkout")
+    checkout = trained.copy(tmp_path / "checkout", trained.warm)
     checkpoints = checkout.results / "small" / "training" / "checkpoints"
     manifest = checkout.results / "small" / "training.json"
     before = {path.name: path.read_bytes() for path in checkpoints.iterdir()}, manifest.read_text()

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from attacca.atomic import write_json
-from attacca.workflow.failures import last_failure
+from attacca.workflow.failures import find_last_failure
 from attacca.workflow.stage_state import read_states
 
 STARTED = "2026-01-01 10:00:00,000 INFO attacca: python -m attacca.stages.predict shard\n"
@@ -32,7 +32,7 @@ def failure(project, predict):
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(text)
         os.utime(log, (log.stat().st_mtime - age,) * 2)
-        return last_failure(predict, project.workflow.layout, 3)
+        return find_last_failure(predict, project.workflow.layout, 3)
 
     return find
 

@@ -1,11 +1,10 @@
-"""Which setting re-runs what: asked of Snakemake itself on finished results, and written down in docs/reruns.md."""
+"""Stages that each changed setting reruns, from dry runs on finished results, as in the table of docs/reruns.md."""
 
 import copy
 import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ import yaml
 from attacca.config.execution import ExecutionConfig
 from attacca.config.run import RunConfig
 from tiny_configuration import tiny_configuration
+from warm_python import WarmPython
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -72,20 +72,20 @@ def _one_more_run(values: dict[str, Any]) -> None:
 GROUPS: dict[str, tuple[Callable[[dict[str, Any]], None], tuple[str, ...]]] = {
     "nothing": (lambda values: None, ()),
     "order of keys, comments": (lambda values: values.update(dict(reversed(list(values.items())))), ()),
-    "`volumes.X` of a volume for training": (
+    "`volumes.X` of a training volume": (
         _set("volumes", "taught", "synthetic", "seed", value=77),
         ("volume", "targets", "train", "predict", *SEGMENTATION, *ALWAYS),
     ),
-    "`volumes.X` of a volume for validation": (
+    "`volumes.X` of a validation volume": (
         _set("volumes", "chosen", "synthetic", "seed", value=79),
         ("volume", "targets", "train", "predict", *SEGMENTATION, *ALWAYS),
     ),
-    "`volumes.X` of a volume for the test": (
+    "`volumes.X` of a test volume": (
         _set("volumes", "tested", "synthetic", "seed", value=78),
         ("volume", *APPLIED, *ALWAYS),
     ),
-    "one more volume for the test: for that volume": (_one_more_volume, ("volume", *APPLIED, *ALWAYS)),
-    "one more run: for that run": (
+    "one more test volume: stages of that volume": (_one_more_volume, ("volume", *APPLIED, *ALWAYS)),
+    "one more run: stages of that run": (
         _one_more_run,
         ("targets", "train", "predict", *SEGMENTATION, *ALWAYS),
     ),
@@ -127,13 +127,13 @@ GROUPS: dict[str, tuple[Callable[[dict[str, Any]], None], tuple[str, ...]]] = {
         ),
         (),
     ),
-    "`training`: loader processes": (_run("training", "loader_workers", value=0), ()),
+    "`training`: loader processes": (_run("training", "loader_workers", value=1), ()),
 }
 SHARDS_ONLY = "`execution.shards`"
 
 
-def snakemake(directory: Path, *more: str) -> str:
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), *more]
+def snakemake(python: Path, directory: Path, *more: str) -> str:
+    command = [str(python), "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), *more]
     done = subprocess.run(
         command, cwd=directory, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
@@ -161,17 +161,25 @@ def stage_of(rule: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def python(warm_python: Callable[[], WarmPython]) -> Path:
+    """The interpreter of Snakemake and its jobs."""
+    return warm_python().python
+
+
+@pytest.fixture(scope="module")
+def finished(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with finished results."""
     directory = tmp_path_factory.mktemp("reruns")
-    snakemake(directory, "--configfile", str(write(directory, "config.yaml", CONFIGURATION)), "--cores", "2")
+    configuration = write(directory, "config.yaml", CONFIGURATION)
+    snakemake(python, directory, "--configfile", str(configuration), "--cores", "2")
     return directory
 
 
-def ask(finished: Path, with_records: bool) -> dict[str, str]:
+def ask(python: Path, finished: Path, with_records: bool) -> dict[str, str]:
     """For each group, what Snakemake says that it would run again on finished results.
 
     Args:
+        python: the interpreter of Snakemake.
         finished: the directory with the results.
         with_records: whether Snakemake has its own records, ``.snakemake``, of how they were made.
     """
@@ -184,7 +192,7 @@ def ask(finished: Path, with_records: bool) -> dict[str, str]:
         directory.mkdir()
         if with_records:
             shutil.copytree(finished / ".snakemake", directory / ".snakemake")
-        return snakemake(directory, "--configfile", str(path), "--dry-run")
+        return snakemake(python, directory, "--configfile", str(path), "--dry-run")
 
     with ThreadPoolExecutor(2) as pool:
         found = pool.map(answer, range(len(GROUPS)), (change for change, _ in GROUPS.values()))
@@ -192,15 +200,15 @@ def ask(finished: Path, with_records: bool) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def answers(finished: Path) -> dict[str, str]:
+def answers(python: Path, finished: Path) -> dict[str, str]:
     """Answers with Snakemake's records."""
-    return ask(finished, with_records=True)
+    return ask(python, finished, with_records=True)
 
 
 @pytest.fixture(scope="module")
-def answers_without_records(finished: Path) -> dict[str, str]:
+def answers_without_records(python: Path, finished: Path) -> dict[str, str]:
     """Answers where ``.snakemake`` was deleted."""
-    return ask(finished, with_records=False)
+    return ask(python, finished, with_records=False)
 
 
 @pytest.fixture(scope="module")
@@ -258,24 +266,16 @@ def test_another_number_of_shards_starts_the_shard_jobs_of_every_stage_with_bloc
     assert shards == {f"{stage}_shard" for stage in with_blocks}
 
 
-def test_the_page_about_reruns_tells_what_snakemake_does(plans):
+def test_the_page_about_reruns_holds_the_table_of_the_dry_runs(plans):
     text = page(plans)
     if os.environ.get(REWRITE):
         PAGE.write_text(text)
-    assert PAGE.read_text() == text, f"set {REWRITE}=1 to write the page anew"
+    assert PAGE.read_text() == text, f"set {REWRITE}=1 to write the table again"
 
 
 def page(plans: dict[str, set[str]]) -> str:
-    head = [
-        "# Which setting re-runs what",
-        "",
-        "A changed setting computes what depends on it, and nothing else. This table is what `snakemake --dry-run`",
-        "answers on finished results; a test writes it (`tests/workflow/test_rerun_matrix.py`).",
-        "",
-        "| changed | " + " | ".join(STAGES) + " |",
-        "|---" * (len(STAGES) + 1) + "|",
-    ]
-    rows = []
+    """Return the page with its table replaced by that of the dry runs."""
+    rows = ["| changed | " + " | ".join(STAGES) + " |", "|---" * (len(STAGES) + 1) + "|"]
     for group, rules in plans.items():
         cells = []
         for stage in STAGES:
@@ -283,24 +283,8 @@ def page(plans: dict[str, set[str]]) -> str:
             only_shards = group == SHARDS_ONLY and own
             cells.append("○" if only_shards else "●" if own else "")
         rows.append(f"| {group} | " + " | ".join(cells) + " |")
-    tail = [
-        "",
-        "● runs again. ○ its jobs start, and find what is finished: no block is computed twice, no training repeated.",
-        "",
-        "A dry run cannot know more than what depends on what. When a stage gives the same result as before, its",
-        "manifest is the same, and the finished blocks of what follows still count: `attacca status` says which do,",
-        "and why others do not.",
-        "",
-        "The table holds too where `.snakemake` was deleted, or a project was copied to another place: manifests say",
-        "what each result was computed with, and travel with it.",
-        "",
-        "An array that was deleted is computed again where it will be missed: a segmentation always, anything else",
-        "when a stage that reads it has to run. A prediction of many terabytes may be deleted once everything behind",
-        "it is finished. `attacca status` names what is gone.",
-        "",
-        "`snakemake -R` and `-F` start jobs again, and these find what is finished. To have something computed anew,",
-        "delete it together with the file that says that it is finished: `prediction.zarr` and `prediction.json`,",
-        "`training` and `training.json`, `.tuning.finished.json` and `tuning.json`.",
-        "",
-    ]
-    return "\n".join([*head, *rows, *tail])
+    lines = PAGE.read_text().splitlines()
+    is_row = [line.startswith("|") for line in lines]
+    first = is_row.index(True)
+    after = first + is_row[first:].index(False)
+    return "\n".join([*lines[:first], *rows, *lines[after:], ""])

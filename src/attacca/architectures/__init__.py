@@ -1,5 +1,6 @@
-"""Networks without their heads, and the arithmetic of their sizes."""
+"""Networks without their heads, and the arithmetic of their input and output sizes."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ __all__ = ["Architecture", "UNet", "create_architecture"]
 
 
 def create_architecture(config: "ArchitectureConfig", dims: int, num_in_channels: int = 1) -> "Architecture":
-    """The network that ``config`` describes, with random weights from torch's generator.
+    """Return the network that a configuration describes, with random weights from torch's generator.
 
     Args:
         config: the ``architecture`` section.
@@ -19,22 +20,26 @@ def create_architecture(config: "ArchitectureConfig", dims: int, num_in_channels
         num_in_channels: channels of the raw data.
 
     Raises:
-        ConfigurationError: the network is for another number of axes, or its input shape does not work.
+        ConfigurationError: the network has another number of axes, or its input shape is not possible.
+
+    >>> from attacca.config.architecture import UNetConfig
+    >>> config = UNetConfig(input_shape=(24, 24), channels=(2, 4), downsample_factors=((2, 2),), padding="valid")
+    >>> network = create_architecture(config, dims=2)
+    >>> network.input_shape, network.output_shape(network.input_shape), network.context
+    ((24, 24), (8, 8), (8, 8))
     """
+    # deferred: torch takes seconds to import, and the arithmetic of shapes does not need it
     from attacca.architectures.unet import UNet, check_dims
 
     check_dims(config, dims)
     return UNet(config, num_in_channels)
 
 
+_MODULES = {"Architecture": "attacca.architectures.architecture", "UNet": "attacca.architectures.unet"}
+
+
 def __getattr__(name: str) -> Any:
-    # torch takes seconds to import; whoever needs the arithmetic of shapes alone does not wait for it.
-    if name == "Architecture":
-        from attacca.architectures.architecture import Architecture
-
-        return Architecture
-    if name == "UNet":
-        from attacca.architectures.unet import UNet
-
-        return UNet
+    # torch takes seconds to import; the arithmetic of shapes does not need it.
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,4 @@
-"""What every network is to the rest: channels in and out, sizes, and what blockwise prediction needs to
-know."""
+"""Interface of networks: channels, input and output sizes, and context for blockwise prediction."""
 
 from abc import ABC, abstractmethod
 
@@ -8,10 +7,10 @@ from funlib.geometry import Coordinate
 
 
 class Architecture(torch.nn.Module, ABC):
-    """A network without its prediction head.
+    """Network without a prediction head.
 
-    Inputs are (batch, ``num_in_channels``, spatial), outputs (batch, ``num_out_channels``, spatial). Sizes
-    are voxels.
+    Inputs are (batch, ``num_in_channels``, *spatial), outputs (batch, ``num_out_channels``, *spatial), floating point.
+    All sizes are in voxels.
     """
 
     @property
@@ -21,7 +20,7 @@ class Architecture(torch.nn.Module, ABC):
 
     @property
     def eval_shape_increase(self) -> Coordinate:
-        """How much larger an input may be in prediction; zeros by default."""
+        """Difference of the input shapes in prediction and in training; zeros by default."""
         return Coordinate((0,) * self.dims)
 
     @property
@@ -40,42 +39,41 @@ class Architecture(torch.nn.Module, ABC):
         return self.input_shape.dims
 
     def scale(self, voxel_size: Coordinate) -> Coordinate:
-        """Voxel size of the output, for an input of ``voxel_size``; the same by default."""
+        """Return the voxel size of the output for an input of ``voxel_size`` (world units); the same by default."""
         return voxel_size
 
     @property
     def downsampling_factor(self) -> Coordinate:
-        """Period of the network: inputs shifted by multiples of it give outputs shifted alike.
+        """Period of the network: an input shifted by a multiple of it gives an output shifted alike.
 
-        A block's shape and begin (in voxels, counted from the begin of the volume) are multiples of it in
-        blockwise prediction.
+        In blockwise prediction, shape and offset of each block (in voxels, from the corner of the volume) are
+        multiples of it.
         """
         return Coordinate((1,) * self.dims)
 
     def context_for(self, further: Coordinate | None = None) -> Coordinate:
-        """Voxels to read on each side of a block whose shape is a multiple of ``downsampling_factor``.
+        """Return the context of a block whose shape is a multiple of ``downsampling_factor``, in voxels on each side.
 
-        The output's centre, as large as the block, is then exact: it depends on nothing outside the input.
+        The center of the output, of the block's shape, is then exact: it does not depend on voxels outside the input.
 
         Args:
-            further: voxels for each axis that a head without padding takes away on each side after the
-                network.
+            further: voxels per axis by which a head without padding reduces the output on each side.
         """
         lost = (self.input_shape - self.output_shape(self.input_shape)) / 2
         return lost if further is None else lost + further
 
     @property
     def context(self) -> Coordinate:
-        """``context_for`` a head that takes nothing away."""
+        """``context_for`` a head that does not reduce the output."""
         return self.context_for()
 
     @property
     def fixed_input_shape(self) -> Coordinate | None:
-        """The only shape that prediction may use, or None where any shape that works will do."""
+        """Required input shape in prediction; None if all shapes that the network can process are allowed."""
         return None
 
     def output_shape(self, input_shape: Coordinate) -> Coordinate:
-        """Spatial shape of the output for an input of ``input_shape``."""
+        """Return the spatial shape of the output for an input of ``input_shape``."""
         device = next(self.parameters()).device
         with torch.no_grad():
             output = self(torch.zeros((1, self.num_in_channels, *input_shape), device=device))

@@ -1,20 +1,26 @@
-"""Intensities as networks see them, the same in training and in prediction."""
+"""Normalization of intensities, the same in training and in prediction."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from attacca.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
 class Intensity:
-    """A range of raw values that becomes -1 to 1.
+    """Range of raw values that is mapped linearly to -1..1.
 
     Args:
         minimum: raw value that becomes -1.
         maximum: raw value that becomes 1.
+
+    Raises:
+        ConfigurationError: the maximum is not above the minimum.
+
+    >>> Intensity.for_dtype("uint8")
+    Intensity(minimum=0.0, maximum=255.0)
     """
 
     minimum: float
@@ -23,54 +29,67 @@ class Intensity:
     def __post_init__(self) -> None:
         if not self.maximum > self.minimum:
             raise ConfigurationError(
-                f"intensity: the range {self.minimum} to {self.maximum} is empty: the maximum is the larger "
-                f"number"
+                f"intensity: the range {self.minimum} to {self.maximum} is empty: give the smaller number first"
             )
 
     @classmethod
-    def for_dtype(cls, dtype: Any) -> "Intensity":
-        """The whole range of an integer type; 0 to 1 for floating point data and for bool."""
+    def for_dtype(cls, dtype: npt.DTypeLike) -> "Intensity":
+        """Return the range of an integer dtype; 0 to 1 for floating point data and bool."""
         kind = np.dtype(dtype)
         if kind.kind in "iu":
             limits = np.iinfo(kind)
             return cls(float(limits.min), float(limits.max))
         return cls(0.0, 1.0)
 
-    def doubt(self, values: np.ndarray) -> str | None:
-        """What speaks against this range for data of which ``values`` are a sample; None if nothing does.
+    def find_mismatch(self, values: np.ndarray) -> str | None:
+        """Return the reason why data do not fit this range; None if they do.
 
-        Data that leave seven eighths of the range unused are nearly of one gray to the network; a sample of one
-        value says nothing.
+        Data that use less than an eighth of the range have nearly no contrast for the network. A sample with a single
+        value is not judged.
+
+        Args:
+            values: a sample of the raw data, any shape.
+
+        >>> Intensity(0, 65535).find_mismatch(np.array([0, 4095]))
+        'they use 6.2 % of the range'
         """
         low, high = float(values.min()), float(values.max())
         width = self.maximum - self.minimum
         if low < self.minimum - 0.05 * width or high > self.maximum + 0.05 * width:
-            outside = float(((values < self.minimum) | (values > self.maximum)).mean())
-            return f"{100 * outside:.0f} % of the voxels are cut off"
+            fraction = float(((values < self.minimum) | (values > self.maximum)).mean())
+            return f"{100 * fraction:.0f} % of the voxels are clipped"
         if low < high and high - low < width / 8:
             return f"they use {100 * (high - low) / width:.2g} % of the range"
         return None
 
     def to_unit(self, raw: np.ndarray) -> np.ndarray:
-        """``raw`` as float32 between 0 and 1; values outside the range are cut off."""
+        """Return ``raw`` as float32 between 0 and 1; values outside the range are clipped."""
         unit = raw.astype(np.float32)
         unit -= np.float32(self.minimum)
         unit *= np.float32(1.0 / (self.maximum - self.minimum))
         return np.clip(unit, 0.0, 1.0, out=unit)
 
     def as_dict(self) -> dict[str, float]:
-        """Plain numbers, as a checkpoint holds them."""
+        """Return plain numbers for a checkpoint."""
         return {"minimum": float(self.minimum), "maximum": float(self.maximum)}
 
 
-def unit_to_network(unit: np.ndarray) -> np.ndarray:
-    """Values between 0 and 1 as the network sees them, between -1 and 1."""
+def scale_to_network(unit: np.ndarray) -> np.ndarray:
+    """Map values from 0..1 to the network's range -1..1."""
     return unit * np.float32(2.0) - np.float32(1.0)
 
 
 def normalize(raw: np.ndarray, minimum: float, maximum: float) -> np.ndarray:
-    """Raw values as the network sees them: ``minimum`` to ``maximum`` becomes -1 to 1, float32.
+    """Map raw values from ``minimum``..``maximum`` to -1..1, float32; values outside are clipped.
 
-    The two numbers are those of the checkpoint: ``normalize(raw, **meta["intensity"])``.
+    Args:
+        raw: any shape and real dtype.
+        minimum, maximum: of the checkpoint: ``normalize(raw, **meta.intensity)``.
+
+    >>> normalize(np.array([0, 51, 255], np.uint8), 0, 255).round(2)
+    array([-1. , -0.6,  1. ], dtype=float32)
     """
-    return unit_to_network(Intensity(minimum, maximum).to_unit(raw))
+    unit = Intensity(minimum, maximum).to_unit(raw)
+    unit *= np.float32(2.0)
+    unit -= np.float32(1.0)
+    return unit

@@ -1,8 +1,8 @@
-"""Arithmetic of the sizes that go through a U-Net, one axis at a time, before anything is trained.
+"""Arithmetic of the input and output sizes of a U-Net, axis by axis, without torch.
 
-Along one axis a U-Net is a list of factors (one between two levels) and, for each level, how many voxels its
-convolutions take away on each side. From these follow which input sizes work, how large the output is, how
-much context a block needs, and on which grid blocks must lie so that they fit together exactly.
+Along one axis, a U-Net is a list of factors between levels and, per level, the voxels by which its convolutions reduce
+each side. These numbers determine the possible input sizes, the output size, the context of a block, and the grid on
+which blocks fit together exactly.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,21 @@ from attacca.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class AxisShapes:
-    """One axis of a U-Net.
+    """Sizes of a U-Net along one axis, in voxels.
 
     Args:
-        factors: factor between each level and the next coarser one; one fewer than there are levels.
-        margins: voxels that the convolutions of a level reach on each side, at that level's resolution, on
-            one way
-            (down, and again up; the coarsest level has one way only).
+        factors: factor between each level and the next coarser one; one fewer than levels.
+        margins: reach of the convolutions of each level on each side, in voxels of the level, on one path (a level has
+            a path down and a path up; the coarsest level has one path only).
         valid: convolutions without padding.
+
+    >>> axis = AxisShapes(factors=(2,), margins=(2, 2), valid=True)
+    >>> axis.output_size(24), axis.output_size(23)
+    (8, None)
+    >>> axis.find_problem(23)
+    'does not divide by 2 at level 1'
+    >>> axis.context(), axis.nearby_sizes(23)
+    (8, (22, 24))
     """
 
     factors: tuple[int, ...]
@@ -30,18 +37,18 @@ class AxisShapes:
 
     @property
     def factor(self) -> int:
-        """Voxels of the input for each voxel of the coarsest level."""
+        """Voxels of the input per voxel of the coarsest level."""
         product = 1
         for factor in self.factors:
             product *= factor
         return product
 
     def output_size(self, size: int) -> int | None:
-        """Size of the output for an input of ``size``, or None where that size does not work."""
-        return None if self.problem(size) else self._up(self._down(size))
+        """Return the size of the output for an input of ``size``; None if that size is not possible."""
+        return None if self.find_problem(size) else self._up(self._down(size))
 
-    def problem(self, size: int) -> str | None:
-        """Why an input of ``size`` does not work, or None where it does."""
+    def find_problem(self, size: int) -> str | None:
+        """Return the reason why an input of ``size`` is not possible; None if it is possible."""
         current = size
         for level, margin in enumerate(self.margins):
             if self.valid:
@@ -74,27 +81,28 @@ class AxisShapes:
                 size -= 2 * self.margins[level]
         return size
 
-    def needed(self, begin: int, end: int, level: int = 0) -> tuple[int, int]:
-        """Voxels of the input that the output voxels ``begin`` to ``end`` depend on.
+    def find_needed(self, begin: int, end: int, level: int = 0) -> tuple[int, int]:
+        """Return the range of input voxels on which the output voxels ``begin`` to ``end`` depend.
 
-        Both are counted from the begin of an input to which nothing was added or taken away; what lies below
-        0 is what zeros would stand for.
+        Indices count from the corner of the input, without padding or cropping; padding would replace voxels with
+        negative indices by zeros.
         """
         margin = self.margins[level]
         if level == len(self.factors):
             return begin - margin, end + margin
         factor = self.factors[level]
         begin, end = begin - margin, end + margin
-        coarse_begin, coarse_end = self.needed(begin // factor, -(-end // factor), level + 1)
+        coarse_begin, coarse_end = self.find_needed(begin // factor, -(-end // factor), level + 1)
         return min(begin, coarse_begin * factor) - margin, max(end, coarse_end * factor) + margin
 
     def context(self, further: int = 0) -> int:
-        """Voxels to read on each side of a block whose size is a multiple of ``factor``, so that its output
-        is exact.
+        """Return the context on each side with which the output of a block is exact, in voxels.
 
-        The input, block plus context, then has a size that works, and the centre of the output, as large as
-        the block, depends on nothing outside the input. ``further``: voxels that a prediction head without
-        padding takes away on each side after the network.
+        The size of the input, block plus context, is then possible, and the center of the output, of the block's size,
+        does not depend on voxels outside the input.
+
+        Args:
+            further: voxels by which a prediction head without padding reduces the output on each side.
         """
         block = self.factor
         context = further
@@ -102,65 +110,73 @@ class AxisShapes:
             size = block + 2 * context
             output = self.output_size(size)
             if output is not None and (output - block) % 2 == 0 and output >= block + 2 * further:
-                begin, end = self.needed(context - further, context + block + further)
+                begin, end = self.find_needed(context - further, context + block + further)
                 if self.valid or (begin >= 0 and end <= size):
                     return context
             context += 1
 
     def nearby_sizes(self, size: int) -> tuple[int | None, int]:
-        """The nearest sizes that work, below (None: there is none) and above ``size``."""
-        below = next((n for n in range(size - 1, 0, -1) if self.problem(n) is None), None)
+        """Return the nearest possible sizes below (None if none is possible) and above ``size``."""
+        below = next((n for n in range(size - 1, 0, -1) if self.find_problem(n) is None), None)
         above = size + 1
-        while self.problem(above) is not None:
+        while self.find_problem(above) is not None:
             above += 1
         return below, above
 
 
 def check_input_shape(axes: Sequence[AxisShapes], shape: Sequence[int], key: str = "input_shape") -> None:
-    """Refuse an input shape that does not work, and say which would.
+    """Raise an error for an input shape that the network cannot process.
+
+    Args:
+        axes: the network, one entry per axis.
+        shape: of the input, in voxels.
+        key: configuration key, for the message.
 
     Raises:
-        ConfigurationError: with the axis, the level and the nearest sizes that work.
+        ConfigurationError: names the axis, the level and the nearest possible sizes.
     """
     if len(shape) != len(axes):
         raise ConfigurationError(
-            f"{key}: {list(shape)} has {len(shape)} axes, but the network has {len(axes)}: give one size "
-            f"for each"
+            f"{key}: {list(shape)} has {len(shape)} axes, but the network has {len(axes)}: give one size per axis"
         )
     names = "zyx"[-len(axes) :]
     problems: dict[tuple[int, str], list[str]] = {}
     for name, axis, size in zip(names, axes, shape):
-        problem = axis.problem(size)
+        problem = axis.find_problem(size)
         if problem:
             below, above = axis.nearby_sizes(size)
             choice = f"{above}" if below is None else f"{below} or {above}"
             problems.setdefault((size, f"{problem}: use {choice}"), []).append(name)
     if problems:
-        told = []
+        messages = []
         for (size, problem), along in problems.items():
             where = "" if len(along) == len(axes) else f" along {' and '.join(along)}"
-            told.append(f"an input of {size}{where} {problem}")
-        raise ConfigurationError(f"{key}: {list(shape)} cannot go through the network: " + "; ".join(told))
+            messages.append(f"an input of {size}{where} {problem}")
+        raise ConfigurationError(
+            f"{key}: {list(shape)} cannot go through the network: " + "; ".join(messages)
+        )
 
 
-def output_shape(axes: Sequence[AxisShapes], shape: Sequence[int]) -> tuple[int, ...]:
-    """Shape of the output for an input of ``shape``, in voxels.
+def compute_output_shape(axes: Sequence[AxisShapes], shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of the output for an input of ``shape``, in voxels.
 
     Raises:
-        ConfigurationError: the input shape does not work.
+        ConfigurationError: the input shape is not possible.
     """
     check_input_shape(axes, shape)
     return tuple(axis._up(axis._down(size)) for axis, size in zip(axes, shape))
 
 
-def block_context(axes: Sequence[AxisShapes], further: Sequence[int] | None = None) -> tuple[int, ...]:
-    """Voxels to read on each side of a block, for each axis; see ``AxisShapes.context``."""
+def compute_block_context(
+    axes: Sequence[AxisShapes], further: Sequence[int] | None = None
+) -> tuple[int, ...]:
+    """Return the context of a block on each side, per axis, in voxels; see ``AxisShapes.context``."""
     more = further if further is not None else [0] * len(axes)
     return tuple(axis.context(extra) for axis, extra in zip(axes, more))
 
 
-def unet_axes(config: UNetConfig) -> tuple[AxisShapes, ...]:
-    """The arithmetic of each axis of the network that ``config`` describes."""
+def create_axes(config: UNetConfig) -> tuple[AxisShapes, ...]:
+    """Return the arithmetic of each axis of the network that ``config`` describes."""
     dims = len(config.input_shape)
     levels = len(config.downsample_factors) + 1
     kernels = config.kernel_sizes or ((3,) * dims,) * levels

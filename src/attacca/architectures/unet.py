@@ -1,8 +1,11 @@
-"""The U-Net (Ronneberger, Fischer, Brox 2015; in 3D Cicek et al. 2016), for isotropic and anisotropic
-volumes.
+"""U-Net for isotropic and anisotropic volumes.
 
-Blocks of a volume predicted one by one fit together exactly where each block is read with ``context`` around
-it and lies on the grid of ``downsampling_factor``; see ``attacca.architectures.shapes``.
+O. Ronneberger, P. Fischer, T. Brox, "U-Net: convolutional networks for biomedical image segmentation", MICCAI 2015; in
+3D O. Cicek et al., "3D U-Net: learning dense volumetric segmentation from sparse annotation", MICCAI 2016. Residual
+blocks follow K. He et al., "Deep residual learning for image recognition", CVPR 2016.
+
+Blocks that are predicted separately fit together exactly if each is read with its ``context`` and is on the grid of
+``downsampling_factor``; see ``attacca.architectures.shapes``.
 """
 
 from collections.abc import Sequence
@@ -14,7 +17,12 @@ from funlib.geometry import Coordinate
 from torch import nn
 
 from attacca.architectures.architecture import Architecture
-from attacca.architectures.shapes import block_context, check_input_shape, output_shape, unet_axes
+from attacca.architectures.shapes import (
+    check_input_shape,
+    compute_block_context,
+    compute_output_shape,
+    create_axes,
+)
 from attacca.config.architecture import UNetConfig
 from attacca.errors import ConfigurationError
 
@@ -30,19 +38,19 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
-def centre_crop(features: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
-    """The centre of ``features`` (batch, channels, spatial), of spatial ``shape``."""
+def crop_center(features: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """Return the center of ``features`` (batch, channels, *spatial), of spatial ``shape``."""
     if tuple(features.shape[2:]) == tuple(shape):
         return features
     slices = [slice(None), slice(None)]
-    for size, wanted in zip(features.shape[2:], shape):
-        begin = (size - wanted) // 2
-        slices.append(slice(begin, begin + wanted))
+    for size, cropped in zip(features.shape[2:], shape):
+        offset = (size - cropped) // 2
+        slices.append(slice(offset, offset + cropped))
     return features[tuple(slices)]
 
 
 class ConvBlock(nn.Module):
-    """The convolutions of one level, each followed by normalisation and activation."""
+    """Convolutions of one level, each followed by normalization and activation."""
 
     def __init__(
         self, config: UNetConfig, dims: int, channels_in: int, channels: int, kernel: Sequence[int]
@@ -54,8 +62,8 @@ class ConvBlock(nn.Module):
         padding = tuple(size // 2 for size in kernel) if config.padding == "same" else (0,) * dims
         for index in range(count):
             source = channels_in if index == 0 else channels
-            normalised = config.normalization != "none"
-            layers.append(_CONV[dims](source, channels, tuple(kernel), padding=padding, bias=not normalised))
+            normalized = config.normalization != "none"
+            layers.append(_CONV[dims](source, channels, tuple(kernel), padding=padding, bias=not normalized))
             if config.normalization == "batch":
                 layers.append(_BATCH_NORM[dims](channels))
             elif config.normalization == "group":
@@ -72,11 +80,11 @@ class ConvBlock(nn.Module):
         result = self.layers(features)
         if not self.residual:
             return result
-        return self.last(result + self.shortcut(centre_crop(features, result.shape[2:])))
+        return self.last(result + self.shortcut(crop_center(features, result.shape[2:])))
 
 
 class Upsample(nn.Module):
-    """From a level to the next finer one, by a factor for each axis."""
+    """Upsampling from a level to the next finer one, by one factor per axis."""
 
     def __init__(self, mode: str, dims: int, channels_in: int, channels: int, factors: Sequence[int]) -> None:
         super().__init__()
@@ -85,8 +93,7 @@ class Upsample(nn.Module):
             self.conv: nn.Module = _TRANSPOSED[dims](channels_in, channels, self.factors, stride=self.factors)
             self.repeat: nn.Module = nn.Identity()
         else:
-            # A 1 x 1 convolution and the repetition of voxels commute: before it, it has fewer voxels to work
-            # on.
+            # A 1 x 1 convolution commutes with the repetition of voxels: before it, there are fewer voxels.
             self.conv = _CONV[dims](channels_in, channels, 1)
             self.repeat = nn.Upsample(
                 scale_factor=tuple(float(factor) for factor in self.factors), mode="nearest"
@@ -97,15 +104,23 @@ class Upsample(nn.Module):
 
 
 class UNet(Architecture):
-    """A U-Net as its configuration describes it.
+    """U-Net with one factor per axis and level.
+
+    Inputs are (batch, ``num_in_channels``, *spatial), outputs (batch, ``num_out_channels``, *spatial).
 
     Args:
         config: the network.
         num_in_channels: channels of the raw data.
 
     Raises:
-        ConfigurationError: ``input_shape`` does not go through the network; the message says which shapes
-            would.
+        ConfigurationError: ``input_shape`` is not possible; the message names the nearest possible sizes.
+
+    >>> config = UNetConfig(input_shape=(4, 16, 16), channels=(2, 4), downsample_factors=((1, 2, 2),))
+    >>> unet = UNet(config)
+    >>> unet(torch.zeros(1, 1, 4, 16, 16)).shape[1:]
+    torch.Size([2, 4, 16, 16])
+    >>> unet.downsampling_factor, unet.context
+    ((1, 2, 2), (6, 8, 8))
     """
 
     def __init__(self, config: UNetConfig, num_in_channels: int = 1) -> None:
@@ -115,7 +130,7 @@ class UNet(Architecture):
         channels = config.level_channels
         levels = len(channels)
         kernels = config.kernel_sizes or ((3,) * dims,) * levels
-        self.axes = unet_axes(config)
+        self.axes = create_axes(config)
         check_input_shape(self.axes, config.input_shape, "architecture.input_shape")
         if config.eval_shape_increase is not None:
             larger = [size + more for size, more in zip(config.input_shape, config.eval_shape_increase)]
@@ -161,7 +176,7 @@ class UNet(Architecture):
                 features = self.pool[level](features)
         for level in range(len(self.up) - 1, -1, -1):
             features = self.up[level](features)
-            skip = centre_crop(skipped[level], features.shape[2:])
+            skip = crop_center(skipped[level], features.shape[2:])
             if self.config.skip == "concatenate":
                 features = torch.cat([skip, features], dim=1)
             else:
@@ -194,26 +209,25 @@ class UNet(Architecture):
         return Coordinate(axis.factor for axis in self.axes)
 
     def context_for(self, further: Coordinate | None = None) -> Coordinate:
-        return Coordinate(block_context(self.axes, further))
+        return Coordinate(compute_block_context(self.axes, further))
 
     @property
     def fixed_input_shape(self) -> Coordinate | None:
         return self.input_shape + self.eval_shape_increase if self.config.fixed_input_shape else None
 
     def output_shape(self, input_shape: Coordinate) -> Coordinate:
-        return Coordinate(output_shape(self.axes, input_shape))
+        return Coordinate(compute_output_shape(self.axes, input_shape))
 
 
 def check_dims(config: UNetConfig, dims: int) -> None:
-    """Refuse a network for another number of axes than the volume has.
+    """Raise an error if a network and the volumes have different numbers of axes.
 
     Raises:
-        ConfigurationError: they differ.
+        ConfigurationError: the numbers differ.
     """
-    found = len(config.input_shape)
-    if found != dims:
+    network_dims = len(config.input_shape)
+    if network_dims != dims:
         raise ConfigurationError(
-            f"architecture.input_shape: {list(config.input_shape)} has {found} axes, but the volumes have "
-            f"{dims}: "
-            f"give {dims} sizes, and {dims} factors for each level in downsample_factors"
+            f"architecture.input_shape: {list(config.input_shape)} has {network_dims} axes, but the volumes have "
+            f"{dims}: give {dims} sizes, and {dims} factors per level in downsample_factors"
         )

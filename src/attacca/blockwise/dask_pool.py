@@ -97,8 +97,8 @@ class DaskPool:
         self._payload = cloudpickle.dumps((function, grid, ledger, timeout))
         self._timeout = timeout
         self._topic = f"attacca-{uuid.uuid4().hex}"
-        self._groups: dict[Future, tuple[tuple[int, ...], float]] = {}
-        self._events: queue.SimpleQueue[Future | list[Outcome]] = queue.SimpleQueue()
+        self._groups: dict[Future[Any], tuple[tuple[int, ...], float]] = {}
+        self._events: queue.SimpleQueue[Future[Any] | list[Outcome]] = queue.SimpleQueue()
         self._looked = self._alive = time.monotonic()
         self.capacity = self._count_threads()
 
@@ -149,7 +149,7 @@ class DaskPool:
             return []
         return [PoolReport(event) if isinstance(event, list) else self._take_group(event)]
 
-    def _take_group(self, future: Future) -> PoolReport:
+    def _take_group(self, future: Future[Any]) -> PoolReport:
         indices, sent = self._groups.pop(future)
         if future.status == "finished":
             return PoolReport(future.result(timeout=60))

@@ -42,7 +42,7 @@ class _Dispatcher:
         self._mean: float | None = None
 
     def run(self) -> None:
-        while not self._tally.hopeless:
+        while not self._tally.is_hopeless:
             indices: list[int] = []
             while self._pool.has_room and (indices := self._choose_group()):
                 self._pool.submit(indices)
@@ -54,7 +54,7 @@ class _Dispatcher:
     def _choose_group(self) -> list[int]:
         while self._single:
             index = self._single.popleft()
-            if not self._tally.settled(index):
+            if not self._tally.is_final(index):
                 return [index]
         left = len(self._missing) - self._next
         size = 1
@@ -67,7 +67,7 @@ class _Dispatcher:
 
     def _take_report(self, report: PoolReport) -> None:
         self._take_outcomes(report.outcomes)
-        waiting = [index for index in report.lost if not self._tally.settled(index)]
+        waiting = [index for index in report.lost if not self._tally.is_final(index)]
         if report.cause and len(report.lost) == 1 and waiting:
             self._take_outcomes([Outcome(waiting[0], report.seconds, error=report.cause)])
         else:
@@ -75,7 +75,7 @@ class _Dispatcher:
 
     def _take_outcomes(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
-            if not self._tally.settled(outcome.index) and not outcome.error:
+            if not self._tally.is_final(outcome.index) and not outcome.error:
                 mean = outcome.seconds if self._mean is None else self._mean
                 self._mean = 0.8 * mean + 0.2 * outcome.seconds
         self._single.extend(self._tally.take(*outcomes))

@@ -112,11 +112,11 @@ def _run_in_process(
     try:
         for start in range(0, len(missing), _PART):
             pending = missing[start : start + _PART].tolist()
-            while pending and not tally.hopeless:
+            while pending and not tally.is_hopeless:
                 again: list[int] = []
                 for outcome in compute_blocks(function, list(grid.blocks(pending))):
                     again += tally.take(outcome)
-                    if tally.hopeless:
+                    if tally.is_hopeless:
                         break
                 pending = again
     finally:

@@ -1,15 +1,15 @@
-"""Runs a segmentation function of the user's over a volume, block by block, and joins the segments.
+"""Segmentation of a volume by a user's function, block by block, with the segments joined across blocks.
 
-1. Each block is segmented with its context (``_SegmentBlocks``): its own part goes to a scratch array, with
-   ids that no other block uses; what it found in the overlaps with its neighbors goes to scratch files.
-2. Neighboring blocks are compared (``_CompareBlocks``, ``attacca.blockwise.stitching``).
-3. One table says which ids are one; each block is relabelled into the output (``_RelabelBlocks``).
+1. Segment each block with its context (``_SegmentBlocks``): its own part is written to a scratch array, with
+   ids that no other block uses; the labels in the overlaps with its neighbors are written to scratch files.
+2. Compare neighboring blocks (``_CompareBlocks``, ``attacca.blockwise.stitching``).
+3. Find the components of all joined pairs (``SegmentJob.write_table``).
+4. Relabel each block into the output (``_RelabelBlocks``).
 
-All three keep ledgers: killed at any moment, the same call goes on where it was.
+All steps over blocks have ledgers: after an interruption, the same call resumes where it stopped.
 """
 
 import logging
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,12 @@ import numpy as np
 from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays.zarr_array import ZarrArray
+from attacca.blockwise.cpu_limit import limit_workers
 from attacca.blockwise.grid import Block
 from attacca.blockwise.runner import run_blocks
-from attacca.blockwise.segment_job import SegmentJob, inside, load_segment_file, save
-from attacca.blockwise.stitching import face_slices, joins, relabel_volume, unique_ids
+from attacca.blockwise.segment_file import load_segment_file
+from attacca.blockwise.segment_job import SegmentJob, relative_slices, save_arrays
+from attacca.blockwise.stitching import face_slices, find_joins, relabel_volume, unique_ids
 from attacca.errors import AttaccaError, BlocksFailedError
 from attacca.progress import Progress
 
@@ -31,12 +33,12 @@ logger = logging.getLogger("attacca.blockwise")
 
 @dataclass(frozen=True)
 class SegmentBlock:
-    """What a segmentation function is told about its block.
+    """A block, as a segmentation function gets it.
 
     Args:
         index: number of the block.
-        read_roi: the region to segment, in world units: the block and its context, as far as there are data.
-        write_roi: the part of it that becomes output.
+        read_roi: region to segment, in world units: the block and its context, clipped to the input.
+        write_roi: the part of it that is written to the output.
     """
 
     index: int
@@ -63,46 +65,47 @@ def segment_blockwise(
     *args: Any,
     **kwargs: Any,
 ) -> bool:
-    """Segment a volume of any size with a function of one's own.
+    """Segment a volume of any size with a function of your own.
 
-    The function's file is Python and defines
+    The function's file is Python and defines one of
 
     * ``segment_function(input_array, block, **parameters)``, which returns labels (integers, 0 is
-      background) of the shape of ``block.read_roi``, with an optional dictionary ``default_parameters``; or
-    * ``spawn_worker(*args, **kwargs)``, called once in each process, and ``start_worker(worker, block)``,
-      called for each block with what ``spawn_worker`` returned, which returns labels as above.
+      background) of the shape of ``block.read_roi``, with an optional dictionary ``default_parameters``;
+    * ``spawn_worker(*args, **kwargs)``, called once per process, and ``start_worker(worker, block)``, called
+      for each block with the result of ``spawn_worker``, which returns labels as above.
 
-    It may define ``init_callback_fn(context)``, called once in each process with the dictionary of the
+    It may also define ``init_callback_fn(context)``, called once per process with the dictionary of the
     keyword arguments below, and ``check_function(block)``, called after a block was segmented, which returns
-    whether the result is accepted; a block that is not is tried again.
+    True if the result is accepted; other blocks are tried again.
 
     Args:
-        segment_function_file: the file.
-        context: world units around each block that are read; the larger of this and what ``read_roi`` adds to
-            ``write_roi`` counts. Without any context, segments end at the faces of blocks.
-        total_roi: what to segment.
-        read_roi: what the first block reads.
-        write_roi: what the first block writes; its shape is the block size.
-        num_workers: processes, at most as many as there are cores.
-        max_retries: how often a block that failed is tried again.
-        timeout: seconds that a block may take.
-        upstream_tasks: functions without arguments that are called first, in their order; one that returns
-            False stops.
-        keep_tmpdir: keep the scratch directory after success; after a failure it always stays, for the next
+        segment_function_file: path of the file.
+        context: world units to read around each block; the larger of this and the margin of ``read_roi``
+            around ``write_roi`` counts. Without any context, segments end at the faces of blocks.
+        total_roi: region to segment.
+        read_roi: region that the first block reads.
+        write_roi: region that the first block writes; its shape is the block size.
+        num_workers: number of processes, limited by the number of CPUs.
+        max_retries: number of further attempts at a block that failed.
+        timeout: seconds per block.
+        upstream_tasks: functions without arguments, called first, in their order; the call stops if one
+            returns False.
+        keep_tmpdir: keep the scratch directory after success; after a failure it is always kept, for the next
             call.
-        args: handed to ``spawn_worker``.
-        kwargs: ``input_array_identifier`` and ``output_array_identifier`` (the latter is made if it is not
-            there); and ``parameters``, a dictionary for the function; ``agreement``, between 0 and 1, from
-            which on segments of neighboring blocks are joined (0.5; see ``attacca.blockwise.stitching``);
-            ``tmpdir``, the scratch directory. All, and any others, are handed to ``spawn_worker``.
+        args: passed to ``spawn_worker``.
+        kwargs: ``input_array_identifier`` and ``output_array_identifier`` (the output is created if it is
+            missing); optional are ``parameters``, a dictionary for the function; ``agreement``, between 0 and
+            1, the minimum agreement of segments of neighboring blocks that are joined (0.5; see
+            ``attacca.blockwise.stitching``); and ``tmpdir``, the scratch directory. All, and any others, are
+            passed to ``spawn_worker``.
 
     Returns:
-        True. The output holds uint64 ids.
+        True. The output contains uint64 ids.
 
     Raises:
         BlocksFailedError: a block or an upstream task failed; the finished blocks are kept for the next call.
-        ConfigurationError: an argument cannot be used.
-        MissingInputError: there is no such file or input array.
+        ConfigurationError: an argument is invalid.
+        MissingInputError: the file or the input array is missing.
     """
     for task in upstream_tasks or ():
         if task() is False:
@@ -110,8 +113,8 @@ def segment_blockwise(
     job = SegmentJob.create(
         Path(segment_function_file), context, total_roi, read_roi, write_roi, args, kwargs
     )
-    workers = max(1, min(num_workers, len(os.sched_getaffinity(0))))
-    scratch = job.begin()
+    workers = limit_workers(num_workers)
+    scratch = job.start()
     fragments = job.create_fragments()
 
     def run(step: str, function: Callable[[Block], Any], directory: str) -> None:
@@ -128,20 +131,20 @@ def segment_blockwise(
         )
 
     run("segment", _SegmentBlocks(job), fragments.directory)
-    if job.stitched:
+    if job.is_stitched:
         compared = scratch / "compared"
         compared.mkdir(exist_ok=True)
         run("compare", _CompareBlocks(job), str(compared))
     else:
-        logger.warning("segments are not joined across blocks: there is no context to compare them in")
+        logger.warning("segments are not joined across blocks: joining needs context, which is 0")
     job.write_table()
     run("relabel", _RelabelBlocks(job), job.output_directory)
-    job.end(keep=keep_tmpdir)
+    job.finish(keep=keep_tmpdir)
     return True
 
 
 class _SegmentBlocks:
-    """Segments a block, and keeps what it found where its neighbors looked too."""
+    """Step 1: segments a block, and writes its labels in the overlaps with its neighbors."""
 
     def __init__(self, job: SegmentJob) -> None:
         self._job = job
@@ -152,6 +155,7 @@ class _SegmentBlocks:
         return {"_job": self._job, "_segment": None, "_check": None}
 
     def open(self) -> None:
+        """Import the function and open the arrays."""
         job = self._job
         module = load_segment_file(job.file)
         if hasattr(module, "init_callback_fn"):
@@ -169,48 +173,51 @@ class _SegmentBlocks:
     def __call__(self, block: Block) -> None:
         assert self._segment is not None
         job = self._job
-        told = SegmentBlock(block.index, block.read_roi.intersect(self._source.roi), block.write_roi)
-        labels = np.asarray(self._segment(told))
-        expected = tuple(told.read_roi.shape / job.grid.voxel_size)
+        own = SegmentBlock(block.index, block.read_roi.intersect(self._source.roi), block.write_roi)
+        labels = np.asarray(self._segment(own))
+        expected = tuple(own.read_roi.shape / job.grid.voxel_size)
         if labels.shape != expected or labels.dtype.kind not in "iub":
             raise AttaccaError(
-                f"{job.file}: found labels of shape {labels.shape} and type {labels.dtype} for block "
-                f"{block.index}, expected "
-                f"integers of shape {expected}, that of block.read_roi"
+                f"{job.file}: found labels of shape {labels.shape} and dtype {labels.dtype} for block "
+                f"{block.index}, expected integers of shape {expected}, that of block.read_roi"
             )
         ids = unique_ids(labels, block.index, job.stride)
-        for axis, neighbor in job.grid.upper_neighbors(block.index):
-            self._keep(
-                block, job.grid[neighbor], ids, told.read_roi, job.overlap_file(block.index, axis, "lower")
-            )
+        for axis, upper in job.grid.upper_neighbors(block.index):
+            path = job.overlap_file(block.index, axis, "lower")
+            self._save_overlap(block, job.grid[upper], ids, own.read_roi, path)
         position = job.grid.position(block.index)
         for axis in range(job.grid.dims):
             if position[axis] > 0:
                 lower = job.grid.index((*position[:axis], position[axis] - 1, *position[axis + 1 :]))
-                self._keep(block, job.grid[lower], ids, told.read_roi, job.overlap_file(lower, axis, "upper"))
-        self._fragments[block.write_roi] = ids[inside(told.write_roi, told.read_roi, job.grid.voxel_size)]
-        if self._check is not None and not self._check(told):
+                path = job.overlap_file(lower, axis, "upper")
+                self._save_overlap(block, job.grid[lower], ids, own.read_roi, path)
+        self._fragments[block.write_roi] = ids[
+            relative_slices(own.write_roi, own.read_roi, job.grid.voxel_size)
+        ]
+        if self._check is not None and not self._check(own):
             raise AttaccaError(f"{job.file}: check_function refused block {block.index}")
 
-    def _keep(self, block: Block, neighbor: Block, ids: np.ndarray, read: Roi, path: Path) -> None:
+    def _save_overlap(
+        self, block: Block, neighbor: Block, ids: np.ndarray, read_roi: Roi, path: Path
+    ) -> None:
         overlap = self._job.overlap(block, neighbor, self._source.roi)
         if not overlap.empty:
-            part = ids[inside(overlap, read, self._job.grid.voxel_size)]
-            save(path, lambda file: np.savez_compressed(file, labels=part))
+            save_arrays(path, labels=ids[relative_slices(overlap, read_roi, self._job.grid.voxel_size)])
 
 
 class _CompareBlocks:
-    """Compares a block with its upper neighbors."""
+    """Step 2: compares a block with its upper neighbors."""
 
     def __init__(self, job: SegmentJob) -> None:
         self._job = job
 
     def open(self) -> None:
+        """Read the ROI of the input."""
         self._data = ZarrArray.open_from_array_identifier(self._job.input).roi
 
     def __call__(self, block: Block) -> None:
         job, data = self._job, self._data
-        found = [np.zeros((0, 2), dtype=np.uint64)]
+        pairs = [np.zeros((0, 2), dtype=np.uint64)]
         for axis, number in job.grid.upper_neighbors(block.index):
             overlap = job.overlap(block, job.grid[number], data)
             if overlap.empty:
@@ -219,18 +226,18 @@ class _CompareBlocks:
             labels = [
                 np.load(job.overlap_file(block.index, axis, side))["labels"] for side in ("lower", "upper")
             ]
-            found.append(joins(labels[0], labels[1], at_face, job.agreement))
-        edges = np.concatenate(found)
-        save(job.edges_file(block.index), lambda file: np.save(file, edges))
+            pairs.append(find_joins(labels[0], labels[1], at_face, job.agreement))
+        save_arrays(job.edges_file(block.index), pairs=np.concatenate(pairs))
 
 
 class _RelabelBlocks:
-    """Writes a block's final ids."""
+    """Step 4: writes a block's final ids."""
 
     def __init__(self, job: SegmentJob) -> None:
         self._job = job
 
     def open(self) -> None:
+        """Open the table and the arrays."""
         table = np.load(self._job.table_file)
         self._ids, self._components = table["ids"], table["components"]
         self._fragments = ZarrArray.open_from_array_identifier(self._job.fragments)

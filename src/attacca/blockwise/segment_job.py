@@ -1,14 +1,11 @@
-"""What all steps of ``segment_blockwise`` know: arrays, grid, scratch files, and the user's function."""
+"""One call of ``segment_blockwise``: arrays, grid, ledgers and scratch files, shared by all of its steps."""
 
-import importlib.util
-import os
+import io
 import shutil
-import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,16 +13,17 @@ from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays.identifier import LocalArrayIdentifier
 from attacca.arrays.zarr_array import ZarrArray
-from attacca.atomic import write_text
+from attacca.atomic import write_bytes, write_text
 from attacca.blockwise.grid import Block, BlockGrid, check_alignment
 from attacca.blockwise.ledger import Ledger
+from attacca.blockwise.segment_file import load_segment_file
 from attacca.blockwise.stitching import find_components
 from attacca.errors import ConfigurationError, MissingInputError
 from attacca.fingerprint import digest, digest_file
 
-_VERSION = 1
+_VERSION = 2
 _AGREEMENT = 0.5
-# Files in the scratch directory: the name of the run that it belongs to, and that it has ended.
+# Files in the scratch directory: the name of its run, and the mark of a finished run.
 _RUN = "run"
 _FINISHED = "finished"
 
@@ -35,12 +33,14 @@ class SegmentJob:
     """One call of ``segment_blockwise``.
 
     Args:
-        file: of the segmentation function.
-        grid: the blocks, with their context.
-        input, output: the arrays.
+        file: file of the segmentation function.
+        grid: blocks with their context.
+        input: array to segment.
+        output: array of segments.
         scratch: directory of this call alone.
-        agreement: from which on segments are joined.
-        args, kwargs: what the caller handed over.
+        agreement: minimum agreement of segments that are joined.
+        args: positional arguments of the caller.
+        kwargs: keyword arguments of the caller.
     """
 
     file: Path
@@ -56,13 +56,19 @@ class SegmentJob:
     def create(
         cls,
         file: Path,
-        context: Any,
+        context: int | Sequence[int],
         total_roi: Roi,
         read_roi: Roi,
         write_roi: Roi,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> "SegmentJob":
+        """Check the arguments of ``segment_blockwise``, and create the output array if it is missing.
+
+        Raises:
+            ConfigurationError: an argument is invalid.
+            MissingInputError: the file or the input array is missing.
+        """
         for name in ("input_array_identifier", "output_array_identifier"):
             if name not in kwargs:
                 raise ConfigurationError(f"segment_blockwise needs the keyword argument {name}")
@@ -93,11 +99,10 @@ class SegmentJob:
                 unit=source.unit,
             )
         if output.dtype != np.uint64:
-            raise ConfigurationError(f"{output} holds {output.dtype}, expected uint64: ids need it")
+            raise ConfigurationError(f"{output}: found {output.dtype}, expected uint64, the dtype of ids")
         if not output.roi.contains(total_roi):
             raise ConfigurationError(
-                f"total_roi: found {total_roi}, but the output {identifier}, which is there already, covers "
-                f"{output.roi} only"
+                f"total_roi: found {total_roi}, but the existing output {identifier} covers {output.roi} only"
             )
         grid = BlockGrid(
             total_roi, write_roi.shape, source.voxel_size, (lower, upper), origin=output.roi.begin
@@ -108,7 +113,7 @@ class SegmentJob:
             grid,
             kwargs["input_array_identifier"],
             identifier,
-            _scratch(kwargs, output),
+            _scratch_directory(kwargs, output),
             agreement,
             args,
             kwargs,
@@ -116,25 +121,27 @@ class SegmentJob:
 
     @property
     def output_directory(self) -> str:
+        """Location of the output."""
         return str(self.output)
 
     @property
     def fragments(self) -> LocalArrayIdentifier:
+        """Scratch array of the segments of single blocks."""
         return LocalArrayIdentifier(self.scratch / "fragments.zarr", "fragments")
 
     @property
-    def stitched(self) -> bool:
-        """Whether blocks overlap at all."""
+    def is_stitched(self) -> bool:
+        """True if blocks have context, so that segments can be joined."""
         return any(self.grid.context[0] + self.grid.context[1])
 
     @property
     def stride(self) -> int:
-        """More than the voxels that any block reads."""
+        """Number of ids per block: more than the voxels that a block reads."""
         read = (self.grid.block_size + self.grid.context[0] + self.grid.context[1]) / self.grid.voxel_size
         return int(np.prod([int(n) for n in read], dtype=object)) + 1
 
-    def begin(self) -> Path:
-        """The scratch directory: that of a call that did not end, or a new one."""
+    def start(self) -> Path:
+        """Return the scratch directory: that of an interrupted call, or a new one."""
         if (self.scratch / _FINISHED).exists():
             shutil.rmtree(self.scratch)
         self.scratch.mkdir(parents=True, exist_ok=True)
@@ -142,31 +149,32 @@ class SegmentJob:
             write_text(self.scratch / _RUN, uuid.uuid4().hex)
         return self.scratch
 
-    def end(self, keep: bool) -> None:
-        """Remove the scratch directory, or mark it so that the next call starts anew."""
+    def finish(self, keep: bool) -> None:
+        """Remove the scratch directory, or mark it so that the next call recomputes everything."""
         if keep:
             (self.scratch / _FINISHED).touch()
         else:
             shutil.rmtree(self.scratch)
 
     def ledger(self, directory: str, step: str) -> Ledger:
-        """The finished blocks of a step; they depend on all that was given, the function's text included."""
-        told = {key: value for key, value in self.kwargs.items() if key != "tmpdir"}
+        """Return the ledger of a step; its key contains all arguments and the text of the function's file."""
+        keywords = {key: value for key, value in self.kwargs.items() if key != "tmpdir"}
         parts = {
             "step": step,
-            # Blocks of the output that an earlier call finished do not count for this one.
+            # Blocks that an earlier, finished call wrote to the output are recomputed.
             "run": (self.scratch / _RUN).read_text(),
             "version": _VERSION,
             "function": digest_file(self.file),
             "grid": self.grid.to_dict(),
             "agreement": None if step == "segment" else self.agreement,
             "arguments": repr(self.args),
-            "keywords": {key: repr(value) for key, value in sorted(told.items()) if key != "agreement"},
+            "keywords": {key: repr(value) for key, value in sorted(keywords.items()) if key != "agreement"},
         }
         state = self.scratch.parent / "ledger" if "://" in directory else None
         return Ledger(directory, parts, len(self.grid), state_directory=state)
 
     def create_fragments(self) -> ZarrArray:
+        """Create the scratch array, or open that of an interrupted call."""
         source = ZarrArray.open_from_array_identifier(self.input)
         output = ZarrArray.open_from_array_identifier(self.output)
         return ZarrArray.create_from_array_identifier(
@@ -181,62 +189,39 @@ class SegmentJob:
         )
 
     def overlap(self, block: Block, neighbor: Block, data: Roi) -> Roi:
-        """What two blocks both read."""
+        """Return the region that two blocks both read."""
         return block.read_roi.intersect(neighbor.read_roi).intersect(data)
 
     def overlap_file(self, lower: int, axis: int, side: str) -> Path:
-        """Where labels of the overlap of a block and its upper neighbor stand, as the lower or upper one
-        gave them."""
+        """Return the path of the labels in the overlap of a block and its upper neighbor.
+
+        Args:
+            lower: number of the lower block.
+            axis: axis along which the blocks are neighbors.
+            side: ``"lower"`` or ``"upper"``, the block that computed the labels.
+        """
         return self.scratch / "overlaps" / f"{lower % 1000:03d}" / f"{lower}-{axis}-{side}.npz"
 
     def edges_file(self, index: int) -> Path:
-        return self.scratch / "compared" / f"{index % 1000:03d}" / f"{index}.npy"
+        """Return the path of the joined pairs of a block and its upper neighbors."""
+        return self.scratch / "compared" / f"{index % 1000:03d}" / f"{index}.npz"
 
     @property
     def table_file(self) -> Path:
+        """Path of the table from the ids of blocks to those of the output."""
         return self.scratch / "table.npz"
 
     def write_table(self) -> None:
-        """Join what was found to be one, into one table for all blocks."""
+        """Find the components of all joined pairs, and write the table of all blocks."""
         parts = [np.zeros((0, 2), dtype=np.uint64)]
-        if self.stitched:
-            parts += [np.load(self.edges_file(index)) for index in range(len(self.grid))]
+        if self.is_stitched:
+            parts += [np.load(self.edges_file(index))["pairs"] for index in range(len(self.grid))]
         ids, components = find_components(np.concatenate(parts))
-        save(self.table_file, lambda file: np.savez(file, ids=ids, components=components))
+        save_arrays(self.table_file, ids=ids, components=components)
 
 
-def load_segment_file(path: Path) -> ModuleType:
-    """The module in a segmentation function's file.
-
-    Raises:
-        MissingInputError: there is no such file.
-        ConfigurationError: it cannot be imported, or lacks the functions.
-    """
-    if not path.is_file():
-        raise MissingInputError(f"{path}: no such file; expected Python with a segment_function")
-    name = f"attacca_segment_{digest(str(path.absolute()))[:16]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ConfigurationError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ConfigurationError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-    if not (
-        hasattr(module, "segment_function")
-        or (hasattr(module, "spawn_worker") and hasattr(module, "start_worker"))
-    ):
-        raise ConfigurationError(
-            f"{path} defines neither segment_function(input_array, block, **parameters) nor the pair "
-            "spawn_worker and "
-            "start_worker"
-        )
-    return module
-
-
-def _scratch(kwargs: Mapping[str, Any], output: ZarrArray) -> Path:
+def _scratch_directory(kwargs: Mapping[str, Any], output: ZarrArray) -> Path:
+    """Return the scratch directory of all calls with this output."""
     if kwargs.get("tmpdir"):
         return Path(kwargs["tmpdir"]) / f"segment_blockwise-{digest(output.directory)[:16]}"
     if "://" in output.directory:
@@ -244,15 +229,13 @@ def _scratch(kwargs: Mapping[str, Any], output: ZarrArray) -> Path:
     return Path(output.directory) / ".attacca" / "segment_blockwise"
 
 
-def inside(inner: Roi, outer: Roi, voxel_size: Coordinate) -> tuple[slice, ...]:
-    """Where a region lies in the voxels of a larger one."""
+def relative_slices(inner: Roi, outer: Roi, voxel_size: Coordinate) -> tuple[slice, ...]:
+    """Return the slices of a region in the voxels of a larger one."""
     return ((inner - outer.begin) / voxel_size).to_slices()
 
 
-def save(path: Path, write: Callable[[Any], Any]) -> None:
-    """Have ``write(file)`` fill a file that appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "wb") as file:
-        write(file)
-    os.replace(partial, path)
+def save_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """Write arrays to a compressed ``.npz`` file, which appears whole or not at all."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write_bytes(path, buffer.getvalue())

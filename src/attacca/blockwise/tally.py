@@ -1,4 +1,4 @@
-"""Book-keeping of a job's blocks: what is recorded, what is tried again, what failed for good."""
+"""Outcomes of a job's blocks: finished blocks are recorded, failed blocks are retried or reported."""
 
 import logging
 from dataclasses import dataclass, field
@@ -12,21 +12,21 @@ from attacca.progress import Progress
 
 logger = logging.getLogger("attacca.blockwise")
 
-# Blocks that are named in a message; the log names all.
-_NAMED = 5
-# When this many blocks failed and none succeeded, the others would fail too.
+# Number of failed blocks that a message lists; the log lists all.
+_LISTED = 5
+# After so many failures and no success, the other blocks would fail too.
 _HOPELESS = 4
 
 
 @dataclass
 class RunReport:
-    """What ``run_blocks`` did.
+    """Result of ``run_blocks``.
 
     Args:
-        computed: numbers of the blocks computed now, in the order of recording.
-        skipped: blocks that the ledger already held.
-        results: what the block function returned, by number, for blocks computed now; None is left out.
-        attempts: computations in all, failed ones included.
+        computed: numbers of the computed blocks, in the order of recording.
+        skipped: number of blocks that the ledger already contained.
+        results: results of the block function by block number, for computed blocks; None is omitted.
+        attempts: number of all computations, including failed ones.
     """
 
     computed: list[int] = field(default_factory=list)
@@ -36,14 +36,14 @@ class RunReport:
 
 
 class Tally:
-    """Records outcomes and decides what happens to a block that failed.
+    """Records outcomes and decides about the retry of failed blocks.
 
     Args:
-        grid: the grid, for the regions in messages.
-        writer: where finished blocks are recorded; None records nothing.
-        progress: is advanced by each finished block; None shows nothing.
-        retries: how often a failed block is tried again.
-        report: is filled.
+        grid: grid of the blocks, for the regions in messages.
+        writer: records finished blocks; None records nothing.
+        progress: advanced by each finished block; None shows nothing.
+        retries: number of further attempts at a failed block.
+        report: filled with the outcomes.
     """
 
     def __init__(
@@ -63,22 +63,22 @@ class Tally:
         self._attempts: dict[int, int] = {}
         self._failed: dict[int, Outcome] = {}
 
-    def settled(self, index: int) -> bool:
-        """Whether a block is done, or has failed for good."""
+    def is_final(self, index: int) -> bool:
+        """Return True if a block is finished, or has failed without further attempts."""
         return index in self._done or index in self._failed
 
     @property
-    def hopeless(self) -> bool:
-        """Whether so many blocks failed, and none succeeded, that it is no use to go on."""
+    def is_hopeless(self) -> bool:
+        """True if many blocks failed and none succeeded, so that the other blocks are not tried."""
         return not self._done and len(self._failed) >= _HOPELESS
 
     def take(self, *outcomes: Outcome) -> list[int]:
-        """Record outcomes; returns the numbers of the blocks to try again.
+        """Record outcomes, and return the numbers of the blocks to retry.
 
         Raises:
             ResourceError: the disk is full.
         """
-        fresh = [outcome for outcome in outcomes if not self.settled(outcome.index)]
+        fresh = [outcome for outcome in outcomes if not self.is_final(outcome.index)]
         finished = [outcome for outcome in fresh if not outcome.error]
         if finished and self._writer is not None:
             self._writer.record(*(outcome.index for outcome in finished))
@@ -90,41 +90,41 @@ class Tally:
         self.report.attempts += len(fresh)
         if finished and self._progress is not None:
             self._progress.advance(len(finished))
-        return [outcome.index for outcome in fresh if outcome.error and self._again(outcome)]
+        return [outcome.index for outcome in fresh if outcome.error and self._should_retry(outcome)]
 
     def check(self) -> None:
-        """Raise if blocks failed.
+        """Raise an error that lists the failed blocks, their regions and their exceptions.
 
         Raises:
-            BlocksFailedError: names the failed blocks, their regions and what they raised.
+            BlocksFailedError: a block failed.
         """
         if not self._failed:
             return
-        named = []
-        for index in sorted(self._failed)[:_NAMED]:
-            named.append(f"  block {index}, {self._grid[index].write_roi}: {self._failed[index].error}")
-        if len(self._failed) > _NAMED:
-            named.append(f"  and {len(self._failed) - _NAMED} more, which the log names")
+        lines = []
+        for index in sorted(self._failed)[:_LISTED]:
+            lines.append(f"  block {index}, {self._grid[index].write_roi}: {self._failed[index].error}")
+        if len(self._failed) > _LISTED:
+            lines.append(f"  and {len(self._failed) - _LISTED} more, which the log lists")
         count = len(self._failed)
         most = max(self._attempts[index] for index in self._failed)
         times = f"{most} times" if most > 1 else "once"
         raise BlocksFailedError(
             f"{count} block{'s' if count > 1 else ''} failed, tried {times}{' each' if count > 1 else ''}"
-            + (", and no other succeeded, so that the rest was not tried" if self.hopeless else "")
+            + (", and no other succeeded, so that the rest was not tried" if self.is_hopeless else "")
             + ":\n"
-            + "\n".join(named)
+            + "\n".join(lines)
             + f"\n{len(self._done)} other blocks were finished now and are kept; the same command computes "
             "only what is missing"
         )
 
-    def _again(self, outcome: Outcome) -> bool:
+    def _should_retry(self, outcome: Outcome) -> bool:
+        """Count a failed attempt, and return True if the block is retried."""
         where = f"block {outcome.index}, {self._grid[outcome.index].write_roi}"
         if outcome.no_space:
             logger.error("%s: %s\n%s", where, outcome.error, outcome.trace)
             raise ResourceError(
-                f"no space left on the disk while computing {where} ({outcome.error}). The "
-                f"{len(self._done)} blocks "
-                "finished now are kept: free some space and run the same command again"
+                f"no space left on the disk while computing {where} ({outcome.error}). The {len(self._done)} "
+                "blocks finished now are kept: free some space and run the same command again"
             )
         attempt = self._attempts[outcome.index] = self._attempts.get(outcome.index, 0) + 1
         if attempt <= self._retries and not outcome.certain:

@@ -20,9 +20,8 @@ from attacca.provenance.reproduction import (
     reproduced_configuration,
     resolve_directories,
 )
-from attacca.workflow.catalogue import instances
+from attacca.stages.registry import instances
 from attacca.workflow.run_snakemake import run_snakemake
-from attacca.workflow.workflow import Workflow
 
 
 def add_parser(commands: Any) -> None:
@@ -109,5 +108,5 @@ def list_results(provenance: Mapping[str, Any]) -> list[ResultKey]:
         ) from None
     return [
         ResultKey(instance.stage.name, instance.run, instance.volume, instance.manifest(Layout(Path())))
-        for instance in instances(Workflow(configuration))
+        for instance in instances(configuration)
     ]

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from attacca.cli.arguments import parse_positive
 from attacca.progress import format_duration
-from attacca.workflow.record import recorded_configuration
-from attacca.workflow.stage_state import ShardState, StageState, read_states, workflow_runs_here
+from attacca.workflow.stage_state import ShardState, StageState, is_workflow_running_here, read_states
+from attacca.workflow.start_record import read_recorded_configuration
 from attacca.workflow.workflow import Workflow
 
 _STYLES = {
@@ -54,7 +54,7 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the state of a directory of results, once or repeatedly."""
     while True:
-        workflow = Workflow(recorded_configuration(options.results, options.configfile))
+        workflow = Workflow(read_recorded_configuration(options.results, options.configfile))
         states = read_states(workflow)
         if options.json:
             json.dump([state.to_json() for state in states], sys.stdout, indent=2)
@@ -105,7 +105,7 @@ def print_states(states: list[StageState], results: Path, all_shards: bool, cons
     if stale := counts["stale"]:
         parts.append(f"{stale} {'is' if stale == 1 else 'are'} stale and will be computed again")
     if not counts["running"] and counts["done"] < len(states):
-        if workflow_runs_here(results):
+        if is_workflow_running_here(results):
             parts.append("the workflow runs on this machine and is about to start its next job")
         else:
             parts.append("nothing runs: start the workflow again to continue")

@@ -1,4 +1,4 @@
-"""How volumes are predicted."""
+"""Configuration model of the ``prediction:`` section."""
 
 from typing import Annotated, Literal
 
@@ -13,24 +13,24 @@ class PredictionConfig(StrictModel):
     """Blockwise prediction of whole volumes."""
 
     checkpoint: Literal["best", "latest"] | int = "best"
-    """Which checkpoint predicts: the best on the validation volumes, the last, or that of an iteration."""
+    """Checkpoint to predict with: the best one on the validation volumes, the latest one, or that of an iteration."""
     block_size: list[Positive] | None = None
-    """Size in voxels of a block that is written at once, ``[z, y, x]``; chosen from the network by default."""
+    """Size in voxels of a block that is written at once, ``[z, y, x]``; by default it follows from the network."""
     tile_size: list[Positive] | None = None
-    """Size in voxels of what the network puts out in one go; a block is computed tile by tile. Chosen from the network
-    by default."""
+    """Size in voxels of the network's output; a block is computed tile by tile. By default it follows from the
+    network."""
     dtype: Literal["uint8", "float16", "float32"] = "uint8"
-    """How values are stored; ``uint8`` spreads the value range of the task over 0 to 255, rounded."""
+    """Dtype of stored values; ``uint8`` maps the value range of the task to 0 to 255, rounded."""
     augmentation: Literal["none", "flips", "all"] = "none"
-    """Average over mirrored copies of each tile (``flips``), or also over those with y and x exchanged (``all``)."""
+    """Average over mirrored copies of each tile (``flips``), or also over copies with y and x transposed (``all``)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the network runs; ``auto`` takes a GPU where there is one."""
+    """Device of the network; ``auto`` uses a GPU if there is one."""
     autocast: bool = False
-    """Compute in half precision on GPUs: faster, and less exact."""
+    """Compute in half precision on GPUs: faster, but less exact."""
     torch_threads: Positive = 1
-    """Threads of one network. The number of threads changes sums in the last digits, so it is fixed here and does not
-    follow the number of cores; blocks are computed side by side instead."""
+    """Threads of one network. It does not follow the number of cores, because the number of threads changes the last
+    digits of sums; blocks are computed in parallel instead."""
 
     def copies(self, dims: int) -> int:
-        """How often each tile of a volume with so many spatial axes goes through the network."""
-        return {"none": 1, "flips": 2**dims, "all": 2 ** (dims + 1)}[self.augmentation]
+        """Return the number of copies of each tile that the network processes, for a number of spatial axes."""
+        return {"none": 1, "flips": 1 << dims, "all": 1 << (dims + 1)}[self.augmentation]

@@ -1,4 +1,4 @@
-"""What a user may write below ``segmentation:``: how affinities become segments, and what the tuner tries."""
+"""Configuration models of the ``segmentation:`` section: from affinities to segments, and candidates to tune."""
 
 from itertools import product
 from typing import Annotated, Any, Literal
@@ -17,127 +17,124 @@ Voxels = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_le
 
 
 class FragmentSettings(StrictModel):
-    """One way of making fragments; every value is settled."""
+    """Final settings of the fragments."""
 
     chain: Chain = "seeded"
     bias: Bias = 0.5
-    """Mutex watershed: an affinity above it attracts. One, two (direct and long-range offsets), or one for
-    each."""
+    """Mutex watershed: affinities above it attract. One value, two (nearest-neighbor and long-range offsets), or one
+    for each offset."""
     strides: Strides | None = 3
-    """Mutex watershed: which long-range edges are used; see ``SegmentationConfig``."""
+    """Mutex watershed: subset of long-range edges; see ``SegmentationConfig``."""
     min_evidence: Unit = 0.75
-    """Mutex watershed: edges with less evidence, ``|affinity - bias|``, than this share of the strongest that the
-    biases allow are left to the agglomeration."""
+    """Mutex watershed: edges with less evidence, ``|affinity - bias|``, than this share of the largest possible
+    evidence are left to the agglomeration."""
     engine: Literal["attacca", "mwatershed"] = "attacca"
     """Mutex watershed: the implementation."""
     min_fragment_size: int = 50
-    """Mutex watershed: fragments of fewer voxels are given to the neighbor with the highest affinity."""
+    """Mutex watershed: fragments of fewer voxels are merged into the neighbor with the highest affinity."""
     fill_background: bool = True
-    """Mutex watershed: background voxels are given to a neighbor too."""
+    """Mutex watershed: background voxels are assigned to a neighbor too."""
     background_below: Unit = 0.1
-    """Affinities at or below it hold nothing together: voxels without a higher one stay background."""
+    """Affinities up to this value do not connect; voxels without a higher affinity are background."""
     inside_above: Unit = 0.5
-    """Seeded: mean direct affinity above which a voxel is inside an object."""
+    """Seeded: mean nearest-neighbor affinity above which a voxel is inside an object."""
     window: int = 3
-    """Seeded: a seed is the voxel farthest inside within this many voxels of the finest axis."""
+    """Seeded: a seed has the largest distance to the boundary within this many voxels of the finest axis."""
     max_distance: int = 8
-    """Seeded: distances to the boundary are clipped here, in voxels of the finest axis."""
+    """Seeded: upper limit of distances to the boundary, in voxels of the finest axis."""
     threshold: float = 0.5
     """Connected components: affinities, or values, above it connect."""
     sigma: float = 0.0
-    """Affinities are smoothed by a Gaussian of this many voxels of the finest axis first."""
+    """Standard deviation of a Gaussian that smooths affinities first, in voxels of the finest axis."""
     quantised: bool = True
-    """Mutex watershed: affinities as stored in uint8; otherwise in floating point, several times slower."""
+    """Mutex watershed: use affinities as stored in uint8; otherwise in floating point, several times slower."""
     cell_size: Voxels | None = None
-    """The lattice, anchored at the volume's first voxel, of the cells in which fragments are made; by default
-    128 voxels a side in space, 1024 in a plane."""
+    """Size in voxels of the cells in which fragments are computed, on a lattice from the volume's first voxel; by
+    default 128 along each axis in 3D, 1024 in 2D."""
     context: list[int] | None = None
-    """Voxels read around each cell or block; None is what the chain needs."""
+    """Voxels that are read around each cell or block; by default what the method needs."""
 
 
 class AgglomerationSettings(StrictModel):
-    """One way from fragments to segments; every value is settled."""
+    """Final settings of the agglomeration of fragments into segments."""
 
     method: Literal["mean_affinity", "mutex_watershed", "contact", "none"] = "mean_affinity"
-    """``contact`` joins fragments with any direct affinity above the threshold, ``none`` keeps fragments
+    """``contact`` joins fragments with any nearest-neighbor affinity above the threshold, ``none`` keeps fragments
     (joined across the faces of blocks)."""
     threshold: float = 0.5
-    """Mean affinity above which two regions are joined; with ``mutex_watershed`` the bias of direct
+    """Mean affinity above which two regions are joined; with ``mutex_watershed`` the bias of nearest-neighbor
     affinities."""
     long_bias: float = 0.5
     """Mutex watershed: bias of long-range affinities."""
     min_size: int = 0
-    """Segments of fewer voxels are debris."""
+    """Segments with fewer voxels are debris."""
     min_extent: list[int] = Field(default=[])
     """Segments with a smaller bounding box along an axis are debris, in voxels."""
     min_affinity: Unit = 0.0
-    """Segments with a lower mean of the direct affinities inside them are debris."""
+    """Segments with a lower mean of their inner nearest-neighbor affinities are debris."""
     debris: Literal["merge", "delete"] = "merge"
     cell_voxels: int = 0
     """Without agglomeration (``none``): voxels of a cell of the mutex watershed. Fragments of different cells
-    are joined where the mean affinity of their contact is above the threshold. 0 joins nothing."""
+    are joined if the mean affinity of their contact is above the threshold. 0 joins none."""
 
 
 class CheckThresholds(StrictModel):
-    """When a segmentation is refused without looking at any label."""
+    """Thresholds of checks without labels, by which a segmentation is refused."""
 
     max_seam_excess: Annotated[float, Field(gt=1)] | None = 2.0
-    """Segment ends on the faces of blocks, over those on other planes of the volume; much more than 1 is a
-    sign of bad stitching. ``null`` leaves the check out."""
+    """Frequency of segment boundaries on block faces, relative to other planes of the volume; values far above 1
+    indicate stitching errors. ``null`` skips the check."""
     max_segment_share: Annotated[float, Field(gt=0, le=1)] | None = 0.95
-    """Share of the segmented voxels that one segment may have; everything merged is more. ``null`` leaves it
-    out."""
+    """Maximum share of the segmented voxels in one segment; more indicates that everything is merged. ``null`` skips
+    the check."""
     min_segmented_share: Annotated[float, Field(ge=0, lt=1)] | None = 0.0
-    """Share of the voxels inside the mask that must belong to a segment; more than this. ``null`` leaves it
-    out."""
+    """The share of voxels inside the mask that belong to a segment must be above this. ``null`` skips the check."""
     max_saturated_share: Annotated[float, Field(gt=0, le=1)] | None = 0.999
-    """Share of affinities that may be 0, or 1; a constant prediction is more. ``null`` leaves it out."""
+    """Maximum share of affinities that are 0, or 1; more indicates a constant prediction. ``null`` skips the check."""
 
 
 _DEFAULT_BIASES: list[Bias] = [[0.2, 0.8], [0.3, 0.7], 0.5]
 
 
 class SegmentationConfig(StrictModel):
-    """How affinities become segments.
+    """Segmentation of affinities.
 
-    Whatever has several values is tried on the validation volumes, in one pass, and the best by ``criterion``
-    is used; where everything is settled, nothing is tuned.
+    All combinations of settings with several values are tried on the validation volumes, in one pass, and the best
+    one by ``criterion`` is used. Nothing is tuned if each setting has one value.
     """
 
     chain: Chain | Literal["auto"] | Annotated[list[Chain], Field(min_length=1)] = "auto"
-    """How fragments are made: ``mutex_watershed`` (long-range affinities forbid merges), ``seeded`` (grown
-    from the centres of objects along affinities), ``connected_components`` (above a threshold, for easy data
-    and for predictions that are no affinities). ``auto`` tries ``seeded`` and ``mutex_watershed``; a list
-    tries all of it."""
+    """Method of the fragments: ``mutex_watershed`` (long-range affinities forbid merges), ``seeded`` (grown from the
+    centers of objects along affinities), ``connected_components`` (above a threshold, for easy data and for
+    predictions without affinities). ``auto`` tries ``seeded`` and ``mutex_watershed``; a list tries each of its
+    methods."""
     bias: Unit | Annotated[list[Bias], Field(min_length=1)] = Field(default=_DEFAULT_BIASES)
-    """Mutex watershed: the affinity above which two voxels attract each other. A number; or a list of
-    candidates, each a number, two numbers (direct and long-range offsets), or one number for each offset."""
+    """Mutex watershed: affinity above which two voxels attract each other. A number; or a list of candidates, each a
+    number, two numbers (nearest-neighbor and long-range offsets), or one number for each offset."""
     strides: Strides | None = 3
-    """Mutex watershed: long-range edges start at voxels whose coordinates are multiples of this alone. A
-    number, one for each axis, or one list for each offset; ``null`` uses every edge. 3 is about five times as
-    fast as 1, and
-    usually better: fewer, equally reliable, long-range edges forbid less."""
+    """Mutex watershed: long-range edges start only at voxels whose coordinates are multiples of this. A number, one
+    for each axis, or one list for each offset; ``null`` uses all edges. 3 is about five times as fast as 1, and
+    usually better: fewer, equally reliable, long-range edges forbid fewer merges."""
     min_evidence: Unit | Annotated[list[Unit], Field(min_length=1)] = 0.75
-    """Mutex watershed: edges with less evidence, ``|affinity - bias|``, than this share of the strongest that the
-    biases allow are left out: what is doubtful is decided by the agglomeration, which sees the whole volume. 0 uses
-    every edge, as does an agglomeration of ``none``. A number, or candidates."""
+    """Mutex watershed: edges with less evidence, ``|affinity - bias|``, than this share of the largest possible
+    evidence are ignored, so that the agglomeration, which has the whole volume, decides uncertain merges. 0 uses all
+    edges, as does an agglomeration of ``none``. A number, or candidates."""
     engine: Literal["attacca", "mwatershed"] = "attacca"
-    """Mutex watershed: ``mwatershed`` is the reference implementation, some ten times slower."""
+    """Mutex watershed: ``mwatershed`` is the reference implementation, about ten times slower."""
     min_fragment_size: Annotated[int, Field(ge=0)] = 50
-    """Mutex watershed: smaller fragments (voxels) are given to the neighbor with the highest affinity at
-    once."""
+    """Mutex watershed: fragments with fewer voxels are immediately merged into the neighbor with the highest
+    affinity."""
     fill_background: bool = True
-    """Mutex watershed: give background voxels to a neighbor as well, as far as ``background_below``
-    allows."""
+    """Mutex watershed: assign background voxels to a neighbor too, if they have an affinity above
+    ``background_below``."""
     background_below: Unit = 0.1
-    """Affinities at or below it hold nothing together; voxels without a higher one stay background."""
+    """Affinities up to this value do not connect; voxels without a higher affinity are background."""
     inside_above: Unit | Annotated[list[Unit], Field(min_length=1)] = 0.5
-    """Seeded: mean affinity to its neighbors above which a voxel is inside an object; a number or
-    candidates."""
+    """Seeded: mean nearest-neighbor affinity above which a voxel is inside an object; a number, or candidates."""
     window: Annotated[int, Field(ge=1, le=16)] = 3
-    """Seeded: distance between seeds, roughly, in voxels of the finest axis."""
+    """Seeded: approximate distance between seeds, in voxels of the finest axis."""
     max_distance: Annotated[int, Field(ge=2, le=32)] = 8
-    """Seeded: distances to the boundary are clipped here, in voxels of the finest axis; more needs more
+    """Seeded: upper limit of distances to the boundary, in voxels of the finest axis; a larger one needs more
     context."""
     threshold: Unit | Annotated[list[Unit], Field(min_length=1)] | None = None
     """Mean affinity above which neighboring regions are joined (or, for connected components, the value
@@ -146,35 +143,35 @@ class SegmentationConfig(StrictModel):
         Literal["mean_affinity", "mutex_watershed", "none"]
         | Annotated[list[Literal["mean_affinity", "mutex_watershed", "none"]], Field(min_length=1)]
     ) = "mean_affinity"
-    """How fragments are joined over the whole volume: by the mean affinity of their contact, by mutex
-    watershed on their graph, or not at all; one, or candidates."""
+    """Method that joins fragments over the whole volume: by the mean affinity of their contact, by mutex watershed
+    on their graph, or none; one method, or candidates."""
     long_bias: Unit | Annotated[list[Unit], Field(min_length=1)] = 0.5
-    """Agglomeration by mutex watershed: bias of long-range affinities; the threshold is that of direct
-    ones."""
+    """Agglomeration by mutex watershed: bias of long-range affinities; ``threshold`` is that of nearest-neighbor
+    affinities."""
     min_size: (
         Annotated[int, Field(ge=0)] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     ) = Field(default=[0, 200, 1000])
     """Segments with fewer voxels are debris; a number, or candidates."""
     min_extent: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=3)] = Field(default=[])
-    """Segments whose bounding box is smaller along an axis, in voxels, are debris."""
+    """Segments with a smaller bounding box along an axis, in voxels, are debris."""
     min_affinity: Unit = 0.0
-    """Segments with a lower mean of the affinities inside them are debris."""
+    """Segments with a lower mean of their inner affinities are debris."""
     debris: Literal["merge", "delete"] = "merge"
-    """What happens to debris: it is merged into the neighbor that it clings to most, or deleted."""
+    """Treatment of debris: merge into the neighbor with the highest mean affinity, or delete."""
     sigma: Annotated[float, Field(ge=0)] = 0.0
-    """Smooth affinities by a Gaussian of this many voxels of the finest axis first."""
+    """Standard deviation of a Gaussian that smooths affinities first, in voxels of the finest axis."""
     block_size: Voxels | None = None
-    """Cells in which fragments are made, in voxels, and blocks in which jobs work by default; 128 a side (in
-    a plane: 1024) where nothing is said. Segments do not depend on the blocks, and hardly on the cells."""
+    """Size in voxels of the blocks of jobs, and of the cells in which fragments are computed; by default cells have
+    128 along each axis in 3D, 1024 in 2D. Segments do not depend on the blocks, and hardly on the cells."""
     context: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=3)] | None = None
-    """Voxels read around each block; by default what the chain needs."""
+    """Voxels that are read around each block; by default what the method needs."""
     mask: bool = True
-    """Segment inside the volume's mask only, where it has one."""
+    """Segment only inside the mask of a volume, if it has one."""
     criterion: str | None = None
-    """The score that the tuner optimises, such as ``voi`` or ``adapted_rand_error``; by default that of
+    """Score that the tuner optimizes, such as ``voi`` or ``adapted_rand_error``; by default that of
     ``evaluation``."""
     checks: CheckThresholds = Field(default_factory=CheckThresholds)
-    """When a segmentation is refused."""
+    """Thresholds by which a segmentation is refused."""
 
     @model_validator(mode="after")
     def _axes_agree(self) -> "SegmentationConfig":
@@ -188,14 +185,17 @@ class SegmentationConfig(StrictModel):
             if value
         }
         if len(set(lengths.values())) > 1:
-            raise ValueError(f"the settings {lengths} count different numbers of axes")
+            raise ValueError(f"the settings {lengths} have different numbers of axes")
         return self
 
     def check_offsets(self, offsets: list[list[int]]) -> None:
         """Refuse settings that do not fit the task's neighborhood.
 
+        Args:
+            offsets: offset of each affinity channel, in voxels.
+
         Raises:
-            ValueError: the number of axes, biases or strides is not that of the offsets.
+            ValueError: the number of axes or biases is not that of the offsets.
         """
         dims = len(offsets[0])
         for name in ("block_size", "context", "min_extent"):
@@ -207,22 +207,21 @@ class SegmentationConfig(StrictModel):
         for bias in self.biases():
             if isinstance(bias, list) and len(bias) not in (2, len(offsets)):
                 raise ValueError(
-                    f"segmentation: bias {bias} has {len(bias)} numbers; give one, two "
-                    f"(direct and long-range offsets), or {len(offsets)}, one for each offset of the "
-                    "task's neighborhood"
+                    f"segmentation: bias {bias} has {len(bias)} numbers; give one, two (nearest-neighbor and "
+                    f"long-range offsets), or {len(offsets)}, one for each offset of the task's neighborhood"
                 )
         if not any(sum(abs(step) for step in offset) == 1 for offset in offsets):
             raise ValueError(
-                "task: the neighborhood has no direct offset such as [1, 0, 0]; segments are joined "
-                "by affinities between direct neighbors, so add one for each axis"
+                "task: the neighborhood has no nearest-neighbor offset such as [1, 0, 0]; segments are joined by "
+                "nearest-neighbor affinities, so add one offset for each axis"
             )
 
     def biases(self) -> list[Bias]:
-        """Candidates of the mutex watershed's bias."""
+        """Return the candidates of the bias of the mutex watershed."""
         return self.bias if isinstance(self.bias, list) else [self.bias]
 
     def fragment_candidates(self) -> list[FragmentSettings]:
-        """All ways of making fragments that are to be tried."""
+        """Return the candidate settings of the fragments."""
         chains: list[Chain]
         if self.chain == "auto":
             chains = ["seeded", "mutex_watershed"]
@@ -234,13 +233,13 @@ class SegmentationConfig(StrictModel):
             "background_below": self.background_below,
             "cell_size": self.block_size,
         }
-        # What no agglomeration decides later has to be decided at once.
-        undecided = "none" in _several(self.agglomeration)
-        evidences = [0.0] if undecided else _several(self.min_evidence)
-        found = []
+        # Without agglomeration, the mutex watershed has to decide all merges.
+        decides_all = "none" in _as_list(self.agglomeration)
+        evidences = [0.0] if decides_all else _as_list(self.min_evidence)
+        candidates = []
         for chain in chains:
             if chain == "mutex_watershed":
-                found += [
+                candidates += [
                     FragmentSettings(
                         chain=chain,
                         bias=bias,
@@ -254,68 +253,68 @@ class SegmentationConfig(StrictModel):
                     for bias, evidence in product(self.biases(), evidences)
                 ]
             elif chain == "seeded":
-                found += [
+                candidates += [
                     FragmentSettings(
                         chain=chain,
-                        inside_above=inside,
+                        inside_above=threshold,
                         window=self.window,
                         max_distance=self.max_distance,
                         **shared,
                     )
-                    for inside in _several(self.inside_above)
+                    for threshold in _as_list(self.inside_above)
                 ]
             else:
-                found += [
+                candidates += [
                     FragmentSettings(chain=chain, threshold=threshold, **shared)
                     for threshold in self.thresholds()
                 ]
-        return found
+        return candidates
 
     def thresholds(self) -> list[float]:
-        """Candidates of the threshold."""
+        """Return the candidates of the threshold."""
         if self.threshold is None:
             return [round(0.1 + 0.025 * step, 3) for step in range(33)]
-        return list(_several(self.threshold))
+        return list(_as_list(self.threshold))
 
     def agglomeration_candidates(self, fragments: FragmentSettings) -> list[AgglomerationSettings]:
-        """All ways from these fragments to segments that are to be tried."""
+        """Return the candidate settings of the agglomeration for settings of the fragments."""
         filters: dict[str, Any] = {
             "min_extent": self.min_extent,
             "min_affinity": self.min_affinity,
             "debris": self.debris,
         }
-        found = []
+        candidates = []
         if fragments.chain == "connected_components":
             return [
                 AgglomerationSettings(
                     method="contact", threshold=fragments.threshold, min_size=size, **filters
                 )
-                for size in _several(self.min_size)
+                for size in _as_list(self.min_size)
             ]
-        for method, size in product(_several(self.agglomeration), _several(self.min_size)):
+        for method, size in product(_as_list(self.agglomeration), _as_list(self.min_size)):
             if method == "none":
-                found.append(AgglomerationSettings(method=method, min_size=size, **filters))
+                candidates.append(AgglomerationSettings(method=method, min_size=size, **filters))
                 continue
-            long_biases = _several(self.long_bias) if method == "mutex_watershed" else [0.5]
-            found += [
+            long_biases = _as_list(self.long_bias) if method == "mutex_watershed" else [0.5]
+            candidates += [
                 AgglomerationSettings(
                     method=method, threshold=threshold, long_bias=bias, min_size=size, **filters
                 )
                 for threshold, bias in product(self.thresholds(), long_biases)
             ]
-        return found
+        return candidates
 
     @property
     def is_fixed(self) -> bool:
-        """Whether there is one candidate only, so that nothing has to be tuned."""
+        """True if there is one candidate only, so that nothing is tuned."""
         fragments = self.fragment_candidates()
         return len(fragments) == 1 and len(self.agglomeration_candidates(fragments[0])) == 1
 
 
-def _several(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
 def graph_options(fragments: FragmentSettings, agglomeration: AgglomerationSettings) -> dict[str, Any]:
-    """What of the long-range affinities a graph has to count for an agglomeration."""
+    """Return the long-range affinities that the graph has to count for an agglomeration."""
     return {"strides": fragments.strides, "long_range": agglomeration.method == "mutex_watershed"}

@@ -15,7 +15,7 @@ KeyPath = tuple[str | int, ...]
 class _Loader(yaml.SafeLoader):
     """Loader with the floats of YAML 1.2 (``1e-3`` is a number, not text) that refuses duplicate keys."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: dict[Any, int] = {}
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":

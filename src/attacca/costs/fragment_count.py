@@ -1,24 +1,24 @@
-"""How many fragments a volume will have: what the memory of their graph and of their table follows."""
+"""Estimated number of fragments of a volume, which decides the memory of their graph and of their table."""
 
 from attacca.config.run import Configuration
 from attacca.config.segmentation import FragmentSettings, SegmentationConfig
 
 MOST_FRAGMENTS = 2**31 - 1
-"""A graph cannot have more."""
+"""Largest number of fragments in a graph."""
 
-# Measured on the test volumes of config.yaml and examples/fib25: 1,135 and 336 voxels with a window of 2, 2,100 and 800
-# with 3, 4,530 and 3,470 with 6, 13,700 and 15,700 with 12; 13,800 and 11,500 by mutex watershed.
+# Voxels per fragment, measured on the test volumes of config.yaml and examples/fib25: 1,135 and 336 with a window of 2,
+# 2,100 and 800 with 3, 4,530 and 3,470 with 6, 13,700 and 15,700 with 12; 13,800 and 11,500 by mutex watershed.
 _SEEDED_VOXELS, _SEEDED_WINDOW = 1500.0, 3
 _MUTEX_VOXELS = 6000.0
 
 
 def fragment_voxels(segmentation: SegmentationConfig) -> float:
-    """Voxels of a fragment, typically, by that of the ways to be tried which makes the smallest."""
+    """Return the typical number of voxels of a fragment, by the candidate that makes the smallest fragments."""
     return min(_typical_voxels(settings) for settings in segmentation.fragment_candidates())
 
 
 def fragments_in(configuration: Configuration, run: str, voxels: float) -> float:
-    """Fragments of so many voxels; none where a run's task decides voxel by voxel."""
+    """Return the typical number of fragments in ``voxels`` voxels; 0 if the run's task classifies voxels."""
     settings = configuration.runs[run]
     return voxels / fragment_voxels(settings.segmentation) if settings.task.agglomerates else 0.0
 

@@ -26,7 +26,7 @@ from attacca.evaluators.instance_scores import (
     voi_from_table,
 )
 from attacca.evaluators.one_hot_evaluator import OneHotEvaluationScores, OneHotEvaluator
-from attacca.evaluators.scores import Criterion, EvaluationScores, scores_json
+from attacca.evaluators.scores import Criterion, EvaluationScores, scores_to_json
 from attacca.evaluators.table_blocks import EvaluateBlocks, collect_tables
 from attacca.evaluators.table_evaluator import TableEvaluator
 from attacca.evaluators.validation_scores import ValidationIterationScores, ValidationScores
@@ -65,7 +65,7 @@ __all__ = [
     "relabel",
     "scores_from_binary_table",
     "scores_from_table",
-    "scores_json",
+    "scores_to_json",
     "voi",
     "voi_from_table",
 ]

@@ -31,10 +31,10 @@ from attacca.blockwise.grid import Block, BlockGrid
 from attacca.errors import MissingInputError, VolumeError
 from attacca.evaluators.binary_counts import count_true_negatives, sum_negative_side, sum_positive_side
 from attacca.evaluators.binary_scores import BinaryTable
-from attacca.evaluators.compared_arrays import without_channel
-from attacca.evaluators.distance_transform import NOWHERE, distance_unit, first_pass, next_pass
+from attacca.evaluators.compared_arrays import drop_channel_axis
+from attacca.evaluators.distance_transform import NOWHERE, compute_distance_unit, extend_along_axis, scan_axis
 from attacca.evaluators.ground_truth import GroundTruthRules
-from attacca.evaluators.table_blocks import announce_blocks, block_file, max_block_voxels
+from attacca.evaluators.table_blocks import announce_blocks, count_max_voxels, locate_block_file
 from attacca.progress import Progress
 
 PENCIL_VOXELS = 1 << 23
@@ -86,9 +86,9 @@ class BinarySides:
         if self.class_id is None:
             labels = self._select_channel(self.ground_truth, labels)
         else:
-            labels = without_channel(labels, self.ground_truth.dims, self.ground_truth)
+            labels = drop_channel_axis(labels, self.ground_truth.dims, self.ground_truth)
         interior = tuple(slice(c, c + n) for c, n in zip(context / self.voxel_size, predicted.shape))
-        counted = self.rules.counted(labels, self.voxel_size)
+        counted = self.rules.find_counted(labels, self.voxel_size)
         true = labels[interior] > 0 if self.class_id is None else labels[interior] == self.class_id
         if counted is not None:
             counted = counted[interior]
@@ -134,7 +134,7 @@ class Pencils:
     @property
     def dtype(self) -> np.dtype:
         """Smallest unsigned dtype for all squared distances in the region and one value for ``NOWHERE``."""
-        unit = distance_unit(self.voxel_size)
+        unit = compute_distance_unit(self.voxel_size)
         largest = sum((n * int(size) // unit) ** 2 for n, size in zip(self.shape, self.voxel_size))
         return np.dtype(np.uint32 if largest < np.iinfo(np.uint32).max else np.uint64)
 
@@ -150,7 +150,7 @@ class Pencils:
 
     def step(self, axis: int) -> int:
         """Return the distance of neighboring voxels along an axis, in units of the distance transform."""
-        return int(self.voxel_size[axis]) // distance_unit(self.voxel_size)
+        return int(self.voxel_size[axis]) // compute_distance_unit(self.voxel_size)
 
     def create(self, directory: Path) -> None:
         """Create the two scratch arrays of a pass; existing ones are kept."""
@@ -196,7 +196,7 @@ class FirstPass:
         predicted, true, _ = self.sides.read(block.write_roi)
         slices, step = self.pencils.slices(block.write_roi), self.pencils.step(0)
         for name, foreground in zip(_NAMES, (true, predicted)):
-            _store(self.result / name, slices, first_pass(foreground, 0, step))
+            _store(self.result / name, slices, scan_axis(foreground, 0, step))
 
 
 @dataclass
@@ -212,7 +212,7 @@ class NextPass:
         slices, step = self.pencils.slices(block.write_roi), self.pencils.step(self.axis)
         for name in _NAMES:
             distances = _load(self.source / name, slices)
-            next_pass(distances, self.axis, step)
+            extend_along_axis(distances, self.axis, step)
             _store(self.result / name, slices, distances)
 
 
@@ -230,13 +230,13 @@ class LastPass:
     def __call__(self, block: Block) -> None:
         slices, axis = self.pencils.slices(block.write_roi), len(self.pencils.shape) - 1
         predicted, true, voxels = self.sides.read(block.write_roi)
-        unit, step = distance_unit(self.pencils.voxel_size), self.pencils.step(axis)
+        unit, step = compute_distance_unit(self.pencils.voxel_size), self.pencils.step(axis)
         table = count_true_negatives(predicted, true, voxels)
         for name, part in zip(_NAMES, (sum_positive_side, sum_negative_side)):
             distances = _load(self.source / name, slices)
-            next_pass(distances, axis, step)
+            extend_along_axis(distances, axis, step)
             table += part(predicted, true, distances, unit, self.clip_distance, self.tol_distance)
-        write_json(block_file(self.directory, block.index, ".json"), table.to_dict())
+        write_json(locate_block_file(self.directory, block.index, ".json"), table.to_dict())
 
     @classmethod
     def collect(cls, directory: Path, grid: BlockGrid) -> BinaryTable:
@@ -247,7 +247,7 @@ class LastPass:
         """
         table = BinaryTable()
         for index in range(len(grid)):
-            path = block_file(directory, index, ".json")
+            path = locate_block_file(directory, index, ".json")
             try:
                 table += BinaryTable(**json.loads(path.read_text()))
             except FileNotFoundError:
@@ -257,7 +257,7 @@ class LastPass:
         return table
 
 
-def binary_table_blockwise(
+def sum_binary_table(
     sides: BinarySides,
     roi: Roi,
     directory: str | Path,
@@ -314,7 +314,7 @@ def binary_table_blockwise(
             ledger=ledger,
             num_workers=num_workers,
             progress=progress,
-            memory_per_block=_BYTES_PER_VOXEL * max_block_voxels(grid),
+            memory_per_block=_BYTES_PER_VOXEL * count_max_voxels(grid),
         )
 
     last = pencils.grid(axes - 1)

@@ -7,7 +7,7 @@ import numba
 import numpy as np
 
 from attacca.evaluators.binary_scores import DISTANCE_FRACTION_BITS, BinaryTable
-from attacca.evaluators.distance_transform import NOWHERE, distance_unit, squared_distances
+from attacca.evaluators.distance_transform import NOWHERE, compute_distance_unit, compute_squared_distances
 
 
 def binary_table(
@@ -45,12 +45,12 @@ def binary_table(
     if mask is not None:
         predicted, true = predicted & mask, true & mask
     voxels = int(ground_truth.size if mask is None else np.count_nonzero(mask))
-    unit = distance_unit(voxel_size)
+    unit = compute_distance_unit(voxel_size)
     positives = sum_positive_side(
-        predicted, true, squared_distances(true, voxel_size), unit, clip_distance, tol_distance
+        predicted, true, compute_squared_distances(true, voxel_size), unit, clip_distance, tol_distance
     )
     negatives = sum_negative_side(
-        predicted, true, squared_distances(predicted, voxel_size), unit, clip_distance, tol_distance
+        predicted, true, compute_squared_distances(predicted, voxel_size), unit, clip_distance, tol_distance
     )
     return positives + negatives + count_true_negatives(predicted, true, voxels)
 

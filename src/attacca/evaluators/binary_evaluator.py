@@ -11,8 +11,8 @@ from attacca.errors import VolumeError
 from attacca.evaluators.binary_blocks import (
     PENCIL_VOXELS,
     BinarySides,
-    binary_table_blockwise,
     fits_into_memory,
+    sum_binary_table,
 )
 from attacca.evaluators.binary_counts import binary_table
 from attacca.evaluators.binary_scores import (
@@ -21,7 +21,7 @@ from attacca.evaluators.binary_scores import (
     MultiChannelBinarySegmentationEvaluationScores,
     scores_from_binary_table,
 )
-from attacca.evaluators.compared_arrays import check_ids, common_roi, open_array
+from attacca.evaluators.compared_arrays import check_ids, intersect_rois, open_array
 from attacca.evaluators.evaluator import Compared, Evaluator
 from attacca.evaluators.ground_truth import GroundTruthRules
 from attacca.progress import Progress
@@ -109,7 +109,7 @@ class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvalua
                 memory and larger ones out of core; the scores are the same.
         """
         prediction, ground_truth = open_array(output_array_identifier), open_array(evaluation_array)
-        roi = common_roi(prediction, ground_truth)
+        roi = intersect_rois(prediction, ground_truth)
         self._check_channels(prediction)
         if self.class_ids is None:
             self._check_channels(ground_truth)
@@ -123,7 +123,7 @@ class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvalua
             if pencil_voxels is None and fits_into_memory(roi, ground_truth.voxel_size):
                 table = self.table(sides, roi)
             else:
-                table = binary_table_blockwise(
+                table = sum_binary_table(
                     sides,
                     roi,
                     Path(directory) / f"channel_{number}",

@@ -72,7 +72,7 @@ _HAUSDORFF = (
 _DISTANCE = "mean over all {of} voxels, in which those that agree count as 0"
 
 
-def binary_criteria(
+def list_binary_criteria(
     unit: str = "nanometer",
     clip_distance: float | None = None,
     tol_distance: float | None = None,
@@ -154,7 +154,7 @@ class BinarySegmentationEvaluationScores(EvaluationScores):
         note: str = "",
         **values: float,
     ) -> None:
-        super().__init__(binary_criteria(unit, clip_distance, tol_distance, note), values)
+        super().__init__(list_binary_criteria(unit, clip_distance, tol_distance, note), values)
 
 
 class MultiChannelBinarySegmentationEvaluationScores(ChannelScores):

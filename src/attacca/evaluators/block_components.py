@@ -4,7 +4,7 @@
 2. ``join_components`` compares the faces of neighboring blocks and returns the components to join.
 3. The caller maps the ids of its table or volume.
 
-Components of a block are numbered from 1; ``global_id`` makes the numbers unique in the volume. Two voxels are
+Components of a block are numbered from 1; ``make_global_ids`` makes the numbers unique in the volume. Two voxels are
 connected if they have the same value and touch. Except for the ids, the result does not depend on the blocks.
 """
 
@@ -32,7 +32,7 @@ _CONNECTIVITY: dict[tuple[Touch, int], Literal[4, 6, 8, 26]] = {
 _LOCAL_BITS = 32
 
 
-def global_id(block: int, local: np.ndarray) -> np.ndarray:
+def make_global_ids(block: int, local: np.ndarray) -> np.ndarray:
     """Return ids that are unique over blocks; 0 stays 0.
 
     Args:
@@ -111,7 +111,7 @@ def join_components(
         touch: contact that connects voxels.
 
     Returns:
-        Ids (``global_id``, ascending) of components that are joined with others, and for each the smallest id
+        Ids (``make_global_ids``, ascending) of components that are joined with others, and for each the smallest id
         of its joined component; both uint64. All other components keep their ids.
     """
     pairs = [np.empty((0, 2), np.uint64)]
@@ -166,4 +166,4 @@ def _touching_pairs(
         joined = (own > 0) & (other > 0) & (faces.values[own] == neighbor_faces.values[other])
         pairs.append(np.unique(np.stack([own[joined], other[joined]], axis=1), axis=0))
     local = np.unique(np.concatenate(pairs), axis=0)
-    return np.stack([global_id(index, local[:, 0]), global_id(neighbor, local[:, 1])], axis=1)
+    return np.stack([make_global_ids(index, local[:, 0]), make_global_ids(neighbor, local[:, 1])], axis=1)

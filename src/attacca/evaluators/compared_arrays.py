@@ -22,7 +22,7 @@ def open_array(array: LocalArrayIdentifier | Array) -> Array:
     return array if isinstance(array, Array) else ZarrArray.open_from_array_identifier(array)
 
 
-def common_roi(segmentation: Array, ground_truth: Array) -> Roi:
+def intersect_rois(segmentation: Array, ground_truth: Array) -> Roi:
     """Return the region in which both arrays are defined, in world units.
 
     Raises:
@@ -60,7 +60,7 @@ def check_ids(array: Array) -> None:
         raise VolumeError(f"{array}: found {np.dtype(array.dtype)}, expected ids, which are whole numbers")
 
 
-def without_channel(array: np.ndarray, dims: int, name: object) -> np.ndarray:
+def drop_channel_axis(array: np.ndarray, dims: int, name: object) -> np.ndarray:
     """Return the array without its channel axis of size 1.
 
     Args:
@@ -78,7 +78,7 @@ def without_channel(array: np.ndarray, dims: int, name: object) -> np.ndarray:
     return array[0]
 
 
-def comparison_grid(
+def make_comparison_grid(
     segmentation: Array,
     ground_truth: Array,
     block_size: Sequence[int] | None = None,
@@ -95,7 +95,7 @@ def comparison_grid(
     Raises:
         VolumeError: the arrays cannot be compared.
     """
-    roi, voxel_size = common_roi(segmentation, ground_truth), ground_truth.voxel_size
+    roi, voxel_size = intersect_rois(segmentation, ground_truth), ground_truth.voxel_size
     if block_size is None:
         edge = int(COMPARED_VOXELS ** (1 / ground_truth.dims))
         chunks = getattr(segmentation, "chunk_size", None)

@@ -20,17 +20,17 @@ NOWHERE = np.iinfo(np.int64).max
 _TILE = 32
 
 
-def distance_unit(voxel_size: Sequence[int]) -> int:
+def compute_distance_unit(voxel_size: Sequence[int]) -> int:
     """Return the length unit of the distances: the greatest common divisor of the voxel size.
 
     Examples:
-        >>> distance_unit((40, 4, 4))
+        >>> compute_distance_unit((40, 4, 4))
         4
     """
     return math.gcd(*(int(size) for size in voxel_size))
 
 
-def squared_distances(foreground: np.ndarray, voxel_size: Sequence[int]) -> np.ndarray:
+def compute_squared_distances(foreground: np.ndarray, voxel_size: Sequence[int]) -> np.ndarray:
     """Return the squared distance between the centers of each voxel and the nearest foreground voxel.
 
     Args:
@@ -38,14 +38,14 @@ def squared_distances(foreground: np.ndarray, voxel_size: Sequence[int]) -> np.n
         voxel_size: world units, integer, one per axis.
 
     Returns:
-        int64, shape of ``foreground``, in units of ``distance_unit(voxel_size)`` squared; ``NOWHERE`` without
+        int64, shape of ``foreground``, in units of ``compute_distance_unit(voxel_size)`` squared; ``NOWHERE`` without
         foreground.
 
     Raises:
         ValueError: the numbers of axes differ.
 
     Examples:
-        >>> squared_distances(np.array([[True, False, False], [False, False, False]]), (40, 4))
+        >>> compute_squared_distances(np.array([[True, False, False], [False, False, False]]), (40, 4))
         array([[  0,   1,   4],
                [100, 101, 104]])
     """
@@ -53,15 +53,15 @@ def squared_distances(foreground: np.ndarray, voxel_size: Sequence[int]) -> np.n
         raise ValueError(
             f"voxel_size: found {len(voxel_size)} numbers, expected one for each of {foreground.ndim} axes"
         )
-    unit = distance_unit(voxel_size)
+    unit = compute_distance_unit(voxel_size)
     steps = [int(size) // unit for size in voxel_size]
-    distances = first_pass(foreground, 0, steps[0])
+    distances = scan_axis(foreground, 0, steps[0])
     for axis in range(1, foreground.ndim):
-        next_pass(distances, axis, steps[axis])
+        extend_along_axis(distances, axis, steps[axis])
     return distances
 
 
-def first_pass(foreground: np.ndarray, axis: int, step: int) -> np.ndarray:
+def scan_axis(foreground: np.ndarray, axis: int, step: int) -> np.ndarray:
     """Return the squared distance along one axis to the nearest foreground voxel on the same line.
 
     Args:
@@ -79,7 +79,7 @@ def first_pass(foreground: np.ndarray, axis: int, step: int) -> np.ndarray:
     return result
 
 
-def next_pass(distances: np.ndarray, axis: int, step: int) -> None:
+def extend_along_axis(distances: np.ndarray, axis: int, step: int) -> None:
     """Extend squared distances by one axis, in place.
 
     Args:

@@ -5,7 +5,9 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic
+
+from typing_extensions import TypeVar
 
 from attacca.arrays import Array, LocalArrayIdentifier
 from attacca.evaluators.scores import EvaluationScores
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 Best = tuple[int, float]
 """The iteration of the best score, and the score."""
 
-Scores = TypeVar("Scores", bound=EvaluationScores)
+Scores = TypeVar("Scores", bound=EvaluationScores, default=Any)
 """The class of an evaluator's scores."""
 
 Compared = LocalArrayIdentifier | Array

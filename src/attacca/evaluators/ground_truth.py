@@ -58,7 +58,7 @@ class GroundTruthRules:
         """Return the context of ground truth that a block needs, in world units."""
         return Coordinate(-(-self.border // size) * size for size in voxel_size)
 
-    def counted(self, ground_truth: np.ndarray, voxel_size: Sequence[int]) -> np.ndarray | None:
+    def find_counted(self, ground_truth: np.ndarray, voxel_size: Sequence[int]) -> np.ndarray | None:
         """Return a mask of the voxels that count.
 
         Args:
@@ -70,7 +70,7 @@ class GroundTruthRules:
         """
         counted = None if self.unlabelled is None else ground_truth != self.unlabelled
         if self.border:
-            near = near_other_label(ground_truth, voxel_size, self.border)
+            near = find_label_borders(ground_truth, voxel_size, self.border)
             counted = ~near if counted is None else counted & ~near
         return counted
 
@@ -87,7 +87,7 @@ class GroundTruthRules:
         if self.unlabelled in (None, 0) and not self.border and not self.components:
             return labels
         ground_truth = labels.read(roi, 0)
-        counted = self.counted(ground_truth, labels.voxel_size)
+        counted = self.find_counted(ground_truth, labels.voxel_size)
         if counted is not None:
             ground_truth = np.where(counted, ground_truth, ground_truth.dtype.type(0))
         if self.components:
@@ -97,7 +97,7 @@ class GroundTruthRules:
         return ground_truth
 
 
-def near_other_label(labels: np.ndarray, voxel_size: Sequence[int], distance: float) -> np.ndarray:
+def find_label_borders(labels: np.ndarray, voxel_size: Sequence[int], distance: float) -> np.ndarray:
     """Return a mask of voxels whose center is at most ``distance`` from that of a voxel with another label.
 
     Args:
@@ -109,7 +109,7 @@ def near_other_label(labels: np.ndarray, voxel_size: Sequence[int], distance: fl
         bool, shape of ``labels``.
 
     Examples:
-        >>> near_other_label(np.array([[1, 1, 1, 2, 2]]), (8, 8), 8).astype(int)
+        >>> find_label_borders(np.array([[1, 1, 1, 2, 2]]), (8, 8), 8).astype(int)
         array([[0, 0, 1, 1, 0]])
     """
     dense, _ = fastremap.renumber(np.ascontiguousarray(labels), preserve_zero=False)

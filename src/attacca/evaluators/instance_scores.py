@@ -278,17 +278,17 @@ def match_objects(table: ContingencyTable, thresholds: Sequence[float]) -> dict[
     return result
 
 
-def threshold_suffix(threshold: float) -> str:
+def format_threshold(threshold: float) -> str:
     """Return the end of the names of scores at a threshold.
 
     Examples:
-        >>> threshold_suffix(0.5), threshold_suffix(0.125)
+        >>> format_threshold(0.5), format_threshold(0.125)
         ('iou50', 'iou12.5')
     """
     return f"iou{100 * threshold:.10g}"
 
 
-def instance_criteria(
+def list_instance_criteria(
     thresholds: Sequence[float] = IOU_THRESHOLDS,
     convention: InstanceConvention | None = None,
     note: str = "",
@@ -320,7 +320,7 @@ def instance_criteria(
         Criterion("average_precision", True, convention=f"tp / (tp + fp + fn), {mean}"),
     ]
     for threshold in thresholds:
-        end_of_name = threshold_suffix(threshold)
+        end_of_name = format_threshold(threshold)
         at = f"intersection over union of at least {threshold:g}, {matched}"
         criteria += [
             Criterion(f"precision_{end_of_name}", True, convention=at),
@@ -349,7 +349,7 @@ class InstanceEvaluationScores(EvaluationScores):
         **values: float,
     ) -> None:
         values["voi"] = values.get("voi_split", float("nan")) + values.get("voi_merge", float("nan"))
-        super().__init__(instance_criteria(thresholds, convention, note), values)
+        super().__init__(list_instance_criteria(thresholds, convention, note), values)
 
 
 def scores_from_table(
@@ -378,7 +378,7 @@ def scores_from_table(
     }
     matchings = match_objects(table, thresholds)
     for threshold, matching in matchings.items():
-        end_of_name = threshold_suffix(threshold)
+        end_of_name = format_threshold(threshold)
         values[f"precision_{end_of_name}"] = matching.precision
         values[f"recall_{end_of_name}"] = matching.recall
         values[f"f1_{end_of_name}"] = matching.f1

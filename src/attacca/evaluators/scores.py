@@ -190,12 +190,12 @@ class ChannelScores(EvaluationScores):
         return self._channel_of[name]
 
 
-def finite_or_none(value: float) -> float | None:
-    """Return a finite value, or None, since JSON has neither nan nor infinity."""
+def _as_json_number(value: float) -> float | None:
+    """Return None for nan and infinity, which JSON does not have."""
     return float(value) if math.isfinite(value) else None
 
 
-def scores_json(scores: EvaluationScores) -> list[dict[str, Any]]:
+def scores_to_json(scores: EvaluationScores) -> list[dict[str, Any]]:
     """Return all scores as plain values for a JSON file, in their order.
 
     Returns:
@@ -209,10 +209,10 @@ def scores_json(scores: EvaluationScores) -> list[dict[str, Any]]:
         rows.append(
             {
                 "name": name.removeprefix(f"{channel}__") if channel is not None else name,
-                "value": finite_or_none(scores.value(name)),
+                "value": _as_json_number(scores.value(name)),
                 "unit": criterion.unit,
                 "higher_is_better": criterion.higher_is_better,
-                "bounds": [finite_or_none(bound) for bound in criterion.bounds],
+                "bounds": [_as_json_number(bound) for bound in criterion.bounds],
                 "convention": criterion.convention,
                 "channel": channel,
             }

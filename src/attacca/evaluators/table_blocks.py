@@ -14,8 +14,8 @@ from attacca.atomic import write_bytes
 from attacca.blockwise import Ledger
 from attacca.blockwise.grid import Block, BlockGrid
 from attacca.errors import MissingInputError
-from attacca.evaluators.block_components import BlockFaces, global_id, join_components, label_block
-from attacca.evaluators.compared_arrays import open_array, without_channel
+from attacca.evaluators.block_components import BlockFaces, join_components, label_block, make_global_ids
+from attacca.evaluators.compared_arrays import drop_channel_axis, open_array
 from attacca.evaluators.contingency import ContingencyTable, contingency_table, merge_tables
 from attacca.evaluators.ground_truth import GroundTruthRules
 from attacca.progress import Progress
@@ -30,7 +30,7 @@ class BlockResult:
 
     Attributes:
         table: contingency table of the voxels that count. If the ground truth is split into components, its
-            true ids are component numbers (``global_id``).
+            true ids are component numbers (``make_global_ids``).
         faces: components on the faces of the block; None without components.
     """
 
@@ -70,7 +70,7 @@ def _read_arrays(path: str | Path, prefix: str = "") -> dict[str, np.ndarray]:
         raise MissingInputError(f"{path}: the result of this block is missing; evaluate it again") from None
 
 
-def block_file(directory: str | os.PathLike[str], index: int, suffix: str = ".npz") -> Path:
+def locate_block_file(directory: str | os.PathLike[str], index: int, suffix: str = ".npz") -> Path:
     """Return the file of a block's result. Each directory holds the files of a thousand blocks."""
     return Path(directory) / f"{index // 1000:06d}" / f"{index % 1000:03d}{suffix}"
 
@@ -111,21 +111,21 @@ class EvaluateBlocks:
         result = self.compare(block)
         if self.directory is None:
             return result
-        result.save(block_file(self.directory, block.index))
+        result.save(locate_block_file(self.directory, block.index))
         return None
 
     def compare(self, block: Block) -> BlockResult:
         """Return the table of one block."""
         segmentation, ground_truth, mask = self.open()
         dims = ground_truth.dims
-        segment_ids = without_channel(segmentation[block.write_roi], dims, segmentation)
-        with_context = without_channel(ground_truth.read(block.read_roi, "edge"), dims, ground_truth)
+        segment_ids = drop_channel_axis(segmentation[block.write_roi], dims, segmentation)
+        with_context = drop_channel_axis(ground_truth.read(block.read_roi, "edge"), dims, ground_truth)
         offset = (block.write_roi.begin - block.read_roi.begin) / ground_truth.voxel_size
         interior = tuple(slice(b, b + n) for b, n in zip(offset, segment_ids.shape))
-        counted = self.rules.counted(with_context, ground_truth.voxel_size)
+        counted = self.rules.find_counted(with_context, ground_truth.voxel_size)
         counted = None if counted is None else counted[interior]
         if mask is not None:
-            allowed = without_channel(mask.read(block.write_roi), dims, mask) != 0
+            allowed = drop_channel_axis(mask.read(block.write_roi), dims, mask) != 0
             counted = allowed if counted is None else counted & allowed
         true_ids = with_context[interior]
         if not self.rules.components:
@@ -133,11 +133,12 @@ class EvaluateBlocks:
         components, faces = label_block(true_ids)
         table = contingency_table(segment_ids, components, counted)
         return BlockResult(
-            ContingencyTable(table.segment, global_id(block.index, table.ground_truth), table.count), faces
+            ContingencyTable(table.segment, make_global_ids(block.index, table.ground_truth), table.count),
+            faces,
         )
 
 
-def max_block_voxels(grid: BlockGrid) -> int:
+def count_max_voxels(grid: BlockGrid) -> int:
     """Return the number of voxels of the largest block."""
     sides = zip(grid.block_size, grid.roi.shape, grid.voxel_size)
     return math.prod(int(min(side, extent)) // int(size) for side, extent, size in sides)
@@ -162,17 +163,19 @@ def collect_tables(
     Raises:
         MissingInputError: the file of a block is missing.
     """
-    table = merge_tables(BlockResult.load(block_file(directory, index)).table for index in range(len(grid)))
+    table = merge_tables(
+        BlockResult.load(locate_block_file(directory, index)).table for index in range(len(grid))
+    )
     if not components:
         return table
     # Six faces of 4 bytes per voxel. Blocks are visited in order, so that the least recently used faces are
     # no longer needed.
-    face = max_block_voxels(grid) ** (1 - 1 / grid.dims)
+    face = count_max_voxels(grid) ** (1 - 1 / grid.dims)
     cached = max(32, int(_CACHED_FACES / (24 * face)))
 
     @lru_cache(maxsize=cached)
     def load_faces(index: int) -> BlockFaces:
-        path = block_file(directory, index)
+        path = locate_block_file(directory, index)
         arrays = _read_arrays(path, "face_")
         if not arrays:
             raise MissingInputError(f"{path}: no components are stored; evaluate again")

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from attacca.blockwise import Ledger, run_blocks
-from attacca.evaluators.compared_arrays import BYTES_PER_VOXEL, check_ids, comparison_grid, open_array
+from attacca.evaluators.compared_arrays import BYTES_PER_VOXEL, check_ids, make_comparison_grid, open_array
 from attacca.evaluators.contingency import ContingencyTable
 from attacca.evaluators.evaluator import Compared, Evaluator, Scores
 from attacca.evaluators.ground_truth import GroundTruthRules
-from attacca.evaluators.table_blocks import EvaluateBlocks, announce_blocks, collect_tables, max_block_voxels
+from attacca.evaluators.table_blocks import EvaluateBlocks, announce_blocks, collect_tables, count_max_voxels
 from attacca.progress import Progress
 
 
@@ -54,7 +54,7 @@ class TableEvaluator(Evaluator[Scores]):
         segmentation, ground_truth = open_array(output_array_identifier), open_array(evaluation_array)
         for array in (segmentation, ground_truth):
             check_ids(array)
-        grid = comparison_grid(
+        grid = make_comparison_grid(
             segmentation, ground_truth, block_size, self.rules.context(ground_truth.voxel_size)
         )
         parts = {"key": key, "grid": grid.to_dict(), "rules": vars(self.rules)}
@@ -66,7 +66,7 @@ class TableEvaluator(Evaluator[Scores]):
             ledger=ledger,
             num_workers=num_workers,
             progress=progress,
-            memory_per_block=BYTES_PER_VOXEL * max_block_voxels(grid),
+            memory_per_block=BYTES_PER_VOXEL * count_max_voxels(grid),
         )
         return self.scores(collect_tables(grid, directory, self.rules.components), ground_truth.unit)
 

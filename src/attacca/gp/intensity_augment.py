@@ -47,7 +47,22 @@ class ToUnit(gp.BatchFilter):
         return result
 
 
-class IntensityAugment(gp.BatchFilter):
+class _RandomFilter(gp.BatchFilter):
+    """Base of the filters that change one array with a probability."""
+
+    def __init__(self, array: gp.ArrayKey, p: float) -> None:
+        self.array = array
+        self.p = p
+
+    def setup(self) -> None:
+        self.enable_autoskip()
+        self.updates(self.array, self.spec[self.array])
+
+    def skip_node(self, request: gp.BatchRequest) -> bool:
+        return self.p < 1 and get_generator().random_sample() >= self.p
+
+
+class IntensityAugment(_RandomFilter):
     """Scale contrast about the mean, shift brightness, and clip to 0..1.
 
     Args:
@@ -66,18 +81,10 @@ class IntensityAugment(gp.BatchFilter):
         per_section: bool = False,
         p: float = 1.0,
     ) -> None:
-        self.array = array
+        super().__init__(array, p)
         self.scale = (float(scale[0]), float(scale[1]))
         self.shift = (float(shift[0]), float(shift[1]))
         self.per_section = per_section
-        self.p = p
-
-    def setup(self) -> None:
-        self.enable_autoskip()
-        self.updates(self.array, self.spec[self.array])
-
-    def skip_node(self, request: gp.BatchRequest) -> bool:
-        return self.p < 1 and get_generator().random_sample() >= self.p
 
     def process(self, batch: gp.Batch, request: gp.BatchRequest) -> gp.Batch:
         array = batch[self.array]
@@ -99,7 +106,7 @@ class IntensityAugment(gp.BatchFilter):
         return result
 
 
-class NoiseAugment(gp.BatchFilter):
+class NoiseAugment(_RandomFilter):
     """Add Gaussian noise of a random standard deviation, and clip to 0..1.
 
     Args:
@@ -109,16 +116,8 @@ class NoiseAugment(gp.BatchFilter):
     """
 
     def __init__(self, array: gp.ArrayKey, sigma: Sequence[float], p: float = 1.0) -> None:
-        self.array = array
+        super().__init__(array, p)
         self.sigma = (float(sigma[0]), float(sigma[1]))
-        self.p = p
-
-    def setup(self) -> None:
-        self.enable_autoskip()
-        self.updates(self.array, self.spec[self.array])
-
-    def skip_node(self, request: gp.BatchRequest) -> bool:
-        return self.p < 1 and get_generator().random_sample() >= self.p
 
     def process(self, batch: gp.Batch, request: gp.BatchRequest) -> gp.Batch:
         array = batch[self.array]

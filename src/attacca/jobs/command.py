@@ -1,4 +1,4 @@
-"""The command line of a stage: arguments in, one log file, a message instead of a traceback, an honest exit code."""
+"""Command line of a stage: its arguments, log file, error messages and exit code."""
 
 import argparse
 import errno
@@ -15,39 +15,40 @@ from typing import Any
 
 from attacca.config.execution import ExecutionConfig
 from attacca.errors import AttaccaError, ResourceError
-from attacca.jobs.running_jobs import job_runs
+from attacca.jobs.job_locks import hold_job_lock
 from attacca.jobs.snakemake_process import end_with_snakemake
+from attacca.jobs.stage import Stage
 from attacca.layout import Layout
 from attacca.manifest import Manifest, read_manifest
 
 EXECUTION_VARIABLE = "ATTACCA_EXECUTION"
-"""Environment variable through which the workflow hands ``execution:`` to its jobs: what stands there must not be in a
-rule's ``params``, or a changed log level would compute everything again."""
+"""Environment variable with the ``execution`` section: in a rule's ``params``, a changed log level would recompute
+everything."""
 
 RESULTS_VARIABLE = "ATTACCA_RESULTS"
-"""Environment variable with the directory of results: a moved project computes nothing again."""
+"""Environment variable with the directory of results: in a rule's ``params``, a moved project would be recomputed."""
 
 STORAGE_VARIABLE = "ATTACCA_STORAGE"
-"""Environment variable with the place of arrays, where it is not the directory of results."""
+"""Environment variable with the location of arrays, if they are not in the directory of results."""
 
 LOADERS_VARIABLE = "ATTACCA_LOADERS"
-"""Environment variable with those settings of each run's training that change no result."""
+"""Environment variable with the settings of each run's training that change no result."""
 
 logger = logging.getLogger("attacca")
 
 
 @dataclass(frozen=True)
 class StageArguments:
-    """What a stage is asked to do.
+    """Arguments of a job of a stage.
 
     Args:
-        action: which part of the stage: ``plan``, ``shard``, ``finish`` or ``run``.
-        layout: where results stand.
+        action: part of the stage: ``plan``, ``shard``, ``finish`` or ``run``.
+        layout: paths of results.
         run: name of the run; empty for stages that runs share.
         volume: name of the volume; empty for stages over a whole run.
-        parameters: the section of the configuration that the stage's rule names in its ``params``.
+        parameters: section of the configuration that the stage's rule names in its ``params``.
         inputs: manifests by name.
-        output: the file that tells that the work is done; written last.
+        output: file that is written last, when the job is done.
         shard: index of the shard and number of shards.
         threads: processes or threads that the stage may use.
         execution: settings that change no result.
@@ -66,32 +67,38 @@ class StageArguments:
 
     @property
     def label(self) -> str:
-        """``run/volume``, as it stands in progress lines and messages."""
+        """``run/volume``, as in lines of progress and messages."""
         return "/".join(part for part in (self.run, self.volume) if part)
 
     @property
     def loaders(self) -> dict[str, int]:
-        """Settings of the processes that prepare this run's batches; they change no result."""
+        """Settings of the processes that prepare the run's batches; they change no result."""
         return dict(json.loads(os.environ.get(LOADERS_VARIABLE) or "{}").get(self.run, {}))
 
 
 def execution_from_environment() -> ExecutionConfig:
-    """The execution settings of the workflow that started this job, or the defaults."""
+    """Return the execution settings of the workflow that started this job, or the defaults."""
     text = os.environ.get(EXECUTION_VARIABLE)
     return ExecutionConfig.model_validate(json.loads(text)) if text else ExecutionConfig()
 
 
 def stage_main(
-    name: str, work: Callable[[StageArguments], None], arguments: Sequence[str] | None = None
+    stage: Stage, work: Callable[[StageArguments], None], arguments: Sequence[str] | None = None
 ) -> int:
-    """Run a stage from the command line.
+    """Run a job of a stage from the command line.
 
-    A user's problem ends with its message on standard error and in the log; anything else ends with a traceback in the
-    log and one line on standard error that names the log.
+    An error that a user can fix is printed as a message on standard error and in the log. Any other error is logged
+    with its traceback, and one line on standard error names the log.
+
+    Args:
+        stage: the stage.
+        work: function that does the work of the job.
+        arguments: command line; that of the process by default.
 
     Returns:
         0 when the output was written, the error's exit code otherwise.
     """
+    name = stage.name
     parser = argparse.ArgumentParser(prog=f"python -m attacca.stages.{name}")
     parser.add_argument("action", choices=["plan", "shard", "finish", "run"])
     parser.add_argument("--results", type=Path, default=os.environ.get(RESULTS_VARIABLE, "results"))
@@ -109,11 +116,11 @@ def stage_main(
     _start_log(options.log, execution.log_level)
     signal.signal(signal.SIGTERM, _stop)
     end_with_snakemake()
-    with job_runs(options.log):
-        return _do(name, work, options, execution)
+    with hold_job_lock(options.log):
+        return _run_job(name, work, options, execution)
 
 
-def _do(
+def _run_job(
     name: str,
     work: Callable[[StageArguments], None],
     options: argparse.Namespace,
@@ -147,21 +154,16 @@ def _do(
         return _report(name, options, error)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            place = error.filename or options.results
-            return _report(
-                name,
-                options,
-                ResourceError(
-                    f"no space left on the disk while writing {place}. Finished blocks are kept: free some space, or set "
-                    "'results' to another disk, and run the same command again"
-                ),
+            problem = ResourceError(
+                f"no space left on the disk while writing {error.filename or options.results}. Finished blocks are kept: "
+                "free some space, or set 'results' to another disk, and run the same command again"
             )
+            return _report(name, options, problem)
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            return _report(
-                name,
-                options,
-                ResourceError(f"no permission for {error.filename or options.results}: {error.strerror}"),
+            problem = ResourceError(
+                f"no permission for {error.filename or options.results}: {error.strerror}"
             )
+            return _report(name, options, problem)
         return _report_defect(name, options, error)
     except KeyboardInterrupt:
         print(f"{name} {_label(options)}: interrupted; finished blocks are kept", file=sys.stderr)
@@ -205,11 +207,11 @@ def _start_log(path: Path | None, level: str) -> None:
         handler = logging.FileHandler(path, mode="w", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         root.addHandler(handler)
-    # Warnings are for people, too; errors are printed as messages when the stage ends.
-    aloud = logging.StreamHandler()
-    aloud.setFormatter(logging.Formatter("%(message)s"))
-    aloud.addFilter(lambda record: record.levelno == logging.WARNING and record.name.startswith("attacca"))
-    root.addHandler(aloud)
+    # Users see warnings on standard error; errors are printed as messages when the stage ends.
+    console = logging.StreamHandler()
+    console.setFormatter(logging.Formatter("%(message)s"))
+    console.addFilter(lambda record: record.levelno == logging.WARNING and record.name.startswith("attacca"))
+    root.addHandler(console)
     root.setLevel(logging.WARNING)
     logger.setLevel(level.upper())
     logging.captureWarnings(True)

@@ -1,10 +1,11 @@
-"""The Snakemake process of a workflow: its jobs end with it, and the locks of a killed one do not outlive it.
+"""The Snakemake process of a workflow: its jobs end when it ends, and the locks of a killed one are released.
 
-Snakemake locks its working directory by files that list what it reads and writes. When it is killed they stay, and
-every later start refuses to go on until somebody says ``--unlock``. Beside them, each workflow of Attacca holds a
-lock of the kernel, which ends with its process: who finds it free knows that the files were left behind.
+Snakemake locks its working directory by files that list what it reads and writes. The files of a killed Snakemake stay,
+and every later start fails until the user runs ``--unlock``. Beside them, each workflow of Attacca holds a kernel lock,
+which ends with its process: if that lock is free, the files are stale.
 
-Jobs of a killed Snakemake would go on, and meet the same jobs started anew. They watch for its end.
+Jobs of a killed Snakemake would continue, and compute the same blocks as those of the next start. So they watch for
+the end of Snakemake.
 """
 
 import fcntl
@@ -19,20 +20,21 @@ from pathlib import Path
 import psutil
 
 from attacca.fingerprint import digest
+from attacca.jobs.job_locks import lock_file
 
 PROCESS_VARIABLE = "ATTACCA_SNAKEMAKE_PROCESS"
 """Environment variable with the number of the Snakemake process that starts the jobs."""
 
-# Seconds between two looks at whether Snakemake is still there; its own start takes longer.
+# Seconds between two looks for the Snakemake process; its own start takes longer.
 _INTERVAL = 0.5
 # Open files whose locks this process holds until it ends.
 _held: list[int] = []
 
 
 def end_with_snakemake() -> None:
-    """Have this job end when the Snakemake process that started it ends, however that ends.
+    """Kill this job when the Snakemake process that started it ends, in whatever way it ends.
 
-    A stage that somebody started by hand, outside of any workflow, is left alone.
+    A stage that was started by hand, outside of any workflow, is not affected.
     """
     number = os.environ.get(PROCESS_VARIABLE, "")
     if not number.isdigit() or int(number) == os.getpid():
@@ -42,49 +44,42 @@ def end_with_snakemake() -> None:
         lineage = [this, *this.parents()]
     except psutil.NoSuchProcess:
         lineage = []
-    below = next((low for low, high in pairwise(lineage) if high.pid == int(number)), None)
-    if below is not None:
-        threading.Thread(target=_watch, args=(below, int(number)), daemon=True).start()
+    child = next((low for low, high in pairwise(lineage) if high.pid == int(number)), None)
+    if child is not None:
+        threading.Thread(target=_watch, args=(child, int(number)), daemon=True).start()
     elif not psutil.pid_exists(int(number)):
-        # It was killed while this job started.
+        # Snakemake was killed while this job started.
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def release_stale_lock(results: Path, last_host: str, snakemake: Path = Path(".snakemake")) -> None:
-    """Remove the lock files of a Snakemake that was killed while it worked on ``results``, and hold a lock of one's own.
+    """Remove the lock files of a Snakemake that was killed while it worked on ``results``, and hold a kernel lock.
 
-    Nothing is removed while another workflow works there, where the last one ran on another machine, or where the
-    file system knows no locks between processes: Snakemake then decides, and ``--unlock`` is for the user to say.
+    Nothing is removed while another workflow works there, if the last one ran on another machine, or if the file
+    system does not support locks: Snakemake then reports the lock, and the user can decide to ``--unlock``.
 
     Args:
         results: directory of results.
         last_host: name of the machine on which the last workflow was started there.
-        snakemake: where Snakemake keeps its files.
+        snakemake: directory of Snakemake's files.
     """
     snakemake.mkdir(exist_ok=True)
-    handle = os.open(
-        snakemake / f"attacca-{digest(str(results))[:16]}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666
-    )
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pass
-        else:
-            if last_host == socket.gethostname():
-                _remove_lock_files(results, snakemake / "locks")
-        # Others that start meanwhile see that somebody is here.
+    path = snakemake / f"attacca-{digest(str(results))[:16]}.lock"
+    handle = lock_file(path, fcntl.LOCK_EX)
+    if handle is None:
+        handle = lock_file(path, fcntl.LOCK_SH)
+    elif last_host == socket.gethostname():
+        _remove_lock_files(results, snakemake / "locks")
+    if handle is not None:
+        # Starts that follow see that a workflow runs here.
         fcntl.flock(handle, fcntl.LOCK_SH)
-    except OSError:
-        os.close(handle)
-    else:
         _held.append(handle)
 
 
-def _watch(below: psutil.Process, snakemake: int) -> None:
-    # A process whose parent dies gets another parent at once, whatever becomes of the dead.
+def _watch(child: psutil.Process, snakemake: int) -> None:
+    # A process whose parent dies gets another parent at once, even if the parent remains as a zombie.
     try:
-        while below.ppid() == snakemake:
+        while child.ppid() == snakemake:
             time.sleep(_INTERVAL)
     except psutil.NoSuchProcess:
         pass

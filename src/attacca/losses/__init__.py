@@ -1,4 +1,4 @@
-"""Losses: prediction, target and weight to one number."""
+"""Losses: one number from prediction, target and weight."""
 
 from attacca.losses.affinities_loss import AffinitiesLoss
 from attacca.losses.cross_entropy_loss import CrossEntropyLoss

@@ -1,16 +1,21 @@
-"""One class for each voxel."""
+"""Cross-entropy of one class per voxel."""
 
 import torch
 from torch.nn.functional import log_softmax
 
-from attacca.losses.loss import Loss, check_shapes, weighted_mean
+from attacca.losses.loss import Loss, check_shapes, compute_weighted_mean
 
 
 class CrossEntropyLoss(Loss):
-    """Cross-entropy of logits and one-hot targets; voxels whose target is 0 in every channel do not count.
+    """Cross-entropy of logits and one-hot targets; voxels with target 0 in all channels do not count.
 
-    The weight of a voxel is the mean of its channels' weights. DaCapo has no such loss: both reductions are
+    The weight of a voxel is the mean of its channels' weights. DaCapo does not have this loss: both reductions are
     the weighted mean.
+
+    >>> logits, target = torch.zeros(1, 4, 2, 2), torch.zeros(1, 4, 2, 2)
+    >>> target[:, 0] = 1
+    >>> CrossEntropyLoss().compute(logits, target)
+    tensor(1.3863)
     """
 
     def compute(
@@ -22,4 +27,4 @@ class CrossEntropyLoss(Loss):
         counts = (target.sum(dim=1) > 0).to(prediction.dtype)
         if weight is not None:
             counts = counts * weight.to(prediction.dtype).expand_as(prediction).mean(dim=1)
-        return weighted_mean(entropy, counts)
+        return compute_weighted_mean(entropy, counts)

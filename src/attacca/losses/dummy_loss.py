@@ -1,4 +1,4 @@
-"""Mean absolute difference."""
+"""Mean absolute difference, for compatibility with DaCapo."""
 
 import torch
 
@@ -6,7 +6,7 @@ from attacca.losses.loss import Loss, check_shapes
 
 
 class DummyLoss(Loss):
-    """Mean absolute difference, without weights, whatever the reduction."""
+    """Mean absolute difference without weights, with either reduction."""
 
     def compute(
         self, prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None = None

@@ -1,4 +1,4 @@
-"""What every loss can do, and the weighted mean that all of them use."""
+"""Interface of losses, and the weighted mean that all of them use."""
 
 from abc import ABC, abstractmethod
 from typing import Literal
@@ -11,36 +11,47 @@ Reduction = Literal["mean", "reference"]
 
 
 class Loss(ABC):
-    """How far a prediction is from its target.
+    """Distance of a prediction from its target, as one number.
 
     Args:
-        reduction: ``"mean"`` is the weighted mean ``sum(w * l) / sum(w)``, 0 where all weights are 0;
-            ``"reference"`` is DaCapo's formula, for comparisons with it.
+        reduction: ``"mean"`` is the weighted mean ``sum(w * l) / sum(w)``, or 0 if all weights are 0;
+            ``"reference"`` is DaCapo's formula, for comparisons with DaCapo.
+
+    Raises:
+        ConfigurationError: the reduction is another one.
     """
 
     def __init__(self, reduction: Reduction = "mean") -> None:
         if reduction not in ("mean", "reference"):
-            raise ConfigurationError(f"unknown reduction {reduction!r}; known are 'mean' and 'reference'")
+            raise ConfigurationError(f"found reduction {reduction!r}, expected 'mean' or 'reference'")
         self.reduction = reduction
 
     @abstractmethod
     def compute(
         self, prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """The loss, a tensor with one number.
+        """Return the loss, a tensor with one number.
 
         Args:
-            prediction: (batch, channels, *spatial), what the model gives in training mode.
-            target: of the same shape; any dtype.
-            weight: of a shape that broadcasts to it; None weighs everything 1.
+            prediction: output of the model in training mode, (batch, channels, *spatial), floating point.
+            target: shape of ``prediction``, any dtype.
+            weight: a shape that broadcasts to that of ``prediction``, any dtype; None for 1.
 
         Raises:
-            attacca.errors.ConfigurationError: shapes do not fit each other.
+            attacca.errors.ConfigurationError: the shapes do not fit each other.
         """
 
 
-def weighted_mean(losses: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
-    """``sum(weight * losses) / sum(weight)``; 0 where the weights' sum is 0."""
+def compute_weighted_mean(losses: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+    """Return ``sum(weight * losses) / sum(weight)``, or 0 if the sum of the weights is 0.
+
+    Args:
+        losses: any shape, floating point.
+        weight: a shape that broadcasts to that of ``losses``; None for 1.
+
+    >>> compute_weighted_mean(torch.tensor([1.0, 5.0]), torch.tensor([3.0, 1.0]))
+    tensor(2.)
+    """
     if weight is None:
         return losses.mean()
     weight = weight.to(losses.dtype).expand_as(losses)
@@ -49,13 +60,13 @@ def weighted_mean(losses: torch.Tensor, weight: torch.Tensor | None) -> torch.Te
 
 
 def check_shapes(prediction: torch.Tensor, target: torch.Tensor) -> None:
-    """Prediction and target are of one shape.
+    """Raise an error if prediction and target have different shapes.
 
     Raises:
-        ConfigurationError: they are not.
+        ConfigurationError: the shapes differ.
     """
     if prediction.shape != target.shape:
         raise ConfigurationError(
             f"a prediction of shape {tuple(prediction.shape)} cannot be compared with a target of shape "
-            f"{tuple(target.shape)}: does the model have the channels of its predictor?"
+            f"{tuple(target.shape)}: give the model the channels of its predictor, with create_model"
         )

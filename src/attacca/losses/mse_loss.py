@@ -2,12 +2,17 @@
 
 import torch
 
-from attacca.losses.loss import Loss, check_shapes, weighted_mean
+from attacca.losses.loss import Loss, check_shapes, compute_weighted_mean
 
 
 class MSELoss(Loss):
-    """Weighted mean of squared differences; by ``"reference"``, ``mean((w * p - w * t)**2)``: weights
-    squared."""
+    """Weighted mean of squared differences.
+
+    With ``reduction="reference"``, it is ``mean((w * p - w * t)**2)``: weights are squared.
+
+    >>> MSELoss().compute(torch.tensor([[0.0, 2.0]]), torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 1.0]]))
+    tensor(1.)
+    """
 
     def compute(
         self, prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None = None
@@ -16,4 +21,4 @@ class MSELoss(Loss):
         squared = (prediction - target.to(prediction.dtype)) ** 2
         if self.reduction == "reference" and weight is not None:
             return (squared * weight.to(prediction.dtype) ** 2).mean()
-        return weighted_mean(squared, weight)
+        return compute_weighted_mean(squared, weight)

@@ -1,4 +1,4 @@
-"""Prediction to segmentation, and the parameters to try."""
+"""Post-processors: from a prediction to a segmentation, with the parameters to try."""
 
 from attacca.post_processors.argmax_post_processor import ArgmaxPostProcessor, ArgmaxPostProcessorParameters
 from attacca.post_processors.dummy_post_processor import DummyPostProcessor, DummyPostProcessorParameters
@@ -8,7 +8,12 @@ from attacca.post_processors.threshold_post_processor import (
     ThresholdPostProcessor,
     ThresholdPostProcessorParameters,
 )
-from attacca.post_processors.voxelwise import Argmax, Constant, PostProcessBlocks, Threshold, create_output
+from attacca.post_processors.voxel_operations import Argmax, Constant, Threshold
+from attacca.post_processors.voxelwise_post_processor import (
+    PostProcessBlocks,
+    VoxelwisePostProcessor,
+    create_output,
+)
 from attacca.post_processors.watershed_post_processor import WatershedPostProcessor
 from attacca.post_processors.watershed_post_processor_parameters import WatershedPostProcessorParameters
 
@@ -25,6 +30,7 @@ __all__ = [
     "Threshold",
     "ThresholdPostProcessor",
     "ThresholdPostProcessorParameters",
+    "VoxelwisePostProcessor",
     "WatershedPostProcessor",
     "WatershedPostProcessorParameters",
     "create_output",

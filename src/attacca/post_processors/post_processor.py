@@ -1,49 +1,59 @@
-"""What every post-processor does: turn a prediction into the final output, block by block."""
+"""Base of all post-processors: from a prediction to the final output, block by block."""
 
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Generic
 
 from funlib.geometry import Coordinate
+from typing_extensions import TypeVar
 
 from attacca.arrays import Array, LocalArrayIdentifier, ZarrArray
 from attacca.arrays.identifier import is_url
-from attacca.blockwise.grid import BlockGrid
+from attacca.blockwise.cpu_limit import limit_workers
 from attacca.errors import MissingInputError, VolumeError
 from attacca.post_processors.post_processor_parameters import PostProcessorParameters
 
 DEFAULT_BLOCK = Coordinate((256, 256, 256))
-"""Block size in voxels; arrays of two axes use the last two numbers."""
+"""Block size in voxels; arrays with two axes use the last two numbers."""
+
+P = TypeVar("P", bound=PostProcessorParameters, default=Any)
 
 
-class PostProcessor(ABC):
+class PostProcessor(ABC, Generic[P]):
     """Turns a model's prediction into the final output.
 
+    Subclasses implement ``enumerate_parameters`` and ``write_output``; users call ``set_prediction`` and
+    ``process``.
+
     Attributes:
-        prediction_array_identifier: the prediction, as given to ``set_prediction``.
+        prediction_array_identifier: the prediction, as passed to ``set_prediction``.
+        prediction_array: the opened prediction.
     """
 
     prediction_array_identifier: LocalArrayIdentifier | None = None
     prediction_array: Array | None = None
 
     @abstractmethod
-    def enumerate_parameters(self) -> Iterable[PostProcessorParameters]:
-        """All parameters that are worth a try."""
+    def enumerate_parameters(self) -> Iterable[P]:
+        """Return all parameters to try."""
+
+    def tuning_parameters(self) -> list[P]:
+        """Return the parameters to score on validation volumes: by default the first only."""
+        return list(self.enumerate_parameters())[:1]
 
     def set_prediction(self, prediction_array_identifier: LocalArrayIdentifier) -> None:
-        """Say where the prediction stands.
+        """Open the prediction.
 
         Raises:
-            MissingInputError: there is no such array.
+            MissingInputError: the array is missing.
         """
         self.prediction_array = ZarrArray.open_from_array_identifier(prediction_array_identifier)
         self.prediction_array_identifier = prediction_array_identifier
 
-    @abstractmethod
     def process(
         self,
-        parameters: Any,
+        parameters: P,
         output_array_identifier: LocalArrayIdentifier,
         num_workers: int = 16,
         block_size: Sequence[int] = DEFAULT_BLOCK,
@@ -53,12 +63,12 @@ class PostProcessor(ABC):
         """Turn the prediction into the final output.
 
         Args:
-            parameters: one of those that ``enumerate_parameters`` gives, or others of their class.
-            output_array_identifier: where the output goes; an array that is there already is overwritten.
-            num_workers: processes, at most as many as there are CPUs and blocks; the output does not depend
-                on it.
-            block_size: voxels of a block, made whole in chunks of the output; for two axes the last two
-                numbers count.
+            parameters: from ``enumerate_parameters``, or others of their class.
+            output_array_identifier: location of the output; an existing array is overwritten.
+            num_workers: number of processes (threads for the watershed), limited by the number of CPUs and of
+                blocks; the output does not depend on it.
+            block_size: voxels of a block, rounded up to whole chunks of the output; with two axes the last
+                two numbers count.
             chunk_size: another name for ``block_size``.
 
         Returns:
@@ -69,50 +79,53 @@ class PostProcessor(ABC):
             VolumeError: the output would replace the prediction.
             BlocksFailedError: a block failed.
         """
-
-    def _prediction_for(self, output_array_identifier: LocalArrayIdentifier) -> Array:
-        """The prediction, after a look at where the output goes."""
         self._check_output(output_array_identifier)
+        block = Coordinate(chunk_size or block_size)
+        return self.write_output(parameters, output_array_identifier, limit_workers(num_workers), block)
+
+    @abstractmethod
+    def write_output(
+        self, parameters: P, output: LocalArrayIdentifier, num_workers: int, block_size: Coordinate
+    ) -> Array:
+        """Compute and write the output, for ``process``.
+
+        Args:
+            parameters: as for ``process``.
+            output: location of the output, which does not touch the prediction.
+            num_workers: number of workers, at most the number of CPUs.
+            block_size: voxels, three axes.
+        """
+
+    def require_prediction(self) -> Array:
+        """Return the opened prediction.
+
+        Raises:
+            MissingInputError: ``set_prediction`` was not called.
+        """
         if self.prediction_array is None:
             raise MissingInputError(f"{type(self).__name__}: no prediction is set; call set_prediction first")
         return self.prediction_array
 
-    def _check_output(self, output_array_identifier: LocalArrayIdentifier) -> None:
-        """Refuse an output that would delete the prediction: in its place, around it or inside it."""
+    def _check_output(self, output: LocalArrayIdentifier) -> None:
+        """Refuse an output at the prediction's location, around it or inside it."""
         prediction = str(self.prediction_array or self.prediction_array_identifier or "")
         if not prediction:
             return
-        given, output = _whole(prediction), _whole(str(output_array_identifier))
-        if f"{given}/".startswith(f"{output}/") or f"{output}/".startswith(f"{given}/"):
+        input_path, output_path = _resolve(prediction), _resolve(str(output))
+        if f"{input_path}/".startswith(f"{output_path}/") or f"{output_path}/".startswith(f"{input_path}/"):
             raise VolumeError(
-                f"{output_array_identifier}: the output would replace the prediction {prediction}; give it a place of "
-                "its own"
+                f"{output}: the output would replace the prediction {prediction}; choose another location"
             )
 
 
-def _whole(place: str) -> str:
-    return place.rstrip("/") if is_url(place) else os.path.realpath(place)
+def _resolve(location: str) -> str:
+    return location.rstrip("/") if is_url(location) else os.path.realpath(location)
 
 
-def usable_workers(num_workers: int) -> int:
-    """``num_workers``, or the number of CPUs of this process where that is less."""
-    return max(
-        1,
-        min(
-            int(num_workers),
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        ),
-    )
+def round_up(size: Coordinate, unit: Coordinate) -> Coordinate:
+    """Return the smallest multiple of ``unit`` that is at least ``size``, along each axis.
 
-
-def chunk_of(prediction: Array) -> Coordinate:
-    """World size of an output chunk: that of the prediction, so that whole chunks are read and written."""
-    chunk = getattr(prediction, "chunk_size", None)
-    return Coordinate(chunk) if chunk is not None else prediction.roi.shape
-
-
-def output_grid(prediction: Array, output: ZarrArray, block_size: Sequence[int]) -> BlockGrid:
-    """Blocks over the prediction, whole in chunks of the output, of at least ``block_size`` voxels."""
-    sides = Coordinate(block_size[-prediction.dims :]) * prediction.voxel_size
-    whole = Coordinate(-(-side // chunk) * chunk for side, chunk in zip(sides, output.chunk_size))
-    return BlockGrid.for_array(output, whole)
+    >>> round_up(Coordinate((100, 64)), Coordinate((64, 64)))
+    (128, 64)
+    """
+    return Coordinate(-(-extent // step) * step for extent, step in zip(size, unit))

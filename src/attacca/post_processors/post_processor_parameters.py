@@ -1,14 +1,14 @@
-"""The parameters of one run of a post-processor."""
+"""Base of the parameters of a post-processor."""
 
 from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True)
 class PostProcessorParameters:
-    """Base of the parameters of all post-processors.
+    """Parameters of one run of a post-processor.
 
     Attributes:
-        id: number that tells the parameters of one post-processor apart.
+        id: number of this set of parameters among those of its post-processor.
     """
 
     id: int = 0

@@ -1,4 +1,4 @@
-"""Predictions above a threshold."""
+"""Post-processor that compares predictions with a threshold."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from attacca.post_processors.post_processor_parameters import PostProcessorParameters
-from attacca.post_processors.voxelwise import Threshold, VoxelwisePostProcessor
+from attacca.post_processors.voxel_operations import Threshold
+from attacca.post_processors.voxelwise_post_processor import VoxelwisePostProcessor
 
 
 @dataclass(frozen=True)
@@ -14,20 +15,26 @@ class ThresholdPostProcessorParameters(PostProcessorParameters):
     """Parameters of the threshold post-processor.
 
     Attributes:
-        threshold: values strictly above it are inside, in the prediction's own range.
+        threshold: values strictly above it become 1, in the prediction's own range.
     """
 
     threshold: float = 0.0
 
 
-class ThresholdPostProcessor(VoxelwisePostProcessor):
+class ThresholdPostProcessor(VoxelwisePostProcessor[ThresholdPostProcessorParameters]):
     """Makes a binary segmentation, uint8, with the channels of the prediction.
 
     Args:
-        thresholds: those to try, in the prediction's own range. By default one: the middle of the range that
-            the prediction can have, which is 0 for distances, 0.5 for probabilities and 127 for plain uint8.
-        channels: which channels of the prediction to use; all of them by default.
-        value_range: the range of predictions that are stored as floats and so do not say it themselves.
+        thresholds: thresholds to try, in the prediction's own range. By default one: the middle of the range
+            that the prediction can have, which is 0 for distances, 0.5 for probabilities and 127 for plain
+            uint8.
+        channels: channels of the prediction to use; all of them by default.
+        value_range: range of predictions that are stored as floats, whose metadata do not contain it.
+
+    >>> [p.threshold for p in ThresholdPostProcessor([0.2, 0.7]).enumerate_parameters()]
+    [0.2, 0.7]
+    >>> [p.threshold for p in ThresholdPostProcessor(value_range=(0, 1)).tuning_parameters(3)]
+    [0.25, 0.5, 0.75]
     """
 
     def __init__(
@@ -41,27 +48,28 @@ class ThresholdPostProcessor(VoxelwisePostProcessor):
         self.value_range = value_range
 
     def enumerate_parameters(self) -> Iterator[ThresholdPostProcessorParameters]:
-        """The given thresholds, or the middle of the prediction's range; ids count from 0."""
-        for number, threshold in enumerate(self.thresholds or (self._middle(),)):
+        """Return the thresholds, or the middle of the prediction's range; ids count from 0."""
+        for number, threshold in enumerate(self.thresholds or (self._find_middle(),)):
             yield ThresholdPostProcessorParameters(id=number, threshold=threshold)
 
     def tuning_parameters(self, count: int = 9) -> list[ThresholdPostProcessorParameters]:
-        """Parameters to choose from on validation volumes.
+        """Return the parameters to score on validation volumes.
 
         Args:
-            count: how many, where no thresholds were given: they divide the prediction's range into equal
+            count: number of thresholds, if none were passed: they divide the prediction's range into equal
                 parts.
         """
         if self.thresholds is not None:
             return list(self.enumerate_parameters())
-        low, high = self._range()
+        low, high = self._find_range()
         steps = [low + (high - low) * k / (count + 1) for k in range(1, count + 1)]
         return [ThresholdPostProcessorParameters(k, round(step, 12)) for k, step in enumerate(steps)]
 
-    def operation(self, parameters: ThresholdPostProcessorParameters) -> Threshold:
+    def create_operation(self, parameters: ThresholdPostProcessorParameters) -> Threshold:
+        """Return the threshold on the selected channels."""
         return Threshold(float(parameters.threshold), self.channels)
 
-    def _range(self) -> tuple[float, float]:
+    def _find_range(self) -> tuple[float, float]:
         array = self.prediction_array
         if array is None or np.dtype(array.dtype).kind not in "ui":
             return self.value_range
@@ -69,11 +77,14 @@ class ThresholdPostProcessor(VoxelwisePostProcessor):
         ends = [bound * array.value_scale + array.value_offset for bound in (stored.min, stored.max)]
         return min(ends), max(ends)
 
-    def _middle(self) -> float:
+    def _find_middle(self) -> float:
         array = self.prediction_array
-        plain = array is not None and np.dtype(array.dtype).kind in "ui"
-        if plain and array is not None and (array.value_scale, array.value_offset) == (1.0, 0.0):
+        if (
+            array is not None
+            and np.dtype(array.dtype).kind in "ui"
+            and (array.value_scale, array.value_offset) == (1.0, 0.0)
+        ):
             stored = np.iinfo(array.dtype)
             return (int(stored.min) + int(stored.max)) // 2
-        low, high = self._range()
+        low, high = self._find_range()
         return round((low + high) / 2, 12) + 0.0

@@ -1,45 +1,46 @@
 """Blockwise prediction of volumes by trained networks."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attacca.prediction.load import load_network
+    from attacca.prediction.loading import load_model, load_network
     from attacca.prediction.network import Network
-    from attacca.prediction.plan import (
+    from attacca.prediction.predict_blocks import PredictBlocks
+    from attacca.prediction.prediction_array import (
         create_prediction_array,
-        prediction_grid,
-        prediction_memory,
+        estimate_memory,
+        make_prediction_grid,
     )
-    from attacca.prediction.predict import PredictBlocks
-    from attacca.prediction.sizes import PredictionPlan, plan_prediction
+    from attacca.prediction.sizes import PredictionSizes, choose_sizes
 
-_HOMES = {
+_MODULES = {
     "Network": "network",
-    "PredictBlocks": "predict",
-    "PredictionPlan": "sizes",
-    "create_prediction_array": "plan",
-    "load_network": "load",
-    "plan_prediction": "sizes",
-    "prediction_grid": "plan",
-    "prediction_memory": "plan",
+    "PredictBlocks": "predict_blocks",
+    "PredictionSizes": "sizes",
+    "choose_sizes": "sizes",
+    "create_prediction_array": "prediction_array",
+    "load_model": "loading",
+    "load_network": "loading",
+    "make_prediction_grid": "prediction_array",
+    "estimate_memory": "prediction_array",
 }
 
 __all__ = [
     "Network",
     "PredictBlocks",
-    "PredictionPlan",
+    "PredictionSizes",
+    "choose_sizes",
     "create_prediction_array",
+    "estimate_memory",
+    "load_model",
     "load_network",
-    "plan_prediction",
-    "prediction_grid",
-    "prediction_memory",
+    "make_prediction_grid",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    # torch takes seconds to import: only those who use a network wait for it.
-    if name in _HOMES:
-        from importlib import import_module
-
-        return getattr(import_module(f"attacca.prediction.{_HOMES[name]}"), name)
+    # Sizes are needed before any network is: torch, which takes seconds to import, is loaded on first use.
+    if name in _MODULES:
+        return getattr(import_module(f"attacca.prediction.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""A trained network as blockwise prediction sees it: sizes, context, channels, value range."""
+"""A trained network with what blockwise prediction needs: sizes, context, channels, value range."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from funlib.geometry import Coordinate
 
+from attacca.architectures.intensity import normalize
+from attacca.arrays import Array
 from attacca.errors import ConfigurationError
 from attacca.model import Model
 from attacca.tasks.task import Task
@@ -15,22 +17,22 @@ from attacca.tasks.task import Task
 
 @dataclass(frozen=True)
 class Network:
-    """A model in evaluation mode and what is known about it.
+    """A model in evaluation mode, with its geometry and the meaning of its channels.
 
     Args:
-        model: input (batch, channels, spatial) float32 -> output (batch, channels, spatial), with the
-            activation that belongs to prediction.
-        num_in_channels: channels of the raw data.
-        channel_names: names of the output's channels.
+        model: maps float32 (batch, channels, spatial axes) to (batch, channels, spatial axes), with the
+            activation of prediction.
+        num_in_channels: number of channels of the raw data.
+        channel_names: names of the output channels.
         context: voxels that are read on each side of a tile.
-        factor: tiles begin and end at multiples of it, in voxels from the begin of the volume.
-        intensity: raw values that the network sees as -1 and as 1.
-        value_range: smallest and largest value that the model can give.
-        offsets: for channels that are affinities, the voxel offset of each; None for channels whose values
-            belong to their voxel alone.
-        not_mirrored: why the meaning of the channels does not survive mirroring; empty if it does.
-        voxel_size: that of the training volumes, if known.
-        fixed_input_shape: the only input shape that may be used, in voxels, or None.
+        factor: tile corners are multiples of it, in voxels from the start of the volume.
+        intensity: raw values that are mapped to -1 and 1.
+        value_range: smallest and largest possible output.
+        offsets: offset in voxels of each channel, if channels are affinities; None if values belong to their own
+            voxel only.
+        not_mirrored: reason why predictions of mirrored inputs cannot be mapped back; empty if they can.
+        voxel_size: voxel size of the training volumes, in world units; None if unknown.
+        fixed_input_shape: the only permitted input shape, in voxels; None if any shape is permitted.
     """
 
     model: torch.nn.Module
@@ -52,7 +54,7 @@ class Network:
 
     @property
     def num_channels(self) -> int:
-        """Channels of the output."""
+        """Number of output channels."""
         return len(self.channel_names)
 
     @classmethod
@@ -89,17 +91,16 @@ class Network:
         )
 
     @classmethod
-    def from_model(cls, model: Any, channel_names: Sequence[str] | None = None, **known: Any) -> "Network":
-        """The network of an ``attacca.model.Model``, whose architecture knows its context.
+    def from_model(cls, model: Model, channel_names: Sequence[str] | None = None, **known: Any) -> "Network":
+        """Describe a model, with context and factor of its architecture.
 
         Args:
-            model: with ``architecture``, ``num_in_channels``, ``num_out_channels``, ``input_shape``,
-                ``output_shape``.
-            channel_names: numbers by default.
+            model: the model; set to evaluation mode.
+            channel_names: names of the output channels; numbers by default.
             known: further arguments of the class.
         """
         architecture = model.architecture
-        # Voxels that a head without padding takes away on each side.
+        # Voxels that the head removes on each side.
         inner = Coordinate(architecture.output_shape(model.input_shape))
         head = (inner - Coordinate(model.output_shape)) / 2
         names = channel_names or [str(channel) for channel in range(model.num_out_channels)]
@@ -114,19 +115,18 @@ class Network:
         )
 
     def normalize(self, raw: np.ndarray) -> np.ndarray:
-        """Raw values as the network sees them: float32, the intensity range becomes -1 to 1 and is cut off
-        there."""
-        low, high = self.intensity
-        unit = raw.astype(np.float32)
-        unit -= np.float32(low)
-        unit *= np.float32(1.0 / (high - low))
-        np.clip(unit, 0.0, 1.0, out=unit)
-        unit *= np.float32(2.0)
-        unit -= np.float32(1.0)
-        return unit
+        """Map the intensity range to -1 to 1, and clip values outside.
 
-    def check_raw(self, raw: Any) -> None:
-        """Refuse raw data that the network was not made for.
+        Args:
+            raw: raw values, any shape and dtype.
+
+        Returns:
+            float32, shape of ``raw``.
+        """
+        return normalize(raw, *self.intensity)
+
+    def check_raw(self, raw: Array) -> None:
+        """Refuse raw data that does not fit the network.
 
         Raises:
             ConfigurationError: axes, channels or voxel size differ.
@@ -134,13 +134,11 @@ class Network:
         channels = raw.num_channels or 1
         if raw.dims != self.dims or channels != self.num_in_channels:
             raise ConfigurationError(
-                f"{raw} has {raw.dims} spatial axes and {channels} channels, the network expects "
-                f"{self.dims} and "
-                f"{self.num_in_channels}"
+                f"{raw}: found {raw.dims} spatial axes and {channels} channels, the network expects {self.dims} axes "
+                f"and {self.num_in_channels} channels; train a network on such volumes"
             )
         if self.voxel_size is not None and Coordinate(raw.voxel_size) != self.voxel_size:
             raise ConfigurationError(
-                f"{raw} has voxels of {tuple(raw.voxel_size)}, the network was trained on "
-                f"{tuple(self.voxel_size)}; "
-                "predict the scale of the volume that has this voxel size"
+                f"{raw}: found voxels of {tuple(raw.voxel_size)}, the network was trained on "
+                f"{tuple(self.voxel_size)}; predict the scale of the volume with this voxel size"
             )

@@ -1,5 +1,7 @@
-"""Sizes of a blockwise prediction: tiles, blocks, chunks. They follow from the network's sizes alone, so that a size
-that does not fit is told before anything is trained."""
+"""Sizes of a blockwise prediction: tiles, blocks, chunks.
+
+They depend on the sizes of the network only, so that a size that does not fit is reported before training.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,23 +10,23 @@ from typing import Protocol
 
 from funlib.geometry import Coordinate
 
-from attacca.architectures.shapes import block_context, unet_axes
+from attacca.architectures.shapes import compute_block_context, create_axes
 from attacca.config.architecture import UNetConfig
 from attacca.config.prediction import PredictionConfig
 from attacca.errors import ConfigurationError
 
-# The share of an input's edge that is output, where the choice is free: with less, context is computed again
-# and again; with more, memory grows and small volumes have too few blocks to share among workers.
-_SHARE = 0.7
+# Default share of the output in the edge of an input. A smaller share repeats more context; a larger one needs more
+# memory and leaves too few blocks of small volumes for several workers.
+_OUTPUT_SHARE = 0.7
 _SMALLEST = {2: 256, 3: 48}
 _ROUND = {2: 64, 3: 16}
 _LARGEST = {2: 1024, 3: 128}
 CHUNK_EDGE = {2: 512, 3: 64}
-"""Edge of a chunk, in voxels, that viewers and later stages read at once, by the number of axes."""
+"""Maximum edge of a chunk in voxels, for viewers and later stages, by the number of axes."""
 
 
 class NetworkSizes(Protocol):
-    """The sizes of a network, in voxels; see ``attacca.prediction.Network``."""
+    """Sizes of a network in voxels, see ``attacca.prediction.Network``."""
 
     @property
     def context(self) -> Coordinate: ...
@@ -38,11 +40,11 @@ class NetworkSizes(Protocol):
 
 @dataclass(frozen=True)
 class ConfiguredSizes:
-    """The sizes of a network that its configuration describes, without the network.
+    """Sizes of a network, computed from its configuration without torch.
 
     Args:
-        architecture: the network.
-        head_kernel: edge of the convolution that its prediction head is.
+        architecture: configuration of the architecture.
+        head_kernel: edge length in voxels of the convolution of the prediction head.
     """
 
     architecture: UNetConfig
@@ -50,12 +52,12 @@ class ConfiguredSizes:
 
     @property
     def context(self) -> Coordinate:
-        axes = unet_axes(self.architecture)
-        return Coordinate(block_context(axes, [(self.head_kernel - 1) // 2] * len(axes)))
+        axes = create_axes(self.architecture)
+        return Coordinate(compute_block_context(axes, [(self.head_kernel - 1) // 2] * len(axes)))
 
     @property
     def factor(self) -> Coordinate:
-        return Coordinate(axis.factor for axis in unet_axes(self.architecture))
+        return Coordinate(axis.factor for axis in create_axes(self.architecture))
 
     @property
     def fixed_input_shape(self) -> Coordinate | None:
@@ -70,9 +72,9 @@ class SizeError(ConfigurationError):
     """A size of the configuration that does not fit the network.
 
     Args:
-        key: where it stands in the configuration of a run.
-        found: what stands there.
-        expected: what would do.
+        key: key in the configuration of a run.
+        found: the configured size, as text.
+        expected: a size that fits, as text.
     """
 
     def __init__(self, key: Sequence[str], found: str, expected: str) -> None:
@@ -81,13 +83,13 @@ class SizeError(ConfigurationError):
 
 
 @dataclass(frozen=True)
-class PredictionPlan:
-    """Sizes in voxels.
+class PredictionSizes:
+    """Sizes of a blockwise prediction, in voxels.
 
     Args:
-        tile: output that the network computes in one go.
+        tile: output of one application of the network.
         block: output that is written at once; a multiple of the tile.
-        chunk: of the stored array; the block is a multiple of it.
+        chunk: chunk of the stored array; the block is a multiple of it.
     """
 
     tile: Coordinate
@@ -95,11 +97,20 @@ class PredictionPlan:
     chunk: Coordinate
 
 
-def plan_prediction(network: NetworkSizes, config: PredictionConfig) -> PredictionPlan:
-    """Choose sizes that fit the network and, where they are given, the configuration.
+def choose_sizes(network: NetworkSizes, config: PredictionConfig) -> PredictionSizes:
+    """Choose sizes that fit the network, and equal the configured ones.
+
+    Args:
+        network: sizes of the network.
+        config: configured tile and block size.
 
     Raises:
-        SizeError: a size that is given does not fit the network.
+        SizeError: a configured size does not fit the network.
+
+    Examples:
+        >>> network = ConfiguredSizes(UNetConfig(input_shape=(132, 132, 132)))
+        >>> choose_sizes(network, PredictionConfig(tile_size=[96, 96, 96])).block
+        (96, 96, 96)
     """
     factor = network.factor
     dims = factor.dims
@@ -131,12 +142,12 @@ def plan_prediction(network: NetworkSizes, config: PredictionConfig) -> Predicti
     else:
         tile = _free_tile(network)
     block = tile if config.block_size is None else _given(config.block_size, tile, dims, "block_size")
-    chunk = Coordinate(chunk_edge(b, dims) for b in block)
-    return PredictionPlan(tile, block, chunk)
+    chunk = Coordinate(choose_chunk_edge(b, dims) for b in block)
+    return PredictionSizes(tile, block, chunk)
 
 
-def chunk_edge(block: int, dims: int) -> int:
-    """Voxels of a stored chunk along an axis along which a block has so many."""
+def choose_chunk_edge(block: int, dims: int) -> int:
+    """Return the edge of a chunk in voxels along an axis, for a block of ``block`` voxels."""
     parts = ceil(block / CHUNK_EDGE[dims])
     return block // parts if block % parts == 0 else block
 
@@ -145,8 +156,8 @@ def _free_tile(network: NetworkSizes) -> Coordinate:
     dims = network.factor.dims
     sizes = []
     for context, factor in zip(network.context, network.factor):
-        wanted = 2 * context * _SHARE / (1 - _SHARE)
-        size = min(max(wanted, _SMALLEST[dims]), _LARGEST[dims])
+        preferred = 2 * context * _OUTPUT_SHARE / (1 - _OUTPUT_SHARE)
+        size = min(max(preferred, _SMALLEST[dims]), _LARGEST[dims])
         step = lcm(factor, _ROUND[dims])
         sizes.append(max(1, round(size / step)) * step)
     return Coordinate(sizes)

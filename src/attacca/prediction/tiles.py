@@ -1,8 +1,7 @@
-"""Runs a network over a region of a volume, tile by tile.
+"""Application of a network to a region of a volume, tile by tile.
 
-A tile begins and ends at multiples of the network's factor, counted from the begin of the volume, and is
-read with the network's context. Its values then depend on nothing else, so that a voxel's value does not
-depend on the tile or block that it falls into.
+The corners of a tile are multiples of the network's factor, counted from the start of the volume, and a tile is read
+with the network's context. The value of a voxel then does not depend on the tile or block that contains it.
 """
 
 from collections.abc import Iterator
@@ -13,47 +12,49 @@ import torch
 
 from attacca.config.prediction import PredictionConfig
 from attacca.errors import ConfigurationError
-from attacca.prediction.augmentation import Symmetry, margin, symmetries
+from attacca.prediction.augmentation import Symmetry, choose_symmetries, compute_margin
 from attacca.prediction.network import Network
-from attacca.prediction.sizes import plan_prediction
+from attacca.prediction.sizes import choose_sizes
 
 Box = tuple[tuple[int, ...], tuple[int, ...]]
-"""Begin and end of a region in voxels from the begin of the volume."""
+"""Lower and upper corner of a region, in voxels from the start of the volume."""
 
 
 class TiledNetwork:
-    """A network on a device, ready for regions of any size.
+    """A network on a device, for regions of any size.
 
     Args:
-        network: the network; its model is moved.
+        network: the network; its model is moved to the device.
         config: tile size, augmentation, precision.
-        device: where it runs.
+        device: the device.
+
+    Raises:
+        ConfigurationError: tile size or augmentation do not fit the network.
     """
 
     def __init__(self, network: Network, config: PredictionConfig, device: torch.device) -> None:
         self.network = network
         self.device = device
-        self.tile = plan_prediction(network, config).tile
-        self._symmetries = symmetries(network, config.augmentation)
-        below, above = margin(self._symmetries)
-        # Tiles grow by whole factors, or their values would change.
+        self.tile = choose_sizes(network, config).tile
+        self._symmetries = choose_symmetries(network, config.augmentation)
+        below, above = compute_margin(self._symmetries)
+        # Tiles are enlarged by whole factors; otherwise their values would change.
         self._below = tuple(-(-b // f) * f for b, f in zip(below, network.factor))
         self._above = tuple(-(-a // f) * f for a, f in zip(above, network.factor))
         self._fixed = network.fixed_input_shape is not None
         if self._fixed and any(self._below + self._above):
             raise ConfigurationError(
-                "prediction.augmentation: affinities of mirrored copies need larger inputs, and the network "
-                "must be used "
-                "with one input shape; set it to none"
+                "prediction.augmentation: affinities of mirrored copies need larger inputs, but the network has a "
+                "fixed input shape; set it to none"
             )
         self._autocast = config.autocast and device.type == "cuda"
-        # Convolutions over channels that lie together in memory are a third faster on CPUs.
+        # Convolutions on CPUs are a third faster if channels are contiguous in memory.
         self._layout = torch.channels_last_3d if network.dims == 3 else torch.channels_last
         self._model = network.model.eval().to(device=device)
         self._model = self._model.to(memory_format=self._layout)  # type: ignore[call-overload]
 
     def read_box(self, box: Box) -> Box:
-        """What is read for a region: whole tiles or factors, margins for shifted channels, context."""
+        """Return the box to read for a region: whole tiles or factors, margins for shifted channels, context."""
         begins, ends = [], []
         for axis, (begin, end) in enumerate(zip(*box)):
             step = self.tile[axis] if self._fixed else self.network.factor[axis]
@@ -64,14 +65,14 @@ class TiledNetwork:
         return tuple(begins), tuple(ends)
 
     def run(self, raw: np.ndarray, box: Box) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
-        """Values of a region, part by part.
+        """Yield the values of a region, part by part.
 
         Args:
-            raw: (channels, spatial) voxels of ``read_box(box)``.
+            raw: normalized raw data of ``read_box(box)``, float32, shape (channels, spatial axes).
             box: the region.
 
         Yields:
-            Slices into the region (spatial), and float32 values (channels, spatial) there.
+            Slices of a part in the region (spatial axes), and its values, float32, shape (channels, spatial axes).
         """
         origin = self.read_box(box)[0]
         for begin, end in self._parts(box):
@@ -88,7 +89,7 @@ class TiledNetwork:
             yield tuple(slice(b - o, e - o) for b, e, o in zip(begin, end, box[0])), total
 
     def _parts(self, box: Box) -> Iterator[Box]:
-        # Cut where global tiles are cut.
+        # Parts end at the corners of global tiles.
         axes = []
         for begin, end, tile in zip(*box, self.tile):
             cuts = [begin, *range((begin // tile + 1) * tile, end, tile), end]
@@ -129,14 +130,14 @@ class TiledNetwork:
         end: tuple[int, ...],
         symmetry: Symmetry,
     ) -> tuple[np.ndarray, tuple[int, ...]]:
-        """Values around a part in the original's frame, and where they begin."""
+        """Return values of the original around a part, and their lower corner."""
         network = self.network
         step = self.tile if self._fixed else network.factor
         low = tuple(b // s * s for b, s in zip(begin, step))
         high = tuple(-(-e // s) * s for e, s in zip(end, step))
         where = tuple(slice(b - c - o, e + c - o) for b, e, c, o in zip(low, high, network.context, origin))
-        data = symmetry.forward(raw[(slice(None), *where)])
-        output = symmetry.back(self._forward(data))
+        data = symmetry.apply(raw[(slice(None), *where)])
+        output = symmetry.invert(self._forward(data))
         inner = []
         for size, b, e in zip(output.shape[1:], low, high):
             cut = (size - (e - b)) // 2

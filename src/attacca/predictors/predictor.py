@@ -213,10 +213,6 @@ def read_mask(mask: Array | None) -> np.ndarray | None:
     return None if mask is None else np.asarray(mask[mask.roi])
 
 
-DEFAULT_HEAD_KERNEL = 3
-"""Edge length in voxels of the head's convolution for hot distances and classes."""
-
-
 def create_model_with_head(
     architecture: Architecture,
     channels: int,
@@ -234,6 +230,7 @@ def create_model_with_head(
     # deferred: torch takes seconds to import, and targets do not need it
     import torch
 
+    # deferred: imports torch
     from attacca.model import Model
 
     convolution = {2: torch.nn.Conv2d, 3: torch.nn.Conv3d}[architecture.dims]

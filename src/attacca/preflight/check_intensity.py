@@ -30,7 +30,7 @@ def check_intensity(
         except AttaccaError as error:
             yield Problem(("volumes", volume, "raw"), message=str(error))
             continue
-        warning = default.doubt(values)
+        warning = default.find_mismatch(values)
         if warning is not None:
             yield (
                 f"runs.{name}.training.intensity: some sections of '{volume}' hold values from {values.min():g} to "

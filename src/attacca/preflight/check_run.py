@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from attacca.architectures.shapes import check_input_shape, output_shape, unet_axes
+from attacca.architectures.shapes import check_input_shape, compute_output_shape, create_axes
 from attacca.config.problems import Problem, format_value
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.yaml_text import KeyPath
 from attacca.errors import ConfigurationError
-from attacca.prediction.sizes import ConfiguredSizes, SizeError, plan_prediction
-from attacca.segmentation.block_size import BlockSizeError, block_voxels
+from attacca.prediction.sizes import ConfiguredSizes, SizeError, choose_sizes
+from attacca.segmentation.block_size import BlockSizeError, choose_block_shape
 from attacca.tasks import create_task
 from attacca.volumes import VolumePlan
 
@@ -26,7 +26,7 @@ def check_run(
     """
     section = ("runs", name)
     yield from _check_labelled_volumes(section, configuration, run, plans)
-    weights = getattr(run.task, "weights", None)
+    weights = run.task.initial_weights
     if weights is not None and not weights.is_relative_to(configuration.results) and not weights.is_file():
         found = f"'{weights}', which is not there"
         yield Problem((*section, "task", "weights"), found, "a checkpoint, or the best.json beside it")
@@ -95,7 +95,7 @@ def _check_criteria(section: KeyPath, run: RunConfig) -> Iterator[Problem]:
 def _check_axes(section: KeyPath, run: RunConfig, axes: int) -> Iterator[Problem]:
     """Yield a problem for each list whose length is not the number of axes of the run's volumes."""
     expected = f"{axes} numbers, since the volumes of this run are {axes}D"
-    offsets = run.task.learned_task.offsets
+    offsets = run.task.offsets
     if offsets and len(offsets[0]) != axes:
         found = f"offsets of {len(offsets[0])} numbers, such as {offsets[0]}"
         yield Problem((*section, "task", "neighborhood"), found, f"offsets of {expected}")
@@ -115,14 +115,14 @@ def _check_axes(section: KeyPath, run: RunConfig, axes: int) -> Iterator[Problem
 
 def _check_network(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[Problem]:
     """Yield problems of the input shape and, if the network can process it, of the blocks of its predictions."""
-    shape, head_kernel = list(run.architecture.input_shape), run.task.learned_task.head_kernel
-    axes, key = unet_axes(run.architecture), (*section, "architecture", "input_shape")
+    shape, head_kernel = list(run.architecture.input_shape), run.task.head_kernel
+    axes, key = create_axes(run.architecture), (*section, "architecture", "input_shape")
     try:
         check_input_shape(axes, shape)
     except ConfigurationError as error:
         yield Problem(key, format_value(shape), message=str(error))
         return
-    output = output_shape(axes, shape)
+    output = compute_output_shape(axes, shape)
     if min(output) < head_kernel:
         yield Problem(
             key,
@@ -145,7 +145,7 @@ def _check_blocks(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan]
     """
     task = run.task.learned_task
     try:
-        sizes = plan_prediction(ConfiguredSizes(run.architecture, task.head_kernel), run.prediction)
+        sizes = choose_sizes(ConfiguredSizes(run.architecture, task.head_kernel), run.prediction)
     except SizeError as error:
         yield Problem((*section, *error.key), error.found, error.expected)
         return
@@ -155,7 +155,7 @@ def _check_blocks(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan]
         extent = [int(size) for size in plan.roi.shape / plan.voxel_size]
         chunk = [min(int(edge), size) for edge, size in zip(sizes.chunk, extent)]
         try:
-            block_voxels(chunk, extent, run.segmentation.block_size)
+            choose_block_shape(chunk, extent, run.segmentation.block_size)
         except BlockSizeError as error:
             yield Problem((*section, "segmentation", "block_size"), error.found, error.expected)
             return

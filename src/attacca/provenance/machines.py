@@ -53,7 +53,7 @@ def prediction_note(layout: Layout, run: str, volume: str, shard: tuple[int | st
         volume: name of the volume.
         shard: index of the shard and number of shards.
     """
-    return layout.results / "machines" / run / volume / f"predict_shard_{shard[0]}_of_{shard[1]}.json"
+    return layout.machines(run, volume) / f"predict_shard_{shard[0]}_of_{shard[1]}.json"
 
 
 def read_machines(layout: Layout, run: str, volumes: Iterable[str]) -> dict[str, list[dict[str, Any]]]:

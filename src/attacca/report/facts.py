@@ -5,13 +5,12 @@ from typing import Any, NamedTuple
 
 from attacca.config.tasks import TaskConfig
 
-_CHECK_NAMES = {
-    "edges": "edges between fragments",
-    "seam excess": "segment ends at block borders, relative to elsewhere",
-    "largest share": "largest segment, fraction of the volume",
-    "segmented share": "segmented fraction of the volume",
+_CHECK_TEXTS = {
+    "segmented_share": ("segmented", "{:.1%} of the voxels"),
+    "largest_share": ("largest segment", "{:.1%} of the segmented voxels"),
+    "seam_excess": ("segment ends at block borders", "{:.2f} times as frequent as elsewhere"),
 }
-"""Names of the checks of a segmentation that need more words than their keys."""
+"""Name and format of the checks of a segmentation that need more words than their keys."""
 
 _UNUSED_WITH_CHANNELS = ("num_fmaps", "fmap_inc_factor")
 """Settings of an architecture that have no effect if its channels are listed."""
@@ -127,11 +126,17 @@ def _describe_offsets(task: TaskConfig | None) -> Iterator[Fact]:
 
 
 def describe_checks(values: Mapping[str, Any]) -> list[Fact]:
-    """Summarize the measurements of a segmentation, without digests and tables."""
+    """Summarize the measurements of a segmentation, without digests and tables.
+
+    >>> describe_checks({"segments": 125, "segmented_share": 0.995})
+    [Fact(name='segments', value='125', is_code=False), Fact(name='segmented', value='99.5 % of the voxels', is_code=False)]
+    """
     facts = []
     for key, value in values.items():
         is_short = isinstance(value, str | int | float) or (isinstance(value, list) and len(value) <= 16)
-        if is_short and key != "id" and not key.endswith(("digest", "fingerprint")):
-            name = str(key).replace("_", " ")
-            facts.append(Fact(_CHECK_NAMES.get(name, name), format_setting(value)))
+        if key in _CHECK_TEXTS and isinstance(value, int | float):
+            name, text = _CHECK_TEXTS[key]
+            facts.append(Fact(name, text.format(value).replace("%", " %")))
+        elif is_short and key != "id" and not key.endswith(("digest", "fingerprint")):
+            facts.append(Fact(str(key).replace("_", " "), format_setting(value)))
     return facts

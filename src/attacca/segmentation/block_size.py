@@ -25,7 +25,7 @@ class BlockSizeError(ConfigurationError):
         self.found, self.expected = found, expected
 
 
-def block_voxels(
+def choose_block_shape(
     chunk: Sequence[int], extent: Sequence[int], block_size: Sequence[int] | None
 ) -> tuple[int, ...]:
     """Return the shape of a block in voxels: whole chunks of the prediction along each axis that it divides.
@@ -40,9 +40,9 @@ def block_voxels(
         BlockSizeError: the size is not a multiple of the chunks.
 
     Examples:
-        >>> block_voxels((64, 64, 64), (500, 500, 500), None)
+        >>> choose_block_shape((64, 64, 64), (500, 500, 500), None)
         (128, 128, 128)
-        >>> block_voxels((64, 64, 64), (100, 500, 500), (100, 128, 128))
+        >>> choose_block_shape((64, 64, 64), (100, 500, 500), (100, 128, 128))
         (128, 128, 128)
     """
     if block_size is None:
@@ -60,8 +60,8 @@ def block_voxels(
     return tuple(size)
 
 
-def segmentation_block(prediction: ZarrArray, block_size: Sequence[int] | None) -> Coordinate:
-    """Return the size of a block of the segmentation in world units; see ``block_voxels``."""
+def choose_block_size(prediction: ZarrArray, block_size: Sequence[int] | None) -> Coordinate:
+    """Return the size of a block of the segmentation in world units; see ``choose_block_shape``."""
     voxel_size = prediction.voxel_size
     chunk, extent = prediction.chunk_size / voxel_size, prediction.roi.shape / voxel_size
-    return Coordinate(block_voxels(tuple(chunk), tuple(extent), block_size)) * voxel_size
+    return Coordinate(choose_block_shape(tuple(chunk), tuple(extent), block_size)) * voxel_size

@@ -4,16 +4,16 @@ from attacca.config.segmentation import AgglomerationSettings, FragmentSettings
 from attacca.manifest import Manifest
 
 
-def chosen_fragments(tuning: Manifest) -> FragmentSettings:
+def read_fragment_settings(tuning: Manifest) -> FragmentSettings:
     """Return the chosen settings of the fragments."""
     return FragmentSettings.model_validate(tuning.result["chosen"]["fragments"])
 
 
-def chosen_agglomeration(tuning: Manifest) -> AgglomerationSettings:
+def read_agglomeration_settings(tuning: Manifest) -> AgglomerationSettings:
     """Return the chosen settings of the agglomeration."""
     return AgglomerationSettings.model_validate(tuning.result["chosen"]["agglomeration"])
 
 
-def neighborhood_of(tuning: Manifest) -> tuple[tuple[int, ...], ...]:
+def read_neighborhood(tuning: Manifest) -> tuple[tuple[int, ...], ...]:
     """Return the offset of each affinity channel of the prediction, in voxels."""
     return tuple(tuple(offset) for offset in tuning.parameters["task"]["neighborhood"])

@@ -41,7 +41,12 @@ def label_components(
 
 
 def label_foreground(is_foreground: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Label the components of a bool array (z, y, x) by faces; returns the same as ``label_components``."""
+    """Label the components of a bool array (z, y, x) by faces; returns the same as ``label_components``.
+
+    >>> labels, firsts = label_foreground(np.array([[[True, True, False, True]]]))
+    >>> labels.tolist(), firsts.tolist()
+    ([[[1, 1, 0, 2]]], [0, 3])
+    """
     labels = cc3d.connected_components(np.ascontiguousarray(is_foreground), connectivity=6).astype(np.uint32)
     values, firsts = np.unique(labels.ravel(), return_index=True)
     return labels, firsts[values > 0].astype(np.int64)
@@ -52,6 +57,8 @@ def _label(edges, threshold, begin, end):
     affinities, channels, vectors, mask = edges
     _, depth, height, width = affinities.shape
     has_mask = mask.size > 1
+    z0, y0, x0 = begin
+    z1, y1, x1 = end
     parents = np.arange(depth * height * width).astype(np.int32)
     is_connected = np.zeros(depth * height * width, np.uint8)
     for k in channels:
@@ -67,21 +74,23 @@ def _label(edges, threshold, begin, end):
                     u = (z * height + y) * width + x
                     is_connected[u] = 1
                     is_connected[u + shift] = 1
-                    if _contains(begin, end, z, y, x) and _contains(begin, end, z + dz, y + dy, x + dx):
+                    is_inner = z0 <= z < z1 and y0 <= y < y1 and x0 <= x < x1
+                    is_inner_beyond = z0 <= z + dz < z1 and y0 <= y + dy < y1 and x0 <= x + dx < x1
+                    if is_inner and is_inner_beyond:
                         a = find_root(parents, u)
                         b = find_root(parents, u + shift)
                         if a < b:
                             parents[b] = a
                         elif b < a:
                             parents[a] = b
-    labels = np.zeros((end[0] - begin[0], end[1] - begin[1], end[2] - begin[2]), np.uint32)
+    labels = np.zeros((z1 - z0, y1 - y0, x1 - x0), np.uint32)
     names = np.zeros(depth * height * width, np.uint32)
     firsts = np.empty(labels.size, np.int64)
     count = 0
     flat = 0
-    for z in range(begin[0], end[0]):
-        for y in range(begin[1], end[1]):
-            for x in range(begin[2], end[2]):
+    for z in range(z0, z1):
+        for y in range(y0, y1):
+            for x in range(x0, x1):
                 u = (z * height + y) * width + x
                 if is_connected[u]:
                     root = find_root(parents, u)
@@ -89,11 +98,6 @@ def _label(edges, threshold, begin, end):
                         firsts[count] = flat
                         count += 1
                         names[root] = count
-                    labels[z - begin[0], y - begin[1], x - begin[2]] = names[root]
+                    labels[z - z0, y - y0, x - x0] = names[root]
                 flat += 1
     return labels, firsts[:count].copy()
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _contains(begin, end, z, y, x):
-    return begin[0] <= z < end[0] and begin[1] <= y < end[1] and begin[2] <= x < end[2]

@@ -25,7 +25,7 @@ class Clusters(NamedTuple):
 
     Attributes:
         parents: int32 (nodes,), union-find forest.
-        seeds: uint32 (nodes,), seed of each root, 0 for none; one element if there are no seeds.
+        seeds: uint32 (nodes,), seed of each root, 0 for none; one element without seeds.
         heads: int32 (nodes,), first entry of each root's list of mutexes, -1 for an empty list.
         lengths: int32 (nodes,), length of each root's list.
         partner: int32 (entries,), a node of the excluded cluster.
@@ -190,7 +190,7 @@ def _take_keys(u, v, sorted_keys, start, clusters):
 
 @njit(cache=True, nogil=True, inline="always")
 def _take_edge(a, b, attractive, clusters):
-    """Join the roots ``a`` and ``b`` or exclude them; returns False, with nothing done, if there is no room."""
+    """Join the roots ``a`` and ``b`` or exclude them; returns False, with nothing done, without room."""
     if attractive:
         return _attract(a, b, clusters)
     return _repel(a, b, clusters)
@@ -212,17 +212,17 @@ def _attract(a, b, clusters):
     parents[b] = a
     if has_seeds and seeds[b]:
         seeds[a] = seeds[b]
-    entry = heads[b]
+    item = heads[b]
     kept = 0
-    while entry >= 0:
-        following = after[entry]
-        other = find_root(parents, partner[entry])
+    while item >= 0:
+        following = after[item]
+        other = find_root(parents, partner[item])
         if add_key(mutexes, pack_pair(a, other)):
-            partner[entry] = other
-            after[entry] = heads[a]
-            heads[a] = entry
+            partner[item] = other
+            after[item] = heads[a]
+            heads[a] = item
             kept += 1
-        entry = following
+        item = following
     fill[1] += kept
     lengths[a] += kept
     heads[b] = -1

@@ -58,14 +58,15 @@ def segment_volume(
 
     Two bright objects in a volume of one channel, in blocks of four voxels:
 
-    >>> from tempfile import mkdtemp
+    >>> from tempfile import TemporaryDirectory
+    >>> temporary = TemporaryDirectory()
     >>> from funlib.geometry import Roi
     >>> from attacca.arrays import NumpyArray
     >>> values = np.zeros((1, 8, 8, 8), np.float32)
     >>> values[0, 1, 1, :], values[0, 5, 5, 2:7] = 0.9, 0.9
     >>> roi, voxel_size = Roi((0, 0, 0), (8, 8, 8)), Coordinate((1, 1, 1))
     >>> array = NumpyArray.from_np_array(values, roi, voxel_size, ["c", "z", "y", "x"])
-    >>> directory = Path(mkdtemp())
+    >>> directory = Path(temporary.name)
     >>> output = ZarrArray.create_from_array_identifier(
     ...     LocalArrayIdentifier(directory / "segments.zarr", "s0"), ["z", "y", "x"], roi, None, voxel_size,
     ...     np.uint64, write_size=(4, 4, 4))
@@ -95,24 +96,24 @@ def segment_volume(
     return output
 
 
-def create_fragment_array(directory: Path, like: Array, chunk_size: Coordinate) -> ZarrArray:
+def create_fragment_array(directory: Path, template: Array, chunk_size: Coordinate) -> ZarrArray:
     """Create the array of fragments below ``directory``, and replace an earlier one.
 
     Args:
         directory: directory of the container.
-        like: array whose axes, ROI, voxel size and unit the fragments get.
+        template: array whose axes, ROI, voxel size and unit the fragments get.
         chunk_size: world units.
     """
     return ZarrArray.create_from_array_identifier(
         LocalArrayIdentifier(directory / "fragments.zarr", "s0"),
-        axes=like.spatial_axes,
-        roi=like.roi,
+        axes=template.spatial_axes,
+        roi=template.roi,
         num_channels=None,
-        voxel_size=like.voxel_size,
+        voxel_size=template.voxel_size,
         dtype=np.uint64,
         write_size=chunk_size,
         overwrite=True,
-        unit=like.unit,
+        unit=template.unit,
     )
 
 

@@ -1,76 +1,107 @@
-"""Decides each voxel of a prediction by itself: threshold, argmax."""
+"""Stage that classifies each voxel of a prediction by itself, by threshold or argmax."""
 
 import sys
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.arrays import ZarrArray
 from attacca.arrays.pyramid import build_pyramid
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.tasks import read_task_config
-from attacca.jobs.blockwise_stage import BlockwiseStage
+from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.command import stage_main
-from attacca.jobs.opening import open_result
+from attacca.jobs.stage import (
+    FILES_PER_STAGE,
+    LABEL_BYTES,
+    Blocks,
+    CostModel,
+    Scope,
+    Stage,
+    StageInstance,
+    task_parameters,
+)
 from attacca.manifest import Manifest
-from attacca.post_processors import PostProcessBlocks, create_output
-from attacca.tasks import create_task
-from attacca.workflow.catalogue import entry
+from attacca.stages.predict import PREDICT
+from attacca.stages.tune import TUNE
+from attacca.stages.volume import VOLUME
+
+CLASSES = Stage(
+    name="classes",
+    title="segmentation",
+    scope=Scope.RUN_AND_VOLUME,
+    inputs=lambda configuration, run, volume: {
+        "volume": StageInstance(VOLUME, volume=volume),
+        "prediction": StageInstance(PREDICT, run, volume),
+        "tuning": StageInstance(TUNE, run),
+    },
+    applies=lambda run: not run.task.agglomerates,
+    manifest=lambda layout, run, volume: layout.manifest(run, volume, "segmentation"),
+    parameters=lambda configuration, run, volume: {"task": task_parameters(configuration.runs[run])},
+    arrays=lambda layout, run, volume: [f"{layout.image(run, volume, 'segmentation')}/s0"],
+    is_final=True,
+    cost=CostModel(400, 80, 2.0e6, 1.5, 0.002, bytes_per_channel=6),
+    disk=lambda sizes: (
+        sizes.voxels * LABEL_BYTES * sizes.pyramid,
+        sizes.chunks * sizes.pyramid + FILES_PER_STAGE,
+    ),
+    blocks=Blocks.PREDICTION_CHUNKS,
+    block_setting="prediction.block_size",
+)
 
 
-class ClassesStage(BlockwiseStage):
+class ClassesJob(BlockwiseJob):
     """Prediction to classes, with the parameters that were chosen on the validation volumes."""
 
-    name = "classes"
-    version = entry("classes").version
-    verb = "decide classes"
+    stage = CLASSES
+    verb = "classify voxels"
 
     @cached_property
     def prediction(self) -> ZarrArray:
-        return open_result(
-            self.layout.image(self.arguments.run, self.arguments.volume, "prediction"), "predict"
-        )
+        return self.open_input(PREDICT)
 
     @cached_property
     def chosen(self) -> dict[str, Any]:
-        """The parameters that the tuner chose."""
+        """Parameters that the tuning chose."""
         return dict(self.arguments.inputs["tuning"].result["chosen"])
 
     @cached_property
     def post_processor(self) -> Any:
-        return create_task(read_task_config(self.parameters["task"])).post_processor
+        # deferred: the Snakefile does not need numba.
+        from attacca.tasks import create_task
 
-    @cached_property
-    def output(self) -> LocalArrayIdentifier:
-        return LocalArrayIdentifier(
-            self.layout.image(self.arguments.run, self.arguments.volume, "segmentation"), "s0"
-        )
+        return create_task(read_task_config(self.parameters["task"])).post_processor
 
     @property
     def key(self) -> Manifest:
-        # What was chosen matters, not the table from which it was chosen.
+        # The chosen parameters matter, not the table from which they were chosen.
         inputs = {"prediction": self.arguments.inputs["prediction"].fingerprint}
-        return Manifest(self.name, self.version, {**self.parameters, "chosen": self.chosen}, inputs)
-
-    @property
-    def directory(self) -> str:
-        return f"{self.output.container}/{self.output.dataset}"
+        return Manifest(
+            self.stage.name, self.stage.version, {**self.parameters, "chosen": self.chosen}, inputs
+        )
 
     @property
     def grid(self) -> BlockGrid:
         return BlockGrid.for_array(self.prediction)
 
     def create(self) -> None:
+        # deferred: the Snakefile does not need numba.
+        from attacca.post_processors import create_output
+
         prediction, chunk = self.prediction, self.prediction.chunk_size
         self.create_or_replace(
             lambda overwrite: create_output(prediction, self.output, self.operation(), chunk, overwrite)
         )
 
     def operation(self) -> Any:
+        """Return the operation of the post-processor with the chosen parameters."""
         parameters = type(next(iter(self.post_processor.enumerate_parameters())))(**self.chosen)
-        return self.post_processor.operation(parameters)
+        return self.post_processor.create_operation(parameters)
 
     def block_function(self) -> Callable[[Block], Any]:
+        # deferred: the Snakefile does not need numba.
+        from attacca.post_processors import PostProcessBlocks
+
         return PostProcessBlocks(self.prediction, self.output, self.operation())
 
     def complete(self) -> dict[str, Any]:
@@ -79,4 +110,4 @@ class ClassesStage(BlockwiseStage):
 
 
 if __name__ == "__main__":
-    sys.exit(stage_main("classes", lambda arguments: ClassesStage(arguments).work()))
+    sys.exit(stage_main(CLASSES, lambda arguments: ClassesJob(arguments).run()))

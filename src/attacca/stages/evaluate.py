@@ -1,45 +1,93 @@
-"""Compares a segmentation with labels, block by block."""
+"""Stage that compares a segmentation with labels, block by block."""
 
+import math
 import sys
+from collections.abc import Sequence
 
 from attacca.arrays import LocalArrayIdentifier
 from attacca.atomic import write_json
 from attacca.config.evaluation import EvaluationConfig
-from attacca.config.tasks import read_task_config
-from attacca.evaluators import TableEvaluator, scores_json
+from attacca.config.run import Configuration, RunConfig
+from attacca.config.tasks import TaskConfig, read_task_config
 from attacca.jobs.command import StageArguments, stage_main
 from attacca.jobs.opening import open_result, required_volume_array, volume_array
+from attacca.jobs.stage import CostModel, Scope, Stage, StageInstance, plain_values, task_parameters
 from attacca.manifest import Manifest
 from attacca.progress import Progress
-from attacca.tasks import create_task
-from attacca.workflow.catalogue import entry
+from attacca.stages.classes import CLASSES
+from attacca.stages.relabel import RELABEL
+from attacca.stages.volume import VOLUME
 
-VERSION = entry("evaluate").version
+_DEFAULT_BLOCK_VOXELS = 1 << 23
+
+
+def _segmentation_stage(task: TaskConfig) -> Stage:
+    return RELABEL if task.agglomerates else CLASSES
+
+
+def _inputs(configuration: Configuration, run: str, volume: str) -> dict[str, StageInstance]:
+    segmentation = _segmentation_stage(configuration.runs[run].task)
+    return {
+        "segmentation": StageInstance(segmentation, run, volume),
+        "volume": StageInstance(VOLUME, volume=volume),
+    }
+
+
+def _volumes(configuration: Configuration, run: str) -> Sequence[str]:
+    volumes = configuration.runs[run].volumes.segmented
+    return [name for name in volumes if configuration.volumes[name].has_labels]
+
+
+def _voxels_at_once(run: RunConfig, voxels: int) -> int:
+    size = run.evaluation.block_size
+    return min(voxels, math.prod(size) if size else _DEFAULT_BLOCK_VOXELS)
+
+
+EVALUATE = Stage(
+    name="evaluate",
+    title="scores",
+    scope=Scope.RUN_AND_VOLUME,
+    inputs=_inputs,
+    volumes=_volumes,
+    manifest=lambda layout, run, volume: layout.scores(run, volume),
+    parameters=lambda configuration, run, volume: {
+        "task": task_parameters(configuration.runs[run]),
+        "evaluation": plain_values(configuration.runs[run].evaluation),
+    },
+    manifest_is_result=True,
+    cost=CostModel(350, 80, 1.0e7, 1, voxels_at_once=_voxels_at_once),
+    disk=lambda sizes: (1e4 + sizes.fragments * 16, 5),
+    block_setting="evaluation.block_size",
+)
 
 
 def work(arguments: StageArguments) -> None:
     """Write ``scores.json``: every score with its direction, bounds and convention."""
+    # deferred: the Snakefile does not need numba.
+    from attacca.evaluators import TableEvaluator, scores_to_json
+    from attacca.tasks import create_task
+
     layout, run, volume = arguments.layout, arguments.run, arguments.volume
     segmentation_manifest, volume_manifest = arguments.inputs["segmentation"], arguments.inputs["volume"]
-    task = create_task(read_task_config(arguments.parameters["task"]))
+    task = read_task_config(arguments.parameters["task"])
     config = EvaluationConfig.model_validate(arguments.parameters["evaluation"])
-    evaluator = task.create_evaluator(config, volume_manifest.result.get("unlabelled"))
-    segmentation = open_result(layout.image(run, volume, "segmentation"), "relabel")
+    evaluator = create_task(task).create_evaluator(config, volume_manifest.result.get("unlabelled"))
+    segmentation = open_result(StageInstance(_segmentation_stage(task), run, volume), layout)
     ground_truth = required_volume_array(layout, volume, volume_manifest, "labels")
     mask = volume_array(layout, volume, volume_manifest, "mask")
     manifest = Manifest(
-        "evaluate",
-        VERSION,
+        EVALUATE.name,
+        EVALUATE.version,
         arguments.parameters,
         {name: given.fingerprint for name, given in arguments.inputs.items()},
     )
     progress = Progress(
-        f"evaluate {arguments.label}", total=0, interval=arguments.execution.progress_interval
+        f"{EVALUATE.name} {arguments.label}", total=0, interval=arguments.execution.progress_interval
     )
     options = {}
     if isinstance(evaluator, TableEvaluator) and config.block_size is not None:
         options["block_size"] = [n * size for n, size in zip(config.block_size, segmentation.voxel_size)]
-    directory = arguments.output.parent / "evaluation"
+    directory = layout.evaluation(run, volume)
     directory.mkdir(exist_ok=True)
     scores = evaluator.evaluate_blockwise(
         LocalArrayIdentifier(segmentation.file_name, segmentation.dataset),
@@ -57,7 +105,7 @@ def work(arguments: StageArguments) -> None:
             **manifest.to_json(),
             "run": run,
             "volume": volume,
-            "scores": scores_json(scores),
+            "scores": scores_to_json(scores),
             "segmentation": dict(segmentation_manifest.result),
         },
     )
@@ -65,4 +113,4 @@ def work(arguments: StageArguments) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(stage_main("evaluate", work))
+    sys.exit(stage_main(EVALUATE, work))

@@ -1,44 +1,76 @@
-"""Cuts a prediction into fragments, block by block."""
+"""Stage that divides a prediction into fragments, block by block."""
 
 import sys
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
-from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.arrays import ZarrArray
 from attacca.arrays.ome_zarr import write_multiscale_metadata
 from attacca.blockwise import Block, BlockGrid
+from attacca.config.run import Configuration, RunConfig
 from attacca.config.segmentation import CheckThresholds, FragmentSettings
-from attacca.jobs.blockwise_stage import BlockwiseStage
+from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.command import stage_main
-from attacca.jobs.opening import open_result, volume_array
+from attacca.jobs.opening import volume_array
+from attacca.jobs.stage import (
+    FILES_PER_STAGE,
+    LABEL_BYTES,
+    Blocks,
+    CostModel,
+    Scope,
+    Stage,
+    StageInstance,
+    plain_values,
+)
 from attacca.manifest import Manifest
-from attacca.segmentation.block_size import segmentation_block
-from attacca.segmentation.chosen_settings import chosen_fragments, neighborhood_of
-from attacca.workflow.catalogue import entry
+from attacca.segmentation.block_size import choose_block_size
+from attacca.segmentation.chosen_settings import read_fragment_settings, read_neighborhood
+from attacca.stages.predict import PREDICT
+from attacca.stages.tune import TUNE
+from attacca.stages.volume import VOLUME
 
 
-class FragmentsStage(BlockwiseStage):
+def is_agglomerated(run: RunConfig) -> bool:
+    """Return whether a run segments through fragments and their graph."""
+    return run.task.agglomerates
+
+
+def block_parameters(configuration: Configuration, run: str, volume: str) -> dict[str, Any]:
+    """Return the settings of a segmentation's blocks; its other settings are chosen by the tuning."""
+    section = plain_values(configuration.runs[run].segmentation)
+    return {"segmentation": {key: section[key] for key in ("block_size", "mask", "checks")}}
+
+
+FRAGMENTS = Stage(
+    name="fragments",
+    title="fragments",
+    scope=Scope.RUN_AND_VOLUME,
+    inputs=lambda configuration, run, volume: {
+        "volume": StageInstance(VOLUME, volume=volume),
+        "prediction": StageInstance(PREDICT, run, volume),
+        "tuning": StageInstance(TUNE, run),
+    },
+    applies=is_agglomerated,
+    manifest=lambda layout, run, volume: layout.manifest(run, volume, "fragments"),
+    parameters=block_parameters,
+    arrays=lambda layout, run, volume: [f"{layout.image(run, volume, 'fragments')}/s0"],
+    cost=CostModel(350, 220, 2.0e6, 1, 0.06, bytes_per_channel=6),
+    disk=lambda sizes: (sizes.voxels * LABEL_BYTES, sizes.chunks + FILES_PER_STAGE),
+    blocks=Blocks.SEGMENTATION,
+    block_setting="segmentation.block_size",
+)
+
+
+class FragmentsJob(BlockwiseJob):
     """Prediction to fragments, with the settings that were chosen on the validation volumes."""
 
-    name = "fragments"
-    version = entry("fragments").version
+    stage = FRAGMENTS
     verb = "fragments"
-    block_setting = "segmentation.block_size"
 
     @cached_property
     def prediction(self) -> ZarrArray:
-        return open_result(
-            self.layout.image(self.arguments.run, self.arguments.volume, "prediction"), "predict"
-        )
-
-    @cached_property
-    def output(self) -> LocalArrayIdentifier:
-        return LocalArrayIdentifier(
-            self.layout.image(self.arguments.run, self.arguments.volume, "fragments"), "s0"
-        )
+        return self.open_input(PREDICT)
 
     @cached_property
     def tuning(self) -> Manifest:
@@ -46,70 +78,61 @@ class FragmentsStage(BlockwiseStage):
 
     @cached_property
     def settings(self) -> FragmentSettings:
+        # deferred: the Snakefile does not need numba.
         from attacca.segmentation.fragments import fix_cell_size
 
-        # Cells of a block's size: blocks that cut through cells would compute them several times.
-        return fix_cell_size(chosen_fragments(self.tuning), self.grid.block_size / self.prediction.voxel_size)
+        # Cells have the size of blocks: a cell that several blocks share would be computed several times.
+        return fix_cell_size(
+            read_fragment_settings(self.tuning), self.grid.block_size / self.prediction.voxel_size
+        )
 
     @cached_property
     def key(self) -> Manifest:
-        # What was chosen matters, not the table from which it was chosen.
+        # The chosen settings matter, not the table from which they were chosen.
         settings = self.settings.model_dump(mode="json")
         parameters = {
             **self.parameters["segmentation"],
             "fragments": settings,
-            "neighborhood": neighborhood_of(self.tuning),
+            "neighborhood": read_neighborhood(self.tuning),
         }
         parameters.pop("checks", None)
         inputs = {"prediction": self.arguments.inputs["prediction"].fingerprint}
         if self.mask is not None:
             inputs["volume"] = self.arguments.inputs["volume"].fingerprint
-        return Manifest(self.name, self.version, parameters, inputs)
+        return Manifest(self.stage.name, self.stage.version, parameters, inputs)
 
     @cached_property
     def mask(self) -> ZarrArray | None:
         if not self.parameters["segmentation"]["mask"]:
             return None
-        found = volume_array(self.layout, self.arguments.volume, self.arguments.inputs["volume"], "mask")
-        return None if found is None else ZarrArray.open_from_array_identifier(found)
-
-    @property
-    def directory(self) -> str:
-        return f"{self.output.container}/{self.output.dataset}"
+        mask = volume_array(self.layout, self.arguments.volume, self.arguments.inputs["volume"], "mask")
+        return None if mask is None else ZarrArray.open_from_array_identifier(mask)
 
     @cached_property
     def grid(self) -> BlockGrid:
-        block = segmentation_block(self.prediction, self.parameters["segmentation"]["block_size"])
+        block = choose_block_size(self.prediction, self.parameters["segmentation"]["block_size"])
         return BlockGrid.for_array(self.prediction, block)
 
     def create(self) -> None:
+        # deferred: the Snakefile does not need numba.
         from attacca.segmentation.sampled_checks import check_affinities
 
         prediction = self.prediction
         checks = CheckThresholds.model_validate(self.parameters["segmentation"]["checks"])
-        channels = len(neighborhood_of(self.tuning))
+        channels = len(read_neighborhood(self.tuning))
         check_affinities(prediction, self.grid, channels, checks, f"the prediction of {self.arguments.label}")
-        self.create_or_replace(
-            lambda overwrite: ZarrArray.create_from_array_identifier(
-                self.output,
-                prediction.spatial_axes,
-                prediction.roi,
-                None,
-                prediction.voxel_size,
-                np.uint64,
-                write_size=prediction.chunk_size,
-                unit=prediction.unit,
-                overwrite=overwrite,
-            )
-        )
+        self.create_labels(prediction)
         write_multiscale_metadata(str(self.output.container), ["s0"], name="fragments")
 
     def block_function(self) -> Callable[[Block], Any]:
+        # deferred: the Snakefile does not need numba.
         from attacca.segmentation.fragment_blocks import FragmentBlocks
 
         output = ZarrArray.open_from_array_identifier(self.output, mode="a")
-        return FragmentBlocks(self.prediction, output, neighborhood_of(self.tuning), self.settings, self.mask)
+        return FragmentBlocks(
+            self.prediction, output, read_neighborhood(self.tuning), self.settings, self.mask
+        )
 
 
 if __name__ == "__main__":
-    sys.exit(stage_main("fragments", lambda arguments: FragmentsStage(arguments).work()))
+    sys.exit(stage_main(FRAGMENTS, lambda arguments: FragmentsJob(arguments).run()))

@@ -1,72 +1,100 @@
-"""Counts the region adjacency graph of a volume's fragments, block by block."""
+"""Stage that computes the region adjacency graph of a volume's fragments, block by block."""
 
 import sys
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from attacca.arrays import ZarrArray
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.segmentation import graph_options
-from attacca.jobs.blockwise_stage import BlockwiseStage
+from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.command import stage_main
-from attacca.jobs.opening import open_result
+from attacca.jobs.stage import FILES_PER_STAGE, Blocks, CostModel, ProductSizes, Scope, Stage, StageInstance
 from attacca.manifest import Manifest
-from attacca.segmentation.block_size import segmentation_block
-from attacca.segmentation.chosen_settings import chosen_agglomeration, chosen_fragments, neighborhood_of
-from attacca.workflow.catalogue import entry
+from attacca.segmentation.block_size import choose_block_size
+from attacca.segmentation.chosen_settings import (
+    read_agglomeration_settings,
+    read_fragment_settings,
+    read_neighborhood,
+)
+from attacca.stages.fragments import FRAGMENTS, block_parameters, is_agglomerated
+from attacca.stages.predict import PREDICT
+from attacca.stages.tune import TUNE
+
+_BYTES_PER_FRAGMENT, _COLUMNS = 450, 7
 
 
-class GraphStage(BlockwiseStage):
+def _disk(sizes: ProductSizes) -> tuple[float, float]:
+    # Two tables per block, and the columns of all blocks together.
+    return sizes.fragments * _BYTES_PER_FRAGMENT, 2 * sizes.blocks + _COLUMNS + FILES_PER_STAGE
+
+
+GRAPH = Stage(
+    name="graph",
+    title="region adjacency graph",
+    scope=Scope.RUN_AND_VOLUME,
+    inputs=lambda configuration, run, volume: {
+        "prediction": StageInstance(PREDICT, run, volume),
+        "fragments": StageInstance(FRAGMENTS, run, volume),
+        "tuning": StageInstance(TUNE, run),
+    },
+    applies=is_agglomerated,
+    manifest=lambda layout, run, volume: layout.manifest(run, volume, "graph"),
+    parameters=block_parameters,
+    arrays=lambda layout, run, volume: [str(layout.graph(run, volume))],
+    # The directory has no files before the first block is computed.
+    plan_creates_arrays=False,
+    cost=CostModel(350, 60, 1.0e7, 1, 0.02),
+    disk=_disk,
+    blocks=Blocks.SEGMENTATION,
+    block_setting="segmentation.block_size",
+)
+
+
+class GraphJob(BlockwiseJob):
     """Fragments to the tables of their graph."""
 
-    name = "graph"
-    version = entry("graph").version
+    stage = GRAPH
     verb = "graph"
-    block_setting = "segmentation.block_size"
 
     @cached_property
-    def fragments(self) -> Any:
-        return open_result(
-            self.layout.image(self.arguments.run, self.arguments.volume, "fragments"), "fragments"
-        )
+    def fragments(self) -> ZarrArray:
+        return self.open_input(FRAGMENTS)
 
     @cached_property
-    def prediction(self) -> Any:
-        return open_result(
-            self.layout.image(self.arguments.run, self.arguments.volume, "prediction"), "predict"
-        )
+    def prediction(self) -> ZarrArray:
+        return self.open_input(PREDICT)
 
     @cached_property
     def options(self) -> dict[str, Any]:
         tuning = self.arguments.inputs["tuning"]
-        return graph_options(chosen_fragments(tuning), chosen_agglomeration(tuning))
+        return graph_options(read_fragment_settings(tuning), read_agglomeration_settings(tuning))
 
     @cached_property
     def key(self) -> Manifest:
         parameters = {"block_size": self.parameters["segmentation"]["block_size"], **self.options}
         inputs = {name: self.arguments.inputs[name].fingerprint for name in ("prediction", "fragments")}
-        return Manifest(self.name, self.version, parameters, inputs)
-
-    @property
-    def directory(self) -> str:
-        return str(self.layout.graph(self.arguments.run, self.arguments.volume))
+        return Manifest(self.stage.name, self.stage.version, parameters, inputs)
 
     @cached_property
     def grid(self) -> BlockGrid:
-        block = segmentation_block(self.prediction, self.parameters["segmentation"]["block_size"])
+        block = choose_block_size(self.prediction, self.parameters["segmentation"]["block_size"])
         return BlockGrid.for_array(self.fragments, block)
 
     def create(self) -> None:
-        self.layout.graph(self.arguments.run, self.arguments.volume).mkdir(parents=True, exist_ok=True)
+        Path(self.directory).mkdir(parents=True, exist_ok=True)
 
     def block_function(self) -> Callable[[Block], Any]:
+        # deferred: the Snakefile does not need numba.
         from attacca.segmentation.graph_blocks import GraphBlocks
 
         return GraphBlocks(
             self.prediction,
             self.fragments,
             self.directory,
-            neighborhood_of(self.arguments.inputs["tuning"]),
+            read_neighborhood(self.arguments.inputs["tuning"]),
             **self.options,
         )
 
@@ -75,4 +103,4 @@ class GraphStage(BlockwiseStage):
 
 
 if __name__ == "__main__":
-    sys.exit(stage_main("graph", lambda arguments: GraphStage(arguments).work()))
+    sys.exit(stage_main(GRAPH, lambda arguments: GraphJob(arguments).run()))

@@ -1,10 +1,10 @@
-"""Applies the trained network to a volume, block by block."""
+"""Stage that applies the trained network to a volume, block by block."""
 
 import sys
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.pyramid import build_pyramid
@@ -12,21 +12,65 @@ from attacca.blockwise import Block, BlockGrid
 from attacca.config.prediction import PredictionConfig
 from attacca.errors import MissingInputError
 from attacca.fingerprint import digest_file
-from attacca.jobs.blockwise_stage import BlockwiseStage
+from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.command import stage_main
 from attacca.jobs.opening import required_volume_array
+from attacca.jobs.stage import (
+    FILES_PER_STAGE,
+    Blocks,
+    CostModel,
+    ProductSizes,
+    Scope,
+    Stage,
+    StageInstance,
+    plain_values,
+)
 from attacca.manifest import Manifest
 from attacca.provenance.machines import describe_machine, note_machine, prediction_note
-from attacca.workflow.catalogue import entry
+from attacca.stages.train import TRAIN
+from attacca.stages.volume import VOLUME
+
+if TYPE_CHECKING:
+    from attacca.prediction import Network
+
+# Typical bytes on the disk per byte of the array.
+_STORED_BYTES = {"uint8": 0.75, "float16": 2 * 0.8, "float32": 4 * 0.8}
 
 
-class PredictStage(BlockwiseStage):
+def _disk(sizes: ProductSizes) -> tuple[float, float]:
+    stored = _STORED_BYTES[sizes.configuration.runs[sizes.run].prediction.dtype]
+    return (
+        sizes.voxels * sizes.channels * stored * sizes.pyramid,
+        sizes.chunks * sizes.pyramid + FILES_PER_STAGE,
+    )
+
+
+PREDICT = Stage(
+    name="predict",
+    title="prediction",
+    scope=Scope.RUN_AND_VOLUME,
+    inputs=lambda configuration, run, volume: {
+        "volume": StageInstance(VOLUME, volume=volume),
+        "training": StageInstance(TRAIN, run),
+    },
+    manifest=lambda layout, run, volume: layout.manifest(run, volume, "prediction"),
+    parameters=lambda configuration, run, volume: {
+        "prediction": plain_values(configuration.runs[run].prediction)
+    },
+    arrays=lambda layout, run, volume: [f"{layout.image(run, volume, 'prediction')}/s0"],
+    cost=CostModel(600, 60, 2.5e5, 3, 0.016, bytes_per_channel=6),
+    disk=_disk,
+    blocks=Blocks.NETWORK,
+    block_setting="prediction.block_size",
+    runs_network=True,
+)
+
+
+class PredictJob(BlockwiseJob):
     """Raw data and a checkpoint to a prediction."""
 
-    name = "predict"
-    version = entry("predict").version
+    stage = PREDICT
     verb = "predict"
-    block_setting = "prediction.block_size"
 
     @cached_property
     def config(self) -> PredictionConfig:
@@ -34,23 +78,27 @@ class PredictStage(BlockwiseStage):
 
     @cached_property
     def checkpoint(self) -> Path:
-        """The checkpoint that the configuration asks for."""
+        """Checkpoint that the configuration selects.
+
+        Raises:
+            MissingInputError: the checkpoint was not kept.
+        """
         training = self.arguments.inputs["training"].result
-        directory = self.layout.training(self.arguments.run) / "checkpoints"
+        directory = self.layout.checkpoints(self.arguments.run)
         choice = self.config.checkpoint
         name = training[f"{choice}_file"] if isinstance(choice, str) else f"iteration_{choice:08d}.pt"
         path = directory / name
         if not path.is_file():
-            there = ", ".join(sorted(file.name for file in directory.glob("*.pt"))) or "none"
+            existing = ", ".join(sorted(file.name for file in directory.glob("*.pt"))) or "none"
             raise MissingInputError(
-                f"prediction.checkpoint asks for {path}, which is not there; checkpoints that are: {there}. "
+                f"prediction.checkpoint selects {path}, which does not exist; existing checkpoints: {existing}. "
                 "training.checkpoint.keep_every keeps more of them"
             )
         return path
 
     @cached_property
-    def network(self) -> Any:
-        # torch takes seconds to import, and the last part of the stage needs no network.
+    def network(self) -> "Network":
+        # deferred: torch takes seconds to import, and the job that finishes the stage needs no network.
         from attacca.prediction import load_network
 
         return load_network(self.checkpoint)
@@ -62,35 +110,27 @@ class PredictStage(BlockwiseStage):
         )
 
     @cached_property
-    def output(self) -> LocalArrayIdentifier:
-        return LocalArrayIdentifier(
-            self.layout.image(self.arguments.run, self.arguments.volume, "prediction"), "s0"
-        )
-
-    @cached_property
     def key(self) -> Manifest:
-        # Of the training only the checkpoint's weights matter: the same weights predict the same.
+        # Predictions depend on the weights of the checkpoint alone, not on the training that led to them.
         inputs = {
             "volume": self.arguments.inputs["volume"].fingerprint,
             "checkpoint": self.checkpoint_digest,
         }
-        return Manifest(self.name, self.version, self.parameters, inputs)
+        return Manifest(self.stage.name, self.stage.version, self.parameters, inputs)
 
     @cached_property
     def checkpoint_digest(self) -> str:
         return digest_file(self.checkpoint)
 
-    @property
-    def directory(self) -> str:
-        return f"{self.output.container}/{self.output.dataset}"
-
     @cached_property
     def grid(self) -> BlockGrid:
-        from attacca.prediction import prediction_grid
+        # deferred: only jobs that need torch import it.
+        from attacca.prediction import make_prediction_grid
 
-        return prediction_grid(ZarrArray.open_from_array_identifier(self.raw), self.network, self.config)
+        return make_prediction_grid(ZarrArray.open_from_array_identifier(self.raw), self.network, self.config)
 
     def create(self) -> None:
+        # deferred: only jobs that need torch import it.
         from attacca.prediction import create_prediction_array
 
         raw = ZarrArray.open_from_array_identifier(self.raw)
@@ -101,6 +141,7 @@ class PredictStage(BlockwiseStage):
         )
 
     def block_function(self) -> Callable[[Block], Any]:
+        # deferred: only jobs that need torch import it.
         from attacca.prediction import PredictBlocks
 
         return PredictBlocks(
@@ -108,6 +149,7 @@ class PredictStage(BlockwiseStage):
         )
 
     def before_blocks(self) -> None:
+        # deferred: only jobs that need torch import it.
         from attacca.device import choose_device
 
         arguments, scheduler = self.arguments, self.arguments.execution.scheduler_address
@@ -119,10 +161,11 @@ class PredictStage(BlockwiseStage):
         note_machine(note, self.key.fingerprint, machine)
 
     def memory_per_block(self) -> int | None:
-        from attacca.prediction import prediction_memory
+        # deferred: only jobs that need torch import it.
+        from attacca.prediction import estimate_memory
 
         grid = self.planned_grid()
-        return prediction_memory(self.network, self.config, grid.roi.shape / grid.voxel_size)
+        return estimate_memory(self.network, self.config, grid.roi.shape / grid.voxel_size)
 
     def complete(self) -> dict[str, Any]:
         build_pyramid(str(self.output.container), kind="raw", num_workers=self.arguments.threads)
@@ -130,4 +173,4 @@ class PredictStage(BlockwiseStage):
 
 
 if __name__ == "__main__":
-    sys.exit(stage_main("predict", lambda arguments: PredictStage(arguments).work()))
+    sys.exit(stage_main(PREDICT, lambda arguments: PredictJob(arguments).run()))

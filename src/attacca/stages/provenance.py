@@ -1,7 +1,7 @@
 """Stage that records the origin of a run's results: settings, versions, seeds, machines, digests of all results."""
 
-import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from attacca.atomic import write_json
@@ -9,13 +9,34 @@ from attacca.config.run import Configuration
 from attacca.errors import AttaccaError
 from attacca.fingerprint import digest
 from attacca.jobs.command import StageArguments, stage_main
+from attacca.jobs.stage import CostModel, Scope, Stage, plain_values, run_parameters
+from attacca.layout import Layout
 from attacca.provenance.environment import read_checkout_state, read_hardware, read_package_versions
 from attacca.provenance.machines import read_machines
 from attacca.provenance.result_digests import digest_results
-from attacca.workflow.catalogue import instances
-from attacca.workflow.workflow import Workflow
+from attacca.stages.registry import instances
+from attacca.stages.volume import VOLUME
 
-VERSION = 1
+
+def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str, Any]:
+    config = configuration.runs[run]
+    names = [*config.volumes.train, *config.volumes.segmented]
+    return {
+        "run": run_parameters(config),
+        "volumes": {name: plain_values(configuration.volumes[name]) for name in names},
+    }
+
+
+PROVENANCE = Stage(
+    name="provenance",
+    title="digests of all results",
+    scope=Scope.RUN,
+    manifest=lambda layout, run, volume: layout.provenance(run),
+    parameters=_parameters,
+    cost=CostModel(200, 0, 1e6, 1),
+    # More threads do not read faster from a network file system.
+    max_threads=4,
+)
 
 
 def work(arguments: StageArguments) -> None:
@@ -29,22 +50,21 @@ def work(arguments: StageArguments) -> None:
             "runs": {run: parameters["run"]},
         }
     )
-    workflow = Workflow(configuration)
     values = {"runs": {run: parameters["run"]}, "volumes": parameters["volumes"]}
     machines = read_machines(layout, run, configuration.runs[run].volumes.segmented)
     write_json(
         arguments.output,
         {
-            "stage": "provenance",
-            "version": VERSION,
+            "stage": PROVENANCE.name,
+            "version": PROVENANCE.version,
             "configuration": values,
             "configuration digest": digest(values),
             "seeds": list_seeds(configuration, run),
             "versions": read_package_versions(),
             "source": read_checkout_state(),
             "hardware": {**machines, "provenance": [read_hardware()]},
-            "inputs": fingerprint_inputs(workflow),
-            "outputs": digest_outputs(workflow, arguments.threads),
+            "inputs": fingerprint_inputs(configuration),
+            "outputs": digest_outputs(configuration, layout, arguments.threads),
         },
     )
 
@@ -58,31 +78,33 @@ def list_seeds(configuration: Configuration, run: str) -> dict[str, int]:
     return found
 
 
-def fingerprint_inputs(workflow: Workflow) -> dict[str, str]:
+def fingerprint_inputs(configuration: Configuration) -> dict[str, str]:
     """Return a digest of the source of each volume: of its files and their sizes, or of its synthesis."""
     found = {}
-    for name in workflow.configuration.volumes:
+    for name in configuration.volumes:
         try:
-            found[name] = digest(json.loads(workflow.section("volume", volume=name)))
+            found[name] = digest(VOLUME.section(configuration, volume=name))
         except (AttaccaError, OSError) as error:
             found[name] = f"unknown: {error}"
     return found
 
 
-def digest_outputs(workflow: Workflow, threads: int = 1) -> dict[str, dict[str, Any]]:
+def digest_outputs(
+    configuration: Configuration, layout: Layout, threads: int = 1
+) -> dict[str, dict[str, Any]]:
     """Return fingerprints and content digests of every stage's results, by stage and volume (or run)."""
-    layout = workflow.layout
     found: dict[str, dict[str, Any]] = {}
-    for instance in instances(workflow):
-        name = instance.stage.name
-        files = [layout.look_up_table(instance.run, instance.volume)] if name == "agglomerate" else []
+    for instance in instances(configuration):
+        stage = instance.stage
+        # Files that are named by a pattern have digests in the manifest.
+        files = [path for path in map(Path, instance.files(layout)) if path.exists()]
         details = digest_results(
-            instance.manifest(layout), instance.arrays(layout), files, name in ("tune", "evaluate"), threads
+            instance.manifest(layout), instance.arrays(layout), files, stage.manifest_is_result, threads
         )
         if details:
-            found.setdefault(name, {})[instance.volume or instance.run] = details
+            found.setdefault(stage.name, {})[instance.volume or instance.run] = details
     return found
 
 
 if __name__ == "__main__":
-    sys.exit(stage_main("provenance", work))
+    sys.exit(stage_main(PROVENANCE, work))

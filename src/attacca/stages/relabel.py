@@ -1,76 +1,72 @@
-"""Applies the look-up table to the volume: fragments become segments."""
+"""Stage that applies the look-up table to the volume: fragments become segments."""
 
 import sys
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
-from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.arrays import ZarrArray
 from attacca.arrays.pyramid import build_pyramid
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.segmentation import CheckThresholds
-from attacca.jobs.blockwise_stage import BlockwiseStage
+from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.command import stage_main
-from attacca.jobs.opening import open_result
+from attacca.jobs.stage import FILES_PER_STAGE, LABEL_BYTES, Blocks, CostModel, Scope, Stage, StageInstance
 from attacca.manifest import Manifest
-from attacca.segmentation.block_size import segmentation_block
-from attacca.workflow.catalogue import entry
+from attacca.segmentation.block_size import choose_block_size
+from attacca.stages.agglomerate import AGGLOMERATE
+from attacca.stages.fragments import FRAGMENTS, block_parameters, is_agglomerated
+
+RELABEL = Stage(
+    name="relabel",
+    title="segmentation",
+    scope=Scope.RUN_AND_VOLUME,
+    inputs=lambda configuration, run, volume: {
+        "fragments": StageInstance(FRAGMENTS, run, volume),
+        "look_up_table": StageInstance(AGGLOMERATE, run, volume),
+    },
+    applies=is_agglomerated,
+    manifest=lambda layout, run, volume: layout.manifest(run, volume, "segmentation"),
+    parameters=block_parameters,
+    arrays=lambda layout, run, volume: [f"{layout.image(run, volume, 'segmentation')}/s0"],
+    is_final=True,
+    # Workers share the look-up table, which has 24 bytes per fragment.
+    cost=CostModel(300, 60, 2.0e7, 1, 0.003, bytes_per_fragment=24),
+    disk=lambda sizes: (
+        sizes.voxels * LABEL_BYTES * sizes.pyramid,
+        sizes.chunks * sizes.pyramid + FILES_PER_STAGE,
+    ),
+    blocks=Blocks.SEGMENTATION,
+    block_setting="segmentation.block_size",
+)
 
 
-class RelabelStage(BlockwiseStage):
-    """Fragments and their table to the segmentation."""
+class RelabelJob(BlockwiseJob):
+    """Fragments and the look-up table to the segmentation."""
 
-    name = "relabel"
-    version = entry("relabel").version
+    stage = RELABEL
     verb = "relabel"
-    block_setting = "segmentation.block_size"
 
     @cached_property
     def fragments(self) -> ZarrArray:
-        return open_result(
-            self.layout.image(self.arguments.run, self.arguments.volume, "fragments"), "fragments"
-        )
-
-    @cached_property
-    def output(self) -> LocalArrayIdentifier:
-        return LocalArrayIdentifier(
-            self.layout.image(self.arguments.run, self.arguments.volume, "segmentation"), "s0"
-        )
+        return self.open_input(FRAGMENTS)
 
     @cached_property
     def key(self) -> Manifest:
         parameters = {"block_size": self.parameters["segmentation"]["block_size"]}
         inputs = {name: self.arguments.inputs[name].fingerprint for name in ("fragments", "look_up_table")}
-        return Manifest(self.name, self.version, parameters, inputs)
-
-    @property
-    def directory(self) -> str:
-        return f"{self.output.container}/{self.output.dataset}"
+        return Manifest(self.stage.name, self.stage.version, parameters, inputs)
 
     @cached_property
     def grid(self) -> BlockGrid:
-        block = segmentation_block(self.fragments, self.parameters["segmentation"]["block_size"])
+        block = choose_block_size(self.fragments, self.parameters["segmentation"]["block_size"])
         return BlockGrid.for_array(self.fragments, block)
 
     def create(self) -> None:
-        fragments = self.fragments
-        self.create_or_replace(
-            lambda overwrite: ZarrArray.create_from_array_identifier(
-                self.output,
-                fragments.spatial_axes,
-                fragments.roi,
-                None,
-                fragments.voxel_size,
-                np.uint64,
-                write_size=fragments.chunk_size,
-                unit=fragments.unit,
-                overwrite=overwrite,
-            )
-        )
+        self.create_labels(self.fragments)
 
     def block_function(self) -> Callable[[Block], Any]:
+        # deferred: the Snakefile does not need numba.
         from attacca.segmentation.relabel_blocks import RelabelBlocks
 
         output = ZarrArray.open_from_array_identifier(self.output, mode="a")
@@ -78,6 +74,7 @@ class RelabelStage(BlockwiseStage):
         return RelabelBlocks(self.fragments, output, str(table))
 
     def complete(self) -> dict[str, Any]:
+        # deferred: the Snakefile does not need numba.
         from attacca.segmentation.sampled_checks import check_stitching
 
         build_pyramid(
@@ -91,4 +88,4 @@ class RelabelStage(BlockwiseStage):
 
 
 if __name__ == "__main__":
-    sys.exit(stage_main("relabel", lambda arguments: RelabelStage(arguments).work()))
+    sys.exit(stage_main(RELABEL, lambda arguments: RelabelJob(arguments).run()))

@@ -1,45 +1,82 @@
-"""Makes the targets and weights of a volume, and counts its classes.
+"""Stage that computes the targets and weights of a volume, and its class counts.
 
-The counts are needed before the first weight can be written, so ``plan`` makes the arrays and counts the classes of the
-whole volume, block by block; ``shard`` writes targets and weights.
+The counts are needed before the first weight can be computed. So ``plan`` creates the arrays and counts the classes of
+the whole volume, block by block, and ``shard`` computes targets and weights.
 """
 
 import json
 import sys
 from collections.abc import Callable
 from functools import cached_property, partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.ome_zarr import write_multiscale_metadata
+from attacca.arrays.storage import delete
 from attacca.atomic import write_json
 from attacca.blockwise import Block, BlockGrid, run_blocks
+from attacca.config.run import Configuration
 from attacca.config.tasks import read_task_config
-from attacca.jobs.blockwise_stage import BlockwiseStage
+from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.command import stage_main
 from attacca.jobs.opening import required_volume_array, volume_array
-from attacca.predictors.volume_targets import (
-    CountBlocks,
-    TargetBlocks,
-    create_target_array,
-    create_weight_array,
-    sum_counts,
+from attacca.jobs.stage import (
+    FILES_PER_STAGE,
+    Blocks,
+    CostModel,
+    ProductSizes,
+    Scope,
+    Stage,
+    StageInstance,
+    task_parameters,
 )
 from attacca.progress import Progress
-from attacca.tasks import create_task
-from attacca.workflow.catalogue import entry
+from attacca.stages.volume import VOLUME
+
+if TYPE_CHECKING:
+    from attacca.predictors import Predictor
+
+_BYTES_PER_CHANNEL = 8 * 0.06
 
 
-class TargetsStage(BlockwiseStage):
+def _volumes(configuration: Configuration, run: str) -> list[str]:
+    volumes = configuration.runs[run].volumes
+    return [*volumes.train, *volumes.validation]
+
+
+def _disk(sizes: ProductSizes) -> tuple[float, float]:
+    return sizes.voxels * sizes.channels * _BYTES_PER_CHANNEL, 2 * sizes.chunks + FILES_PER_STAGE
+
+
+TARGETS = Stage(
+    name="targets",
+    title="targets and weights",
+    scope=Scope.RUN_AND_VOLUME,
+    inputs=lambda configuration, run, volume: {"volume": StageInstance(VOLUME, volume=volume)},
+    volumes=_volumes,
+    manifest=lambda layout, run, volume: layout.targets_manifest(run, volume),
+    parameters=lambda configuration, run, volume: {"task": task_parameters(configuration.runs[run])},
+    arrays=lambda layout, run, volume: [
+        f"{layout.targets_container(run, volume)}/{image}/s0" for image in ("target", "weight")
+    ],
+    cost=CostModel(400, 160, 1.2e6, 1, 0.012, bytes_per_channel=6),
+    disk=_disk,
+    blocks=Blocks.VOLUME_CHUNKS,
+    plans_locally=False,
+)
+
+
+class TargetsJob(BlockwiseJob):
     """Labels to targets and weights."""
 
-    name = "targets"
-    version = entry("targets").version
+    stage = TARGETS
     verb = "make targets"
 
     @cached_property
-    def predictor(self) -> Any:
+    def predictor(self) -> "Predictor":
+        # deferred: tasks import numba, which the Snakefile does not need.
+        from attacca.tasks import create_task
+
         return create_task(read_task_config(self.parameters["task"])).predictor
 
     @cached_property
@@ -55,43 +92,43 @@ class TargetsStage(BlockwiseStage):
     def labels(self) -> ZarrArray:
         return ZarrArray.open_from_array_identifier(self.sources["labels"])
 
-    def output(self, name: str) -> LocalArrayIdentifier:
-        return LocalArrayIdentifier(
-            self.layout.targets_container(self.arguments.run, self.arguments.volume), f"{name}/s0"
-        )
+    def locate(self, name: str) -> LocalArrayIdentifier:
+        container = self.layout.targets_container(self.arguments.run, self.arguments.volume)
+        return LocalArrayIdentifier(container, f"{name}/s0")
 
     @property
     def directory(self) -> str:
-        place = self.output("weight")
-        return f"{place.container}/{place.dataset}"
+        weight = self.locate("weight")
+        return f"{weight.container}/{weight.dataset}"
 
     @cached_property
     def grid(self) -> BlockGrid:
         return BlockGrid.for_array(self.labels, roi=self.labels.roi)
 
-    @property
-    def counts_path(self) -> Path:
-        return self.layout.run(self.arguments.run) / "targets" / f"{self.arguments.volume}.counts.json"
-
     def create(self) -> None:
+        # deferred: predictors import numba, which the Snakefile does not need.
+        from attacca.predictors.volume_targets import create_target_array, create_weight_array
+
         size = self.labels.chunk_size
-        for name, make in (("target", create_target_array), ("weight", create_weight_array)):
-            self.create_or_replace(partial(self._create, make, name, size))
-            group = f"{self.output(name).container}/{name}"
+        for name, create_array in (("target", create_target_array), ("weight", create_weight_array)):
+            self.create_or_replace(partial(self._create_array, create_array, name, size))
+            group = f"{self.locate(name).container}/{name}"
             write_multiscale_metadata(group, ["s0"], name=name)
-        self._count()
+        self._count_classes()
 
-    def _create(self, make: Any, name: str, size: Any, overwrite: bool) -> None:
+    def _create_array(self, create_array: Callable[..., Any], name: str, size: Any, overwrite: bool) -> None:
         if overwrite:
-            # Both makers open an array that fits; one that does not fit is taken away first.
-            from attacca.arrays.storage import delete
+            # The functions open an array that fits; an array that does not fit is removed first.
+            delete(f"{self.locate(name).container}/{name}/s0")
+        create_array(self.predictor, self.locate(name), self.labels, write_size=size)
 
-            delete(f"{self.output(name).container}/{name}/s0")
-        make(self.predictor, self.output(name), self.labels, write_size=size)
+    def _count_classes(self) -> None:
+        # deferred: predictors import numba, which the Snakefile does not need.
+        from attacca.predictors.volume_targets import CountBlocks, sum_counts
 
-    def _count(self) -> None:
+        path = self.layout.class_counts(self.arguments.run, self.arguments.volume)
         key = self.key.fingerprint
-        if self.counts_path.is_file() and json.loads(self.counts_path.read_text()).get("fingerprint") == key:
+        if path.is_file() and json.loads(path.read_text()).get("fingerprint") == key:
             return
         progress = Progress(
             f"count classes {self.arguments.label}",
@@ -107,7 +144,7 @@ class TargetsStage(BlockwiseStage):
         )
         counts = sum_counts(report.results[index] for index in range(len(self.grid)))
         write_json(
-            self.counts_path,
+            path,
             {
                 "fingerprint": key,
                 "counts": [[list(map(int, classes)), float(mask)] for classes, mask in counts],
@@ -117,15 +154,19 @@ class TargetsStage(BlockwiseStage):
     @cached_property
     def counts(self) -> list[Any]:
         """Class counts of the volume."""
-        return [(classes, mask) for classes, mask in json.loads(self.counts_path.read_text())["counts"]]
+        path = self.layout.class_counts(self.arguments.run, self.arguments.volume)
+        return [(classes, mask) for classes, mask in json.loads(path.read_text())["counts"]]
 
     def block_function(self) -> Callable[[Block], Any]:
+        # deferred: predictors import numba, which the Snakefile does not need.
+        from attacca.predictors.volume_targets import TargetBlocks
+
         return TargetBlocks(
             self.predictor,
             **self.sources,
             counts=self.counts,
-            target=self.output("target"),
-            weight=self.output("weight"),
+            target=self.locate("target"),
+            weight=self.locate("weight"),
         )
 
     def complete(self) -> dict[str, Any]:
@@ -133,4 +174,4 @@ class TargetsStage(BlockwiseStage):
 
 
 if __name__ == "__main__":
-    sys.exit(stage_main("targets", lambda arguments: TargetsStage(arguments).work()))
+    sys.exit(stage_main(TARGETS, lambda arguments: TargetsJob(arguments).run()))

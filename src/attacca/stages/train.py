@@ -1,36 +1,112 @@
-"""Trains the network of a run, or goes on training it."""
+"""Stage that trains the network of a run, or resumes its training."""
 
+import math
 import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attacca.arrays import LocalArrayIdentifier
 from attacca.atomic import write_text
 from attacca.blockwise.locking import lock_file
 from attacca.config.architecture import UNetConfig
 from attacca.config.evaluation import EvaluationConfig
+from attacca.config.run import Configuration
 from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import read_task_config
 from attacca.config.training import TrainingConfig
+from attacca.fingerprint import digest_file
 from attacca.freed_memory import keep_freed_memory
 from attacca.jobs.command import StageArguments, stage_main
 from attacca.jobs.opening import required_volume_array, volume_array
+from attacca.jobs.stage import CostModel, ProductSizes, Scope, Stage, StageInstance, plain_values
+from attacca.layout import Layout
 from attacca.manifest import Manifest
-from attacca.predictors.volume_targets import pack_running_counts, sum_counts
 from attacca.progress import Progress
 from attacca.provenance.machines import describe_machine, note_machine, training_note
-from attacca.tasks import create_task
-from attacca.training import TrainingJob, TrainingVolume, train
-from attacca.workflow.catalogue import entry
+from attacca.stages.targets import TARGETS
+from attacca.stages.volume import volume_inputs
 
-VERSION = entry("train").version
+if TYPE_CHECKING:
+    from attacca.training import TrainingVolume
+    from attacca.training.segmentation_validation import SegmentationValidation
+
 _KEY = "key"
+# Weights, their moving average and two moments of the optimizer, four bytes each.
+_CHECKPOINT_BYTES = 16
+_SNAPSHOT_BYTES = 2
+
+
+def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str, Any]:
+    config = configuration.runs[run]
+    section: dict[str, Any] = {
+        "task": plain_values(config.task),
+        "architecture": plain_values(config.architecture),
+        "training": config.training.deciding(),
+        "volumes": {"train": config.volumes.train, "validate": config.volumes.validation},
+        "seed": config.seed,
+    }
+    if config.training.validation.segmentation_interval is not None:
+        # Checkpoints are scored by their segmentations, so the settings of these decide which is best.
+        section["evaluation"] = plain_values(config.evaluation)
+        if config.task.agglomerates:
+            section["segmentation"] = plain_values(config.segmentation)
+    weights = config.task.initial_weights
+    if weights is not None and not weights.is_relative_to(configuration.results) and weights.is_file():
+        # Another file under the same name has other weights.
+        section["weights_digest"] = digest_file(weights)
+    return section
+
+
+def _inputs(configuration: Configuration, run: str, volume: str) -> dict[str, StageInstance]:
+    volumes = configuration.runs[run].volumes
+    names = [*volumes.train, *volumes.validation]
+    targets = {f"targets.{name}": StageInstance(TARGETS, run, name) for name in names}
+    return {**volume_inputs(names), **targets}
+
+
+def _teachers(configuration: Configuration, run: str) -> dict[str, Path]:
+    """Return the trainings of other runs whose checkpoints this run starts from."""
+    layout = Layout(configuration.results, configuration.storage)
+    weights = configuration.runs[run].task.initial_weights
+    return {
+        f"teacher.{other}": layout.training_manifest(other)
+        for other in configuration.runs
+        if other != run and weights is not None and weights.is_relative_to(layout.training(other))
+    }
+
+
+def _disk(sizes: ProductSizes) -> tuple[float, float]:
+    run = sizes.configuration.runs[sizes.run]
+    training, checkpoint = run.training, run.training.checkpoint
+    kept = checkpoint.keep_last + 1
+    if checkpoint.keep_every is not None:
+        kept += training.iterations // checkpoint.keep_every
+    snapshots = training.iterations // (training.snapshot_interval or checkpoint.interval)
+    snapshot_bytes = math.prod(run.architecture.input_shape) * _SNAPSHOT_BYTES
+    size = kept * sizes.network_parameters * _CHECKPOINT_BYTES + snapshots * snapshot_bytes
+    return size, kept + snapshots + 10
+
+
+TRAIN = Stage(
+    name="train",
+    title="training",
+    scope=Scope.RUN,
+    inputs=_inputs,
+    other_inputs=_teachers,
+    manifest=lambda layout, run, volume: layout.training_manifest(run),
+    parameters=_parameters,
+    # A training deletes all checkpoints but some.
+    files=lambda layout, run, volume: [str(layout.checkpoints(run) / "*.pt")],
+    cost=CostModel(1300, 0, 1.0e5, 10),
+    disk=_disk,
+    runs_network=True,
+)
 
 
 def work(arguments: StageArguments) -> None:
-    """Write checkpoints and curves, and a manifest that names the checkpoint to predict with."""
+    """Write checkpoints and curves, and a manifest that names the checkpoint for the prediction."""
     directory = arguments.layout.training(arguments.run)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with lock_file(directory.with_name(f".{directory.name}.lock"), what=f"the training in {directory}"):
@@ -38,26 +114,29 @@ def work(arguments: StageArguments) -> None:
 
 
 def _train(arguments: StageArguments, directory: Path) -> None:
+    # deferred: the Snakefile needs neither torch nor numba.
+    from attacca.training import TrainingJob, train
+
     keep_freed_memory()
     names = arguments.parameters["volumes"]
     section = {key: value for key, value in arguments.parameters.items() if key != "training"}
     training = TrainingConfig.model_validate({**arguments.parameters["training"], **arguments.loaders})
     manifest = Manifest(
-        "train",
-        VERSION,
+        TRAIN.name,
+        TRAIN.version,
         {**section, "training": training.deciding()},
         {name: given.fingerprint for name, given in sorted(arguments.inputs.items())},
     )
     take_directory(directory, manifest.fingerprint)
     task = read_task_config(section["task"])
-    validation = tuple(_volume(arguments, name) for name in names["validate"])
-    scores = _scores(task, training, section, validation)
+    validation = tuple(_training_volume(arguments, name) for name in names["validate"])
+    scores = _segmentation_validation(task, training, section, validation)
     job = TrainingJob(
         directory=directory,
         task=task,
         architecture=UNetConfig.model_validate(section["architecture"]),
         training=training,
-        volumes=tuple(_volume(arguments, name) for name in names["train"]),
+        volumes=tuple(_training_volume(arguments, name) for name in names["train"]),
         validation=validation,
         seed=section["seed"],
         class_counts=_class_counts(arguments, names["train"], section["task"]),
@@ -93,13 +172,14 @@ def _train(arguments: StageArguments, directory: Path) -> None:
 
 
 def _note_machine(arguments: StageArguments, training: TrainingConfig, key: str) -> None:
+    # deferred: the Snakefile does not need torch.
     from attacca.device import choose_device, describe_device
     from attacca.training.checkpoint_directory import iteration_of, list_checkpoints
 
     note = training_note(arguments.layout, arguments.run)
-    checkpoints = list_checkpoints(arguments.layout.training(arguments.run) / "checkpoints")
+    checkpoints = list_checkpoints(arguments.layout.checkpoints(arguments.run))
     if not checkpoints:
-        # Of a training whose checkpoints were deleted.
+        # The note belongs to a training whose checkpoints were deleted.
         note.unlink(missing_ok=True)
     elif iteration_of(checkpoints[-1]) >= training.iterations:
         return
@@ -107,32 +187,35 @@ def _note_machine(arguments: StageArguments, training: TrainingConfig, key: str)
 
 
 def take_directory(directory: Path, key: str) -> None:
-    """Make ``directory`` that of the training with this key, and keep what another configuration left there.
+    """Prepare ``directory`` for the training with a key, and keep the training of another configuration.
 
-    Days of training must not be lost to a changed number: the other training is moved to ``directory`` with the begin
-    of its key behind its name, and comes back when the configuration does.
+    A changed number must not cost days of training: another training in ``directory`` is moved to a directory whose
+    name ends with the first characters of its key, and is moved back when its configuration is.
     """
-    mine = directory.with_name(f"{directory.name}-{key[:12]}")
-    found = _key_of(directory)
-    if found != key and directory.exists():
-        if found:
-            aside = directory.with_name(f"{directory.name}-{found[:12]}")
+    own = directory.with_name(f"{directory.name}-{key[:12]}")
+    existing = _read_key(directory)
+    if existing != key and directory.exists():
+        if existing:
+            aside = directory.with_name(f"{directory.name}-{existing[:12]}")
             shutil.rmtree(aside, ignore_errors=True)
             os.replace(directory, aside)
         else:
             shutil.rmtree(directory)
-    if not directory.exists() and _key_of(mine) == key:
-        os.replace(mine, directory)
+    if not directory.exists() and _read_key(own) == key:
+        os.replace(own, directory)
     directory.mkdir(parents=True, exist_ok=True)
     write_text(directory / _KEY, key)
 
 
-def _key_of(directory: Path) -> str:
+def _read_key(directory: Path) -> str:
     path = directory / _KEY
     return path.read_text() if path.is_file() else ""
 
 
-def _volume(arguments: StageArguments, name: str) -> TrainingVolume:
+def _training_volume(arguments: StageArguments, name: str) -> "TrainingVolume":
+    # deferred: the Snakefile does not need torch.
+    from attacca.training import TrainingVolume
+
     layout, manifest = arguments.layout, arguments.inputs[f"volume.{name}"]
     targets = layout.targets_container(arguments.run, name)
     return TrainingVolume(
@@ -146,10 +229,13 @@ def _volume(arguments: StageArguments, name: str) -> TrainingVolume:
     )
 
 
-def _scores(task: Any, training: TrainingConfig, section: Any, volumes: tuple[TrainingVolume, ...]) -> Any:
-    """Scores of segmentations while the network learns, where the configuration asks for them."""
+def _segmentation_validation(
+    task: Any, training: TrainingConfig, section: Any, volumes: "tuple[TrainingVolume, ...]"
+) -> "SegmentationValidation | None":
+    """Return the scoring of segmentations during training, or None if the configuration has no interval for it."""
     if training.validation.segmentation_interval is None or not volumes:
         return None
+    # deferred: the Snakefile does not need numba.
     from attacca.training.segmentation_validation import SegmentationValidation
 
     segmentation = section.get("segmentation")
@@ -163,10 +249,14 @@ def _scores(task: Any, training: TrainingConfig, section: Any, volumes: tuple[Tr
 
 
 def _class_counts(arguments: StageArguments, names: list[str], task: Any) -> Any:
-    """Class counts of all training volumes together, from the target stage's manifests."""
+    """Return the class counts of all training volumes together, from the manifests of their targets."""
+    # deferred: the Snakefile does not need numba.
+    from attacca.predictors.volume_targets import pack_running_counts, sum_counts
+    from attacca.tasks import create_task
+
     counts = sum_counts(arguments.inputs[f"targets.{name}"].result["counts"] for name in names)
     return pack_running_counts(create_task(read_task_config(task)).predictor, counts)
 
 
 if __name__ == "__main__":
-    sys.exit(stage_main("train", work))
+    sys.exit(stage_main(TRAIN, work))

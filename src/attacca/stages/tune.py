@@ -1,36 +1,66 @@
-"""Chooses the settings of the segmentation on the validation volumes; test volumes are never looked at."""
+"""Stage that chooses the settings of the segmentation on validation volumes; test volumes are not read."""
 
 import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attacca.config.evaluation import EvaluationConfig
+from attacca.config.run import Configuration
 from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import read_task_config
 from attacca.jobs.command import StageArguments, stage_main
-from attacca.jobs.finished_work import keep, recall
+from attacca.jobs.kept_manifests import keep_manifest, recall_manifest
 from attacca.jobs.opening import open_result, required_volume_array, volume_array
+from attacca.jobs.stage import CostModel, Scope, Stage, StageInstance, plain_values, task_parameters
 from attacca.manifest import Manifest
 from attacca.progress import Progress
-from attacca.tasks import create_task
-from attacca.tasks.validation_prediction import ValidationPrediction
-from attacca.workflow.catalogue import entry
+from attacca.stages.predict import PREDICT
+from attacca.stages.volume import volume_inputs
 
-VERSION = entry("tune").version
+if TYPE_CHECKING:
+    from attacca.tasks.tuner import ValidationPrediction
+
 logger = logging.getLogger(__name__)
+
+
+def _inputs(configuration: Configuration, run: str, volume: str) -> dict[str, StageInstance]:
+    names = configuration.runs[run].volumes.validation
+    predictions = {f"prediction.{name}": StageInstance(PREDICT, run, name) for name in names}
+    return {**volume_inputs(names), **predictions}
+
+
+def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str, Any]:
+    config = configuration.runs[run]
+    section = {"task": task_parameters(config), "evaluation": plain_values(config.evaluation)}
+    if config.task.agglomerates:
+        section["segmentation"] = plain_values(config.segmentation)
+    return section
+
+
+TUNE = Stage(
+    name="tune",
+    title="choice of parameters",
+    scope=Scope.RUN,
+    inputs=_inputs,
+    manifest=lambda layout, run, volume: layout.tuning(run),
+    parameters=_parameters,
+    manifest_is_result=True,
+    cost=CostModel(800, 60, 0.4e6, 1.5, bytes_per_fragment=400),
+    disk=lambda sizes: (2e5, 10),
+)
 
 
 def work(arguments: StageArguments) -> None:
     """Write ``tuning.json``: each setting that was tried, its scores, and the choice."""
     inputs = {name: given.fingerprint for name, given in sorted(arguments.inputs.items())}
-    manifest = Manifest("tune", VERSION, arguments.parameters, inputs)
-    known = recall(arguments.output, manifest.key_parts())
+    manifest = Manifest(TUNE.name, TUNE.version, arguments.parameters, inputs)
+    known = recall_manifest(arguments.output, manifest.key_parts())
     if known is None:
         manifest = replace(manifest, result=_choose(arguments))
-        keep(manifest, arguments.output, manifest.key_parts())
+        keep_manifest(manifest, arguments.output, manifest.key_parts())
     else:
         manifest = known
     logger.info("chosen: %s", manifest.result["chosen"])
@@ -38,6 +68,9 @@ def work(arguments: StageArguments) -> None:
 
 
 def _choose(arguments: StageArguments) -> dict[str, Any]:
+    # deferred: the Snakefile does not need numba.
+    from attacca.tasks import create_task
+
     task = create_task(read_task_config(arguments.parameters["task"]))
     evaluation = EvaluationConfig.model_validate(arguments.parameters["evaluation"])
     section = arguments.parameters.get("segmentation")
@@ -49,10 +82,8 @@ def _choose(arguments: StageArguments) -> dict[str, Any]:
         f"tune {arguments.run}", 0, "settings", interval=arguments.execution.progress_interval
     )
     with TemporaryDirectory(prefix="attacca-") as scratch:
-        result = task.tune(
+        result = task.create_tuner(evaluation, segmentation).tune(
             [_validation_prediction(arguments, name) for name in names],
-            evaluation,
-            segmentation,
             Path(scratch),
             num_workers=arguments.threads,
             progress=progress,
@@ -62,11 +93,14 @@ def _choose(arguments: StageArguments) -> dict[str, Any]:
     return {**result, "volumes": names}
 
 
-def _validation_prediction(arguments: StageArguments, name: str) -> ValidationPrediction:
+def _validation_prediction(arguments: StageArguments, name: str) -> "ValidationPrediction":
+    # deferred: the Snakefile does not need numba.
+    from attacca.tasks.tuner import ValidationPrediction
+
     layout, manifest = arguments.layout, arguments.inputs[f"volume.{name}"]
     return ValidationPrediction(
         name,
-        open_result(layout.image(arguments.run, name, "prediction"), "predict"),
+        open_result(StageInstance(PREDICT, arguments.run, name), layout),
         required_volume_array(layout, name, manifest, "labels"),
         volume_array(layout, name, manifest, "mask"),
         manifest.result.get("unlabelled"),
@@ -74,4 +108,4 @@ def _validation_prediction(arguments: StageArguments, name: str) -> ValidationPr
 
 
 if __name__ == "__main__":
-    sys.exit(stage_main("tune", work))
+    sys.exit(stage_main(TUNE, work))

@@ -1,4 +1,4 @@
-"""Imports a volume, or makes synthetic tissue, as OME-Zarr."""
+"""Stage that imports a volume, or synthesizes tissue, as OME-Zarr."""
 
 import logging
 import sys
@@ -7,22 +7,75 @@ from functools import cached_property
 from typing import Any
 
 from attacca.blockwise import Block, BlockGrid
+from attacca.config.run import Configuration
 from attacca.config.volumes import VolumeConfig
-from attacca.jobs.blockwise_stage import BlockwiseStage
+from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.command import stage_main
+from attacca.jobs.stage import (
+    FILES_PER_STAGE,
+    Blocks,
+    CostModel,
+    ProductSizes,
+    Scope,
+    Stage,
+    StageInstance,
+    plain_values,
+)
 from attacca.manifest import Manifest
-from attacca.volumes import ImportBlocks, VolumePlan, finish_volume, plan_volume, prepare_volume
-from attacca.workflow.catalogue import entry
+from attacca.volumes import (
+    ImportBlocks,
+    VolumePlan,
+    compute_content_fingerprint,
+    finish_volume,
+    plan_volume,
+    prepare_volume,
+)
 
-# Run as a module, its own name is __main__, whose warnings nobody sees.
+# The module's own name is __main__ in a job, whose warnings are not printed.
 logger = logging.getLogger("attacca.stages.volume")
 
+_LABEL_BYTES = 8 * 0.02
 
-class VolumesStage(BlockwiseStage):
+
+def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str, Any]:
+    config = configuration.volumes[volume]
+    return {"volume": plain_values(config), "source": compute_content_fingerprint(config)}
+
+
+def _disk(sizes: ProductSizes) -> tuple[float, float]:
+    if not sizes.is_copied:
+        return 1e4, FILES_PER_STAGE
+    per_voxel = sizes.raw_channels * sizes.raw_bytes + (_LABEL_BYTES if sizes.has_labels else 0)
+    arrays = 2 if sizes.has_labels else 1
+    return sizes.voxels * per_voxel * sizes.pyramid, arrays * sizes.chunks * sizes.pyramid + FILES_PER_STAGE
+
+
+VOLUME = Stage(
+    name="volume",
+    title="import or synthesis",
+    scope=Scope.VOLUME,
+    manifest=lambda layout, run, volume: layout.volume_manifest(volume),
+    parameters=_parameters,
+    arrays=lambda layout, run, volume: [
+        f"{layout.volume_container(volume)}/{image}/s0" for image in ("raw", "labels", "mask")
+    ],
+    cost=CostModel(250, 90, 0.6e6, 1.5, 0.012),
+    disk=_disk,
+    blocks=Blocks.VOLUME_CHUNKS,
+    plan_creates_arrays=False,
+    manifest_lists_arrays=True,
+)
+
+
+def volume_inputs(volumes: list[str]) -> dict[str, StageInstance]:
+    """Return the volumes that a stage of a run reads, by their names in its manifest."""
+    return {f"volume.{name}": StageInstance(VOLUME, volume=name) for name in volumes}
+
+
+class VolumeJob(BlockwiseJob):
     """Files, or a seed, to a volume."""
 
-    name = "volume"
-    version = entry("volume").version
+    stage = VOLUME
 
     @property
     def verb(self) -> str:  # type: ignore[override]
@@ -42,8 +95,8 @@ class VolumesStage(BlockwiseStage):
 
     @property
     def key(self) -> Manifest:
-        # The source's fingerprint stands for its content; the path to it may change without consequences.
-        return Manifest(self.name, self.version, self.parameters, {})
+        # The source's fingerprint represents its content: its path may change without consequences.
+        return Manifest(self.stage.name, self.stage.version, self.parameters, {})
 
     @property
     def directory(self) -> str:
@@ -74,4 +127,4 @@ class VolumesStage(BlockwiseStage):
 
 
 if __name__ == "__main__":
-    sys.exit(stage_main("volumes", lambda arguments: VolumesStage(arguments).work()))
+    sys.exit(stage_main(VOLUME, lambda arguments: VolumeJob(arguments).run()))

@@ -1,4 +1,4 @@
-"""Tasks: predictor, loss, post-processor and evaluator, by one configuration."""
+"""Tasks: predictor, loss, post-processor and evaluator for one configuration."""
 
 from attacca.config.tasks import (
     AffinitiesTaskConfig,
@@ -40,6 +40,11 @@ __all__ = [
 
 
 def create_task(config: TaskConfig) -> Task:
-    """The task that a configuration describes."""
+    """Return the task of a configuration.
+
+    Examples:
+        >>> create_task(AffinitiesTaskConfig(neighborhood=[[1, 0, 0], [0, 1, 0], [0, 0, 1]])).predictor.num_channels
+        3
+    """
     task: Task = config.task_type(config)
     return task

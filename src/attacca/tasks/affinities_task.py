@@ -1,28 +1,25 @@
-"""Instances by the affinities of neighboring voxels."""
+"""Task of instance segmentation by affinities."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import AffinitiesTaskConfig
 from attacca.predictors import AffinitiesPredictor
-from attacca.progress import Progress
 from attacca.tasks.task import Task
 
 if TYPE_CHECKING:
     from attacca.evaluators import Evaluator
     from attacca.losses import Loss
     from attacca.post_processors import PostProcessor
-    from attacca.tasks.validation_prediction import ValidationPrediction
+    from attacca.tasks.tuner import Tuner
 
 
 class AffinitiesTask(Task):
-    """Objects by affinities, with local shape descriptors as an auxiliary task if wished."""
+    """Instances by affinities, optionally with local shape descriptors as an auxiliary task."""
 
     config: AffinitiesTaskConfig
 
@@ -45,12 +42,14 @@ class AffinitiesTask(Task):
 
     @cached_property
     def loss(self) -> Loss:
+        # deferred: loads torch
         from attacca.losses import AffinitiesLoss
 
         return AffinitiesLoss(len(self.config.neighborhood), self.config.lsds_to_affs_weight_ratio)
 
     @cached_property
     def post_processor(self) -> PostProcessor:
+        # deferred: loads numba
         from attacca.post_processors import WatershedPostProcessor
 
         return WatershedPostProcessor(offsets=self.config.neighborhood)
@@ -69,35 +68,15 @@ class AffinitiesTask(Task):
             GroundTruthRules.from_config(evaluation, unlabelled),
         )
 
-    def tune(
-        self,
-        volumes: Sequence[ValidationPrediction],
-        evaluation: EvaluationConfig,
-        segmentation: SegmentationConfig | None,
-        scratch: Path,
-        *,
-        num_workers: int = 1,
-        progress: Progress | None = None,
-    ) -> dict[str, Any]:
+    def create_tuner(
+        self, evaluation: EvaluationConfig | None = None, segmentation: SegmentationConfig | None = None
+    ) -> Tuner:
         # deferred: loads numba
-        from attacca.tasks.affinities_tuning import tune_affinities
+        from attacca.tasks.affinities_tuner import AffinitiesTuner
 
-        segmentation = segmentation or SegmentationConfig()
-        return tune_affinities(self.config, volumes, evaluation, segmentation, scratch, num_workers)
-
-    def score_candidates(
-        self,
-        volumes: Sequence[ValidationPrediction],
-        evaluation: EvaluationConfig,
-        segmentation: SegmentationConfig | None,
-        criterion: str,
-        scratch: Path,
-    ) -> list[float]:
-        # deferred: loads numba
-        from attacca.tasks.affinities_tuning import score_affinities
-
-        segmentation = segmentation or SegmentationConfig()
-        return score_affinities(self.config, volumes, evaluation, segmentation, criterion, scratch)
+        return AffinitiesTuner(
+            self.config, evaluation or EvaluationConfig(), segmentation or SegmentationConfig()
+        )
 
 
 AffinitiesTaskConfig.task_type = AffinitiesTask

@@ -1,4 +1,4 @@
-"""A task that learns nothing, for tests of the machinery."""
+"""Task without learning, for tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class DummyTask(Task):
-    """Predicts zeros, makes an array of one value of them, and gives it scores that depend on its name."""
+    """Zero predictions, segmentations of one value, and scores that depend on the name of the segmentation."""
 
     config: DummyTaskConfig
 
@@ -27,12 +27,14 @@ class DummyTask(Task):
 
     @cached_property
     def loss(self) -> Loss:
+        # deferred: loads torch
         from attacca.losses import DummyLoss
 
         return DummyLoss()
 
     @cached_property
     def post_processor(self) -> PostProcessor:
+        # deferred: loads numba
         from attacca.post_processors import DummyPostProcessor
 
         return DummyPostProcessor(self.config.detection_threshold)
@@ -40,6 +42,7 @@ class DummyTask(Task):
     def create_evaluator(
         self, evaluation: EvaluationConfig | None = None, unlabelled: int | None = None
     ) -> Evaluator:
+        # deferred: loads numba
         from attacca.evaluators import DummyEvaluator
 
         return DummyEvaluator()

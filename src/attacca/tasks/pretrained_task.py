@@ -1,20 +1,18 @@
-"""A task whose model starts from weights that were trained before."""
+"""Task whose model is initialized with pretrained weights."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import PretrainedTaskConfig
 from attacca.errors import CheckpointError
 from attacca.predictors import Predictor
-from attacca.progress import Progress
 from attacca.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -23,11 +21,11 @@ if TYPE_CHECKING:
     from attacca.losses import Loss
     from attacca.model import Model
     from attacca.post_processors import PostProcessor
-    from attacca.tasks.validation_prediction import ValidationPrediction
+    from attacca.tasks.tuner import Tuner
 
 logger = logging.getLogger(__name__)
 
-# Names of one and the same weight: within the model, within its chain, and within the model's chain.
+# Prefixes of a weight's name in the state of the chain and of the model's chain, and that in the model.
 _PREFIXES = (
     ("chain.0.", "architecture."),
     ("chain.1.", "prediction_head."),
@@ -38,25 +36,25 @@ _PREFIXES = (
 
 @dataclass(frozen=True)
 class PretrainedReport:
-    """Which weights of a model came from a file, and which did not fit."""
+    """Weights of a model that were loaded from a file, and those that did not fit."""
 
     source: str
-    """Where they came from."""
+    """The file."""
     loaded: list[str] = field(default_factory=list)
     """Weights that were loaded."""
     missing: list[str] = field(default_factory=list)
-    """Weights of the model that the file does not have: they keep their random values."""
+    """Weights of the model that are not in the file; they keep their random values."""
     mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
-    """Weights of other shapes: (in the file, in the model). They keep their random values."""
+    """Weights with different shapes in the file and in the model; they keep their random values."""
     unexpected: list[str] = field(default_factory=list)
-    """Weights of the file that the model does not have."""
+    """Weights of the file that are not in the model."""
 
     def __str__(self) -> str:
         parts = [f"{len(self.loaded)} weights loaded from {self.source}"]
         if self.mismatched:
             shapes = (
-                f"{name} {list(found)} instead of {list(wanted)}"
-                for name, (found, wanted) in self.mismatched.items()
+                f"{name} {list(stored)} instead of {list(expected)}"
+                for name, (stored, expected) in self.mismatched.items()
             )
             parts.append(f"{len(self.mismatched)} of another shape: {', '.join(shapes)}")
         if self.missing:
@@ -67,10 +65,12 @@ class PretrainedReport:
 
 
 class PretrainedTask(Task):
-    """Another task in everything, but that its models start from the weights of a file.
+    """Another task, whose models are initialized with the weights of a file.
 
     Attributes:
-        report: what of the last model came from the file; None before ``create_model``.
+        sub_task: the other task.
+        weights: the file.
+        report: the weights of the last model that were loaded; None before ``create_model``.
     """
 
     config: PretrainedTaskConfig
@@ -98,36 +98,17 @@ class PretrainedTask(Task):
     ) -> Evaluator:
         return self.sub_task.create_evaluator(evaluation, unlabelled)
 
-    def tune(
-        self,
-        volumes: Sequence[ValidationPrediction],
-        evaluation: EvaluationConfig,
-        segmentation: SegmentationConfig | None,
-        scratch: Path,
-        *,
-        num_workers: int = 1,
-        progress: Progress | None = None,
-    ) -> dict[str, Any]:
-        return self.sub_task.tune(
-            volumes, evaluation, segmentation, scratch, num_workers=num_workers, progress=progress
-        )
-
-    def score_candidates(
-        self,
-        volumes: Sequence[ValidationPrediction],
-        evaluation: EvaluationConfig,
-        segmentation: SegmentationConfig | None,
-        criterion: str,
-        scratch: Path,
-    ) -> list[float]:
-        return self.sub_task.score_candidates(volumes, evaluation, segmentation, criterion, scratch)
+    def create_tuner(
+        self, evaluation: EvaluationConfig | None = None, segmentation: SegmentationConfig | None = None
+    ) -> Tuner:
+        return self.sub_task.create_tuner(evaluation, segmentation)
 
     def create_model(self, architecture: Architecture) -> Model:
-        """The sub-task's model, with all weights that fit taken from the file; ``report`` says which.
+        """Return the sub task's model with all fitting weights of the file, and set ``report``.
 
         Raises:
-            MissingInputError: there is no such file.
-            CheckpointError: it is no file of weights, or none of them fits.
+            MissingInputError: the file does not exist.
+            CheckpointError: the file does not contain weights, or none of them fits.
         """
         model = self.sub_task.create_model(architecture)
         self.report = load_weights(model, self.weights)
@@ -140,23 +121,27 @@ class PretrainedTask(Task):
 
 
 def load_weights(model: Model, path: Path) -> PretrainedReport:
-    """Put the weights of a file into a model where names and shapes agree.
+    """Load the weights of a file whose names and shapes agree with those of a model.
 
     Args:
-        model: changed in place.
-        path: a checkpoint with the weights under ``ema`` or ``model``, or a dictionary of weights.
+        model: the model; changed in place.
+        path: a checkpoint with weights under ``ema`` or ``model``, or a dictionary of weights.
+
+    Returns:
+        The weights that were loaded, and those that did not fit.
 
     Raises:
-        MissingInputError: there is no such file.
-        CheckpointError: it is no file of weights, or none of them fits.
+        MissingInputError: the file does not exist.
+        CheckpointError: the file does not contain weights, or none of them fits.
     """
     # deferred: torch takes seconds to import, and a task without a model does not need it
     import torch
 
+    # deferred: loads torch
     from attacca.checkpoint import read_weights
 
-    stored = {_canonical(name): tensor for name, tensor in read_weights(path).items()}
-    own = {_canonical(name): tensor for name, tensor in model.state_dict().items()}
+    stored = {_canonical_name(name): tensor for name, tensor in read_weights(path).items()}
+    own = {_canonical_name(name): tensor for name, tensor in model.state_dict().items()}
     report = PretrainedReport(str(path))
     with torch.no_grad():
         for name, tensor in own.items():
@@ -169,11 +154,11 @@ def load_weights(model: Model, path: Path) -> PretrainedReport:
                 report.loaded.append(name)
     report.unexpected.extend(name for name in stored if name not in own)
     if not report.loaded:
-        raise CheckpointError(f"weights: nothing in {path} fits this architecture and task: {report}")
+        raise CheckpointError(f"weights: no weight in {path} fits this architecture and task: {report}")
     return report
 
 
-def _canonical(name: str) -> str:
+def _canonical_name(name: str) -> str:
     for prefix, replacement in _PREFIXES:
         if name.startswith(prefix):
             return replacement + name.removeprefix(prefix)

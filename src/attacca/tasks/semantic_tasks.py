@@ -1,4 +1,4 @@
-"""Tasks that find classes: by distances, by distances and classes, or by classes alone."""
+"""Tasks of semantic segmentation: by distances, by distances and classes, or by classes."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from attacca.losses import Loss
     from attacca.post_processors import PostProcessor
 
-# Distances inside start at tanh(half a voxel / scale factor) and are 0 outside: the middle of the range is
-# too high.
+# Distances are 0 outside of objects and at least tanh(half a voxel / scale factor) inside, so that the middle of the
+# value range is too high.
 _INNER_THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 
@@ -62,7 +62,7 @@ class BinaryTask(Task):
 
 
 class DistanceTask(BinaryTask):
-    """Classes by their signed distances."""
+    """Classes by signed distances to their boundaries."""
 
     config: DistanceTaskConfig
 
@@ -80,19 +80,21 @@ class DistanceTask(BinaryTask):
 
     @cached_property
     def loss(self) -> Loss:
+        # deferred: loads torch
         from attacca.losses import MSELoss
 
         return MSELoss()
 
     @cached_property
     def post_processor(self) -> PostProcessor:
+        # deferred: loads numba
         from attacca.post_processors import ThresholdPostProcessor
 
         return ThresholdPostProcessor(self.config.thresholds, value_range=self.predictor.value_range)
 
 
 class InnerDistanceTask(BinaryTask):
-    """Classes by the distances inside of them."""
+    """Classes by distances to their boundaries from the inside."""
 
     config: InnerDistanceTaskConfig
 
@@ -102,12 +104,14 @@ class InnerDistanceTask(BinaryTask):
 
     @cached_property
     def loss(self) -> Loss:
+        # deferred: loads torch
         from attacca.losses import MSELoss
 
         return MSELoss()
 
     @cached_property
     def post_processor(self) -> PostProcessor:
+        # deferred: loads numba
         from attacca.post_processors import ThresholdPostProcessor
 
         thresholds = self.config.thresholds or _INNER_THRESHOLDS
@@ -115,9 +119,10 @@ class InnerDistanceTask(BinaryTask):
 
 
 class HotDistanceTask(BinaryTask):
-    """Classes by their signed distances, learnt together with the classes themselves.
+    """Classes by signed distances and one-hot channels.
 
-    The half of the channels that ``evaluated_half`` names becomes the segmentation; both are above 0 inside.
+    Segmentations are thresholds of the half of the channels that ``evaluated_half`` names; values of both halves are
+    above 0 inside.
     """
 
     config: HotDistanceTaskConfig
@@ -131,12 +136,14 @@ class HotDistanceTask(BinaryTask):
 
     @cached_property
     def loss(self) -> Loss:
+        # deferred: loads torch
         from attacca.losses import HotDistanceLoss
 
         return HotDistanceLoss()
 
     @cached_property
     def post_processor(self) -> PostProcessor:
+        # deferred: loads numba
         from attacca.post_processors import ThresholdPostProcessor
 
         n = len(self.config.channels)
@@ -157,12 +164,14 @@ class OneHotTask(Task):
 
     @cached_property
     def loss(self) -> Loss:
+        # deferred: loads torch
         from attacca.losses import CrossEntropyLoss, DummyLoss
 
         return CrossEntropyLoss() if self.config.loss == "cross_entropy" else DummyLoss()
 
     @cached_property
     def post_processor(self) -> PostProcessor:
+        # deferred: loads numba
         from attacca.post_processors import ArgmaxPostProcessor
 
         return ArgmaxPostProcessor()

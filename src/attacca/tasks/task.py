@@ -1,36 +1,38 @@
-"""What every task can do."""
+"""Base of all tasks."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import TaskConfig
 from attacca.predictors import Predictor
-from attacca.progress import Progress
 
 if TYPE_CHECKING:
     from attacca.architectures.architecture import Architecture
     from attacca.evaluators import EvaluationScores, Evaluator
     from attacca.losses import Loss
     from attacca.model import Model
-    from attacca.post_processors import PostProcessor
-    from attacca.tasks.validation_prediction import ValidationPrediction
+    from attacca.post_processors import PostProcessor, PostProcessorParameters
+    from attacca.tasks.tuner import Tuner
 
 
 class Task(ABC):
-    """What is learnt (predictor, loss), how it becomes a segmentation (post-processor), how that is scored
-    (evaluator).
+    """A learning problem: targets (predictor), loss, segmentation (post-processor) and scores (evaluator).
 
-    Each part is made when it is first asked for, so that a stage imports only what it uses.
+    Each part is created on first use, so that a stage imports only the libraries that it needs.
 
     Args:
-        task_config: its section of the configuration.
+        task_config: the ``task:`` section of a configuration.
+
+    Examples:
+        >>> from attacca.tasks import OneHotTaskConfig, create_task
+        >>> task = create_task(OneHotTaskConfig(classes=["background", "nucleus"]))
+        >>> task.predictor.num_channels, task.default_criterion
+        (2, 'mean__jaccard')
     """
 
     def __init__(self, task_config: TaskConfig) -> None:
@@ -40,21 +42,21 @@ class Task(ABC):
     @cached_property
     @abstractmethod
     def predictor(self) -> Predictor:
-        """Makes targets and weights, and puts its head on an architecture."""
+        """Predictor, which creates targets, weights and the prediction head."""
 
     @cached_property
     @abstractmethod
     def loss(self) -> Loss:
-        """Compares predictions with targets."""
+        """Loss between predictions and targets."""
 
     @cached_property
     @abstractmethod
     def post_processor(self) -> PostProcessor:
-        """Makes segmentations of predictions."""
+        """Post-processor, which creates segmentations from predictions."""
 
     @cached_property
     def evaluator(self) -> Evaluator:
-        """Compares segmentations with ground truth, by the default conventions."""
+        """Evaluator of segmentations with the default conventions."""
         return self.create_evaluator()
 
     @abstractmethod
@@ -68,70 +70,35 @@ class Task(ABC):
             unlabelled: label value of voxels without annotation in the volume; None if all are annotated.
         """
 
-    @property
-    def default_criterion(self) -> str:
-        """The score that chooses parameters and checkpoints if the configuration does not name one."""
-        return self.config.default_criterion
-
-    def tune(
-        self,
-        volumes: Sequence[ValidationPrediction],
-        evaluation: EvaluationConfig,
-        segmentation: SegmentationConfig | None,
-        scratch: Path,
-        *,
-        num_workers: int = 1,
-        progress: Progress | None = None,
-    ) -> dict[str, Any]:
-        """Choose the parameters by which predictions become segmentations, on validation volumes.
+    def create_tuner(
+        self, evaluation: EvaluationConfig | None = None, segmentation: SegmentationConfig | None = None
+    ) -> Tuner:
+        """Return the tuner of the parameters by which predictions become segmentations.
 
         Args:
-            volumes: validation volumes.
-            evaluation: conventions of the scores, and the criterion.
-            segmentation: candidate settings; used by tasks that segment by agglomeration.
-            scratch: directory for intermediate arrays.
-            num_workers: threads; the result does not depend on it.
-            progress: counts the candidates, if the task reports them.
-
-        Returns:
-            Plain values: ``chosen``, ``table`` with a row per candidate, ``criterion``, and what else the task reports.
-
-        Raises:
-            ConfigurationError: the evaluator has no such criterion, or no candidate has a score.
+            evaluation: conventions of the scores, and the criterion; the defaults without it.
+            segmentation: candidate settings of tasks that segment by agglomeration; the defaults without it.
         """
         # deferred: loads numba and the post-processors
-        from attacca.tasks.voxelwise_tuning import tune_voxelwise
+        from attacca.tasks.voxelwise_tuner import VoxelwiseTuner
 
-        return tune_voxelwise(self, volumes, evaluation, scratch, progress)
-
-    def score_candidates(
-        self,
-        volumes: Sequence[ValidationPrediction],
-        evaluation: EvaluationConfig,
-        segmentation: SegmentationConfig | None,
-        criterion: str,
-        scratch: Path,
-    ) -> list[float]:
-        """Return the mean of a criterion over validation volumes for each candidate of ``tune``; nan if undefined.
-
-        See ``tune`` for the other arguments.
-        """
-        # deferred: loads numba and the post-processors
-        from attacca.tasks.voxelwise_tuning import score_candidates
-
-        values = score_candidates(self, volumes, evaluation, criterion, scratch)
-        return [sum(row) / len(volumes) for row in values.tolist()]
+        return VoxelwiseTuner(self, evaluation or EvaluationConfig())
 
     @property
-    def parameters(self) -> list[Any]:
-        """The post-processor's parameters to try."""
+    def default_criterion(self) -> str:
+        """Name of the score that chooses parameters and checkpoints if the configuration does not name one."""
+        return self.config.default_criterion
+
+    @property
+    def parameters(self) -> list[PostProcessorParameters]:
+        """Candidate parameters of the post-processor."""
         return list(self.post_processor.enumerate_parameters())
 
     @property
     def evaluation_scores(self) -> EvaluationScores:
-        """The scores that the evaluator gives, without values."""
+        """Scores of the evaluator, without values."""
         return self.evaluator.score
 
     def create_model(self, architecture: Architecture) -> Model:
-        """The architecture with the predictor's head on it."""
+        """Return the architecture with the prediction head of the predictor."""
         return self.predictor.create_model(architecture)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attacca.checkpoint import CheckpointMeta, checkpoint_digest
-    from attacca.prediction.load import load_model
+    from attacca.prediction.loading import load_model
     from attacca.training.job import TrainingJob, TrainingVolume, check_targets
     from attacca.training.loop import train
 
@@ -25,7 +25,7 @@ _MODULES = {
     "TrainingVolume": "attacca.training.job",
     "check_targets": "attacca.training.job",
     "checkpoint_digest": "attacca.checkpoint",
-    "load_model": "attacca.prediction.load",
+    "load_model": "attacca.prediction.loading",
     "train": "attacca.training.loop",
 }
 

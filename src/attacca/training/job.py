@@ -1,4 +1,4 @@
-"""What a training run needs to know."""
+"""Input of a training: volumes, task, network and settings."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ from typing import Any
 
 from attacca.arrays import LocalArrayIdentifier
 from attacca.config.architecture import ArchitectureConfig
+from attacca.config.tasks import TaskConfig
 from attacca.config.training import TrainingConfig
 from attacca.errors import ConfigurationError
 
@@ -16,15 +17,15 @@ ValidateSegmentation = Callable[[Any, int], Mapping[str, float]]
 
 @dataclass(frozen=True)
 class TrainingVolume:
-    """A volume to learn from, or to validate on.
+    """Volume for training or validation.
 
     Args:
-        name: for messages, and to find its entry in ``sampling``.
-        raw: the images.
-        labels: the ground truth, with the voxel size of the images.
-        mask: where labels are valid (non-zero); everywhere without it.
-        target, weight: of the target stage; needed with ``targets: from_target_stage``.
-        unlabelled: value of labels that nothing is known about.
+        name: name for messages and for its entry in ``sampling``.
+        raw: image, ([channels,] *spatial).
+        labels: ground truth, with the voxel size of the image.
+        mask: non-zero where labels are valid; None if they are valid everywhere.
+        target, weight: arrays of the target stage; required with ``targets: from_target_stage``.
+        unlabelled: value of voxels without annotation; None if all voxels are annotated.
     """
 
     name: str
@@ -38,25 +39,26 @@ class TrainingVolume:
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """Everything that ``train`` needs.
+    """Input of ``train``.
 
     Args:
-        directory: checkpoints, curves and snapshots are written here; what is there already is continued.
-        task: a model of ``attacca.config.tasks``.
-        architecture: the network.
-        training: how it learns.
-        volumes: at least one.
-        validation: volumes that are not learned from.
-        seed: source of every random draw.
-        class_counts: counts of classes in the training volumes, from the target stage; estimated without
-            them.
-        validate_segmentation: makes and scores segmentations while the network learns.
-        higher_is_better: the direction of ``training.validation.criterion``, where it is a segmentation
-            score.
+        directory: for checkpoints, curves and snapshots; an existing training is resumed.
+        task: configuration of the task.
+        architecture: configuration of the network.
+        training: settings of the training.
+        volumes: training volumes, at least one.
+        validation: held-out volumes.
+        seed: source of all random draws.
+        class_counts: class counts in the training volumes, from the target stage; estimated from samples without them.
+        validate_segmentation: function that segments and scores the validation volumes during training.
+        higher_is_better: direction of ``training.validation.criterion`` if that is a segmentation score.
+
+    Raises:
+        ConfigurationError: the settings do not fit each other.
     """
 
     directory: Path
-    task: Any
+    task: TaskConfig
     architecture: ArchitectureConfig
     training: TrainingConfig
     volumes: tuple[TrainingVolume, ...]
@@ -68,35 +70,35 @@ class TrainingJob:
 
     def __post_init__(self) -> None:
         if not self.volumes:
-            raise ConfigurationError("there is no volume to learn from: name one under volumes.train")
+            raise ConfigurationError(
+                "found no training volumes, expected at least one: name it under volumes.train"
+            )
         check_targets(self.task, self.training)
         names = {volume.name for volume in self.volumes}
         for name in self.training.sampling:
             if name not in names:
                 raise ConfigurationError(
-                    f"training.sampling: '{name}' is no training volume of this run; those are "
+                    f"training.sampling: found '{name}', expected a training volume of this run: "
                     + ", ".join(sorted(names))
                 )
         criterion = self.training.validation.criterion
         if criterion != "loss" and self.validate_segmentation is None:
             raise ConfigurationError(
-                f"training.validation.criterion is {criterion}, a score of a segmentation, but none is made "
-                f"while "
-                "this network learns: use the criterion loss"
+                f"training.validation.criterion is {criterion}, a score of a segmentation, but no segmentation is computed "
+                "during this training: use the criterion loss"
             )
         if criterion != "loss" and not self.validation:
             raise ConfigurationError(
-                f"training.validation.criterion is {criterion}, but the run has no validation volumes: name "
-                f"some "
-                "under volumes.validate"
+                f"training.validation.criterion is {criterion}, but the run has no validation volumes: name some under "
+                "volumes.validate"
             )
 
 
-def check_targets(task: Any, training: TrainingConfig) -> None:
-    """Refuse stored targets together with augmentations that change what the right target is.
+def check_targets(task: TaskConfig, training: TrainingConfig) -> None:
+    """Raise an error for stored targets together with augmentations after which they would be wrong.
 
     Raises:
-        ConfigurationError: which part of ``training.augmentation`` must go.
+        ConfigurationError: names the parts of ``training.augmentation`` to remove.
     """
     if training.targets != "from_target_stage":
         return
@@ -106,12 +108,12 @@ def check_targets(task: Any, training: TrainingConfig) -> None:
         reasons.append("elastic: a deformed target is not the target of the deformed labels")
     simple = augmentation.simple is not None and (augmentation.simple.mirror or augmentation.simple.transpose)
     if simple and task.has_directed_targets:
-        reasons.append("simple: affinities have a direction, which mirrored ones would need turned round")
+        reasons.append("simple: affinities have a direction, which mirroring and transposing change")
     if augmentation.sections is not None and (augmentation.sections.slip or augmentation.sections.shift):
         reasons.append("sections.slip and sections.shift: moved sections have other neighbors")
     if reasons:
         raise ConfigurationError(
-            "training.targets: from_target_stage does not go together with training.augmentation."
+            "training.targets: from_target_stage excludes training.augmentation."
             + "; training.augmentation.".join(reasons)
             + ". Set them to null (or 0), or use targets: after_augmentation"
         )

@@ -1,7 +1,7 @@
-"""Batches prepared in the background, in order, by processes that end with their parent.
+"""Batches that are prepared in the background, in order, by processes that end with their parent.
 
-A batch is a function of the job and its iteration, so that neither the number of workers nor a worker that
-died changes what the network sees. Arrays come through memory that both processes map, not through pipes.
+A batch is a function of the job and the iteration: neither the number of workers nor the death of a worker changes the
+batches. Arrays are passed through shared memory, not through pipes.
 """
 
 import contextlib
@@ -27,17 +27,17 @@ _MAX_DEATHS = 3
 
 
 class BatchLoader:
-    """An iterator over the batches of the iterations ``start`` to ``stop`` (not included).
+    """Iterator over the batches of the iterations ``start`` to ``stop`` (excluded).
 
     Args:
-        spec: what samples are.
+        spec: specification of the samples.
         start, stop: iterations.
-        workers: processes; 0 prepares each batch when it is asked for.
-        prefetch: batches that each worker prepares ahead.
-        rank, ranks: this process and the number of processes that train together.
+        workers: number of processes; with 0, each batch is prepared when it is requested.
+        prefetch: number of batches that each worker prepares ahead.
+        rank, ranks: number of this process, and number of all processes that train together.
 
     Raises:
-        TrainingError: a batch cannot be made, or a worker died again and again.
+        TrainingError: a batch cannot be prepared, or a worker died three times at the same iteration.
     """
 
     def __init__(
@@ -69,14 +69,14 @@ class BatchLoader:
         if iteration >= self.stop:
             raise StopIteration
         if self._pipeline is not None:
-            batch = self._pipeline.batch(iteration, self._rank, self._ranks)
+            batch = self._pipeline.create_batch(iteration, self._rank, self._ranks)
         else:
             batch = self._receive(iteration)
         self.next_iteration += 1
         self._request_more()
         return batch
 
-    def _worker_of(self, iteration: int) -> int:
+    def _find_worker(self, iteration: int) -> int:
         return iteration % len(self._workers)
 
     def _request_more(self) -> None:
@@ -84,12 +84,12 @@ class BatchLoader:
             return
         ahead = self._prefetch * len(self._workers)
         while self._requested < min(self.stop, self.next_iteration + ahead):
-            self._workers[self._worker_of(self._requested)].request(self._requested)
+            self._workers[self._find_worker(self._requested)].request(self._requested)
             self._requested += 1
 
     def _receive(self, iteration: int) -> Batch:
         while True:
-            worker = self._workers[self._worker_of(iteration)]
+            worker = self._workers[self._find_worker(iteration)]
             batch = worker.receive(iteration)
             if batch is not None:
                 return batch
@@ -97,14 +97,13 @@ class BatchLoader:
             self._deaths[iteration] = self._deaths.get(iteration, 0) + 1
             if self._deaths[iteration] >= _MAX_DEATHS:
                 raise TrainingError(
-                    f"the process that prepares batches died {_MAX_DEATHS} times at iteration {iteration} "
-                    f"({status}): "
+                    f"the process that prepares batches died {_MAX_DEATHS} times at iteration {iteration} ({status}): "
                     "if the machine is short of memory, use fewer training.loader_workers or smaller samples"
                 )
             fresh = _Worker(self.spec, self._rank, self._ranks)
             for number in worker.outstanding:
                 fresh.request(number)
-            self._workers[self._worker_of(iteration)] = fresh
+            self._workers[self._find_worker(iteration)] = fresh
 
     def close(self) -> None:
         """End all workers."""
@@ -121,11 +120,11 @@ class BatchLoader:
 
 
 class _Worker:
-    """One loader process, and the iterations that it still owes."""
+    """Loader process, and the iterations that it has not delivered yet."""
 
     def __init__(self, spec: SampleSpec, rank: int, ranks: int) -> None:
         self.outstanding: deque[int] = deque()
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket, worker_socket = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         environment = dict(os.environ)
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
             environment[name] = "1"
@@ -135,13 +134,13 @@ class _Worker:
             sys.executable,
             "-m",
             "attacca.training.loader_worker",
-            str(theirs.fileno()),
+            str(worker_socket.fileno()),
             str(os.getpid()),
         ]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, pass_fds=[theirs.fileno()], env=environment
+            command, stdin=subprocess.PIPE, pass_fds=[worker_socket.fileno()], env=environment
         )
-        theirs.close()
+        worker_socket.close()
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             pickle.dump((spec, rank, ranks), self.process.stdin)
@@ -149,11 +148,11 @@ class _Worker:
 
     def request(self, iteration: int) -> None:
         self.outstanding.append(iteration)
-        with contextlib.suppress(OSError):  # it died; receiving says so
+        with contextlib.suppress(OSError):  # the process has ended; ``receive`` reports it
             self._socket.send(REQUEST.pack(iteration))
 
     def receive(self, iteration: int) -> Batch | None:
-        """The batch, or None if the process has ended."""
+        """Return the batch, or None if the process has ended."""
         try:
             message, descriptors, _, _ = socket.recv_fds(self._socket, MESSAGE_BYTES, 1)
         except ConnectionError:
@@ -168,12 +167,11 @@ class _Worker:
         return _map_batch(descriptors[0], content)
 
     def close(self) -> str:
-        """End the process; returns how it ended."""
+        """End the process; return its signal or exit code."""
         self._socket.close()
-        alive = self.process.poll() is None
-        if alive:
+        if self.process.poll() is None:
             try:
-                # It ends by itself when the socket is closed, unless it is in the middle of something.
+                # An idle process ends when its socket is closed.
                 self.process.wait(timeout=0.2)
             except subprocess.TimeoutExpired:
                 self.process.kill()
@@ -182,7 +180,7 @@ class _Worker:
 
 
 def _map_batch(descriptor: int, layout: list[tuple[str, str, tuple[int, ...], int]]) -> Batch:
-    """Arrays in the shared memory behind ``descriptor``; it is freed with the last of them."""
+    """Return the arrays in the shared memory of ``descriptor``; it is freed with the last of them."""
     size = os.fstat(descriptor).st_size
     memory = mmap.mmap(descriptor, size)
     os.close(descriptor)

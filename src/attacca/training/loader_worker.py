@@ -1,5 +1,4 @@
-"""A process that prepares batches, started by ``loader``: ``python -m attacca.training.loader_worker FD
-PARENT``."""
+"""Process that prepares batches, started by ``loader``: ``python -m attacca.training.loader_worker FD PARENT``."""
 
 import ctypes
 import os
@@ -20,7 +19,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends, however that happens (Linux only)."""
+    """Make the kernel kill this process when its parent ends in any way (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
@@ -28,7 +27,7 @@ def end_with_parent(parent: int) -> None:
 
 
 def send_batch(channel: socket.socket, batch: Batch) -> None:
-    """Put arrays into anonymous shared memory and hand over its descriptor."""
+    """Write arrays to anonymous shared memory, and send its descriptor."""
     layout = []
     offset = 0
     for name, array in batch.items():
@@ -41,11 +40,11 @@ def send_batch(channel: socket.socket, batch: Batch) -> None:
         os.unlink(path)
     try:
         os.ftruncate(descriptor, offset)
-        for (_, _, _, begin), array in zip(layout, batch.values()):
+        for (_, _, _, position), array in zip(layout, batch.values()):
             view = memoryview(np.ascontiguousarray(array).data).cast("B")
             while view:
-                written = os.pwrite(descriptor, view, begin)
-                view, begin = view[written:], begin + written
+                written = os.pwrite(descriptor, view, position)
+                view, position = view[written:], position + written
         socket.send_fds(channel, [pickle.dumps(("batch", layout))], [descriptor])
     finally:
         os.close(descriptor)
@@ -55,7 +54,7 @@ def main(descriptor: int, parent: int) -> None:
     """Answer requests for iterations until the parent closes the socket."""
     end_with_parent(parent)
     keep_freed_memory()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process, in its own time
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends this process
     channel = socket.socket(fileno=descriptor)
     try:
         try:
@@ -63,12 +62,14 @@ def main(descriptor: int, parent: int) -> None:
             pipeline = SamplePipeline(spec)
             while request := channel.recv(REQUEST.size):
                 (iteration,) = REQUEST.unpack(request)
-                send_batch(channel, pipeline.batch(iteration, rank, ranks))
+                send_batch(channel, pipeline.create_batch(iteration, rank, ranks))
         except (BrokenPipeError, ConnectionResetError):
             return
         except Exception as error:
             kind = type(error) if isinstance(error, AttaccaError) else TrainingError
-            text = str(error) if isinstance(error, AttaccaError) else f"a batch could not be made: {error!r}"
+            text = (
+                str(error) if isinstance(error, AttaccaError) else f"a batch could not be prepared: {error!r}"
+            )
             content = pickle.dumps(("error", (kind, text[: MESSAGE_BYTES // 8] or summarize_error(error))))
             channel.send(content)
     finally:

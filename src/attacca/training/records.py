@@ -1,4 +1,4 @@
-"""The files of a training run: curves, checkpoints, the record of the best one, pictures."""
+"""Files of a training: curves, checkpoints, the record of the best one, snapshots."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -7,23 +7,25 @@ from typing import Any
 from attacca.atomic import write_json
 from attacca.checkpoint import save_checkpoint
 from attacca.errors import ConfigurationError
+from attacca.tasks import PretrainedReport
+from attacca.training.best_checkpoint import BestCheckpoint
 from attacca.training.checkpoint_directory import checkpoint_path, prune_checkpoints
-from attacca.training.curves import Table
 from attacca.training.job import TrainingJob
+from attacca.training.metrics_table import MetricsTable
 from attacca.training.pipeline import Batch, SampleSpec
 from attacca.training.snapshot import predict_batch, write_snapshot
 from attacca.training.state import TrainingState
-from attacca.training.validation import BestCheckpoint, ValidationLoss
+from attacca.training.validation_loss import ValidationLoss
 
 
 class Records:
-    """Writes what a run leaves behind; what is there of a run that was interrupted is continued.
+    """Writer of a training's files; those of an interrupted run are continued.
 
     Args:
-        job: directory, validation volumes, policy.
+        job: directory, validation volumes, policy of checkpoints.
         state: of the training.
-        spec: of the training samples.
-        description: the configuration, for checkpoints.
+        spec: specification of the training samples.
+        description: configuration for checkpoints, from ``encode_configuration``.
     """
 
     def __init__(self, job: TrainingJob, state: TrainingState, spec: SampleSpec, description: str) -> None:
@@ -36,25 +38,29 @@ class Records:
         self.checkpoints = job.directory / "checkpoints"
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         done = state.iteration
-        self.metrics = Table(self.directory / "metrics.tsv", ["iteration", "loss", "learning_rate"], done)
-        self.validation = Table(self.directory / "validation.tsv", ["iteration", "criterion", "value"], done)
-        self.timing = Table(self.directory / "timing.tsv", ["iteration", "steps_per_s"], done)
+        self.metrics = MetricsTable(
+            self.directory / "metrics.tsv", ["iteration", "loss", "learning_rate"], done
+        )
+        self.validation = MetricsTable(
+            self.directory / "validation.tsv", ["iteration", "criterion", "value"], done
+        )
+        self.timing = MetricsTable(self.directory / "timing.tsv", ["iteration", "steps_per_s"], done)
         criterion = self.config.validation.criterion
         self.best = BestCheckpoint(self.checkpoints, criterion, job.higher_is_better and criterion != "loss")
         if not done:
-            # It speaks of checkpoints that were deleted; those to come may have the same names.
+            # An old record is about deleted checkpoints, whose names will be used again.
             self.best.path.unlink(missing_ok=True)
         self._pending: list[dict[str, Any]] = []
         self._board: Any = None
         self._loss: ValidationLoss | None = None
 
     def add(self, loss: float, rate: float) -> None:
-        """Remember an iteration until the next checkpoint."""
+        """Store loss and learning rate of an iteration until the next checkpoint."""
         row = {"iteration": self.state.iteration, "loss": loss, "learning_rate": rate}
         self._pending.append(row)
 
-    def checkpoint(self, batch: Batch, steps_per_second: float) -> None:
-        """Write curves, picture and checkpoint, in this order, then do what follows from them."""
+    def write_checkpoint(self, batch: Batch, steps_per_second: float) -> None:
+        """Write curves, snapshot and checkpoint, in this order, then complete the checkpoint."""
         iteration = self.state.iteration
         self.metrics.append(self._pending)
         self.timing.append([{"iteration": iteration, "steps_per_s": steps_per_second}])
@@ -67,20 +73,19 @@ class Records:
         if interval is None or iteration % interval == 0 or iteration == self.config.iterations:
             self._snapshot(batch)
         content = {
-            **self.state.content(),
+            **self.state.collect_content(),
             "configuration": self.description,
             "class_counts": self.spec.class_counts,
             "intensity": self.spec.intensity.as_dict(),
         }
         save_checkpoint(checkpoint_path(self.checkpoints, iteration), content)
-        self.after_checkpoint()
+        self.complete_checkpoint()
         board.flush()
 
-    def after_checkpoint(self) -> None:
-        """Measure the validation volumes, unless that was done; record the best checkpoint; delete old
-        ones."""
+    def complete_checkpoint(self) -> None:
+        """Measure the validation volumes if that is missing, record the best checkpoint, delete old ones."""
         iteration = self.state.iteration
-        rows = self.validation.rows()
+        rows = self.validation.read_rows()
         known = {row["criterion"] for row in rows if int(row["iteration"]) == iteration}
         measured = self._validate(known)
         self.validation.append(
@@ -95,11 +100,11 @@ class Records:
         if not self.job.validation:
             return {}
         measured: dict[str, float] = {}
-        with self.state.averaged_weights():
+        with self.state.use_averaged_weights():
             if "loss" not in known:
                 if self._loss is None:
                     self._loss = ValidationLoss(self.spec, self.job.validation, self.state.task.loss)
-                measured["loss"] = self._loss.measure(self.state.chain, self.state.place)
+                measured["loss"] = self._loss.measure(self.state.chain, self.state.device)
             if self._segmentation_is_due() and not known - {"loss"}:
                 measured.update(self._score_segmentation())
         return measured
@@ -125,12 +130,13 @@ class Records:
 
     def _snapshot(self, batch: Batch) -> None:
         path = self.directory / "snapshots" / f"iteration_{self.state.iteration:08d}.npz"
-        with self.state.averaged_weights():
-            prediction = predict_batch(self.state.model, batch, self.state.place)
+        with self.state.use_averaged_weights():
+            prediction = predict_batch(self.state.model, batch, self.state.device)
         write_snapshot(path, batch, prediction, list(self.state.task.predictor.channel_names))
 
     def _open_board(self) -> Any:
         if self._board is None:
+            # deferred: TensorBoard takes seconds to import, and is first needed at a checkpoint
             from torch.utils.tensorboard import SummaryWriter
 
             directory = self.directory / "tensorboard"
@@ -143,16 +149,11 @@ class Records:
             self._board.close()
 
 
-def write_initial_weights(directory: Path, report: Any) -> None:
-    """Say in ``initial_weights.json`` what of a network came from a file, and what did not.
+def write_initial_weights(directory: Path, report: PretrainedReport) -> None:
+    """Write to ``initial_weights.json`` which weights of a network came from a file.
 
     Args:
         directory: of the training.
-        report: an ``attacca.tasks.PretrainedReport``.
+        report: result of loading the weights.
     """
     write_json(directory / "initial_weights.json", {"summary": str(report), **asdict(report)})
-
-
-def snapshot_paths(directory: Path) -> list[Path]:
-    """The pictures of a training directory, oldest first."""
-    return sorted((directory / "snapshots").glob("iteration_*.npz"))

@@ -17,10 +17,10 @@ from attacca.config.tasks import TaskConfig
 from attacca.config.training import TrainingConfig
 from attacca.errors import ConfigurationError
 from attacca.model import Model
-from attacca.prediction import PredictBlocks, create_prediction_array, prediction_grid
+from attacca.prediction import PredictBlocks, create_prediction_array, make_prediction_grid
 from attacca.prediction.network import Network
 from attacca.tasks import create_task
-from attacca.tasks.validation_prediction import ValidationPrediction
+from attacca.tasks.tuner import ValidationPrediction
 from attacca.training.job import TrainingVolume
 from attacca.training.loop import choose_intensity
 
@@ -83,13 +83,9 @@ class SegmentationValidation:
         threads = torch.get_num_threads()
         try:
             with TemporaryDirectory(prefix="attacca-") as scratch:
-                values = create_task(self.task).score_candidates(
-                    [self._predict(model, volume, Path(scratch)) for volume in self.volumes],
-                    self.evaluation,
-                    self.segmentation,
-                    self.criterion,
-                    Path(scratch),
-                )
+                predictions = [self._predict(model, volume, Path(scratch)) for volume in self.volumes]
+                tuner = create_task(self.task).create_tuner(self.evaluation, self.segmentation)
+                values = tuner.score_candidates(predictions, self.criterion, Path(scratch))
         finally:
             torch.set_num_threads(threads)
         finite = [value for value in values if math.isfinite(value)]
@@ -113,7 +109,7 @@ class SegmentationValidation:
         prediction = create_prediction_array(output, raw, network, config)
         run_blocks(
             PredictBlocks(_LoadedNetwork(network), volume.raw, output, config),
-            prediction_grid(raw, network, config),
+            make_prediction_grid(raw, network, config),
         )
         return ValidationPrediction(volume.name, prediction, volume.labels, volume.mask, volume.unlabelled)
 

@@ -1,18 +1,18 @@
-"""Jobs that ended with an error, found by their logs: a job begins its log anew, and ends it with what went wrong."""
+"""Jobs that failed, found by their logs: a job overwrites its log, and ends it with its error."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from attacca.jobs.stage import StageInstance
 from attacca.layout import Layout
-from attacca.workflow.catalogue import StageInstance
 
-# As the command line of a stage writes it. What its libraries call an error stands under other names.
+# The format of a stage's own errors; errors that its libraries log have other names.
 _ERROR = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ ERROR attacca: (.*)$", flags=re.MULTILINE)
 _UNEXPECTED = "unexpected error"
 _END = 100_000
-"""Bytes of a log among which its last message is looked for."""
+"""Number of bytes at the end of a log in which its last message is searched."""
 _LONGEST = 160
 
 
@@ -22,7 +22,7 @@ class Failure:
 
     Args:
         log: its log.
-        message: the first line of its message.
+        message: first line of its error message.
     """
 
     log: Path
@@ -33,31 +33,31 @@ class Failure:
         return f"a job failed: {text} (log: {self.log})"
 
 
-def last_failure(instance: StageInstance, layout: Layout, shards: int) -> Failure | None:
-    """The latest failed job of a stage that is not done; None where none failed, or was killed without a word.
+def find_last_failure(instance: StageInstance, layout: Layout, shards: int) -> Failure | None:
+    """Return the latest failed job of a stage that is not done, or None if none failed or logged an error.
 
     Args:
         instance: the stage.
-        layout: where logs stand.
-        shards: number of shards of the stage; logs of others are left from earlier starts.
+        layout: paths of logs.
+        shards: number of shards of the stage; logs of other shards are left from earlier starts.
     """
-    found = [(time, log) for log in _logs(instance, layout, shards) if (time := _time(log))]
-    planned = _time(instance.plan(layout)) if instance.stage.blockwise else 0.0
-    for time, log in sorted(found, reverse=True):
-        # Before the stage was planned anew, other things may have been wrong.
+    logs = [(time, log) for log in _list_logs(instance, layout, shards) if (time := _modification_time(log))]
+    planned = _modification_time(instance.plan(layout)) if instance.stage.is_blockwise else 0.0
+    for time, log in sorted(logs, reverse=True):
+        # An error from before the stage was planned again may be fixed.
         if time < planned:
             return None
-        text = _end_of(log)
+        text = _read_end(log)
         messages = _ERROR.findall(text)
         if messages:
-            # The last line of a traceback says more than what stands above it.
-            told = text.strip().splitlines()[-1] if messages[-1] == _UNEXPECTED else messages[-1]
-            return Failure(log, told)
+            # The last line of a traceback is its most informative one.
+            is_unexpected = messages[-1] == _UNEXPECTED
+            return Failure(log, text.strip().splitlines()[-1] if is_unexpected else messages[-1])
     return None
 
 
-def _logs(instance: StageInstance, layout: Layout, shards: int) -> Iterator[Path]:
-    if not instance.stage.blockwise:
+def _list_logs(instance: StageInstance, layout: Layout, shards: int) -> Iterator[Path]:
+    if not instance.stage.is_blockwise:
         yield instance.log(layout)
         return
     yield instance.log(layout, "_plan")
@@ -67,14 +67,14 @@ def _logs(instance: StageInstance, layout: Layout, shards: int) -> Iterator[Path
     yield instance.log(layout, "_finish")
 
 
-def _time(path: Path) -> float:
+def _modification_time(path: Path) -> float:
     try:
         return path.stat().st_mtime
     except OSError:
         return 0.0
 
 
-def _end_of(log: Path) -> str:
+def _read_end(log: Path) -> str:
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _END))

@@ -1,0 +1,238 @@
+"""Jobs of a stage over a volume: plan, shards of blocks, and finish.
+
+1. ``plan`` creates the array (in one job, so that shards do not race on its metadata) and writes its key and its grid.
+2. ``shard`` computes those blocks of one contiguous range of the grid that are not in a ledger yet.
+3. ``finish`` fails unless every block of every shard is recorded, computes what needs all of them (a pyramid, checks),
+   and writes the manifest.
+
+Each job can be killed at any moment and run again.
+"""
+
+import json
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.atomic import write_json
+from attacca.blockwise import Block, BlockGrid, Ledger, check_memory, run_blocks
+from attacca.errors import BlocksFailedError, MissingInputError, VolumeError
+from attacca.jobs.block_shape import grid_shape
+from attacca.jobs.command import StageArguments
+from attacca.jobs.opening import open_result, result_array
+from attacca.jobs.stage import Stage, StageInstance
+from attacca.manifest import Manifest
+from attacca.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+
+class BlockwiseJob(ABC):
+    """A job of one stage over one volume.
+
+    Subclasses define the array, its grid, and the function of a block.
+    """
+
+    stage: ClassVar[Stage]
+    verb: ClassVar[str]
+    """First word of the lines of progress."""
+
+    def __init__(self, arguments: StageArguments) -> None:
+        self.arguments = arguments
+        self.layout = arguments.layout
+        self.parameters = arguments.parameters
+        self.instance = StageInstance(self.stage, arguments.run, arguments.volume)
+
+    @property
+    @abstractmethod
+    def grid(self) -> BlockGrid:
+        """Grid of the stage's blocks."""
+
+    @cached_property
+    def output(self) -> LocalArrayIdentifier:
+        """Location of the first array of the stage."""
+        return result_array(self.instance, self.layout)
+
+    @property
+    def directory(self) -> str:
+        """Directory or URL of the array to which the ledger belongs."""
+        return self.instance.arrays(self.layout)[0]
+
+    def open_input(self, stage: Stage) -> ZarrArray:
+        """Open the array of an earlier stage for the same run and volume.
+
+        Raises:
+            MissingInputError: the array was deleted.
+        """
+        return open_result(replace(self.instance, stage=stage), self.layout)
+
+    @abstractmethod
+    def create(self) -> None:
+        """Create the arrays; an existing array that fits keeps its data."""
+
+    @abstractmethod
+    def block_function(self) -> Callable[[Block], Any]:
+        """Return the function that computes a block; it can be pickled."""
+
+    def create_or_replace(self, create: Callable[[bool], Any]) -> None:
+        """Create an array, and replace an array of another shape or type that other settings left.
+
+        Args:
+            create: function that creates the array; its argument is whether an existing array is overwritten.
+        """
+        try:
+            create(False)
+        except VolumeError as error:
+            logger.info("replacing an array that other settings left: %s", error)
+            create(True)
+
+    def create_labels(self, source: ZarrArray) -> None:
+        """Create the output as an array of ids (uint64), with the region and the chunks of ``source``."""
+        self.create_or_replace(
+            lambda overwrite: ZarrArray.create_from_array_identifier(
+                self.output,
+                source.spatial_axes,
+                source.roi,
+                None,
+                source.voxel_size,
+                np.uint64,
+                write_size=source.chunk_size,
+                unit=source.unit,
+                overwrite=overwrite,
+            )
+        )
+
+    def before_blocks(self) -> None:
+        """Prepare the first block of a shard that has blocks to compute."""
+        return None
+
+    def complete(self) -> dict[str, Any]:
+        """Compute what needs all blocks (pyramids, totals, checks), and return the result for the manifest."""
+        return {}
+
+    def memory_per_block(self) -> int | None:
+        """Return the bytes that one block needs, from the stage's typical memory per voxel."""
+        return int(self.stage.cost.bytes_per_voxel * grid_shape(self.planned_grid()).read_voxels)
+
+    @property
+    def key(self) -> Manifest:
+        """Manifest without its result: everything that the blocks depend on."""
+        return Manifest(
+            stage=self.stage.name,
+            version=self.stage.version,
+            parameters=self.parameters,
+            inputs={name: manifest.fingerprint for name, manifest in self.arguments.inputs.items()},
+        )
+
+    def planned_grid(self) -> BlockGrid:
+        """Return the grid of the plan.
+
+        Raises:
+            MissingInputError: the plan is missing, or was written with other settings.
+        """
+        path = self.layout.plan_of_output(self.arguments.output)
+        try:
+            plan = json.loads(path.read_text())
+        except FileNotFoundError:
+            raise MissingInputError(
+                f"{path} is missing: run the workflow again with -R {self.stage.name}_plan"
+            ) from None
+        if plan["fingerprint"] != self.key.fingerprint:
+            raise MissingInputError(
+                f"{path} was written with other settings or inputs; run the workflow again with -R {self.stage.name}_plan"
+            )
+        return BlockGrid.from_json(json.dumps(plan["grid"]))
+
+    def ledger(self, grid: BlockGrid) -> Ledger:
+        """Return the record of blocks that are done under the present key."""
+        return Ledger(self.directory, self.key.key_parts(), len(grid), state_directory=self.state_directory())
+
+    def state_directory(self) -> str | None:
+        """Return the directory of the ledger if the array is in an object store, or None."""
+        if "://" not in self.directory:
+            return None
+        output, volume = self.arguments.output, self.arguments.volume
+        return str(self.layout.remote_ledgers(output, self.stage.name, volume))
+
+    def run(self) -> None:
+        """Run the part of the stage that the arguments name."""
+        {"plan": self._plan, "shard": self._shard, "finish": self._finish}[self.arguments.action]()
+
+    def _plan(self) -> None:
+        # Other jobs must not write into an array that is replaced.
+        Ledger(self.directory, {}, 0, state_directory=self.state_directory()).wait_for_writers()
+        self.create()
+        grid = self.grid
+        ledger = self.ledger(grid)
+        if ledger.void_reason:
+            logger.info("earlier blocks are stale: %s", ledger.void_reason)
+        write_json(
+            self.arguments.output,
+            {
+                **self.key.key_parts(),
+                "fingerprint": self.key.fingerprint,
+                "blocks": len(grid),
+                "grid": json.loads(grid.to_json()),
+            },
+        )
+
+    def _shard(self) -> None:
+        arguments, grid = self.arguments, self.planned_grid()
+        ledger = self.ledger(grid)
+        index, count = arguments.shard
+        ledger.wait_for_writers((index, count))
+        blocks = grid.shard(index, count)
+        missing = ledger.missing(blocks)
+        name = f"{self.verb} {arguments.label}" + (f" shard {index + 1} of {count}" if count > 1 else "")
+        progress = Progress(
+            name,
+            total=len(blocks),
+            done=len(blocks) - len(missing),
+            interval=arguments.execution.progress_interval,
+        )
+        logger.info("%d of %d blocks are done already", len(blocks) - len(missing), len(blocks))
+        if len(missing):
+            workers = min(arguments.threads, len(missing))
+            if arguments.execution.scheduler_address is None:
+                check_memory(workers, self.memory_per_block(), setting=self.stage.block_setting)
+            self.before_blocks()
+            run_blocks(
+                self.block_function(),
+                grid,
+                ledger=ledger,
+                shard=(index, count),
+                num_workers=workers,
+                retries=arguments.execution.retries,
+                timeout=arguments.execution.block_timeout,
+                progress=progress,
+                scheduler_address=arguments.execution.scheduler_address,
+            )
+        progress.finish()
+        write_json(
+            arguments.output,
+            {
+                "stage": self.stage.name,
+                "fingerprint": self.key.fingerprint,
+                "shard": index,
+                "shards": count,
+                "blocks": len(blocks),
+            },
+        )
+
+    def _finish(self) -> None:
+        grid = self.planned_grid()
+        ledger = self.ledger(grid)
+        missing = ledger.missing(range(len(grid)))
+        if len(missing):
+            raise BlocksFailedError(
+                f"{len(missing)} of {len(grid)} blocks of {self.directory} are not recorded as done"
+                + (f" ({ledger.void_reason})" if ledger.void_reason else "")
+                + f"; the first is block {missing[0]} at {grid[int(missing[0])].write_roi}. Run the workflow again with "
+                f"-R {self.stage.name}_plan to compute them"
+            )
+        replace(self.key, result=self.complete()).write(self.arguments.output)

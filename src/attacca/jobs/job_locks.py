@@ -1,0 +1,97 @@
+"""Locks that show which jobs of a workflow run on this machine, and their progress.
+
+Each job holds a kernel lock on a small file beside its log, and Snakemake holds one on a file in the directory of
+results. The kernel releases a lock when its process ends, in whatever way it ends: a file without a lock belongs to a
+job that does not run. The file also holds the progress of the job, for stages without a ledger.
+"""
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from attacca.layout import Layout
+from attacca.progress import Progress, watch_progress
+
+
+def job_file(log: Path) -> Path:
+    """Return the file that the job with a log locks."""
+    return log.with_name(f".{log.stem}.job.json")
+
+
+@contextmanager
+def hold_job_lock(log: Path | None) -> Iterator[None]:
+    """Show, while the context lasts, that this process runs the job with a log; without a log, do nothing.
+
+    A job never fails or waits because of its lock: if the file system does not support locks, or another process runs
+    the same job, the job runs without one.
+    """
+    handle = None if log is None else lock_file(job_file(log), fcntl.LOCK_EX)
+    if log is None or handle is None:
+        yield
+        return
+    try:
+        _write(handle, {})
+        with watch_progress(lambda progress: _write(handle, _progress_values(progress))):
+            yield
+    finally:
+        with suppress(OSError):
+            job_file(log).unlink()
+        os.close(handle)
+
+
+def hold_workflow_lock(results: Path) -> int | None:
+    """Show that this process runs the workflow, until it ends or the returned file is closed."""
+    return lock_file(Layout(results).workflow_lock(), fcntl.LOCK_SH)
+
+
+def lock_file(path: Path, kind: int) -> int | None:
+    """Open a file and lock it without waiting.
+
+    Args:
+        path: file, which is created if it does not exist.
+        kind: ``fcntl.LOCK_EX`` or ``fcntl.LOCK_SH``.
+
+    Returns:
+        The open file, whose end releases the lock; None if it cannot be opened or locked.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def locked_inodes() -> set[int]:
+    """Return the inodes on which processes of this machine hold a lock.
+
+    To try a lock would disturb a job that starts.
+    """
+    try:
+        lines = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return set()
+    # Lines with an arrow list processes that wait for a lock.
+    words = [line.split() for line in lines if " FLOCK " in line and "->" not in line]
+    return {int(word[5].rsplit(":", 1)[1]) for word in words if len(word) > 5}
+
+
+def _progress_values(progress: Progress) -> dict[str, Any]:
+    return {"done": progress.done, "total": progress.total, "seconds_left": progress.seconds_left()}
+
+
+def _write(handle: int, values: dict[str, Any]) -> None:
+    text = json.dumps({"host": socket.gethostname(), "process": os.getpid(), **values}).encode()
+    # A full disk must not end a job that needs no more space.
+    with suppress(OSError):
+        os.pwrite(handle, text, 0)
+        os.truncate(handle, len(text))

@@ -1,0 +1,84 @@
+"""Tuner of the settings by which affinities become segments."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from attacca.arrays import ZarrArray
+from attacca.config.evaluation import EvaluationConfig
+from attacca.config.segmentation import SegmentationConfig
+from attacca.config.tasks import AffinitiesTaskConfig
+from attacca.evaluators import GroundTruthRules, InstanceConvention
+from attacca.progress import Progress
+from attacca.segmentation.block_size import choose_block_size
+from attacca.segmentation.tuning import TuningVolume, score_settings, tune
+from attacca.tasks.tuner import Tuner, ValidationPrediction
+
+
+class AffinitiesTuner(Tuner):
+    """Tuner of fragments and agglomeration, all settings in one pass over the validation volumes.
+
+    Args:
+        task: the offsets of the affinities.
+        evaluation: conventions of the scores, and the default of the criterion.
+        segmentation: candidate settings.
+    """
+
+    def __init__(
+        self, task: AffinitiesTaskConfig, evaluation: EvaluationConfig, segmentation: SegmentationConfig
+    ) -> None:
+        self.task = task
+        self.evaluation = evaluation
+        self.segmentation = segmentation
+
+    def tune(
+        self,
+        volumes: Sequence[ValidationPrediction],
+        scratch: Path,
+        *,
+        num_workers: int = 1,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        segmentation = self.segmentation
+        if not volumes or segmentation.is_fixed:
+            fragments = segmentation.fragment_candidates()[0]
+            candidates = segmentation.agglomeration_candidates(fragments)
+            chosen = {
+                "fragments": fragments.model_dump(mode="json"),
+                "agglomeration": candidates[len(candidates) // 2].model_dump(mode="json"),
+            }
+            return {"chosen": chosen, "table": [], "criterion": None}
+        result = tune(
+            [self._tuning_volume(volume) for volume in volumes],
+            self.task.neighborhood,
+            segmentation,
+            scratch,
+            criterion=segmentation.criterion or self.evaluation.criterion,
+            convention=InstanceConvention.from_config(self.evaluation),
+            block_size=choose_block_size(volumes[0].prediction, segmentation.block_size),
+            num_workers=num_workers,
+        )
+        return result.to_json()
+
+    def score_candidates(
+        self, volumes: Sequence[ValidationPrediction], criterion: str, scratch: Path
+    ) -> list[float]:
+        _, rows = score_settings(
+            [self._tuning_volume(volume) for volume in volumes],
+            self.task.neighborhood,
+            self.segmentation,
+            scratch,
+            criterion=criterion,
+            convention=InstanceConvention.from_config(self.evaluation),
+            block_size=choose_block_size(volumes[0].prediction, self.segmentation.block_size),
+        )
+        return [float(row[criterion]) for row in rows]
+
+    def _tuning_volume(self, volume: ValidationPrediction) -> TuningVolume:
+        rules = GroundTruthRules.from_config(self.evaluation, volume.unlabelled)
+        labels = ZarrArray.open_from_array_identifier(volume.labels)
+        mask = None
+        if volume.mask is not None and self.segmentation.mask:
+            mask = ZarrArray.open_from_array_identifier(volume.mask)
+        ground_truth = rules.prepare(labels, volume.prediction.roi)
+        return TuningVolume(volume.name, volume.prediction, ground_truth, mask)

@@ -1,0 +1,100 @@
+"""Arrays, tables and checkpoints that stages wrote and users deleted.
+
+Snakemake knows manifests alone, and a manifest remains when its array is deleted. A deleted output is recomputed where
+it is needed: a segmentation always, anything else only when a stage that reads it has to run. So a prediction of many
+terabytes may be deleted once everything downstream is finished, and so may checkpoints.
+"""
+
+import glob
+import os
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from attacca.arrays.storage import open_store
+from attacca.jobs.stage import StageInstance
+from attacca.manifest import read_values
+from attacca.workflow.workflow import Workflow
+
+_CONNECTIONS = 16
+
+
+def find_deleted_outputs(workflow: Workflow) -> dict[StageInstance, list[str]]:
+    """Return the directories, files (or patterns) and addresses that a stage wrote and that are missing, by stage."""
+    outputs = {instance: _expected_outputs(instance, workflow) for instance in workflow.instances()}
+    missing = _find_missing({path for paths in outputs.values() for path in paths})
+    deleted = {instance: [path for path in paths if path in missing] for instance, paths in outputs.items()}
+    return {instance: paths for instance, paths in deleted.items() if paths}
+
+
+def stages_to_repeat(
+    workflow: Workflow,
+    deleted: Collection[StageInstance],
+    will_run: Callable[[StageInstance], bool],
+) -> set[StageInstance]:
+    """Return those stages with deleted outputs whose outputs are needed.
+
+    Args:
+        workflow: the configuration.
+        deleted: stages with deleted outputs.
+        will_run: function that returns whether a stage runs in any case, because it is unfinished or stale.
+    """
+    repeated: set[StageInstance] = set()
+    if not deleted:
+        return repeated
+    needed: set[StageInstance] = set()
+    # Stages come after their inputs, so each stage is visited after all stages that read it.
+    for instance in reversed(workflow.instances()):
+        is_unfinished = not instance.manifest(workflow.layout).exists()
+        if instance in deleted and (is_unfinished or instance.stage.is_final or instance in needed):
+            repeated.add(instance)
+        if instance in repeated or will_run(instance):
+            needed.update(instance.inputs(workflow.configuration).values())
+    return repeated
+
+
+def _expected_outputs(instance: StageInstance, workflow: Workflow) -> list[str]:
+    """Return what the stage has written, according to its plan and manifest."""
+    layout, stage = workflow.layout, instance.stage
+    manifest = instance.manifest(layout)
+    first = instance.first_file(layout) if stage.plan_creates_arrays else manifest
+    if not first.exists():
+        return []
+    if not stage.manifest_lists_arrays:
+        return [*instance.arrays(layout), *instance.files(layout)]
+    arrays = ((read_values(manifest) or {}).get("result") or {}).get("arrays", {})
+    container = layout.volume_container(instance.volume)
+    return [f"{container}/{array['dataset']}" for array in arrays.values() if not array.get("in_place")]
+
+
+def _find_missing(paths: Iterable[str]) -> set[str]:
+    ordered = sorted(paths)
+    remote = [path for path in ordered if "://" in path]
+    missing = {path for path in ordered if "://" not in path and not _exists(Path(path))}
+    if remote:
+        with ThreadPoolExecutor(_CONNECTIONS) as pool:
+            missing |= {
+                path for path, exists in zip(remote, pool.map(_exists_remotely, remote)) if not exists
+            }
+    return missing
+
+
+def _exists(path: Path) -> bool:
+    """Return whether there is a file, or a directory with more than hidden files such as a ledger."""
+    if glob.has_magic(path.name):
+        return any(path.parent.glob(path.name))
+    try:
+        with os.scandir(path) as files:
+            return any(file.name == ".zarray" or not file.name.startswith(".") for file in files)
+    except NotADirectoryError:
+        return True
+    except OSError:
+        return False
+
+
+def _exists_remotely(address: str) -> bool:
+    try:
+        return ".zarray" in open_store(address)
+    except Exception:
+        # A store that is unreachable does not prove a deletion; the stage that reads the array reports more.
+        return True

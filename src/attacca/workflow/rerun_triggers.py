@@ -1,0 +1,117 @@
+"""Trigger files whose modification times make Snakemake rerun stale stages.
+
+Snakemake's own records of parameters are stored in ``.snakemake`` under absolute paths. They are lost when that
+directory is deleted or a project is copied, and a changed setting would then rerun nothing. Manifests and plans travel
+with the results. So the first rule of each stage has a trigger file as an input: it is newer than the stage's first
+file if the parameters or inputs of the stage have changed, or if an output was deleted that is needed; otherwise it is
+older than any file.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from attacca.atomic import write_text
+from attacca.errors import AttaccaError
+from attacca.fingerprint import canonical_json, digest, list_differences
+from attacca.jobs.stage import Stage, StageInstance
+from attacca.manifest import read_values
+from attacca.stages.provenance import PROVENANCE
+from attacca.stages.report import REPORT
+from attacca.workflow.deleted_outputs import find_deleted_outputs, stages_to_repeat
+from attacca.workflow.staleness import list_changed_inputs, list_changed_settings
+from attacca.workflow.workflow import Workflow
+
+_REPORT_HEAD = 1000
+"""Number of characters at the start of the report that contain the digest of its settings."""
+
+_EPOCH = 1
+"""A modification time in seconds that is older than any result."""
+
+
+class RerunTriggers:
+    """The trigger files of all stages.
+
+    Args:
+        workflow: the configuration.
+        active: whether to write the files. Jobs leave them unchanged.
+        directory: directory of the trigger files; it may be deleted at any time.
+    """
+
+    def __init__(
+        self, workflow: Workflow, active: bool, directory: Path = Path(".snakemake/triggers")
+    ) -> None:
+        self.workflow = workflow
+        # Workflows with other results may run in the same working directory.
+        self.directory = directory / digest(str(workflow.layout.results))[:12]
+        self.active = active
+        self._written: set[Path] = set()
+        self._outdated: dict[StageInstance, bool] = {}
+
+    def trigger(self, stage: Stage, run: str = "", volume: str = "") -> str:
+        """Return the path of a stage's trigger file, after setting its modification time."""
+        instance = StageInstance(stage, run, volume)
+        *directories, name = [part for part in (stage.name, run, volume) if part]
+        path = self.directory.joinpath(*directories, f"{name}.json")
+        if self.active and path not in self._written:
+            self._written.add(path)
+            self._write(path, instance)
+        return str(path)
+
+    def _write(self, path: Path, instance: StageInstance) -> None:
+        output = instance.first_file(self.workflow.layout)
+        reasons = self._all_reasons(instance, output) if output.exists() else []
+        # Snakemake considers a newer file unchanged if its content is.
+        text = canonical_json({"stale": reasons}) + "\n"
+        # A write waits for the disk, and most files have the same content at each start.
+        if not path.is_file() or path.read_text() != text:
+            write_text(path, text)
+        time = output.stat().st_mtime + 1 if reasons else _EPOCH
+        os.utime(path, (time, time))
+
+    def _all_reasons(self, instance: StageInstance, output: Path) -> list[str]:
+        if instance.stage == PROVENANCE:
+            section = PROVENANCE.section(self.workflow.configuration, instance.run)
+            settings = {"runs": {instance.run: section["run"]}, "volumes": section["volumes"]}
+            plain = json.loads(canonical_json(settings))
+            return list(list_differences((read_values(output) or {}).get("configuration"), plain, "it"))
+        if instance.stage == REPORT:
+            settings_digest = digest(REPORT.section(self.workflow.configuration))
+            with output.open(encoding="utf-8") as page:
+                is_current = settings_digest in page.read(_REPORT_HEAD)
+            return [] if is_current else ["it was written with other settings"]
+        deleted = self._deleted_and_needed.get(instance, ())
+        return self._reasons(instance) + [f"{path} was deleted" for path in deleted]
+
+    @cached_property
+    def _deleted_and_needed(self) -> Mapping[StageInstance, list[str]]:
+        """Outputs that were deleted and are needed, by the stage that writes them."""
+        deleted = find_deleted_outputs(self.workflow)
+        repeated = stages_to_repeat(self.workflow, deleted, self._is_outdated)
+        return {instance: deleted[instance] for instance in repeated}
+
+    def _is_outdated(self, instance: StageInstance) -> bool:
+        """Return whether a stage is unfinished or stale, or reads a stage that is."""
+        if instance not in self._outdated:
+            self._outdated[instance] = (
+                not instance.manifest(self.workflow.layout).exists()
+                or bool(self._reasons(instance))
+                or any(map(self._is_outdated, instance.inputs(self.workflow.configuration).values()))
+            )
+        return self._outdated[instance]
+
+    def _reasons(self, instance: StageInstance) -> list[str]:
+        """Return what has changed since the first file of a stage was written."""
+        values = read_values(instance.first_file(self.workflow.layout)) or {}
+        if "parameters" not in values or "inputs" not in values:
+            return []
+        try:
+            return [
+                *list_changed_settings(instance, self.workflow, values),
+                *list_changed_inputs(instance, self.workflow, values),
+            ]
+        except (AttaccaError, OSError):
+            # The rule computes the same section, and fails with the message.
+            return []

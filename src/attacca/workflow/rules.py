@@ -1,0 +1,147 @@
+"""Inputs, outputs, logs and parameters of the Snakemake rules of each stage."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from attacca.jobs.stage import Scope, Stage
+from attacca.stages.provenance import PROVENANCE
+from attacca.stages.registry import STAGES
+from attacca.stages.report import REPORT
+from attacca.workflow.rerun_triggers import RerunTriggers
+from attacca.workflow.workflow import Workflow
+
+PLAN, SHARD, FINISH, RUN = "plan", "shard", "finish", "run"
+"""Actions of jobs. The rules of a blockwise stage are named ``STAGE_ACTION``, the rule of another stage ``STAGE``."""
+
+Function = Callable[..., Any]
+"""A function that Snakemake calls with the wildcards of a job."""
+
+_NO_RUN = "(?!)"
+
+
+class StageRules:
+    """Patterns and functions for the rules of one stage.
+
+    Args:
+        stage: the stage.
+        workflow: the configuration.
+        triggers: files that make Snakemake rerun stale stages.
+    """
+
+    def __init__(self, stage: Stage, workflow: Workflow, triggers: RerunTriggers) -> None:
+        self.stage = stage
+        self.workflow = workflow
+        self.triggers = triggers
+        self._layout = workflow.layout
+        self._wildcards = {
+            Scope.WORKFLOW: ("", ""),
+            Scope.VOLUME: ("", "{volume}"),
+            Scope.RUN: ("{run}", ""),
+            Scope.RUN_AND_VOLUME: ("{run}", "{volume}"),
+        }[stage.scope]
+        runs = [name for name, run in workflow.configuration.runs.items() if stage.applies(run)]
+        # Two stages write segmentations: a run has one of them.
+        self._constrained_run = f"{{run,{'|'.join(runs) or _NO_RUN}}}"
+
+    @property
+    def reads(self) -> dict[str, Function]:
+        """Inputs of the first rule: the rerun trigger and the manifests that the stage reads."""
+        return {
+            "trigger": lambda wildcards: self.triggers.trigger(self.stage, *_run_and_volume(wildcards)),
+            "manifests": self._read_manifests,
+        }
+
+    @property
+    def planned(self) -> str:
+        """Pattern of the plan, as an input."""
+        return str(self._layout.plan(self._manifest))
+
+    @property
+    def computed(self) -> list[str]:
+        """Patterns of the files of all shards, as inputs."""
+        count = self.workflow.shards(self.stage)
+        return [str(self._layout.shard(self._manifest, shard, count)) for shard in range(count)]
+
+    @property
+    def plan(self) -> str:
+        """Pattern of the plan, as an output."""
+        return self._constrain(self.planned)
+
+    @property
+    def shard(self) -> str:
+        """Pattern of the file of a shard, as an output."""
+        return self._constrain(str(self._layout.shard(self._manifest)))
+
+    @property
+    def manifest(self) -> str:
+        """Pattern of the manifest, as an output."""
+        return self._constrain(str(self._manifest))
+
+    def log(self, action: str = "") -> str:
+        """Return the pattern of the log of the rule with an action."""
+        return str(self._layout.log(*self._wildcards, self._job_name(action)))
+
+    def benchmark(self, action: str = "") -> str:
+        """Return the pattern of the benchmark of the rule with an action."""
+        return str(self._layout.benchmark(*self._wildcards, self._job_name(action)))
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Parameters of all rules of the stage."""
+        return {
+            "stage": self.stage.name,
+            "parameters": lambda wildcards: self.workflow.section(self.stage, *_run_and_volume(wildcards)),
+            # Snakemake does not compare parameters that depend on the input: they contain absolute paths.
+            "manifests": lambda wildcards, input: [
+                f"{name}={path}" for name, path in self._input_manifests(wildcards).items()
+            ],
+            "job": self._job_options,
+        }
+
+    @property
+    def _manifest(self) -> Path:
+        return self.stage.manifest(self._layout, *self._wildcards)
+
+    def _constrain(self, pattern: str) -> str:
+        return pattern.replace("{run}", self._constrained_run)
+
+    def _job_name(self, action: str) -> str:
+        wildcards = "_{shard}_of_{shards}" if action == SHARD else ""
+        return "_".join(filter(None, (self.stage.name, action))) + wildcards
+
+    def _job_options(self, wildcards: Any, output: Any) -> list[str]:
+        """Return the action of a job, and the options that select its part of the work."""
+        values = dict(wildcards.items())
+        options = [f"--{key}={values[key]}" for key in ("run", "volume") if key in values]
+        if "shard" in values:
+            return [SHARD, *options, f"--shard={values['shard']}/{values['shards']}"]
+        if not self.stage.is_blockwise:
+            return [RUN, *options]
+        return [PLAN if str(output[0]).endswith(".plan.json") else FINISH, *options]
+
+    def _input_manifests(self, wildcards: Any) -> Mapping[str, Path]:
+        return self.workflow.input_manifests(self.stage, *_run_and_volume(wildcards))
+
+    def _read_manifests(self, wildcards: Any) -> list[str]:
+        return [str(path) for path in self._input_manifests(wildcards).values()]
+
+
+class WorkflowRules:
+    """The rules of all stages, as attributes with the names of the stages."""
+
+    def __init__(self, workflow: Workflow, triggers: RerunTriggers) -> None:
+        self._stages = {
+            stage.name: StageRules(stage, workflow, triggers) for stage in (*STAGES, PROVENANCE, REPORT)
+        }
+
+    def __getattr__(self, name: str) -> StageRules:
+        try:
+            return self._stages[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+def _run_and_volume(wildcards: Any) -> tuple[str, str]:
+    values = dict(wildcards.items())
+    return values.get("run", ""), values.get("volume", "")
