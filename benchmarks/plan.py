@@ -21,11 +21,10 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from attacca.cli.plan import wall_seconds
 from attacca.config.load import load_configuration
-from attacca.costs.estimates import estimate
-from attacca.costs.extents import read_extent
-from attacca.costs.probe import probe
+from attacca.costs.estimates import estimate_costs, estimate_wall_seconds
+from attacca.costs.extents import read_extents
+from attacca.costs.probe import measure_with_probe
 from attacca.jobs.stage import StageInstance
 from attacca.workflow.workflow import Workflow
 
@@ -46,9 +45,9 @@ def main() -> int:
         configuration = load_configuration(options.configfile, {"results": str(results.absolute())})
         workflow = Workflow(configuration)
         start = time.monotonic()
-        extents = {key: read_extent(key, volume) for key, volume in configuration.volumes.items()}
-        measured = probe(configuration, extents, options.cores) if options.probe else {}
-        estimates = estimate(workflow, extents, measured, options.cores)
+        extents = read_extents(configuration)
+        measured = measure_with_probe(configuration, options.cores) if options.probe else {}
+        estimates = estimate_costs(workflow, extents, measured, options.cores)
         print(
             f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {options.configfile.name}"
         )
@@ -70,7 +69,7 @@ def main() -> int:
         took = seconds_of(workflow)
         present = [path for place in places(workflow) for path in place.rglob("*") if path.is_file()]
         pairs = {
-            "time to finish, s": (wall_seconds(estimates, 1, options.cores), took),
+            "time to finish, s": (estimate_wall_seconds(estimates, 1, options.cores), took),
             "disk, MB": (
                 sum(item.disk_bytes for item in estimates) / 1e6,
                 sum(path.stat().st_size for path in present) / 1e6,

@@ -17,7 +17,7 @@ use rule job as report with:
     input:
         trigger=STAGES.report.reads["trigger"],
         results=ATTACCA.all_results(),
-        provenance=[ATTACCA.layout.provenance(run) for run in ATTACCA.configuration.runs],
+        provenance=ATTACCA.provenance_files(),
     output:
         STAGES.report.manifest,
     log:

@@ -131,6 +131,8 @@ def test_an_import_inside_a_function_says_what_it_defers(path):
         ("attacca.arrays", ["torch", "gunpowder", "matplotlib"]),
         ("attacca.blockwise", ["torch", "gunpowder", "matplotlib"]),
         ("attacca.workflow.workflow", ["torch", "gunpowder", "matplotlib"]),
+        ("attacca.workflow.rules", ["torch", "gunpowder", "matplotlib", "numba"]),
+        ("attacca.costs.resources", ["torch", "gunpowder", "matplotlib", "numba"]),
     ],
 )
 def test_a_light_module_loads_no_heavy_library(module, heavy):

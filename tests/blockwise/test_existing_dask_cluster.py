@@ -1,6 +1,7 @@
 """Blocks on a Dask cluster that runs already: a scheduler and two workers as processes of their own."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def scheduler(tmp_path, processes, wait_until):
     def start(*options: str) -> str:
         file = tmp_path / "scheduler.json"
         common = ["--scheduler-file", file]
-        processes.environment["PYTHONPATH"] = str(JOB.parent)
+        path = [str(JOB.parent), os.environ.get("PYTHONPATH", "")]
+        processes.environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
         processes.start(
             "-m", "distributed.cli.dask_scheduler", *common, "--host", "127.0.0.1", "--no-dashboard"
         )

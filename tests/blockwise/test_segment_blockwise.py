@@ -1,4 +1,4 @@
-"""Running a user's segmentation function over a volume."""
+"""Segmentation of a volume by a user's function."""
 
 import subprocess
 import sys
@@ -45,7 +45,7 @@ def volume(tmp_path):
 
 
 def segment(array: ZarrArray, text: str, block: int = 8, context: int = 3, name: str = "out", **options):
-    """Runs the function whose file holds ``text``; returns what is stored."""
+    """Run the function whose file contains ``text``, and return the stored segments."""
     folder = Path(array.file_name).parent
     file = folder / f"{name}.py"
     file.write_text(text)
@@ -95,7 +95,7 @@ def test_results_do_not_depend_on_the_number_of_workers(volume):
     assert np.array_equal(segment(array, COMPONENTS), segment(array, COMPONENTS, name="two", num_workers=2))
 
 
-def test_without_context_nothing_is_joined_and_no_id_stands_twice(volume):
+def test_without_context_nothing_is_joined_and_no_id_is_used_twice(volume):
     array = volume()
     result = segment(array, COMPONENTS, context=0)
     for index in np.ndindex(5, 4, 3):
@@ -109,7 +109,7 @@ def test_parameters_reach_the_function(volume):
     assert segment(array, COMPONENTS, parameters={"threshold": 201}).max() == 0
 
 
-def test_a_pair_of_worker_functions_does_as_well(volume):
+def test_a_pair_of_worker_functions_gives_the_same_segments(volume):
     array = volume()
     text = """
 import cc3d
@@ -123,7 +123,7 @@ def start_worker(worker, block):
     assert np.array_equal(segment(array, text, name="pair", level=100), segment(array, COMPONENTS))
 
 
-def test_blocks_that_the_check_refuses_are_tried_again(volume, tmp_path):
+def test_blocks_that_the_check_rejects_are_retried(volume, tmp_path):
     text = (
         COMPONENTS
         + f"""
@@ -168,7 +168,7 @@ def test_after_a_failure_the_next_call_computes_only_what_is_missing(volume, tmp
     assert np.array_equal(result, segment(array, COMPONENTS, name="other"))
 
 
-def test_a_new_call_starts_anew(volume):
+def test_a_call_after_a_finished_one_recomputes_everything(volume):
     array = volume()
     segment(array, COMPONENTS, keep_tmpdir=True)
     array[array.roi] = 255
@@ -177,7 +177,7 @@ def test_a_new_call_starts_anew(volume):
     assert segment(array, COMPONENTS).max() == 0
 
 
-def test_the_scratch_directory_is_kept_when_asked(volume, tmp_path):
+def test_the_scratch_directory_is_kept_on_request(volume, tmp_path):
     array = volume()
     segment(array, COMPONENTS, tmpdir=tmp_path / "scratch")
     assert not list((tmp_path / "scratch").iterdir())
@@ -185,7 +185,7 @@ def test_the_scratch_directory_is_kept_when_asked(volume, tmp_path):
     assert list((tmp_path / "scratch").iterdir())
 
 
-def test_upstream_tasks_run_first_and_stop_the_rest_when_they_fail(volume):
+def test_upstream_tasks_run_first_and_stop_the_call_if_they_fail(volume):
     array, calls = volume(), []
     segment(array, COMPONENTS, upstream_tasks=[lambda: calls.append(1), lambda: calls.append(2)])
     segment(array, COMPONENTS, upstream_tasks=[])
@@ -207,7 +207,7 @@ def test_upstream_tasks_run_first_and_stop_the_rest_when_they_fail(volume):
         ("def segment_function(a, b):\n    return a[b.read_roi] / 2", BlocksFailedError, "type float64"),
     ],
 )
-def test_files_that_cannot_be_used_are_refused(volume, text, error, message):
+def test_invalid_files_are_refused(volume, text, error, message):
     with pytest.raises(error, match=message):
         segment(volume(), text)
 
@@ -257,7 +257,7 @@ segment_blockwise(
     assert np.array_equal(found.data[:], expected)
 
 
-def test_missing_files_and_arguments_are_told(volume, tmp_path):
+def test_missing_files_and_arguments_are_reported(volume, tmp_path):
     array = volume()
     roi = array.roi
     with pytest.raises(ConfigurationError, match="needs the keyword argument input_array_identifier"):

@@ -38,7 +38,7 @@ def test_a_part_is_joined_to_its_whole():
     assert find_joins(lower, upper, EVERYWHERE, 1.0).tolist() == [[1, 5], [2, 5]]
 
 
-def test_segments_that_do_not_reach_the_face_are_left_alone():
+def test_segments_that_do_not_reach_the_face_are_not_joined():
     lower = np.zeros((6, 4), dtype=np.uint64)
     lower[:1, :] = 1
     lower[2:4, :2] = 2
@@ -62,7 +62,7 @@ def test_components_do_not_depend_on_the_order_of_pairs(pairs, random):
     random.shuffle(shuffled)
     again = find_components(np.array(shuffled, dtype=np.uint64).reshape(-1, 2), np.arange(1, 13))
     assert np.array_equal(ids, again[0]) and np.array_equal(components, again[1])
-    # By brute force: spread the smallest id until nothing changes.
+    # Brute force: spread the smallest id over all pairs, repeatedly.
     least = {n: n for n in range(1, 13)}
     for _ in range(12):
         for a, b in pairs:
@@ -70,7 +70,7 @@ def test_components_do_not_depend_on_the_order_of_pairs(pairs, random):
     assert components.tolist() == [least[n] for n in range(1, 13)]
 
 
-def test_ids_outside_the_table_stay():
+def test_ids_that_the_table_lacks_stay():
     labels = np.array([[0, 2**63, 7], [5, 7, 9]], dtype=np.uint64)
     ids, components = np.array([5, 7], np.uint64), np.array([5, 5], np.uint64)
     assert relabel_volume(labels, ids, components).tolist() == [[0, 2**63, 5], [5, 5, 9]]

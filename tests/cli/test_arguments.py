@@ -1,4 +1,4 @@
-"""Numbers that no machine has end a command before it begins."""
+"""Impossible numbers on the command line are refused at once."""
 
 import pytest
 import yaml
@@ -43,7 +43,7 @@ def test_a_configuration_that_is_not_there_is_named_without_options_that_the_com
     assert f"attacca {command}" in said and "name yours" in said
 
 
-def test_plan_tells_every_missing_volume_with_its_line_as_check_does(tmp_path, capsys, values):
+def test_plan_lists_every_missing_volume_with_its_line_as_check_does(tmp_path, capsys, values):
     settings = values()
     for name in ("cube-a", "cube-b"):
         settings["volumes"][name] = {
@@ -53,13 +53,13 @@ def test_plan_tells_every_missing_volume_with_its_line_as_check_does(tmp_path, c
         }
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(settings))
-    told = []
+    messages = []
     for command in ("check", "plan"):
         assert main([command, str(path)]) == 2
-        told.append(capsys.readouterr().err.partition(": ")[2])
-    assert told[0] == told[1]
+        messages.append(capsys.readouterr().err.partition(": ")[2])
+    assert messages[0] == messages[1]
     assert all(
-        f"volumes.{name}.{key}.path (line" in told[0]
+        f"volumes.{name}.{key}.path (line" in messages[0]
         for name in ("cube-a", "cube-b")
         for key in ("raw", "labels")
     )

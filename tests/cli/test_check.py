@@ -1,4 +1,4 @@
-"""What ``attacca check`` says of a configuration without problems."""
+"""Output of ``attacca check`` for a configuration without problems."""
 
 import h5py
 import numpy as np
@@ -7,7 +7,7 @@ import yaml
 from attacca.cli.main import main
 
 
-def said_of(volume, tmp_path, capsys, monkeypatch):
+def output_of(volume, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(tmp_path)
     network = {"input_shape": [24, 24, 24], "num_fmaps": 4, "downsample_factors": [[2, 2, 2]]}
@@ -21,7 +21,7 @@ def said_of(volume, tmp_path, capsys, monkeypatch):
     return capsys.readouterr().out.splitlines()
 
 
-def test_each_volume_is_shown_with_what_it_is_taken_for_and_who_says_so(tmp_path, capsys, monkeypatch):
+def test_each_volume_is_listed_with_its_files_shapes_and_the_sources_of_values(tmp_path, capsys, monkeypatch):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["raw"] = np.zeros((40, 48, 56), np.uint8)
         file["labels"] = np.zeros((20, 48, 56), np.uint32)
@@ -31,7 +31,7 @@ def test_each_volume_is_shown_with_what_it_is_taken_for_and_who_says_so(tmp_path
         "labels": {"path": "a.h5", "dataset": "labels", "unlabelled": 0},
         "voxel_size": [10, 4, 4],
     }
-    lines = said_of(volume, tmp_path, capsys, monkeypatch)
+    lines = output_of(volume, tmp_path, capsys, monkeypatch)
     assert lines[:5] == [
         "cube: train in one, other",
         "  voxel size 10 x 4 x 4 nanometer (configuration)",
@@ -66,8 +66,8 @@ def test_each_volume_is_shown_with_what_it_is_taken_for_and_who_says_so(tmp_path
     ] in rows
 
 
-def test_synthetic_tissue_is_shown_too(tmp_path, capsys, monkeypatch):
+def test_synthetic_tissue_is_listed_too(tmp_path, capsys, monkeypatch):
     volume = {"synthetic": {"shape": [32, 32, 32], "seed": 7}, "voxel_size": [8, 8, 8]}
-    lines = said_of(volume, tmp_path, capsys, monkeypatch)
+    lines = output_of(volume, tmp_path, capsys, monkeypatch)
     assert "  synthetic: neurites, seed 7" in lines
     assert any(line.split()[:6] == ["raw", "32", "x", "32", "x", "32"] for line in lines)

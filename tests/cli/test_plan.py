@@ -7,13 +7,11 @@ import pytest
 import yaml
 
 from attacca.cli.main import main
-from attacca.cli.plan import wall_seconds
 from attacca.config.load import load_configuration
-from attacca.config.volumes import VolumeConfig
-from attacca.costs.estimates import estimate
-from attacca.costs.extents import Extent, read_extent
-from attacca.costs.measurements import measured_costs
-from attacca.costs.remedies import recommended_shards, size_text
+from attacca.costs.advice import format_size, recommend_shards
+from attacca.costs.estimates import estimate_costs, estimate_wall_seconds
+from attacca.costs.extents import Extent, read_extents
+from attacca.costs.measurements import read_measured_costs
 from attacca.errors import MissingInputError, VolumeError
 from attacca.workflow.workflow import Workflow
 
@@ -46,8 +44,7 @@ def write(tmp_path, values):
 
 def estimates_of(values, tmp_path, cores=2, measured=None):
     configuration = load_configuration(write(tmp_path, values))
-    extents = {name: read_extent(name, config) for name, config in configuration.volumes.items()}
-    found = estimate(Workflow(configuration), extents, measured or {}, cores)
+    found = estimate_costs(Workflow(configuration), read_extents(configuration), measured or {}, cores)
     return {f"{item.instance.stage.name} {item.instance.label}": item for item in found}
 
 
@@ -75,7 +72,7 @@ def test_what_does_not_fit_on_the_disk_or_into_memory_is_refused_with_a_way_out(
     settings["volumes"]["cube-c"] = {"raw": {"path": str(huge)}, "voxel_size": [8, 8, 8]}
     assert main(["plan", str(write(tmp_path, settings)), "--disk", "100", "--memory", "1"]) == 1
     said = capsys.readouterr().err
-    assert "this cannot fit" in said
+    assert "the results exceed the limits" in said
     assert "100.0 GB are free" in said
     assert "agglomerate first/cube-c needs" in said
     assert "--memory" in said
@@ -132,13 +129,11 @@ def test_earlier_jobs_are_what_the_estimates_follow(project):
         "x INFO attacca.blockwise: 27 blocks computed in 30.0 s, 0 were done before\n"
     )
     voxels = 48**3
-    cost = measured_costs(project.workflow, {"cube-b": voxels})[("fragments", "first")]
+    cost = read_measured_costs(project.workflow, {"cube-b": voxels})[("fragments", "first")]
     assert cost.start_seconds == pytest.approx(10)
     assert cost.voxels_per_second == pytest.approx(voxels / 60)
-    extents = {
-        name: Extent((48, 48, 48), 1, 1, True, True, (48, 48, 48)) for name in ("cube-a", "cube-b", "cube-c")
-    }
-    found = estimate(project.workflow, extents, {("fragments", "first"): cost}, cores=2)
+    extents = {name: Extent((48, 48, 48), (48, 48, 48)) for name in ("cube-a", "cube-b", "cube-c")}
+    found = estimate_costs(project.workflow, extents, {("fragments", "first"): cost}, cores=2)
     item = next(item for item in found if item.instance == fragments)
     assert item.source == "measured"
     assert item.job_seconds == pytest.approx(40, rel=0.01)
@@ -146,10 +141,10 @@ def test_earlier_jobs_are_what_the_estimates_follow(project):
 
 def test_recommended_shards_last_about_an_hour_and_are_never_more_than_blocks(values, tmp_path):
     settings = values()
-    assert recommended_shards(estimates_of(settings, tmp_path)["predict first/cube-c"]) == 1
+    assert recommend_shards(estimates_of(settings, tmp_path)["predict first/cube-c"]) == 1
     settings["volumes"]["cube-c"]["synthetic"]["shape"] = [4096, 4096, 4096]
     item = estimates_of(settings, tmp_path)["fragments first/cube-c"]
-    shards = recommended_shards(item)
+    shards = recommend_shards(item)
     assert 1 < shards <= item.blocks
     assert item.core_seconds / item.workers / shards == pytest.approx(3600, rel=0.1)
 
@@ -158,23 +153,24 @@ def test_jobs_at_once_shorten_the_time_to_finish_but_not_below_the_longest_job(v
     settings = values(shards=4)
     settings["volumes"]["cube-c"]["synthetic"]["shape"] = [512, 512, 512]
     found = list(estimates_of(settings, tmp_path).values())
-    one, many = wall_seconds(found, 1), wall_seconds(found, 100)
+    one, many = estimate_wall_seconds(found, 1), estimate_wall_seconds(found, 100)
     assert one == pytest.approx(sum(item.job_seconds * item.shards + item.around_seconds for item in found))
     assert one > many >= max(item.job_seconds for item in found)
 
 
-def test_a_region_of_interest_is_what_counts(huge):
-    config = VolumeConfig.model_validate(
-        {
+def test_a_region_of_interest_is_what_counts(huge, values, tmp_path):
+    def extent(offset):
+        settings = values()
+        settings["volumes"]["cube-c"] = {
             "raw": {"path": str(huge)},
             "voxel_size": [8, 8, 8],
-            "roi": {"offset": [80, 0, 0], "shape": [800, 1600, 2400]},
+            "roi": {"offset": [offset, 0, 0], "shape": [800, 1600, 2400]},
         }
-    )
-    assert read_extent("v", config).shape == (100, 200, 300)
-    outside = config.model_copy(update={"roi": config.roi.model_copy(update={"offset": [1e7, 0, 0]})})
-    with pytest.raises(VolumeError, match="outside"):
-        read_extent("v", outside)
+        return read_extents(load_configuration(write(tmp_path, settings)))["cube-c"]
+
+    assert extent(80).shape == (100, 200, 300)
+    with pytest.raises(VolumeError, match="not inside the image"):
+        extent(8 * 10**6)
 
 
 def test_a_missing_image_is_named(values, tmp_path):
@@ -184,8 +180,8 @@ def test_a_missing_image_is_named(values, tmp_path):
         estimates_of(settings, tmp_path)
 
 
-def test_sizes_are_told_in_their_unit():
-    assert [size_text(value) for value in (12, 1500, 2.5e6, 3e9, 4.2e13)] == [
+def test_sizes_have_a_unit():
+    assert [format_size(value) for value in (12, 1500, 2.5e6, 3e9, 4.2e13)] == [
         "12 B",
         "1.5 kB",
         "2.5 MB",

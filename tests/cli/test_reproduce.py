@@ -1,4 +1,4 @@
-"""``attacca reproduce``: what it computes, what it refuses, and what it says of the results."""
+"""``attacca reproduce``: computation, refusals and comparison."""
 
 import subprocess
 
@@ -30,7 +30,7 @@ def test_results_are_not_reproduced_onto_themselves(project, capsys):
     assert "another directory" in capsys.readouterr().err
 
 
-def test_results_without_provenance_are_told_to_finish_first(project):
+def test_without_provenance_the_workflow_has_to_finish_first(project):
     with pytest.raises(MissingInputError, match="finish first"):
         read_provenances(project.results, None)
 
@@ -56,7 +56,7 @@ def test_another_configuration_must_have_the_runs(project, provenance, values, t
 
 @pytest.fixture
 def computing(project, provenance, monkeypatch):
-    """Stands for Snakemake: starts are counted, and each writes the provenance unless it is told to fail."""
+    """A substitute of Snakemake: starts are counted, and each writes the provenance unless it fails."""
     write_json(project.results / "first" / "provenance.json", provenance())
 
     class Computing:
@@ -80,16 +80,14 @@ def test_a_finished_reproduction_is_not_called_equal_a_second_time_without_compu
     assert main(command) == 0
     assert "are equal" in capsys.readouterr().out
     assert main(command) == 2
-    told = capsys.readouterr()
+    output = capsys.readouterr()
     assert computing.starts == 1
-    assert "are equal" not in told.out
-    assert "finished" in told.err and "delete it" in told.err and "--compare-only" in told.err
+    assert "are equal" not in output.out
+    assert "finished" in output.err and "delete it" in output.err and "--compare-only" in output.err
     assert main([*command, "--compare-only"]) == 0
 
 
-def test_an_interrupted_reproduction_is_gone_on_with_by_the_same_command(
-    project, computing, tmp_path, capsys
-):
+def test_an_interrupted_reproduction_is_continued_by_the_same_command(project, computing, tmp_path, capsys):
     command = ["reproduce", str(project.results), "--into", str(tmp_path / "again")]
     computing.fails = True
     assert main(command) == 1
@@ -113,7 +111,7 @@ def test_results_are_never_computed_over_by_whatever_path(
 
 
 @pytest.mark.parametrize("into", ["config.yaml", "config.yaml/below", "/proc/no/such"])
-def test_a_place_that_is_no_directory_is_told_in_one_message(
+def test_a_path_that_is_not_a_directory_gives_one_message(
     project, computing, tmp_path, monkeypatch, capsys, into
 ):
     monkeypatch.chdir(tmp_path)
@@ -135,7 +133,7 @@ def test_a_torn_provenance_is_named_and_how_to_get_it_back(project, text):
     assert str(path) in str(error.value)
 
 
-def test_a_configuration_that_is_not_understood_is_no_traceback(project, provenance, tmp_path, capsys):
+def test_an_unreadable_configuration_gives_a_message_without_traceback(project, provenance, tmp_path, capsys):
     values = provenance()
     values["configuration"]["runs"]["first"]["task"] = {"type": "guess"}
     for place in (project.results, tmp_path / "other"):
@@ -147,14 +145,14 @@ def test_a_configuration_that_is_not_understood_is_no_traceback(project, provena
 @pytest.mark.parametrize(
     ("given", "found"), [("config.yaml", "is a file"), ("rezults", "is not there"), ("empty", "no workflow")]
 )
-def test_what_is_no_directory_of_results_is_said_to_be_none(project, tmp_path, given, found):
+def test_a_path_that_is_not_a_directory_of_results_is_refused(project, tmp_path, given, found):
     (tmp_path / "empty").mkdir()
     with pytest.raises(MissingInputError, match="not a directory of results") as error:
         read_provenances(tmp_path / given, None)
     assert found in str(error.value)
 
 
-def test_a_run_without_provenance_is_told_with_those_that_have_one(project, provenance):
+def test_a_run_without_provenance_is_reported_with_those_that_have_one(project, provenance):
     write_json(project.results / "first" / "provenance.json", provenance())
     with pytest.raises(MissingInputError, match=r"second/provenance.json.*that have one: first"):
         read_provenances(project.results, ["second"])

@@ -1,4 +1,4 @@
-"""``attacca status``: what it says about results that are done, missing, stale and being computed."""
+"""``attacca status`` for results that are done, missing, stale and being computed."""
 
 import fcntl
 import io
@@ -106,7 +106,7 @@ def test_processes_that_wait_for_a_lock_do_not_disturb(project):
 
 
 @pytest.mark.parametrize("stage", ["train", "tune", "agglomerate", "evaluate"])
-def test_a_stage_without_blocks_runs_while_its_job_does_and_tells_how_far_it_is(project, stage, capsys):
+def test_a_stage_without_blocks_runs_while_its_job_does_and_shows_its_progress(project, stage, capsys):
     volume = "cube-c" if stage in ("agglomerate", "evaluate") else ""
     instance = project.instance(stage, "first", volume)
     project.finish_until(instance)
@@ -193,7 +193,7 @@ def test_time_left_follows_from_what_the_job_has_done_since_its_start(project, m
     )
 
 
-def test_a_changed_parameter_makes_stale_what_depends_on_it_and_its_name_is_told(project, values):
+def test_a_changed_parameter_makes_dependent_stages_stale_and_is_named(project, values):
     project.finish_until(project.instance("fragments", "first", "cube-b"))
     changed = values()
     changed["runs"]["first"]["prediction"] = {"dtype": "float16"}
@@ -207,7 +207,7 @@ def test_a_changed_parameter_makes_stale_what_depends_on_it_and_its_name_is_told
     assert found["tune first"].reason == "predict first/cube-b is stale"
 
 
-def test_a_changed_file_of_a_volume_is_told_by_its_key_and_path(project, values):
+def test_a_changed_file_of_a_volume_is_reported_with_its_key_and_path(project, values):
     changed = values()
     for name, number in (("raw", 1), ("labels", 2)):
         with h5py.File(project.path.with_name(f"{name}.h5"), "w") as file:
@@ -281,7 +281,7 @@ def test_a_deleted_array_leaves_no_blocks_done(project):
     assert states(project)["predict first/cube-b"].done == 0
 
 
-def test_deleted_checkpoints_are_told_and_whether_somebody_needs_them(project):
+def test_deleted_checkpoints_are_reported_with_their_users(project):
     project.finish(*project.workflow.instances())
     shutil.rmtree(project.workflow.layout.training("first") / "checkpoints")
     state = states(project)["train first"]
@@ -291,7 +291,7 @@ def test_deleted_checkpoints_are_told_and_whether_somebody_needs_them(project):
     assert states(project)["train first"].state == "stale"
 
 
-def test_the_table_and_the_json_tell_the_same(project, capsys, monkeypatch):
+def test_the_table_and_the_json_agree(project, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     predict = project.instance("predict", "first", "cube-b")
     project.finish_until(predict)

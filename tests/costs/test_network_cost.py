@@ -1,4 +1,4 @@
-"""Operations of networks, told by their configuration, against those that torch counts."""
+"""Operations and weights of networks by their configuration, compared with those that torch counts."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from attacca.architectures import create_architecture
 from attacca.config.architecture import UNetConfig
 from attacca.config.run import RunConfig
-from attacca.costs.network_cost import flops_per_voxel, prediction_seconds, training_seconds
+from attacca.costs.network_cost import count_flops, count_weights, prediction_seconds, training_seconds
 
 NETWORKS = {
     "default": {"input_shape": (32, 32, 32)},
@@ -26,21 +26,28 @@ NETWORKS = {
         "convs_per_level": 3,
         "num_out_fmaps": 4,
     },
+    "without padding, residual": {
+        "input_shape": (44, 60, 60),
+        "downsample_factors": ((2, 2, 2), (1, 2, 2)),
+        "padding": "valid",
+        "residual": True,
+    },
     "2D": {"input_shape": (64, 64), "downsample_factors": ((2, 2),), "normalization": "batch"},
 }
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_operations_are_those_that_torch_counts(name, channels):
+def test_operations_and_weights_are_those_that_torch_counts(name, channels):
     config = UNetConfig.model_validate(NETWORKS[name])
     with torch.device("meta"):
         network = create_architecture(config, len(config.input_shape), channels)
         raw = torch.empty((1, channels, *config.input_shape))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(raw)
-    expected = counter.get_total_flops() / raw[0, 0].numel()
-    assert flops_per_voxel(config, channels) == pytest.approx(expected, rel=1e-9)
+    assert count_flops(config, config.input_shape, channels) == counter.get_total_flops()
+    kernels = [parameter for parameter in network.parameters() if parameter.dim() > 1]
+    assert count_weights(config, channels) == sum(kernel.numel() for kernel in kernels)
 
 
 def test_time_follows_work_and_is_shared_by_workers_and_gpus():

@@ -1,4 +1,4 @@
-"""What can be known before anything is computed is told before anything is computed."""
+"""Checks of a configuration against its volumes."""
 
 import copy
 import os
@@ -85,7 +85,7 @@ def test_a_configuration_without_problems_is_planned(inspected):
         pytest.param({"type": "one_hot", "classes": ["bg", "x"]}, "negative", ["volumes.cube.labels", "negative label -1"], id="negative labels"),
     ],
 )  # fmt: skip
-def test_labels_that_do_not_fit_the_task_are_told(inspected, task, labels, expected):
+def test_labels_that_do_not_fit_the_task_are_reported(inspected, task, labels, expected):
     said = refused(inspected, task=task, labels=labels)
     for part in expected:
         assert part in said, said
@@ -119,7 +119,7 @@ def test_labels_that_fit_the_task_pass(inspected, task, labels, more):
         pytest.param({"training": {"checkpoint": {"interval": 2}, "validation": {"criterion": "voi", "segmentation_interval": 2}}}, ["training.validation.criterion", "no validation volumes", "volumes.validate"], id="a criterion without validation volumes"),
     ],
 )  # fmt: skip
-def test_settings_of_the_training_that_lead_nowhere_are_told(inspected, run, expected):
+def test_impossible_settings_of_the_training_are_reported(inspected, run, expected):
     said = refused(inspected, **run)
     for part in expected:
         assert part in said, said
@@ -132,7 +132,7 @@ def test_a_checkpoint_that_is_kept_may_predict(inspected, iteration):
 
 
 @pytest.mark.parametrize(
-    ("raw", "doubt"),
+    ("raw", "expected"),
     [
         pytest.param("floats", "[0, 235]", id="gray values as floats"),
         pytest.param("twelve", "6.1 % of the range", id="twelve bits in sixteen"),
@@ -141,12 +141,14 @@ def test_a_checkpoint_that_is_kept_may_predict(inspected, iteration):
         pytest.param("sixteen", None, id="sixteen bits"),
     ],
 )
-def test_raw_data_that_do_not_fit_the_range_of_their_type_are_warned_of(inspected, raw, doubt):
+def test_raw_data_that_do_not_fit_the_range_of_their_type_give_a_warning(inspected, raw, expected):
     warnings = inspected(raw=raw).warnings
-    assert len(warnings) == (doubt is not None)
-    if doubt is not None:
+    assert len(warnings) == (expected is not None)
+    if expected is not None:
         assert (
-            doubt in warnings[0] and "runs.run.training.intensity" in warnings[0] and "'cube'" in warnings[0]
+            expected in warnings[0]
+            and "runs.run.training.intensity" in warnings[0]
+            and "'cube'" in warnings[0]
         )
         assert inspected(raw=raw, training={"intensity": [0, 235]}).warnings == []
 
@@ -157,7 +159,7 @@ def test_a_volume_to_segment_with_other_grays_than_the_training_volume_is_warned
     assert "'cube'" in warning and "white is 255" in warning
 
 
-def test_raw_data_that_are_not_finite_are_told(inspected):
+def test_raw_data_that_are_not_finite_are_reported(inspected):
     said = refused(inspected, raw="broken")
     assert "volumes.cube.raw (line" in said and "not finite" in said
 

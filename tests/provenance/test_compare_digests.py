@@ -88,7 +88,7 @@ def read_in_place(provenance, content, files="1"):
     return values | {"inputs": {"cube-a": files}}
 
 
-def test_an_input_that_was_changed_where_it_stands_is_the_first_difference(compare, project, provenance):
+def test_a_changed_input_that_is_used_in_place_is_the_first_difference(compare, project, provenance):
     first, second = read_in_place(provenance, "a"), read_in_place(provenance, "b")
     second["outputs"]["train"]["first"]["checkpoint digest"] = "another"
     different = [
@@ -103,9 +103,7 @@ def test_files_that_moved_or_were_touched_and_hold_the_same_are_equal(compare, p
     assert all(is_equal(each) for each in compare(project.results, project.results, first, second))
 
 
-def test_an_imported_volume_whose_files_have_changed_is_said_to_have_another_input(
-    compare, project, provenance
-):
+def test_an_imported_volume_whose_files_have_changed_has_another_input(compare, project, provenance):
     first, second = read_in_place(provenance, "a"), read_in_place(provenance, "b", files="2")
     for values in (first, second):
         del values["outputs"]["volume"]["cube-a"]["raw"]["read in place"]

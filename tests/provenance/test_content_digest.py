@@ -1,4 +1,4 @@
-"""Digests of arrays and directories: equal for equal content, whatever stands beside it."""
+"""Digests of arrays and directories: equal for equal content, whatever other files are beside it."""
 
 import shutil
 import time

@@ -30,7 +30,7 @@ def test_a_checkout_as_it_was_committed_is_unchanged_whatever_data_stand_beside_
     assert len(found["commit"]) == 40
 
 
-def test_an_edited_file_and_one_that_nobody_committed_are_changes(checkout):
+def test_an_edited_file_and_one_that_is_not_committed_are_changes(checkout):
     (checkout / "src" / "module.py").write_text("value = 2\n")
     edited = read_checkout_state(checkout)
     (checkout / "src" / "new.py").write_text("value = 3\n")
@@ -41,7 +41,7 @@ def test_an_edited_file_and_one_that_nobody_committed_are_changes(checkout):
     assert len({state["changes digest"] for state in (edited, new, newer)}) == 3
 
 
-def test_a_file_that_nobody_committed_is_a_change_by_itself(checkout):
+def test_a_file_that_is_not_committed_is_a_change_by_itself(checkout):
     (checkout / "src" / "new.py").write_text("value = 3\n")
     assert read_checkout_state(checkout)["changed"]
 

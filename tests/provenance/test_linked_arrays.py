@@ -16,7 +16,7 @@ SHAPE = (2, 24, 20, 30)
 
 @pytest.fixture(params=["dots", "slashes", "n5"])
 def linked(request, tmp_path):
-    """A data set that stands for voxels 8 to 16, 5 to 15 and 10 to 30 of an array with two channels."""
+    """A data set that links to voxels 8 to 16, 5 to 15 and 10 to 30 of an array with two channels."""
     name = "source.n5" if request.param == "n5" else "source.zarr"
     store = (
         zarr.N5Store(str(tmp_path / name)) if request.param == "n5" else zarr.DirectoryStore(tmp_path / name)

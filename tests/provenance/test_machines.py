@@ -1,4 +1,4 @@
-"""Machines are noted where results are computed, and told with the results that still stand."""
+"""Notes of the machines that computed results, and their reading for results that are still valid."""
 
 import json
 
@@ -34,14 +34,14 @@ def machines_of(project):
     return read_machines(project.workflow.layout, "first", ["cube-b", "cube-c"])
 
 
-def test_this_machine_tells_processor_gpus_and_the_device_of_the_network(monkeypatch):
+def test_a_machine_has_a_processor_gpus_and_the_device_of_the_network(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     found = describe_machine("cuda:0 (A100)")
     assert found["processor"] and isinstance(found["gpus"], list)
     assert (found["device"], found["visible gpus"]) == ("cuda:0 (A100)", "3")
 
 
-def test_machines_of_training_and_shards_are_told_once_each(project, noted):
+def test_machines_of_training_and_shards_are_listed_once_each(project, noted):
     assert machines_of(project) == {}
     noted("gpu node")
     noted("gpu node")
@@ -53,7 +53,7 @@ def test_machines_of_training_and_shards_are_told_once_each(project, noted):
     }
 
 
-def test_a_training_that_went_on_elsewhere_has_two_machines(project, noted):
+def test_a_training_that_was_continued_elsewhere_has_two_machines(project, noted):
     noted("first")
     noted("second")
     assert machines_of(project)["train"] == [
@@ -62,7 +62,7 @@ def test_a_training_that_went_on_elsewhere_has_two_machines(project, noted):
     ]
 
 
-def test_machines_of_results_that_were_made_anew_since_are_forgotten(project, noted):
+def test_machines_of_results_that_were_computed_again_are_dropped(project, noted):
     noted("old", "cube-c", (0, 2))
     path = project.instance("predict", "first", "cube-c").manifest(project.workflow.layout)
     values = json.loads(path.read_text())

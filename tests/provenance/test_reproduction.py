@@ -16,7 +16,7 @@ def reproduction(tmp_path, values, of="results", seed=0, **execution):
     return Reproduction(tmp_path / "again", tmp_path / of, changed)
 
 
-def test_by_default_it_stands_beside_the_results(tmp_path):
+def test_by_default_it_is_beside_the_results(tmp_path):
     assert resolve_directories(tmp_path / "results", None) == (
         tmp_path / "results",
         tmp_path / "results-reproduced",

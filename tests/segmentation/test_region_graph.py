@@ -13,7 +13,7 @@ from attacca.segmentation.agglomerate import agglomerate
 from attacca.segmentation.block_graph import count_block_graph
 from attacca.segmentation.box import Box
 from attacca.segmentation.graph import Graph
-from attacca.segmentation.graph_tables import EDGE_TYPE, NODE_TYPE, join_tables, load_graph, table_path
+from attacca.segmentation.graph_tables import EDGE_TYPE, NODE_TYPE, join_tables, load_graph, locate_table
 from attacca.segmentation.lookup_table import LookUpTable, relabel
 from attacca.segmentation.mean_affinity import cut_merges, merge_by_mean_affinity
 from attacca.segmentation.offsets import Offsets
@@ -126,7 +126,7 @@ def test_a_graph_read_in_small_parts_equals_one_read_at_once(tmp_path: Path) -> 
         edges["direct_sum"] = rng.integers(0, 999, 60)
         edges = edges[np.lexsort((edges["v"], edges["u"]))]
         for kind, table in (("nodes", nodes), ("edges", edges)):
-            path = table_path(tmp_path, kind, block)
+            path = locate_table(tmp_path, kind, block)
             path.parent.mkdir(exist_ok=True)
             np.save(path, table)
     once = load_graph(tmp_path, 5)

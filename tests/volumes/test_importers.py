@@ -305,14 +305,14 @@ def test_negative_labels_are_refused(tmp_path):
 
 
 def test_labels_without_a_single_label_are_refused(tmp_path):
-    assert "nothing but 0" in problem(tmp_path, **with_labels(tmp_path, LABELS * 0))
+    assert "hold only 0" in problem(tmp_path, **with_labels(tmp_path, LABELS * 0))
 
 
 @pytest.mark.parametrize(
     ("values", "unlabelled", "warned"),
     [
-        pytest.param([3], None, "nothing but 3 in", id="one value"),
-        pytest.param([0, 3], 0, "nothing but 3 and the unlabelled 0", id="one value and unlabelled voxels"),
+        pytest.param([3], None, "hold only 3 in", id="one value"),
+        pytest.param([0, 3], 0, "hold only 3 and the unlabelled 0", id="one value and unlabelled voxels"),
         pytest.param([0, 3], None, None, id="background and one object"),
         pytest.param([0, 3, 4], 0, None, id="two objects"),
     ],
@@ -353,15 +353,17 @@ def test_labels_that_stick_out_of_the_image_are_refused_unless_a_roi_says_what_c
     volume["voxel_size"] = [40, 4, 4]
     said = problem(tmp_path, **volume)
     assert (
-        "stick out of the image" in said and "has (5, 12, 9)" in said and "0 to 200, 0 to 48, 0 to 36" in said
+        "extend beyond the image" in said
+        and "has (5, 12, 9)" in said
+        and "0 to 200, 0 to 48, 0 to 36" in said
     )
     assert "roi: { offset: [0, 0, 0], shape: [200, 48, 36] }" in said and "offset" in said
-    who = "the configuration says" if "offset" in labels else "nobody says, so 0"
-    assert f"the image begins nobody says, so 0, where the labels begin {who}" in said
+    origin = "is configured" if "offset" in labels else "is not configured, so 0"
+    assert f"the offset of the image is not configured, so 0; that of the labels {origin}" in said
     volume["roi"] = {"offset": [0, 0, 0], "shape": [200, 48, 36]}
     plan = plan_volume(VolumeConfig.model_validate(volume))
     assert plan.roi.contains(plan.arrays["labels"].roi)
-    assert ["stick out" in warning for warning in plan.warnings] == [True]
+    assert ["extend beyond" in warning for warning in plan.warnings] == [True]
 
 
 def test_labels_inside_the_image_are_taken_without_a_word(tmp_path):
@@ -415,7 +417,7 @@ def test_a_tiff_that_is_cut_off_is_named(tmp_path):
     tifffile.imwrite(path, RAW)
     path.write_bytes(path.read_bytes()[:400])
     said = problem(tmp_path, raw={"path": path}, voxel_size=[40, 4, 4])
-    assert "stack.tif is cut off" in said and "copy it again" in said
+    assert "stack.tif is truncated" in said and "copy it again" in said
 
 
 def test_all_sources_that_are_wrong_are_found_each_with_its_key(tmp_path):
@@ -453,14 +455,14 @@ def test_a_wrong_number_of_axes_is_refused(tmp_path):
 def test_a_roi_outside_the_image_or_between_voxels_is_refused(tmp_path):
     config = with_labels(tmp_path, LABELS)
     text = problem(tmp_path, **config, roi={"offset": [0, 0, 0], "shape": [40, 48, 36]})
-    assert "not inside the image" in text and "0 to 20, 0 to 48, 0 to 36" in text
+    assert "not contained in the image" in text and "0 to 20, 0 to 48, 0 to 36" in text
     text = problem(tmp_path, **config, roi={"offset": [2, 0, 0], "shape": [8, 48, 36]})
     assert "whole voxels" in text and "offset: [0, 0, 0]" in text
 
 
 def test_a_voxel_size_that_nobody_says_is_asked_for(tmp_path):
     stack = write_stack(tmp_path / "raw", RAW)
-    assert "give voxel_size: [z, y, x]" in problem(tmp_path, raw={"path": stack})
+    assert "set voxel_size: [z, y, x]" in problem(tmp_path, raw={"path": stack})
 
 
 def test_values_that_are_not_finite_are_refused(tmp_path):
@@ -475,7 +477,7 @@ def test_images_of_several_formats_or_of_none_are_refused(tmp_path):
     tifffile.imwrite(stack / "a.tif", RAW[0])
     assert "several formats" in problem(tmp_path, raw={"path": stack}, voxel_size=[4, 4, 4])
     (tmp_path / "raw.docx").write_text("")
-    assert "no known kind" in problem(tmp_path, raw={"path": tmp_path / "raw.docx"}, voxel_size=[4, 4, 4])
+    assert "unknown format" in problem(tmp_path, raw={"path": tmp_path / "raw.docx"}, voxel_size=[4, 4, 4])
 
 
 def test_the_fingerprint_notices_changed_added_and_missing_files(tmp_path):
@@ -499,13 +501,13 @@ def test_the_fingerprint_notices_changed_added_and_missing_files(tmp_path):
 
 
 def test_each_section_is_decoded_once_for_a_layer_of_blocks(tmp_path, monkeypatch):
-    from attacca.volumes.readers import image_stack as images
+    from attacca.volumes.readers import image_stack
 
     stack = write_stack(tmp_path / "raw", RAW)
     source = open_source(ArraySource(path=stack))
     decoded = []
-    original = images._decode
-    monkeypatch.setattr(images, "_decode", lambda path: decoded.append(path.name) or original(path))
+    original = image_stack.decode_image
+    monkeypatch.setattr(image_stack, "decode_image", lambda path: decoded.append(path.name) or original(path))
     for y, x in product(range(0, 12, 4), range(0, 9, 3)):
         source.read((0, y, x), (5, y + 4, x + 3))
     assert len(decoded) == 5

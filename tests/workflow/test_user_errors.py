@@ -83,7 +83,7 @@ def test_a_good_project_passes(capsys, project):
         pytest.param({"labels": "path: labels.h5, dataset: far"}, ["overlap"], id="labels beside the image"),
         pytest.param({"more": "roi: {offset: [0, 0, 9000], shape: [100, 100, 100]}"}, ["roi"], id="region outside"),
         pytest.param({"neighborhood": "[[1, 0], [0, 1]]"}, ["neighborhood", "3D"], id="neighborhood of another dimension"),
-        pytest.param({"neighborhood": "[[3, 0, 0], [0, 3, 0]]"}, ["direct"], id="neighborhood without neighbors"),
+        pytest.param({"neighborhood": "[[3, 0, 0], [0, 3, 0]]"}, ["nearest-neighbor"], id="neighborhood without neighbors"),
         pytest.param({"raw": "other.zarr"}, ["other.zarr", "axes"], id="image with five axes"),
         pytest.param({"raw": "labels.h5"}, ["labels.h5", "5 data sets", "name one"], id="several data sets and none named"),
     ],

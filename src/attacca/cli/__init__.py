@@ -1,0 +1,1 @@
+"""The ``attacca`` commands: arguments, one call of the library, output."""

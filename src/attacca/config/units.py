@@ -55,9 +55,8 @@ def normalize_unit(unit: str) -> str:
     >>> normalize_unit("nm"), normalize_unit("Nanometres"), normalize_unit("µm")
     ('nanometer', 'nanometer', 'micrometer')
     """
-    text = unit.strip().lower()
+    text = unit.strip().lower().replace("metre", "meter")
     text = text.removesuffix("s") if text.removesuffix("s") in UNITS else text
-    text = text.replace("metre", "meter")
     text = _SHORT.get(text, text)
     if text not in UNITS:
         raise VolumeError(f"unknown unit of length {unit!r}; expected one of {', '.join(UNITS)}")

@@ -1,6 +1,7 @@
-"""Computing time of networks, from their configuration alone: the rules need it before a network exists."""
+"""Operations and weights of networks, from their configuration alone: no network is created."""
 
 import math
+from collections.abc import Iterator, Sequence
 
 from attacca.config.architecture import UNetConfig
 from attacca.config.run import RunConfig
@@ -15,54 +16,77 @@ TRAINING_PASSES = 3
 """Operations of a training step, relative to a forward pass."""
 
 
-def flops_per_voxel(network: UNetConfig, channels: int = 1) -> float:
-    """Return the floating-point operations of a forward pass per voxel of its input, without the prediction head.
-
-    Convolutions count as if the output of each level were as large as its input: ``padding: valid`` needs less.
+def count_flops(network: UNetConfig, shape: Sequence[int], channels: int = 1) -> int:
+    """Return the floating-point operations of a forward pass, without the prediction head.
 
     Args:
-        network: the network.
-        channels: channels of the raw data.
+        network: settings of the network.
+        shape: voxels of the input along [z,] y, x.
+        channels: channels of the input.
+
+    Example:
+        Twice the input needs twice the operations.
+
+        >>> network = UNetConfig(input_shape=(32, 32, 32))
+        >>> count_flops(network, (32, 32, 64)) / count_flops(network, (32, 32, 32))
+        2.0
     """
-    dims = len(network.input_shape)
-    widths = network.level_channels
-    kernels = network.kernel_sizes or ((3,) * dims,) * len(widths)
-    joined = 2 if network.skip == "concatenate" else 1
-    total, share = 0.0, 1.0
-    for level, (width, kernel) in enumerate(zip(widths, kernels)):
-        further = (network.convs_per_level - 1) * width
-        source = channels if level == 0 else widths[level - 1]
-        operations: float = math.prod(kernel) * width * (source + further)
-        if level < len(widths) - 1:
-            last = (network.num_out_fmaps or width) if level == 0 else width
-            rest = (network.convs_per_level - 1) * last
-            operations += math.prod(kernel) * last * (joined * width + rest)
-            finer = math.prod(network.downsample_factors[level])
-            # A convolution before the upsampling has fewer voxels.
-            upsampled = widths[level + 1] * width
-            operations += upsampled if network.upsampling == "transposed" else upsampled / finer
-        total += share * operations
-        if level < len(widths) - 1:
-            share /= finer
-    return 2 * total
+    return 2 * sum(weights * voxels for weights, voxels in _list_convolutions(network, shape, channels))
+
+
+def count_weights(network: UNetConfig, channels: int = 1) -> int:
+    """Return the number of weights of the convolutions, without the prediction head."""
+    return sum(weights for weights, _ in _list_convolutions(network, network.input_shape, channels))
 
 
 def prediction_seconds(run: RunConfig, read_voxels: float, workers: int, gpus: int) -> float:
     """Return the time in seconds to predict with a run's network.
 
     Args:
-        run: configuration of the run.
+        run: settings of the run.
         read_voxels: voxels that the network reads, context included.
         workers: processes that share the work on a CPU.
         gpus: GPUs of the job.
     """
-    copies = run.prediction.copies(len(run.architecture.input_shape))
-    operations = read_voxels * flops_per_voxel(run.architecture) * copies
+    shape = run.architecture.input_shape
+    copies = run.prediction.copies(len(shape))
+    operations = read_voxels * count_flops(run.architecture, shape) / math.prod(shape) * copies
     return operations / (GPU_FLOPS * gpus if gpus else CORE_FLOPS * max(1, workers))
 
 
 def training_seconds(run: RunConfig, gpus: int) -> float:
     """Return the time in seconds that a run's network computes during training, with one thread or on GPUs."""
-    voxels = math.prod(run.architecture.input_shape) * run.training.batch_size * run.training.iterations
-    operations = TRAINING_PASSES * voxels * flops_per_voxel(run.architecture)
+    flops = TRAINING_PASSES * count_flops(run.architecture, run.architecture.input_shape)
+    operations = run.training.iterations * run.training.batch_size * flops
     return operations / (GPU_FLOPS * gpus if gpus else CORE_TRAINING_FLOPS)
+
+
+def _list_convolutions(network: UNetConfig, shape: Sequence[int], channels: int) -> Iterator[tuple[int, int]]:
+    """Yield the number of weights of each convolution, and the number of voxels to which they are applied."""
+    widths, shape = network.level_channels, list(shape)
+    kernels = network.kernel_sizes or ((3,) * len(shape),) * len(widths)
+
+    def list_block(source: int, width: int, kernel: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """Yield the convolutions of one level on one way, and reduce ``shape`` if they have no padding."""
+        for index in range(network.convs_per_level):
+            if network.padding == "valid":
+                shape[:] = [size - 2 * (edge // 2) for size, edge in zip(shape, kernel)]
+            yield math.prod(kernel) * (width if index else source) * width, math.prod(shape)
+        if network.residual and source != width:
+            yield source * width, math.prod(shape)
+
+    source = channels
+    for level, width in enumerate(widths):
+        yield from list_block(source, width, kernels[level])
+        source = width
+        if level < len(widths) - 1:
+            shape[:] = [size // factor for size, factor in zip(shape, network.downsample_factors[level])]
+    for level in reversed(range(len(widths) - 1)):
+        width, factors = widths[level], network.downsample_factors[level]
+        # A convolution of nearest-neighbor upsampling comes before the upsampling.
+        kernel_voxels = math.prod(factors) if network.upsampling == "transposed" else 1
+        yield kernel_voxels * source * width, math.prod(shape)
+        shape[:] = [size * factor for size, factor in zip(shape, factors)]
+        joined = 2 * width if network.skip == "concatenate" else width
+        source = (network.num_out_fmaps or width) if level == 0 else width
+        yield from list_block(joined, source, kernels[level])

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numba
 import numpy as np
 
-SLAB_VOXELS = 1 << 24
+SLAB_VOXELS = 1 << 22
 """Voxels that are converted and counted at once, which limits the memory for memory-mapped arrays."""
 
 
@@ -155,14 +154,11 @@ def contingency_table(
         )
     tables = []
     for slab in _slabs(ground_truth.shape):
-        segment_ids, ground_truth_ids = as_ids(segmentation[slab]), as_ids(ground_truth[slab])
-        if mask is None:
-            rows = _count_pairs(segment_ids, ground_truth_ids, np.empty(0, np.bool_))
-        else:
-            rows = _count_pairs(
-                segment_ids, ground_truth_ids, np.ascontiguousarray(mask[slab], np.bool_).ravel()
-            )
-        tables.append(ContingencyTable.from_rows(*rows))
+        ids = as_ids(segmentation[slab]), as_ids(ground_truth[slab])
+        if mask is not None:
+            counted = np.asarray(mask[slab], bool).ravel()
+            ids = ids[0][counted], ids[1][counted]
+        tables.append(ContingencyTable.from_rows(*_count_runs(*ids)))
     return merge_tables(tables)
 
 
@@ -214,73 +210,10 @@ def _slabs(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
         yield (slice(start, min(start + step, shape[0])),)
 
 
-@numba.njit(cache=True, nogil=True)
-def _slot(segment: np.uint64, ground_truth: np.uint64, bits: int) -> int:
-    mixed = segment * np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= mixed >> np.uint64(29)
-    mixed = (mixed + ground_truth) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(32)
-    mixed *= np.uint64(0x94D049BB133111EB)
-    return int(np.int64(mixed >> np.uint64(64 - bits)))
-
-
-@numba.njit(cache=True, nogil=True)
-def _count_pairs(
-    segments: np.ndarray, ground_truths: np.ndarray, mask: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # An open-addressing hash table of pairs. Runs of equal voxels are counted first, because most neighbors
-    # have equal ids.
-    bits = 12
-    capacity = 1 << bits
-    keys_segment = np.zeros(capacity, np.uint64)
-    keys_ground_truth = np.zeros(capacity, np.uint64)
-    counts = np.zeros(capacity, np.int64)
-    used = 0
-    n = segments.size
-    masked = mask.size > 0
-    i = 0
-    while i < n:
-        if masked and not mask[i]:
-            i += 1
-            continue
-        segment, ground_truth = segments[i], ground_truths[i]
-        run = 1
-        i += 1
-        while (
-            i < n
-            and segments[i] == segment
-            and ground_truths[i] == ground_truth
-            and not (masked and not mask[i])
-        ):
-            run += 1
-            i += 1
-        at = _slot(segment, ground_truth, bits)
-        while counts[at] and (keys_segment[at] != segment or keys_ground_truth[at] != ground_truth):
-            at = (at + 1) & (capacity - 1)
-        if counts[at] == 0:
-            keys_segment[at] = segment
-            keys_ground_truth[at] = ground_truth
-            used += 1
-        counts[at] += run
-        if 2 * used > capacity:
-            bits += 2
-            larger = 1 << bits
-            new_segment = np.zeros(larger, np.uint64)
-            new_ground_truth = np.zeros(larger, np.uint64)
-            new_counts = np.zeros(larger, np.int64)
-            for old in range(capacity):
-                if counts[old]:
-                    to = _slot(keys_segment[old], keys_ground_truth[old], bits)
-                    while new_counts[to]:
-                        to = (to + 1) & (larger - 1)
-                    new_segment[to] = keys_segment[old]
-                    new_ground_truth[to] = keys_ground_truth[old]
-                    new_counts[to] = counts[old]
-            keys_segment, keys_ground_truth, counts, capacity = (
-                new_segment,
-                new_ground_truth,
-                new_counts,
-                larger,
-            )
-    filled = np.flatnonzero(counts)
-    return keys_segment[filled], keys_ground_truth[filled], counts[filled]
+def _count_runs(segment: np.ndarray, ground_truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    # Neighbors mostly have equal ids: runs of equal pairs are far fewer rows to sort than voxels.
+    is_start = np.ones(len(segment), bool)
+    np.not_equal(segment[1:], segment[:-1], out=is_start[1:])
+    is_start[1:] |= ground_truth[1:] != ground_truth[:-1]
+    starts = np.flatnonzero(is_start)
+    return segment[starts], ground_truth[starts], np.diff(starts, append=len(segment))

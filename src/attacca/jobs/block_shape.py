@@ -46,7 +46,7 @@ def block_shape(plan: dict[str, Any]) -> BlockShape:
 
 
 def read_block_shape(path: Path) -> BlockShape | None:
-    """Return the ``block_shape`` of a plan file, or None if there is no complete plan."""
+    """Return the ``block_shape`` of a plan file, or None if the file is missing or incomplete."""
     plan = read_values(path)
     try:
         return None if plan is None else block_shape(plan)

@@ -13,14 +13,19 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, ClassVar
 
+import numpy as np
+
+from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.atomic import write_json
 from attacca.blockwise import Block, BlockGrid, Ledger, check_memory, run_blocks
 from attacca.errors import BlocksFailedError, MissingInputError, VolumeError
 from attacca.jobs.block_shape import grid_shape
 from attacca.jobs.command import StageArguments
-from attacca.jobs.stage import Stage
+from attacca.jobs.opening import open_result, result_array
+from attacca.jobs.stage import Stage, StageInstance
 from attacca.manifest import Manifest
 from attacca.progress import Progress
 
@@ -41,16 +46,30 @@ class BlockwiseJob(ABC):
         self.arguments = arguments
         self.layout = arguments.layout
         self.parameters = arguments.parameters
+        self.instance = StageInstance(self.stage, arguments.run, arguments.volume)
 
     @property
     @abstractmethod
     def grid(self) -> BlockGrid:
         """Grid of the stage's blocks."""
 
+    @cached_property
+    def output(self) -> LocalArrayIdentifier:
+        """Location of the first array of the stage."""
+        return result_array(self.instance, self.layout)
+
     @property
-    @abstractmethod
     def directory(self) -> str:
         """Directory or URL of the array to which the ledger belongs."""
+        return self.instance.arrays(self.layout)[0]
+
+    def open_input(self, stage: Stage) -> ZarrArray:
+        """Open the array of an earlier stage for the same run and volume.
+
+        Raises:
+            MissingInputError: the array was deleted.
+        """
+        return open_result(replace(self.instance, stage=stage), self.layout)
 
     @abstractmethod
     def create(self) -> None:
@@ -71,6 +90,22 @@ class BlockwiseJob(ABC):
         except VolumeError as error:
             logger.info("replacing an array that other settings left: %s", error)
             create(True)
+
+    def create_labels(self, source: ZarrArray) -> None:
+        """Create the output as an array of ids (uint64), with the region and the chunks of ``source``."""
+        self.create_or_replace(
+            lambda overwrite: ZarrArray.create_from_array_identifier(
+                self.output,
+                source.spatial_axes,
+                source.roi,
+                None,
+                source.voxel_size,
+                np.uint64,
+                write_size=source.chunk_size,
+                unit=source.unit,
+                overwrite=overwrite,
+            )
+        )
 
     def before_blocks(self) -> None:
         """Prepare the first block of a shard that has blocks to compute."""

@@ -2,7 +2,7 @@
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.errors import MissingInputError
-from attacca.jobs.stage import Stage
+from attacca.jobs.stage import StageInstance
 from attacca.layout import Layout
 from attacca.manifest import Manifest
 
@@ -34,21 +34,32 @@ def required_volume_array(layout: Layout, volume: str, manifest: Manifest, name:
     return array
 
 
-def open_result(container: str, stage: Stage, mode: str = "r") -> ZarrArray:
-    """Open the first scale of a result.
+def result_array(instance: StageInstance, layout: Layout) -> LocalArrayIdentifier:
+    """Return the location of the first array of a stage, at full resolution.
 
     Args:
-        container: directory or address of the image.
-        stage: blockwise stage that writes the image, for the message.
-        mode: ``r`` or ``a``.
+        instance: blockwise stage that writes the array.
+        layout: paths of results.
+    """
+    container, _, dataset = instance.arrays(layout)[0].rpartition("/")
+    return LocalArrayIdentifier(container, dataset)
+
+
+def open_result(instance: StageInstance, layout: Layout) -> ZarrArray:
+    """Open the first array of a stage, at full resolution.
+
+    Args:
+        instance: blockwise stage that writes the array.
+        layout: paths of results.
 
     Raises:
         MissingInputError: the array was deleted, although its manifest exists.
     """
+    location = result_array(instance, layout)
     try:
-        return ZarrArray.open_from_array_identifier(LocalArrayIdentifier(container, "s0"), mode=mode)
+        return ZarrArray.open_from_array_identifier(location)
     except MissingInputError as error:
         raise MissingInputError(
-            f"{container} was deleted, although its manifest exists; run the workflow again with "
-            f"-R {stage.name}_plan to recompute it"
+            f"{location.container} was deleted, although its manifest exists; run the workflow again with "
+            f"-R {instance.stage.name}_plan to recompute it"
         ) from error

@@ -181,7 +181,7 @@ class Stage:
 
     @property
     def is_blockwise(self) -> bool:
-        """Whether shard jobs compute it in blocks, between a plan and a finish."""
+        """True if shard jobs compute it in blocks, between a plan and a finish."""
         return self.blocks is not Blocks.NONE
 
     def section(self, configuration: Configuration, run: str = "", volume: str = "") -> dict[str, Any]:

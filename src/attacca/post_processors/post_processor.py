@@ -122,11 +122,6 @@ def _resolve(location: str) -> str:
     return location.rstrip("/") if is_url(location) else os.path.realpath(location)
 
 
-def chunk_size_of(prediction: Array) -> Coordinate:
-    """Return the world size of an output chunk: that of the prediction, or the whole volume without chunks."""
-    return Coordinate(getattr(prediction, "chunk_size", prediction.roi.shape))
-
-
 def round_up(size: Coordinate, unit: Coordinate) -> Coordinate:
     """Return the smallest multiple of ``unit`` that is at least ``size``, along each axis.
 

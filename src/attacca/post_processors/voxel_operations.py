@@ -92,7 +92,15 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Argmax:
-    """Number of the channel with the largest value, the first of equals; the output has no channel axis."""
+    """Number of the channel with the largest value, the first of equals; the output has no channel axis.
+
+    >>> from funlib.geometry import Coordinate, Roi
+    >>> from attacca.arrays import NumpyArray
+    >>> values = np.array([[[0.2, 0.5, 0.9]], [[0.3, 0.1, 0.9]]], np.float32)
+    >>> array = NumpyArray.from_np_array(values, Roi((0, 0), (1, 3)), Coordinate((1, 1)), ["c", "y", "x"])
+    >>> Argmax().prepare(array)(values)
+    array([[1, 0, 0]], dtype=uint8)
+    """
 
     def prepare(self, prediction: Array) -> Function:
         """Return the function from stored predictions to class numbers.

@@ -9,8 +9,9 @@ from funlib.geometry import Coordinate
 from attacca.arrays import Array, LocalArrayIdentifier, ZarrArray
 from attacca.blockwise import Block, BlockGrid, run_blocks
 from attacca.evaluators.compared_arrays import open_array
-from attacca.post_processors.post_processor import P, PostProcessor, chunk_size_of, round_up
+from attacca.post_processors.post_processor import P, PostProcessor, round_up
 from attacca.post_processors.voxel_operations import Function, VoxelOperation
+from attacca.segmentation.inputs import find_chunk_size
 
 
 class VoxelwisePostProcessor(PostProcessor[P]):
@@ -25,7 +26,7 @@ class VoxelwisePostProcessor(PostProcessor[P]):
     ) -> Array:
         """Apply the operation to the whole prediction."""
         prediction, operation = self.require_prediction(), self.create_operation(parameters)
-        array = create_output(prediction, output, operation, chunk_size_of(prediction), overwrite=True)
+        array = create_output(prediction, output, operation, find_chunk_size(prediction), overwrite=True)
         size = Coordinate(block_size[-prediction.dims :]) * prediction.voxel_size
         run_blocks(
             PostProcessBlocks(prediction, output, operation),

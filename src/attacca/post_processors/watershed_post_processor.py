@@ -12,8 +12,9 @@ from funlib.geometry import Coordinate
 from attacca.arrays import Array, LocalArrayIdentifier, ZarrArray
 from attacca.config.segmentation import AgglomerationSettings, FragmentSettings
 from attacca.errors import VolumeError
-from attacca.post_processors.post_processor import PostProcessor, chunk_size_of, round_up
+from attacca.post_processors.post_processor import PostProcessor, round_up
 from attacca.post_processors.watershed_post_processor_parameters import WatershedPostProcessorParameters
+from attacca.segmentation.inputs import find_chunk_size
 from attacca.segmentation.offsets import Offsets
 from attacca.segmentation.pipeline import segment_volume
 
@@ -33,6 +34,26 @@ class WatershedPostProcessor(PostProcessor[WatershedPostProcessorParameters]):
 
     Raises:
         ConfigurationError: the offsets have different numbers of axes.
+
+    Two objects in a row of twelve voxels, with a lower affinity between them:
+
+    >>> from tempfile import TemporaryDirectory
+    >>> temporary = TemporaryDirectory()
+    >>> from funlib.geometry import Roi
+    >>> directory, roi = Path(temporary.name), Roi((0, 0, 0), (1, 1, 12))
+    >>> prediction = LocalArrayIdentifier(directory / "prediction.zarr", "s0")
+    >>> array = ZarrArray.create_from_array_identifier(
+    ...     prediction, ["c", "z", "y", "x"], roi, 1, (1, 1, 1), np.float32)
+    >>> array[roi] = np.where(np.arange(12) == 5, 0.4, 0.8).reshape(1, 1, 1, 12)
+    >>> post_processor = WatershedPostProcessor([[0, 0, 1]])
+    >>> post_processor.set_prediction(prediction)
+    >>> output = LocalArrayIdentifier(directory / "segments.zarr", "s0")
+    >>> for bias in (0.5, 0.3):
+    ...     parameters = WatershedPostProcessorParameters(bias=bias)
+    ...     segments = post_processor.process(parameters, output, num_workers=1)
+    ...     print(segments[roi].ravel())
+    [1 1 1 1 1 1 2 2 2 2 2 2]
+    [1 1 1 1 1 1 1 1 1 1 1 1]
     """
 
     def __init__(self, offsets: Sequence[Sequence[int]]) -> None:
@@ -65,7 +86,7 @@ class WatershedPostProcessor(PostProcessor[WatershedPostProcessorParameters]):
             )
         voxel_size = prediction.voxel_size
         extent = round_up(prediction.roi.shape, voxel_size)
-        chunk = Coordinate(map(min, chunk_size_of(prediction), extent))
+        chunk = Coordinate(map(min, find_chunk_size(prediction), extent))
         block = round_up(Coordinate(block_size[-prediction.dims :]) * voxel_size, chunk)
         segments = ZarrArray.create_from_array_identifier(
             output,

@@ -9,11 +9,11 @@ import numpy as np
 
 from attacca.arrays import Array
 from attacca.arrays.types import ProbabilityArray
+from attacca.config.tasks import DEFAULT_HEAD_KERNEL
 from attacca.errors import VolumeError
 from attacca.predictors.class_balance import BalancedPart, ClassCounts
 from attacca.predictors.label_arrays import drop_channel_axis
 from attacca.predictors.predictor import (
-    DEFAULT_HEAD_KERNEL,
     Predictor,
     create_array_like,
     create_model_with_head,

@@ -213,10 +213,6 @@ def read_mask(mask: Array | None) -> np.ndarray | None:
     return None if mask is None else np.asarray(mask[mask.roi])
 
 
-DEFAULT_HEAD_KERNEL = 3
-"""Edge length in voxels of the head's convolution for hot distances and classes."""
-
-
 def create_model_with_head(
     architecture: Architecture,
     channels: int,

@@ -26,7 +26,7 @@ def check_run(
     """
     section = ("runs", name)
     yield from _check_labelled_volumes(section, configuration, run, plans)
-    weights = getattr(run.task, "weights", None)
+    weights = run.task.initial_weights
     if weights is not None and not weights.is_relative_to(configuration.results) and not weights.is_file():
         found = f"'{weights}', which is not there"
         yield Problem((*section, "task", "weights"), found, "a checkpoint, or the best.json beside it")
@@ -95,7 +95,7 @@ def _check_criteria(section: KeyPath, run: RunConfig) -> Iterator[Problem]:
 def _check_axes(section: KeyPath, run: RunConfig, axes: int) -> Iterator[Problem]:
     """Yield a problem for each list whose length is not the number of axes of the run's volumes."""
     expected = f"{axes} numbers, since the volumes of this run are {axes}D"
-    offsets = run.task.learned_task.offsets
+    offsets = run.task.offsets
     if offsets and len(offsets[0]) != axes:
         found = f"offsets of {len(offsets[0])} numbers, such as {offsets[0]}"
         yield Problem((*section, "task", "neighborhood"), found, f"offsets of {expected}")
@@ -115,7 +115,7 @@ def _check_axes(section: KeyPath, run: RunConfig, axes: int) -> Iterator[Problem
 
 def _check_network(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[Problem]:
     """Yield problems of the input shape and, if the network can process it, of the blocks of its predictions."""
-    shape, head_kernel = list(run.architecture.input_shape), run.task.learned_task.head_kernel
+    shape, head_kernel = list(run.architecture.input_shape), run.task.head_kernel
     axes, key = create_axes(run.architecture), (*section, "architecture", "input_shape")
     try:
         check_input_shape(axes, shape)

@@ -1,0 +1,1 @@
+"""Origin of results: digests, software and hardware environment, machines, reproduction."""

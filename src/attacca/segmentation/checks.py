@@ -114,6 +114,16 @@ def check_seams(
 
     Raises:
         SegmentationCheckError: the excess is above the limit.
+
+    Segments that end at multiples of three voxels, in blocks of seven and of three voxels:
+
+    >>> segments = (np.arange(900) // 3 + 1).astype(np.uint64).reshape(1, 1, 900)
+    >>> check_seams([count_seams(segments, (0, 0, 0), (1, 1, 7))], CheckThresholds())
+    1.0
+    >>> check_seams([count_seams(segments, (0, 0, 0), (1, 1, 3))], CheckThresholds())
+    Traceback (most recent call last):
+        ...
+    attacca.errors.SegmentationCheckError: the segmentation: segments end on the faces of blocks ...
     """
     total = SeamCount.empty()
     for count in counts:
@@ -150,6 +160,20 @@ def check_sizes(
 
     Raises:
         SegmentationCheckError: a share is beyond its limit.
+
+    Three fragments in a row:
+
+    >>> from attacca.segmentation.block_graph import count_block_graph
+    >>> from attacca.segmentation.box import Box
+    >>> from attacca.segmentation.graph_tables import join_tables
+    >>> from attacca.segmentation.offsets import Offsets
+    >>> fragments = np.array([[[11, 11, 12, 12, 12, 13]]], np.uint64)
+    >>> affinities = np.array([[[[255, 204, 255, 255, 102, 0]]]], np.uint8)
+    >>> row = Box((0, 0, 0), (1, 1, 6))
+    >>> graph = join_tables(*count_block_graph(fragments, affinities, Offsets.create([[0, 0, 1]]), row))
+    >>> table = LookUpTable(graph.ids, np.array([1, 2, 0], np.uint64))
+    >>> check_sizes(graph, table, 10, CheckThresholds())
+    {'segmented_share': 0.5, 'largest_share': 0.6, 'segments': 2.0}
     """
     sizes = np.zeros(table.num_segments + 1, np.int64)
     np.add.at(sizes, table.segments.astype(np.int64), graph.sizes)
@@ -177,6 +201,9 @@ def count_values(affinities: np.ndarray) -> np.ndarray:
 
     Args:
         affinities: uint8, any shape.
+
+    >>> count_values(np.array([0, 0, 2], np.uint8))[:4]
+    array([2, 0, 1, 0])
     """
     return np.bincount(affinities.ravel(), minlength=256).astype(np.int64)
 
@@ -196,6 +223,11 @@ def check_prediction(
 
     Raises:
         SegmentationCheckError: the share of one value is above the limit.
+
+    >>> check_prediction(count_values(np.zeros(1000, np.uint8)), CheckThresholds())
+    Traceback (most recent call last):
+        ...
+    attacca.errors.SegmentationCheckError: the prediction is empty (all 0): 100 % of its values are the same; ...
     """
     total = int(histogram.sum())
     shares = {"zero_share": histogram[0] / max(1, total), "one_share": histogram[-1] / max(1, total)}

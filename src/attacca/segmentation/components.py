@@ -41,7 +41,12 @@ def label_components(
 
 
 def label_foreground(is_foreground: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Label the components of a bool array (z, y, x) by faces; returns the same as ``label_components``."""
+    """Label the components of a bool array (z, y, x) by faces; returns the same as ``label_components``.
+
+    >>> labels, firsts = label_foreground(np.array([[[True, True, False, True]]]))
+    >>> labels.tolist(), firsts.tolist()
+    ([[[1, 1, 0, 2]]], [0, 3])
+    """
     labels = cc3d.connected_components(np.ascontiguousarray(is_foreground), connectivity=6).astype(np.uint32)
     values, firsts = np.unique(labels.ravel(), return_index=True)
     return labels, firsts[values > 0].astype(np.int64)

@@ -4,7 +4,7 @@ Fragments are made in cells of a lattice that is anchored at the volume's first 
 context, and a box gets its part of the cells that it touches: the result depends on the cells and not on the
 boxes.
 
-1. Read the affinities of a cell and its context (``required_context``), and smooth them.
+1. Read the affinities of a cell and its context (``compute_context``), and smooth them.
 2. Segment them: ``mutex_watershed`` (and merge small fragments), or ``seeded_watershed``.
 3. Give the fragments ids that are unique in the volume, whatever the voxel size: ``cell * voxels per cell +
    label`` for the mutex watershed, with labels that count a cell's fragments from 1 by first voxel; the
@@ -30,7 +30,7 @@ from attacca.segmentation.inputs import quantize
 from attacca.segmentation.mutex_watershed import mutex_watershed
 from attacca.segmentation.offsets import Offsets
 from attacca.segmentation.reference_mutex_watershed import reference_mutex_watershed
-from attacca.segmentation.seeded_watershed import seed_context, seeded_watershed
+from attacca.segmentation.seeded_watershed import compute_seed_context, seeded_watershed
 from attacca.segmentation.small_fragments import merge_small_fragments
 
 Read = Callable[[Box], tuple[np.ndarray, np.ndarray | None]]
@@ -110,10 +110,20 @@ def fix_cell_size(settings: FragmentSettings, block_size: Sequence[int]) -> Frag
     return settings.model_copy(update={"cell_size": [int(size) for size in block_size]})
 
 
-def required_context(frame: Frame, settings: FragmentSettings) -> Triple:
-    """Return the voxels to read around a cell or box, z, y, x."""
+def compute_context(frame: Frame, settings: FragmentSettings) -> Triple:
+    """Return the voxels to read around a cell or box, z, y, x.
+
+    By default the context of the mutex watershed is 32 voxels of the finest axis, fewer along coarse axes:
+
+    >>> from funlib.geometry import Coordinate, Roi
+    >>> frame = Frame(Roi((0, 0, 0), (400, 80, 80)), Coordinate((40, 8, 8)))
+    >>> compute_context(frame, FragmentSettings(chain="mutex_watershed"))
+    (6, 32, 32)
+    >>> compute_context(frame, FragmentSettings(chain="mutex_watershed", context=[2, 20, 20]))
+    (2, 20, 20)
+    """
     if settings.chain == "seeded":
-        needed = seed_context(settings.window, settings.max_distance, frame.anisotropy)
+        needed = compute_seed_context(settings.window, settings.max_distance, frame.anisotropy)
     elif settings.chain == "mutex_watershed":
         needed = triple([max(2, round(MUTEX_CONTEXT / ratio)) for ratio in frame.anisotropy])
     else:
@@ -145,7 +155,7 @@ def _fragments_of_cells(
     """Make the fragments of the parts of cells that lie in a box."""
     default = (DEFAULT_CELL,) * 3 if frame.dims == 3 else (1, DEFAULT_CELL_2D, DEFAULT_CELL_2D)
     cell = frame.voxels(settings.cell_size, triple(default), "block_size", 1)
-    context = required_context(frame, settings)
+    context = compute_context(frame, settings)
     lattice = [-(-extent // side) for extent, side in zip(frame.box.shape, cell)]
     result = np.zeros(box.shape, np.uint64)
     touched = [range(b // side, -(-e // side)) for b, e, side in zip(box.begin, box.end, cell)]
@@ -215,7 +225,7 @@ def _affinity_components(
     read: Read, frame: Frame, box: Box, offsets: Offsets, settings: FragmentSettings
 ) -> np.ndarray:
     """Return the components of affinities above the threshold, named by their first voxels."""
-    context = required_context(frame, settings)
+    context = compute_context(frame, settings)
     source = box.grow(context, context).intersect(frame.box)
     affinities, mask = read(source)
     affinities = _smooth(affinities, frame, settings)

@@ -13,7 +13,7 @@ from attacca.segmentation.block_graph import count_block_graph
 from attacca.segmentation.box import Box
 from attacca.segmentation.compiled import compile_kernels
 from attacca.segmentation.frame import Frame
-from attacca.segmentation.graph_tables import table_path
+from attacca.segmentation.graph_tables import locate_table
 from attacca.segmentation.inputs import read_affinities
 from attacca.segmentation.offsets import Offsets, Strides
 
@@ -52,7 +52,7 @@ class GraphBlocks:
         for name, table in (("nodes", nodes), ("edges", edges)):
             buffer = io.BytesIO()
             np.save(buffer, table)
-            write_bytes(table_path(self.directory, name, block.index), buffer.getvalue())
+            write_bytes(locate_table(self.directory, name, block.index), buffer.getvalue())
 
     def _count(self, frame: Frame, box: Box) -> tuple[np.ndarray, np.ndarray]:
         """Return the tables of nodes and edges of the voxels of a box."""

@@ -45,10 +45,10 @@ _EDGE_COLUMNS = ("direct_sum", "direct_count", "direct_max", "long_sum", "long_c
 _BLOCKS_PER_FOLDER = 1000
 
 
-def table_path(directory: str | os.PathLike[str], table: str, index: int) -> Path:
+def locate_table(directory: str | os.PathLike[str], table: str, index: int) -> Path:
     """Return the path of a block's table, ``"nodes"`` or ``"edges"``.
 
-    >>> table_path("graph", "nodes", 1234).as_posix()
+    >>> locate_table("graph", "nodes", 1234).as_posix()
     'graph/000001/000001234.nodes.npy'
     """
     return Path(directory) / f"{index // _BLOCKS_PER_FOLDER:06d}" / f"{index:09d}.{table}.npy"
@@ -60,6 +60,15 @@ def join_tables(nodes: np.ndarray, edges: np.ndarray) -> Graph:
     Args:
         nodes: ``NODE_TYPE`` (rows,).
         edges: ``EDGE_TYPE`` (rows,).
+
+    A fragment with two voxels in one block and three in another:
+
+    >>> nodes = np.zeros(2, NODE_TYPE)
+    >>> nodes["id"], nodes["size"] = 7, [2, 3]
+    >>> nodes["lower"], nodes["upper"] = [[0, 0, 0], [0, 0, 2]], [[1, 1, 2], [1, 1, 5]]
+    >>> graph = join_tables(nodes, np.zeros(0, EDGE_TYPE))
+    >>> graph.ids, graph.sizes, graph.upper
+    (array([7], dtype=uint64), array([5]), array([[1, 1, 5]], dtype=int32))
     """
     columns = _node_columns([_reduce_nodes(nodes)])
     edges = _reduce_edges(edges)
@@ -85,7 +94,9 @@ def load_graph(directory: str | os.PathLike[str], num_blocks: int, part_rows: in
         MissingInputError: a block's table is missing.
         ResourceError: there are 2^31 or more fragments.
     """
-    paths = {kind: [table_path(directory, kind, i) for i in range(num_blocks)] for kind in ("nodes", "edges")}
+    paths = {
+        kind: [locate_table(directory, kind, i) for i in range(num_blocks)] for kind in ("nodes", "edges")
+    }
     missing = [path for kind in paths for path in paths[kind] if not path.exists()]
     if missing:
         raise MissingInputError(

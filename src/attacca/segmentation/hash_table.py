@@ -29,7 +29,11 @@ _LOW = np.uint64(0xFFFFFFFF)
 
 @njit(cache=True, nogil=True, inline="always")
 def pack_pair(a, b):
-    """Return the key of an unordered pair of indices below 2^32: the smaller in the upper half."""
+    """Return the key of an unordered pair of indices below 2^32: the smaller in the upper half.
+
+    >>> pack_pair(5, 2) == pack_pair(2, 5) == 2 * 2**32 + 5
+    True
+    """
     if a < b:
         return (np.uint64(a) << np.uint64(32)) | np.uint64(b)
     return (np.uint64(b) << np.uint64(32)) | np.uint64(a)
@@ -62,7 +66,13 @@ def _first_slot(table, key):
 
 @njit(cache=True, nogil=True)
 def find_slot(table, keys, key):
-    """Return the slot that holds ``key``, or else the empty slot at which the search ended."""
+    """Return the slot that holds ``key``, or else the empty slot at which the search ended.
+
+    >>> keys = np.array([70, 80, 90], np.uint64)
+    >>> table = make_table(keys, 0, 3, 8)
+    >>> [int(table[find_slot(table, keys, np.uint64(key))]) for key in (90, 70, 75)]
+    [2, 0, -1]
+    """
     slot = _first_slot(table, key)
     while ~table[slot] != 0:
         if table[slot] >= 0 and _key_of(keys, table[slot]) == key:

@@ -1,11 +1,17 @@
-"""Affinities and mask of one box, read from stored arrays."""
+"""Input arrays of the segmentation: affinities and mask of one box, as kernels take them."""
 
 import numpy as np
+from funlib.geometry import Coordinate
 
 from attacca.arrays import Array
 from attacca.errors import VolumeError
 from attacca.segmentation.box import Box
 from attacca.segmentation.frame import Frame
+
+
+def find_chunk_size(array: Array) -> Coordinate:
+    """Return the world size of a chunk, or of the whole array if it has no chunks."""
+    return Coordinate(getattr(array, "chunk_size", array.roi.shape))
 
 
 def read_affinities(array: Array, frame: Frame, box: Box, num_channels: int) -> np.ndarray:
@@ -63,10 +69,10 @@ def read_mask(mask: Array | None, frame: Frame, box: Box) -> np.ndarray | None:
     return np.ascontiguousarray(values.reshape(box.shape) > 0)
 
 
-def mask_for_kernel(mask: np.ndarray | None) -> np.ndarray:
+def convert_mask(mask: np.ndarray | None) -> np.ndarray:
     """Return a mask as uint8 (z, y, x); one voxel stands for no mask, so that kernels have one type.
 
-    >>> mask_for_kernel(None).shape
+    >>> convert_mask(None).shape
     (1, 1, 1)
     """
     if mask is None:

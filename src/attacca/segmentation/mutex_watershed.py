@@ -28,7 +28,7 @@ import numpy as np
 from numba import njit
 
 from attacca.errors import ConfigurationError, ResourceError
-from attacca.segmentation.inputs import mask_for_kernel
+from attacca.segmentation.inputs import convert_mask
 from attacca.segmentation.mutex_clusters import Clusters, create_clusters, take_buckets, take_edges
 from attacca.segmentation.offsets import LEVELS, Offsets
 from attacca.segmentation.union_find import find_root
@@ -126,7 +126,7 @@ def mutex_watershed(
         offsets.vectors,
         offsets.strides,
         np.array(origin, dtype=np.int64),
-        mask_for_kernel(mask),
+        convert_mask(mask),
     )
     seed_ids, dense_seeds = (None, None) if seeds is None else _number_seeds(seeds)
     clusters = create_clusters(num_voxels, dense_seeds)

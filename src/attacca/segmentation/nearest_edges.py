@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attacca.segmentation.inputs import mask_for_kernel
+from attacca.segmentation.inputs import convert_mask
 from attacca.segmentation.offsets import Offsets
 
 
@@ -29,4 +29,4 @@ class NearestEdges(NamedTuple):
     ) -> "NearestEdges":
         """Select the nearest-neighbor channels; an optional mask is bool (z, y, x)."""
         channels = np.flatnonzero(offsets.is_nearest)
-        return cls(np.ascontiguousarray(affinities), channels, offsets.vectors, mask_for_kernel(mask))
+        return cls(np.ascontiguousarray(affinities), channels, offsets.vectors, convert_mask(mask))

@@ -62,7 +62,9 @@ class Offsets:
                 "an offset of zero connects a voxel to itself; remove it from the neighborhood"
             )
         is_nearest = _is_nearest(table)
-        return cls(table, _biases(bias, is_nearest), _strides(strides, is_nearest, len(vectors[0])))
+        return cls(
+            table, _expand_biases(bias, is_nearest), _expand_strides(strides, is_nearest, len(vectors[0]))
+        )
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -106,7 +108,7 @@ def _to_triples(rows: Sequence[Sequence[int]], fill: int = 0) -> np.ndarray:
     return np.array([triple(row, fill) for row in rows], dtype=np.int64)
 
 
-def _biases(bias: float | Sequence[float], is_nearest: np.ndarray) -> np.ndarray:
+def _expand_biases(bias: float | Sequence[float], is_nearest: np.ndarray) -> np.ndarray:
     count = len(is_nearest)
     if isinstance(bias, int | float):
         values = np.full(count, float(bias))
@@ -124,7 +126,7 @@ def _biases(bias: float | Sequence[float], is_nearest: np.ndarray) -> np.ndarray
     return values
 
 
-def _strides(strides: Strides, is_nearest: np.ndarray, dims: int) -> np.ndarray:
+def _expand_strides(strides: Strides, is_nearest: np.ndarray, dims: int) -> np.ndarray:
     table = np.ones((len(is_nearest), 3), dtype=np.int64)
     if strides is None:
         return table

@@ -58,14 +58,15 @@ def segment_volume(
 
     Two bright objects in a volume of one channel, in blocks of four voxels:
 
-    >>> from tempfile import mkdtemp
+    >>> from tempfile import TemporaryDirectory
+    >>> temporary = TemporaryDirectory()
     >>> from funlib.geometry import Roi
     >>> from attacca.arrays import NumpyArray
     >>> values = np.zeros((1, 8, 8, 8), np.float32)
     >>> values[0, 1, 1, :], values[0, 5, 5, 2:7] = 0.9, 0.9
     >>> roi, voxel_size = Roi((0, 0, 0), (8, 8, 8)), Coordinate((1, 1, 1))
     >>> array = NumpyArray.from_np_array(values, roi, voxel_size, ["c", "z", "y", "x"])
-    >>> directory = Path(mkdtemp())
+    >>> directory = Path(temporary.name)
     >>> output = ZarrArray.create_from_array_identifier(
     ...     LocalArrayIdentifier(directory / "segments.zarr", "s0"), ["z", "y", "x"], roi, None, voxel_size,
     ...     np.uint64, write_size=(4, 4, 4))

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 import numpy as np
-from funlib.geometry import Coordinate, Roi
+from funlib.geometry import Roi
 
 from attacca.arrays import Array
 from attacca.blockwise import BlockGrid
 from attacca.config.segmentation import CheckThresholds
+from attacca.segmentation.box import triple
 from attacca.segmentation.checks import (
     SeamCount,
     check_prediction,
@@ -38,7 +39,7 @@ def check_affinities(
     if prediction.dtype != np.uint8:
         return
     histogram = np.zeros(256, np.int64)
-    for roi in _sampled_rois(grid):
+    for roi in _sample_rois(grid):
         histogram += count_values(prediction[roi][:channels])
     check_prediction(histogram, checks, name)
 
@@ -60,24 +61,21 @@ def check_stitching(segmentation: Array, grid: BlockGrid, checks: CheckThreshold
     """
     if checks.max_seam_excess is None:
         return 1.0
-    return check_seams(_seam_counts(segmentation, grid), checks, name)
+    return check_seams(_count_seams(segmentation, grid), checks, name)
 
 
-def _seam_counts(segmentation: Array, grid: BlockGrid) -> Iterator[SeamCount]:
+def _count_seams(segmentation: Array, grid: BlockGrid) -> Iterator[SeamCount]:
+    """Yield the count of each sampled block, with one voxel more above."""
     voxel_size = segmentation.voxel_size
-    cell = _as_zyx(grid.block_size / voxel_size)
-    for roi in _sampled_rois(grid):
+    cell = triple(grid.block_size / voxel_size, 1)
+    for roi in _sample_rois(grid):
         with_next_plane = Roi(roi.begin, roi.shape + voxel_size).intersect(segmentation.roi)
         voxels = np.asarray(segmentation[with_next_plane])
         offset = (with_next_plane.begin - segmentation.roi.begin) / voxel_size
-        yield count_seams(voxels.reshape((1,) * (3 - voxels.ndim) + voxels.shape), _as_zyx(offset, 0), cell)
+        yield count_seams(voxels.reshape((1,) * (3 - voxels.ndim) + voxels.shape), triple(offset), cell)
 
 
-def _as_zyx(values: Coordinate, missing: int = 1) -> tuple[int, int, int]:
-    z, y, x = (*[missing] * (3 - len(values)), *(int(value) for value in values))
-    return z, y, x
-
-
-def _sampled_rois(grid: BlockGrid) -> Iterator[Roi]:
+def _sample_rois(grid: BlockGrid) -> Iterator[Roi]:
+    """Return the regions of blocks that are spread evenly over the grid."""
     numbers = np.unique(np.linspace(0, len(grid) - 1, min(len(grid), SAMPLED_BLOCKS)).astype(np.int64))
     return (block.write_roi for block in grid.blocks(numbers))

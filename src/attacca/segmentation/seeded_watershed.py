@@ -104,12 +104,14 @@ def seeded_watershed(
     return _grow(edges, order, ends, seeds), seeds
 
 
-def seed_context(window: int, max_distance: float, anisotropy: Sequence[float]) -> tuple[int, int, int]:
+def compute_seed_context(
+    window: int, max_distance: float, anisotropy: Sequence[float]
+) -> tuple[int, int, int]:
     """Return the voxels to read around a cell, z, y, x.
 
     Seeds near the cell are exact with this context, and nearly all voxels get the same fragment.
 
-    >>> seed_context(window=3, max_distance=8, anisotropy=(5.0, 1.0, 1.0))
+    >>> compute_seed_context(window=3, max_distance=8, anisotropy=(5.0, 1.0, 1.0))
     (5, 24, 24)
     """
     z, y, x = (int(np.ceil((window + max_distance + 13) / ratio)) for ratio in anisotropy)

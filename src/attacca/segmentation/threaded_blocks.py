@@ -16,6 +16,10 @@ class ThreadedBlocks:
     Args:
         function: ``function(block)``, safe to call on threads; it may have a method ``open``.
         num_threads: number of blocks in parallel.
+
+    >>> blocks = ThreadedBlocks(lambda block: 10 * block, num_threads=2)
+    >>> sorted(blocks.stream([1, 2, 3]))
+    [(1, 10), (2, 20), (3, 30)]
     """
 
     def __init__(self, function: Callable[[Block], Any], num_threads: int) -> None:

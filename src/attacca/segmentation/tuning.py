@@ -32,6 +32,7 @@ from attacca.evaluators.instance_scores import (
 from attacca.segmentation.agglomerate import agglomerate
 from attacca.segmentation.fragments import fix_cell_size
 from attacca.segmentation.graph import Graph
+from attacca.segmentation.inputs import find_chunk_size
 from attacca.segmentation.mean_affinity import merge_by_mean_affinity
 from attacca.segmentation.pipeline import compute_graph, create_fragment_array
 
@@ -122,6 +123,22 @@ def tune(
     Raises:
         ConfigurationError: the criterion is unknown, validation volumes are missing, or no setting has a
             finite score.
+
+    Two objects in a row, with affinities of 0.4 between them and of 0.8 elsewhere:
+
+    >>> from tempfile import TemporaryDirectory
+    >>> temporary = TemporaryDirectory()
+    >>> from funlib.geometry import Roi
+    >>> from attacca.arrays import NumpyArray
+    >>> affinities = np.full((1, 1, 1, 12), 0.8, np.float32)
+    >>> affinities[..., 5] = 0.4
+    >>> array = NumpyArray.from_np_array(
+    ...     affinities, Roi((0, 0, 0), (1, 1, 12)), Coordinate((1, 1, 1)), ["c", "z", "y", "x"])
+    >>> labels = np.repeat(np.array([1, 2], np.uint64), 6).reshape(1, 1, 12)
+    >>> config = SegmentationConfig(chain="connected_components", threshold=[0.2, 0.6, 0.9], min_size=0)
+    >>> result = tune([TuningVolume("cube", array, labels)], [[0, 0, 1]], config, temporary.name)
+    >>> [(row["threshold"], round(row["voi"], 3)) for row in result.table], result.agglomeration.threshold
+    ([(0.2, 1.0), (0.6, 0.0), (0.9, 1.0)], 0.6)
     """
     name = criterion or config.criterion or "voi"
     known = {item.name: item for item in list_instance_criteria()}
@@ -131,7 +148,7 @@ def tune(
         )
     if config.is_fixed:
         fragments = config.fragment_candidates()[0]
-        chosen = _choice(fragments, config.agglomeration_candidates(fragments)[0], 0)
+        chosen = _describe_choice(fragments, config.agglomeration_candidates(fragments)[0], 0)
         return TuningResult([], chosen, name)
     if not volumes:
         raise ConfigurationError(
@@ -140,7 +157,9 @@ def tune(
         )
     # The chosen settings are applied in cells of the size in which they were tried.
     prediction = volumes[0].prediction
-    cells = Coordinate(_chunk_size(prediction) if block_size is None else block_size) / prediction.voxel_size
+    cells = (
+        find_chunk_size(prediction) if block_size is None else Coordinate(block_size)
+    ) / prediction.voxel_size
     settings, rows = score_settings(
         volumes,
         neighborhood,
@@ -152,7 +171,9 @@ def tune(
         num_workers=num_workers,
     )
     best = _find_best(rows, name, known[name].higher_is_better)
-    return TuningResult(rows, _choice(fix_cell_size(settings[best][0], cells), settings[best][1], best), name)
+    return TuningResult(
+        rows, _describe_choice(fix_cell_size(settings[best][0], cells), settings[best][1], best), name
+    )
 
 
 def score_settings(
@@ -198,22 +219,19 @@ def score_settings(
         for i, agglomeration in enumerate(agglomerations):
             settings.append((fragments, agglomeration))
             rows.append(
-                {**_parameters(fragments, agglomeration), **_average([volume[i] for volume in scores])}
+                {**_describe_settings(fragments, agglomeration), **_average([volume[i] for volume in scores])}
             )
     return settings, rows
 
 
-def _choice(fragments: FragmentSettings, agglomeration: AgglomerationSettings, row: int) -> dict[str, Any]:
+def _describe_choice(
+    fragments: FragmentSettings, agglomeration: AgglomerationSettings, row: int
+) -> dict[str, Any]:
     return {
         "fragments": fragments.model_dump(mode="json"),
         "agglomeration": agglomeration.model_dump(mode="json"),
         "row": row,
     }
-
-
-def _chunk_size(array: Array) -> Coordinate:
-    """Return the world size of a chunk, or of the whole array if it has no chunks."""
-    return Coordinate(getattr(array, "chunk_size", array.roi.shape))
 
 
 def _find_best(rows: list[dict[str, Any]], criterion: str, higher: bool) -> int:
@@ -227,7 +245,7 @@ def _find_best(rows: list[dict[str, Any]], criterion: str, higher: bool) -> int:
     return min(finite, key=lambda i: (sign * rows[i][criterion], i))
 
 
-def _parameters(fragments: FragmentSettings, agglomeration: AgglomerationSettings) -> dict[str, Any]:
+def _describe_settings(fragments: FragmentSettings, agglomeration: AgglomerationSettings) -> dict[str, Any]:
     """Return the settings that a row of the table shows."""
     row: dict[str, Any] = {"chain": fragments.chain}
     if fragments.chain == "mutex_watershed":
@@ -271,7 +289,7 @@ def _prepare(
 ) -> tuple[Graph, ContingencyTable]:
     """Step 1 for one volume: return the graph and the contingency table of its fragments."""
     prediction = volume.prediction
-    fragments = create_fragment_array(directory, prediction, _chunk_size(prediction))
+    fragments = create_fragment_array(directory, prediction, find_chunk_size(prediction))
     grid = BlockGrid.for_array(fragments, None if block_size is None else Coordinate(block_size))
     # One graph serves all agglomerations: it counts long-range affinities if any of them needs these.
     most = next((a for a in agglomerations if a.method == "mutex_watershed"), agglomerations[0])

@@ -18,7 +18,13 @@ def find_root(parents, v):
 
 @njit(cache=True, nogil=True)
 def join_pairs(parents, a, b):
-    """Join nodes ``a[i]`` and ``b[i]`` of the forest; roots are the smallest nodes."""
+    """Join nodes ``a[i]`` and ``b[i]`` of the forest; roots are the smallest nodes.
+
+    >>> parents = np.arange(4, dtype=np.int32)
+    >>> join_pairs(parents, np.array([3, 1]), np.array([1, 2]))
+    >>> find_roots(parents), number_clusters(parents)
+    (array([0, 1, 1, 1], dtype=int32), array([0, 1, 1, 1]))
+    """
     for i in range(len(a)):
         x = find_root(parents, a[i])
         y = find_root(parents, b[i])

@@ -59,7 +59,7 @@ def work(arguments: StageArguments) -> None:
         return
     graph = load_graph(layout.graph(arguments.run, arguments.volume), graph_manifest.result["blocks"])
     table = agglomerate(graph, settings)
-    fragments = open_result(layout.image(arguments.run, arguments.volume, "fragments"), FRAGMENTS)
+    fragments = open_result(StageInstance(FRAGMENTS, arguments.run, arguments.volume), layout)
     voxels = int(np.prod(fragments.roi.shape / fragments.voxel_size, dtype=np.int64))
     shares = check_sizes(graph, table, voxels, checks, f"the segmentation of {arguments.label}")
     table.save(path)

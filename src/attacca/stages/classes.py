@@ -5,13 +5,12 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.arrays import ZarrArray
 from attacca.arrays.pyramid import build_pyramid
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.tasks import read_task_config
 from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.command import stage_main
-from attacca.jobs.opening import open_result
 from attacca.jobs.stage import (
     FILES_PER_STAGE,
     LABEL_BYTES,
@@ -59,8 +58,7 @@ class ClassesJob(BlockwiseJob):
 
     @cached_property
     def prediction(self) -> ZarrArray:
-        image = self.layout.image(self.arguments.run, self.arguments.volume, "prediction")
-        return open_result(image, PREDICT)
+        return self.open_input(PREDICT)
 
     @cached_property
     def chosen(self) -> dict[str, Any]:
@@ -74,12 +72,6 @@ class ClassesJob(BlockwiseJob):
 
         return create_task(read_task_config(self.parameters["task"])).post_processor
 
-    @cached_property
-    def output(self) -> LocalArrayIdentifier:
-        return LocalArrayIdentifier(
-            self.layout.image(self.arguments.run, self.arguments.volume, "segmentation"), "s0"
-        )
-
     @property
     def key(self) -> Manifest:
         # The chosen parameters matter, not the table from which they were chosen.
@@ -87,10 +79,6 @@ class ClassesJob(BlockwiseJob):
         return Manifest(
             self.stage.name, self.stage.version, {**self.parameters, "chosen": self.chosen}, inputs
         )
-
-    @property
-    def directory(self) -> str:
-        return f"{self.output.container}/{self.output.dataset}"
 
     @property
     def grid(self) -> BlockGrid:

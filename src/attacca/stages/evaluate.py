@@ -72,7 +72,7 @@ def work(arguments: StageArguments) -> None:
     task = read_task_config(arguments.parameters["task"])
     config = EvaluationConfig.model_validate(arguments.parameters["evaluation"])
     evaluator = create_task(task).create_evaluator(config, volume_manifest.result.get("unlabelled"))
-    segmentation = open_result(layout.image(run, volume, "segmentation"), _segmentation_stage(task))
+    segmentation = open_result(StageInstance(_segmentation_stage(task), run, volume), layout)
     ground_truth = required_volume_array(layout, volume, volume_manifest, "labels")
     mask = volume_array(layout, volume, volume_manifest, "mask")
     manifest = Manifest(

@@ -5,16 +5,14 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
-from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.arrays import ZarrArray
 from attacca.arrays.ome_zarr import write_multiscale_metadata
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.segmentation import CheckThresholds, FragmentSettings
 from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.command import stage_main
-from attacca.jobs.opening import open_result, volume_array
+from attacca.jobs.opening import volume_array
 from attacca.jobs.stage import (
     FILES_PER_STAGE,
     LABEL_BYTES,
@@ -72,15 +70,7 @@ class FragmentsJob(BlockwiseJob):
 
     @cached_property
     def prediction(self) -> ZarrArray:
-        return open_result(
-            self.layout.image(self.arguments.run, self.arguments.volume, "prediction"), PREDICT
-        )
-
-    @cached_property
-    def output(self) -> LocalArrayIdentifier:
-        return LocalArrayIdentifier(
-            self.layout.image(self.arguments.run, self.arguments.volume, "fragments"), "s0"
-        )
+        return self.open_input(PREDICT)
 
     @cached_property
     def tuning(self) -> Manifest:
@@ -118,10 +108,6 @@ class FragmentsJob(BlockwiseJob):
         mask = volume_array(self.layout, self.arguments.volume, self.arguments.inputs["volume"], "mask")
         return None if mask is None else ZarrArray.open_from_array_identifier(mask)
 
-    @property
-    def directory(self) -> str:
-        return f"{self.output.container}/{self.output.dataset}"
-
     @cached_property
     def grid(self) -> BlockGrid:
         block = choose_block_size(self.prediction, self.parameters["segmentation"]["block_size"])
@@ -135,19 +121,7 @@ class FragmentsJob(BlockwiseJob):
         checks = CheckThresholds.model_validate(self.parameters["segmentation"]["checks"])
         channels = len(read_neighborhood(self.tuning))
         check_affinities(prediction, self.grid, channels, checks, f"the prediction of {self.arguments.label}")
-        self.create_or_replace(
-            lambda overwrite: ZarrArray.create_from_array_identifier(
-                self.output,
-                prediction.spatial_axes,
-                prediction.roi,
-                None,
-                prediction.voxel_size,
-                np.uint64,
-                write_size=prediction.chunk_size,
-                unit=prediction.unit,
-                overwrite=overwrite,
-            )
-        )
+        self.create_labels(prediction)
         write_multiscale_metadata(str(self.output.container), ["s0"], name="fragments")
 
     def block_function(self) -> Callable[[Block], Any]:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from attacca.arrays import ZarrArray
@@ -10,7 +11,6 @@ from attacca.blockwise import Block, BlockGrid
 from attacca.config.segmentation import graph_options
 from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.command import stage_main
-from attacca.jobs.opening import open_result
 from attacca.jobs.stage import FILES_PER_STAGE, Blocks, CostModel, ProductSizes, Scope, Stage, StageInstance
 from attacca.manifest import Manifest
 from attacca.segmentation.block_size import choose_block_size
@@ -61,13 +61,11 @@ class GraphJob(BlockwiseJob):
 
     @cached_property
     def fragments(self) -> ZarrArray:
-        image = self.layout.image(self.arguments.run, self.arguments.volume, "fragments")
-        return open_result(image, FRAGMENTS)
+        return self.open_input(FRAGMENTS)
 
     @cached_property
     def prediction(self) -> ZarrArray:
-        image = self.layout.image(self.arguments.run, self.arguments.volume, "prediction")
-        return open_result(image, PREDICT)
+        return self.open_input(PREDICT)
 
     @cached_property
     def options(self) -> dict[str, Any]:
@@ -80,17 +78,13 @@ class GraphJob(BlockwiseJob):
         inputs = {name: self.arguments.inputs[name].fingerprint for name in ("prediction", "fragments")}
         return Manifest(self.stage.name, self.stage.version, parameters, inputs)
 
-    @property
-    def directory(self) -> str:
-        return str(self.layout.graph(self.arguments.run, self.arguments.volume))
-
     @cached_property
     def grid(self) -> BlockGrid:
         block = choose_block_size(self.prediction, self.parameters["segmentation"]["block_size"])
         return BlockGrid.for_array(self.fragments, block)
 
     def create(self) -> None:
-        self.layout.graph(self.arguments.run, self.arguments.volume).mkdir(parents=True, exist_ok=True)
+        Path(self.directory).mkdir(parents=True, exist_ok=True)
 
     def block_function(self) -> Callable[[Block], Any]:
         # deferred: the Snakefile does not need numba.

@@ -110,12 +110,6 @@ class PredictJob(BlockwiseJob):
         )
 
     @cached_property
-    def output(self) -> LocalArrayIdentifier:
-        return LocalArrayIdentifier(
-            self.layout.image(self.arguments.run, self.arguments.volume, "prediction"), "s0"
-        )
-
-    @cached_property
     def key(self) -> Manifest:
         # Predictions depend on the weights of the checkpoint alone, not on the training that led to them.
         inputs = {
@@ -127,10 +121,6 @@ class PredictJob(BlockwiseJob):
     @cached_property
     def checkpoint_digest(self) -> str:
         return digest_file(self.checkpoint)
-
-    @property
-    def directory(self) -> str:
-        return f"{self.output.container}/{self.output.dataset}"
 
     @cached_property
     def grid(self) -> BlockGrid:

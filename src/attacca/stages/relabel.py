@@ -5,15 +5,12 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
-from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.arrays import ZarrArray
 from attacca.arrays.pyramid import build_pyramid
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.segmentation import CheckThresholds
 from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.command import stage_main
-from attacca.jobs.opening import open_result
 from attacca.jobs.stage import FILES_PER_STAGE, LABEL_BYTES, Blocks, CostModel, Scope, Stage, StageInstance
 from attacca.manifest import Manifest
 from attacca.segmentation.block_size import choose_block_size
@@ -52,14 +49,7 @@ class RelabelJob(BlockwiseJob):
 
     @cached_property
     def fragments(self) -> ZarrArray:
-        image = self.layout.image(self.arguments.run, self.arguments.volume, "fragments")
-        return open_result(image, FRAGMENTS)
-
-    @cached_property
-    def output(self) -> LocalArrayIdentifier:
-        return LocalArrayIdentifier(
-            self.layout.image(self.arguments.run, self.arguments.volume, "segmentation"), "s0"
-        )
+        return self.open_input(FRAGMENTS)
 
     @cached_property
     def key(self) -> Manifest:
@@ -67,30 +57,13 @@ class RelabelJob(BlockwiseJob):
         inputs = {name: self.arguments.inputs[name].fingerprint for name in ("fragments", "look_up_table")}
         return Manifest(self.stage.name, self.stage.version, parameters, inputs)
 
-    @property
-    def directory(self) -> str:
-        return f"{self.output.container}/{self.output.dataset}"
-
     @cached_property
     def grid(self) -> BlockGrid:
         block = choose_block_size(self.fragments, self.parameters["segmentation"]["block_size"])
         return BlockGrid.for_array(self.fragments, block)
 
     def create(self) -> None:
-        fragments = self.fragments
-        self.create_or_replace(
-            lambda overwrite: ZarrArray.create_from_array_identifier(
-                self.output,
-                fragments.spatial_axes,
-                fragments.roi,
-                None,
-                fragments.voxel_size,
-                np.uint64,
-                write_size=fragments.chunk_size,
-                unit=fragments.unit,
-                overwrite=overwrite,
-            )
-        )
+        self.create_labels(self.fragments)
 
     def block_function(self) -> Callable[[Block], Any]:
         # deferred: the Snakefile does not need numba.

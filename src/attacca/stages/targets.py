@@ -92,14 +92,14 @@ class TargetsJob(BlockwiseJob):
     def labels(self) -> ZarrArray:
         return ZarrArray.open_from_array_identifier(self.sources["labels"])
 
-    def output(self, name: str) -> LocalArrayIdentifier:
+    def locate(self, name: str) -> LocalArrayIdentifier:
         container = self.layout.targets_container(self.arguments.run, self.arguments.volume)
         return LocalArrayIdentifier(container, f"{name}/s0")
 
     @property
     def directory(self) -> str:
-        output = self.output("weight")
-        return f"{output.container}/{output.dataset}"
+        weight = self.locate("weight")
+        return f"{weight.container}/{weight.dataset}"
 
     @cached_property
     def grid(self) -> BlockGrid:
@@ -112,15 +112,15 @@ class TargetsJob(BlockwiseJob):
         size = self.labels.chunk_size
         for name, create_array in (("target", create_target_array), ("weight", create_weight_array)):
             self.create_or_replace(partial(self._create_array, create_array, name, size))
-            group = f"{self.output(name).container}/{name}"
+            group = f"{self.locate(name).container}/{name}"
             write_multiscale_metadata(group, ["s0"], name=name)
         self._count_classes()
 
     def _create_array(self, create_array: Callable[..., Any], name: str, size: Any, overwrite: bool) -> None:
         if overwrite:
             # The functions open an array that fits; an array that does not fit is removed first.
-            delete(f"{self.output(name).container}/{name}/s0")
-        create_array(self.predictor, self.output(name), self.labels, write_size=size)
+            delete(f"{self.locate(name).container}/{name}/s0")
+        create_array(self.predictor, self.locate(name), self.labels, write_size=size)
 
     def _count_classes(self) -> None:
         # deferred: predictors import numba, which the Snakefile does not need.
@@ -165,8 +165,8 @@ class TargetsJob(BlockwiseJob):
             self.predictor,
             **self.sources,
             counts=self.counts,
-            target=self.output("target"),
-            weight=self.output("weight"),
+            target=self.locate("target"),
+            weight=self.locate("weight"),
         )
 
     def complete(self) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def _validation_prediction(arguments: StageArguments, name: str) -> "ValidationP
     layout, manifest = arguments.layout, arguments.inputs[f"volume.{name}"]
     return ValidationPrediction(
         name,
-        open_result(layout.image(arguments.run, name, "prediction"), PREDICT),
+        open_result(StageInstance(PREDICT, arguments.run, name), layout),
         required_volume_array(layout, name, manifest, "labels"),
         volume_array(layout, name, manifest, "mask"),
         manifest.result.get("unlabelled"),

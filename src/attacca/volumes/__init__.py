@@ -1,9 +1,9 @@
-"""From the files that people have to OME-Zarr volumes: PNG and TIFF stacks, HDF5, N5, Zarr, synthetic tissue.
+"""Import of volumes to OME-Zarr: image stacks, TIFF, HDF5, N5, Zarr, synthetic tissue.
 
-1. ``plan_volume`` opens the sources, puts them on one voxel grid and checks them; only headers are read.
-2. ``prepare_volume`` makes the empty arrays, or links to Zarr arrays that are used in place.
+1. ``plan_volume`` opens the sources (``readers``), places them on one voxel grid and checks them. Only headers are read.
+2. ``prepare_volume`` creates the empty arrays, or links to Zarr arrays that are used in place.
 3. ``ImportBlocks`` fills them block by block.
-4. ``finish_volume`` checks that there are labels, and builds the pyramids.
+4. ``finish_volume`` checks the labels and builds the pyramids.
 """
 
 from attacca.volumes.content_fingerprint import compute_content_fingerprint

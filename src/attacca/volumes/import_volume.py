@@ -1,4 +1,4 @@
-"""The import of a volume: arrays made once, filled block by block, finished with a pyramid and metadata."""
+"""Import of a volume: creation of its arrays, import of blocks, pyramids and metadata."""
 
 import logging
 import math
@@ -25,23 +25,23 @@ logger = logging.getLogger(__name__)
 
 
 class HasWriteRoi(Protocol):
-    """A block, of which only the region to write matters here."""
+    """A block with the region that it writes."""
 
     @property
     def write_roi(self) -> Roi: ...
 
 
 def prepare_volume(config: VolumeConfig, container: str) -> VolumePlan:
-    """Make the arrays ``raw/s0``, ``labels/s0`` and ``mask/s0`` of a volume, empty, or links to those used in
-    place.
+    """Create the empty arrays ``raw/s0``, ``labels/s0`` and ``mask/s0`` of a volume, or links to arrays used in place.
 
-    Arrays that are there already and fit keep their data; others are replaced.
+    Existing arrays with equal metadata keep their data; others are replaced.
 
     Args:
+        config: the volume.
         container: path or URL of the volume's OME-Zarr container.
 
     Raises:
-        VolumeError, MissingInputError: a source is not there, or is not what the configuration says.
+        VolumeError, MissingInputError: a source does not exist or contradicts the configuration.
     """
     plan = plan_volume(config)
     for name in ("raw", "labels", "mask"):
@@ -52,17 +52,17 @@ def prepare_volume(config: VolumeConfig, container: str) -> VolumePlan:
         if array is not None and array.link is not None:
             write_link(container, name, array.link)
         elif array is not None:
-            created = _create(plan, array, container)
-            _name_classes(created, config, name)
+            created = _create_array(plan, array, container)
+            _write_class_names(created, config, name)
             write_multiscale_metadata(join_path(container, name), ["s0"], name=name)
     return plan
 
 
 class ImportBlocks:
-    """Fills one block of a volume's arrays; made for ``attacca.blockwise.run_blocks``.
+    """Block function that imports one block of a volume, for ``attacca.blockwise.run_blocks``.
 
-    A block writes the chunks of each array that begin in it, so that no two blocks write one chunk, although
-    labels may lie on another chunk grid than the image.
+    A block writes those chunks of each array whose lower corner is in the block. No two blocks write the same chunk,
+    even if the chunk grids of labels and image differ.
 
     Args:
         config: the volume.
@@ -79,7 +79,7 @@ class ImportBlocks:
         return {**self.__dict__, "_plan": None, "_arrays": {}}
 
     def open(self) -> None:
-        """Open sources and arrays; once in each process."""
+        """Open sources and arrays, once per process."""
         self._plan = plan_volume(self.config)
         self._arrays = {
             name: ZarrArray.open_from_array_identifier(
@@ -94,22 +94,27 @@ class ImportBlocks:
             self.open()
         assert self._plan is not None
         for name, array in self._arrays.items():
-            for roi in _chunks_beginning_in(array, block.write_roi):
+            for roi in _chunks_with_corner_in(array, block.write_roi):
                 array[roi] = import_block(self.config, self._plan, self._plan.arrays[name], roi)
 
 
 def import_block(config: VolumeConfig, plan: VolumePlan, array: PlannedArray, roi: Roi) -> np.ndarray:
-    """Voxels of one array of a volume, as they will be stored.
+    """Read voxels of one array of a volume and convert them to their stored form.
 
     Args:
-        roi: world units, inside the array.
+        config: the volume.
+        plan: its plan.
+        array: the array of the plan.
+        roi: world units; contained in the array.
 
     Raises:
-        VolumeError: the voxels are no valid image (not finite) or no valid labels (negative, too large).
+        VolumeError: the voxels are not a valid image (not finite) or not valid labels (negative).
     """
     if config.synthetic is not None:
         begin, shape = tuple(roi.begin), tuple(roi.shape)
-        return _synthetic(config.model_dump_json(), begin, shape)[array.name].astype(array.dtype, copy=False)
+        return _generate_tissue(config.model_dump_json(), begin, shape)[array.name].astype(
+            array.dtype, copy=False
+        )
     parts = []
     for placed in array.sources:
         begin = (roi.begin - placed.roi.begin) / plan.voxel_size
@@ -124,12 +129,15 @@ def import_block(config: VolumeConfig, plan: VolumePlan, array: PlannedArray, ro
     for part, placed in zip(parts, array.sources):
         if part.dtype.kind == "i" and part.size and part.min() < 0:
             raise VolumeError(f"{placed.source.name} holds the negative label {part.min()}, in {roi}")
-    return _combined(array, parts)
+    return _combine_classes(array, parts)
 
 
-# Image and labels of a block are made together and asked for one after the other.
+# Image and labels of a block are generated together and requested one after the other.
 @lru_cache(maxsize=1)
-def _synthetic(config_json: str, begin: tuple[int, ...], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+def _generate_tissue(
+    config_json: str, begin: tuple[int, ...], shape: tuple[int, ...]
+) -> dict[str, np.ndarray]:
+    # deferred: numba takes a second to import
     from attacca.volumes.tissue.tissue import tissue_block, tissue_labels
 
     config = VolumeConfig.model_validate_json(config_json)
@@ -137,7 +145,7 @@ def _synthetic(config_json: str, begin: tuple[int, ...], shape: tuple[int, ...])
     return {"raw": block["raw"], "labels": tissue_labels(config, block)}
 
 
-def _combined(array: PlannedArray, parts: list[np.ndarray]) -> np.ndarray:
+def _combine_classes(array: PlannedArray, parts: list[np.ndarray]) -> np.ndarray:
     members = []
     for part, placed in zip(parts, array.sources):
         values = placed.config.values if isinstance(placed.config, ClassSource) else None
@@ -153,14 +161,20 @@ def _combined(array: PlannedArray, parts: list[np.ndarray]) -> np.ndarray:
 
 
 def finish_volume(config: VolumeConfig, container: str, num_workers: int = 1) -> dict[str, Any]:
-    """Check the labels, build pyramids and write OME metadata; all blocks must be there.
+    """Check the labels, build pyramids and write OME metadata, after all blocks have been imported.
+
+    A warning is logged if the labels hold a single value.
+
+    Args:
+        config: the volume.
+        container: as for ``prepare_volume``.
+        num_workers: number of threads.
 
     Returns:
-        Facts for the manifest: for each array ROI, shape, dtype, voxel size, unit and whether it is used in
-            place.
+        For each array its ROI, shape, dtype, voxel size, unit, and whether it is used in place.
 
     Raises:
-        VolumeError: there is not one labelled voxel. Labels of one value only are warned of.
+        VolumeError: the labels or the mask are empty.
     """
     plan = plan_volume(config)
     facts: dict[str, Any] = {}
@@ -185,7 +199,7 @@ def finish_volume(config: VolumeConfig, container: str, num_workers: int = 1) ->
     return facts
 
 
-def _create(plan: VolumePlan, array: PlannedArray, container: str) -> ZarrArray:
+def _create_array(plan: VolumePlan, array: PlannedArray, container: str) -> ZarrArray:
     axes = [*(["c"] if array.num_channels is not None else []), *plan.axes]
     compressor = Blosc("lz4", clevel=5, shuffle=Blosc.SHUFFLE) if array.name == "raw" else Zstd(3)
 
@@ -206,17 +220,17 @@ def _create(plan: VolumePlan, array: PlannedArray, container: str) -> ZarrArray:
     try:
         return create(overwrite=False)
     except (VolumeError, MissingInputError):
-        # What stands there came from another configuration; results are made again, sources never touched.
+        # The existing array came from another configuration. Results are replaced; sources are never changed.
         return create(overwrite=True)
 
 
-def _name_classes(array: ZarrArray, config: VolumeConfig, name: str) -> None:
+def _write_class_names(array: ZarrArray, config: VolumeConfig, name: str) -> None:
     if name == "labels":
         extra = {"classes": config.class_names, "unlabelled": config.unlabelled}
         array.add_metadata({"attacca": {**array.attrs.get("attacca", {}), **extra}})
 
 
-def _chunks_beginning_in(array: ZarrArray, roi: Roi) -> Iterator[Roi]:
+def _chunks_with_corner_in(array: ZarrArray, roi: Roi) -> Iterator[Roi]:
     size, origin = array.chunk_size, array.roi.begin
     ranges = []
     for begin, end, step, first, last in zip(roi.begin, roi.end, size, origin, array.roi.end):
@@ -228,15 +242,15 @@ def _chunks_beginning_in(array: ZarrArray, roi: Roi) -> Iterator[Roi]:
 
 
 def _check_values(array: ZarrArray, unlabelled: int | None, name: str, planned: PlannedArray) -> None:
-    """Refuse labels or a mask without content; warn of labels with a single value."""
+    """Raise for empty labels or an empty mask; warn about labels with a single value."""
     step = array.chunk_size
     counts = [range(math.ceil(n / s)) for n, s in zip(array.roi.shape, step)]
-    nothing = unlabelled or 0
+    ignored = unlabelled or 0
     empty, low, high = True, math.inf, -math.inf
     for index in product(*counts):
         roi = Roi(array.roi.begin + Coordinate(index) * step, step).intersect(array.roi)
         values = array[roi]
-        empty = empty and not (values != nothing).any()
+        empty = empty and not (values != ignored).any()
         values = values if unlabelled is None else values[values != unlabelled]
         if values.size:
             low, high = min(low, int(values.min())), max(high, int(values.max()))
@@ -245,12 +259,12 @@ def _check_values(array: ZarrArray, unlabelled: int | None, name: str, planned: 
     source = ", ".join(str(placed.source.name) for placed in planned.sources) or "the synthetic volume"
     if empty:
         raise VolumeError(
-            f"the {name} of {source} hold nothing but {nothing} in the volume's region; check path, dataset, "
+            f"the {name} of {source} hold only {ignored} in the volume's region; check path, dataset, "
             "roi and offset"
         )
     if name == "labels":
         logger.warning(
-            "the labels of %s hold nothing but %d%s in the volume's region: a network learns nothing from them; check "
+            "the labels of %s hold only %d%s in the volume's region: a network cannot be trained on them; check "
             "path, dataset, roi and 'unlabelled'",
             source,
             low,

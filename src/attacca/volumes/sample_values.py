@@ -1,4 +1,4 @@
-"""A few sections of a planned array, read before anything is imported: enough to see what kind of values it holds."""
+"""Sample of the values of a planned array, for checks before the import."""
 
 import numpy as np
 from funlib.geometry import Coordinate, Roi
@@ -12,10 +12,13 @@ _EDGE = 128
 
 
 def sample_values(config: VolumeConfig, plan: VolumePlan, array: PlannedArray) -> np.ndarray:
-    """Voxels from the middle of five sections, evenly spread from the first to the last; always the same ones.
+    """Return voxels from the center of five sections, evenly spaced from the first to the last.
+
+    Returns:
+        One-dimensional array with the dtype of the planned array; always the same voxels.
 
     Raises:
-        VolumeError: there are voxels that cannot be imported among them, such as negative labels.
+        VolumeError: a voxel cannot be imported, such as a negative label.
     """
     shape = array.roi.shape / plan.voxel_size
     edges = Coordinate(min(size, _EDGE) for size in shape)
@@ -27,7 +30,7 @@ def sample_values(config: VolumeConfig, plan: VolumePlan, array: PlannedArray) -
         numbers = [round(index * (shape[0] - 1) / max(1, count - 1)) for index in range(count)]
     parts = []
     for number in numbers:
-        place = Coordinate((number, *begin[1:])) if len(shape) == 3 else begin
-        roi = Roi(array.roi.begin + place * plan.voxel_size, edges * plan.voxel_size)
+        corner = Coordinate((number, *begin[1:])) if len(shape) == 3 else begin
+        roi = Roi(array.roi.begin + corner * plan.voxel_size, edges * plan.voxel_size)
         parts.append(import_block(config, plan, array, roi).ravel())
     return np.concatenate(parts)

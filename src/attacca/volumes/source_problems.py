@@ -1,4 +1,4 @@
-"""What is wrong with the sources of a volume, each problem with the key that it belongs to."""
+"""Problems of the sources of a volume with their keys."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +14,8 @@ class SourceProblem:
     """One problem.
 
     Attributes:
-        key: below the volume, such as ``("labels", "dataset")``; empty for the volume as a whole.
-        error: what is wrong.
+        key: key below the volume, such as ``("labels", "dataset")``; empty for the volume as a whole.
+        error: the problem.
     """
 
     key: Key
@@ -23,21 +23,21 @@ class SourceProblem:
 
 
 class SourceProblems:
-    """Collects the problems of a volume, so that they can be told all at once."""
+    """Collects the problems of a volume, so that they are reported at once."""
 
     def __init__(self) -> None:
         self.found: list[SourceProblem] = []
 
     @contextmanager
     def at(self, *key: str | int) -> Iterator[None]:
-        """Note an error that is raised here as a problem of ``key``, and go on behind the block."""
+        """Catch an error that is raised in the context, as a problem of ``key``."""
         try:
             yield
         except AttaccaError as error:
             self.found.append(SourceProblem(key, error))
 
     def check(self) -> None:
-        """Raise what was found: a single problem as it is, several as one ``VolumeError``."""
+        """Raise a single problem as it is, several as one ``VolumeError``."""
         if len(self.found) == 1:
             raise self.found[0].error
         if self.found:

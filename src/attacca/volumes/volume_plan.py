@@ -1,4 +1,4 @@
-"""What an import will make: arrays, their dtypes, places and blocks. Only headers are read."""
+"""Plan of an import: arrays with their dtypes and regions, and blocks. Only headers are read."""
 
 import math
 from collections.abc import Sequence
@@ -15,8 +15,7 @@ from attacca.volumes.readers.zarr_container import ZarrSource
 from attacca.volumes.source_problems import SourceProblem, SourceProblems
 from attacca.volumes.tissue.geometry import TissueGeometry
 
-# Voxels of a chunk, about: small enough that small volumes have several, large enough that files are not too
-#     many.
+# Approximate voxels per chunk: small volumes have several chunks, large ones not too many files.
 _CHUNK_VOXELS = {2: 512**2, 3: 64**3}
 _LARGE = 512**3
 
@@ -27,11 +26,11 @@ class PlannedArray:
 
     Attributes:
         name: ``raw``, ``labels`` or ``mask``.
-        roi: where it will lie; inside the volume's ROI.
-        dtype: as it will be stored.
-        num_channels: None for no channel axis.
-        sources: what it is made of; empty for synthetic tissue.
-        link: the array to use in place, instead of a copy.
+        roi: its region, in world units; contained in the volume's ROI.
+        dtype: stored dtype.
+        num_channels: size of the channel axis; None without one.
+        sources: sources of its voxels; empty for synthetic tissue.
+        link: array that is used in place instead of a copy; None for a copy.
     """
 
     name: str
@@ -44,15 +43,15 @@ class PlannedArray:
 
 @dataclass(frozen=True)
 class VolumePlan:
-    """All arrays of a volume, and the blocks in which they are made.
+    """All arrays of a volume, and the blocks in which they are imported.
 
     Attributes:
         axes: names of the spatial axes.
-        roi: of the image, in world units.
-        block_size: of the import, in world units; the image's chunk.
-        arrays: by name.
-        voxel_size_from: who says the voxel size: ``configuration``, ``file`` or ``default``.
-        warnings: what can be imported, but is hardly meant.
+        roi: region of the image, in world units.
+        block_size: size of a block of the import in world units; the chunk of the image.
+        arrays: arrays by name.
+        voxel_size_from: origin of the voxel size: ``configuration``, ``file`` or ``default``.
+        warnings: settings that are valid, but probably unintended.
     """
 
     axes: tuple[str, ...]
@@ -66,7 +65,7 @@ class VolumePlan:
 
     @property
     def memory_per_block(self) -> int:
-        """Bytes that importing one block needs, about: what is read, converted and compressed."""
+        """Approximate memory of the import of one block in bytes: voxels that are read, converted and compressed."""
         if all(array.link is not None for array in self.arrays.values()):
             return 0
         voxels = math.prod(self.block_size / self.voxel_size)
@@ -75,56 +74,58 @@ class VolumePlan:
 
 
 def plan_volume(config: VolumeConfig) -> VolumePlan:
-    """Open a volume's sources and check them, without reading voxels.
+    """Open the sources of a volume and check them, without reading voxels.
 
     Raises:
-        VolumeError, MissingInputError: a source is not there, or is not what the configuration says.
+        VolumeError, MissingInputError: a source does not exist or contradicts the configuration.
     """
     problems = SourceProblems()
-    plan = _examined(config, problems)
+    plan = _examine(config, problems)
     problems.check()
     assert plan is not None
     return plan
 
 
 def examine_volume(config: VolumeConfig) -> tuple[VolumePlan | None, list[SourceProblem]]:
-    """The plan of a volume, None if it cannot be imported, and all problems that stand in the way."""
+    """Return the plan of a volume, None if it cannot be imported, and all its problems."""
     problems = SourceProblems()
-    plan = _examined(config, problems)
+    plan = _examine(config, problems)
     return (None if problems.found else plan), problems.found
 
 
-def _examined(config: VolumeConfig, problems: SourceProblems) -> VolumePlan | None:
+def _examine(config: VolumeConfig, problems: SourceProblems) -> VolumePlan | None:
     if config.synthetic is not None:
         with problems.at("synthetic"):
-            return _synthetic_plan(config)
+            return _plan_synthetic(config)
         return None
     placed = place_sources(config, problems)
     if placed is None:
         return None
     with problems.at():
-        return _plan(config, placed)
+        return _plan_sources(config, placed)
     return None
 
 
-def _plan(config: VolumeConfig, placed: PlacedVolume) -> VolumePlan:
+def _plan_sources(config: VolumeConfig, placed: PlacedVolume) -> VolumePlan:
     voxel_size = placed.voxel_size
     raw_dtype = placed.raw.source.dtype
     stored = np.dtype({"b": "u1", "f": "f4"}.get(raw_dtype.kind, raw_dtype.str))
-    arrays = {"raw": _planned(config, "raw", placed.roi, stored, None, (placed.raw,), voxel_size)}
+    arrays = {"raw": _plan_array(config, "raw", placed.roi, stored, None, (placed.raw,), voxel_size)}
     if placed.labels:
         assert config.labels is not None
         roi = placed.roi
         for source in placed.labels:
             roi = roi.intersect(source.roi)
         if roi.empty:
-            raise VolumeError("the sources of the classes do not overlap one another; correct their offsets")
-        dtype = _labels_dtype(config, placed.labels)
+            raise VolumeError("the sources of the classes do not overlap; correct their offsets")
+        dtype = _choose_labels_dtype(config, placed.labels)
         channels = config.labels.num_channels
-        arrays["labels"] = _planned(config, "labels", roi, dtype, channels, placed.labels, voxel_size)
+        arrays["labels"] = _plan_array(config, "labels", roi, dtype, channels, placed.labels, voxel_size)
     if placed.mask is not None:
         roi = placed.roi.intersect(placed.mask.roi)
-        arrays["mask"] = _planned(config, "mask", roi, np.dtype(np.uint8), None, (placed.mask,), voxel_size)
+        arrays["mask"] = _plan_array(
+            config, "mask", roi, np.dtype(np.uint8), None, (placed.mask,), voxel_size
+        )
     axes = ("z", "y", "x")[3 - len(voxel_size) :]
     if all(array.link is not None for array in arrays.values()):
         block_size = placed.roi.shape
@@ -147,8 +148,12 @@ def _plan(config: VolumeConfig, placed: PlacedVolume) -> VolumePlan:
 def choose_chunk_shape(
     config: VolumeConfig, shape: Sequence[int], voxel_size: Sequence[int]
 ) -> tuple[int, ...]:
-    """Voxels of a chunk: a cube in world units, as far as powers of two allow; the configured one if there
-    is."""
+    """Return the shape of a chunk in voxels: the configured one, or about a cube in world units with powers of two.
+
+    >>> config = VolumeConfig.model_validate({"synthetic": {"shape": [16, 1024, 1024]}})
+    >>> choose_chunk_shape(config, (16, 1024, 1024), (500, 46, 46))
+    (16, 128, 128)
+    """
     if config.chunk is not None:
         return tuple(min(a, int(b)) for a, b in zip(config.chunk, shape))
     voxels = _CHUNK_VOXELS[len(shape)] * (8 if math.prod(shape) > _LARGE and len(shape) == 3 else 1)
@@ -157,7 +162,7 @@ def choose_chunk_shape(
     return tuple(min(max(1, 2 ** round(math.log2(edge))), int(n)) for edge, n in zip(edges, shape))
 
 
-def _synthetic_plan(config: VolumeConfig) -> VolumePlan:
+def _plan_synthetic(config: VolumeConfig) -> VolumePlan:
     tissue = TissueGeometry(config)
     kind = tissue.settings.labels
     dtype = np.dtype(np.uint8) if kind == "classes" else tissue.label_dtype
@@ -168,20 +173,20 @@ def _synthetic_plan(config: VolumeConfig) -> VolumePlan:
     }
     chunk = Coordinate(choose_chunk_shape(config, tissue.settings.shape, tissue.voxel_size))
     axes = ("z", "y", "x")[3 - tissue.dims :]
-    said_by = "configuration" if config.voxel_size is not None else "default"
+    origin = "configuration" if config.voxel_size is not None else "default"
     return VolumePlan(
-        axes, tissue.voxel_size, config.unit, tissue.roi, chunk * tissue.voxel_size, arrays, said_by
+        axes, tissue.voxel_size, config.unit, tissue.roi, chunk * tissue.voxel_size, arrays, origin
     )
 
 
-def _labels_dtype(config: VolumeConfig, sources: Sequence[PlacedSource]) -> np.dtype:
+def _choose_labels_dtype(config: VolumeConfig, sources: Sequence[PlacedSource]) -> np.dtype:
     assert config.labels is not None
     if config.labels.classes is not None and config.labels.combine == "ids":
         return np.dtype(np.uint8 if len(sources) < 256 else np.uint16)
     return max((np.dtype(f"u{source.source.dtype.itemsize}") for source in sources), key=lambda d: d.itemsize)
 
 
-def _planned(
+def _plan_array(
     config: VolumeConfig,
     name: str,
     roi: Roi,
@@ -192,9 +197,11 @@ def _planned(
 ) -> PlannedArray:
     link = None
     source, given = sources[0].source, sources[0].config
-    plain = isinstance(source, ZarrSource) and source.direct and not isinstance(given, ClassSource)
-    # Masks are made 0 or 1, and so copied, whatever they are.
-    if config.in_place and plain and len(sources) == 1 and name != "mask":
+    can_be_linked = (
+        isinstance(source, ZarrSource) and source.can_be_linked and not isinstance(given, ClassSource)
+    )
+    # Masks are converted to 0 and 1, so they are always copied.
+    if config.in_place and can_be_linked and len(sources) == 1 and name != "mask":
         assert isinstance(source, ZarrSource)
         link = ZarrArrayConfig(
             source.identifier.container,

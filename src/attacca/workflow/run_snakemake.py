@@ -27,10 +27,10 @@ def run_snakemake(
         capture_output: keep the output in the returned object instead of printing it.
 
     Raises:
-        MissingInputError: Attacca is not run from a checkout, so that there are no rules.
+        MissingInputError: Attacca is not run from a checkout, so its rules are missing.
     """
     if not SNAKEFILE.exists():
-        raise MissingInputError(f"there is no {SNAKEFILE}: this command needs a checkout of Attacca")
+        raise MissingInputError(f"{SNAKEFILE} is missing: this command needs a checkout of Attacca")
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)]
     command += ["--configfile", str(configuration), "--directory", str(directory), *options]
     return subprocess.run([*command, "--", *map(str, targets)], capture_output=capture_output, text=True)

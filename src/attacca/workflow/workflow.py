@@ -94,6 +94,10 @@ class Workflow:
         """Return ``run_results`` of every run."""
         return [file for run in self.configuration.runs for file in self.run_results(run)]
 
+    def provenance_files(self) -> list[Path]:
+        """Return the provenance of every run."""
+        return [self.layout.provenance(run) for run in self.configuration.runs]
+
 
 def open_workflow(
     source: Path,
@@ -107,7 +111,7 @@ def open_workflow(
 
     Args:
         source: directory of the package, which jobs find through ``PYTHONPATH``. The file ``config.yaml`` beside it is
-            read if there is no ``--configfile``.
+            read without ``--configfile``.
         configuration_files: files of ``--configfile``.
         overrides: settings of ``--config``.
         is_main_process: whether this is the Snakemake that starts jobs: it checks the volumes against the

@@ -1,4 +1,4 @@
-"""Data sets in HDF5 files."""
+"""Data sets of HDF5 files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,30 +10,34 @@ from attacca.arrays.metadata import GridMetadata, parse_attributes
 from attacca.errors import MissingInputError, VolumeError
 from attacca.volumes.readers.source import Source
 
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
+
 
 class Hdf5Source(Source):
-    """A data set in an HDF5 file; its attributes ``resolution`` and ``offset`` are used.
+    """A data set in an HDF5 file, with the metadata in its attributes (``resolution``, ``offset``, ...).
 
     Args:
         path: the file.
-        dataset: name of the data set; None where the file holds only one.
+        dataset: name of the data set; None for the only one.
 
     Raises:
         VolumeError: the file cannot be read.
-        MissingInputError: there is no such data set; the message lists those there are.
+        MissingInputError: the data set does not exist; the message lists the existing ones.
     """
 
     def __init__(self, path: Path, dataset: str | None) -> None:
         self._path = path
         self._file: Any = None
-        there = self._datasets()
+        shapes = self._list_shapes()
         if dataset is None:
-            if len(there) != 1:
-                raise MissingInputError(f"{path} holds {len(there)} data sets, name one: {_listed(there)}")
-            dataset = next(iter(there))
+            if len(shapes) != 1:
+                raise MissingInputError(
+                    f"{path} holds {len(shapes)} data sets, name one: {_format_shapes(shapes)}"
+                )
+            dataset = next(iter(shapes))
         dataset = dataset.strip("/")
-        if dataset not in there:
-            raise MissingInputError(f"{path} has no data set {dataset!r}; it holds {_listed(there)}")
+        if dataset not in shapes:
+            raise MissingInputError(f"{path} has no data set {dataset!r}; it holds {_format_shapes(shapes)}")
         self._dataset = dataset
         self.name = f"{path}:{dataset}"
         data = self._open()[dataset]
@@ -47,12 +51,12 @@ class Hdf5Source(Source):
         if self._channels_last:
             self.shape = (self.shape[-1], *self.shape[:-1])
         self.axes = ["c", "z", "y", "x"][4 - len(self.shape) :]
-        self.found = parse_attributes(attrs, len(self.shape))
-        micrometres = attrs.get("element_size_um")
-        if self.found.voxel_size is None and isinstance(micrometres, list):
-            # ilastik and PlantSeg.
-            size = tuple(float(value) for value in micrometres[-self.dims :])
-            self.found = GridMetadata(None, size, self.found.offset, "micrometer")
+        self.metadata = parse_attributes(attrs, len(self.shape))
+        micrometers = attrs.get("element_size_um")
+        if self.metadata.voxel_size is None and isinstance(micrometers, list):
+            # Attribute of ilastik and PlantSeg.
+            size = tuple(float(value) for value in micrometers[-self.dims :])
+            self.metadata = GridMetadata(None, size, self.metadata.offset, "micrometer")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_file": None}
@@ -70,10 +74,11 @@ class Hdf5Source(Source):
         return block.astype(self.dtype, copy=False)
 
     def _open(self) -> Any:
+        # deferred: h5py takes 0.1 s to import
         import h5py
 
         if self._file is None:
-            # Without locks, which many network file systems refuse; nothing is ever written.
+            # Many network file systems refuse locks; the file is only read.
             try:
                 self._file = h5py.File(self._path, "r", locking=False)
             except OSError as error:
@@ -82,18 +87,19 @@ class Hdf5Source(Source):
                 ) from error
         return self._file
 
-    def _datasets(self) -> dict[str, tuple[int, ...]]:
+    def _list_shapes(self) -> dict[str, tuple[int, ...]]:
+        # deferred: h5py takes 0.1 s to import
         import h5py
 
-        found: dict[str, tuple[int, ...]] = {}
+        shapes: dict[str, tuple[int, ...]] = {}
 
         def visit(name: str, item: Any) -> None:
             if isinstance(item, h5py.Dataset) and len(item.shape) >= 2:
-                found[name] = tuple(item.shape)
+                shapes[name] = tuple(item.shape)
 
         self._open().visititems(visit)
-        return found
+        return shapes
 
 
-def _listed(there: dict[str, tuple[int, ...]]) -> str:
-    return ", ".join(f"{name} {shape}" for name, shape in sorted(there.items())) or "no data set"
+def _format_shapes(shapes: dict[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} {shape}" for name, shape in sorted(shapes.items())) or "no data set"

@@ -1,4 +1,4 @@
-"""What every kind of source looks like to the import: a box of voxels that is read block by block."""
+"""Common interface of the readers: a box of voxels that is read block by block."""
 
 import difflib
 from abc import ABC, abstractmethod
@@ -10,24 +10,26 @@ import numpy as np
 from attacca.arrays.metadata import GridMetadata
 from attacca.errors import MissingInputError
 
+_NO_METADATA = GridMetadata(None, None, None, None)
+
 
 class Source(ABC):
-    """Voxels somewhere outside, read lazily.
+    """Voxels in a file of any format, read on demand. A source can be pickled.
 
     Attributes:
         name: path and data set, for messages.
-        axes: names of the axes of what ``read`` returns: ``[c,] [z,] y, x``.
-        shape: extent of these axes, in voxels.
-        dtype: dtype of what ``read`` returns.
-        found: what the file says about its place in the world.
-        warnings: what looks wrong with it, although it can be read.
+        axes: names of the axes of the result of ``read``: ``[c,] [z,] y, x``.
+        shape: number of voxels along these axes.
+        dtype: dtype of the result of ``read``.
+        metadata: voxel size, offset and unit as stored in the file.
+        warnings: descriptions of probable errors in a readable file.
     """
 
     name: str
     axes: list[str]
     shape: tuple[int, ...]
     dtype: np.dtype
-    found: GridMetadata = GridMetadata(None, None, None, None)
+    metadata: GridMetadata = _NO_METADATA
     warnings: tuple[str, ...] = ()
 
     @property
@@ -37,24 +39,29 @@ class Source(ABC):
 
     @property
     def spatial_shape(self) -> tuple[int, ...]:
-        """Extent of the spatial axes, in voxels."""
+        """Number of voxels along the spatial axes."""
         return self.shape[len(self.shape) - self.dims :]
 
     @property
     def num_channels(self) -> int | None:
-        """Size of the channel axis, None without one."""
+        """Size of the channel axis; None without one."""
         return self.shape[0] if "c" in self.axes else None
 
     @abstractmethod
     def read(self, begin: Sequence[int], end: Sequence[int]) -> np.ndarray:
-        """Voxels from ``begin`` up to ``end`` (spatial axes), with all channels first."""
+        """Read the voxels of a box, with all channels first.
+
+        Args:
+            begin: index of the first voxel along each spatial axis.
+            end: index after the last voxel along each spatial axis.
+        """
 
 
 class SelectedChannel(Source):
-    """One channel of a source with several."""
+    """One channel of a source with several channels."""
 
     def __init__(self, source: Source, channel: int) -> None:
-        self.name, self.dtype, self.found = source.name, source.dtype, source.found
+        self.name, self.dtype, self.metadata = source.name, source.dtype, source.metadata
         self.warnings = source.warnings
         self.axes, self.shape = source.axes[1:], source.shape[1:]
         self._source, self._channel = source, channel
@@ -64,19 +71,19 @@ class SelectedChannel(Source):
 
 
 class SinglePlane(Source):
-    """A three-dimensional source of one section, as the two-dimensional image that it is."""
+    """A three-dimensional source with one section, as a two-dimensional image."""
 
     def __init__(self, source: Source) -> None:
         self.name, self.dtype, self.warnings = source.name, source.dtype, source.warnings
         lead = len(source.axes) - 3
         self.axes = source.axes[:lead] + source.axes[lead + 1 :]
         self.shape = source.shape[:lead] + source.shape[lead + 1 :]
-        found = source.found
-        self.found = GridMetadata(
+        stored = source.metadata
+        self.metadata = GridMetadata(
             self.axes,
-            found.voxel_size[-2:] if found.voxel_size else None,
-            found.offset[-2:] if found.offset else None,
-            found.unit,
+            stored.voxel_size[-2:] if stored.voxel_size else None,
+            stored.offset[-2:] if stored.offset else None,
+            stored.unit,
         )
         self._source = source
 
@@ -85,15 +92,15 @@ class SinglePlane(Source):
         return data.reshape(*data.shape[:-3], *data.shape[-2:])
 
 
-def missing(path: Path) -> MissingInputError:
-    """The error for a path that is not there, with the nearest names that are."""
+def build_missing_error(path: Path) -> MissingInputError:
+    """Return the error for a path that does not exist, with the nearest existing names."""
     parent = path.parent
     while not parent.exists() and parent != parent.parent:
         path, parent = parent, parent.parent
     names = sorted(item.name for item in parent.iterdir()) if parent.is_dir() else []
     close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
     if close:
-        there = f"did you mean {' or '.join(close)}?"
+        hint = f"did you mean {' or '.join(close)}?"
     else:
-        there = f"{parent} holds {', '.join(names[:10]) or 'nothing'}{' ...' if len(names) > 10 else ''}"
-    return MissingInputError(f"{path}: no such file or directory; {there}")
+        hint = f"{parent} holds {', '.join(names[:10]) or 'nothing'}{' ...' if len(names) > 10 else ''}"
+    return MissingInputError(f"{path}: no such file or directory; {hint}")

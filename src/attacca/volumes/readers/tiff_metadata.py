@@ -1,25 +1,29 @@
-"""Voxel size of TIFF files: from OME-XML or from ImageJ's description, the two that state a unit of length.
+"""Voxel size of TIFF files from OME-XML or ImageJ's description, which state a unit of length.
 
-The resolution tags alone are left aside: most programs write screen resolutions there.
+Resolution tags alone are ignored: most programs write screen resolutions.
 """
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING
 
 from attacca.arrays.metadata import GridMetadata
 from attacca.config.units import normalize_unit
 from attacca.errors import VolumeError
 
+if TYPE_CHECKING:
+    from tifffile import TiffFile
 
-def tiff_grid(file: Any, dims: int) -> GridMetadata:
-    """What an open ``tifffile.TiffFile`` says of its voxel size.
+
+def read_tiff_metadata(file: "TiffFile", dims: int) -> GridMetadata:
+    """Return the voxel size and unit of an open TIFF file.
 
     Args:
+        file: open file.
         dims: number of spatial axes.
     """
-    size = _from_ome(file.ome_metadata) if file.is_ome else None
+    size = _parse_ome(file.ome_metadata or "") if file.is_ome else None
     if size is None and file.is_imagej:
-        size = _from_imagej(file)
+        size = _parse_imagej(file)
     if size is None:
         return GridMetadata(None, None, None, None)
     values, unit = size
@@ -33,21 +37,21 @@ def tiff_grid(file: Any, dims: int) -> GridMetadata:
     return GridMetadata(None, tuple(value for value in values if value is not None), None, unit)
 
 
-def _from_ome(text: str) -> tuple[list[float | None], str] | None:
+def _parse_ome(text: str) -> tuple[list[float | None], str] | None:
     values: list[float | None] = []
     unit = "micrometer"
     for axis in "ZYX":
-        found = re.search(rf'PhysicalSize{axis}="([0-9.eE+-]+)"', text)
-        values.append(float(found.group(1)) if found else None)
-        named = re.search(rf'PhysicalSize{axis}Unit="([^"]+)"', text)
-        unit = named.group(1) if named else unit
+        size = re.search(rf'PhysicalSize{axis}="([0-9.eE+-]+)"', text)
+        values.append(float(size.group(1)) if size else None)
+        size_unit = re.search(rf'PhysicalSize{axis}Unit="([^"]+)"', text)
+        unit = size_unit.group(1) if size_unit else unit
     return (values, unit) if values[-1] is not None else None
 
 
-def _from_imagej(file: Any) -> tuple[list[float | None], str] | None:
+def _parse_imagej(file: "TiffFile") -> tuple[list[float | None], str] | None:
     description = file.imagej_metadata or {}
     unit = str(description.get("unit", "")).replace("\\u00B5", "µ")
-    tags = file.pages[0].tags
+    tags = file.pages.first.tags
     if not unit or "XResolution" not in tags or "YResolution" not in tags:
         return None
     pixels = []

@@ -1,4 +1,4 @@
-"""Zarr and N5 containers as sources, and the splitting of a path into container and data set."""
+"""Arrays in Zarr and N5 containers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,32 +11,35 @@ from attacca.arrays.ome_zarr import read_grid_metadata
 from attacca.arrays.zarr_opening import open_zarr
 from attacca.volumes.readers.source import Source
 
-# Format 3 (zarr.json) cannot be read, but whoever opens it is told so.
-_MARKS = (".zarray", ".zgroup", ".zattrs", "attributes.json", "zarr.json")
-
-
-def is_zarr(path: Path | str) -> bool:
-    """Whether a path is, or lies in, a Zarr or N5 container."""
-    return is_url(path) or split_container(path) is not None
+# Format 3 (zarr.json) is recognized, although it cannot be read, for a helpful error message.
+_MARKER_FILES = (".zarray", ".zgroup", ".zattrs", "attributes.json", "zarr.json")
 
 
 def split_container(path: Path | str, dataset: str | None = None) -> LocalArrayIdentifier | None:
-    """Container and data set of ``volume.zarr/raw/s0``; None if no part of the path is a container."""
-    named = (dataset or "").strip("/")
+    """Split a path into container and data set; None if no part of the path is a container.
+
+    Args:
+        path: local path or URL.
+        dataset: name of the data set below ``path``.
+
+    >>> str(split_container("s3://bucket/volume.zarr/raw", "s0").container)
+    's3://bucket/volume.zarr'
+    """
+    below = (dataset or "").strip("/")
     if is_url(path):
         parts = str(path).rstrip("/").split("/")
         for index, part in enumerate(parts):
             if index >= 3 and part.endswith((".zarr", ".n5")):
-                inside = "/".join(parts[index + 1 :])
-                return LocalArrayIdentifier("/".join(parts[: index + 1]), f"{inside}/{named}".strip("/"))
-        return LocalArrayIdentifier(str(path).rstrip("/"), named)
+                name = "/".join(parts[index + 1 :])
+                return LocalArrayIdentifier("/".join(parts[: index + 1]), f"{name}/{below}".strip("/"))
+        return LocalArrayIdentifier(str(path).rstrip("/"), below)
     path = Path(path)
     for parent in (path, *path.parents):
         if parent.suffix in (".zarr", ".n5") and parent.is_dir():
-            inside = path.relative_to(parent).as_posix().removeprefix(".")
-            return LocalArrayIdentifier(parent, f"{inside}/{named}".strip("/"))
-    if path.is_dir() and any((path / mark).exists() for mark in _MARKS):
-        return LocalArrayIdentifier(path, named)
+            name = path.relative_to(parent).as_posix().removeprefix(".")
+            return LocalArrayIdentifier(parent, f"{name}/{below}".strip("/"))
+    if path.is_dir() and any((path / mark).exists() for mark in _MARKER_FILES):
+        return LocalArrayIdentifier(path, below)
     return None
 
 
@@ -46,8 +49,11 @@ class ZarrSource(Source):
     Args:
         identifier: container and data set.
 
+    Attributes:
+        identifier: container, and data set of the array itself.
+
     Raises:
-        MissingInputError: there is no such array; the message lists what is there.
+        MissingInputError: the array does not exist; the message lists the members of the nearest group.
     """
 
     def __init__(self, identifier: LocalArrayIdentifier) -> None:
@@ -55,10 +61,10 @@ class ZarrSource(Source):
         self.identifier = LocalArrayIdentifier(identifier.container, dataset)
         self.name = str(self.identifier)
         self.shape, self.dtype = self._array.shape, self._array.dtype.newbyteorder("=")
-        self.found = read_grid_metadata(self._array)
+        self.metadata = read_grid_metadata(self._array)
         ndim = self._array.ndim
-        axes = self.found.axes or (["c", "z", "y", "x"][4 - ndim :] if ndim <= 4 else [])
-        # A leading time axis of one point, as OME-Zarr writers add it, is none.
+        axes = self.metadata.axes or (["c", "z", "y", "x"][4 - ndim :] if ndim <= 4 else [])
+        # OME-Zarr writers add a leading time axis with one point.
         self._dropped = 0
         while axes and axes[0] == "t" and self.shape[0] == 1:
             axes, self.shape = axes[1:], self.shape[1:]
@@ -66,13 +72,13 @@ class ZarrSource(Source):
         self.axes = axes
         dims = sum(axis in ("z", "y", "x") for axis in axes)
         for name in ("voxel_size", "offset"):
-            values = getattr(self.found, name)
+            values = getattr(self.metadata, name)
             if values is not None and len(values) > dims:
-                self.found = GridMetadata(
+                self.metadata = GridMetadata(
                     axes,
-                    self.found.voxel_size[-dims:] if self.found.voxel_size else None,
-                    self.found.offset[-dims:] if self.found.offset else None,
-                    self.found.unit,
+                    self.metadata.voxel_size[-dims:] if self.metadata.voxel_size else None,
+                    self.metadata.offset[-dims:] if self.metadata.offset else None,
+                    self.metadata.unit,
                 )
 
     @property
@@ -80,8 +86,8 @@ class ZarrSource(Source):
         return sum(axis in ("z", "y", "x") for axis in self.axes)
 
     @property
-    def direct(self) -> bool:
-        """Whether the stored array has exactly the axes of this source, so that it can be used in place."""
+    def can_be_linked(self) -> bool:
+        """True if the stored array has exactly the axes of this source, so that it can be used in place."""
         return self._dropped == 0
 
     def read(self, begin: Sequence[int], end: Sequence[int]) -> np.ndarray:

@@ -1,16 +1,14 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
-"""Skeletons of synthetic neurites: branching curves of varied calibre that keep their distance from one
-another.
+"""Skeletons of synthetic neurites: branching curves of varied caliber that keep a distance from each other.
 
-Curves are grown one after another into a box, thick ones first, thin ones into the gaps. A curve is a chain
-of points, each with a radius; a point is accepted where, for every point q of another neurite,
+Curves are grown one after another in a box, thick ones first, thin ones in the gaps. A curve is a sequence of points,
+each with a radius. A point is accepted if, for every point q of another neurite,
 
     |p - q| >= CLEARANCE (radius_p + radius_q).
 
-The power diagram of all points (Aurenhammer, "Power diagrams", SIAM J. Comput. 16, 1987) then gives every
-point a convex cell that contains the point, and, with steps of at most STEP radii, consecutive cells share a
-face. So the cells of a neurite are one connected object, whatever else grows beside it, and together all
-neurites fill the box.
+The power diagram of all points (Aurenhammer, "Power diagrams", SIAM J. Comput. 16, 1987) then gives every point a convex
+cell that contains the point, and, with steps of at most STEP radii, consecutive cells share a face. The cells of a
+neurite are therefore one connected object, whatever else grows beside it, and together all neurites fill the box.
 """
 
 from dataclasses import dataclass
@@ -30,11 +28,11 @@ class Skeletons:
     """Points of all neurites of a box.
 
     Args:
-        points: float64 (n, 3), nanometres from the volume's corner.
-        radius: float64 (n,), nanometres.
+        points: float64 (n, 3), nanometers from the volume's corner.
+        radius: float64 (n,), nanometers.
         neurite: int64 (n,), id from 1.
         mitochondrion: int64 (n,), id of the mitochondrion around the point, 0 for none.
-        mitochondrion_radius: float64 (n,), nanometres.
+        mitochondrion_radius: float64 (n,), nanometers.
     """
 
     points: np.ndarray
@@ -46,7 +44,7 @@ class Skeletons:
 
 @numba.njit(cache=True)
 def mix(value):
-    """Scramble 64 bits (the finaliser of splitmix64, Steele et al., OOPSLA 2014)."""
+    """Scramble 64 bits (the finalizer of splitmix64, Steele et al., OOPSLA 2014)."""
     value = np.uint64(value)
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -80,8 +78,7 @@ def _cell(p, box, size, shape):
 
 @numba.njit(cache=True)
 def _free(p, r, own, at, base, box, margin, dims, size, shape, head, following, points, radius, neurite):
-    """Whether a point of neurite ``own`` may stand at ``p``, next on a branch from point ``base`` to
-    ``at``."""
+    """Return True if a point of neurite ``own`` can be at ``p``, next on a branch from point ``base`` to ``at``."""
     for axis in range(3 - dims, 3):
         if p[axis] < box[0, axis] + margin[0, axis] * r or p[axis] > box[1, axis] - margin[1, axis] * r:
             return False
@@ -267,16 +264,15 @@ def grow_skeletons(
     """Fill a box with neurites.
 
     Args:
-        box: float64 (2, 3), lower and upper corner in nanometres; for 2D the first axis is a single plane.
-        margin: float64 (2, 3), radii that a curve keeps from each face: 0 for the volume's own faces, where
-            neurites are cut, CLEARANCE where another box follows.
+        box: float64 (2, 3), lower and upper corner in nanometers; for 2D the first axis is a single plane.
+        margin: float64 (2, 3), distance of curves from each face in radii: 0 for faces of the volume, at which
+            neurites are cut, CLEARANCE for faces to other boxes.
         dims: 2 or 3.
-        diameter: typical diameter of a neurite, nanometres.
+        diameter: typical diameter of a neurite, nanometers.
         seed: any integer of 64 bits.
         first_neurite: id of the first neurite, minus one.
     """
-    # The power diagram fills the gaps between curves, so curves are thinner than the neurites that come of
-    # them.
+    # The power diagram fills the gaps between curves, so curves are thinner than the resulting neurites.
     typical = 0.5 * diameter * 0.8
     extent = (box[1] - box[0])[3 - dims :]
     cells = float(np.prod(extent / diameter))

@@ -1,17 +1,14 @@
-"""Synthetic electron microscopy of dense neural tissue, the workflow's embedded data.
+"""Synthetic electron microscopy of dense neural tissue, the embedded data of the workflow.
 
-1. The volume is cut into bricks of about BRICK neurite diameters; a volume up to that size is one brick.
-2. ``tissue_growth`` grows the skeletons of a brick's neurites from the seed and the brick's index.
-3. ``tissue_voxels`` gives each voxel its neurite, membrane, mitochondrion and gray value from the skeletons
-nearby.
-4. Gray values are blurred, and get shot noise from a hash of the voxel's index.
+1. The volume is divided into bricks of about BRICK neurite diameters; a volume up to that size is one brick.
+2. ``skeletons`` grows the skeletons of a brick's neurites from the seed and the brick's index.
+3. ``voxels`` computes neurite, membrane, mitochondrion and gray value of each voxel from the nearby skeletons.
+4. Gray values are blurred, and shot noise is added from a hash of the voxel's index.
 
-Every voxel follows from its place alone, so any cut into blocks gives the same bytes. A neurite stays in its
-brick.
+Each voxel depends on its position alone, so any division into blocks gives the same bytes. A neurite stays in its brick.
 
-What is guaranteed of the labels: they are dense (no background), and the cells of a neurite are one connected
-    object in
-space (see ``tissue_growth``); sampling on voxels may pinch off slivers of a few voxels at sharp edges.
+The labels are dense (without background), and the cells of a neurite are one connected object in space (see
+``skeletons``). Sampling on voxels may separate slivers of a few voxels at sharp edges.
 """
 
 from functools import lru_cache
@@ -30,7 +27,7 @@ from attacca.volumes.tissue.voxels import fill_block, white_noise
 _MARGIN = 6.0
 _HALF_MEMBRANE = 8.5
 _NOISE = 17.0
-# Distance in voxels from which blur reaches.
+# Radius of the blur in voxels.
 _BLUR = 1
 
 
@@ -46,8 +43,14 @@ class Tissue(TissueGeometry):
         self._seed = int(mix(np.uint64(self.settings.seed + 1)))
 
     def block(self, roi: Roi) -> dict[str, np.ndarray]:
-        """``raw`` (uint8), ``labels`` and ``mitochondria`` (ids), ``organelles`` (uint8: 0 cytoplasm, 1
-        membrane, 2 mitochondrion) of a ROI in world units.
+        """Compute all voxels of a ROI.
+
+        Args:
+            roi: world units.
+
+        Returns:
+            ``raw`` (uint8), ``labels`` and ``mitochondria`` (ids), ``organelles`` (uint8: 0 cytoplasm, 1 membrane, 2
+            mitochondrion), each (z, y, x) or (y, x).
 
         Raises:
             VolumeError: the ROI is not inside the volume, or not on its voxel grid.
@@ -63,7 +66,7 @@ class Tissue(TissueGeometry):
         mitochondria = np.empty(wide, self.label_dtype)
         organelles = np.empty(wide, np.uint8)
         gray = np.empty(wide, np.float32)
-        skeletons = self._around(begin - margin, wide)
+        skeletons = self._find_skeletons(begin - margin, wide)
         arguments = (
             begin - margin,
             self.voxel,
@@ -73,7 +76,7 @@ class Tissue(TissueGeometry):
             skeletons.neurite,
             skeletons.mitochondrion,
             skeletons.mitochondrion_radius,
-            *_sorted_into_cells(skeletons.points),
+            *_sort_into_cells(skeletons.points),
             np.uint64(self._seed),
             max(_HALF_MEMBRANE, 0.7 * float(self.voxel[3 - self.dims :].min())),
             labels,
@@ -82,7 +85,7 @@ class Tissue(TissueGeometry):
             gray,
         )
         fill_block(*arguments)
-        raw = self._with_noise(gray, begin - margin)
+        raw = self._add_noise(gray, begin - margin)
         inner: tuple[Any, ...] = tuple(slice(m, n - m) for m, n in zip(margin, wide))
         if self.dims == 2:
             inner = (0, *inner[1:])
@@ -90,7 +93,7 @@ class Tissue(TissueGeometry):
         return {name: np.ascontiguousarray(array[inner]) for name, array in named.items()}
 
     def labels_of(self, block: dict[str, np.ndarray]) -> np.ndarray:
-        """The labels that the configuration asks for, from a result of ``block``."""
+        """Return the configured labels from a result of ``block``."""
         kind = self.settings.labels
         if kind == "neurites":
             return block["labels"]
@@ -100,10 +103,10 @@ class Tissue(TissueGeometry):
             return block["organelles"]
         return np.stack([(block["organelles"] == 1).astype(self.label_dtype), block["mitochondria"]])
 
-    def _with_noise(self, gray: np.ndarray, begin: np.ndarray) -> np.ndarray:
+    def _add_noise(self, gray: np.ndarray, begin: np.ndarray) -> np.ndarray:
         noise = np.empty(gray.shape, np.float32)
         white_noise(begin, np.uint64(self._seed + 5), noise)
-        # Shot noise: its variance grows with the number of electrons.
+        # The variance of shot noise is proportional to the number of electrons.
         scale = np.float32(_NOISE * self.settings.noise)
         noisy = gray + noise * scale * np.sqrt(np.clip(gray, 20, None) / np.float32(160.0))
         for axis in range(3 - self.dims, 3):
@@ -111,8 +114,8 @@ class Tissue(TissueGeometry):
             noisy = np.float32(0.2) * (before + after) + np.float32(0.6) * noisy
         return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
 
-    def _around(self, begin: np.ndarray, shape: tuple[int, ...]) -> Skeletons:
-        """Skeletons of all bricks that can matter to a block."""
+    def _find_skeletons(self, begin: np.ndarray, shape: tuple[int, ...]) -> Skeletons:
+        """Return the skeletons of all bricks that can influence a block."""
         reach = _MARGIN * self.settings.neurite_diameter
         low = (begin * self.voxel - reach) / self.extent * self.bricks
         high = ((begin + np.array(shape)) * self.voxel + reach) / self.extent * self.bricks
@@ -120,7 +123,7 @@ class Tissue(TissueGeometry):
             range(max(0, int(np.floor(a))), min(int(n), int(np.floor(b)) + 1))
             for a, b, n in zip(low, high, self.bricks)
         ]
-        parts = [self._brick(index) for index in product(*ranges)]
+        parts = [self._grow_brick(index) for index in product(*ranges)]
         if len(parts) == 1:
             return parts[0]
         joined = Skeletons(
@@ -142,7 +145,7 @@ class Tissue(TissueGeometry):
             joined.mitochondrion_radius[near],
         )
 
-    def _brick(self, index: tuple[int, ...]) -> Skeletons:
+    def _grow_brick(self, index: tuple[int, ...]) -> Skeletons:
         number = int(np.ravel_multi_index(index, tuple(self.bricks)))
         low = np.array(index) * self.extent / self.bricks
         high = (np.array(index) + 1) * self.extent / self.bricks
@@ -151,7 +154,7 @@ class Tissue(TissueGeometry):
         margin[1] = np.where(np.array(index) + 1 < self.bricks, CLEARANCE, 0.0)
         if self.dims == 2:
             low[0] = high[0] = 0.0
-        return _grown(
+        return _grow_cached(
             tuple(low),
             tuple(high),
             tuple(margin.ravel()),
@@ -162,9 +165,9 @@ class Tissue(TissueGeometry):
         )
 
 
-# A block needs up to eight bricks; a worker that walks along the grid keeps meeting the same ones.
+# A block needs up to eight bricks; consecutive blocks share most of them.
 @lru_cache(maxsize=16)
-def _grown(
+def _grow_cached(
     low: tuple[float, ...],
     high: tuple[float, ...],
     margin: tuple[float, ...],
@@ -178,8 +181,8 @@ def _grown(
     )
 
 
-def _sorted_into_cells(points: np.ndarray) -> tuple[Any, ...]:
-    """Points in a regular grid of cells: starts and order of each cell's points, and the grid's geometry."""
+def _sort_into_cells(points: np.ndarray) -> tuple[Any, ...]:
+    """Sort points into a regular grid of cells: starts and order of the points, lower corner, size and shape."""
     low = points.min(axis=0)
     extent = points.max(axis=0) - low
     size = max(40.0, float(extent.max()) / 200)
@@ -193,15 +196,15 @@ def _sorted_into_cells(points: np.ndarray) -> tuple[Any, ...]:
 
 
 @lru_cache(maxsize=8)
-def _tissue(config_json: str) -> Tissue:
+def _open_tissue(config_json: str) -> Tissue:
     return Tissue(VolumeConfig.model_validate_json(config_json))
 
 
 def tissue_block(config: VolumeConfig, roi: Roi) -> dict[str, np.ndarray]:
-    """``Tissue(config).block(roi)``; the skeletons are kept for the next call."""
-    return _tissue(config.model_dump_json()).block(roi)
+    """Return ``Tissue(config).block(roi)``; skeletons are cached between calls."""
+    return _open_tissue(config.model_dump_json()).block(roi)
 
 
 def tissue_labels(config: VolumeConfig, block: dict[str, np.ndarray]) -> np.ndarray:
-    """``Tissue(config).labels_of(block)``."""
-    return _tissue(config.model_dump_json()).labels_of(block)
+    """Return ``Tissue(config).labels_of(block)``."""
+    return _open_tissue(config.model_dump_json()).labels_of(block)

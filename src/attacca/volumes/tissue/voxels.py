@@ -1,5 +1,5 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
-"""Voxels of synthetic tissue: every value is a function of the voxel's place and of the skeletons alone.
+"""Voxels of synthetic tissue: each value is a function of the voxel's position and the skeletons alone.
 
 For a voxel at x, bent by a smooth displacement, the power distance to a skeleton point p of radius r is |x -
 p|^2 - r^2. The neurite of the least one owns the voxel. With the least one of any other neurite it gives the
@@ -28,13 +28,13 @@ def _hash(i, j, k, seed):
 
 @numba.njit(cache=True)
 def unit(value, shift):
-    """21 bits of a hash as a number in [0, 1)."""
+    """Return 21 bits of a hash as a number in [0, 1)."""
     return np.float64((value >> np.uint64(shift)) & np.uint64(0x1FFFFF)) * (1.0 / 2097152.0)
 
 
 @numba.njit(cache=True)
 def _noise3(z, y, x, period, seed, out):
-    """Three independent smooth fields in about [-1, 1]: random values on a lattice, smoothly interpolated."""
+    """Compute three independent smooth fields in about [-1, 1], interpolated from random values on a lattice."""
     z, y, x = z / period, y / period, x / period
     fz, fy, fx = np.floor(z), np.floor(y), np.floor(x)
     iz, iy, ix = np.int64(fz), np.int64(fy), np.int64(fx)
@@ -58,7 +58,7 @@ def _noise3(z, y, x, period, seed, out):
 def _gather(
     low, high, start, order, grid_low, grid_size, grid_shape, points, radius, neurite, largest, found
 ):
-    """Points that can own a voxel of the box, be the next other neurite, or lie around it; exact."""
+    """Find all points that can own a voxel of the box or belong to the next neurite; exact."""
     reach = 2.5 * largest
     first = np.empty(3, np.int64)
     last = np.empty(3, np.int64)
@@ -137,7 +137,7 @@ def fill_block(
     mitochondria,
     raw,
 ):
-    """Fill a block, given the index of its first voxel and the voxel size in nanometres.
+    """Fill a block, given the index of its first voxel and the voxel size in nanometers.
 
     ``labels`` and ``mitochondria`` get ids, ``organelles`` 0 cytoplasm, 1 membrane, 2 mitochondrion, ``raw``
     gray values without blur and noise. The points come sorted into a grid of cells: ``order[start[c]:start[c
@@ -193,7 +193,7 @@ def fill_block(
                             x[1], x[2] = wy + WARP * bend[1], wx + WARP * bend[2]
                             best, best_at, best_id = np.inf, np.int64(0), np.int64(-1)
                             other, other_at = np.inf, np.int64(-1)
-                            depth, inside = 0.0, np.int64(0)
+                            depth, deepest = 0.0, np.int64(0)
                             for slot in range(count):
                                 q = found[slot]
                                 d2 = (x[0] - points[q, 0]) ** 2 + (x[1] - points[q, 1]) ** 2
@@ -214,7 +214,7 @@ def fill_block(
                                     d2 += (x[2] - points[q, 2]) ** 2
                                     d = mitochondrion_radius[q] - d2**0.5
                                     if d > depth:
-                                        depth, inside = d, q
+                                        depth, deepest = d, q
                             face = 1e9
                             if other_at >= 0:
                                 d2 = 0.0
@@ -224,7 +224,7 @@ def fill_block(
                             labels[z, y, k] = best_id
                             is_membrane = face < half_membrane
                             is_mitochondrion = depth > 0 and face > half_membrane + 5.0
-                            mitochondria[z, y, k] = mitochondrion[inside] if is_mitochondrion else 0
+                            mitochondria[z, y, k] = mitochondrion[deepest] if is_mitochondrion else 0
                             organelles[z, y, k] = 1 if is_membrane else (2 if is_mitochondrion else 0)
 
                             _noise3(wz, wy, wx, 26.0, seed + 1, grain)
@@ -233,7 +233,7 @@ def fill_block(
                             own = mix(np.uint64(best_id) + np.uint64(seed))
                             gray = 166.0 + 44.0 * (unit(own, 0) - 0.5) + 11.0 * grain[0] + 9.0 * spots[1]
                             if is_mitochondrion:
-                                hue = mix(np.uint64(mitochondrion[inside]) + np.uint64(seed))
+                                hue = mix(np.uint64(mitochondrion[deepest]) + np.uint64(seed))
                                 a, b = unit(hue, 0) - 0.5, unit(hue, 21) - 0.5
                                 phase = 6.2831853 * (a * x[0] + b * x[1] + (0.5 - abs(a)) * x[2]) / 11.0
                                 matrix = (
@@ -245,8 +245,7 @@ def fill_block(
                                 edge = _smooth(min(depth, face - half_membrane - 5.0) / 9.0)
                                 gray = 84.0 + (matrix - 84.0) * edge
                             else:
-                                # Vesicles and microtubules: dark dots, one in some cells of a jittered
-                                #     lattice.
+                                # Vesicles and microtubules: dark dots in some cells of a jittered lattice.
                                 cz, cy, cx = np.floor(wz / 40.0), np.floor(wy / 40.0), np.floor(wx / 40.0)
                                 dot = _hash(cz, cy, cx, seed + 4)
                                 if unit(dot, 42) < (0.5 if unit(own, 21) < 0.25 else 0.06):
@@ -255,7 +254,7 @@ def fill_block(
                                     dx = wx - 40.0 * cx - 14.0 - 12.0 * unit(dot, 31)
                                     d = (dz * dz + dy * dy + dx * dx) ** 0.5
                                     gray -= 55.0 * _smooth((14.0 - d) / 8.0)
-                            # Membranes fade in places, as those cut along their surface do.
+                            # Membranes fade in places, like membranes cut along their surface.
                             fade = 1.0 - 0.65 * _smooth((spots[0] - 0.12) / 0.25)
                             wall = _smooth((half_membrane + 5.0 - face) / 9.0)
                             strength = wall * fade
@@ -265,7 +264,7 @@ def fill_block(
 
 @numba.njit(cache=True)
 def white_noise(begin, seed, out):
-    """Independent noise of variance 1 in each voxel, from its global index."""
+    """Fill ``out`` with independent noise of variance 1, derived from the global index of each voxel."""
     for z in range(out.shape[0]):
         for y in range(out.shape[1]):
             for x in range(out.shape[2]):

@@ -1,3 +1,5 @@
+"""Threshold, argmax, dummy and watershed post-processors on small predictions."""
+
 import pickle
 
 import numpy as np
@@ -57,7 +59,7 @@ def threshold(path, identifier, value, output="output", **arguments):
 
 
 @pytest.mark.parametrize("shape", [(9, 10, 13), (4, 4, 4), (3, 2, 1), (10, 13)])
-def test_blocks_that_do_not_divide_the_volume_leave_nothing_out(tmp_path, shape):
+def test_blocks_that_do_not_divide_the_volume_cover_all_of_it(tmp_path, shape):
     identifier, data = prediction(tmp_path, shape=shape)
     assert np.array_equal(threshold(tmp_path, identifier, 100), data > 100)
     processor = ArgmaxPostProcessor()
@@ -76,7 +78,7 @@ def test_the_output_does_not_depend_on_workers_or_blocks(tmp_path):
     assert np.array_equal(threshold(tmp_path, identifier, 50, "three", chunk_size=(100, 5, 5)), one)
 
 
-def test_thresholds_are_in_the_range_that_the_prediction_states(tmp_path):
+def test_thresholds_are_in_the_range_of_the_metadata(tmp_path):
     identifier, data = prediction(tmp_path, scale=2 / 255, offset=-1)
     assert np.array_equal(threshold(tmp_path, identifier, 0.0), data > 127)
     assert np.array_equal(threshold(tmp_path, identifier, 0.5), data * (2 / 255) - 1 > 0.5)
@@ -118,7 +120,7 @@ def test_several_thresholds_can_be_given_or_spread_over_the_range(tmp_path):
     assert [p.threshold for p in processor.tuning_parameters(3)] == [-0.5, 0, 0.5]
 
 
-def test_one_half_of_the_channels_can_be_chosen(tmp_path):
+def test_channels_can_be_selected(tmp_path):
     identifier, data = prediction(tmp_path, channels=4)
     assert np.array_equal(threshold(tmp_path, identifier, 99, channels=[2, 3]), data[2:] > 99)
     with pytest.raises(VolumeError, match=r"found 4 channels, expected the channels \[4\]"):
@@ -143,14 +145,14 @@ def test_more_than_256_classes_do_not_wrap(tmp_path):
     assert data.argmax(0).max() > 255
 
 
-def test_an_output_of_an_earlier_run_is_replaced(tmp_path):
+def test_the_output_of_an_earlier_run_is_replaced(tmp_path):
     identifier, data = prediction(tmp_path)
     other, _ = prediction(tmp_path, channels=None, shape=(4, 4, 4), name="other")
     threshold(tmp_path, other, 10)
     assert np.array_equal(threshold(tmp_path, identifier, 10), data > 10)
 
 
-def test_a_prediction_must_be_set_and_be_there(tmp_path):
+def test_a_missing_prediction_is_reported(tmp_path):
     with pytest.raises(MissingInputError, match="set_prediction"):
         ThresholdPostProcessor().process(
             ThresholdPostProcessorParameters(), LocalArrayIdentifier(tmp_path / "out.zarr", "a")
@@ -171,9 +173,9 @@ def test_a_prediction_must_be_set_and_be_there(tmp_path):
 def test_a_stage_can_run_the_block_function_shard_by_shard(tmp_path, operation):
     identifier, data = prediction(tmp_path, scale=1 / 255)
     array = ZarrArray.open_from_array_identifier(identifier)
-    place = LocalArrayIdentifier(tmp_path / "out.zarr", "segmentation/s0")
-    output = create_output(array, place, operation, array.chunk_size)
-    function = pickle.loads(pickle.dumps(PostProcessBlocks(identifier, place, operation)))
+    location = LocalArrayIdentifier(tmp_path / "out.zarr", "segmentation/s0")
+    output = create_output(array, location, operation, array.chunk_size)
+    function = pickle.loads(pickle.dumps(PostProcessBlocks(identifier, location, operation)))
     for shard in range(3):
         run_blocks(function, BlockGrid.for_array(output), shard=(shard, 3))
     expected = {Threshold: data[[1]] / 255 > 0.4, Argmax: data.argmax(0)}
@@ -193,11 +195,11 @@ def test_the_dummy_writes_its_number(tmp_path):
         assert np.array_equal(output[output.roi], np.full((10, 10, 10), parameter.min_size))
 
 
-@pytest.mark.parametrize("place", ["prediction", "", "prediction/inside"])
+@pytest.mark.parametrize("location", ["prediction", "", "prediction/inside"])
 @pytest.mark.parametrize("kind", ["threshold", "argmax", "watershed"])
-def test_an_output_that_would_replace_the_prediction_is_refused(tmp_path, place, kind):
+def test_an_output_that_would_replace_the_prediction_is_refused(tmp_path, location, kind):
     identifier, data = prediction(tmp_path)
-    output = LocalArrayIdentifier(tmp_path / "other" / ".." / "predictions.zarr", place)
+    output = LocalArrayIdentifier(tmp_path / "other" / ".." / "predictions.zarr", location)
     processor = {
         "threshold": ThresholdPostProcessor(),
         "argmax": ArgmaxPostProcessor(),
@@ -227,7 +229,7 @@ def test_watershed_of_fewer_channels_than_offsets_is_refused(tmp_path):
         )
 
 
-def test_watershed_parameters_of_lists_are_keys_like_those_of_tuples():
+def test_watershed_parameters_of_lists_equal_those_of_tuples():
     lists = WatershedPostProcessorParameters(
         offsets=[(0, 0, 1), [0, 1, 0]], bias=[0.5, 0.25], context=[8, 8, 8], strides=[[1, 2, 2]]
     )

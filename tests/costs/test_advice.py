@@ -1,12 +1,13 @@
-"""What ``attacca plan`` advises: each remedy changes the figure that it is about."""
+"""Advice of ``attacca plan``: each key that it names changes the cost that it is about."""
 
 import pytest
 import yaml
 
 from attacca.config.load import load_configuration
-from attacca.costs.estimates import estimate
-from attacca.costs.extents import read_extent
-from attacca.costs.remedies import Limits, advice, memory_remedy, refusals
+from attacca.costs.advice import list_advice, list_excesses, suggest_less_memory
+from attacca.costs.estimates import estimate_costs
+from attacca.costs.extents import read_extents
+from attacca.costs.limits import Limits
 from attacca.workflow.workflow import Workflow
 
 RUN = "runs.first"
@@ -26,15 +27,14 @@ def planned(values, tmp_path):
         path = tmp_path / "config.yaml"
         path.write_text(yaml.safe_dump(settings))
         configuration = load_configuration(path)
-        extents = {name: read_extent(name, config) for name, config in configuration.volumes.items()}
-        found = estimate(Workflow(configuration), extents, {}, cores)
+        found = estimate_costs(Workflow(configuration), read_extents(configuration), {}, cores)
         return configuration, {f"{item.instance.stage.name} {item.instance.label}": item for item in found}
 
     return plan
 
 
 def remedy(configuration, found, stage, limit=100.0):
-    return memory_remedy(configuration, found[stage], list(found.values()), limit)
+    return suggest_less_memory(configuration, found[stage], list(found.values()), limit)
 
 
 def limits(memory_mb=1e9, files=None, disk=1e18):
@@ -70,8 +70,7 @@ def test_the_chunk_of_a_volume_decides_what_its_import_and_its_targets_need(plan
         path = tmp_path / "config.yaml"
         path.write_text(yaml.safe_dump(settings))
         configuration = load_configuration(path)
-        extents = {name: read_extent(name, config) for name, config in configuration.volumes.items()}
-        found = estimate(Workflow(configuration), extents, {}, 2)
+        found = estimate_costs(Workflow(configuration), read_extents(configuration), {}, 2)
         return configuration, {f"{item.instance.stage.name} {item.instance.label}": item for item in found}
 
     name = "volume cube-a" if stage == "volume" else "targets first/cube-a"
@@ -97,11 +96,11 @@ def test_blocks_change_nothing_in_agglomeration_and_larger_fragments_and_smaller
 
 def test_a_graph_of_more_fragments_than_it_can_have_is_refused_whatever_the_memory(planned):
     configuration, found = planned(volume={"synthetic": {"shape": [21600] * 3}})
-    said = "\n".join(refusals(configuration, list(found.values()), limits()))
+    said = "\n".join(list_excesses(configuration, list(found.values()), limits()))
     assert "agglomerate first/cube-c cannot join more than 2,147,483,647 fragments" in said
     assert f"{RUN}.segmentation.window: 6" in said
     configuration, found = planned({"segmentation": {"window": 6}}, {"synthetic": {"shape": [21600] * 3}})
-    assert refusals(configuration, list(found.values()), limits()) == []
+    assert not list(list_excesses(configuration, list(found.values()), limits()))
 
 
 def test_memory_that_the_configuration_asks_for_itself_is_what_a_refusal_names(planned):
@@ -118,20 +117,31 @@ def test_advice_on_files_names_the_setting_that_makes_them_fewer(planned):
     big = {"synthetic": {"shape": [16384] * 3}, "chunk": [64] * 3}
     configuration, found = planned({"prediction": {"block_size": [32] * 3}}, big)
     lines = {
-        line.partition(" writes ")[0]: line for line in advice(configuration, list(found.values()), limits())
+        line.partition(" writes ")[0]: line
+        for line in list_advice(configuration, list(found.values()), limits())
     }
     for name in ("predict", "fragments", "relabel"):
         assert f"{RUN}.prediction.block_size: [64, 64, 64]" in lines[f"{name} first/cube-c"]
     assert "volumes.cube-c.chunk" in lines["volume cube-c"]
     _, fewer = planned({"prediction": {"block_size": [64] * 3}}, big)
     for name in ("predict", "fragments", "relabel"):
-        told = int(lines[f"{name} first/cube-c"].split()[-2].replace(",", ""))
-        assert fewer[f"{name} first/cube-c"].files == pytest.approx(told, rel=0.01)
+        expected = int(lines[f"{name} first/cube-c"].split()[-2].replace(",", ""))
+        assert fewer[f"{name} first/cube-c"].files == pytest.approx(expected, rel=0.01)
     configuration, found = planned({"prediction": {"block_size": [64] * 3}}, big)
     lines = {
-        line.partition(" writes ")[0]: line for line in advice(configuration, list(found.values()), limits())
+        line.partition(" writes ")[0]: line
+        for line in list_advice(configuration, list(found.values()), limits())
     }
-    assert "as large as they become" in lines["fragments first/cube-c"]
+    assert "have the maximum size" in lines["fragments first/cube-c"]
+
+
+def test_files_of_the_training_are_fewer_with_fewer_snapshots(planned):
+    often = {"training": {"iterations": 100_000, "snapshot_interval": 1}}
+    configuration, found = planned(often)
+    said = "\n".join(list_excesses(configuration, list(found.values()), limits(files=1000)))
+    assert f"{RUN}.training.snapshot_interval larger" in said
+    _, fewer = planned({"training": {"iterations": 100_000, "snapshot_interval": 1000}})
+    assert fewer["train first"].files < found["train first"].files / 100
 
 
 def test_files_of_the_graph_are_two_for_each_block(planned):
@@ -142,16 +152,16 @@ def test_files_of_the_graph_are_two_for_each_block(planned):
         assert 2 * blocks < graph.files < 2 * blocks + 60
 
 
-def test_absurd_blocks_cost_hours_and_are_told(planned):
+def test_absurd_blocks_cost_hours_and_are_reported(planned):
     tiny = {"prediction": {"block_size": [4] * 3}, "segmentation": {"block_size": [4] * 3}}
     configuration, found = planned(tiny)
     _, usual = planned()
     for name in ("predict", "fragments", "graph", "relabel"):
         assert found[f"{name} first/cube-c"].core_seconds > 5 * usual[f"{name} first/cube-c"].core_seconds
-    said = "\n".join(advice(configuration, list(found.values()), limits()))
+    said = "\n".join(list_advice(configuration, list(found.values()), limits()))
     assert "hours are spent between blocks; make runs.first.segmentation.block_size larger" in said
     configuration, found = planned(tiny, {"synthetic": {"shape": [8192] * 3}})
-    said = "\n".join(refusals(configuration, list(found.values()), limits()))
+    said = "\n".join(list_excesses(configuration, list(found.values()), limits()))
     assert "predict first/cube-c has 8,589,934,592 blocks of 4×4×4 voxels" in said
     assert "make runs.first.prediction.block_size larger" in said
 
@@ -167,8 +177,8 @@ def test_training_costs_the_cores_that_its_job_holds_and_says_when_they_are_idle
         assert train.cores == threads + 1
         assert train.core_seconds == pytest.approx(train.job_seconds * (threads + 1))
     configuration, found = planned(cores=16)
-    said = "\n".join(advice(configuration, list(found.values()), limits()))
-    assert "train first holds 16 cores and computes with 3" in said
+    said = "\n".join(list_advice(configuration, list(found.values()), limits()))
+    assert "train first occupies 16 cores and computes with 3" in said
     assert "execution: {threads: {train: 3}}" in said
 
 
@@ -186,7 +196,9 @@ def test_fewer_workers_are_advised_where_they_fit(planned):
     item = found[name]
     middle = (item.memory_mb + item.least_memory_mb) / 2
     said = [
-        line for line in advice(configuration, list(found.values()), limits(middle)) if line.startswith(name)
+        line
+        for line in list_advice(configuration, list(found.values()), limits(middle))
+        if line.startswith(name)
     ]
     workers = int(said[0].rpartition("fragments: ")[2].partition("}")[0])
     _, fewer = planned({"segmentation": {"block_size": [288] * 3}}, cores=8, threads={"fragments": workers})

@@ -1,0 +1,149 @@
+"""Drawing and table of the rooms of ``src/attacca``, made from its imports.
+
+``python docs/draw_rooms.py`` writes ``docs/rooms.svg`` and the table in ``docs/architecture.md``.
+``tests/test_rooms.py`` checks that both are up to date.
+"""
+
+import ast
+import sys
+from html import escape
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS.parent / "tests"))
+
+from test_layers import HEIGHT, LAYERS, MODULES, import_nodes, imported_modules, room_of  # noqa: E402
+
+PAGE, DRAWING = DOCS / "architecture.md", DOCS / "rooms.svg"
+START, END = "<!-- rooms: python docs/draw_rooms.py -->", "<!-- end of rooms -->"
+
+BASE = "base"
+BANDS = {
+    "#7a4fa3": ("cli", "api", "costs", "workflow", "stages", "jobs"),
+    "#a34f06": ("preflight", "provenance", "report"),
+    "#0b6e75": ("training", "prediction", "tasks", "post_processors", "segmentation", "evaluators"),
+    "#3f7d20": ("losses", "predictors", "model", "checkpoint", "device", "architectures", "gp"),
+    "#2a5fa8": ("volumes", "blockwise", "arrays", "config", "manifest", BASE),
+}
+"""Color of each group of rooms."""
+
+CONTENTS = {
+    "cli": "attacca check, plan, status, summary, view, reproduce",
+    "api": "train, predict, segment and evaluate arrays from a script",
+    "costs": "blocks, memory, disk, files and time of each stage",
+    "workflow": "needs of the Snakefile: rules, rerun triggers, staleness, start record",
+    "stages": "one module per stage, with its declaration; the registry of all stages",
+    "jobs": "needs of a job: stage declaration, arguments, plan/shard/finish",
+    "preflight": "checks of a configuration against its data, before any job",
+    "provenance": "digests, software and hardware, reproduction",
+    "report": "pictures, plots, the HTML page, viewer states",
+    "training": "sample pipeline, training loop, validation, checkpoints",
+    "prediction": "a network applied to a volume, block by block",
+    "tasks": "predictor + loss + post-processor + evaluator",
+    "post_processors": "prediction -> segmentation, and the parameters to try",
+    "segmentation": "fragments, region graph, agglomeration, relabelling, tuning, checks",
+    "evaluators": "segmentation and ground truth -> scores, from sums over blocks",
+    "losses": "prediction, target and weight -> number",
+    "predictors": "labels -> target and weight; architecture -> model",
+    "model": "an architecture with its prediction head",
+    "checkpoint": "the reader and writer of trained weights",
+    "device": "the choice of CPU or GPU",
+    "architectures": "U-Net, and the arithmetic of sizes",
+    "gp": "gunpowder nodes: sources and augmentations",
+    "volumes": "readers and importers of all formats, synthetic tissue",
+    "blockwise": "grid of blocks, ledger of finished blocks, shards, runner",
+    "arrays": "arrays in world units over Zarr and numpy, OME-Zarr, pyramids, storage",
+    "config": "models of the configuration file",
+    "manifest": "files that record a result and everything that it depends on",
+    BASE: ", ".join(name for name in LAYERS[0] if name != "__init__"),
+}
+"""Contents of each room, in a few words."""
+
+ROW, BOX_HEIGHT, BOX_LEFT, BOX_RIGHT, WIDTH = 38, 32, 16, 670, 890
+
+
+def list_rooms() -> list[str]:
+    """Return the rooms from top to bottom. The modules of the lowest layer count as one room."""
+    return [room for layer in LAYERS[:0:-1] for room in layer] + [BASE]
+
+
+def find_imports() -> dict[str, list[str]]:
+    """Return for each room the lower rooms that it imports, without those that these import themselves."""
+    direct: dict[str, set[str]] = {room: set() for room in list_rooms()}
+    for path in MODULES.values():
+        room = _name(room_of(path))
+        for node, _ in import_nodes(ast.parse(path.read_text())):
+            imported = {_name(module.split(".")[1]) for module in imported_modules(node) - {"attacca"}}
+            direct[room] |= {other for other in imported if _height(other) < _height(room)}
+    reachable: dict[str, set[str]] = {}
+    for room in reversed(list_rooms()):
+        reachable[room] = direct[room].union(*(reachable[other] for other in direct[room]))
+    return {
+        room: [
+            other
+            for other in list_rooms()
+            if other in imported and not any(other in reachable[middle] for middle in imported)
+        ]
+        for room, imported in direct.items()
+    }
+
+
+def _name(room: str) -> str:
+    return BASE if HEIGHT[room] == 0 else room
+
+
+def _height(room: str) -> int:
+    return 0 if room == BASE else HEIGHT[room]
+
+
+def make_table(imports: dict[str, list[str]]) -> str:
+    """Return the table of rooms in Markdown."""
+    lines = ["| room | contents | imports |", "|---|---|---|"]
+    for room, others in imports.items():
+        name = "modules at the top of the package" if room == BASE else f"`{room}`"
+        lines.append(f"| {name} | {CONTENTS[room]} | {', '.join(others)} |")
+    return "\n".join(lines)
+
+
+def draw(imports: dict[str, list[str]]) -> str:
+    """Return the drawing as SVG: rooms from top to bottom, arcs from each room to the rooms that it imports."""
+    rows = {room: 16 + ROW * index for index, room in enumerate(imports)}
+    colors = {room: color for color, rooms in BANDS.items() for room in rooms}
+    height = 16 + ROW * len(rows)
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif">',
+        "<title>Rooms of Attacca and their imports</title>",
+        f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
+    ]
+    for room, others in imports.items():
+        for index, other in enumerate(others):
+            start = rows[room] + BOX_HEIGHT / 2 + 4 + 2 * min(index, 5)
+            end = rows[other] + BOX_HEIGHT / 2 - 4
+            reach = BOX_RIGHT + 28 + 11 * (rows[other] - rows[room]) / ROW
+            lines.append(
+                f'<path d="M{BOX_RIGHT} {start:g} C{reach:g} {start:g} {reach:g} {end:g} {BOX_RIGHT + 7} {end:g}" '
+                f'fill="none" stroke="{colors[room]}" stroke-width="1.6" opacity="0.75"/>'
+            )
+            lines.append(f'<path d="M{BOX_RIGHT} {end:g} l9 -4 v8 z" fill="{colors[room]}"/>')
+    for room, top in rows.items():
+        color = colors[room]
+        lines += [
+            f'<rect x="{BOX_LEFT}" y="{top}" width="{BOX_RIGHT - BOX_LEFT}" height="{BOX_HEIGHT}" rx="5" '
+            f'fill="{color}" fill-opacity="0.1" stroke="{color}"/>',
+            f'<text x="{BOX_LEFT + 12}" y="{top + 21}" font-size="15" font-weight="bold" fill="{color}">{room}</text>',
+            f'<text x="{BOX_LEFT + 160}" y="{top + 21}" font-size="12.5" fill="#333333">{escape(CONTENTS[room])}</text>',
+        ]
+    return "\n".join([*lines, "</svg>", ""])
+
+
+def replace_table(page: str, table: str) -> str:
+    """Return the page with another table between the two markers."""
+    before, rest = page.split(START)
+    _, after = rest.split(END)
+    return f"{before}{START}\n{table}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    rooms = find_imports()
+    DRAWING.write_text(draw(rooms))
+    PAGE.write_text(replace_table(PAGE.read_text(), make_table(rooms)))

@@ -1,0 +1,45 @@
+"""The drawing and the table of rooms in the documentation agree with the imports."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOMS = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "draw_rooms.py"))
+SOURCE = Path(__file__).parents[1] / "src" / "attacca"
+FIX = "run: python docs/draw_rooms.py"
+
+
+def test_the_table_of_rooms_is_up_to_date():
+    page = ROOMS["PAGE"].read_text()
+    assert ROOMS["replace_table"](page, ROOMS["make_table"](ROOMS["find_imports"]())) == page, FIX
+
+
+def test_the_drawing_of_rooms_is_up_to_date():
+    assert ROOMS["DRAWING"].read_text() == ROOMS["draw"](ROOMS["find_imports"]()), FIX
+
+
+def test_every_room_has_a_color_and_a_description():
+    rooms = set(ROOMS["list_rooms"]())
+    assert set(ROOMS["CONTENTS"]) == rooms
+    assert {room for group in ROOMS["BANDS"].values() for room in group} == rooms
+
+
+def named_functions() -> list[tuple[str, str]]:
+    """Return the files and functions in the tables of the page that follow a volume and a block."""
+    pairs = []
+    for line in ROOMS["PAGE"].read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if line.startswith("|") and len(cells) == 3 and ".py`" in cells[1]:
+            files = " ".join(re.findall(r"`([\w/]+\.py)`", cells[1]))
+            pairs += [(files, name) for name in re.findall(r"`(\w+)`", cells[2])]
+    return pairs
+
+
+@pytest.mark.parametrize(("files", "name"), named_functions())
+def test_functions_on_the_page_about_the_architecture_exist(files, name):
+    text = "\n".join((SOURCE / file).read_text() for file in files.split())
+    assert re.search(rf"^ *(?:def|class) {name}\b", text, re.MULTILINE), (
+        f"docs/architecture.md: found no {name} in {files}"
+    )
