@@ -140,6 +140,8 @@ def preload() -> None:
     """Import the libraries, and all modules of Attacca but the commands, which run as ``__main__``."""
     import importlib
     import pkgutil
+    import runpy
+    import warnings
 
     import torch
 
@@ -147,7 +149,6 @@ def preload() -> None:
     from attacca.architectures import create_architecture
     from attacca.config.architecture import UNetConfig
     from attacca.model import Model
-    from attacca.segmentation import compiled
 
     names = [module.name for module in pkgutil.walk_packages(attacca.__path__, "attacca.")]
     for name in (*PRELOADED, *names):
@@ -158,7 +159,9 @@ def preload() -> None:
                 raise
             print(error)
     # The first kernel and the first network load another hundred modules.
-    compiled.warm()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        runpy.run_module("attacca.segmentation.compiled", run_name="__main__")
     network = UNetConfig(input_shape=(8, 8, 8), channels=(1, 1), downsample_factors=((2, 2, 2),))
     with torch.random.fork_rng():
         Model(create_architecture(network, 3), torch.nn.Conv3d(1, 1, 1))

@@ -135,6 +135,15 @@ def test_advice_on_files_names_the_setting_that_makes_them_fewer(planned):
     assert "have the maximum size" in lines["fragments first/cube-c"]
 
 
+def test_files_of_the_training_are_fewer_with_fewer_snapshots(planned):
+    often = {"training": {"iterations": 100_000, "snapshot_interval": 1}}
+    configuration, found = planned(often)
+    said = "\n".join(list_excesses(configuration, list(found.values()), limits(files=1000)))
+    assert f"{RUN}.training.snapshot_interval larger" in said
+    _, fewer = planned({"training": {"iterations": 100_000, "snapshot_interval": 1000}})
+    assert fewer["train first"].files < found["train first"].files / 100
+
+
 def test_files_of_the_graph_are_two_for_each_block(planned):
     for edge, blocks in ((96, 22**3), (192, 11**3)):
         _, found = planned({"segmentation": {"block_size": [edge] * 3}})

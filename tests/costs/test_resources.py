@@ -92,6 +92,9 @@ def test_every_rule_has_resources_and_only_network_stages_have_gpus(tmp_path):
         threads = resources.threads(job, name)
         assert threads >= 1 and resources.mem_mb(job, 1, threads, name) > 0
         assert resources.runtime(job, 1, threads, name) >= 30
+        assert resources.mem_mb(job, 1, threads, f"segmentation_{name}") == resources.mem_mb(
+            job, 1, threads, name
+        )
     with_gpus = {name for name in names if resources.gpu(job, name)}
     assert with_gpus == {"train", "predict_shard"}
 

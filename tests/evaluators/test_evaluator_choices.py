@@ -116,6 +116,16 @@ def test_scores_are_attributes_and_unknown_ones_are_errors():
         ChannelScores([("a", scores), ("a", scores)])
 
 
+def test_a_criterion_without_its_channel_is_the_mean_over_the_channels_with_a_value():
+    channels = [("a", 1.0), ("b", 3.0), ("c", NAN)]
+    scores = ChannelScores([(name, EvaluationScores([UP, DOWN], {"up": value})) for name, value in channels])
+    assert scores.find_criteria("up") == ["a__up", "b__up", "c__up"]
+    assert scores.mean_value("up") == 2 and scores.mean_value("a__up") == 1
+    assert math.isnan(scores.mean_value("down")) and not scores.higher_is_better("down")
+    with pytest.raises(ValueError, match="expected one of a__up"):
+        scores.mean_value("sideways")
+
+
 @pytest.mark.parametrize(
     "evaluator",
     [

@@ -1,4 +1,4 @@
-"""The schema and the reference page say what the models check."""
+"""The schema and the reference page agree with the models."""
 
 import json
 import re
@@ -42,25 +42,25 @@ class Drawing(StrictModel):
     """A page."""
 
     title: str = ""
-    """What stands above it."""
+    """Text above it."""
     mode: Literal["ink", "pencil"] = "ink"
-    """What it is drawn with: ``ink`` stays."""
+    """The tool: ``ink`` is permanent."""
     things: dict[str, Annotated[Circle | Box, Field(discriminator="type")]]
-    """What is drawn."""
+    """Parts of the drawing."""
     paper: Path | None = None
-    """Where the paper lies."""
+    """Path of the paper."""
 
 
-def test_every_key_stands_on_the_page_with_type_default_and_meaning() -> None:
+def test_every_key_is_on_the_page_with_type_default_and_meaning() -> None:
     page = build_reference_page(Drawing)
-    assert "| `title` | text | empty | What stands above it. |" in page
-    assert "| `mode` | `ink` or `pencil` | `ink` | What it is drawn with: `ink` stays. |" in page
-    assert "| `paper` | path | not set | Where the paper lies. |" in page
+    assert "| `title` | text | empty | Text above it. |" in page
+    assert "| `mode` | `ink` or `pencil` | `ink` | The tool: `ink` is permanent. |" in page
+    assert "| `paper` | path | not set | Path of the paper. |" in page
     assert "| `radius` | number, above 0 | **required** | Half of its width. |" in page
     assert "| `edges` | list of whole numbers, 2 of them | `[1, 1]` | Lengths of its edges. |" in page
 
 
-def test_members_of_a_union_are_told_apart_by_their_type() -> None:
+def test_members_of_a_union_are_distinguished_by_their_type() -> None:
     page = build_reference_page(Drawing)
     assert "## `things.NAME` with `type: circle`" in page
     assert "## `things.NAME` with `type: box`" in page
@@ -78,7 +78,7 @@ def test_every_link_of_the_page_leads_to_a_heading() -> None:
 def test_the_schema_is_valid_json_that_refuses_unknown_keys() -> None:
     schema = json.loads(build_json_schema(Drawing))
     assert schema["additionalProperties"] is False
-    assert schema["properties"]["title"]["description"] == "What stands above it."
+    assert schema["properties"]["title"]["description"] == "Text above it."
 
 
 def test_documentation_that_differs_is_found_outdated(tmp_path: Path) -> None:
@@ -117,8 +117,10 @@ def test_a_configuration_that_names_its_schema_names_it_as_seen_from_there(path:
 def test_places_for_anchors_are_allowed_at_the_top_alone() -> None:
     values = yaml.safe_load((ROOT / "config.yaml").read_text())
     assert schema_problems(values | {"x-anything": [1, {"a": None}]}) == []
-    assert any("'y-anything'" in told for told in schema_problems(values | {"y-anything": 1}))
-    assert any("'x-inside'" in told for told in schema_problems(values | {"execution": {"x-inside": 1}}))
+    assert any("'y-anything'" in problem for problem in schema_problems(values | {"y-anything": 1}))
+    assert any(
+        "'x-inside'" in problem for problem in schema_problems(values | {"execution": {"x-inside": 1}})
+    )
 
 
 @pytest.mark.parametrize("name", ["config.schema.json", "configuration.md"])

@@ -16,7 +16,7 @@ from attacca.report.page import list_credits, name_runs
 
 
 class Page(HTMLParser):
-    """What a test wants to know of a page."""
+    """Images, links and identifiers of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ def page(fake_results: Any) -> str:
     return written(fake_results.directory, fake_results.runs, fake_results.volumes)
 
 
-def test_the_page_holds_everything_and_asks_no_other_address(page: str) -> None:
+def test_the_page_is_complete_and_refers_to_no_other_address(page: str) -> None:
     parsed = Page(page)
     assert parsed.sources and all(source.startswith("data:") for source in parsed.sources)
     outside = [link for link in parsed.links if not link.startswith(("#", "http://127.0.0.1:8765/open?"))]
@@ -90,8 +90,10 @@ def test_scores_curves_slices_atlas_and_provenance_are_on_the_page(page: str) ->
 
 def test_the_chosen_settings_are_listed_and_marked_for_every_kind_of_task(page: str) -> None:
     sections = page.split("<h3>Choice of settings</h3>")[1:]
-    told = [re.search(r"<h4>Chosen</h4>(.*?)</div>\s*</div>", section, re.DOTALL) for section in sections]
-    names = [re.findall(r"<dt>(.*?)</dt>", found[1]) for found in told if found]
+    found_sections = [
+        re.search(r"<h4>Chosen</h4>(.*?)</div>\s*</div>", section, re.DOTALL) for section in sections
+    ]
+    names = [re.findall(r"<dt>(.*?)</dt>", found[1]) for found in found_sections if found]
     assert names[0][:2] == ["chain", "inside above"] and names[1] == ["threshold"]
     assert "row" not in names[0]
     assert all(">chosen</text>" in section for section in sections)
@@ -101,12 +103,12 @@ def test_the_same_results_give_the_same_page(page: str, fake_results: Any) -> No
     assert written(fake_results.directory, fake_results.runs, fake_results.volumes) == page
 
 
-def test_all_scores_stand_in_a_table_file(page: str, fake_results: Any) -> None:
+def test_all_scores_are_in_a_table_file(page: str, fake_results: Any) -> None:
     lines = (fake_results.directory / "scores.tsv").read_text().splitlines()
     assert len(lines) == 1 + 2 * 7 + 2 * 6
 
 
-def test_a_page_before_anything_was_computed_says_what_is_missing(tmp_path: Path, fake_results: Any) -> None:
+def test_a_page_without_results_lists_what_is_missing(tmp_path: Path, fake_results: Any) -> None:
     page = written(tmp_path / "results", fake_results.runs, fake_results.volumes)
     assert "No score yet" in page
     assert "not imported yet" in page and "deleted" not in page
@@ -115,7 +117,7 @@ def test_a_page_before_anything_was_computed_says_what_is_missing(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("missing", "told"),
+    ("missing", "expected"),
     [
         ("default/training.json", "The training has not finished"),
         ("default/tissue-test/scores.json", "segmented; not evaluated yet"),
@@ -129,7 +131,9 @@ def test_a_page_before_anything_was_computed_says_what_is_missing(tmp_path: Path
         ("default/training/snapshots", "checkpoint used for prediction"),
     ],
 )
-def test_a_missing_piece_is_no_error(missing: str, told: str, tmp_path: Path, fake_results: Any) -> None:
+def test_a_missing_piece_is_not_an_error(
+    missing: str, expected: str, tmp_path: Path, fake_results: Any
+) -> None:
     names = ["default", "volumes"]
     for name in names:
         shutil.copytree(fake_results.directory / name, tmp_path / name)
@@ -137,10 +141,10 @@ def test_a_missing_piece_is_no_error(missing: str, told: str, tmp_path: Path, fa
     shutil.rmtree(place) if place.is_dir() else place.unlink()
     runs = {"default": fake_results.runs["default"]}
     runs["default"] = {**runs["default"], "volumes": {"train": ["tissue-train"], "test": ["tissue-test"]}}
-    assert told in written(tmp_path, runs, fake_results.volumes)
+    assert expected in written(tmp_path, runs, fake_results.volumes)
 
 
-def test_scores_outlive_all_arrays_and_nothing_is_said_to_be_missing_but_what_was_deleted(
+def test_scores_outlive_all_arrays_and_only_deleted_arrays_are_listed(
     tmp_path: Path, fake_results: Any
 ) -> None:
     arrays = shutil.ignore_patterns("*.zarr")
@@ -152,7 +156,7 @@ def test_scores_outlive_all_arrays_and_nothing_is_said_to_be_missing_but_what_wa
     assert "volumes/tissue-test.zarr, default/tissue-test/prediction.zarr and" in page
 
 
-def test_files_that_are_not_what_they_should_be_are_no_error(tmp_path: Path, fake_results: Any) -> None:
+def test_broken_files_do_not_stop_the_report(tmp_path: Path, fake_results: Any) -> None:
     run = tmp_path / "default"
     (run / "training" / "snapshots").mkdir(parents=True)
     (run / "tissue-test").mkdir()

@@ -49,11 +49,11 @@ def test_any_loss_can_be_drawn(loss: list[float]) -> None:
 
 
 @pytest.mark.parametrize("best", [1, 25, 50])
-def test_the_legend_and_the_mark_of_the_checkpoint_stand_above_the_curve(best: int) -> None:
-    text = plot_training_curve(curve(), {"loss": (np.array([10.0]), np.array([0.5]))}, best, "t")
-    heights = {told: float(y) for y, told in re.findall(r'<text [^>]*y="([\d.]+)"[^>]*>([^<]+)</text>', text)}
+def test_the_legend_and_the_mark_of_the_checkpoint_are_above_the_curve(best: int) -> None:
+    svg = plot_training_curve(curve(), {"loss": (np.array([10.0]), np.array([0.5]))}, best, "t")
+    heights = {text: float(y) for y, text in re.findall(r'<text [^>]*y="([\d.]+)"[^>]*>([^<]+)</text>', svg)}
     legend = {"training, smoothed", "validation", f"checkpoint used for prediction: {best}"}
-    assert max(heights[told] for told in legend) < min(heights[told] for told in set(heights) - legend)
+    assert max(heights[text] for text in legend) < min(heights[text] for text in set(heights) - legend)
 
 
 def test_a_long_curve_makes_no_large_drawing() -> None:
@@ -145,7 +145,7 @@ def test_every_task_has_its_pictures(task: dict[str, object], channels: int, tit
     assert all(p.alt and p.height == 12 and p.width == 7 for p in pictures)
 
 
-def test_colors_stand_for_the_shortest_offsets_along_the_axes_that_are_seen() -> None:
+def test_colors_show_the_shortest_offsets_along_the_axes_of_the_plane() -> None:
     offsets = [[1, 0, 0], [0, -1, 0], [0, 0, 3], [0, 0, 1], [0, 9, 9]]
     assert choose_axis_channels(offsets, (1, 2)) == [3, 1, 0]
     assert choose_axis_channels(offsets, (0, 1)) == [1, 0, 3]

@@ -1,4 +1,4 @@
-"""Score tables: comparable things beside each other, the best marked, nothing lost on the way to a file."""
+"""Tables of scores: comparable scores in one table, the best ones marked, every digit in the file."""
 
 import json
 import math
@@ -88,15 +88,16 @@ def test_the_summary_of_unfinished_results_says_so(
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("nothere", "does not exist"), ("config.yaml", "is a file"), (".", "holds no results")]
+    ("name", "problem"),
+    [("nothere", "does not exist"), ("config.yaml", "is a file"), (".", "holds no results")],
 )
 def test_a_summary_of_what_holds_no_results_is_refused(
-    name: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "config.yaml").write_text("")
     assert main(["summary", str(tmp_path / name)]) == 1
-    said = capsys.readouterr()
-    assert str(tmp_path / name) in said.err and told in said.err and not said.out
+    printed = capsys.readouterr()
+    assert str(tmp_path / name) in printed.err and problem in printed.err and not printed.out
 
 
 @pytest.mark.parametrize(

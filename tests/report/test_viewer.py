@@ -116,13 +116,15 @@ def test_the_first_page_lists_what_can_be_opened(server: ResultsServer) -> None:
     assert status == 200 and b"default \xc2\xb7 tissue-test" in content
 
 
-def test_a_port_that_is_taken_is_said(server: ResultsServer, fake_results: Any) -> None:
+def test_a_port_in_use_is_reported(server: ResultsServer, fake_results: Any) -> None:
     port = int(server.address.rsplit(":", 1)[1])
     with pytest.raises(ResourceError, match="--port"):
         ResultsServer(Results(fake_results.directory), lambda query: "", port=port)
 
 
-def test_what_is_not_there_is_said_with_what_is(fake_results: Any, tmp_path: Path) -> None:
+def test_a_missing_run_or_volume_is_reported_with_the_existing_ones(
+    fake_results: Any, tmp_path: Path
+) -> None:
     results = Results(fake_results.directory)
     assert choose_volume(results, None, None) == ("default", "tissue-test")
     assert choose_volume(results, "membranes", "tissue-validation") == ("membranes", "tissue-validation")
@@ -136,15 +138,17 @@ def test_what_is_not_there_is_said_with_what_is(fake_results: Any, tmp_path: Pat
         make_viewer_state(results, "default", "no")
 
 
-def test_deleted_arrays_are_said_and_the_others_are_shown(
+def test_deleted_arrays_are_reported_and_the_others_are_shown(
     tmp_path: Path, fake_results: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(fake_results.directory, tmp_path, dirs_exist_ok=True)
     command = ["view", str(tmp_path), "--state", "--run", "default", "--volume", "tissue-test"]
     shutil.rmtree(tmp_path / "default" / "tissue-test" / "prediction.zarr")
     assert main(command) == 0
-    told = capsys.readouterr()
-    assert "default/tissue-test/prediction.zarr was deleted" in told.err and '"segmentation"' in told.out
+    printed = capsys.readouterr()
+    assert (
+        "default/tissue-test/prediction.zarr was deleted" in printed.err and '"segmentation"' in printed.out
+    )
     for path in list(tmp_path.glob("**/tissue-test*/**/*.zarr")) + list(tmp_path.glob("**/tissue-test.zarr")):
         shutil.rmtree(path)
     assert main(command) != 0
@@ -152,12 +156,12 @@ def test_deleted_arrays_are_said_and_the_others_are_shown(
 
 
 @pytest.mark.parametrize("position", ["abc", "1,2", "1;2;3", ""])
-def test_a_position_that_is_none_is_refused(
+def test_an_invalid_position_is_refused(
     position: str, fake_results: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["view", str(fake_results.directory), "--state", "--position", position]) != 0
-    told = capsys.readouterr()
-    assert "position: found" in told.err and "expected" in told.err and not told.out
+    printed = capsys.readouterr()
+    assert "position: found" in printed.err and "expected" in printed.err and not printed.out
 
 
 def test_numbers_are_read_or_refused() -> None:

@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from funlib.geometry import Coordinate
 from pydantic import TypeAdapter, ValidationError
 
-from attacca.config.tasks import AnyTaskConfig, PretrainedTaskConfig
+from attacca.config.evaluation import EvaluationConfig
+from attacca.config.tasks import AnyTaskConfig, PretrainedTaskConfig, read_task_config
+from attacca.evaluators import GroundTruthRules
 from attacca.losses import CrossEntropyLoss, DummyLoss
 from attacca.tasks import Task, create_task
 
@@ -46,6 +49,59 @@ def test_a_pretrained_task_is_its_sub_task(name: str) -> None:
     for part in ("predictor", "loss", "post_processor", "evaluator"):
         assert type(getattr(task, part)) is type(getattr(alone, part))
     assert task.parameters == alone.parameters
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_configuration_describes_the_network_without_creating_it(name: str) -> None:
+    config = read_task_config({"type": name, **SECTIONS[name]})
+    task = create_task(config)
+    assert config.num_channels == task.predictor.num_channels
+    assert config.default_criterion in {
+        criterion.rpartition("__")[2] for criterion in task.evaluation_scores.criteria
+    } | set(task.evaluation_scores.criteria)
+    assert (
+        config.agglomerates == config.has_directed_targets == bool(config.offsets) == (name == "affinities")
+    )
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_shape_descriptors_count_as_channels(dims: int) -> None:
+    config = read_task_config({"type": "affinities", "neighborhood": [[1] * dims], "lsds": True})
+    assert config.num_channels == create_task(config).predictor.num_channels
+    assert config.num_axes == dims
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_pretrained_configuration_describes_its_sub_task(name: str) -> None:
+    sub = read_task_config({"type": name, **SECTIONS[name]})
+    config = read_task_config({"type": "pretrained", "sub_task_config": sub.model_dump(), "weights": "w.pt"})
+    assert config.learned_task == sub and sub.learned_task is sub
+    assert (config.initial_weights, sub.initial_weights) == (Path("w.pt"), None)
+    for key in (
+        *(
+            "agglomerates",
+            "has_directed_targets",
+            "default_criterion",
+            "num_channels",
+            "head_kernel",
+            "offsets",
+        ),
+        *("num_axes", "class_names", "label_classes", "synthetic_labels"),
+    ):
+        assert getattr(config, key) == getattr(sub, key), key
+    assert config.label_requirement() == sub.label_requirement()
+
+
+def test_the_evaluation_section_reaches_the_evaluator() -> None:
+    evaluation = EvaluationConfig(border=8, connected_components=True, tolerance=3, ignore_background=False)
+    objects: Any = make({"type": "affinities", **SECTIONS["affinities"]}).create_evaluator(evaluation, 7)
+    assert objects.rules == GroundTruthRules(7, 8, True) and not objects.convention.ignore_background
+    channels: Any = make({"type": "distance", **DISTANCES}).create_evaluator(evaluation, 7)
+    # Classes are not split into connected components.
+    assert channels.rules == GroundTruthRules(7, 8, False)
+    assert (channels.clip_distance, channels.tol_distance) == (50, 3)
+    classes: Any = make({"type": "one_hot", **SECTIONS["one_hot"]}).create_evaluator(evaluation)
+    assert classes.rules == GroundTruthRules(None, 8, False)
 
 
 @pytest.mark.parametrize("name", SECTIONS)

@@ -176,6 +176,8 @@ def suggest_fewer_files(
         estimates: costs of all stages.
     """
     stage, dims = item.instance.stage, len(item.chunk)
+    if stage == TRAIN:
+        return f"make runs.{item.instance.run}.training.snapshot_interval larger"
     if stage.blocks is Blocks.VOLUME_CHUNKS or stage == GRAPH:
         sizes = item.block if stage == GRAPH else item.chunk
         factor = max(2, math.ceil((item.files / _MANY_FILES) ** (1 / dims)))

@@ -36,7 +36,7 @@ _PARENT_MB = 200
 _PASSES_IN_MEMORY = 3
 # Augmentation holds a few samples at the same time.
 _SAMPLE_BYTES_PER_VOXEL = 400
-_FINISH, _PLAN = "_finish", "_plan"
+_FINISH, _PLAN = "finish", "plan"
 
 
 class JobResources:
@@ -54,7 +54,7 @@ class JobResources:
     def threads(self, wildcards: Any, rulename: str) -> int:
         """Return the threads of a job; Snakemake limits them to ``--cores``."""
         stage = self._stage_of(rulename)
-        is_short = stage == REPORT or (stage.plans_locally and rulename.endswith(_PLAN))
+        is_short = stage == REPORT or (stage.plans_locally and _is_part(rulename, _PLAN))
         return 1 if is_short else self._workflow.threads(stage)
 
     def mem_mb(self, wildcards: Any, attempt: int, threads: int, rulename: str) -> int:
@@ -83,17 +83,18 @@ class JobResources:
         elif stage == TRAIN:
             seconds = _training_seconds(self._configuration, run)
         else:
-            seconds = self._stage_seconds(stage, wildcards, int(threads), rulename.endswith(_FINISH))
+            seconds = self._stage_seconds(stage, wildcards, int(threads), _is_part(rulename, _FINISH))
         return math.ceil(max(30.0, 4 * seconds / 60)) * attempt
 
     def gpu(self, wildcards: Any, rulename: str) -> int | None:
         """Return the GPUs of a job, or None for stages without a network."""
         stage = self._stage_of(rulename)
-        computes = stage.runs_network and not rulename.endswith((_PLAN, _FINISH))
+        computes = stage.runs_network and not _is_part(rulename, _PLAN, _FINISH)
         return self._workflow.gpus(stage) if computes else None
 
     def _stage_of(self, rulename: str) -> Stage:
-        return self._stages[rulename.split("_")[0]]
+        # A workflow that uses this one as a module can put its own words around the name.
+        return next(self._stages[word] for word in reversed(rulename.split("_")) if word in self._stages)
 
     def _stage_seconds(self, stage: Stage, wildcards: Any, threads: int, is_finish: bool) -> float:
         configuration = self._configuration
@@ -169,9 +170,13 @@ def finish_seconds(stage: Stage, voxels: float, workers: int) -> float:
     return stage.cost.start_seconds + voxels / (FINISH_VOXELS_PER_SECOND * max(1, workers))
 
 
+def _is_part(rulename: str, *parts: str) -> bool:
+    return any(word in parts for word in rulename.split("_"))
+
+
 def _job_name(stage: Stage, rulename: str) -> str:
     """Return the name of a job in ``execution``: that of the stage, or ``STAGE_finish``."""
-    return f"{stage.name}{_FINISH}" if rulename.endswith(_FINISH) else stage.name
+    return f"{stage.name}_{_FINISH}" if _is_part(rulename, _FINISH) else stage.name
 
 
 def _training_seconds(configuration: Configuration, run: str) -> float:
