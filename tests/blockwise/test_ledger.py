@@ -233,7 +233,7 @@ def test_a_full_disk_is_told_and_costs_no_recorded_block(tmp_path, monkeypatch):
     with ledger.shard_writer() as writer:
         writer.record(1)
         monkeypatch.setattr(os, "write", full)
-        with pytest.raises(ResourceError, match=r"No space left on device.*recorded before is kept"):
+        with pytest.raises(ResourceError, match=r"No space left on device.*Earlier records are kept"):
             writer.record(2)
     assert np.flatnonzero(ledger.done()).tolist() == [1]
 
