@@ -208,3 +208,14 @@ def test_the_name_of_a_test_is_a_sentence(path):
         if isinstance(node, ast.FunctionDef) and re.fullmatch(r"test(_[a-z0-9]+){1,2}", node.name)
     }
     assert not short
+
+
+def test_the_files_of_tests_that_start_first_exist():
+    """A renamed file would start last, and one worker of pytest-xdist would wait for it."""
+    tree = parse(ROOT / "tests" / "conftest.py")
+    (names,) = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "LONG_FILES"
+    ]
+    assert [name for name in names if not (ROOT / "tests" / name).exists()] == []

@@ -73,7 +73,8 @@ class WarmPython:
             self._server = subprocess.Popen(
                 [sys.executable, __file__, str(address)],
                 env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(source)},
-                stdin=subprocess.DEVNULL,
+                # The server ends when this end of the pipe is closed, however the tests end.
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
             )
@@ -88,18 +89,20 @@ class WarmPython:
 
     def close(self) -> None:
         """End the server; its jobs end with it."""
-        self._server.terminate()
+        assert self._server.stdin is not None
+        self._server.stdin.close()
         self._server.wait(timeout=20)
 
 
 def serve(address: str) -> None:
-    """Fork a process for each request until SIGTERM."""
+    """Fork a process for each request, until SIGTERM or the end of the process that started the server."""
     preload()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(f"{address}.new")
     listener.listen(64)
     selector = selectors.DefaultSelector()
     selector.register(listener, selectors.EVENT_READ)
+    selector.register(sys.stdin, selectors.EVENT_READ)
     processes: dict[int, tuple[int, socket.socket]] = {}
 
     def stop(*_: object) -> None:
@@ -121,6 +124,8 @@ def serve(address: str) -> None:
                 processes[ended] = pid, client
                 selector.register(ended, selectors.EVENT_READ)
                 selector.register(client, selectors.EVENT_READ, pid)
+            elif key.fileobj is sys.stdin:
+                stop()
             elif key.data is not None:
                 # The client says nothing after its request: it was killed, and its process ends with it.
                 selector.unregister(key.fileobj)

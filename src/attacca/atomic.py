@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writing of files: a file is either complete or unchanged."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
-    """Replace ``path`` by ``data`` in one step; a reader sees the old file or the new one, also after a power cut."""
+    """Replace a file in one step; readers see the old or the new content, even after a power cut."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
@@ -26,12 +26,12 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """``write_bytes`` for text in UTF-8."""
+    """Write text in UTF-8; see ``write_bytes``."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """``write_text`` for JSON with sorted keys, indented for people; NaN is written as null by the caller, not here.
+    """Write indented JSON with sorted keys; see ``write_bytes``. The caller replaces NaN by None.
 
     Raises:
         ValueError: a number is not finite.

@@ -1,40 +1,40 @@
-"""Errors whose message is written for the person who runs the workflow.
+"""Errors with a message for the user of the workflow.
 
-Every error that a user can cause or mend is an ``AttaccaError``: the commands print its message, without a
-traceback, and exit with ``exit_code``. Each is a built-in error too, so that library code may catch what it knows.
+Every error that a user can cause or fix is an ``AttaccaError``: the commands print its message without a traceback and
+exit with ``exit_code``. Each class is also a built-in error, so that library code can catch the type it knows.
 """
 
 
 class AttaccaError(Exception):
-    """Base of all errors with a message for users."""
+    """Base class of errors with a message for users."""
 
     exit_code = 1
 
 
 class ConfigurationError(AttaccaError, ValueError):
-    """The configuration says something that cannot be done."""
+    """The configuration is invalid or cannot be executed."""
 
     exit_code = 2
 
 
 class VolumeError(AttaccaError, ValueError):
-    """A volume cannot be read, or is not what the configuration says."""
+    """A volume cannot be read, or contradicts the configuration."""
 
 
 class LabelsError(VolumeError, AssertionError):
-    """Labels are no classes, or more than there are; DaCapo asserts that they are not."""
+    """Labels are not the classes of the task; DaCapo raises an ``AssertionError``."""
 
 
 class MissingInputError(AttaccaError, FileNotFoundError):
-    """A file or data set that a stage needs is not there."""
+    """A file or data set that a stage needs does not exist."""
 
 
 class BlocksFailedError(AttaccaError, RuntimeError):
-    """Some blocks could not be computed; what the others wrote is kept."""
+    """Some blocks could not be computed; the results of the others are kept."""
 
 
 class ResourceError(AttaccaError, RuntimeError):
-    """The work does not fit into the memory, disk or time that there is."""
+    """Memory, disk space, time or workers are not sufficient."""
 
 
 class DeviceError(ConfigurationError, ResourceError):
@@ -42,7 +42,7 @@ class DeviceError(ConfigurationError, ResourceError):
 
 
 class TrainingError(AttaccaError, RuntimeError):
-    """Training cannot go on: the loss is not finite, or it diverges."""
+    """Training cannot continue: the loss is not finite, or it diverges."""
 
 
 class CheckpointError(AttaccaError, ValueError):
@@ -50,10 +50,14 @@ class CheckpointError(AttaccaError, ValueError):
 
 
 class SegmentationCheckError(AttaccaError, RuntimeError):
-    """A check without ground truth found that a segmentation cannot be right."""
+    """A check without ground truth found an implausible segmentation."""
 
 
 def summarize_error(error: BaseException) -> str:
-    """One line that describes any exception: its message, or its type where it has none."""
+    """Return the first line of an exception's message, or its type if the message is empty.
+
+    >>> summarize_error(ValueError("first\\nsecond")), summarize_error(KeyboardInterrupt())
+    ('first', 'KeyboardInterrupt')
+    """
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__

@@ -1,4 +1,4 @@
-"""One readable line of progress for each stage, on a terminal and in a log alike."""
+"""Progress of a stage as lines of text, for terminals and logs."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ _watchers: list[Callable[["Progress"], None]] = []
 
 
 def format_duration(seconds: float) -> str:
-    """``75`` becomes ``1 min 15 s``; the two largest units are shown.
+    """Return a duration with its two largest units.
 
     >>> format_duration(75), format_duration(4), format_duration(7384)
     ('1 min 15 s', '4 s', '2 h 03 min')
@@ -25,7 +25,7 @@ def format_duration(seconds: float) -> str:
 
 @contextmanager
 def watch_progress(watcher: Callable[["Progress"], None]) -> Iterator[None]:
-    """Have ``watcher`` called with whatever progress prints a line, while the context lasts."""
+    """Call ``watcher`` with each ``Progress`` that prints a line, within the context."""
     _watchers.append(watcher)
     try:
         yield
@@ -34,18 +34,18 @@ def watch_progress(watcher: Callable[["Progress"], None]) -> Iterator[None]:
 
 
 class Progress:
-    """Counts finished units of a stage and prints, at most once an interval, how many, how fast and how long still.
+    """Counts finished units of a stage and prints their number, rate and remaining time, at most once per interval.
 
     Lines end with a newline, so that they stay readable in Snakemake's output, where jobs share one terminal, and in
     the log of a cluster job.
 
     Args:
-        name: what is being done, as a person would say it: ``predict default/tissue-test``.
-        total: number of units in all.
+        name: name of the work: ``predict default/tissue-test``.
+        total: total number of units.
         unit: plural name of a unit: ``blocks``, ``iterations``.
-        done: units that an earlier run finished; they count as done, and not towards the rate.
+        done: units that an earlier run finished; they count as done, but not for the rate.
         interval: seconds between two lines.
-        stream: where lines go; standard error by default.
+        stream: receives the lines; by default standard error.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class Progress:
         self._last_line = self._start
 
     def expect(self, units: int, done: int = 0) -> None:
-        """Add ``units`` to the total, of which an earlier run has finished ``done``."""
+        """Add units to the total, of which an earlier run finished ``done``."""
         self.total += units
         self.done += done
         self._earlier += done
 
     def advance(self, units: int = 1, note: str | None = None) -> None:
-        """Count ``units`` more as done; ``note`` (a current loss, say) ends the line until it is replaced."""
+        """Count more units as done; ``note`` (such as the current loss) ends each line until it is replaced."""
         self.done += units
         if note is not None:
             self.note = note
@@ -86,18 +86,18 @@ class Progress:
             self._print(now)
 
     def finish(self) -> None:
-        """Print the last line, whatever the interval, unless it stands there already."""
+        """Print the final line, regardless of the interval, unless it has been printed."""
         if self._printed != (self.done, self.note):
             self._print(time.monotonic())
 
     def seconds_left(self, now: float | None = None) -> float | None:
-        """Time until all is done at the speed so far; None before anything was done."""
+        """Return the remaining seconds at the current rate; None before the first unit."""
         elapsed = (time.monotonic() if now is None else now) - self._start
         fresh = self.done - self._earlier
         return (self.total - self.done) * elapsed / fresh if fresh > 0 and elapsed > 0 else None
 
     def line(self, now: float | None = None) -> str:
-        """The line as it would be printed at the monotonic time ``now``."""
+        """Return the line for the monotonic time ``now``."""
         elapsed = (time.monotonic() if now is None else now) - self._start
         percent = 100 * self.done // self.total if self.total else 100
         parts = [f"{self.name}: {self.done}/{self.total} {self.unit} ({percent} %)"]

@@ -134,7 +134,7 @@ def test_a_deleted_array_takes_its_ledger_with_it(tmp_path):
 
 
 def test_an_array_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(MissingInputError, match="there is no array"):
+    with pytest.raises(MissingInputError, match="does not exist, so its blocks"):
         Ledger(tmp_path / "nothing", {"a": 1}, 3).prepare()
 
 
@@ -202,7 +202,7 @@ def test_after_a_power_cut_only_what_was_surely_on_the_disk_counts(tmp_path, mon
 def test_a_long_job_has_its_blocks_written_to_the_disk_while_it_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(durability, "_INTERVAL", -1.0)
     ledger = Ledger(tmp_path, {"a": 1}, 5)
-    note = durability.note_of(file_of(tmp_path))
+    note = durability.get_note_path(file_of(tmp_path))
     with ledger.shard_writer() as writer:
         writer.record(1)
         end = time.monotonic() + 60
@@ -233,7 +233,7 @@ def test_a_full_disk_is_told_and_costs_no_recorded_block(tmp_path, monkeypatch):
     with ledger.shard_writer() as writer:
         writer.record(1)
         monkeypatch.setattr(os, "write", full)
-        with pytest.raises(ResourceError, match=r"No space left on device.*recorded before is kept"):
+        with pytest.raises(ResourceError, match=r"No space left on device.*Earlier records are kept"):
             writer.record(2)
     assert np.flatnonzero(ledger.done()).tolist() == [1]
 

@@ -169,7 +169,7 @@ def test_a_region_of_interest_is_what_counts(huge, values, tmp_path):
         return read_extents(load_configuration(write(tmp_path, settings)))["cube-c"]
 
     assert extent(80).shape == (100, 200, 300)
-    with pytest.raises(VolumeError, match="not inside the image"):
+    with pytest.raises(VolumeError, match="not contained in the image"):
         extent(8 * 10**6)
 
 

@@ -1,4 +1,4 @@
-"""A running job is seen while it runs, however it ends, and never held up by being seen."""
+"""A running job holds a lock while it runs, in whatever way it ends, and is never delayed by it."""
 
 import fcntl
 import io

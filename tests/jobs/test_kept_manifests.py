@@ -1,4 +1,4 @@
-"""Finished work of stages without blocks: what counts again, and what does not."""
+"""Copies of manifests: restored under the same key, ignored under another key."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Locks that a killed Snakemake leaves, and jobs that it leaves."""
+"""Locks and jobs that a killed Snakemake leaves."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ HERE = socket.gethostname()
 
 @pytest.fixture(autouse=True)
 def release():
-    """What a test holds is let go when it ends."""
+    """Release the locks of a test at its end."""
     yield
     for handle in snakemake_process._held:
         os.close(handle)

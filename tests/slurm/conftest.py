@@ -125,7 +125,7 @@ class Run:
     output: Path
 
     def finish(self, seconds: float) -> str:
-        """Wait for the end and return the output; the exit code stands in ``process.returncode``."""
+        """Wait for the end and return the output; the exit code is in ``process.returncode``."""
         try:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -135,7 +135,7 @@ class Run:
         return self.text()
 
     def text(self) -> str:
-        """What was printed so far."""
+        """Return the output until now."""
         return self.output.read_text(errors="replace")
 
 

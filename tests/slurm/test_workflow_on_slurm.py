@@ -92,7 +92,7 @@ def undisturbed(
 
 
 def arrays(directory: Path) -> dict[str, bytes]:
-    """Every file of every array, by path; ledgers are no part of a result."""
+    """Return every file of every array, by path; ledgers are not part of a result."""
     files = {}
     for path in sorted((directory / "results").rglob("*")):
         place = path.relative_to(directory)
@@ -280,6 +280,6 @@ def test_a_stage_with_gpus_gets_them_in_their_partition_and_no_other_job_does(
 
 
 def details_of(number: str) -> dict[str, str]:
-    """What SLURM knows of a job."""
+    """Record of a job in SLURM."""
     said = subprocess.run(["scontrol", "show", "job", number], capture_output=True, text=True, check=True)
     return dict(word.split("=", 1) for word in said.stdout.split() if "=" in word)

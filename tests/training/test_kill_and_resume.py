@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -51,12 +52,28 @@ def files(directory: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.fixture(scope="module")
+def starter() -> Iterator[subprocess.Popen[str]]:
+    """A process that forks a training for each line with the path of a job."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", STARTER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert process.stdin is not None and process.stdout is not None
+    yield process
+    process.stdin.close()
+    process.wait()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("seed", "segmented"), [(1, False), (2, False), (3, True)], ids=["alone", "loader", "segmentations"]
 )
 def test_killed_at_random_moments_and_started_again_it_ends_with_the_same_bytes(
-    job, volume, tmp_path, seed, segmented
+    job, volume, tmp_path, starter, seed, segmented
 ):
     settings = {"iterations": 24, "checkpoint": {"interval": 2}, "validation": (volume("other", seed=2),)}
     if segmented:
@@ -76,14 +93,6 @@ def test_killed_at_random_moments_and_started_again_it_ends_with_the_same_bytes(
         made = job(tmp_path / name, loader_workers=int(name == "killed" and seed == 2), **settings)
         jobs[name] = (made.directory, tmp_path / f"{name}.job")
         jobs[name][1].write_bytes(pickle.dumps(made))
-    starter = subprocess.Popen(
-        [sys.executable, "-c", STARTER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert starter.stdin is not None and starter.stdout is not None
 
     def start(name: str) -> int:
         print(jobs[name][1], file=starter.stdin, flush=True)
@@ -121,8 +130,6 @@ def test_killed_at_random_moments_and_started_again_it_ends_with_the_same_bytes(
         ended = status()
         assert ended in (0, -signal.SIGKILL)
         kills += ended == -signal.SIGKILL
-    starter.stdin.close()
-    starter.wait()
     assert kills >= 2
     assert files(directory) == files(jobs["whole"][0])
     best = json.loads((directory / "checkpoints" / "best.json").read_text())

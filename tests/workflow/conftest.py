@@ -137,10 +137,14 @@ def checkout_of(tmp_path_factory, warm_python):
 
 
 @pytest.fixture(scope="session")
-def finished(checkout_of):
-    """The small workflow, run once for all tests that look at it; tests that change it put things back."""
+def finished(checkout_of, warm_python):
+    """The small workflow, run once for all tests that look at it; tests that change it put things back.
+
+    Its first run starts each job as users do.
+    """
     checkout = checkout_of("finished", real=True)
     checkout.first = checkout.snakemake()
+    checkout.warm = warm_python()
     return checkout
 
 

@@ -14,7 +14,7 @@ HALF = "{}.shard-0-of-2.json"
 
 
 def status(checkout) -> dict[str, dict]:
-    """What ``attacca status`` tells about each stage of the tested volume and of the run."""
+    """Return the output of ``attacca status`` for each stage of the tested volume and of the run."""
     command = [sys.executable, "-m", "attacca.cli.main", "status", "results"]
     done = subprocess.run(
         [*command, "--json"],

@@ -1,4 +1,4 @@
-"""Checkpoints may be deleted when all is computed; whoever predicts again trains again."""
+"""Checkpoints may be deleted when everything is computed; a new prediction trains again."""
 
 import shutil
 import subprocess

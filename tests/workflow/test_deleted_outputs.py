@@ -1,4 +1,4 @@
-"""What was deleted is made again where somebody would miss it, and only there."""
+"""Deleted outputs are recomputed where they are needed, and only there."""
 
 import shutil
 from pathlib import Path

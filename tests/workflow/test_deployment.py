@@ -1,4 +1,4 @@
-"""What a fresh machine installs: pins, the conda environment, the container recipes."""
+"""Installation on a fresh machine: pins, the conda environment, the container recipes."""
 
 import os
 import re

@@ -37,7 +37,7 @@ class Run:
             )
 
     def recorded(self) -> int:
-        """Blocks that the ledgers hold; what they held before must still stand there."""
+        """Return the blocks in the ledgers; blocks that were there before must still be there."""
         place = self.checkout.results / "small" / "tested"
         for path in [
             *place.glob("*.zarr/s0/.attacca/ledger/*.txt"),

@@ -16,7 +16,7 @@ SHARED = Path(os.environ.get("ATTACCA_SHARED", ROOT.parent / "shared"))
 def shortened(name, checkout_of, monkeypatch, changes):
     if not (SHARED / "data" / name).is_dir():
         pytest.skip(
-            f"there is no {SHARED / 'data' / name}; set ATTACCA_SHARED to the directory that holds data/{name}"
+            f"{SHARED / 'data' / name} is missing; set ATTACCA_SHARED to the directory that holds data/{name}"
         )
     monkeypatch.setenv("ATTACCA_SHARED", str(SHARED.resolve()))
     text = (ROOT / "examples" / name / "config.yaml").read_text()

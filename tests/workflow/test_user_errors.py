@@ -1,4 +1,4 @@
-"""What people get wrong: each problem is one message, without a traceback, with an exit code other than 0."""
+"""Errors of users: each is reported by one message, without a traceback, with an exit code other than 0."""
 
 import subprocess
 
@@ -59,7 +59,7 @@ def project(tmp_path):
 
 
 def refused(capsys, path):
-    """What ``attacca check`` says; the workflow makes the same checks before any job."""
+    """Return the message of ``attacca check``; the workflow makes the same checks before any job."""
     code = main(["check", str(path)])
     said = capsys.readouterr().err
     assert code not in (0, None)

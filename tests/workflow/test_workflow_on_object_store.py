@@ -35,7 +35,7 @@ def test_arrays_in_an_object_store_are_those_on_a_disk_and_a_deleted_one_is_comp
     manifests = [place.results.joinpath(*target).read_text() for place in (checkout, segmented)]
     assert manifests[0] == manifests[1]
 
-    # The ledgers stand on the disk and must not outlive the array.
+    # The ledgers are on the disk and must not outlive the array.
     before = stored("fragments")
     assert store.exists(f"{project}/small/tested/fragments.zarr/s0/.attacca/token")
     store.rm(f"{project}/small/tested/fragments.zarr", recursive=True)

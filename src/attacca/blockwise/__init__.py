@@ -1,4 +1,4 @@
-"""Work on volumes block by block: grids, ledgers of finished blocks, and the runner that fills them."""
+"""Block-by-block computation of volumes: grids, ledgers of finished blocks, pools of workers, and the runner."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +36,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Stitching needs scipy's graphs, which take a second to import; most jobs do not stitch.
     if name in ("SegmentBlock", "segment_blockwise"):
+        # deferred: scipy's graphs take a second to import, and most jobs do not stitch
         from attacca.blockwise import segment
 
         return getattr(segment, name)

@@ -136,7 +136,7 @@ class DaskPool:
         future.add_done_callback(self._events.put)
 
     def wait(self) -> list[PoolReport]:
-        """Wait for news, at most a second.
+        """Wait for reports, at most a second.
 
         Raises:
             BlocksFailedError, AttaccaError: the block function could not be opened.

@@ -1,4 +1,4 @@
-"""The grid of blocks that covers a region: computed from a block's number, never stored."""
+"""Grid of blocks that covers a region; blocks are computed from their numbers."""
 
 import json
 import math
@@ -11,20 +11,20 @@ from funlib.geometry import Coordinate, Roi
 
 from attacca.errors import ConfigurationError
 
-# How many blocks are worked out at once when a grid is walked.
+# Number of blocks that are computed at once during iteration.
 _WALK = 1 << 14
 
 
 class Block:
-    """One block of a grid: its number, what it writes, and what it reads for that.
+    """One block of a grid with its write region and read region.
 
-    The regions are made when they are asked for, so that walking a million blocks is cheap.
+    The regions are created on access, so that iteration over a million blocks is cheap.
 
     Args:
         index: number of the block in its grid, in C order.
-        begin: first world coordinate that is written.
-        end: world coordinate after the last that is written.
-        context: world units that are read in addition, below and above.
+        begin: lower corner of the write region, world units.
+        end: upper corner of the write region, world units.
+        context: world units that are read beyond the write region, below and above.
     """
 
     __slots__ = ("_begin", "_context", "_end", "index")
@@ -43,12 +43,12 @@ class Block:
 
     @property
     def write_roi(self) -> Roi:
-        """The region that this block alone writes, clipped to the grid's region."""
+        """Write region: written by this block only, clipped to the region of the grid."""
         return Roi(self._begin, tuple(e - b for b, e in zip(self._begin, self._end)))
 
     @property
     def read_roi(self) -> Roi:
-        """The region that is read: what is written and the context; it may reach beyond the volume."""
+        """Read region: the write region with its context; it may extend beyond the volume."""
         lower, upper = self._context
         begin = tuple(b - c for b, c in zip(self._begin, lower))
         return Roi(begin, tuple(e + c - b for b, e, c in zip(begin, self._end, upper)))
@@ -89,17 +89,16 @@ class _Axis:
 class BlockGrid:
     """Blocks that cover a region exactly once, whatever its size.
 
-    The cuts between blocks lie at whole multiples of the block size from ``origin``; the blocks at the
-    region's border are as small as need be, so that no remainder is dropped and no voxel outside is written.
+    Block boundaries are at whole multiples of the block size from ``origin``. Blocks at the border of the region are
+    clipped, so that every voxel of the region is written and no voxel outside it.
 
     Args:
-        roi: the region to cover, in world units; an empty one has no blocks.
+        roi: region to cover, in world units; an empty region has no blocks.
         block_size: size of a block in world units, or one number for all axes.
         voxel_size: size of a voxel; all other sizes are multiples of it.
-        context: world units read around each block: one number, one for each axis, or a pair of coordinates
-            (below, above).
-        origin: where a cut lies; the region's begin by default. Give the array's begin when the region starts
-            inside an array, so that cuts fall between chunks.
+        context: world units read around each block: one number, one per axis, or a pair of coordinates (below, above).
+        origin: position of a block boundary; by default the lower corner of the region. For a region inside an array,
+            use the lower corner of the array, so that boundaries are between chunks.
 
     Raises:
         ConfigurationError: a size is not a positive multiple of the voxel size, or dimensions differ.
@@ -146,12 +145,12 @@ class BlockGrid:
         roi: Roi | None = None,
         context: Any = 0,
     ) -> "BlockGrid":
-        """Grid over an array, or a part of it, whose cuts fall between the array's chunks.
+        """Return a grid over an array, or a part of it, whose block boundaries are between chunks.
 
         Args:
-            array: with ``roi``, ``voxel_size`` and ``chunk_size``.
-            block_size: world units; one chunk by default.
-            roi: the part to cover; all by default.
+            array: array with ``roi``, ``voxel_size`` and ``chunk_size``.
+            block_size: world units; by default one chunk.
+            roi: the part to cover; by default the whole array.
             context: as for the class.
 
         Raises:
@@ -177,7 +176,7 @@ class BlockGrid:
         return self.blocks(range(len(self)))
 
     def blocks(self, indices: Iterable[int]) -> Iterator[Block]:
-        """Blocks of the given numbers, in their order."""
+        """Yield the blocks of the given numbers, in their order."""
         numbers = indices if isinstance(indices, range | np.ndarray) else np.fromiter(indices, dtype=np.int64)
         for start in range(0, len(numbers), _WALK):
             part = numbers[start : start + _WALK]
@@ -187,21 +186,25 @@ class BlockGrid:
                 yield Block(index, tuple(begin), tuple(end), self._pair)
 
     def bounds(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Write regions of many blocks in world coordinates: begins and ends, int64 (blocks, axes)."""
+        """Return the lower and upper corners of write regions in world units, int64 (blocks, axes) each."""
         positions = np.unravel_index(np.asarray(indices, dtype=np.int64), self.shape)
         pairs = [axis.bounds(position) for axis, position in zip(self._axes, positions)]
         return np.stack([low for low, _ in pairs], axis=1), np.stack([high for _, high in pairs], axis=1)
 
     def position(self, index: int) -> tuple[int, ...]:
-        """Place of a block in the grid, counted in blocks along each axis."""
+        """Return the position of a block in the grid, counted in blocks along each axis."""
         return tuple(int(p) for p in np.unravel_index(index, self.shape))
 
     def index(self, position: Iterable[int]) -> int:
-        """Number of the block at a place."""
+        """Return the number of the block at a position."""
         return int(np.ravel_multi_index(tuple(position), self.shape))
 
     def upper_neighbors(self, index: int) -> list[tuple[int, int]]:
-        """Blocks that share a face with this one on its upper side, as (axis, number) of each."""
+        """Return (axis, number) of each block that shares an upper face with a block.
+
+        >>> BlockGrid(Roi((0, 0), (4, 4)), 2, (1, 1)).upper_neighbors(0)
+        [(0, 2), (1, 1)]
+        """
         position = self.position(index)
         return [
             (axis, self.index((*position[:axis], position[axis] + 1, *position[axis + 1 :])))
@@ -210,7 +213,7 @@ class BlockGrid:
         ]
 
     def intersecting(self, roi: Roi) -> np.ndarray:
-        """Numbers (int64, ascending) of the blocks whose write region meets a region."""
+        """Return the numbers (int64, ascending) of the blocks whose write region intersects a region."""
         common = self.roi.intersect(roi)
         if common.empty or len(self) == 0:
             return np.zeros(0, dtype=np.int64)
@@ -225,11 +228,17 @@ class BlockGrid:
         return np.ravel_multi_index([place.ravel() for place in places], self.shape).astype(np.int64)
 
     def shard(self, index: int, count: int) -> range:
-        """Numbers of the blocks of one shard: the contiguous ``index``-th (from 0) of ``count`` nearly equal
-        parts.
+        """Return the numbers of the blocks of one shard.
+
+        Args:
+            index: number of the shard, from 0.
+            count: number of shards: contiguous parts of nearly equal size.
 
         Raises:
-            ConfigurationError: there is no such shard.
+            ConfigurationError: the shard does not exist.
+
+        >>> BlockGrid(Roi((0,), (10,)), 1, (1,)).shard(1, 3)
+        range(3, 6)
         """
         if count < 1 or not 0 <= index < count:
             raise ConfigurationError(
@@ -238,11 +247,11 @@ class BlockGrid:
         return range(len(self) * index // count, len(self) * (index + 1) // count)
 
     def to_json(self) -> str:
-        """Text from which ``from_json`` makes an equal grid."""
+        """Return the grid as text for ``from_json``."""
         return json.dumps(self.to_dict(), sort_keys=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values that determine the grid; a part of what a ledger's key digests."""
+        """Return the values that determine the grid; they are part of a ledger's key."""
         empty = self.roi.empty
         return {
             "offset": [0] * self.dims if empty else [int(v) for v in self.roi.begin],
@@ -255,7 +264,7 @@ class BlockGrid:
 
     @classmethod
     def from_json(cls, text: str) -> "BlockGrid":
-        """The grid that ``to_json`` described."""
+        """Return the grid of a text of ``to_json``."""
         values = json.loads(text)
         lower, upper = values["context"]
         return cls(
@@ -292,8 +301,7 @@ class BlockGrid:
         if any(s <= 0 or s % v for s, v in zip(self.block_size, self.voxel_size)):
             raise ConfigurationError(
                 f"found the block size {tuple(self.block_size)}, expected positive multiples of the voxel "
-                "size "
-                f"{tuple(self.voxel_size)}"
+                f"size {tuple(self.voxel_size)}"
             )
         for context in self.context:
             if any(c < 0 or c % v for c, v in zip(context, self.voxel_size)):
@@ -307,18 +315,17 @@ class BlockGrid:
             or any(shape % self.voxel_size)
         ):
             raise ConfigurationError(
-                f"the region {self.roi} does not lie on the voxel grid (voxel size "
-                f"{tuple(self.voxel_size)}, a voxel "
-                f"begins at {tuple(self.origin)})"
+                f"the region {self.roi} is not on the voxel grid (voxel size "
+                f"{tuple(self.voxel_size)}, origin {tuple(self.origin)})"
             )
 
 
 def check_alignment(grid: BlockGrid, array: Any) -> None:
-    """Refuse a grid of which two blocks would write into one chunk of an array.
+    """Check that no two blocks of a grid write to the same chunk of an array.
 
     Args:
-        grid: the blocks that write.
-        array: with ``roi`` and ``chunk_size``, in world units.
+        grid: the blocks.
+        array: array with ``roi`` and ``chunk_size``, in world units.
 
     Raises:
         ConfigurationError: two blocks would share a chunk.
@@ -329,9 +336,7 @@ def check_alignment(grid: BlockGrid, array: Any) -> None:
         if blocks > 1 and (size % chunk or (origin - begin) % chunk):
             raise ConfigurationError(
                 f"blocks of {tuple(grid.block_size)} that start at {tuple(grid.origin)} would share chunks "
-                "of "
-                f"{tuple(array.chunk_size)} of {getattr(array, 'directory', array)} (which start at "
+                f"of {tuple(array.chunk_size)} of {getattr(array, 'directory', array)} (which start at "
                 f"{tuple(array.roi.begin)}) on axis {axis}, so that two blocks could overwrite each other; "
-                "make the "
-                "block size a multiple of the chunk size and start blocks where a chunk starts"
+                "make the block size a multiple of the chunk size, and start blocks at the start of a chunk"
             )

@@ -1,21 +1,19 @@
-"""The record of finished blocks, which decides what still has to be done.
+"""Record of finished blocks, from which the remaining blocks are determined.
 
-1. Every block function depends on its parameters, inputs, grid and version: their digest is the ledger's
-   *key*.
-2. Each shard appends to a file of its own, ``ARRAY/.attacca/ledger/shard-K-of-N.txt``; its first line holds
-   the key, each further line the number of a block whose data are on disk. A last line without its end was
-   torn by a kill and does not count.
-3. The union of all files with the present key is what is done, so that another number of shards repeats
-   nothing.
-4. Files with another key are void. They are removed before the first block is written under a new key: were
-   they kept, going back to the old parameters would bring back records of blocks that have been overwritten
-   since.
-5. A killed process loses no record. After a power cut, what was recorded in the last moments before it does
-   not count (``attacca.blockwise.durability``).
+1. A block depends on parameters, inputs, grid and version of its block function. Their digest is the *key* of the
+   ledger.
+2. Each shard appends to its own file, ``ARRAY/.attacca/ledger/shard-K-of-N.txt``. The first line holds the key, each
+   further line the number of a block whose data are on disk. A last line without its end was interrupted by a kill and
+   does not count.
+3. The union of all files with the current key is the set of finished blocks. A different number of shards therefore
+   repeats no block.
+4. Files with another key are void. They are removed before the first block is written under a new key: otherwise, a
+   return to the old parameters would restore records of blocks that have been overwritten.
+5. A killed process loses no record. After a power cut, the records of the last moments before it do not count
+   (``attacca.blockwise.durability``).
 
-The ledger of an array in an object store stands in a local directory, because such a store cannot append.
-The two are tied by a token that is stored in both places: a deleted or replaced array has another token or
-none, and voids the ledger.
+The ledger of an array in an object store is in a local directory, because such a store cannot append. A token that is
+stored in both places connects them: a deleted or replaced array has another token or none, and voids the ledger.
 """
 
 import json
@@ -28,10 +26,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 
+from attacca.arrays.storage import storage_options
 from attacca.atomic import write_text
-from attacca.blockwise.durability import DiskNote, note_of, read_lasting_bytes
+from attacca.blockwise.durability import DiskNote, get_note_path, read_lasting_bytes
 from attacca.blockwise.locking import lock_file
 from attacca.errors import MissingInputError, ResourceError
 from attacca.fingerprint import canonical_json, digest, list_differences
@@ -43,14 +43,14 @@ _TOKEN = "token"
 
 @dataclass(frozen=True)
 class LedgerFile:
-    """What one shard's file says.
+    """Content of the file of one shard.
 
-    Args:
+    Attributes:
         path: the file.
         shard: index of the shard and number of shards of the job that wrote it.
-        key: digest of what its blocks depended on.
-        parts: the components of that key, where they were given.
-        num_blocks: blocks of the grid.
+        key: digest of all dependencies of its blocks.
+        parts: components of the key, if they are known.
+        num_blocks: number of blocks of the grid.
         blocks: numbers of recorded blocks, int64, in the order of recording.
     """
 
@@ -64,14 +64,14 @@ class LedgerFile:
 
 @dataclass(frozen=True)
 class LedgerSummary:
-    """State of a stage over one array, as ``attacca status`` shows it.
+    """State of a stage over one array, for ``attacca status``.
 
-    Args:
-        num_blocks: blocks in all.
-        done: blocks that count as done.
-        stale: blocks recorded under another key, which do not count.
-        void_reason: why they do not; empty where nothing is stale.
-        shards: for each file with the present key, (shard, shards, recorded blocks).
+    Attributes:
+        num_blocks: number of blocks.
+        done: number of finished blocks.
+        stale: number of blocks recorded under another key, which do not count.
+        void_reason: reason why they do not count; empty without stale blocks.
+        shards: (shard, shards, recorded blocks) of each file with the current key.
     """
 
     num_blocks: int
@@ -82,7 +82,7 @@ class LedgerSummary:
 
     @property
     def missing(self) -> int:
-        """Blocks still to be computed."""
+        """Number of remaining blocks."""
         return self.num_blocks - self.done
 
 
@@ -91,11 +91,11 @@ class Ledger:
 
     Args:
         array_directory: directory of the array itself, or its URL (``s3://bucket/prediction.zarr/s0``).
-        key: what all blocks depend on: a mapping, whose digest is the key and whose parts explain later why
-            an old ledger does not count; or a digest.
+        key: all dependencies of the blocks: a mapping, whose digest is the key and whose parts later explain why an old
+            ledger does not count; or a digest.
         num_blocks: number of blocks of the grid.
-        state_directory: where the ledger stands when the array is not on a local disk; ``.attacca/ledgers``
-            in the working directory by default. Ignored for local arrays, whose ledger must vanish with them.
+        state_directory: directory of the ledger of an array in an object store; by default ``.attacca/ledgers`` in the
+            working directory. Ignored for local arrays, whose ledger must be deleted with them.
     """
 
     def __init__(
@@ -118,11 +118,11 @@ class Ledger:
             self.directory = Path(".attacca", "ledgers", digest(self.array_directory)[:16]).absolute()
 
     def files(self) -> list[LedgerFile]:
-        """All readable files of the ledger, whatever their key, by name."""
+        """Return all readable files of the ledger by name, whatever their key."""
         return list(read_files(self.directory))
 
     def done(self) -> np.ndarray:
-        """Which blocks are done: bool, one for each block of the grid, read from the disk at each call."""
+        """Return a mask of the finished blocks, bool (blocks,), read from disk at each call."""
         done = np.zeros(self.num_blocks, dtype=bool)
         if self._token_holds():
             for file in self.files():
@@ -131,7 +131,7 @@ class Ledger:
         return done
 
     def missing(self, indices: Iterable[int] | None = None) -> np.ndarray:
-        """Numbers (int64) of those blocks, of all or of the given ones, that are not done."""
+        """Return the numbers (int64) of the blocks that are not finished, of all blocks or of ``indices``."""
         done = self.done()
         if indices is None:
             return np.flatnonzero(~done)
@@ -143,12 +143,12 @@ class Ledger:
 
     @property
     def complete(self) -> bool:
-        """Whether every block is done."""
+        """True if every block is finished."""
         return bool(self.done().all())
 
     @property
     def void_reason(self) -> str:
-        """Why recorded blocks do not count, naming what changed; empty where all that is recorded counts."""
+        """Reason why recorded blocks do not count, with the changed parts of the key; empty if all count."""
         files = self.files()
         if files and not self._token_holds():
             return f"the array {self.array_directory} was deleted or replaced since its blocks were recorded"
@@ -158,7 +158,7 @@ class Ledger:
         return "" if self.complete else self._earlier_reason()
 
     def summary(self) -> LedgerSummary:
-        """Counts for each shard, and what is stale and why."""
+        """Return the number of finished and stale blocks, and the blocks of each shard."""
         files = self.files()
         holds = self._token_holds()
         shards = tuple(
@@ -168,10 +168,10 @@ class Ledger:
         return LedgerSummary(self.num_blocks, int(self.done().sum()), stale, self.void_reason, shards)
 
     def prepare(self) -> None:
-        """Remove what does not count, and store a remote array's token, before the first block is written."""
+        """Remove void files, and store the token of a remote array, before the first block is written."""
         if not self.remote and not Path(self.array_directory).is_dir():
             raise MissingInputError(
-                f"there is no array {self.array_directory} whose blocks could be recorded"
+                f"the array {self.array_directory} does not exist, so its blocks cannot be recorded"
             )
         self.directory.mkdir(parents=True, exist_ok=True)
         with lock_file(self.directory / ".lock"):
@@ -184,7 +184,7 @@ class Ledger:
                         canonical_json({"key": self.key, "reason": "; ".join(reason)}),
                     )
                     file.path.unlink(missing_ok=True)
-                    note_of(file.path).unlink(missing_ok=True)
+                    get_note_path(file.path).unlink(missing_ok=True)
             if self.remote and not (holds and (self.directory / _TOKEN).exists()):
                 token = uuid.uuid4().hex
                 _write_remote(self.array_directory, token)
@@ -207,11 +207,10 @@ class Ledger:
     def wait_for_writers(self, shard: tuple[int, int] | None = None) -> None:
         """Wait until no other job writes blocks of the array.
 
-        Jobs outlive a Snakemake that was killed on another machine: they would write blocks of old settings among
-        new ones.
+        Jobs on a cluster outlive a Snakemake that was killed. They would write blocks of old settings among new ones.
 
         Args:
-            shard: number and count of the only shard to wait for; all by default.
+            shard: number and count of the only shard to wait for; by default all shards.
         """
         name = "shard-*" if shard is None else _shard_name(*shard)
         for path in sorted(self.directory.glob(f"{name}.lock")):
@@ -224,7 +223,7 @@ class Ledger:
         return f"shard {index + 1} of {count} of {self.array_directory}"
 
     def header(self) -> str:
-        """First line of each file."""
+        """Return the first line of each file."""
         head = {"attacca_ledger": _FORMAT, "key": self.key, "blocks": self.num_blocks, "parts": self.parts}
         return canonical_json(head) + "\n"
 
@@ -235,7 +234,7 @@ class Ledger:
         differences = list(list_differences(file.parts, self.parts)) if file.parts and self.parts else []
         if not differences and file.num_blocks != self.num_blocks:
             differences.append(f"the grid had {file.num_blocks} blocks and has {self.num_blocks} now")
-        return differences or ["what the blocks depend on has changed"]
+        return differences or ["the inputs or settings of the blocks have changed"]
 
     def _earlier_reason(self) -> str:
         try:
@@ -266,7 +265,7 @@ class ShardWriter:
         try:
             _mend(self._path, ledger.header())
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-            # An object store keeps what it has taken.
+            # Data in an object store are durable.
             self._note = None if ledger.remote else DiskNote(self._path)
         except BaseException:
             self._lock.__exit__(None, None, None)
@@ -276,7 +275,7 @@ class ShardWriter:
         """Record blocks whose data are on disk.
 
         Raises:
-            ResourceError: the disk is full; what was recorded before stays.
+            ResourceError: the disk is full; earlier records are kept.
         """
         data = "".join(f"{int(index)}\n" for index in indices).encode()
         while data:
@@ -284,15 +283,14 @@ class ShardWriter:
                 data = data[os.write(self._file, data) :]
             except OSError as error:
                 raise ResourceError(
-                    f"cannot record finished blocks in {self._path}: {error.strerror}. What was recorded "
-                    "before is kept: "
-                    "free some space and run the same command again"
+                    f"cannot record finished blocks in {self._path}: {error.strerror}. Earlier records "
+                    "are kept: free some space and run the same command again"
                 ) from error
         if self._note is not None:
-            self._note.grown()
+            self._note.update()
 
     def close(self) -> None:
-        """Close the file and let another job have the shard."""
+        """Close the file and release the shard."""
         os.close(self._file)
         if self._note is not None:
             self._note.close()
@@ -300,7 +298,7 @@ class ShardWriter:
 
 
 def read_files(directory: Path) -> Iterator[LedgerFile]:
-    """Ledger files of a directory by name, without those that have no whole header."""
+    """Yield the ledger files of a directory by name, without those with an incomplete header."""
     if not directory.is_dir():
         return
     for path in sorted(directory.iterdir()):
@@ -330,12 +328,12 @@ def _numbers(body: bytes) -> np.ndarray:
             if whole.strip()
             else np.zeros(0, dtype=np.int64)
         )
-    # A damaged file system may leave other bytes: whole lines of digits count all the same.
+    # A damaged file system may leave other bytes; whole lines of digits still count.
     return np.array([int(line) for line in whole.split(b"\n") if line.isdigit()], dtype=np.int64)
 
 
 def _mend(path: Path, header: str) -> None:
-    """Make sure that the file begins with the header and ends with a whole line."""
+    """Ensure that the file begins with the header and ends with a whole line."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -356,16 +354,12 @@ def _token_url(array_directory: str) -> str:
 
 
 def _token_file(array_directory: str, mode: str) -> Any:
-    import fsspec
-
-    from attacca.arrays.storage import storage_options
-
     return fsspec.open(_token_url(array_directory), mode, **storage_options(array_directory))
 
 
 def _read_remote(array_directory: str) -> str | None:
     opened = _token_file(array_directory, "rt")
-    # A listing that was cached before the token was written must not hide it.
+    # A cached listing may be older than the token.
     opened.fs.invalidate_cache()
     try:
         with opened as file:

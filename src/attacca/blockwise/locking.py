@@ -1,4 +1,4 @@
-"""Locks between processes, held by an open file: a killed process leaves none behind."""
+"""Locks between processes; the lock of a killed process is released by the system."""
 
 import errno
 import fcntl
@@ -13,21 +13,21 @@ from attacca.errors import ResourceError
 
 logger = logging.getLogger(__name__)
 
-# File systems without locks (some network mounts) answer with these; the workflow's own lock must then do.
+# Errors of file systems without locks (some network mounts), on which Snakemake's own lock must be sufficient.
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 
 @contextmanager
 def lock_file(path: Path, wait: bool = True, what: str = "") -> Iterator[None]:
-    """Hold an exclusive lock on ``path``, a file that is made if need be and stays.
+    """Hold an exclusive lock on a file, which is created if necessary and not deleted.
 
     Args:
-        path: file that stands for what is locked; it holds who locked it last.
-        wait: wait for another process that holds it, or refuse.
-        what: the locked thing, for messages.
+        path: the file; it contains the name of the last process that locked it.
+        wait: wait for another process that holds the lock; if False, raise.
+        what: the protected work, for messages.
 
     Raises:
-        ResourceError: another process holds it, and ``wait`` is false.
+        ResourceError: another process holds the lock, and ``wait`` is False.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
@@ -38,7 +38,7 @@ def lock_file(path: Path, wait: bool = True, what: str = "") -> Iterator[None]:
                 raise
         if what:
             os.truncate(handle, 0)
-            os.pwrite(handle, _this_process().encode(), 0)
+            os.pwrite(handle, _describe_process().encode(), 0)
         yield
     finally:
         os.close(handle)
@@ -60,7 +60,7 @@ def _lock(handle: int, path: Path, wait: bool, what: str) -> None:
     fcntl.flock(handle, fcntl.LOCK_EX)
 
 
-def _this_process() -> str:
+def _describe_process() -> str:
     job = os.environ.get("SLURM_JOB_ID")
-    where = f"process {os.getpid()} on {socket.gethostname()}"
-    return f"SLURM job {job}, {where}" if job else where
+    process = f"process {os.getpid()} on {socket.gethostname()}"
+    return f"SLURM job {job}, {process}" if job else process

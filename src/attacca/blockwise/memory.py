@@ -1,4 +1,4 @@
-"""How much memory there is for a job, and whether its blocks fit into it."""
+"""Memory that is available to a job, and a check that its blocks fit."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ _MEGABYTE = 1 << 20
 
 
 def available_memory() -> int:
-    """Bytes that this job may still use: the least that machine, control group and SLURM leave."""
+    """Return the bytes that this job may still use: the minimum over machine, control groups and SLURM."""
     limits = [int(psutil.virtual_memory().available)]
     for limit, usage in _cgroup_files():
         try:
@@ -29,7 +29,7 @@ def available_memory() -> int:
 
 
 def slurm_memory() -> int | None:
-    """Bytes that SLURM gave to this job on this node, or None outside of SLURM."""
+    """Return the bytes that SLURM allocated to this job on this node; None outside SLURM."""
     for variable, factor in (
         ("SLURM_MEM_PER_NODE", 1),
         ("SLURM_MEM_PER_CPU", int(os.environ.get("SLURM_CPUS_ON_NODE", 1))),
@@ -43,23 +43,23 @@ def slurm_memory() -> int | None:
 def check_memory(
     num_workers: int, memory_per_block: int | None, available: int | None = None, setting: str = ""
 ) -> None:
-    """Refuse work that cannot fit.
+    """Check that blocks fit into memory.
 
     Args:
-        num_workers: blocks that are computed at once.
-        memory_per_block: bytes that one of them needs at most; None where nothing is known.
-        available: bytes that there are; asked from the system by default.
-        setting: key of the configuration that holds the size of blocks, for the message.
+        num_workers: number of blocks that are computed at once.
+        memory_per_block: largest memory of a block in bytes; None if it is unknown.
+        available: available bytes; by default those of the system.
+        setting: configuration key of the block size, for the message.
 
     Raises:
-        ResourceError: it does not fit, and what to change.
+        ResourceError: the blocks do not fit; the message lists what to change.
     """
     if memory_per_block is None:
         return
-    there = available_memory() if available is None else available
-    if num_workers * memory_per_block <= there:
+    free = available_memory() if available is None else available
+    if num_workers * memory_per_block <= free:
         return
-    fitting = there // memory_per_block
+    fitting = free // memory_per_block
     smaller = "smaller blocks" + (f" ({setting})" if setting else "")
     if fitting >= 1:
         advice = f"use {fitting} threads at most (--cores), {smaller}, or a machine or job with more memory"
@@ -72,17 +72,21 @@ def check_memory(
             f"{num_workers} blocks at once need {format_gibibytes(num_workers * memory_per_block)} of memory "
             f"({format_gibibytes(memory_per_block)} each)"
         )
-    raise ResourceError(f"{needed}, and {format_gibibytes(there)} are free: {advice}")
+    raise ResourceError(f"{needed}, and {format_gibibytes(free)} are free: {advice}")
 
 
 def format_gibibytes(size: int) -> str:
-    """A number of bytes for people: ``0.3 GiB``, ``4 GiB``, ``1,536 GiB``."""
+    """Return a number of bytes as text.
+
+    >>> format_gibibytes(300 << 20), format_gibibytes(1536 << 30)
+    ('0.3 GiB', '1,536 GiB')
+    """
     number = size / (1 << 30)
     return f"{number:,.0f} GiB" if number >= 10 else f"{number:.1f}".removesuffix(".0") + " GiB"
 
 
 def _reclaimable(group: Path) -> int:
-    # Cached files count as used, and are given up when memory is needed.
+    # Cached files count as used, but are dropped when memory is needed.
     for line in (group / "memory.stat").read_text().splitlines():
         name, _, value = line.partition(" ")
         if name in ("inactive_file", "total_inactive_file"):
@@ -105,9 +109,9 @@ def _cgroup_files() -> list[tuple[Path, Path]]:
         else:
             continue
         directory = base / path.lstrip("/")
-        # A limit may stand at any level above the job's own group.
-        for place in (directory, *directory.parents):
-            if base != place and base not in place.parents:
+        # A limit may be set at any level above the job's own group.
+        for group in (directory, *directory.parents):
+            if base != group and base not in group.parents:
                 break
-            files.append((place / names[0], place / names[1]))
+            files.append((group / names[0], group / names[1]))
     return files

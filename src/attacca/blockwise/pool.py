@@ -11,7 +11,7 @@ from attacca.errors import AttaccaError, BlocksFailedError, summarize_error
 
 @dataclass(frozen=True)
 class PoolReport:
-    """News from one worker.
+    """Messages of one worker since the last report.
 
     Attributes:
         outcomes: outcomes of blocks.
@@ -42,14 +42,14 @@ class Pool(Protocol):
         """True if a group is being computed."""
 
     def submit(self, indices: list[int]) -> None:
-        """Have the blocks of a group computed; only if ``has_room``."""
+        """Send a group of blocks to a free worker; requires ``has_room``."""
 
     def wait(self) -> list[PoolReport]:
-        """Wait for news, at most about a second.
+        """Wait for reports, at most about a second.
 
         Raises:
             BlocksFailedError, AttaccaError: the block function could not be opened.
-            ResourceError: there are no workers.
+            ResourceError: all workers are lost.
         """
 
 

@@ -104,7 +104,7 @@ class ProcessPool:
             worker.connection.send(indices)
 
     def wait(self) -> list[PoolReport]:
-        """Replace dead workers and wait for news of the others, at most 0.1 s.
+        """Replace dead workers and wait for reports of the others, at most 0.1 s.
 
         Raises:
             BlocksFailedError, AttaccaError: the block function could not be opened.
@@ -191,7 +191,7 @@ class _Worker:
     """
 
     def __init__(self) -> None:
-        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+        path = os.pathsep.join(directory or os.getcwd() for directory in sys.path)
         self.connection, remote = Pipe()
         with remote:
             handle = remote.fileno()

@@ -61,7 +61,8 @@ def summarize_results(directory: Path | str, width: int = 110) -> str:
     for number, group in enumerate(groups):
         console.print(_make_table([rows[index] for index in group], title="" if number else "Scores"))
     if groups:
-        star = "  * best on the volume" if len(rows) > 1 else ""
+        is_compared = len({volume for _, volume, _ in rows}) < len(rows)
+        star = "  * best on the volume" if is_compared else ""
         print_line(f"{_LEGEND}{star}; the report explains how each score is computed")
     for run, volume, _ in rows:
         broken = describe_broken_scores(results, run, volume)

@@ -152,7 +152,8 @@ def plot_sizes(sizes: Mapping[str, np.ndarray], unit: str, name: str) -> str:
     axis.set_xlabel(f"size ({unit})")
     axis.set_ylabel("number")
     axis.locator_params(axis="y", integer=True)
-    axis.legend(loc="upper left")
+    # Above the axes, where the legend covers no bin.
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
     summaries = [
         f"{key}: {len(values)}, median {np.median(values):.0f} {unit}" for key, values in series.items()
     ]
