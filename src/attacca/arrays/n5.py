@@ -74,7 +74,7 @@ class N5Array:
         writable: open it for writing as well.
 
     Raises:
-        MissingInputError: there is no such array.
+        MissingInputError: the array does not exist.
         VolumeError: its metadata or its codec cannot be read.
     """
 
@@ -89,7 +89,7 @@ class N5Array:
         self.directory = join_path(container, self.path)
         values = read_attributes_file(self.directory)
         if values is None or "dimensions" not in values:
-            raise MissingInputError(f"{self.directory}: there is no N5 array")
+            raise MissingInputError(f"{self.directory}: no such N5 array")
         if values.get("isLabelMultiset"):
             raise VolumeError(
                 f"{self.directory}: found an N5 label multiset, expected one id per voxel; export it with Paintera's "
@@ -97,9 +97,9 @@ class N5Array:
             )
         context = tensorstore.Context()
         # Other attributes, such as a resolution of another length, must not keep TensorStore from opening the array.
-        described = {key: values[key] for key in _RESERVED if key in values}
+        storage = {key: values[key] for key in _RESERVED if key in values}
         memory = tensorstore.KvStore.open("memory://", context=context).result()
-        memory[ATTRIBUTES_FILE] = json.dumps(described).encode()
+        memory[ATTRIBUTES_FILE] = json.dumps(storage).encode()
         overlay = {"base": {"driver": "memory", "path": ATTRIBUTES_FILE}, "exact": ATTRIBUTES_FILE}
         layers = [{"base": _kvstore(self.directory)}, overlay]
         spec = {"driver": "n5", "kvstore": {"driver": "kvstack", "layers": layers}}
@@ -173,7 +173,7 @@ def is_n5_container(container: str | Path) -> bool:
 
 
 def read_attributes_file(directory: str) -> dict[str, Any] | None:
-    """Return the values of ``attributes.json``; None where there is no such file.
+    """Return the values of ``attributes.json``; None if the file does not exist.
 
     Raises:
         VolumeError: the file is not valid JSON.
