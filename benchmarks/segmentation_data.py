@@ -44,5 +44,5 @@ def predicted(results: Path, volume: str, run: str = "affinities") -> tuple[np.n
         array = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(container, "s0"))
         return np.asarray(array[array.roi])
 
-    affinities = read(results / run / volume / "prediction.zarr")[: len(OFFSETS)]
+    affinities = read(results / run / f"{volume}.zarr" / "prediction")[: len(OFFSETS)]
     return np.ascontiguousarray(affinities), read(results / "volumes" / f"{volume}.zarr" / "labels")

@@ -13,6 +13,9 @@ _VOLUMES, _TARGETS, _TRAINING, _LOGS, _BENCHMARKS, _MACHINES, _REPORT = (
     "report",
 )
 
+VOLUME_IMAGES = {"raw": "raw", "labels": "labels/ground_truth", "mask": "labels/mask"}
+"""Images of a volume and their groups in its container: OME-Zarr keeps label images in the group ``labels``."""
+
 RESERVED_NAMES = frozenset({_VOLUMES, _TARGETS, _TRAINING, _LOGS, _BENCHMARKS, _MACHINES, _REPORT})
 """Names that neither runs nor volumes may have: directories of that name hold other results."""
 
@@ -30,7 +33,7 @@ class Layout:
     Example:
         >>> layout = Layout(Path("results"), "s3://bucket/project")
         >>> layout.image("affinities", "cube", "prediction")
-        's3://bucket/project/affinities/cube/prediction.zarr'
+        's3://bucket/project/affinities/cube.zarr/prediction'
         >>> layout.plan(layout.manifest("affinities", "cube", "prediction")).as_posix()
         'results/affinities/cube/prediction.plan.json'
     """
@@ -49,8 +52,12 @@ class Layout:
         return "/".join([self.array_root, *parts])
 
     def volume_container(self, volume: str) -> str:
-        """OME-Zarr container of a volume with the images ``raw``, ``labels`` and ``mask``."""
+        """OME-Zarr container of a volume: the image ``raw``, and label images below ``labels``."""
         return self._array(_VOLUMES, f"{volume}.zarr")
+
+    def volume_image(self, volume: str, name: str) -> str:
+        """OME-Zarr image of a volume: ``raw``, ``labels`` or ``mask``."""
+        return f"{self.volume_container(volume)}/{VOLUME_IMAGES[name]}"
 
     def targets_container(self, run: str, volume: str) -> str:
         """OME-Zarr container with the images ``target`` and ``weight``."""
@@ -58,7 +65,12 @@ class Layout:
 
     def image(self, run: str, volume: str, name: str) -> str:
         """OME-Zarr image of a result: ``prediction``, ``fragments`` or ``segmentation``."""
-        return self._array(run, volume, f"{name}.zarr")
+        group = name if name == "prediction" else f"labels/{name}"
+        return f"{self.run_container(run, volume)}/{group}"
+
+    def run_container(self, run: str, volume: str) -> str:
+        """OME-Zarr container of a run's results on a volume: the prediction, and label images below ``labels``."""
+        return self._array(run, f"{volume}.zarr")
 
     # Results of a run.
 

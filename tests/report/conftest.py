@@ -223,8 +223,8 @@ def write_training(directory: Path, raw: np.ndarray, labels: np.ndarray, seed: i
 def tuned(directory: Path) -> dict[str, Any]:
     """Tune on the validation volume, so that the result has the format of the tuner itself."""
     name = "tissue-validation"
-    prediction = LocalArrayIdentifier(directory / "default" / name / "prediction.zarr", "s0")
-    ground_truth = LocalArrayIdentifier(directory / "volumes" / f"{name}.zarr", "labels/s0")
+    prediction = LocalArrayIdentifier(directory / "default" / f"{name}.zarr", "prediction/s0")
+    ground_truth = LocalArrayIdentifier(directory / "volumes" / f"{name}.zarr", "labels/ground_truth/s0")
     opened = [ZarrArray.open_from_array_identifier(place) for place in (prediction, ground_truth)]
     config = SegmentationConfig(bias=[[0.2, 0.8], 0.5], min_size=[0, 20])
     result = tune([TuningVolume(name, *opened)], OFFSETS, config, directory / "scratch")
@@ -243,8 +243,11 @@ def make_results(directory: Path) -> FakeResults:
         raw = np.clip(gaussian_filter(raw, 0.8) + 9 * random.standard_normal(SHAPE), 0, 255).astype(np.uint8)
         container = directory / "volumes" / f"{name}.zarr"
         write_image(container, "raw", raw, pyramid=True)
-        write_image(container, "labels", labels)
-        arrays = {image: {"dataset": f"{image}/s0", "in_place": False} for image in ("raw", "labels")}
+        write_image(container, "labels/ground_truth", labels)
+        arrays = {
+            image: {"dataset": f"{group}/s0", "in_place": False}
+            for image, group in (("raw", "raw"), ("labels", "labels/ground_truth"))
+        }
         write_manifest(directory / "volumes" / f"{name}.json", "volume", {"arrays": arrays})
         if name == "tissue-train":
             write_training(directory / "default" / "training", raw, labels, 1)
@@ -255,12 +258,14 @@ def make_results(directory: Path) -> FakeResults:
             write_image(directory / "default" / "targets" / f"{name}.zarr", "target", target)
         run = directory / "default" / name
         write_image(
-            run / "prediction.zarr",
-            "",
+            run.with_name(f"{name}.zarr"),
+            "prediction",
             np.rint(255 * affinities(labels, seed)).astype(np.uint8),
             value_scale=1 / 255,
         )
-        write_image(run / "segmentation.zarr", "", wrong_segmentation(labels), pyramid=True)
+        write_image(
+            run.with_name(f"{name}.zarr"), "labels/segmentation", wrong_segmentation(labels), pyramid=True
+        )
         for stage, blocks in (("prediction", 12), ("fragments", 8), ("segmentation", 8)):
             write_manifest(run / f"{stage}.json", stage, {"blocks": blocks})
         scores = instance_scores(0.21 + 0.03 * seed, 0.12, 0.06 + 0.01 * seed)
@@ -274,8 +279,9 @@ def make_results(directory: Path) -> FakeResults:
         distance = np.tanh((distance_transform_edt(edge) - distance_transform_edt(~edge)) * 8 / 50)
         distances = np.stack([distance, np.roll(-distance, 9, axis=1)])
         stored_distances = np.rint(255 * (distances + 1) / 2).astype(np.uint8)
-        write_image(run / "prediction.zarr", "", stored_distances, value_scale=2 / 255, value_offset=-1.0)
-        write_image(run / "segmentation.zarr", "", (distances > 0).astype(np.uint8))
+        container = run.with_name(f"{name}.zarr")
+        write_image(container, "prediction", stored_distances, value_scale=2 / 255, value_offset=-1.0)
+        write_image(container, "labels/segmentation", (distances > 0).astype(np.uint8))
         for stage in ("prediction", "segmentation"):
             write_manifest(run / f"{stage}.json", stage, {"blocks": 6})
         rows = []

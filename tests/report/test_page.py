@@ -121,9 +121,15 @@ def test_a_page_without_results_lists_what_is_missing(tmp_path: Path, fake_resul
     [
         ("default/training.json", "The training has not finished"),
         ("default/tissue-test/scores.json", "segmented; not evaluated yet"),
-        ("default/tissue-test/segmentation.zarr", "default/tissue-test/segmentation.zarr was deleted: pict"),
-        ("default/tissue-test/prediction.zarr", "default/tissue-test/prediction.zarr was deleted: pictures"),
-        ("volumes/tissue-test.zarr/labels", "volumes/tissue-test.zarr/labels was deleted: pictures"),
+        (
+            "default/tissue-test.zarr/labels/segmentation",
+            "default/tissue-test.zarr/labels/segmentation was deleted: pict",
+        ),
+        ("default/tissue-test.zarr/prediction", "default/tissue-test.zarr/prediction was deleted: pictures"),
+        (
+            "volumes/tissue-test.zarr/labels/ground_truth",
+            "volumes/tissue-test.zarr/labels/ground_truth was deleted: pictures",
+        ),
         ("volumes/tissue-test.zarr/raw", "volumes/tissue-test.zarr/raw was deleted: pictures"),
         ("volumes/tissue-test.zarr", "volumes/tissue-test.zarr was deleted: pictures"),
         ("default/tuning.json", "Settings have not been chosen yet"),
@@ -153,7 +159,7 @@ def test_scores_outlive_all_arrays_and_only_deleted_arrays_are_listed(
     found = re.findall(r'<p class="note">(.*?)</p>', page)
     assert "VOI on the test volume" in page
     assert len(found) == 4 and all("were deleted: pictures" in note for note in found)
-    assert "volumes/tissue-test.zarr, default/tissue-test/prediction.zarr and" in page
+    assert "volumes/tissue-test.zarr, default/tissue-test.zarr/prediction and" in page
 
 
 def test_broken_files_do_not_stop_the_report(tmp_path: Path, fake_results: Any) -> None:

@@ -143,11 +143,11 @@ def test_deleted_arrays_are_reported_and_the_others_are_shown(
 ) -> None:
     shutil.copytree(fake_results.directory, tmp_path, dirs_exist_ok=True)
     command = ["view", str(tmp_path), "--state", "--run", "default", "--volume", "tissue-test"]
-    shutil.rmtree(tmp_path / "default" / "tissue-test" / "prediction.zarr")
+    shutil.rmtree(tmp_path / "default" / "tissue-test.zarr" / "prediction")
     assert main(command) == 0
     printed = capsys.readouterr()
     assert (
-        "default/tissue-test/prediction.zarr was deleted" in printed.err and '"segmentation"' in printed.out
+        "default/tissue-test.zarr/prediction was deleted" in printed.err and '"segmentation"' in printed.out
     )
     for path in list(tmp_path.glob("**/tissue-test*/**/*.zarr")) + list(tmp_path.glob("**/tissue-test.zarr")):
         shutil.rmtree(path)

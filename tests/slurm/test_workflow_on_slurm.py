@@ -103,7 +103,7 @@ def arrays(directory: Path) -> dict[str, bytes]:
 
 def recorded(directory: Path) -> list[int]:
     """Numbers of the predicted blocks, as often as they were computed."""
-    ledger = directory / "results/tiny/tested/prediction.zarr/s0/.attacca/ledger"
+    ledger = directory / "results/tiny/tested.zarr/prediction/s0/.attacca/ledger"
     return sorted(int(block) for file in read_files(ledger) for block in file.blocks)
 
 

@@ -92,13 +92,13 @@ def test_around_the_corner_of_all_blocks_the_prediction_is_that_of_one_block(awk
         PredictBlocks(lambda: network, source, target, config),
         make_prediction_grid(raw, network, config, corner),
     )
-    stored = opened(awkward, name, name, "prediction.zarr", "s0")[corner].astype(int)
+    stored = opened(awkward, name, f"{name}.zarr", "prediction/s0")[corner].astype(int)
     assert np.abs(stored - array[corner]).max() <= 1
     assert stored.std() > 1
 
 
 def test_segments_go_on_across_the_faces_of_blocks(awkward, name):
-    labels = opened(awkward, name, name, "segmentation.zarr", "s0")
+    labels = opened(awkward, name, f"{name}.zarr", "labels/segmentation/s0")
     labels = labels[labels.roi]
     for axis in range(labels.ndim):
         before, last, beyond = (np.take(labels, index, axis) for index in (126, 127, 128))

@@ -32,7 +32,7 @@ def test_there_is_an_example_for_each_task():
 
 def trivial_score(results: Path, example: str) -> float:
     """The score of a segmentation that knows nothing: one object, or one class, everywhere."""
-    volume = LocalArrayIdentifier(results / "volumes" / "tissue-test.zarr", "labels/s0")
+    volume = LocalArrayIdentifier(results / "volumes" / "tissue-test.zarr", "labels/ground_truth/s0")
     labels = ZarrArray.open_from_array_identifier(volume).data[:]
     if example == "affinities":
         return float(voi(np.ones_like(labels), labels).sum())

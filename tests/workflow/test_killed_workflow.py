@@ -98,7 +98,7 @@ def test_whatever_is_killed_the_same_command_ends_with_the_same_bytes_and_comput
     wild.change("{threads: 1, shards: {", "{threads: {predict: 2, default: 1}, shards: {predict: 1, ")
     run = Run(wild, processes)
     calm = Run(segmented, processes).blocks()
-    predicted = len(calm[str(segmented.results / "small/tested/prediction.zarr/s0/.attacca/ledger")])
+    predicted = len(calm[str(segmented.results / "small/tested.zarr/prediction/s0/.attacca/ledger")])
     total = sum(map(len, calm.values()))
     # Workers are there while the network predicts; the others fall at any time.
     planned = [(draws.randrange(predicted // 2), "worker") for _ in range(2)]

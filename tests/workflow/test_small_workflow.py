@@ -97,7 +97,7 @@ def test_a_change_computes_what_depends_on_it_and_nothing_else(finished, old, ne
 
 
 def test_another_number_of_shards_computes_no_block_and_no_iteration_again(finished):
-    array = finished.results / "small" / "tested" / "prediction.zarr" / "s0"
+    array = finished.results / "small" / "tested.zarr" / "prediction" / "s0"
     checkpoints = finished.results / "small" / "training" / "checkpoints"
     files = [p for p in array.rglob("*") if p.is_file() and p.name.isdigit()] + list(checkpoints.glob("*.pt"))
     files += (finished.results / "small" / "tested" / "evaluation").rglob("*.npz")
@@ -120,7 +120,7 @@ def test_another_number_of_shards_computes_no_block_and_no_iteration_again(finis
 def test_a_deleted_array_is_named_with_the_way_to_mend_it(finished):
     import shutil
 
-    place = finished.results / "small" / "tested" / "prediction.zarr"
+    place = finished.results / "small" / "tested.zarr" / "prediction"
     aside = place.with_name("aside")
     shutil.move(place, aside)
     try:

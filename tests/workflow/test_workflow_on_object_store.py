@@ -37,8 +37,8 @@ def test_arrays_in_an_object_store_are_those_on_a_disk_and_a_deleted_one_is_comp
 
     # The ledgers are on the disk and must not outlive the array.
     before = stored("fragments")
-    assert store.exists(f"{project}/small/tested/fragments.zarr/s0/.attacca/token")
-    store.rm(f"{project}/small/tested/fragments.zarr", recursive=True)
+    assert store.exists(f"{project}/small/tested.zarr/labels/fragments/s0/.attacca/token")
+    store.rm(f"{project}/small/tested.zarr/labels/fragments", recursive=True)
     checkout.snakemake(
         "-R", "fragments_plan", "--", str(checkout.results / "small" / "tested" / "fragments.json")
     )

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
@@ -101,6 +101,9 @@ class Configuration(StrictModel):
     storage: str | None = None
     """Location of the arrays, if they are not stored in ``results``: a directory, or a URL such as
     ``s3://bucket/project``. Manifests, scores and the report are stored in ``results``."""
+    zarr_format: Literal[2, 3] = 3
+    """Zarr format of new arrays: 3 (OME-Zarr 0.5, one sharded file per block), or 2 (OME-Zarr 0.4, for programs that cannot
+    read format 3). Existing arrays are kept: delete the results to convert them."""
     volumes: dict[Name, VolumeConfig] = Field(min_length=1)
     """Volumes by name."""
     runs: dict[Name, RunConfig] = Field(min_length=1)

@@ -39,9 +39,8 @@ class ArraySource(StrictModel):
 
     path: Location
     """A directory with one PNG or TIFF per section, a pattern such as ``raw/*.png``, a single image, a multi-page TIFF,
-    an HDF5 file, a Zarr (format 2) or N5 container, or a URL such as ``s3://bucket/volume.zarr``. Zarr format 3 cannot
-    be read; ``attacca check`` prints the command that converts it. Sections are sorted in the natural order of their
-    names, 2 before 10."""
+    an HDF5 file, a Zarr (format 2 or 3, also zipped) or N5 container, or a URL such as ``s3://bucket/volume.zarr``.
+    Sections are sorted in the natural order of their names, 2 before 10."""
     dataset: str | None = None
     """Name of the data set in an HDF5 file, Zarr or N5 container; not needed if there is only one."""
     channel: Annotated[int, Field(ge=0)] | None = None

@@ -6,6 +6,7 @@ from typing import Any
 
 from attacca.errors import AttaccaError
 from attacca.fingerprint import digest_file
+from attacca.layout import VOLUME_IMAGES
 from attacca.manifest import read_values
 from attacca.provenance.compare_digests import READ_IN_PLACE
 from attacca.provenance.content_digest import digest_content, digest_linked_array
@@ -57,4 +58,7 @@ def digest_results(
 def _name_result(path: str) -> str:
     """Return the name of an array or file: ``raw`` for ``cube.zarr/raw/s0``."""
     parts = [part for part in path.split("/") if part]
+    for name, group in VOLUME_IMAGES.items():
+        if path.endswith(f".zarr/{group}/s0"):
+            return name
     return Path(parts[-2] if parts[-1] == "s0" else parts[-1]).stem.replace("_", " ")

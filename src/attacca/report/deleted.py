@@ -38,7 +38,7 @@ def _lost_paths(results: Results, run: str, volume: str, opened: Collection[str]
     is_container_lost = "://" not in container and not Path(container).exists()
     for name in results.volume_result(volume).get("arrays", {}):
         if name in ("raw", "labels") and name not in opened:
-            yield container if is_container_lost else f"{container}/{name}"
+            yield container if is_container_lost else layout.volume_image(volume, name)
     for name in ("prediction", "segmentation"):
         if run and name not in opened and read_json(layout.manifest(run, volume, name)):
             yield layout.image(run, volume, name)

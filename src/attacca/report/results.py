@@ -14,7 +14,7 @@ from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.storage import open_store
 from attacca.arrays.zarr_opening import multiscales, open_node
 from attacca.errors import AttaccaError
-from attacca.layout import RESERVED_NAMES, Layout
+from attacca.layout import RESERVED_NAMES, VOLUME_IMAGES, Layout
 
 Curve = tuple[np.ndarray, np.ndarray]
 """Iterations and values, float64, shape (n,) each."""
@@ -81,7 +81,7 @@ class Results:
         values = self.volume_result(volume).get("arrays", {}).get(name)
         if isinstance(values, Mapping) and values.get("container"):
             return open_image(str(values["container"]), str(values.get("dataset", "")))
-        return open_image(self.layout.volume_container(volume), name)
+        return open_image(self.layout.volume_container(volume), VOLUME_IMAGES[name])
 
     def target_image(self, run: str, volume: str, name: str) -> "Image | None":
         """Open ``target`` or ``weight`` of a volume that a run is trained on."""

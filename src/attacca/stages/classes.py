@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from attacca.arrays import ZarrArray
+from attacca.arrays.ome_display import write_image_label, write_root_metadata
 from attacca.arrays.pyramid import build_pyramid
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.tasks import read_task_config
@@ -105,7 +106,12 @@ class ClassesJob(BlockwiseJob):
         return PostProcessBlocks(self.prediction, self.output, self.operation())
 
     def complete(self) -> dict[str, Any]:
-        build_pyramid(str(self.output.container), kind="labels", num_workers=self.arguments.threads)
+        group = str(self.output.container)
+        build_pyramid(group, kind="labels", num_workers=self.arguments.threads, name="segmentation")
+        task = read_task_config(self.parameters["task"])
+        # With a class for each voxel, the first class has id 0, which OME-Zarr takes for background.
+        write_image_label(group, task.class_names if task.label_classes is None else task.class_names[1:])
+        write_root_metadata(self.layout.run_container(self.arguments.run, self.arguments.volume))
         return {"chosen": self.chosen}
 
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from attacca.arrays import ZarrArray
+from attacca.arrays.ome_display import write_image_label
 from attacca.arrays.ome_zarr import write_multiscale_metadata
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.run import Configuration, RunConfig
@@ -122,7 +123,9 @@ class FragmentsJob(BlockwiseJob):
         channels = len(read_neighborhood(self.tuning))
         check_affinities(prediction, self.grid, channels, checks, f"the prediction of {self.arguments.label}")
         self.create_labels(prediction)
-        write_multiscale_metadata(str(self.output.container), ["s0"], name="fragments")
+        group = str(self.output.container)
+        write_multiscale_metadata(group, ["s0"], name="fragments")
+        write_image_label(group)
 
     def block_function(self) -> Callable[[Block], Any]:
         # deferred: the Snakefile does not need numba.

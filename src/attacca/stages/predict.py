@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.arrays.ome_display import write_intensity_windows, write_root_metadata
 from attacca.arrays.pyramid import build_pyramid
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.prediction import PredictionConfig
@@ -168,7 +169,10 @@ class PredictJob(BlockwiseJob):
         return estimate_memory(self.network, self.config, grid.roi.shape / grid.voxel_size)
 
     def complete(self) -> dict[str, Any]:
-        build_pyramid(str(self.output.container), kind="raw", num_workers=self.arguments.threads)
+        group = str(self.output.container)
+        scales = build_pyramid(group, kind="raw", num_workers=self.arguments.threads, name="prediction")
+        write_intensity_windows(group, scales)
+        write_root_metadata(self.layout.run_container(self.arguments.run, self.arguments.volume))
         return {"checkpoint": self.checkpoint.name, "checkpoint_digest": self.checkpoint_digest}
 
 

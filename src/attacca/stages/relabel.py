@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from attacca.arrays import ZarrArray
+from attacca.arrays.ome_display import write_image_label, write_root_metadata
 from attacca.arrays.pyramid import build_pyramid
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.segmentation import CheckThresholds
@@ -77,9 +78,10 @@ class RelabelJob(BlockwiseJob):
         # deferred: the Snakefile does not need numba.
         from attacca.segmentation.sampled_checks import check_stitching
 
-        build_pyramid(
-            str(self.output.container), kind="labels", num_workers=self.arguments.threads, name="segmentation"
-        )
+        group = str(self.output.container)
+        build_pyramid(group, kind="labels", num_workers=self.arguments.threads, name="segmentation")
+        write_image_label(group)
+        write_root_metadata(self.layout.run_container(self.arguments.run, self.arguments.volume))
         segmentation = ZarrArray.open_from_array_identifier(self.output)
         checks = CheckThresholds.model_validate(self.parameters["segmentation"]["checks"])
         name = f"the segmentation of {self.arguments.label}"

@@ -21,6 +21,7 @@ from attacca.jobs.stage import (
     StageInstance,
     plain_values,
 )
+from attacca.layout import VOLUME_IMAGES
 from attacca.manifest import Manifest
 from attacca.volumes import (
     ImportBlocks,
@@ -57,7 +58,7 @@ VOLUME = Stage(
     manifest=lambda layout, run, volume: layout.volume_manifest(volume),
     parameters=_parameters,
     arrays=lambda layout, run, volume: [
-        f"{layout.volume_container(volume)}/{image}/s0" for image in ("raw", "labels", "mask")
+        f"{layout.volume_image(volume, image)}/s0" for image in VOLUME_IMAGES
     ],
     cost=CostModel(250, 90, 0.6e6, 1.5, 0.012),
     disk=_disk,
@@ -101,7 +102,7 @@ class VolumeJob(BlockwiseJob):
     @property
     def directory(self) -> str:
         copied = [name for name, array in self.plan.arrays.items() if array.link is None]
-        return f"{self.container}/{copied[0]}/s0" if copied else self.container
+        return f"{self.container}/{VOLUME_IMAGES[copied[0]]}/s0" if copied else self.container
 
     @cached_property
     def grid(self) -> BlockGrid:
@@ -120,7 +121,7 @@ class VolumeJob(BlockwiseJob):
     def complete(self) -> dict[str, Any]:
         facts = finish_volume(self.config, self.container, num_workers=self.arguments.threads)
         return {
-            "arrays": {name: {**array, "dataset": f"{name}/s0"} for name, array in facts.items()},
+            "arrays": facts,
             "unlabelled": self.config.unlabelled,
             "class_names": self.config.class_names,
         }

@@ -5,19 +5,21 @@ import math
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import product
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays.identifier import LocalArrayIdentifier, join_path
 from attacca.arrays.links import read_link, write_link
+from attacca.arrays.ome_display import write_image_label, write_intensity_windows, write_root_metadata
 from attacca.arrays.ome_zarr import write_multiscale_metadata
 from attacca.arrays.pyramid import build_pyramid
 from attacca.arrays.storage import delete
 from attacca.arrays.zarr_array import ZarrArray
 from attacca.config.volumes import ClassSource, VolumeConfig
 from attacca.errors import MissingInputError, VolumeError
+from attacca.layout import VOLUME_IMAGES
 from attacca.volumes.volume_plan import PlannedArray, VolumePlan, plan_volume
 
 logger = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ class HasWriteRoi(Protocol):
 
 
 def prepare_volume(config: VolumeConfig, container: str) -> VolumePlan:
-    """Create the empty arrays ``raw/s0``, ``labels/s0`` and ``mask/s0`` of a volume, or links to arrays used in place.
+    """Create the empty arrays of a volume (see ``attacca.layout.VOLUME_IMAGES``), or links to arrays used in place.
 
     Existing arrays with equal metadata keep their data; others are replaced.
 
@@ -45,15 +47,16 @@ def prepare_volume(config: VolumeConfig, container: str) -> VolumePlan:
     plan = plan_volume(config)
     for name in ("raw", "labels", "mask"):
         array = plan.arrays.get(name)
-        linked = read_link(container, name) is not None
+        group = VOLUME_IMAGES[name]
+        linked = read_link(container, group) is not None
         if array is None or array.link is not None or linked:
-            delete(join_path(container, name))
+            delete(join_path(container, group))
         if array is not None and array.link is not None:
-            write_link(container, name, array.link)
+            write_link(container, group, array.link)
         elif array is not None:
             created = _create_array(plan, array, container)
             _write_class_names(created, config, name)
-            write_multiscale_metadata(join_path(container, name), ["s0"], name=name)
+            write_multiscale_metadata(join_path(container, group), ["s0"], name=name)
     return plan
 
 
@@ -82,7 +85,7 @@ class ImportBlocks:
         self._plan = plan_volume(self.config)
         self._arrays = {
             name: ZarrArray.open_from_array_identifier(
-                LocalArrayIdentifier(self.container, f"{name}/s0"), mode="a"
+                LocalArrayIdentifier(self.container, f"{VOLUME_IMAGES[name]}/s0"), mode="a"
             )
             for name, array in self._plan.arrays.items()
             if array.link is None
@@ -178,14 +181,22 @@ def finish_volume(config: VolumeConfig, container: str, num_workers: int = 1) ->
     plan = plan_volume(config)
     facts: dict[str, Any] = {}
     for name, planned in plan.arrays.items():
-        array = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(container, f"{name}/s0"))
+        array = ZarrArray.open_from_array_identifier(
+            LocalArrayIdentifier(container, f"{VOLUME_IMAGES[name]}/s0")
+        )
         if name in ("labels", "mask"):
             _check_values(array, config.unlabelled if name == "labels" else None, name, planned)
         scales = ["s0"]
         if planned.link is None:
-            group = join_path(container, name)
-            scales = build_pyramid(group, kind="raw" if name == "raw" else "labels", num_workers=num_workers)
+            group = join_path(container, VOLUME_IMAGES[name])
+            kind: Literal["raw", "labels"] = "raw" if name == "raw" else "labels"
+            scales = build_pyramid(group, kind=kind, num_workers=num_workers, name=name)
+            if name == "raw":
+                write_intensity_windows(group, scales)
+            else:
+                write_image_label(group, (config.class_names or []) if name == "labels" else [])
         facts[name] = {
+            "dataset": f"{VOLUME_IMAGES[name]}/s0",
             "offset": [int(value) for value in array.roi.begin],
             "shape": [int(value) for value in array.roi.shape / array.voxel_size],
             "channels": array.num_channels,
@@ -195,6 +206,7 @@ def finish_volume(config: VolumeConfig, container: str, num_workers: int = 1) ->
             "in_place": planned.link is not None,
             "scales": scales,
         }
+    write_root_metadata(container)
     return facts
 
 
@@ -203,7 +215,7 @@ def _create_array(plan: VolumePlan, array: PlannedArray, container: str) -> Zarr
 
     def create(overwrite: bool) -> ZarrArray:
         return ZarrArray.create_from_array_identifier(
-            LocalArrayIdentifier(container, f"{array.name}/s0"),
+            LocalArrayIdentifier(container, f"{VOLUME_IMAGES[array.name]}/s0"),
             axes,
             array.roi,
             array.num_channels,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from attacca.arrays.storage import FORMAT_VARIABLE
 from attacca.config.load import load_configuration
 from attacca.config.run import Configuration
 from attacca.errors import AttaccaError, ConfigurationError, MissingInputError
@@ -143,6 +144,7 @@ def open_workflow(
     os.environ[EXECUTION_VARIABLE] = canonical_json(plain_values(configuration.execution))
     os.environ[RESULTS_VARIABLE] = str(configuration.results)
     os.environ[STORAGE_VARIABLE] = configuration.storage or ""
+    os.environ[FORMAT_VARIABLE] = str(configuration.zarr_format)
     os.environ[LOADERS_VARIABLE] = canonical_json(
         {
             name: {"loader_workers": run.training.loader_workers, "prefetch": run.training.prefetch}
