@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import fsspec
 import numpy as np
 import pytest
 from funlib.geometry import Roi
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.arrays.storage import remote_file_system
 from attacca.blockwise import BlockGrid, Ledger, run_blocks, segment_blockwise
 
 pytestmark = pytest.mark.slow
@@ -50,9 +50,7 @@ def test_blocks_of_an_array_in_an_object_store_are_recorded_beside_it_and_tied_t
     assert all((stored[block.write_roi] == block.index + 1).all() for block in grid)
 
     # The array is deleted: its records must not outlive it.
-    files = fsspec.filesystem(
-        "s3", client_kwargs={"endpoint_url": array.data.chunk_store.fs.client_kwargs["endpoint_url"]}
-    )
+    files, _ = remote_file_system(bucket)
     files.rm(f"{bucket}/v.zarr", recursive=True)
     assert not ledger.done().any()
     assert "was deleted or replaced" in ledger.void_reason

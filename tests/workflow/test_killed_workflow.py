@@ -38,10 +38,10 @@ class Run:
 
     def recorded(self) -> int:
         """Return the blocks in the ledgers; blocks that were there before must still be there."""
-        place = self.checkout.results / "small" / "tested"
+        run = self.checkout.results / "small"
         for path in [
-            *place.glob("*.zarr/s0/.attacca/ledger/*.txt"),
-            *place.glob("graph/.attacca/ledger/*.txt"),
+            *run.glob("tested.zarr/**/s0/.attacca/ledger/*.txt"),
+            *run.glob("tested/graph/.attacca/ledger/*.txt"),
         ]:
             data = path.read_bytes()
             whole = data[: data.rfind(b"\n") + 1]
@@ -70,7 +70,10 @@ def victims(snakemake: subprocess.Popen, kind: str) -> list[psutil.Process]:
         if kind == "job":
             return jobs
         return [
-            child for job in jobs for child in job.children() if "spawn_main" in " ".join(child.cmdline())
+            child
+            for job in jobs
+            for child in job.children()
+            if "attacca.blockwise.worker" in " ".join(child.cmdline())
         ]
     except psutil.Error:
         return []
@@ -78,10 +81,10 @@ def victims(snakemake: subprocess.Popen, kind: str) -> list[psutil.Process]:
 
 def files(checkout) -> dict[str, bytes]:
     """Everything that the stages after training made for the tested volume, whatever the number of shards."""
-    place = checkout.results / "small" / "tested"
+    run = checkout.results / "small"
     return {
-        str(path.relative_to(place)): path.read_bytes()
-        for path in place.rglob("*")
+        str(path.relative_to(run)): path.read_bytes()
+        for path in [*(run / "tested").rglob("*"), *(run / "tested.zarr").rglob("*")]
         # What a killed process had not finished writing stays beside, under a name of its own.
         if path.is_file()
         and ".attacca" not in path.parts
