@@ -11,7 +11,6 @@ from attacca.arrays.pyramid import build_pyramid
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.tasks import read_task_config
 from attacca.jobs.blockwise_job import BlockwiseJob
-from attacca.jobs.command import stage_main
 from attacca.jobs.stage import (
     FILES_PER_STAGE,
     LABEL_BYTES,
@@ -22,6 +21,7 @@ from attacca.jobs.stage import (
     StageInstance,
     task_parameters,
 )
+from attacca.jobs.stage_main import stage_main
 from attacca.manifest import Manifest
 from attacca.stages.predict import PREDICT
 from attacca.stages.tune import TUNE

@@ -14,8 +14,7 @@ from attacca.config.prediction import PredictionConfig
 from attacca.errors import MissingInputError
 from attacca.fingerprint import digest_file
 from attacca.jobs.blockwise_job import BlockwiseJob
-from attacca.jobs.command import stage_main
-from attacca.jobs.opening import required_volume_array
+from attacca.jobs.open_results import required_volume_array
 from attacca.jobs.stage import (
     FILES_PER_STAGE,
     Blocks,
@@ -26,6 +25,7 @@ from attacca.jobs.stage import (
     StageInstance,
     plain_values,
 )
+from attacca.jobs.stage_main import stage_main
 from attacca.manifest import Manifest
 from attacca.provenance.machines import describe_machine, note_machine, prediction_note
 from attacca.stages.train import TRAIN

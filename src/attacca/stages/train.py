@@ -18,9 +18,9 @@ from attacca.config.tasks import read_task_config
 from attacca.config.training import TrainingConfig
 from attacca.fingerprint import digest_file
 from attacca.freed_memory import keep_freed_memory
-from attacca.jobs.command import StageArguments, stage_main
-from attacca.jobs.opening import required_volume_array, volume_array
+from attacca.jobs.open_results import required_volume_array, volume_array
 from attacca.jobs.stage import CostModel, ProductSizes, Scope, Stage, StageInstance, plain_values
+from attacca.jobs.stage_main import StageArguments, stage_main
 from attacca.layout import Layout
 from attacca.manifest import Manifest
 from attacca.progress import Progress
