@@ -18,7 +18,7 @@ _THREADS = re.compile(r"--threads (\d+)")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ ")
 INTERPRETER_SECONDS = 1.5
 """Time from the start of a job to the first line of its log."""
-# Differences below this show the time of a start, but not that of voxels.
+# Shorter times are dominated by the start of a job, and are not used to estimate the time per voxel.
 _SIGNIFICANT_SECONDS = 0.2
 
 

@@ -187,10 +187,15 @@ def _note_machine(arguments: StageArguments, training: TrainingConfig, key: str)
 
 
 def take_directory(directory: Path, key: str) -> None:
-    """Prepare ``directory`` for the training with a key, and keep the training of another configuration.
+    """Prepare ``directory`` for the training with a key, and keep a training with another key.
 
-    A changed number must not cost days of training: another training in ``directory`` is moved to a directory whose
-    name ends with the first characters of its key, and is moved back when its configuration is.
+    A training may have taken days, so a changed setting must not delete it. A training with another key is moved to a
+    directory beside ``directory``, whose name ends with the first characters of that key. It is moved back when the old
+    settings are restored.
+
+    Args:
+        directory: directory of the training.
+        key: digest of everything that the training depends on.
     """
     own = directory.with_name(f"{directory.name}-{key[:12]}")
     existing = _read_key(directory)

@@ -82,7 +82,10 @@ class Workflow:
         return {**manifests, **stage.other_inputs(self.configuration, run)}
 
     def run_results(self, run: str) -> list[Path]:
-        """Return the last files of a run: the scores of a volume with labels, the segmentation of another volume."""
+        """Return the last manifest of a run per volume: scores if the volume has labels, otherwise the segmentation.
+
+        A run without segmented volumes ends with the manifest of its training.
+        """
         last: dict[str, StageInstance] = {}
         for instance in self.instances():
             if instance.run == run and (instance.stage.is_final or instance.stage == EVALUATE):
