@@ -16,6 +16,9 @@ _VOLUMES, _TARGETS, _TRAINING, _LOGS, _BENCHMARKS, _MACHINES, _REPORT = (
 VOLUME_IMAGES = {"raw": "raw", "labels": "labels/ground_truth", "mask": "labels/mask"}
 """Images of a volume and their groups in its container: OME-Zarr keeps label images in the group ``labels``."""
 
+RUN_LABELS = ("segmentation", "fragments")
+"""Label images of a run, below ``labels`` in the container of its results on a volume."""
+
 RESERVED_NAMES = frozenset({_VOLUMES, _TARGETS, _TRAINING, _LOGS, _BENCHMARKS, _MACHINES, _REPORT})
 """Names that neither runs nor volumes may have: directories of that name hold other results."""
 

@@ -15,6 +15,7 @@ from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.n5 import create_n5_array
 from attacca.config.volumes import ArraySource, VolumeConfig
 from attacca.errors import MissingInputError, VolumeError
+from attacca.layout import VOLUME_IMAGES
 from attacca.volumes import (
     ImportBlocks,
     compute_content_fingerprint,
@@ -81,7 +82,8 @@ def imported(tmp_path, **config):
     finish_volume(config, container)
     names = plan.arrays
     return {
-        name: ZarrArray.open_from_array_identifier(LocalArrayIdentifier(container, name)) for name in names
+        name: ZarrArray.open_from_array_identifier(LocalArrayIdentifier(container, VOLUME_IMAGES[name]))
+        for name in names
     }
 
 

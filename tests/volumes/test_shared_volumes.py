@@ -11,6 +11,7 @@ from PIL import Image
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.blockwise import BlockGrid
 from attacca.config.volumes import VolumeConfig
+from attacca.layout import VOLUME_IMAGES
 from attacca.volumes import ImportBlocks, finish_volume, prepare_volume
 
 SHARED = Path(os.environ.get("ATTACCA_SHARED", Path(__file__).resolve().parents[3] / "shared")) / "data"
@@ -26,7 +27,8 @@ def imported(name, container, **config):
         fill(block)
     facts = finish_volume(config, str(container), num_workers=2)
     return facts, {
-        key: ZarrArray.open_from_array_identifier(LocalArrayIdentifier(container, key)) for key in plan.arrays
+        key: ZarrArray.open_from_array_identifier(LocalArrayIdentifier(container, VOLUME_IMAGES[key]))
+        for key in plan.arrays
     }
 
 

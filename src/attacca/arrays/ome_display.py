@@ -14,7 +14,7 @@ from zarr.abc.store import Store
 from attacca.arrays.identifier import LocalArrayIdentifier, join_path
 from attacca.arrays.storage import open_store, zarr_format
 from attacca.arrays.zarr_array import ZarrArray
-from attacca.arrays.zarr_opening import list_group, multiscales, open_node
+from attacca.arrays.zarr_opening import multiscales, open_node
 
 CLASS_COLORS = ("0072b2", "e69f00", "009e73", "cc79a7", "56b4e9", "d55e00", "f0e442", "999999")
 """Colors that are distinguishable with color vision deficiency: Okabe and Ito 2008, and gray."""
@@ -69,7 +69,7 @@ def write_image_label(group_path: str, classes: Sequence[str] = (), source: str 
     _update(group_path, {"image-label": label})
 
 
-def write_root_metadata(container: str) -> None:
+def write_root_metadata(container: str, labels: Sequence[str] = ()) -> None:
     """Make a container an OME-Zarr image as a whole: its image, and the list of its label images.
 
     The scales of ``raw``, or of ``prediction``, become those of the container; label images are in ``labels/NAME``. A
@@ -77,6 +77,7 @@ def write_root_metadata(container: str) -> None:
 
     Args:
         container: path or URL.
+        labels: names of label images below ``labels``; those that do not exist are left out.
 
     >>> from funlib.geometry import Roi
     >>> s0 = LocalArrayIdentifier("memory://root.zarr", "raw/s0")
@@ -97,9 +98,9 @@ def write_root_metadata(container: str) -> None:
             omero = _ome_values(node).get("omero")
             _update(container, values | ({"omero": omero} if omero else {}))
             break
-    labels = [name for name in list_group(store, _LABELS) if _is_multiscale(store, f"{_LABELS}/{name}")]
-    if labels:
-        _update(join_path(container, _LABELS), {"labels": labels})
+    existing = [name for name in labels if _is_multiscale(store, f"{_LABELS}/{name}")]
+    if existing:
+        _update(join_path(container, _LABELS), {"labels": existing})
 
 
 def _is_multiscale(store: Store, path: str) -> bool:

@@ -20,6 +20,7 @@ from attacca.jobs.stage import (
     task_parameters,
 )
 from attacca.jobs.stage_main import stage_main
+from attacca.layout import RUN_LABELS
 from attacca.manifest import Manifest
 from attacca.stages.predict import PREDICT
 from attacca.stages.relabel import RELABEL
@@ -108,7 +109,8 @@ class ClassesJob(BlockwiseJob):
         task = read_task_config(self.parameters["task"])
         # With a class for each voxel, the first class has id 0, which OME-Zarr takes for background.
         write_image_label(group, task.class_names if task.label_classes is None else task.class_names[1:])
-        write_root_metadata(self.layout.run_container(self.arguments.run, self.arguments.volume))
+        container = self.layout.run_container(self.arguments.run, self.arguments.volume)
+        write_root_metadata(container, RUN_LABELS)
         return {"chosen": self.chosen}
 
 

@@ -26,7 +26,7 @@ from attacca.jobs.stage import (
     plain_values,
 )
 from attacca.jobs.stage_main import stage_main
-from attacca.layout import checkpoint_name
+from attacca.layout import RUN_LABELS, checkpoint_name
 from attacca.manifest import Manifest
 from attacca.provenance.machines import describe_machine, note_machine, prediction_note
 from attacca.stages.train import TRAIN
@@ -181,7 +181,8 @@ class PredictJob(BlockwiseJob):
         group = str(self.output.container)
         scales = build_pyramid(group, kind="raw", num_workers=self.arguments.threads, name="prediction")
         write_intensity_windows(group, scales)
-        write_root_metadata(self.layout.run_container(self.arguments.run, self.arguments.volume))
+        container = self.layout.run_container(self.arguments.run, self.arguments.volume)
+        write_root_metadata(container, RUN_LABELS)
         return {"checkpoint": self.checkpoint.name, "checkpoint_digest": self.checkpoint_digest}
 
 

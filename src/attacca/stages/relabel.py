@@ -13,6 +13,7 @@ from attacca.config.segmentation import CheckThresholds
 from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.stage import FILES_PER_STAGE, LABEL_BYTES, Blocks, CostModel, Scope, Stage, StageInstance
 from attacca.jobs.stage_main import stage_main
+from attacca.layout import RUN_LABELS
 from attacca.manifest import Manifest
 from attacca.segmentation.block_size import choose_block_size
 from attacca.stages.agglomerate import AGGLOMERATE
@@ -81,7 +82,8 @@ class RelabelJob(BlockwiseJob):
         group = str(self.output.container)
         build_pyramid(group, kind="labels", num_workers=self.arguments.threads, name="segmentation")
         write_image_label(group)
-        write_root_metadata(self.layout.run_container(self.arguments.run, self.arguments.volume))
+        container = self.layout.run_container(self.arguments.run, self.arguments.volume)
+        write_root_metadata(container, RUN_LABELS)
         segmentation = ZarrArray.open_from_array_identifier(self.output)
         checks = CheckThresholds.model_validate(self.parameters["segmentation"]["checks"])
         name = f"the segmentation of {self.arguments.label}"

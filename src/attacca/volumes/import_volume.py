@@ -206,7 +206,7 @@ def finish_volume(config: VolumeConfig, container: str, num_workers: int = 1) ->
             "in_place": planned.link is not None,
             "scales": scales,
         }
-    write_root_metadata(container)
+    write_root_metadata(container, [group.rpartition("/")[2] for group in VOLUME_IMAGES.values()][1:])
     return facts
 
 
