@@ -29,7 +29,7 @@ from attacca.segmentation.fragments import make_fragments  # noqa: E402
 from attacca.segmentation.frame import Frame  # noqa: E402
 from attacca.segmentation.graph_blocks import select_offsets  # noqa: E402
 from attacca.segmentation.graph_tables import join_tables  # noqa: E402
-from attacca.segmentation.lookup_table import relabel  # noqa: E402
+from attacca.segmentation.look_up_table import relabel  # noqa: E402
 from attacca.segmentation.mean_affinity import merge_by_mean_affinity  # noqa: E402
 
 THRESHOLDS = [0.3, 0.4, 0.5, 0.6]

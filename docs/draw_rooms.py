@@ -31,9 +31,9 @@ CONTENTS = {
     "cli": "attacca check, plan, status, summary, view, reproduce",
     "api": "train, predict, segment and evaluate arrays from a script",
     "costs": "blocks, memory, disk, files and time of each stage",
-    "workflow": "needs of the Snakefile: rules, rerun triggers, staleness, start record",
+    "workflow": "what the Snakefile uses: rules, rerun triggers, staleness, start record",
     "stages": "one module per stage, with its declaration; the registry of all stages",
-    "jobs": "needs of a job: stage declaration, arguments, plan/shard/finish",
+    "jobs": "what a job uses: stage declaration, arguments, plan/shard/finish",
     "preflight": "checks of a configuration against its data, before any job",
     "provenance": "digests, software and hardware, reproduction",
     "report": "pictures, plots, the HTML page, viewer states",
@@ -41,7 +41,7 @@ CONTENTS = {
     "prediction": "a network applied to a volume, block by block",
     "tasks": "predictor + loss + post-processor + evaluator",
     "post_processors": "prediction -> segmentation, and the parameters to try",
-    "segmentation": "fragments, region graph, agglomeration, relabelling, tuning, checks",
+    "segmentation": "fragments, region graph, agglomeration, relabeling, tuning, checks",
     "evaluators": "segmentation and ground truth -> scores, from sums over blocks",
     "losses": "prediction, target and weight -> number",
     "predictors": "labels -> target and weight; architecture -> model",
@@ -98,10 +98,9 @@ def _height(room: str) -> int:
 
 def make_table(imports: dict[str, list[str]]) -> str:
     """Return the table of rooms in Markdown."""
-    lines = ["| room | contents | imports |", "|---|---|---|"]
+    lines = ["| room | contents | imports (beyond those implied) |", "|---|---|---|"]
     for room, others in imports.items():
-        name = "modules at the top of the package" if room == BASE else f"`{room}`"
-        lines.append(f"| {name} | {CONTENTS[room]} | {', '.join(others)} |")
+        lines.append(f"| `{room}` | {CONTENTS[room]} | {', '.join(others)} |")
     return "\n".join(lines)
 
 

@@ -1,5 +1,6 @@
-"""The drawing and the table of rooms in the documentation agree with the imports."""
+"""The page about the architecture agrees with the source: rooms, imports, and the functions that it names."""
 
+import ast
 import re
 import runpy
 from pathlib import Path
@@ -43,3 +44,35 @@ def test_functions_on_the_page_about_the_architecture_exist(files, name):
     assert re.search(rf"^ *(?:def|class) {name}\b", text, re.MULTILINE), (
         f"docs/architecture.md: found no {name} in {files}"
     )
+
+
+def find_uses() -> dict[str, list[tuple[Path, int]]]:
+    """Return the files and lines in which each name is used, without imports and definitions."""
+    uses: dict[str, list[tuple[Path, int]]] = {}
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Name | ast.Attribute):
+                name = node.id if isinstance(node, ast.Name) else node.attr
+                uses.setdefault(name, []).append((path, node.lineno))
+    for path in (SOURCE.parents[1] / "rules").glob("*.smk"):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            for name in re.findall(r"\b(\w+)\(", line):
+                uses.setdefault(name, []).append((path, number))
+    return uses
+
+
+@pytest.fixture(scope="module")
+def uses() -> dict[str, list[tuple[Path, int]]]:
+    return find_uses()
+
+
+@pytest.mark.parametrize(("files", "name"), named_functions())
+def test_functions_on_the_page_about_the_architecture_are_called(files, name, uses):
+    own = {
+        (SOURCE / file, line)
+        for file in files.split()
+        for node in ast.walk(ast.parse((SOURCE / file).read_text()))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    assert set(uses.get(name, [])) - own, f"docs/architecture.md: {name} in {files} is never used"

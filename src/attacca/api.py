@@ -20,6 +20,7 @@ from attacca.config.prediction import PredictionConfig
 from attacca.config.tasks import TaskConfig
 from attacca.config.training import TrainingConfig
 from attacca.evaluators import EvaluationScores
+from attacca.layout import checkpoint_name
 from attacca.post_processors import PostProcessorParameters
 from attacca.prediction import PredictBlocks, create_prediction_array, load_network, make_prediction_grid
 from attacca.progress import Progress
@@ -97,8 +98,8 @@ def train(
         seed=seed,
     )
     result = run_training(job, progress)
-    best = result["best"] or {"file": f"iteration_{result['iterations']:08d}.pt"}
-    return directory / "checkpoints" / Path(best["file"]).name
+    best = result["best"] or {"file": checkpoint_name(result["iterations"])}
+    return job.files.checkpoints / Path(best["file"]).name
 
 
 def predict_volume(

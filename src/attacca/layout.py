@@ -1,4 +1,4 @@
-"""Paths of all results below the directory of results."""
+"""Paths of results that more than one room reads or writes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +22,73 @@ RUN_LABELS = ("segmentation", "fragments")
 RESERVED_NAMES = frozenset({_VOLUMES, _TARGETS, _TRAINING, _LOGS, _BENCHMARKS, _MACHINES, _REPORT})
 """Names that neither runs nor volumes may have: directories of that name hold other results."""
 
+BEST_CHECKPOINT = "best.json"
+"""Name of the record of the best checkpoint, in the directory of checkpoints."""
+
+
+def checkpoint_name(iteration: int) -> str:
+    """Return the file name of the checkpoint after ``iteration`` optimizer steps.
+
+    >>> checkpoint_name(250)
+    'iteration_00000250.pt'
+    """
+    return f"iteration_{iteration:08d}.pt"
+
+
+@dataclass(frozen=True)
+class TrainingFiles:
+    """Paths of the files of one training.
+
+    Args:
+        directory: directory of the training.
+    """
+
+    directory: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Directory of the checkpoints."""
+        return self.directory / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """Record of the best checkpoint."""
+        return self.checkpoints / BEST_CHECKPOINT
+
+    @property
+    def metrics(self) -> Path:
+        """Table of loss and learning rate by iteration."""
+        return self.directory / "metrics.tsv"
+
+    @property
+    def timing(self) -> Path:
+        """Table of the speed of the training."""
+        return self.directory / "timing.tsv"
+
+    @property
+    def validation(self) -> Path:
+        """Table of validation scores by iteration."""
+        return self.directory / "validation.tsv"
+
+    @property
+    def snapshots(self) -> Path:
+        """Directory of stored batches."""
+        return self.directory / "snapshots"
+
+    @property
+    def initial_weights(self) -> Path:
+        """Summary of the weights from which the training starts."""
+        return self.directory / "initial_weights.json"
+
+    @property
+    def machines(self) -> Path:
+        """Machines on which the network was trained. The file is moved and copied together with the training."""
+        return self.directory / "machines.json"
+
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths of all results, for the Snakemake rules, the stages and the commands.
+    """Paths of results, for the Snakemake rules, the stages and the commands.
 
     A path may be a pattern of a rule: wildcards such as ``{run}`` are names, too.
 
@@ -89,29 +152,13 @@ class Layout:
         """Directory of a training."""
         return self.run(run) / _TRAINING
 
+    def training_files(self, run: str) -> TrainingFiles:
+        """Files of a training."""
+        return TrainingFiles(self.training(run))
+
     def checkpoints(self, run: str) -> Path:
         """Directory of a training's checkpoints."""
-        return self.training(run) / "checkpoints"
-
-    def training_metrics(self, run: str) -> Path:
-        """Table of loss and learning rate by iteration."""
-        return self.training(run) / "metrics.tsv"
-
-    def training_timing(self, run: str) -> Path:
-        """Table of the speed of a training."""
-        return self.training(run) / "timing.tsv"
-
-    def training_validation(self, run: str) -> Path:
-        """Table of validation scores by iteration."""
-        return self.training(run) / "validation.tsv"
-
-    def training_snapshots(self, run: str) -> Path:
-        """Directory of batches that a training stored."""
-        return self.training(run) / "snapshots"
-
-    def initial_weights(self, run: str) -> Path:
-        """Summary of the weights that a training starts from."""
-        return self.training(run) / "initial_weights.json"
+        return self.training_files(run).checkpoints
 
     def graph(self, run: str, volume: str) -> Path:
         """Directory of the columns of the region adjacency graph."""

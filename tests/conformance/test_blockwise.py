@@ -1,4 +1,4 @@
-"""Blockwise segmentation and relabelling against the reference."""
+"""Blockwise segmentation and relabeling against the reference."""
 
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def blocks_of(tmp_path: Path, case):
 
 
 def same_where(ours: np.ndarray, reference: np.ndarray, where: np.ndarray) -> bool:
-    """Whether two labellings cut the voxels ``where`` into the same parts."""
+    """Whether two labelings cut the voxels ``where`` into the same parts."""
     pairs = np.unique(np.stack([ours[where], reference[where]]), axis=1)
     return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
 

@@ -15,7 +15,7 @@ from attacca.progress import Progress
 STAGE = """
 import sys, time
 from attacca.progress import Progress
-from attacca.jobs.command import stage_main
+from attacca.jobs.stage_main import stage_main
 from attacca.stages.tune import TUNE
 
 def work(arguments):

@@ -11,7 +11,6 @@ from attacca.provenance.machines import (
     note_machine,
     prediction_note,
     read_machines,
-    training_note,
 )
 
 
@@ -24,7 +23,11 @@ def noted(project):
         stage = project.instance("predict" if volume else "train", "first", volume)
         project.finish_until(stage)
         project.finish(stage)
-        place = prediction_note(layout, "first", volume, shard) if volume else training_note(layout, "first")
+        place = (
+            prediction_note(layout, "first", volume, shard)
+            if volume
+            else layout.training_files("first").machines
+        )
         note_machine(place, project.key(stage).fingerprint, {"processor": name})
 
     return note

@@ -25,7 +25,7 @@ from attacca.segmentation.fragments import fix_cell_size, make_fragments
 from attacca.segmentation.frame import Frame
 from attacca.segmentation.graph_tables import join_tables
 from attacca.segmentation.inputs import read_affinities
-from attacca.segmentation.lookup_table import relabel
+from attacca.segmentation.look_up_table import relabel
 from attacca.segmentation.offsets import Offsets
 from attacca.segmentation.pipeline import segment_volume
 from attacca.segmentation.seeded_watershed import seeded_watershed

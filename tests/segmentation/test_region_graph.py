@@ -14,7 +14,7 @@ from attacca.segmentation.block_graph import count_block_graph
 from attacca.segmentation.box import Box
 from attacca.segmentation.graph import Graph
 from attacca.segmentation.graph_tables import EDGE_TYPE, NODE_TYPE, join_tables, load_graph, locate_table
-from attacca.segmentation.lookup_table import LookUpTable, relabel
+from attacca.segmentation.look_up_table import LookUpTable, relabel
 from attacca.segmentation.mean_affinity import cut_merges, merge_by_mean_affinity
 from attacca.segmentation.offsets import Offsets
 

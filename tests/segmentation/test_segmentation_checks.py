@@ -16,7 +16,7 @@ from attacca.segmentation.checks import (
     count_values,
 )
 from attacca.segmentation.graph_tables import join_tables
-from attacca.segmentation.lookup_table import LookUpTable
+from attacca.segmentation.look_up_table import LookUpTable
 from attacca.segmentation.offsets import Offsets
 
 THRESHOLDS = CheckThresholds()

@@ -269,7 +269,7 @@ def test_snakemake_tells_a_place_that_is_none_without_a_traceback(project, check
 
 
 @pytest.mark.slow
-def test_labels_without_one_labelled_voxel_stop_the_workflow_with_a_message(project, checkout_of):
+def test_labels_without_one_labeled_voxel_stop_the_workflow_with_a_message(project, checkout_of):
     path = project(labels="path: labels.h5, dataset: empty")
     checkout = checkout_of("empty-labels")
     checkout.configuration = path

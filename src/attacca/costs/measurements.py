@@ -18,7 +18,7 @@ _THREADS = re.compile(r"--threads (\d+)")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ ")
 INTERPRETER_SECONDS = 1.5
 """Time from the start of a job to the first line of its log."""
-# Differences below this show the time of a start, but not that of voxels.
+# Shorter times are dominated by the start of a job, and are not used to estimate the time per voxel.
 _SIGNIFICANT_SECONDS = 0.2
 
 
@@ -108,7 +108,7 @@ def _read_jobs(
 def _read_training_rate(layout: Layout, run: str) -> float:
     """Return the mean number of iterations per second that the training counted; 0 if it did not."""
     try:
-        rates = [float(row["steps_per_s"]) for row in _read_table(layout.training(run) / "timing.tsv")]
+        rates = [float(row["steps_per_s"]) for row in _read_table(layout.training_files(run).timing)]
     except (KeyError, TypeError, ValueError):
         return 0.0
     return len(rates) / sum(1 / rate for rate in rates) if rates and min(rates) > 0 else 0.0

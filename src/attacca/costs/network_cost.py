@@ -67,7 +67,7 @@ def _list_convolutions(network: UNetConfig, shape: Sequence[int], channels: int)
     kernels = network.kernel_sizes or ((3,) * len(shape),) * len(widths)
 
     def list_block(source: int, width: int, kernel: Sequence[int]) -> Iterator[tuple[int, int]]:
-        """Yield the convolutions of one level on one way, and reduce ``shape`` if they have no padding."""
+        """Yield the convolutions of one level of the encoder or decoder. Without padding, they reduce ``shape``."""
         for index in range(network.convs_per_level):
             if network.padding == "valid":
                 shape[:] = [size - 2 * (edge // 2) for size, edge in zip(shape, kernel)]

@@ -28,7 +28,7 @@ SNAKEMAKE_MB = 250
 """Memory of the Snakemake processes of a cluster job besides the stage (two of about 100 MB each)."""
 
 FINISH_VOXELS_PER_SECOND = 1.0e7
-"""Voxels that one worker of the job that finishes a stage reads and downsamples for the pyramid per second."""
+"""Typical speed of a finish job, in voxels per second and worker: it reads and downsamples them for the pyramid."""
 
 # Memory of the process of a blockwise job that starts its workers.
 _PARENT_MB = 200

@@ -23,9 +23,9 @@ from attacca.atomic import write_json
 from attacca.blockwise import Block, BlockGrid, Ledger, check_memory, run_blocks
 from attacca.errors import BlocksFailedError, MissingInputError, VolumeError
 from attacca.jobs.block_shape import grid_shape
-from attacca.jobs.command import StageArguments
-from attacca.jobs.opening import open_result, result_array
+from attacca.jobs.open_results import open_result, result_array
 from attacca.jobs.stage import Stage, StageInstance
+from attacca.jobs.stage_main import StageArguments
 from attacca.manifest import Manifest
 from attacca.progress import Progress
 

@@ -74,7 +74,7 @@ def lock_file(path: Path, kind: int) -> int | None:
 def locked_inodes() -> set[int]:
     """Return the inodes on which processes of this machine hold a lock.
 
-    To try a lock would disturb a job that starts.
+    The locks are read from ``/proc/locks``: an attempt to lock a file could make a starting job run without its lock.
     """
     try:
         lines = Path("/proc/locks").read_text().splitlines()

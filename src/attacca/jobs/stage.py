@@ -13,7 +13,7 @@ from attacca.layout import Layout
 
 
 class Scope(Enum):
-    """The things for which a stage runs once."""
+    """Unit of work of a stage: a stage runs once per workflow, per volume, per run, or per run and volume."""
 
     WORKFLOW = "workflow"
     VOLUME = "volume"
@@ -37,14 +37,14 @@ class CostModel:
 
     Args:
         process_mb: memory of a process before it reads data, in MB; libraries of the network need most of it.
-        bytes_per_voxel: memory per voxel that a block reads, or that the volume has for a stage without blocks.
+        bytes_per_voxel: memory per voxel: of the voxels that a block reads, or of the volume in a stage without blocks.
         voxels_per_second: voxels that one worker writes per second.
         start_seconds: time of a job before its first block and after its last block.
-        block_seconds: time per block besides its voxels, to open and record it.
-        bytes_per_channel: memory per channel of the prediction and voxel that a block reads.
+        block_seconds: time per block to open and record it, without the time for its voxels.
+        bytes_per_channel: memory per channel of the prediction, for each voxel that a block reads.
         bytes_per_fragment: memory per fragment of the volume.
-        voxels_at_once: function of a run and the number of voxels that returns the voxels in memory at the same
-            time, for a stage without blocks that reads a part of the volume at a time.
+        voxels_at_once: function of a run and the number of voxels of the volume. It returns the number of voxels that are
+            in memory at the same time, for a stage without blocks that reads the volume in parts.
     """
 
     process_mb: int
@@ -133,8 +133,8 @@ class Stage:
         manifest: path of its manifest.
         parameters: section of the configuration that decides what it computes, as plain values.
         cost: its typical memory and time.
-        version: number that is raised when the stage computes another result from the same inputs; what earlier
-            versions computed is then stale.
+        version: number that is raised when the stage computes another result from the same inputs. Results of earlier
+            versions are then stale.
         inputs: instances whose results it reads, by their names in its manifest. A name with a dot ends with a volume.
         other_inputs: further manifests that it reads, by name.
         applies: whether a run has the stage.

@@ -39,11 +39,6 @@ def note_machine(path: Path, key: str, machine: Mapping[str, Any]) -> None:
         write_json(path, {"key": key, "machines": [*known, dict(machine)]})
 
 
-def training_note(layout: Layout, run: str) -> Path:
-    """Return the file with the machines of a training; it is moved and copied together with the training."""
-    return layout.training(run) / "machines.json"
-
-
 def prediction_note(layout: Layout, run: str, volume: str, shard: tuple[int | str, int | str]) -> Path:
     """Return the file with the machines of a shard of a prediction.
 
@@ -64,7 +59,7 @@ def read_machines(layout: Layout, run: str, volumes: Iterable[str]) -> dict[str,
         run: name of the run.
         volumes: names of the volumes that are predicted.
     """
-    machines = {"train": _read_notes(layout.training_manifest(run), [training_note(layout, run)])}
+    machines = {"train": _read_notes(layout.training_manifest(run), [layout.training_files(run).machines])}
     for volume in volumes:
         pattern = prediction_note(layout, run, volume, ("*", "*"))
         notes = sorted(pattern.parent.glob(pattern.name))

@@ -94,7 +94,7 @@ class Results:
     def validation_curves(self, run: str) -> dict[str, Curve]:
         """Return the curve of each score that was measured during training."""
         points: dict[str, list[tuple[float, float]]] = {}
-        for cells in _read_rows(self.layout.training(run) / "validation.tsv", columns=3)[1:]:
+        for cells in _read_rows(self.layout.training_files(run).validation, columns=3)[1:]:
             points.setdefault(cells[1], []).append((_number(cells[0]), _number(cells[2])))
         return {
             name: (np.array([at for at, _ in pairs]), np.array([value for _, value in pairs]))
@@ -103,7 +103,7 @@ class Results:
 
     def snapshots(self, run: str) -> list[Path]:
         """Return the files with snapshots of training batches, in the order of their iterations."""
-        return sorted((self.layout.training(run) / "snapshots").glob("*.npz"))
+        return sorted(self.layout.training_files(run).snapshots.glob("*.npz"))
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -116,16 +116,16 @@ def _list_segmented(results: Results, run: str, config: Mapping[str, Any]) -> li
 
 def _add_training(section: RunSection, results: Results, task: TaskConfig | None) -> None:
     name = section.name
-    directory = results.layout.training(name)
+    files = results.layout.training_files(name)
     manifest = read_json(results.layout.training_manifest(name))
-    initial = read_json(directory / "initial_weights.json").get("summary")
+    initial = read_json(files.initial_weights).get("summary")
     if initial:
         section.facts.append(Fact("initial weights", str(initial)))
     section.curve = compute_or(
         "",
         "the training curve",
         lambda: plot_training_curve(
-            read_table(directory / "metrics.tsv"),
+            read_table(files.metrics),
             results.validation_curves(name),
             _find_best_iteration(results, name, manifest),
             f"training-{name}",
@@ -153,9 +153,7 @@ def _format_snapshot_title(stem: str) -> str:
 def _find_best_iteration(results: Results, name: str, manifest: Mapping[str, Any]) -> int | None:
     """Return the iteration of the checkpoint that predicts, from the manifest or, before it, from ``best.json``."""
     result = as_mapping(manifest.get("result"))
-    best = as_mapping(result.get("best")) or read_json(
-        results.layout.training(name) / "checkpoints" / "best.json"
-    )
+    best = as_mapping(result.get("best")) or read_json(results.layout.training_files(name).best)
     if isinstance(best.get("iteration"), int):
         return int(best["iteration"])
     file = str(result.get("best_file") or best.get("file") or "")

@@ -10,7 +10,7 @@ import numpy as np
 from attacca.config.segmentation import AgglomerationSettings
 from attacca.segmentation.debris import filter_debris
 from attacca.segmentation.graph import Graph
-from attacca.segmentation.lookup_table import LookUpTable
+from attacca.segmentation.look_up_table import LookUpTable
 from attacca.segmentation.mean_affinity import Merges, cut_merges, merge_by_mean_affinity
 from attacca.segmentation.mutex_clusters import cluster_graph, make_sort_keys
 from attacca.segmentation.union_find import join_pairs, number_clusters

@@ -18,7 +18,7 @@ from attacca.config.segmentation import CheckThresholds
 from attacca.errors import SegmentationCheckError
 from attacca.segmentation.box import Triple
 from attacca.segmentation.graph import Graph
-from attacca.segmentation.lookup_table import LookUpTable
+from attacca.segmentation.look_up_table import LookUpTable
 
 
 @dataclass(frozen=True)

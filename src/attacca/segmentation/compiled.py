@@ -17,7 +17,7 @@ from attacca.segmentation.box import Box
 from attacca.segmentation.fragments import make_fragments
 from attacca.segmentation.frame import Frame
 from attacca.segmentation.graph_tables import join_tables
-from attacca.segmentation.lookup_table import relabel
+from attacca.segmentation.look_up_table import relabel
 from attacca.segmentation.offsets import Offsets
 
 _NEIGHBORHOOD = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (3, 0, 0))

@@ -6,7 +6,7 @@ import numpy as np
 
 from attacca.arrays import Array, ZarrArray
 from attacca.blockwise import Block
-from attacca.segmentation.lookup_table import LookUpTable, relabel
+from attacca.segmentation.look_up_table import LookUpTable, relabel
 
 
 @dataclass

@@ -8,10 +8,10 @@ import numpy as np
 
 from attacca.config.segmentation import CheckThresholds
 from attacca.fingerprint import digest_file
-from attacca.jobs.command import StageArguments, stage_main
 from attacca.jobs.kept_manifests import keep_manifest, recall_manifest
-from attacca.jobs.opening import open_result
+from attacca.jobs.open_results import open_result
 from attacca.jobs.stage import CostModel, Scope, Stage, StageInstance, plain_values
+from attacca.jobs.stage_main import StageArguments, stage_main
 from attacca.manifest import Manifest
 from attacca.segmentation.chosen_settings import read_agglomeration_settings
 from attacca.stages.fragments import FRAGMENTS, block_parameters, is_agglomerated

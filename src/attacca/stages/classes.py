@@ -11,10 +11,7 @@ from attacca.arrays.pyramid import build_pyramid
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.tasks import read_task_config
 from attacca.jobs.blockwise_job import BlockwiseJob
-from attacca.jobs.command import stage_main
 from attacca.jobs.stage import (
-    FILES_PER_STAGE,
-    LABEL_BYTES,
     Blocks,
     CostModel,
     Scope,
@@ -22,15 +19,17 @@ from attacca.jobs.stage import (
     StageInstance,
     task_parameters,
 )
+from attacca.jobs.stage_main import stage_main
 from attacca.layout import RUN_LABELS
 from attacca.manifest import Manifest
 from attacca.stages.predict import PREDICT
+from attacca.stages.relabel import RELABEL
 from attacca.stages.tune import TUNE
 from attacca.stages.volume import VOLUME
 
 CLASSES = Stage(
     name="classes",
-    title="segmentation",
+    title=RELABEL.title,
     scope=Scope.RUN_AND_VOLUME,
     inputs=lambda configuration, run, volume: {
         "volume": StageInstance(VOLUME, volume=volume),
@@ -38,15 +37,13 @@ CLASSES = Stage(
         "tuning": StageInstance(TUNE, run),
     },
     applies=lambda run: not run.task.agglomerates,
-    manifest=lambda layout, run, volume: layout.manifest(run, volume, "segmentation"),
-    parameters=lambda configuration, run, volume: {"task": task_parameters(configuration.runs[run])},
-    arrays=lambda layout, run, volume: [f"{layout.image(run, volume, 'segmentation')}/s0"],
+    # Both stages write the segmentation, and a run has one of them.
+    manifest=RELABEL.manifest,
+    arrays=RELABEL.arrays,
     is_final=True,
+    parameters=lambda configuration, run, volume: {"task": task_parameters(configuration.runs[run])},
     cost=CostModel(400, 80, 2.0e6, 1.5, 0.002, bytes_per_channel=6),
-    disk=lambda sizes: (
-        sizes.voxels * LABEL_BYTES * sizes.pyramid,
-        sizes.chunks * sizes.pyramid + FILES_PER_STAGE,
-    ),
+    disk=RELABEL.disk,
     blocks=Blocks.PREDICTION_CHUNKS,
     block_setting="prediction.block_size",
 )

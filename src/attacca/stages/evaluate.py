@@ -9,9 +9,9 @@ from attacca.atomic import write_json
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.tasks import TaskConfig, read_task_config
-from attacca.jobs.command import StageArguments, stage_main
-from attacca.jobs.opening import open_result, required_volume_array, volume_array
+from attacca.jobs.open_results import open_result, required_volume_array, volume_array
 from attacca.jobs.stage import CostModel, Scope, Stage, StageInstance, plain_values, task_parameters
+from attacca.jobs.stage_main import StageArguments, stage_main
 from attacca.manifest import Manifest
 from attacca.progress import Progress
 from attacca.stages.classes import CLASSES

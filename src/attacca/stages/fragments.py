@@ -12,8 +12,7 @@ from attacca.blockwise import Block, BlockGrid
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.segmentation import CheckThresholds, FragmentSettings
 from attacca.jobs.blockwise_job import BlockwiseJob
-from attacca.jobs.command import stage_main
-from attacca.jobs.opening import volume_array
+from attacca.jobs.open_results import volume_array
 from attacca.jobs.stage import (
     FILES_PER_STAGE,
     LABEL_BYTES,
@@ -24,6 +23,7 @@ from attacca.jobs.stage import (
     StageInstance,
     plain_values,
 )
+from attacca.jobs.stage_main import stage_main
 from attacca.manifest import Manifest
 from attacca.segmentation.block_size import choose_block_size
 from attacca.segmentation.chosen_settings import read_fragment_settings, read_neighborhood

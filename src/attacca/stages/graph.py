@@ -10,8 +10,8 @@ from attacca.arrays import ZarrArray
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.segmentation import graph_options
 from attacca.jobs.blockwise_job import BlockwiseJob
-from attacca.jobs.command import stage_main
 from attacca.jobs.stage import FILES_PER_STAGE, Blocks, CostModel, ProductSizes, Scope, Stage, StageInstance
+from attacca.jobs.stage_main import stage_main
 from attacca.manifest import Manifest
 from attacca.segmentation.block_size import choose_block_size
 from attacca.segmentation.chosen_settings import (

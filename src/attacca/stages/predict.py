@@ -1,7 +1,7 @@
 """Stage that applies the trained network to a volume, block by block."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,7 @@ from attacca.config.prediction import PredictionConfig
 from attacca.errors import MissingInputError
 from attacca.fingerprint import digest_file
 from attacca.jobs.blockwise_job import BlockwiseJob
-from attacca.jobs.command import stage_main
-from attacca.jobs.opening import required_volume_array
+from attacca.jobs.open_results import required_volume_array
 from attacca.jobs.stage import (
     FILES_PER_STAGE,
     Blocks,
@@ -26,7 +25,8 @@ from attacca.jobs.stage import (
     StageInstance,
     plain_values,
 )
-from attacca.layout import RUN_LABELS
+from attacca.jobs.stage_main import stage_main
+from attacca.layout import RUN_LABELS, checkpoint_name
 from attacca.manifest import Manifest
 from attacca.provenance.machines import describe_machine, note_machine, prediction_note
 from attacca.stages.train import TRAIN
@@ -68,6 +68,17 @@ PREDICT = Stage(
 )
 
 
+def choose_checkpoint(config: PredictionConfig, training: Mapping[str, Any]) -> str:
+    """Return the file name of the checkpoint that the configuration selects.
+
+    Args:
+        config: its ``checkpoint`` is ``best``, ``latest`` or an iteration.
+        training: result in the manifest of the training.
+    """
+    choice = config.checkpoint
+    return str(training.get(f"{choice}_file")) if isinstance(choice, str) else checkpoint_name(choice)
+
+
 class PredictJob(BlockwiseJob):
     """Raw data and a checkpoint to a prediction."""
 
@@ -86,12 +97,9 @@ class PredictJob(BlockwiseJob):
             MissingInputError: the checkpoint was not kept.
         """
         training = self.arguments.inputs["training"].result
-        directory = self.layout.checkpoints(self.arguments.run)
-        choice = self.config.checkpoint
-        name = training[f"{choice}_file"] if isinstance(choice, str) else f"iteration_{choice:08d}.pt"
-        path = directory / name
+        path = self.layout.checkpoints(self.arguments.run) / choose_checkpoint(self.config, training)
         if not path.is_file():
-            existing = ", ".join(sorted(file.name for file in directory.glob("*.pt"))) or "none"
+            existing = ", ".join(sorted(file.name for file in path.parent.glob("*.pt"))) or "none"
             raise MissingInputError(
                 f"prediction.checkpoint selects {path}, which does not exist; existing checkpoints: {existing}. "
                 "training.checkpoint.keep_every keeps more of them"

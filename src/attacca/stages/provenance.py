@@ -8,8 +8,8 @@ from attacca.atomic import write_json
 from attacca.config.run import Configuration
 from attacca.errors import AttaccaError
 from attacca.fingerprint import digest
-from attacca.jobs.command import StageArguments, stage_main
 from attacca.jobs.stage import CostModel, Scope, Stage, plain_values, run_parameters
+from attacca.jobs.stage_main import StageArguments, stage_main
 from attacca.layout import Layout
 from attacca.provenance.environment import read_checkout_state, read_hardware, read_package_versions
 from attacca.provenance.machines import read_machines

@@ -11,8 +11,8 @@ from attacca.arrays.pyramid import build_pyramid
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.segmentation import CheckThresholds
 from attacca.jobs.blockwise_job import BlockwiseJob
-from attacca.jobs.command import stage_main
 from attacca.jobs.stage import FILES_PER_STAGE, LABEL_BYTES, Blocks, CostModel, Scope, Stage, StageInstance
+from attacca.jobs.stage_main import stage_main
 from attacca.layout import RUN_LABELS
 from attacca.manifest import Manifest
 from attacca.segmentation.block_size import choose_block_size

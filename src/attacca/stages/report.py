@@ -5,8 +5,8 @@ from typing import Any
 
 from attacca.config.run import Configuration
 from attacca.fingerprint import digest
-from attacca.jobs.command import StageArguments, stage_main
 from attacca.jobs.stage import CostModel, Scope, Stage, plain_values, run_parameters
+from attacca.jobs.stage_main import StageArguments, stage_main
 
 
 def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str, Any]:

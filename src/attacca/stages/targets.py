@@ -18,8 +18,7 @@ from attacca.blockwise import Block, BlockGrid, run_blocks
 from attacca.config.run import Configuration
 from attacca.config.tasks import read_task_config
 from attacca.jobs.blockwise_job import BlockwiseJob
-from attacca.jobs.command import stage_main
-from attacca.jobs.opening import required_volume_array, volume_array
+from attacca.jobs.open_results import required_volume_array, volume_array
 from attacca.jobs.stage import (
     FILES_PER_STAGE,
     Blocks,
@@ -30,6 +29,7 @@ from attacca.jobs.stage import (
     StageInstance,
     task_parameters,
 )
+from attacca.jobs.stage_main import stage_main
 from attacca.progress import Progress
 from attacca.stages.volume import VOLUME
 

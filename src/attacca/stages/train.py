@@ -18,13 +18,13 @@ from attacca.config.tasks import read_task_config
 from attacca.config.training import TrainingConfig
 from attacca.fingerprint import digest_file
 from attacca.freed_memory import keep_freed_memory
-from attacca.jobs.command import StageArguments, stage_main
-from attacca.jobs.opening import required_volume_array, volume_array
+from attacca.jobs.open_results import required_volume_array, volume_array
 from attacca.jobs.stage import CostModel, ProductSizes, Scope, Stage, StageInstance, plain_values
-from attacca.layout import Layout
+from attacca.jobs.stage_main import StageArguments, stage_main
+from attacca.layout import Layout, checkpoint_name
 from attacca.manifest import Manifest
 from attacca.progress import Progress
-from attacca.provenance.machines import describe_machine, note_machine, training_note
+from attacca.provenance.machines import describe_machine, note_machine
 from attacca.stages.targets import TARGETS
 from attacca.stages.volume import volume_inputs
 
@@ -151,7 +151,7 @@ def _train(arguments: StageArguments, directory: Path) -> None:
     )
     _note_machine(arguments, training, manifest.fingerprint)
     result = train(job, progress)
-    latest = f"iteration_{result['iterations']:08d}.pt"
+    latest = checkpoint_name(result["iterations"])
     best = result["best"] or {"file": latest}
     Manifest(
         manifest.stage,
@@ -176,7 +176,7 @@ def _note_machine(arguments: StageArguments, training: TrainingConfig, key: str)
     from attacca.device import choose_device, describe_device
     from attacca.training.checkpoint_directory import iteration_of, list_checkpoints
 
-    note = training_note(arguments.layout, arguments.run)
+    note = arguments.layout.training_files(arguments.run).machines
     checkpoints = list_checkpoints(arguments.layout.checkpoints(arguments.run))
     if not checkpoints:
         # The note belongs to a training whose checkpoints were deleted.
@@ -187,10 +187,15 @@ def _note_machine(arguments: StageArguments, training: TrainingConfig, key: str)
 
 
 def take_directory(directory: Path, key: str) -> None:
-    """Prepare ``directory`` for the training with a key, and keep the training of another configuration.
+    """Prepare ``directory`` for the training with a key, and keep a training with another key.
 
-    A changed number must not cost days of training: another training in ``directory`` is moved to a directory whose
-    name ends with the first characters of its key, and is moved back when its configuration is.
+    A training may have taken days, so a changed setting must not delete it. A training with another key is moved to a
+    directory beside ``directory``, whose name ends with the first characters of that key. It is moved back when the old
+    settings are restored.
+
+    Args:
+        directory: directory of the training.
+        key: digest of everything that the training depends on.
     """
     own = directory.with_name(f"{directory.name}-{key[:12]}")
     existing = _read_key(directory)

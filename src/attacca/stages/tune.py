@@ -11,10 +11,10 @@ from attacca.config.evaluation import EvaluationConfig
 from attacca.config.run import Configuration
 from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import read_task_config
-from attacca.jobs.command import StageArguments, stage_main
 from attacca.jobs.kept_manifests import keep_manifest, recall_manifest
-from attacca.jobs.opening import open_result, required_volume_array, volume_array
+from attacca.jobs.open_results import open_result, required_volume_array, volume_array
 from attacca.jobs.stage import CostModel, Scope, Stage, StageInstance, plain_values, task_parameters
+from attacca.jobs.stage_main import StageArguments, stage_main
 from attacca.manifest import Manifest
 from attacca.progress import Progress
 from attacca.stages.predict import PREDICT

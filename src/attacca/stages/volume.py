@@ -10,7 +10,6 @@ from attacca.blockwise import Block, BlockGrid
 from attacca.config.run import Configuration
 from attacca.config.volumes import VolumeConfig
 from attacca.jobs.blockwise_job import BlockwiseJob
-from attacca.jobs.command import stage_main
 from attacca.jobs.stage import (
     FILES_PER_STAGE,
     Blocks,
@@ -21,6 +20,7 @@ from attacca.jobs.stage import (
     StageInstance,
     plain_values,
 )
+from attacca.jobs.stage_main import stage_main
 from attacca.layout import VOLUME_IMAGES
 from attacca.manifest import Manifest
 from attacca.volumes import (

@@ -7,6 +7,7 @@ from typing import Any
 from attacca.atomic import write_json
 from attacca.checkpoint import checkpoint_digest
 from attacca.errors import CheckpointError
+from attacca.layout import BEST_CHECKPOINT
 from attacca.training.checkpoint_directory import checkpoint_path
 from attacca.training.metrics_table import MetricsTable
 
@@ -28,7 +29,7 @@ class BestCheckpoint:
     @property
     def path(self) -> Path:
         """Path of ``best.json``."""
-        return self.directory / "best.json"
+        return self.directory / BEST_CHECKPOINT
 
     def find_best(self, table: MetricsTable) -> tuple[int, float] | None:
         """Return the first iteration with the best value in a table of validation, and that value; None without one."""
@@ -74,7 +75,7 @@ def read_best(directory: Path) -> dict[str, Any] | None:
     Raises:
         CheckpointError: the file is damaged.
     """
-    path = directory / "best.json"
+    path = directory / BEST_CHECKPOINT
     if not path.is_file():
         return None
     try:

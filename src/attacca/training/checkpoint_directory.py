@@ -9,6 +9,7 @@ from typing import Any
 from attacca.checkpoint import read_checkpoint
 from attacca.config.training import CheckpointConfig
 from attacca.errors import CheckpointError
+from attacca.layout import checkpoint_name
 
 _NAME = re.compile(r"iteration_(\d{8,})\.pt")
 
@@ -19,7 +20,7 @@ def checkpoint_path(directory: Path, iteration: int) -> Path:
     >>> checkpoint_path(Path("checkpoints"), 250).name
     'iteration_00000250.pt'
     """
-    return directory / f"iteration_{iteration:08d}.pt"
+    return directory / checkpoint_name(iteration)
 
 
 def iteration_of(path: Path) -> int:

@@ -10,6 +10,7 @@ from attacca.config.architecture import ArchitectureConfig
 from attacca.config.tasks import TaskConfig
 from attacca.config.training import TrainingConfig
 from attacca.errors import ConfigurationError
+from attacca.layout import TrainingFiles
 
 ValidateSegmentation = Callable[[Any, int], Mapping[str, float]]
 """``validate_segmentation(model, iteration) -> {criterion: value}``; the model is in evaluation mode."""
@@ -67,6 +68,11 @@ class TrainingJob:
     class_counts: Any = None
     validate_segmentation: ValidateSegmentation | None = field(default=None, compare=False)
     higher_is_better: bool = False
+
+    @property
+    def files(self) -> TrainingFiles:
+        """Paths of the training's files."""
+        return TrainingFiles(self.directory)
 
     def __post_init__(self) -> None:
         if not self.volumes:

@@ -65,7 +65,7 @@ def _train(job: TrainingJob, device: TrainingDevice, progress: Progress | None) 
         seed=job.seed,
         voxel_size=list(raw.voxel_size),
     )
-    latest = latest_checkpoint(job.directory / "checkpoints")
+    latest = latest_checkpoint(job.files.checkpoints)
     if latest is not None and latest[1]["configuration"] != description:
         raise CheckpointError(
             f"{latest[0]} was made with another configuration: move {job.directory} to another place, or train into "
@@ -89,7 +89,7 @@ def _train(job: TrainingJob, device: TrainingDevice, progress: Progress | None) 
         spec = replace(spec, class_counts=estimate_class_counts(spec))
     state.distribute()
     if state.initial_weights is not None and device.is_first:
-        write_initial_weights(job.directory, state.initial_weights)
+        write_initial_weights(job.files.initial_weights, state.initial_weights)
     records = Records(job, state, spec, description) if device.is_first else None
     try:
         if records is not None and latest is not None:
@@ -97,7 +97,7 @@ def _train(job: TrainingJob, device: TrainingDevice, progress: Progress | None) 
         _iterate(state, spec, records, progress)
         return _collect_result(job, spec, state, records)
     except TrainingError as error:
-        kept = latest_checkpoint(job.directory / "checkpoints")
+        kept = latest_checkpoint(job.files.checkpoints)
         where = (
             f"the last good checkpoint is {kept[0]}" if kept is not None else "no checkpoint was written yet"
         )
@@ -144,7 +144,7 @@ def _collect_result(
 ) -> dict[str, Any]:
     validation = records.validation.read_rows() if records is not None else []
     return {
-        "best": read_best(job.directory / "checkpoints"),
+        "best": read_best(job.files.checkpoints),
         "class_counts": spec.class_counts,
         "intensity": spec.intensity.as_dict(),
         "iterations": state.iteration,

@@ -34,17 +34,13 @@ class Records:
         self.state = state
         self.spec = spec
         self.description = description
-        self.directory = job.directory
-        self.checkpoints = job.directory / "checkpoints"
+        self.files = job.files
+        self.checkpoints = self.files.checkpoints
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         done = state.iteration
-        self.metrics = MetricsTable(
-            self.directory / "metrics.tsv", ["iteration", "loss", "learning_rate"], done
-        )
-        self.validation = MetricsTable(
-            self.directory / "validation.tsv", ["iteration", "criterion", "value"], done
-        )
-        self.timing = MetricsTable(self.directory / "timing.tsv", ["iteration", "steps_per_s"], done)
+        self.metrics = MetricsTable(self.files.metrics, ["iteration", "loss", "learning_rate"], done)
+        self.validation = MetricsTable(self.files.validation, ["iteration", "criterion", "value"], done)
+        self.timing = MetricsTable(self.files.timing, ["iteration", "steps_per_s"], done)
         criterion = self.config.validation.criterion
         self.best = BestCheckpoint(self.checkpoints, criterion, job.higher_is_better and criterion != "loss")
         if not done:
@@ -129,7 +125,7 @@ class Records:
         return {name: float(scores[name]) for name in sorted(scores)}
 
     def _snapshot(self, batch: Batch) -> None:
-        path = self.directory / "snapshots" / f"iteration_{self.state.iteration:08d}.npz"
+        path = self.files.snapshots / f"iteration_{self.state.iteration:08d}.npz"
         with self.state.use_averaged_weights():
             prediction = predict_batch(self.state.model, batch, self.state.device)
         write_snapshot(path, batch, prediction, list(self.state.task.predictor.channel_names))
@@ -139,7 +135,7 @@ class Records:
             # deferred: TensorBoard takes seconds to import, and is first needed at a checkpoint
             from torch.utils.tensorboard import SummaryWriter
 
-            directory = self.directory / "tensorboard"
+            directory = self.files.directory / "tensorboard"
             self._board = SummaryWriter(str(directory), purge_step=self.state.iteration + 1)
         return self._board
 
@@ -149,11 +145,11 @@ class Records:
             self._board.close()
 
 
-def write_initial_weights(directory: Path, report: PretrainedReport) -> None:
-    """Write to ``initial_weights.json`` which weights of a network came from a file.
+def write_initial_weights(path: Path, report: PretrainedReport) -> None:
+    """Write which weights of a network came from a file.
 
     Args:
-        directory: of the training.
+        path: JSON file.
         report: result of loading the weights.
     """
-    write_json(directory / "initial_weights.json", {"summary": str(report), **asdict(report)})
+    write_json(path, {"summary": str(report), **asdict(report)})

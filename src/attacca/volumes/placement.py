@@ -8,7 +8,7 @@ from funlib.geometry import Coordinate, Roi
 from attacca.config.units import convert_length, to_whole_coordinate
 from attacca.config.volumes import ArraySource, VolumeConfig
 from attacca.errors import VolumeError
-from attacca.volumes.readers.open_source import guess_wrong_key, open_all_channels, select_channel
+from attacca.volumes.readers.open_source import guess_wrong_key, open_source, select_channel
 from attacca.volumes.readers.source import SinglePlane, Source
 from attacca.volumes.source_problems import Key, SourceProblems
 
@@ -113,7 +113,7 @@ def _open_sources(
     for key, given in configs.items():
         source = None
         with problems.at(*key, guess_wrong_key(given)):
-            source = open_all_channels(given)
+            source = open_source(given)
         if source is not None:
             with problems.at(*key, "channel"):
                 opened[key] = select_channel(source, given)

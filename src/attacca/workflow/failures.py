@@ -1,4 +1,7 @@
-"""Jobs that failed, found by their logs: a job overwrites its log, and ends it with its error."""
+"""Failed jobs, found by the errors in their logs.
+
+A job overwrites the log of the previous job, and the last message of a failed job is its error.
+"""
 
 import re
 from collections.abc import Iterator

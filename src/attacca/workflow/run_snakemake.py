@@ -1,4 +1,4 @@
-"""Start of Snakemake by a command."""
+"""Function that runs Snakemake as a subprocess, for commands such as ``attacca reproduce``."""
 
 import subprocess
 import sys

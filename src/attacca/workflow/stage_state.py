@@ -17,6 +17,7 @@ from attacca.jobs.job_locks import job_file, locked_inodes
 from attacca.jobs.stage import StageInstance
 from attacca.layout import Layout
 from attacca.manifest import read_values
+from attacca.stages.predict import choose_checkpoint
 from attacca.stages.train import TRAIN
 from attacca.workflow.cluster_jobs import ClusterJob, read_cluster_jobs
 from attacca.workflow.deleted_outputs import find_deleted_outputs, stages_to_repeat
@@ -282,9 +283,8 @@ class _Reader:
     def _checkpoint(self, run: str) -> str | None:
         """Return the digest of the checkpoint with which a run predicts, or None if it does not exist."""
         training = (read_values(self.layout.training_manifest(run)) or {}).get("result", {})
-        choice = self.workflow.configuration.runs[run].prediction.checkpoint
-        name = training.get(f"{choice}_file") if isinstance(choice, str) else f"iteration_{choice:08d}.pt"
-        path = self.layout.checkpoints(run) / str(name)
+        config = self.workflow.configuration.runs[run].prediction
+        path = self.layout.checkpoints(run) / choose_checkpoint(config, training)
         if path not in self._digests and path.is_file():
             self._digests[path] = digest_file(path)
         return self._digests.get(path)
@@ -312,7 +312,7 @@ class _Reader:
                 shard.seconds_left = (shard.blocks - shard.done) * elapsed / fresh
 
     def _read_training(self, instance: StageInstance, state: StageState) -> None:
-        table = self.layout.training_metrics(instance.run)
+        table = self.layout.training_files(instance.run).metrics
         training: Any = self.workflow.configuration.runs[instance.run].training
         state.blocks = int(training.iterations)
         try:
@@ -324,7 +324,7 @@ class _Reader:
         except (OSError, IndexError, KeyError, ValueError):
             return
         state.state = "running" if active else "partly done"
-        rate = _read_last_number(self.layout.training_timing(instance.run))
+        rate = _read_last_number(self.layout.training_files(instance.run).timing)
         if active:
             state.running = "wrote its metrics within the last minutes"
             state.seconds_left = (state.blocks - state.done) / rate if rate > 0 else None

@@ -11,10 +11,10 @@ from attacca.config.load import load_configuration
 from attacca.config.run import Configuration
 from attacca.errors import AttaccaError, ConfigurationError, MissingInputError
 from attacca.fingerprint import canonical_json
-from attacca.jobs.command import EXECUTION_VARIABLE, LOADERS_VARIABLE, RESULTS_VARIABLE, STORAGE_VARIABLE
 from attacca.jobs.job_locks import hold_workflow_lock
 from attacca.jobs.snakemake_process import PROCESS_VARIABLE, release_stale_lock
 from attacca.jobs.stage import Stage, StageInstance, plain_values
+from attacca.jobs.stage_main import EXECUTION_VARIABLE, LOADERS_VARIABLE, RESULTS_VARIABLE, STORAGE_VARIABLE
 from attacca.layout import Layout
 from attacca.stages.evaluate import EVALUATE
 from attacca.stages.registry import instances
@@ -82,7 +82,10 @@ class Workflow:
         return {**manifests, **stage.other_inputs(self.configuration, run)}
 
     def run_results(self, run: str) -> list[Path]:
-        """Return the last files of a run: the scores of a volume with labels, the segmentation of another volume."""
+        """Return the last manifest of a run per volume: scores if the volume has labels, otherwise the segmentation.
+
+        A run without segmented volumes ends with the manifest of its training.
+        """
         last: dict[str, StageInstance] = {}
         for instance in self.instances():
             if instance.run == run and (instance.stage.is_final or instance.stage == EVALUATE):

@@ -15,13 +15,38 @@ from attacca.volumes.readers.zarr_container import ZarrSource, split_container
 
 
 def open_source(source: ArraySource) -> Source:
-    """Open a configured source; only headers are read.
+    """Open a configured source with all its channels; only headers are read.
 
     Raises:
         MissingInputError: the path or data set does not exist; the message lists the existing ones.
-        VolumeError: the file cannot be read, or the configured channel does not exist.
+        VolumeError: the file cannot be read.
     """
-    return select_channel(open_all_channels(source), source)
+    container = split_container(source.path, source.dataset)
+    if container is not None:
+        return ZarrSource(container)
+    path = Path(source.path)
+    if _is_pattern(path):
+        paths = _match_files(path)
+        if not paths:
+            raise MissingInputError(f"{path}: no file matches this pattern")
+        return ImageStack(paths, str(path))
+    if not path.exists():
+        raise build_missing_error(path)
+    if path.is_dir():
+        return _open_directory(path)
+    suffix = path.suffix.lower()
+    if suffix in HDF5_SUFFIXES:
+        return Hdf5Source(path, source.dataset)
+    if source.dataset is not None:
+        raise VolumeError(f"{path} is not a container, but 'dataset' is {source.dataset!r}; remove 'dataset'")
+    if suffix in TIFF_SUFFIXES:
+        return MultipageTiff(path)
+    if suffix in IMAGE_SUFFIXES:
+        return SinglePlane(ImageStack([path], str(path)))
+    raise VolumeError(
+        f"{path} has an unknown format; expected a directory or pattern of {', '.join(IMAGE_SUFFIXES)}, a TIFF, an "
+        f"HDF5 file ({', '.join(HDF5_SUFFIXES)}), or a .zarr or .n5 container"
+    )
 
 
 def select_channel(opened: Source, source: ArraySource) -> Source:
@@ -58,36 +83,6 @@ def list_files(source: ArraySource) -> list[Path]:
     if path.is_dir() and split_container(path) is None:
         return _list_sections(path)
     return [path] if path.exists() else []
-
-
-def open_all_channels(source: ArraySource) -> Source:
-    """Open a configured source with all channels; see ``open_source``."""
-    container = split_container(source.path, source.dataset)
-    if container is not None:
-        return ZarrSource(container)
-    path = Path(source.path)
-    if _is_pattern(path):
-        paths = _match_files(path)
-        if not paths:
-            raise MissingInputError(f"{path}: no file matches this pattern")
-        return ImageStack(paths, str(path))
-    if not path.exists():
-        raise build_missing_error(path)
-    if path.is_dir():
-        return _open_directory(path)
-    suffix = path.suffix.lower()
-    if suffix in HDF5_SUFFIXES:
-        return Hdf5Source(path, source.dataset)
-    if source.dataset is not None:
-        raise VolumeError(f"{path} is not a container, but 'dataset' is {source.dataset!r}; remove 'dataset'")
-    if suffix in TIFF_SUFFIXES:
-        return MultipageTiff(path)
-    if suffix in IMAGE_SUFFIXES:
-        return SinglePlane(ImageStack([path], str(path)))
-    raise VolumeError(
-        f"{path} has an unknown format; expected a directory or pattern of {', '.join(IMAGE_SUFFIXES)}, a TIFF, an "
-        f"HDF5 file ({', '.join(HDF5_SUFFIXES)}), or a .zarr or .n5 container"
-    )
 
 
 def _open_directory(path: Path) -> Source:
