@@ -29,6 +29,7 @@ from attacca.errors import CheckpointError, MissingInputError, summarize_error
 from attacca.fingerprint import canonical_json
 
 FORMAT = "attacca checkpoint 1"
+_WEIGHTS = "give a checkpoint of Attacca, its best.json, or a torch file with a dictionary of weights"
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -102,10 +103,14 @@ def read_weights(path: Path | str) -> dict[str, torch.Tensor]:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict):
-        raise CheckpointError(f"weights: {path} holds {type(content).__name__}, not a dictionary of weights")
+        raise CheckpointError(
+            f"weights: {path} holds {type(content).__name__}, not a dictionary of weights", fix=_WEIGHTS
+        )
     weights = {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
     if not weights:
-        raise CheckpointError(f"weights: {path} holds no weights; its keys are {sorted(map(str, content))}")
+        raise CheckpointError(
+            f"weights: {path} holds no weights; its keys are {sorted(map(str, content))}", fix=_WEIGHTS
+        )
     return weights
 
 

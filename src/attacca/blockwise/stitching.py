@@ -44,7 +44,10 @@ def unique_ids(labels: np.ndarray, block_index: int, stride: int) -> np.ndarray:
     """
     values, inverse = np.unique(labels, return_inverse=True)
     if (block_index + 1) * stride >= 2**64:
-        raise VolumeError(f"block {block_index} with {stride} possible ids each leaves the range of uint64")
+        raise VolumeError(
+            f"block {block_index} with {stride} possible ids each leaves the range of uint64",
+            fix="use larger blocks",
+        )
     numbers = np.cumsum(values != 0, dtype=np.uint64) + np.uint64(block_index * stride)
     numbers[values == 0] = 0
     return numbers[inverse].reshape(labels.shape)
