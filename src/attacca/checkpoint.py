@@ -33,7 +33,7 @@ _WEIGHTS = "give a checkpoint of Attacca, its best.json, or a torch file with a 
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint atomically. Its bytes depend on its content alone, not on its name or the time."""
+    """Write a checkpoint atomically. Its bytes depend only on its content, not on its name or the time."""
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **content}, buffer)
     write_bytes(path, buffer.getvalue())
