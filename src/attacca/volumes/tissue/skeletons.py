@@ -8,7 +8,7 @@ each with a radius. A point is accepted if, for every point q of another neurite
 
 The power diagram of all points (Aurenhammer, "Power diagrams", SIAM J. Comput. 16, 1987) then gives every point a convex
 cell that contains the point, and, with steps of at most STEP radii, consecutive cells share a face. The cells of a
-neurite are therefore one connected object, whatever else grows beside it, and together all neurites fill the box.
+neurite are therefore one connected object, independent of its neighbors, and together all neurites fill the box.
 """
 
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ def _cell(p, box, size, shape):
 
 
 @numba.njit(cache=True)
-def _free(p, r, own, at, base, box, margin, dims, size, shape, head, following, points, radius, neurite):
+def _is_free(p, r, own, at, base, box, margin, dims, size, shape, head, following, points, radius, neurite):
     """Return True if a point of neurite ``own`` can be at ``p``, next on a branch from point ``base`` to ``at``."""
     for axis in range(3 - dims, 3):
         if p[axis] < box[0, axis] + margin[0, axis] * r or p[axis] > box[1, axis] - margin[1, axis] * r:
@@ -103,7 +103,7 @@ def _free(p, r, own, at, base, box, margin, dims, size, shape, head, following, 
 
 
 @numba.njit(cache=True)
-def _turned(u, bend, dims, state, out):
+def _turn(u, bend, dims, state, out):
     length = 0.0
     for axis in range(3):
         out[axis] = u[axis] + (bend * _normal(state) if axis >= 3 - dims else 0.0)
@@ -146,14 +146,14 @@ def _grow(box, margin, dims, typical, classes, attempts, longest, state, capacit
             own = trees + 1
             if count + 1 >= capacity:
                 return points, radius, neurite, count, trees
-            if not _free(
+            if not _is_free(
                 p, r0, own, -99, -99, box, margin, dims, size, shape, head, following, points, radius, neurite
             ):
                 continue
             first = count
             for axis in range(3):
                 start_u[axis] = 0.0
-            _turned(start_u, 1.0, dims, state, u)
+            _turn(start_u, 1.0, dims, state, u)
             points[count], radius[count], neurite[count] = p, r0, own
             cell = _cell(p, box, size, shape)
             following[count], head[cell] = head[cell], count
@@ -176,10 +176,10 @@ def _grow(box, margin, dims, typical, classes, attempts, longest, state, capacit
                     placed = False
                     bend = 0.12
                     for trial in range(14):
-                        _turned(u, bend, dims, state, turned)
+                        _turn(u, bend, dims, state, turned)
                         for axis in range(3):
                             p[axis] = points[at, axis] + step * turned[axis]
-                        if _free(
+                        if _is_free(
                             p,
                             r_next,
                             own,
@@ -215,7 +215,7 @@ def _grow(box, margin, dims, typical, classes, attempts, longest, state, capacit
                     if tips < 250 and _uniform(state) < step / (9.0 * typical):
                         for axis in range(3):
                             start_u[axis] = 0.4 * u[axis]
-                        _turned(start_u, 0.7, dims, state, tip_u[tips])
+                        _turn(start_u, 0.7, dims, state, tip_u[tips])
                         tip_point[tips] = at
                         tip_radius[tips] = max(r * (0.65 + 0.3 * _uniform(state)), classes[-1, 0] * typical)
                         tips += 1

@@ -5,7 +5,7 @@
 3. ``voxels`` computes neurite, membrane, mitochondrion and gray value of each voxel from the nearby skeletons.
 4. Gray values are blurred, and shot noise is added from a hash of the voxel's index.
 
-Each voxel depends on its position alone, so any division into blocks gives the same bytes. A neurite stays in its brick.
+Each voxel depends only on its position, so any division into blocks gives the same bytes. A neurite stays in its brick.
 
 The labels are dense (without background), and the cells of a neurite are one connected object in space (see
 ``skeletons``). Sampling on voxels may separate slivers of a few voxels at sharp edges.

@@ -1,5 +1,5 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
-"""Voxels of synthetic tissue: each value is a function of the voxel's position and the skeletons alone.
+"""Voxels of synthetic tissue: each value depends only on the position of the voxel and on the skeletons.
 
 For a voxel at x, bent by a smooth displacement, the power distance to a skeleton point p of radius r is |x -
 p|^2 - r^2. The neurite of the least one owns the voxel. With the least one of any other neurite it gives the
