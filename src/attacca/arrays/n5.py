@@ -262,7 +262,7 @@ def _mark_groups(container: str | Path, path: str) -> None:
         _write_attributes_file(str(container), {"n5": "2.0.0", **values})
 
 
-def _kvstore(directory: str) -> Any:
+def _kvstore(directory: str) -> dict[str, Any] | str:
     if not is_url(directory):
         return {"driver": "file", "path": os.path.abspath(directory) + "/"}
     protocol, _, rest = directory.partition("://")
