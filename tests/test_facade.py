@@ -45,7 +45,7 @@ def test_the_import_loads_no_library():
 def test_the_version_is_stored_in_one_file():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert project["project"]["dynamic"] == ["version"]
-    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "attacca.__version__"}
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "attacca.version.__version__"}
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert str(citation["version"]) == attacca.__version__
     changelog = (ROOT / "CHANGELOG.md").read_text()

@@ -18,8 +18,10 @@ Example:
     'none'
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from attacca.lazy_names import import_lazily
+from attacca.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from funlib.geometry import Coordinate as Coordinate
@@ -60,8 +62,6 @@ if TYPE_CHECKING:
     from attacca.progress import Progress as Progress
     from attacca.tasks import Task as Task
     from attacca.tasks import create_task as create_task
-
-__version__ = "0.1.0"
 
 # The names above by module; tests/test_facade.py compares the two.
 _NAMES = {
@@ -105,10 +105,7 @@ _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = sorted(_MODULES)
 
 
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(import_module(_MODULES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = import_lazily(__name__, _MODULES)
 
 
 def __dir__() -> list[str]:

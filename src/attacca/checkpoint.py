@@ -29,10 +29,11 @@ from attacca.errors import CheckpointError, MissingInputError, summarize_error
 from attacca.fingerprint import canonical_json
 
 FORMAT = "attacca checkpoint 1"
+_WEIGHTS = "give a checkpoint of Attacca, its best.json, or a torch file with a dictionary of weights"
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint atomically. Its bytes depend on its content alone, not on its name or the time."""
+    """Write a checkpoint atomically. Its bytes depend only on its content, not on its name or the time."""
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **content}, buffer)
     write_bytes(path, buffer.getvalue())
@@ -102,10 +103,14 @@ def read_weights(path: Path | str) -> dict[str, torch.Tensor]:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict):
-        raise CheckpointError(f"weights: {path} holds {type(content).__name__}, not a dictionary of weights")
+        raise CheckpointError(
+            f"weights: {path} holds {type(content).__name__}, not a dictionary of weights", fix=_WEIGHTS
+        )
     weights = {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
     if not weights:
-        raise CheckpointError(f"weights: {path} holds no weights; its keys are {sorted(map(str, content))}")
+        raise CheckpointError(
+            f"weights: {path} holds no weights; its keys are {sorted(map(str, content))}", fix=_WEIGHTS
+        )
     return weights
 
 

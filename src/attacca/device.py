@@ -39,7 +39,10 @@ def choose_device(requested: str = "auto", index: int = 0, key: str = "device") 
     count = torch.cuda.device_count()
     number = requested.partition(":")[2]
     if number and int(number) >= count:
-        raise DeviceError(f"{key}: found '{requested}', but this machine has {count} GPUs, counted from 0")
+        raise DeviceError(
+            f"{key}: found '{requested}', but this machine has {count} GPUs, counted from 0",
+            fix=f"use cuda:{count - 1} or lower, cuda or auto",
+        )
     return torch.device("cuda", int(number) if number else index % count)
 
 

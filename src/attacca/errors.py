@@ -6,9 +6,29 @@ exit with ``exit_code``. Each class is also a built-in error, so that library co
 
 
 class AttaccaError(Exception):
-    """Base class of errors with a message for users."""
+    """Base class of errors with a message for users.
+
+    Args:
+        args: the message: problem and cause.
+        fix: instruction to the user, which follows the message.
+
+    >>> str(VolumeError("the labels do not overlap the image", fix="correct their offset"))
+    'the labels do not overlap the image; correct their offset'
+    """
 
     exit_code = 1
+
+    def __init__(self, *args: object, fix: str = "") -> None:
+        super().__init__(*args)
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.fix}" if self.fix else self.problem
+
+    @property
+    def problem(self) -> str:
+        """The message without the fix."""
+        return super().__str__()
 
 
 class ConfigurationError(AttaccaError, ValueError):

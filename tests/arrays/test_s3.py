@@ -9,6 +9,7 @@ from attacca.arrays.pyramid import build_pyramid
 from attacca.arrays.storage import delete
 from attacca.config.volumes import VolumeConfig
 from attacca.errors import MissingInputError
+from attacca.layout import VOLUME_IMAGES
 from attacca.volumes import ImportBlocks, compute_content_fingerprint, finish_volume, prepare_volume
 
 pytest.importorskip("s3fs")
@@ -69,7 +70,9 @@ def test_a_volume_is_imported_from_and_to_an_object_store(bucket, in_place):
     facts = finish_volume(config, container)
     assert facts["labels"]["in_place"] is in_place
     for name in ("raw", "labels"):
-        made = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(container, f"{name}/s0"))
+        made = ZarrArray.open_from_array_identifier(
+            LocalArrayIdentifier(container, f"{VOLUME_IMAGES[name]}/s0")
+        )
         assert made.roi == array.roi and (made[made.roi] == 5).all()
     before = compute_content_fingerprint(config)
     assert before == compute_content_fingerprint(config)

@@ -74,16 +74,6 @@ def test_shards_are_contiguous_and_cover_all_blocks(grid, count):
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(grids(), st.lists(st.integers(-9, 12), min_size=6, max_size=6))
-def test_blocks_that_meet_a_region_are_those_that_intersect_it(grid, numbers):
-    begin = Coordinate(numbers[: grid.dims]) * grid.voxel_size
-    shape = Coordinate(max(1, n) for n in numbers[3 : 3 + grid.dims]) * grid.voxel_size
-    roi = Roi(begin, shape)
-    expected = [block.index for block in grid if not block.write_roi.intersect(roi).empty]
-    assert grid.intersecting(roi).tolist() == expected
-
-
-@settings(max_examples=40, deadline=None, derandomize=True)
 @given(grids())
 def test_upper_neighbors_share_a_face(grid):
     for block in grid:

@@ -51,7 +51,7 @@ def test_a_misspelt_stage_is_told_with_the_one_that_was_meant(told, key, name, n
     text = told(**{key: {name: 1000}})
     assert f"execution.{key}.{name} (line" in text
     assert f"the unknown name '{name}'" in text
-    assert f"did you mean '{nearest}'?" in text
+    assert f"fix:      did you mean '{nearest}'?" in text
 
 
 @pytest.mark.parametrize(

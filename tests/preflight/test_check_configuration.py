@@ -109,7 +109,7 @@ def test_labels_that_fit_the_task_pass(inspected, task, labels, more):
 @pytest.mark.parametrize(
     ("run", "expected"),
     [
-        pytest.param({"training": {"sampling": {"cub": {"weight": 2}}}}, ["training.sampling.cub", "did you mean 'cube'?"], id="samples of an unknown volume"),
+        pytest.param({"training": {"sampling": {"cub": {"weight": 2}}}}, ["training.sampling.cub", "fix:      did you mean 'cube'?"], id="samples of an unknown volume"),
         pytest.param({"training": {"sampling": {"cube": {"points": "points.txt"}}}}, ["sampling.cube.points", "points.txt', which is not there"], id="missing points"),
         pytest.param({"training": {"sampling": {"cube": {"roi": {"offset": [900, 0, 0], "shape": [10, 10, 10]}}}}}, ["sampling.cube.roi", "no labels", "0 to 320"], id="samples outside of the volume"),
         pytest.param({"training": {"sampling": {"cube": {"roi": {"offset": [0, 0], "shape": [10, 10]}}}}}, ["sampling.cube.roi", "3 numbers each"], id="samples in another dimension"),

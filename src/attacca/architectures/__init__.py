@@ -1,7 +1,8 @@
 """Networks without their heads, and the arithmetic of their input and output sizes."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from attacca.lazy_names import import_lazily
 
 if TYPE_CHECKING:
     from attacca.architectures.architecture import Architecture
@@ -38,8 +39,5 @@ def create_architecture(config: "ArchitectureConfig", dims: int, num_in_channels
 _MODULES = {"Architecture": "attacca.architectures.architecture", "UNet": "attacca.architectures.unet"}
 
 
-def __getattr__(name: str) -> Any:
-    # torch takes seconds to import; the arithmetic of shapes does not need it.
-    if name in _MODULES:
-        return getattr(import_module(_MODULES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# torch takes seconds to import; the arithmetic of shapes does not need it.
+__getattr__ = import_lazily(__name__, _MODULES)

@@ -44,7 +44,7 @@ class Architecture(torch.nn.Module, ABC):
 
     @property
     def downsampling_factor(self) -> Coordinate:
-        """Period of the network: an input shifted by a multiple of it gives an output shifted alike.
+        """Period of the network in voxels: if the input is shifted by a multiple of it, so is the output.
 
         In blockwise prediction, shape and offset of each block (in voxels, from the corner of the volume) are
         multiples of it.
@@ -64,7 +64,7 @@ class Architecture(torch.nn.Module, ABC):
 
     @property
     def context(self) -> Coordinate:
-        """``context_for`` a head that does not reduce the output."""
+        """Context in voxels on each side of a block, with a head that does not reduce the output."""
         return self.context_for()
 
     @property

@@ -153,7 +153,7 @@ def check_input_shape(axes: Sequence[AxisShapes], shape: Sequence[int], key: str
             where = "" if len(along) == len(axes) else f" along {' and '.join(along)}"
             messages.append(f"an input of {size}{where} {problem}")
         raise ConfigurationError(
-            f"{key}: {list(shape)} cannot go through the network: " + "; ".join(messages)
+            f"{key}: {list(shape)} is not a possible input of the network: " + "; ".join(messages)
         )
 
 

@@ -20,6 +20,11 @@ def write_link(container: Path | str, dataset: str, target: ZarrArrayConfig) -> 
         container: path or URL.
         dataset: name of the link in the container.
         target: the array, and the metadata that replace its own.
+
+    >>> write_link("memory://links.zarr", "raw", ZarrArrayConfig("s3://bucket/volume.zarr", "em", axes=["y", "x"]))
+    >>> link = read_link("memory://links.zarr", "raw/s0")
+    >>> link["container"], link["dataset"], link["axes"]
+    ('s3://bucket/volume.zarr', 'em', ['y', 'x'])
     """
     store = open_store(container, "a")
     link = {
@@ -41,6 +46,10 @@ def read_link(container: Path | str, dataset: str) -> dict[str, Any] | None:
     Returns:
         The keys ``container``, ``dataset``, ``axes``, ``unit``, ``voxel_size``, ``offset``, ``roi``; None without a
         link.
+
+    >>> write_link("memory://links.zarr", "labels", ZarrArrayConfig("/data/labels.n5", "neurons"))
+    >>> read_link("memory://links.zarr", "labels")["dataset"], read_link("memory://links.zarr", "mask")
+    ('neurons', None)
     """
     path = str(dataset).strip("/")
     if is_n5_container(container):

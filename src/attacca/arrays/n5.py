@@ -89,7 +89,9 @@ class N5Array:
         self.directory = join_path(container, self.path)
         values = read_attributes_file(self.directory)
         if values is None or "dimensions" not in values:
-            raise MissingInputError(f"{self.directory}: no such N5 array")
+            raise MissingInputError(
+                f"{self.directory}: no such N5 array; correct the path or the name of the data set"
+            )
         if values.get("isLabelMultiset"):
             raise VolumeError(
                 f"{self.directory}: found an N5 label multiset, expected one id per voxel; export it with Paintera's "
@@ -148,7 +150,21 @@ StoredArray = zarr.Array[Any] | N5Array
 def create_n5_array(
     container: str | Path, path: str, shape: Sequence[int], chunks: Sequence[int], dtype: np.dtype
 ) -> N5Array:
-    """Create an N5 array of zeros, gzip-compressed; axes in the order ``z, y, x``."""
+    """Create an N5 array of zeros, gzip-compressed, and replace an existing one.
+
+    Args:
+        container: path or URL.
+        path: name of the array in the container.
+        shape, chunks: voxels, in the order ``z, y, x``.
+        dtype: dtype of the voxels.
+
+    >>> import tempfile
+    >>> directory = tempfile.TemporaryDirectory()
+    >>> array = create_n5_array(f"{directory.name}/volume.n5", "raw", (4, 8, 16), (4, 8, 8), np.dtype("u1"))
+    >>> array[0, :2, 3] = 7
+    >>> array.shape, array[0, :, 3].tolist()
+    ((4, 8, 16), [7, 7, 0, 0, 0, 0, 0, 0])
+    """
     # deferred: only N5 containers need TensorStore
     import tensorstore
 
@@ -166,7 +182,11 @@ def create_n5_array(
 
 
 def is_n5_container(container: str | Path) -> bool:
-    """Return whether a container holds N5: by its name, or by the attributes file of a local directory."""
+    """Return whether a container holds N5: by its name, or by the attributes file of a local directory.
+
+    >>> is_n5_container("s3://bucket/volume.n5"), is_n5_container("s3://bucket/volume.zarr")
+    (True, False)
+    """
     if str(container).rstrip("/").endswith(".n5"):
         return True
     return not is_url(container) and (Path(container) / ATTRIBUTES_FILE).exists()
@@ -175,29 +195,47 @@ def is_n5_container(container: str | Path) -> bool:
 def read_attributes_file(directory: str) -> dict[str, Any] | None:
     """Return the values of ``attributes.json``; None if the file does not exist.
 
+    Args:
+        directory: path or URL of an N5 group or array.
+
     Raises:
         VolumeError: the file is not valid JSON.
+
+    >>> system, root = remote_file_system("memory://volume.n5/raw/attributes.json")
+    >>> system.pipe_file(root, b'{"dimensions": [16, 8, 4]}')
+    >>> read_attributes_file("memory://volume.n5/raw"), read_attributes_file("memory://volume.n5/labels")
+    ({'dimensions': [16, 8, 4]}, None)
     """
-    place = join_path(directory, ATTRIBUTES_FILE)
+    path = join_path(directory, ATTRIBUTES_FILE)
     try:
         if is_url(directory):
-            system, root = remote_file_system(place)
+            system, root = remote_file_system(path)
             text = system.cat_file(root).decode()
         else:
-            text = Path(place).read_text()
+            text = Path(path).read_text()
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         values = json.loads(text)
     except ValueError as error:
-        raise VolumeError(f"{place} is not valid JSON ({error}); restore the file") from None
+        raise VolumeError(f"{path} is not valid JSON ({error}); restore the file") from None
     if not isinstance(values, dict):
-        raise VolumeError(f"{place}: found {type(values).__name__}, expected a JSON object")
+        raise VolumeError(f"{path}: found {type(values).__name__}, expected a JSON object; restore the file")
     return values
 
 
 def list_n5_members(container: str | Path, path: str) -> list[str]:
-    """Return the names of the groups and arrays below a group."""
+    """Return the sorted names of the groups and arrays below a group.
+
+    Args:
+        container: path or URL.
+        path: name of the group in the container.
+
+    >>> system, root = remote_file_system("memory://members.n5/labels/neurons/attributes.json")
+    >>> system.pipe_file(root, b"{}")
+    >>> list_n5_members("memory://members.n5", "labels")
+    ['neurons']
+    """
     directory = join_path(container, path.strip("/"))
     if is_url(directory):
         system, root = remote_file_system(directory)
@@ -209,12 +247,12 @@ def list_n5_members(container: str | Path, path: str) -> list[str]:
 
 
 def _write_attributes_file(directory: str, values: dict[str, Any]) -> None:
-    place, text = join_path(directory, ATTRIBUTES_FILE), json.dumps(values, indent=2)
+    path, text = join_path(directory, ATTRIBUTES_FILE), json.dumps(values, indent=2)
     if is_url(directory):
-        system, root = remote_file_system(place)
+        system, root = remote_file_system(path)
         system.pipe_file(root, text.encode())
         return
-    write_text(Path(place), text)
+    write_text(Path(path), text)
 
 
 def _mark_groups(container: str | Path, path: str) -> None:
@@ -224,7 +262,7 @@ def _mark_groups(container: str | Path, path: str) -> None:
         _write_attributes_file(str(container), {"n5": "2.0.0", **values})
 
 
-def _kvstore(directory: str) -> Any:
+def _kvstore(directory: str) -> dict[str, Any] | str:
     if not is_url(directory):
         return {"driver": "file", "path": os.path.abspath(directory) + "/"}
     protocol, _, rest = directory.partition("://")

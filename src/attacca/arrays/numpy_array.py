@@ -56,7 +56,10 @@ class NumpyArray(Array):
         # Coordinate would truncate the decimals without an error.
         voxel_size = to_whole_coordinate(voxel_size, "nanometer", "the voxel size")
         if array.ndim != len(axes):
-            raise VolumeError(f"an array of shape {array.shape} cannot have the axes {list(axes)}")
+            raise VolumeError(
+                f"found an array of {array.ndim} axes (shape {array.shape}), expected {len(axes)}: one for each name in "
+                f"{list(axes)}"
+            )
         if voxel_size.dims != roi.dims:
             raise VolumeError(f"voxel size {tuple(voxel_size)} and ROI {roi} differ in their number of axes")
         spatial = Coordinate(array.shape[array.ndim - roi.dims :])
@@ -85,7 +88,10 @@ class NumpyArray(Array):
         dims = array.spec.roi.dims
         lead = array.data.ndim - dims
         if not 0 <= lead <= 2:
-            raise VolumeError(f"a gunpowder array of shape {array.data.shape} is not {dims}D with b and c")
+            raise VolumeError(
+                f"found a gunpowder array of {array.data.ndim} axes (shape {array.data.shape}), expected {dims} spatial "
+                "axes and at most b and c before them"
+            )
         axes = [["b", "c"][2 - lead :], ["z", "y", "x"][3 - dims :]]
         return cls.from_np_array(array.data, array.spec.roi, array.spec.voxel_size, axes[0] + axes[1])
 

@@ -34,6 +34,15 @@ def write_intensity_windows(group_path: str, scales: Sequence[str], names: Seque
         group_path: path or URL of the multiscale group.
         scales: names of the arrays in it, the finest first.
         names: names of the channels; by default their numbers.
+
+    >>> from funlib.geometry import Roi
+    >>> s0 = LocalArrayIdentifier("memory://windows.zarr/raw", "s0")
+    >>> array = ZarrArray.create_from_array_identifier(s0, "yx", Roi((0, 0), (4, 404)), None, (4, 4), "u1")
+    >>> array[array.roi] = np.arange(101)[None]
+    >>> write_intensity_windows("memory://windows.zarr/raw", ["s0"], ["EM"])
+    >>> channel = open_node(open_store("memory://windows.zarr/raw"), "").attrs["ome"]["omero"]["channels"][0]
+    >>> channel["label"], channel["window"]
+    ('EM', {'min': 0.0, 'max': 100.0, 'start': 0.5, 'end': 99.5})
     """
     array = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(group_path, scales[-1]))
     values = array[array.roi]
@@ -57,6 +66,11 @@ def write_image_label(group_path: str, classes: Sequence[str] = (), source: str 
         group_path: path or URL of the multiscale group.
         classes: names of the classes with the ids 1, 2, ...; empty for ids of objects.
         source: path of the image that the labels belong to, relative to the group.
+
+    >>> write_image_label("memory://classes.zarr/labels/cells", ["nucleus", "membrane"])
+    >>> label = open_node(open_store("memory://classes.zarr/labels/cells"), "").attrs["ome"]["image-label"]
+    >>> label["properties"][1], label["colors"][0]
+    ({'label-value': 2, 'name': 'membrane'}, {'label-value': 1, 'rgba': [0, 114, 178, 255]})
     """
     label: dict[str, Any] = {"version": "0.5" if zarr_format() == 3 else "0.4", "source": {"image": source}}
     if classes:

@@ -22,7 +22,13 @@ from attacca.config.units import normalize_unit
 
 
 def read_grid_metadata(array: StoredArray) -> GridMetadata:
-    """Return the metadata in an array's attributes or, if they hold no voxel size, in its multiscale group."""
+    """Return the metadata in an array's attributes or, if they hold no voxel size, in its multiscale group.
+
+    >>> store = zarr.storage.MemoryStore()
+    >>> array = zarr.create_array(store, name="raw", shape=(4, 8), dtype="u1", attributes={"resolution": [8, 4]})
+    >>> read_grid_metadata(array)
+    GridMetadata(axes=None, voxel_size=(8.0, 4.0), offset=None, unit=None)
+    """
     own = parse_attributes(array.attrs, array.ndim, reverse=isinstance(array, N5Array))
     if own.axes is None and isinstance(array, zarr.Array):
         own = replace(own, axes=_dimension_names(array))

@@ -50,6 +50,12 @@ def write_file(path: Path, data: Any) -> None:
 
     Raises:
         ResourceError: the file cannot be written; the message names it.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     write_file(Path(directory) / "raw" / "0", b"voxels")
+    ...     (Path(directory) / "raw" / "0").read_bytes()
+    b'voxels'
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -62,7 +68,13 @@ def write_file(path: Path, data: Any) -> None:
 
 
 def zarr_format() -> Literal[2, 3]:
-    """Return the Zarr format of new arrays, from ``ATTACCA_ZARR_FORMAT``."""
+    """Return the Zarr format of new arrays, from ``ATTACCA_ZARR_FORMAT``.
+
+    >>> from unittest import mock
+    >>> with mock.patch.dict(os.environ, {FORMAT_VARIABLE: "2"}):
+    ...     zarr_format()
+    2
+    """
     return 2 if os.environ.get(FORMAT_VARIABLE) == "2" else 3
 
 
@@ -97,6 +109,10 @@ def open_store(container: str | Path, mode: str = "r") -> Store:
     Raises:
         MissingInputError: a local container to be read does not exist.
         VolumeError: a URL cannot be opened, or the package for its protocol is not installed.
+
+    >>> store = open_store("memory://store.zarr", "a")
+    >>> store.read_only, open_store("memory://store.zarr").read_only
+    (False, True)
     """
     read_only = mode == "r"
     if is_url(container):
@@ -105,7 +121,8 @@ def open_store(container: str | Path, mode: str = "r") -> Store:
             system = fsspec.core.url_to_fs(address, **storage_options(address))[0]
             if not system.async_impl and address.startswith(("s3://", "gs://", "http")):
                 raise VolumeError(
-                    f"{container}: the installed fsspec package for this address is not asynchronous"
+                    f"{container}: found an fsspec package for this address that is not asynchronous; install attacca[s3] "
+                    "for s3://, gcsfs for gs://, aiohttp for http:// and https://"
                 )
             return FsspecStore.from_url(
                 address, storage_options=storage_options(address), read_only=read_only
@@ -127,7 +144,12 @@ def open_store(container: str | Path, mode: str = "r") -> Store:
 
 
 def remote_file_system(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """Return the file system of a URL, for synchronous calls, and the path in it."""
+    """Return the file system of a URL, for synchronous calls, and the path in it.
+
+    >>> system, path = remote_file_system("memory://volume.zarr/raw")
+    >>> path, system.exists(path)
+    ('/volume.zarr/raw', False)
+    """
     system, path = fsspec.core.url_to_fs(address, **storage_options(address))
     return system, path
 
@@ -138,6 +160,11 @@ def explain_server_errors(container: str | Path) -> Iterator[None]:
 
     Raises:
         VolumeError: the server cannot be reached; the message names the address and, for S3, the variables with keys.
+
+    >>> with explain_server_errors("https://example.org/volume.zarr"):
+    ...     raise ConnectionError("connection refused")
+    Traceback (most recent call last):
+    attacca.errors.VolumeError: https://example.org/volume.zarr cannot be reached: ConnectionError: connection refused...
     """
     try:
         yield
@@ -170,6 +197,12 @@ def delete(path: str) -> None:
 
     Args:
         path: local path or URL.
+
+    >>> system, root = remote_file_system("memory://old.zarr/zarr.json")
+    >>> system.pipe_file(root, b"{}")
+    >>> delete("memory://old.zarr")
+    >>> system.exists(root)
+    False
     """
     if is_url(path):
         system, root = remote_file_system(path)

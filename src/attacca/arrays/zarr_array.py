@@ -5,32 +5,28 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import zarr
 from funlib.geometry import Coordinate, Roi
-from numcodecs import Blosc, blosc
-from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 from attacca.arrays.array import Array
-from attacca.arrays.chunk_shapes import shard_and_chunk
+from attacca.arrays.array_creation import (
+    clip_write_block,
+    create_stored_array,
+    find_existing_array,
+    plan_layout,
+)
 from attacca.arrays.identifier import LocalArrayIdentifier, join_path
 from attacca.arrays.links import read_link
 from attacca.arrays.metadata import GridMetadata, build_attributes, complete_metadata
-from attacca.arrays.n5 import N5Array, StoredArray, create_n5_array, is_n5_container
+from attacca.arrays.n5 import N5Array, StoredArray, is_n5_container
 from attacca.arrays.neuroglancer_source import NeuroglancerSource
 from attacca.arrays.ome_zarr import read_grid_metadata
-from attacca.arrays.storage import open_store, zarr_format
-from attacca.arrays.zarr_opening import ZarrArrayConfig, list_group, open_node, open_zarr
+from attacca.arrays.zarr_opening import ZarrArrayConfig, open_zarr
 from attacca.config.units import normalize_unit, to_whole_coordinate
 from attacca.errors import MissingInputError, VolumeError, summarize_error
-
-_CHUNK_BYTES = 5 * 2**20
-
-# The threads of Blosc store the parts of a chunk in the order in which they finish, so that equal data would have
-# different bytes, and different digests, from run to run.
-blosc.use_threads = False
 
 
 class ZarrArray(NeuroglancerSource, Array):
@@ -172,54 +168,29 @@ class ZarrArray(NeuroglancerSource, Array):
         """
         unit = normalize_unit(unit)
         voxel_size = to_whole_coordinate(voxel_size, unit, f"{array_identifier}: the voxel size")
-        names = [axis for axis in axes if axis != "c" or num_channels is not None]
-        if num_channels is not None and "c" not in names:
-            names = ["c", *names]
-        if len(names) - (num_channels is not None) != roi.dims or voxel_size.dims != roi.dims:
-            raise VolumeError(
-                f"{array_identifier}: axes {list(axes)}, {roi} and voxel size {tuple(voxel_size)} do not fit"
-            )
-        if any(roi.shape % voxel_size):
-            raise VolumeError(f"{array_identifier}: {roi} is not whole in voxels of {tuple(voxel_size)}")
-        dtype = np.dtype(dtype)
-        lead = () if num_channels is None else (int(num_channels),)
-        spatial = tuple(int(size) for size in roi.shape / voxel_size)
-        if write_size is None:
-            edge = int((_CHUNK_BYTES / max(1, num_channels or 1) / dtype.itemsize) ** (1 / roi.dims))
-            chunk = tuple(max(1, min(edge, size)) for size in spatial)
-        else:
-            if any(Coordinate(write_size) % voxel_size):
-                raise VolumeError(
-                    f"{array_identifier}: the write size {tuple(write_size)} is not whole in voxels of "
-                    f"{tuple(voxel_size)}"
-                )
-            requested = Coordinate(write_size) / voxel_size
-            chunk = tuple(max(1, min(int(size), limit)) for size, limit in zip(requested, spatial))
-        path = str(array_identifier.dataset).strip("/")
-        is_n5 = is_n5_container(array_identifier.container)
-        attributes = build_attributes(names, voxel_size, roi.begin, unit, reverse=is_n5)
+        layout = plan_layout(
+            array_identifier, axes, roi, num_channels, voxel_size, np.dtype(dtype), write_size, fill_value
+        )
+        container, path = array_identifier.container, str(array_identifier.dataset).strip("/")
+        attributes = build_attributes(
+            layout.axes, voxel_size, roi.begin, unit, reverse=is_n5_container(container)
+        )
         attributes["attacca"] = {"value_scale": float(value_scale), "value_offset": float(value_offset)}
-        config = ZarrArrayConfig(array_identifier.container, path, name=name or "", mode=mode)
-        layout = _Layout((*lead, *spatial), (*lead, *chunk), dtype, names, fill_value)
-        existing = None if overwrite else _find_existing(array_identifier, path)
+        config = ZarrArrayConfig(container, path, name=name or "", mode=mode)
+        existing = None if overwrite else find_existing_array(array_identifier, path)
         if existing is None:
-            if is_n5:
-                create_n5_array(
-                    array_identifier.container, path, layout.shape, layout.write_block, dtype
-                ).attrs.put(attributes)
-            else:
-                _create_zarr(array_identifier, path, layout, attributes)
+            create_stored_array(array_identifier, path, layout, attributes)
             return cls(config)
-        if layout.describes(existing) and not existing.attrs.asdict():
+        if layout.is_storage_of(existing) and not existing.attrs.asdict():
             # In Zarr 2 and N5 attributes are written last: the creator of this array was stopped before.
-            writable, _ = open_zarr(array_identifier.container, path, "a")
+            writable, _ = open_zarr(container, path, "a")
             writable.attrs.put(attributes)
         result = cls(config)
         expected = {
-            "shape": (*lead, *spatial),
-            "chunks": (*lead, *chunk),
-            "dtype": dtype.str,
-            "axes": names,
+            "shape": layout.shape,
+            "chunks": layout.write_block,
+            "dtype": layout.dtype.str,
+            "axes": layout.axes,
             "ROI": roi,
             "voxel size": voxel_size,
             "unit": unit,
@@ -228,7 +199,7 @@ class ZarrArray(NeuroglancerSource, Array):
         }
         found = {
             "shape": result._zarr.shape,
-            "chunks": _write_block(result._zarr),
+            "chunks": clip_write_block(result._zarr),
             "dtype": result._zarr.dtype.str,
             "axes": result.axes,
             "ROI": result.roi,
@@ -327,7 +298,7 @@ class ZarrArray(NeuroglancerSource, Array):
         For arrays of other programs, which are only read, it is the unit of reading: a chunk in a shard.
         """
         own = "attacca" in self._zarr.attrs
-        block = _write_block(self._zarr) if own else self._zarr.chunks
+        block = clip_write_block(self._zarr) if own else self._zarr.chunks
         return Coordinate(block[-self.dims :]) * self._voxel_size
 
     @property
@@ -361,8 +332,8 @@ class ZarrArray(NeuroglancerSource, Array):
     def __setitem__(self, roi: Roi, value: np.ndarray | float) -> None:
         """Write the voxels of a ROI inside the array.
 
-        A write block (shard or chunk) that the ROI covers, as far as it overlaps the array, is written without being
-        read first.
+        A write block (shard or chunk) whose voxels in the array are all covered by the ROI is written without being read
+        first.
 
         Args:
             roi: world units; contained in the array and on its voxel grid.
@@ -406,9 +377,9 @@ class ZarrArray(NeuroglancerSource, Array):
         try:
             return np.asarray(self._zarr[slices])
         except (ValueError, RuntimeError, OSError) as error:
-            raise VolumeError(self._describe_damage(roi, error)) from error
+            raise VolumeError(self._describe_damaged_objects(roi, error)) from error
 
-    def _describe_damage(self, roi: Roi, error: Exception) -> str:
+    def _describe_damaged_objects(self, roi: Roi, error: Exception) -> str:
         """Return a message that names the stored objects that cannot be read."""
         block = self._zarr.shards or self._zarr.chunks
         damaged = []
@@ -473,89 +444,3 @@ class ZarrArray(NeuroglancerSource, Array):
         if not self.writable:
             raise VolumeError(f"{self} was opened for reading only")
         self._zarr.attrs.update(metadata)
-
-
-class _Layout(NamedTuple):
-    """Storage of a new array: shape and write block in voxels, all axes, channels first."""
-
-    shape: tuple[int, ...]
-    write_block: tuple[int, ...]
-    dtype: np.dtype
-    axes: list[str]
-    fill_value: float
-
-    def describes(self, array: StoredArray) -> bool:
-        """Return whether an existing array has this storage."""
-        return (array.shape, _write_block(array), array.dtype) == (self.shape, self.write_block, self.dtype)
-
-
-def _write_block(array: StoredArray) -> tuple[int, ...]:
-    """Return the shape of a shard, or of a chunk without shards, clipped to the array."""
-    block = array.shards or array.chunks
-    return tuple(min(edge, extent) for edge, extent in zip(block, array.shape))
-
-
-def _find_existing(identifier: LocalArrayIdentifier, path: str) -> StoredArray | None:
-    """Return the array of exactly this name, or None.
-
-    Raises:
-        VolumeError: a group with members has the name.
-    """
-    if is_n5_container(identifier.container):
-        try:
-            array, name = open_zarr(identifier.container, path, "r")
-        except MissingInputError:
-            return None
-        if name == path:
-            return array
-        members = [name.removeprefix(f"{path}/")]
-    else:
-        store = open_store(identifier.container, "a")
-        node = open_node(store, path)
-        if isinstance(node, zarr.Array):
-            return node
-        members = list_group(store, path)
-    if members:
-        raise VolumeError(
-            f"{identifier} is a group that holds {', '.join(members[:20])}; choose another name for the array"
-        )
-    return None
-
-
-def _create_zarr(
-    identifier: LocalArrayIdentifier, path: str, layout: _Layout, attributes: dict[str, Any]
-) -> None:
-    is_float = layout.dtype.kind == "f"
-    lead = len(layout.shape) - sum(axis in ("z", "y", "x") for axis in layout.axes)
-    options: dict[str, Any] = {
-        "store": open_store(identifier.container, "a"),
-        "name": path,
-        "shape": layout.shape,
-        "dtype": layout.dtype,
-        "fill_value": layout.dtype.type(layout.fill_value),
-        "overwrite": True,
-        # Every block has its file, so that a missing file is damage.
-        "config": {"write_empty_chunks": True},
-    }
-    if zarr_format() == 2:
-        shuffle = Blosc.BITSHUFFLE if is_float else Blosc.SHUFFLE
-        array = zarr.create_array(
-            **options,
-            zarr_format=2,
-            chunks=layout.write_block,
-            compressors=Blosc("zstd", clevel=1 if is_float else 3, shuffle=shuffle),
-            chunk_key_encoding={"name": "v2", "separator": "/"},
-        )
-        array.attrs.put(attributes)
-        return
-    shard, chunk = shard_and_chunk(layout.write_block[lead:], layout.shape[lead:])
-    codec = BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle") if is_float else ZstdCodec(level=3)
-    zarr.create_array(
-        **options,
-        zarr_format=3,
-        shards=(*layout.shape[:lead], *shard),
-        chunks=(*layout.shape[:lead], *chunk),
-        compressors=[codec, Crc32cCodec()],
-        attributes=attributes,
-        dimension_names=layout.axes,
-    )

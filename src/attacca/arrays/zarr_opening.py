@@ -60,6 +60,12 @@ def open_zarr(container: Path | str, dataset: str, mode: str) -> tuple[StoredArr
     Raises:
         MissingInputError: the array does not exist; the message lists the members of the nearest group.
         VolumeError: the metadata cannot be read, or the server cannot be reached.
+
+    >>> group = zarr.open_group(open_store("memory://opening.zarr", "a"), path="raw")
+    >>> array = group.create_array("s0", shape=(2, 4, 4), dtype="u1")
+    >>> array, name = open_zarr("memory://opening.zarr", "raw", "r")
+    >>> array.shape, name
+    ((2, 4, 4), 'raw/s0')
     """
     path = str(dataset).strip("/")
     if is_n5_container(container):
@@ -95,6 +101,11 @@ def open_node(store: Store, path: str, writable: bool = False) -> zarr.Array[Any
 
     Raises:
         VolumeError: the metadata are damaged, or name a codec or dtype that is not installed.
+
+    >>> store = zarr.storage.MemoryStore()
+    >>> array = zarr.open_group(store, path="raw").create_array("s0", shape=(4,), dtype="u1")
+    >>> [type(open_node(store, path)).__name__ for path in ("raw", "raw/s0", "labels")]
+    ['Group', 'Array', 'NoneType']
     """
     mode: Any = "r+" if writable else "r"
     try:
@@ -102,13 +113,13 @@ def open_node(store: Store, path: str, writable: bool = False) -> zarr.Array[Any
     except (FileNotFoundError, zarr.errors.ContainsGroupError, zarr.errors.NodeTypeValidationError):
         pass
     except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise VolumeError(_describe_damage(store, path, error)) from error
+        raise VolumeError(_describe_damaged_metadata(store, path, error)) from error
     try:
         return zarr.open_group(store, path=path, mode=mode, use_consolidated=False)
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise VolumeError(_describe_damage(store, path, error)) from error
+        raise VolumeError(_describe_damaged_metadata(store, path, error)) from error
 
 
 def first_scale(attributes: Mapping[str, Any]) -> str | None:
@@ -123,7 +134,11 @@ def first_scale(attributes: Mapping[str, Any]) -> str | None:
 
 
 def multiscales(attributes: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the multiscale images in the attributes of a group, of OME-Zarr 0.5 or earlier."""
+    """Return the multiscale images in the attributes of a group, of OME-Zarr 0.5 or earlier.
+
+    >>> multiscales({"ome": {"multiscales": [{"name": "raw"}]}}), multiscales({"multiscales": [{"name": "raw"}]})
+    ([{'name': 'raw'}], [{'name': 'raw'}])
+    """
     ome = attributes.get("ome")
     images = (ome if isinstance(ome, Mapping) else attributes).get("multiscales") or []
     return [image for image in images if isinstance(image, Mapping)] if isinstance(images, list) else []
@@ -168,7 +183,7 @@ def _open_n5(container: Path | str, path: str, mode: str) -> tuple[N5Array, str]
     )
 
 
-def _describe_damage(store: Store, path: str, error: Exception) -> str:
+def _describe_damaged_metadata(store: Store, path: str, error: Exception) -> str:
     where = f"{store}/{path}".removeprefix("file://")
     return f"{where}: the metadata cannot be read ({type(error).__name__}: {summarize_error(error)})"
 

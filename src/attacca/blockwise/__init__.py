@@ -1,6 +1,6 @@
 """Block-by-block computation of volumes: grids, ledgers of finished blocks, pools of workers, and the runner."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attacca.blockwise.grid import Block, BlockGrid, check_alignment
 from attacca.blockwise.ledger import (
@@ -13,6 +13,7 @@ from attacca.blockwise.ledger import (
 from attacca.blockwise.memory import available_memory, check_memory
 from attacca.blockwise.runner import run_blocks
 from attacca.blockwise.tally import RunReport
+from attacca.lazy_names import import_lazily
 
 if TYPE_CHECKING:
     from attacca.blockwise.segment import SegmentBlock, segment_blockwise
@@ -35,10 +36,6 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("SegmentBlock", "segment_blockwise"):
-        # deferred: scipy's graphs take a second to import, and most jobs do not stitch
-        from attacca.blockwise import segment
-
-        return getattr(segment, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# scipy's graphs take a second to import, and most jobs do not stitch.
+_MODULES = dict.fromkeys(("SegmentBlock", "segment_blockwise"), "attacca.blockwise.segment")
+__getattr__ = import_lazily(__name__, _MODULES)

@@ -27,7 +27,7 @@ _ANSWER_SECONDS = 30
 _START_SECONDS = 120
 # Seconds between two messages of a worker whose blocks are quick.
 _SEND_SECONDS = 0.1
-# Seconds between two looks at the number of workers.
+# Polling interval of the number of workers in seconds.
 _LOOK_SECONDS = 5.0
 # Seconds without any worker before the job gives up.
 _PATIENCE = 300.0
@@ -176,7 +176,10 @@ class DaskPool:
             self._looked = now
             self.capacity = self._count_threads()
             if now - self._alive > _PATIENCE:
-                raise ResourceError(f"the Dask cluster had no worker for {_PATIENCE:.0f} s")
+                raise ResourceError(
+                    f"the Dask cluster had no worker for {_PATIENCE:.0f} s",
+                    fix="start workers and run the same command again; the finished blocks are kept",
+                )
 
     def _count_threads(self) -> int:
         threads = sum(self._client.nthreads().values())

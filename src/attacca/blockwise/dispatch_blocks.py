@@ -1,8 +1,8 @@
-"""Distribution of blocks to the workers of a pool, whatever happens to the workers.
+"""Distribution of blocks to the workers of a pool, with retries of the blocks of workers that died.
 
 1. Blocks are sent in groups of about a second of work, so that the time to send a group does not count.
-2. If a worker dies, the unfinished blocks of its group are sent again one by one. A block that is alone when its worker
-   dies counts as failed, and is retried as often as a block that raises.
+2. If a worker dies, the unfinished blocks of its group are sent again one by one. A block that is the only one of its
+   group when its worker dies counts as failed, and is retried as often as a block that raises.
 """
 
 from collections import deque

@@ -31,7 +31,7 @@ def read_lasting_bytes(path: Path) -> int | None:
     """Return the number of valid bytes of a ledger's file; None (all) unless its machine was restarted since."""
     try:
         note = json.loads(get_note_path(path).read_text())
-        restarted = note["host"] == socket.gethostname() and note["boot"] != _boot()
+        restarted = note["host"] == socket.gethostname() and note["boot"] != _read_boot_id()
         return int(note["bytes"]) if restarted else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -68,7 +68,7 @@ class DiskNote:
         self._last = time.monotonic()
         try:
             _write_pending_data(self._path)
-            note = {"host": socket.gethostname(), "boot": _boot(), "bytes": size}
+            note = {"host": socket.gethostname(), "boot": _read_boot_id(), "bytes": size}
             write_text(get_note_path(self._path), canonical_json(note) + "\n")
         except OSError:
             # Without space for a new note, the old one stays valid: a power cut then voids more records.
@@ -85,7 +85,7 @@ def _write_pending_data(path: Path) -> None:
         os.close(handle)
 
 
-def _boot() -> str:
+def _read_boot_id() -> str:
     try:
         return _BOOT.read_text().strip()
     except OSError:

@@ -87,7 +87,7 @@ class _Axis:
 
 
 class BlockGrid:
-    """Blocks that cover a region exactly once, whatever its size.
+    """Blocks that cover a region of any size exactly once.
 
     Block boundaries are at whole multiples of the block size from ``origin``. Blocks at the border of the region are
     clipped, so that every voxel of the region is written and no voxel outside it.
@@ -211,21 +211,6 @@ class BlockGrid:
             for axis in range(self.dims)
             if position[axis] + 1 < self.shape[axis]
         ]
-
-    def intersecting(self, roi: Roi) -> np.ndarray:
-        """Return the numbers (int64, ascending) of the blocks whose write region intersects a region."""
-        common = self.roi.intersect(roi)
-        if common.empty or len(self) == 0:
-            return np.zeros(0, dtype=np.int64)
-        ranges = [
-            np.arange(
-                (b - axis.origin) // axis.size - axis.first,
-                (e - 1 - axis.origin) // axis.size - axis.first + 1,
-            )
-            for axis, b, e in zip(self._axes, common.begin, common.end)
-        ]
-        places = np.meshgrid(*ranges, indexing="ij")
-        return np.ravel_multi_index([place.ravel() for place in places], self.shape).astype(np.int64)
 
     def shard(self, index: int, count: int) -> range:
         """Return the numbers of the blocks of one shard.

@@ -118,7 +118,7 @@ class Ledger:
             self.directory = Path(".attacca", "ledgers", digest(self.array_directory)[:16]).absolute()
 
     def files(self) -> list[LedgerFile]:
-        """Return all readable files of the ledger by name, whatever their key."""
+        """Return all readable files of the ledger by name, with any key."""
         return list(read_files(self.directory))
 
     def done(self) -> np.ndarray:
@@ -126,7 +126,7 @@ class Ledger:
         done = np.zeros(self.num_blocks, dtype=bool)
         if self._token_holds():
             for file in self.files():
-                if self._counts(file):
+                if self._is_current(file):
                     done[file.blocks[(file.blocks >= 0) & (file.blocks < self.num_blocks)]] = True
         return done
 
@@ -153,8 +153,8 @@ class Ledger:
         if files and not self._token_holds():
             return f"the array {self.array_directory} was deleted or replaced since its blocks were recorded"
         for file in files:
-            if not self._counts(file):
-                return "; ".join(self._differences(file))
+            if not self._is_current(file):
+                return "; ".join(self._list_differences(file))
         return "" if self.complete else self._earlier_reason()
 
     def summary(self) -> LedgerSummary:
@@ -162,9 +162,9 @@ class Ledger:
         files = self.files()
         holds = self._token_holds()
         shards = tuple(
-            (*file.shard, len(np.unique(file.blocks))) for file in files if holds and self._counts(file)
+            (*file.shard, len(np.unique(file.blocks))) for file in files if holds and self._is_current(file)
         )
-        stale = sum(len(np.unique(file.blocks)) for file in files if not (holds and self._counts(file)))
+        stale = sum(len(np.unique(file.blocks)) for file in files if not (holds and self._is_current(file)))
         return LedgerSummary(self.num_blocks, int(self.done().sum()), stale, self.void_reason, shards)
 
     def prepare(self) -> None:
@@ -177,8 +177,8 @@ class Ledger:
         with lock_file(self.directory / ".lock"):
             holds = self._token_holds()
             for file in self.files():
-                if not (holds and self._counts(file)):
-                    reason = self._differences(file) if holds else [self.void_reason]
+                if not (holds and self._is_current(file)):
+                    reason = self._list_differences(file) if holds else [self.void_reason]
                     write_text(
                         self.directory / "void.json",
                         canonical_json({"key": self.key, "reason": "; ".join(reason)}),
@@ -227,10 +227,10 @@ class Ledger:
         head = {"attacca_ledger": _FORMAT, "key": self.key, "blocks": self.num_blocks, "parts": self.parts}
         return canonical_json(head) + "\n"
 
-    def _counts(self, file: LedgerFile) -> bool:
+    def _is_current(self, file: LedgerFile) -> bool:
         return file.key == self.key and file.num_blocks == self.num_blocks
 
-    def _differences(self, file: LedgerFile) -> list[str]:
+    def _list_differences(self, file: LedgerFile) -> list[str]:
         differences = list(list_differences(file.parts, self.parts)) if file.parts and self.parts else []
         if not differences and file.num_blocks != self.num_blocks:
             differences.append(f"the grid had {file.num_blocks} blocks and has {self.num_blocks} now")
@@ -310,7 +310,7 @@ def read_files(directory: Path) -> Iterator[LedgerFile]:
             header = json.loads(head)
             shard = (int(match[1]), int(match[2]))
             yield LedgerFile(
-                path, shard, header["key"], header["parts"], int(header["blocks"]), _numbers(body)
+                path, shard, header["key"], header["parts"], int(header["blocks"]), _parse_numbers(body)
             )
         except (OSError, ValueError, KeyError, TypeError):
             continue
@@ -320,7 +320,7 @@ def _shard_name(index: int, count: int) -> str:
     return f"shard-{index:05d}-of-{count:05d}"
 
 
-def _numbers(body: bytes) -> np.ndarray:
+def _parse_numbers(body: bytes) -> np.ndarray:
     whole = body[: body.rfind(b"\n") + 1]
     if not whole.translate(None, b"0123456789\n"):
         return (

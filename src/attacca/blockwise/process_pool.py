@@ -42,7 +42,7 @@ _ENVIRONMENT = dict.fromkeys(
 )
 _LEAST_MEMORY = 1 << 28
 _MEMORY_FRACTION = 0.95
-# Seconds between two looks at the memory of the workers.
+# Polling interval of the memory of the workers in seconds.
 _LOOK_SECONDS = 0.1
 # Seconds in which an idle worker must close its block function and end.
 _CLOSE_SECONDS = 20.0
@@ -150,7 +150,8 @@ class ProcessPool:
             self._failed_starts += 1
             if self._failed_starts >= _MOST_FAILED_STARTS:
                 raise ResourceError(
-                    f"{_MOST_FAILED_STARTS} worker processes in a row died before their first block; the last: {cause}"
+                    f"{_MOST_FAILED_STARTS} worker processes in a row died before their first block; the last: {cause}",
+                    fix="use fewer workers, or more memory per job",
                 )
         if worker.begun is None:
             return PoolReport(outcomes, worker.group)

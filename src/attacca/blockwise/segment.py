@@ -109,7 +109,10 @@ def segment_blockwise(
     """
     for task in upstream_tasks or ():
         if task() is False:
-            raise BlocksFailedError(f"the upstream task {getattr(task, '__name__', task)!r} failed")
+            raise BlocksFailedError(
+                f"the upstream task {getattr(task, '__name__', task)!r} returned False",
+                fix="correct its cause and call segment_blockwise again; finished blocks are kept",
+            )
     job = SegmentJob.create(
         Path(segment_function_file), context, total_roi, read_roi, write_roi, args, kwargs
     )
@@ -195,7 +198,10 @@ class _SegmentBlocks:
             relative_slices(own.write_roi, own.read_roi, job.grid.voxel_size)
         ]
         if self._check is not None and not self._check(own):
-            raise AttaccaError(f"{job.file}: check_function refused block {block.index}")
+            raise AttaccaError(
+                f"{job.file}: check_function refused block {block.index}: it returned False for {own.write_roi}",
+                fix="correct segment_function or check_function",
+            )
 
     def _save_overlap(
         self, block: Block, neighbor: Block, ids: np.ndarray, read_roi: Roi, path: Path

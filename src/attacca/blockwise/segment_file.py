@@ -17,11 +17,14 @@ def load_segment_file(path: Path) -> ModuleType:
         ConfigurationError: the file cannot be imported, or lacks the functions.
     """
     if not path.is_file():
-        raise MissingInputError(f"{path}: no such file; expected Python with a segment_function")
+        raise MissingInputError(
+            f"{path}: no such file; expected Python with a segment_function",
+            fix="correct segment_function_file",
+        )
     name = f"attacca_segment_{digest(str(path.absolute()))[:16]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ConfigurationError(f"{path} is not a Python file")
+        raise ConfigurationError(f"{path} is not a Python file", fix="give a file that ends in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -37,7 +37,7 @@ class SegmentJob:
         grid: blocks with their context.
         input: array to segment.
         output: array of segments.
-        scratch: directory of this call alone.
+        scratch: directory that only this call uses.
         agreement: minimum agreement of segments that are joined.
         args: positional arguments of the caller.
         kwargs: keyword arguments of the caller.

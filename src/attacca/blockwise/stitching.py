@@ -44,7 +44,10 @@ def unique_ids(labels: np.ndarray, block_index: int, stride: int) -> np.ndarray:
     """
     values, inverse = np.unique(labels, return_inverse=True)
     if (block_index + 1) * stride >= 2**64:
-        raise VolumeError(f"block {block_index} with {stride} possible ids each leaves the range of uint64")
+        raise VolumeError(
+            f"block {block_index} with {stride} possible ids each leaves the range of uint64",
+            fix="use larger blocks",
+        )
     numbers = np.cumsum(values != 0, dtype=np.uint64) + np.uint64(block_index * stride)
     numbers[values == 0] = 0
     return numbers[inverse].reshape(labels.shape)
@@ -72,12 +75,12 @@ def find_joins(
     >>> find_joins(lower, upper, (slice(1, 3),), agreement=0.9)
     array([], shape=(0, 2), dtype=uint64)
     """
-    near = _pairs(lower[at_face], upper[at_face])[0]
+    near = _find_pairs(lower[at_face], upper[at_face])[0]
     if len(near) == 0:
         return np.zeros((0, 2), dtype=np.uint64)
-    pairs, counts = _pairs(lower, upper)
+    pairs, counts = _find_pairs(lower, upper)
     is_near = _contains_rows(near, pairs)
-    smaller = np.minimum(_sizes(lower, pairs[:, 0]), _sizes(upper, pairs[:, 1]))
+    smaller = np.minimum(_count_voxels(lower, pairs[:, 0]), _count_voxels(upper, pairs[:, 1]))
     return pairs[is_near & (counts >= agreement * smaller)]
 
 
@@ -148,14 +151,14 @@ def relabel_volume(labels: np.ndarray, ids: np.ndarray, components: np.ndarray) 
     return replaced[inverse].reshape(labels.shape)
 
 
-def _pairs(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _find_pairs(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the pairs of non-zero ids at the same voxel, sorted, and their numbers of voxels."""
     both = (a != 0) & (b != 0)
     pairs, counts = np.unique(np.stack([a[both], b[both]], axis=1), axis=0, return_counts=True)
     return pairs.astype(np.uint64), counts
 
 
-def _sizes(labels: np.ndarray, ids: np.ndarray) -> np.ndarray:
+def _count_voxels(labels: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Return the number of voxels of each id."""
     values, counts = np.unique(labels, return_counts=True)
     return counts[np.searchsorted(values, ids)]

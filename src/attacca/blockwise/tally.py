@@ -133,5 +133,7 @@ class Tally:
             )
             return True
         self._failed[outcome.index] = outcome
-        logger.error("%s failed for good in attempt %d: %s\n%s", where, attempt, outcome.error, outcome.trace)
+        logger.error(
+            "%s failed in attempt %d and is not retried: %s\n%s", where, attempt, outcome.error, outcome.trace
+        )
         return False

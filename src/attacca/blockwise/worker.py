@@ -1,7 +1,5 @@
 """Main program of the worker processes of ``ProcessPool``."""
 
-import ctypes
-import os
 import pickle
 import signal
 import sys
@@ -11,8 +9,7 @@ from multiprocessing.connection import Connection
 from attacca.blockwise.compute_blocks import close_function, compute_blocks, open_function
 from attacca.blockwise.outcome import Outcome
 from attacca.blockwise.pool import OpeningError
-
-_PR_SET_PDEATHSIG = 1
+from attacca.parent_process import end_with_parent
 
 
 class Message(StrEnum):
@@ -22,20 +19,6 @@ class Message(StrEnum):
     OPENED = "opened"
     BEGUN = "begun"
     ENDED = "ended"
-
-
-def end_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends, for whatever reason.
-
-    Without Linux, a worker ends as soon as it waits for the next group.
-
-    Args:
-        parent: process number of the parent.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def run_worker(handle: int, parent: int) -> None:

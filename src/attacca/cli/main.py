@@ -6,8 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from attacca import __version__
 from attacca.errors import AttaccaError
+from attacca.version import __version__
 
 _COMMANDS = ("check", "plan", "status", "summary", "view", "reproduce")
 

@@ -28,7 +28,7 @@ Job = Literal[
 
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
-# Smaller numbers were probably meant in gigabytes: the process of a stage alone needs more.
+# Smaller numbers were probably meant in gigabytes: even the process of a stage needs more.
 Megabytes = Annotated[int, Field(ge=100)]
 
 Shards = Positive | dict[Literal["default", BlockwiseStage], Positive]

@@ -11,7 +11,6 @@ from attacca.config.problems import Problem, format_problems, list_problems, sug
 from attacca.config.run import Configuration
 from attacca.config.yaml_text import KeyPath, read_yaml
 from attacca.errors import ConfigurationError
-from attacca.fingerprint import canonical_json
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -62,11 +61,6 @@ def build_configuration_error(
     return ConfigurationError("\n\n".join([heading, *paragraphs]))
 
 
-def dump_section(model: BaseModel) -> str:
-    """Return a section as canonical JSON, the form in which rules pass their ``params`` to stages."""
-    return canonical_json(model.model_dump(mode="json", by_alias=True))
-
-
 def _make_paths_absolute[Model: BaseModel](model: Model, directory: Path) -> Model:
     changes = {name: _make_absolute(getattr(model, name), directory) for name in type(model).model_fields}
     fields_set = model.model_fields_set
@@ -89,7 +83,7 @@ def _make_absolute(value: Any, directory: Path) -> Any:
 
 
 def _find_unknown_volumes(values: Mapping[str, Any]) -> list[Problem]:
-    """Return a problem for each volume of a run that the file does not define, whatever else is wrong in the file."""
+    """Return a problem for each volume of a run that the file does not define, even if the file has other problems."""
     volumes, runs = values.get("volumes"), values.get("runs")
     if not isinstance(volumes, Mapping) or not isinstance(runs, Mapping):
         return []

@@ -37,9 +37,13 @@ class Problem:
 
     def format(self) -> str:
         """Return the found and expected values, the message and the hint, one per line."""
-        parts = {"found": self.found, "expected": self.expected, "problem": self.message}
-        rows = [f"  {name + ':':<9} {text}" for name, text in parts.items() if text]
-        return "\n".join([*rows, *([f"  {self.hint}"] if self.hint else [])])
+        parts = {
+            "found": self.found,
+            "expected": self.expected,
+            "problem": self.message,
+            "fix": self.hint,
+        }
+        return "\n".join(f"  {name + ':':<9} {text}" for name, text in parts.items() if text)
 
 
 def format_problems(problems: Iterable[Problem], lines: Mapping[KeyPath, int]) -> list[str]:

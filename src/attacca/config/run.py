@@ -23,7 +23,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 def _check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"found the name '{name}', expected letters, digits, '_' and '-' alone: it becomes a directory's name"
+            f"found the name '{name}', expected letters, digits, '_' and '-' only: it becomes the name of a directory"
         )
     if name in RESERVED_NAMES:
         raise ValueError(f"the name '{name}' is taken by Attacca's own results; choose another")

@@ -13,7 +13,7 @@ from attacca.gp.random_state import get_generator
 
 
 class ElasticAugment(gp.BatchFilter):
-    """Deform and rotate all arrays of a batch alike, from larger regions that are requested upstream.
+    """Deform and rotate all arrays of a batch by the same transformation, from larger regions that are requested upstream.
 
     The rotation is about the center of all requested arrays, by a random angle in the plane of the last two axes,
     in world units: anisotropic voxels are not distorted. Arrays may have different voxel sizes. Interpolatable arrays

@@ -1,4 +1,4 @@
-"""Rejection of batches with little to learn from."""
+"""Rejection of batches whose masks or labels are nearly empty."""
 
 from abc import abstractmethod
 

@@ -55,7 +55,9 @@ class SectionDefects(gp.BatchFilter):
 
 
 class SectionShift(gp.BatchFilter):
-    """Move sections sideways, in all arrays alike: a single section (a slip), or a section and all later ones (a shift).
+    """Move sections sideways: a single section (a slip), or a section and all later ones (a shift).
+
+    All arrays of a batch move by the same distance.
 
     Args:
         prob_slip: probability that a section slips.

@@ -123,7 +123,7 @@ class DaCapoTargetFilter(gp.BatchFilter):
         return parts[0], parts[1]
 
     def _create_target(self, gt: NumpyArray, request: gp.BatchRequest) -> Array:
-        # Weights that are requested alone need the whole target for their balance.
+        # Weights that are requested without the target need the whole target for their balance.
         if self.target_key is None or self.target_key not in request:
             return self.predictor.create_target(gt)
         return self.predictor.create_target_within(gt, request[self.target_key].roi)

@@ -1,7 +1,8 @@
 """Blockwise prediction of volumes by trained networks."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from attacca.lazy_names import import_lazily
 
 if TYPE_CHECKING:
     from attacca.prediction.loading import load_model, load_network
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
     from attacca.prediction.sizes import PredictionSizes, choose_sizes
 
 _MODULES = {
-    "Network": "network",
-    "PredictBlocks": "predict_blocks",
-    "PredictionSizes": "sizes",
-    "choose_sizes": "sizes",
-    "create_prediction_array": "prediction_array",
-    "load_model": "loading",
-    "load_network": "loading",
-    "make_prediction_grid": "prediction_array",
-    "estimate_memory": "prediction_array",
+    "Network": "attacca.prediction.network",
+    "PredictBlocks": "attacca.prediction.predict_blocks",
+    "PredictionSizes": "attacca.prediction.sizes",
+    "choose_sizes": "attacca.prediction.sizes",
+    "create_prediction_array": "attacca.prediction.prediction_array",
+    "load_model": "attacca.prediction.loading",
+    "load_network": "attacca.prediction.loading",
+    "make_prediction_grid": "attacca.prediction.prediction_array",
+    "estimate_memory": "attacca.prediction.prediction_array",
 }
 
 __all__ = [
@@ -39,8 +40,5 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # Sizes are needed before any network is: torch, which takes seconds to import, is loaded on first use.
-    if name in _MODULES:
-        return getattr(import_module(f"attacca.prediction.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# Sizes are needed before any network is: torch, which takes seconds to import, is loaded on first use.
+__getattr__ = import_lazily(__name__, _MODULES)

@@ -40,7 +40,7 @@ def create_prediction_array(
     roi: Roi | None = None,
     overwrite: bool = False,
 ) -> ZarrArray:
-    """Create the array of a prediction, or open an existing equal one.
+    """Create the array of a prediction, or open an existing array with equal metadata.
 
     ``uint8`` arrays map the value range of the network to 0 to 255. Attributes of the array store the scale and
     offset that restore values, and the names of the channels.

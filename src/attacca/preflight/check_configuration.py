@@ -55,7 +55,11 @@ def check_configuration(configuration: Configuration, path: Path) -> CheckedConf
                 plans[name] = plan
             for problem in found:
                 key = ("volumes", name, *problem.key)
-                problems.append(Problem(key, _value_at(values, key), message=str(problem.error)))
+                problems.append(
+                    Problem(
+                        key, _value_at(values, key), message=problem.error.problem, hint=problem.error.fix
+                    )
+                )
     warnings = [f"volumes.{name}: {text}" for name, plan in plans.items() for text in plan.warnings]
     for name, run in configuration.runs.items():
         problems += check_run(configuration, name, run, plans)

@@ -96,7 +96,7 @@ def _check_axes(section: KeyPath, run: RunConfig, axes: int) -> Iterator[Problem
     """Yield a problem for each list whose length is not the number of axes of the run's volumes."""
     expected = f"{axes} numbers, since the volumes of this run are {axes}D"
     offsets = run.task.offsets
-    if offsets and len(offsets[0]) != axes:
+    if run.task.num_axes not in (None, axes):
         found = f"offsets of {len(offsets[0])} numbers, such as {offsets[0]}"
         yield Problem((*section, "task", "neighborhood"), found, f"offsets of {expected}")
     elif offsets:

@@ -9,8 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from attacca import __version__
 from attacca.fingerprint import digest, digest_file
+from attacca.version import __version__
 
 _DECISIVE = (
     "connected-components-3d",

@@ -11,6 +11,7 @@ from attacca.report.overview import list_pending, make_headline, make_score_tabl
 from attacca.report.results import Results
 from attacca.report.run_section import RunSection, make_run_section
 from attacca.report.scores import write_scores_table
+from attacca.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -82,9 +83,6 @@ def render_page(sections: Sequence[RunSection], volumes: Mapping[str, Any], titl
     """
     # deferred: the terminal summary and the viewer need no templates.
     import jinja2
-
-    # deferred: the package imports this module for its users.
-    from attacca import __version__
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("attacca.report", "templates"),

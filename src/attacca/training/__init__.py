@@ -1,7 +1,8 @@
 """Training: from labeled volumes to the checkpoints of a network."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from attacca.lazy_names import import_lazily
 
 if TYPE_CHECKING:
     from attacca.checkpoint import CheckpointMeta, checkpoint_digest
@@ -30,8 +31,5 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    # torch and gunpowder take seconds to import; code that only creates a job does not need them.
-    if name in _MODULES:
-        return getattr(import_module(_MODULES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# torch and gunpowder take seconds to import; code that only creates a job does not need them.
+__getattr__ = import_lazily(__name__, _MODULES)

@@ -1,6 +1,5 @@
 """Process that prepares batches, started by ``loader``: ``python -m attacca.training.loader_worker FD PARENT``."""
 
-import ctypes
 import os
 import pickle
 import signal
@@ -12,18 +11,9 @@ import numpy as np
 
 from attacca.errors import AttaccaError, TrainingError, summarize_error
 from attacca.freed_memory import keep_freed_memory
+from attacca.parent_process import end_with_parent
 from attacca.training.loader import MESSAGE_BYTES, REQUEST
 from attacca.training.pipeline import Batch, SamplePipeline
-
-_PR_SET_PDEATHSIG = 1
-
-
-def end_with_parent(parent: int) -> None:
-    """Make the kernel kill this process when its parent ends in any way (Linux only)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
 
 
 def send_batch(channel: socket.socket, batch: Batch) -> None:

@@ -68,8 +68,8 @@ def _train(job: TrainingJob, device: TrainingDevice, progress: Progress | None) 
     latest = latest_checkpoint(job.files.checkpoints)
     if latest is not None and latest[1]["configuration"] != description:
         raise CheckpointError(
-            f"{latest[0]} was made with another configuration: move {job.directory} to another place, or train into "
-            "another directory"
+            f"{latest[0]} was made with another configuration",
+            fix=f"move {job.directory} to another path, or train into another directory",
         )
     state = TrainingState(job, device, raw.dims, channels, resumed=latest is not None)
     spec = SampleSpec(

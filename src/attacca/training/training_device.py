@@ -37,8 +37,8 @@ class TrainingDevice:
     def copy_to_device(self, array: np.ndarray) -> torch.Tensor:
         """Return a copy of an array on the device.
 
-        On a CPU it is a copy too: kernels treat the ends of vectors by the address of the first number, so equal
-        numbers at addresses with another alignment may give other last digits.
+        The array is also copied on a CPU: vectorized kernels process the ends of an array according to the alignment
+        of its address, so that the last digits of a result would depend on the alignment.
         """
         tensor = torch.from_numpy(array)
         return tensor.clone() if self.device.type == "cpu" else tensor.to(self.device, non_blocking=True)

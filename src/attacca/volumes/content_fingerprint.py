@@ -25,7 +25,7 @@ def compute_content_fingerprint(config: VolumeConfig) -> str:
     Files count with path, size and modification time; voxels are not read. A Zarr or N5 array counts with its metadata
     files and the modification times of its first 2000 directories, which change when a chunk is written. An array in an
     object store counts with its metadata. Therefore a change that preserves size and time is not detected, and a file
-    whose time alone changed counts as changed. A missing file counts as missing.
+    of which only the time changed counts as changed. A missing file counts as missing.
     """
     if config.synthetic is not None:
         return digest({"tissue": TISSUE_VERSION})

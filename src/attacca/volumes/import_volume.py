@@ -124,13 +124,19 @@ def import_block(config: VolumeConfig, plan: VolumePlan, array: PlannedArray, ro
     if array.name == "raw":
         data = parts[0].astype(array.dtype, copy=False)
         if data.dtype.kind == "f" and not np.isfinite(data).all():
-            raise VolumeError(f"{array.sources[0].source.name} holds values that are not finite, in {roi}")
+            raise VolumeError(
+                f"{array.sources[0].source.name} holds values that are not finite (NaN or infinite), in {roi}",
+                fix="replace them in the file by gray values",
+            )
         return data
     if array.name == "mask":
         return (parts[0] != 0).astype(np.uint8)
     for part, placed in zip(parts, array.sources):
         if part.dtype.kind == "i" and part.size and part.min() < 0:
-            raise VolumeError(f"{placed.source.name} holds the negative label {part.min()}, in {roi}")
+            raise VolumeError(
+                f"{placed.source.name} holds the negative label {part.min()}, in {roi}",
+                fix="replace negative labels in the file by ids of 0 or more, for example by that of 'unlabelled'",
+            )
     return _combine_classes(array, parts)
 
 

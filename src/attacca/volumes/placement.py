@@ -130,13 +130,19 @@ def _open_sources(
 def _check_kind(key: str, source: Source) -> None:
     if key == "labels" and source.dtype.kind == "f":
         raise VolumeError(
-            f"{source.name} holds floating-point numbers ({source.dtype}); labels are whole "
-            "numbers. Convert the file to an integer type, or check that it is not a probability map"
+            f"{source.name} holds floating-point numbers ({source.dtype}); labels are whole numbers",
+            fix="convert the file to an integer type, or check that it is not a probability map",
         )
     if key == "labels" and source.dtype.kind not in "bui":
-        raise VolumeError(f"{source.name} holds {source.dtype}; labels are whole-number ids")
+        raise VolumeError(
+            f"{source.name} holds {source.dtype}; labels are whole-number ids",
+            fix="convert the file to an integer type",
+        )
     if source.dtype.kind not in "buif":
-        raise VolumeError(f"{source.name} holds {source.dtype}; expected numbers")
+        raise VolumeError(
+            f"{source.name} holds {source.dtype}; expected integers or floating-point numbers",
+            fix="convert the file, or choose another data set",
+        )
 
 
 def _check_position(
@@ -147,12 +153,14 @@ def _check_position(
         raise VolumeError(
             f"{other.source.name}: the {key} start at {tuple(other.roi.begin)}, which is not a whole "
             f"number of voxels of {tuple(voxel_size)} from the image's {tuple(raw.roi.begin)} in "
-            f"{config.unit}; correct their offset"
+            f"{config.unit}",
+            fix="correct their offset",
         )
     if other.roi.intersect(roi).empty:
         raise VolumeError(
             f"the {key} do not overlap the image: {other.source.name} covers {format_roi(other.roi)}, "
-            f"the image {format_roi(roi)} {config.unit}; correct offset, voxel_size or roi"
+            f"the image {format_roi(roi)} {config.unit}",
+            fix="correct offset, voxel_size or roi",
         )
     if raw.roi.contains(other.roi):
         return []
@@ -174,8 +182,9 @@ def _check_position(
     whole = f"{{ offset: {list(raw.roi.begin)}, shape: {list(raw.roi.shape)} }}"
     gaps = "".join(f". {warning}" for warning in (*raw.source.warnings, *other.source.warnings))
     raise VolumeError(
-        f"{text}; {offsets}. Correct the offset, the order of the axes or the path; if the {key} are larger on "
-        f"purpose, select the part to use with 'roi', for example the whole image: roi: {whole}{gaps}"
+        f"{text}; {offsets}{gaps}",
+        fix=f"correct the offset, the order of the axes or the path; if the {key} are larger on purpose, select the part "
+        f"to use with 'roi', for example the whole image: roi: {whole}",
     )
 
 
@@ -196,8 +205,8 @@ def _choose_dims(config: VolumeConfig, raw: Source) -> int:
 def _check_dims(key: str, source: Source, dims: int) -> Source:
     if "c" in source.axes:
         raise VolumeError(
-            f"{source.name} has {source.num_channels} channels, a color image perhaps; choose one with "
-            "'channel: 0' (1, 2, ...), or convert it to gray values"
+            f"{source.name} has {source.num_channels} channels, a color image perhaps",
+            fix="choose one with 'channel: 0' (1, 2, ...), or convert it to gray values",
         )
     if source.dims == 3 and dims == 2 and source.spatial_shape[0] == 1:
         return SinglePlane(source)
@@ -205,10 +214,14 @@ def _check_dims(key: str, source: Source, dims: int) -> Source:
         numbers = "(y, x)" if dims == 2 else "(z, y, x)"
         raise VolumeError(
             f"{key}: {source.name} has {source.dims} axes with {source.spatial_shape} voxels, but the volume "
-            f"has {dims} {numbers}; correct the path, or the number of values of voxel_size, offset and roi"
+            f"has {dims} {numbers}",
+            fix="correct the path, or the number of values of voxel_size, offset and roi",
         )
     if 0 in source.spatial_shape:
-        raise VolumeError(f"{key}: {source.name} is empty: its shape is {source.spatial_shape}")
+        raise VolumeError(
+            f"{key}: {source.name} is empty: its shape is {source.spatial_shape}",
+            fix="correct the path or the data set",
+        )
     return source
 
 
@@ -263,7 +276,10 @@ def _place_source(
     else:
         begin, origin = Coordinate((0,) * len(voxel_size)), "default"
     if begin.dims != voxel_size.dims:
-        raise VolumeError(f"{source.name}: the offset {tuple(begin)} needs {voxel_size.dims} numbers")
+        raise VolumeError(
+            f"{source.name}: found the offset {tuple(begin)}, expected {voxel_size.dims} numbers, one per axis",
+            fix="correct the number of values of offset",
+        )
     return PlacedSource(source, Roi(begin, shape), given, origin)
 
 
@@ -277,7 +293,8 @@ def _choose_roi(config: VolumeConfig, raw: PlacedSource, voxel_size: Coordinate)
     if not raw.roi.contains(roi):
         raise VolumeError(
             f"the roi {format_roi(roi)} is not contained in the image {raw.source.name}, which covers "
-            f"{format_roi(raw.roi)} {config.unit}"
+            f"{format_roi(raw.roi)} {config.unit}",
+            fix="correct roi, or the offset of the image",
         )
     if any((roi.begin - raw.roi.begin) % voxel_size) or any(roi.shape % voxel_size):
         steps = (roi.begin - raw.roi.begin) / voxel_size

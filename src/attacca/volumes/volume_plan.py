@@ -117,7 +117,7 @@ def _plan_sources(config: VolumeConfig, placed: PlacedVolume) -> VolumePlan:
         for source in placed.labels:
             roi = roi.intersect(source.roi)
         if roi.empty:
-            raise VolumeError("the sources of the classes do not overlap; correct their offsets")
+            raise VolumeError("the sources of the classes do not overlap", fix="correct their offsets")
         dtype = _choose_labels_dtype(config, placed.labels)
         channels = config.labels.num_channels
         arrays["labels"] = _plan_array(config, "labels", roi, dtype, channels, placed.labels, voxel_size)

@@ -32,12 +32,16 @@ class Hdf5Source(Source):
         if dataset is None:
             if len(shapes) != 1:
                 raise MissingInputError(
-                    f"{path} holds {len(shapes)} data sets, name one: {_format_shapes(shapes)}"
+                    f"{path} holds {len(shapes)} data sets, name one: {_format_shapes(shapes)}",
+                    fix="set 'dataset'",
                 )
             dataset = next(iter(shapes))
         dataset = dataset.strip("/")
         if dataset not in shapes:
-            raise MissingInputError(f"{path} has no data set {dataset!r}; it holds {_format_shapes(shapes)}")
+            raise MissingInputError(
+                f"{path} has no data set {dataset!r}; it holds {_format_shapes(shapes)}",
+                fix="correct 'dataset'",
+            )
         self._dataset = dataset
         self.name = f"{path}:{dataset}"
         data = self._open()[dataset]
@@ -46,7 +50,10 @@ class Hdf5Source(Source):
             key: value.tolist() if hasattr(value, "tolist") else value for key, value in data.attrs.items()
         }
         if not 2 <= len(self.shape) <= 4:
-            raise VolumeError(f"{self.name} has {len(self.shape)} axes; expected z, y, x or y, x")
+            raise VolumeError(
+                f"{self.name}: found {len(self.shape)} axes, expected y, x or z, y, x, optionally with channels",
+                fix="choose another data set, or store one with these axes",
+            )
         self._channels_last = len(self.shape) == 4 and self.shape[-1] <= 4 < self.shape[0]
         if self._channels_last:
             self.shape = (self.shape[-1], *self.shape[:-1])
@@ -70,7 +77,10 @@ class Hdf5Source(Source):
                 return np.ascontiguousarray(np.moveaxis(data[(*window, slice(None))], -1, 0))
             block = data[(*lead, *window)]
         except OSError as error:
-            raise VolumeError(f"{self.name} cannot be read at {list(begin)}: {error}") from error
+            raise VolumeError(
+                f"{self.name} cannot be read at {list(begin)}: {error}",
+                fix="copy the file again, or restore it",
+            ) from error
         return block.astype(self.dtype, copy=False)
 
     def _open(self) -> Any:
@@ -83,7 +93,8 @@ class Hdf5Source(Source):
                 self._file = h5py.File(self._path, "r", locking=False)
             except OSError as error:
                 raise VolumeError(
-                    f"{self._path} cannot be read as HDF5: damaged, incomplete or another format ({error})"
+                    f"{self._path} cannot be read as HDF5: damaged, incomplete or another format ({error})",
+                    fix="copy the file again, or correct the path",
                 ) from error
         return self._file
 

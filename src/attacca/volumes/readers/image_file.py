@@ -32,6 +32,9 @@ class ImageHeader(NamedTuple):
         return f"{self.shape[1]} x {self.shape[0]} pixels of {self.dtype}{channels}"
 
 
+_RESTORE = "copy the file again, or correct the path"
+
+
 def read_image_header(path: Path) -> ImageHeader:
     """Read type and size of an image without decoding it.
 
@@ -47,9 +50,9 @@ def read_image_header(path: Path) -> ImageHeader:
         with Image.open(path) as image:
             mode, (columns, rows) = image.mode, image.size
     except (OSError, SyntaxError) as error:
-        raise VolumeError(f"{path} cannot be read as an image: {error}") from error
+        raise VolumeError(f"{path} cannot be read as an image: {error}", fix=_RESTORE) from error
     if mode not in _DTYPES and mode not in _CHANNELS:
-        raise VolumeError(f"{path} has the unsupported pixel type {mode}; save it as gray values")
+        raise VolumeError(f"{path} has the unsupported pixel type {mode}", fix="save it as gray values")
     return ImageHeader(np.dtype(_DTYPES.get(mode, "u1")), (rows, columns), _CHANNELS.get(mode))
 
 
@@ -62,9 +65,12 @@ def _read_tiff_header(path: Path) -> ImageHeader:
             page = file.pages[0]
             shape, dtype = page.shape, np.dtype(page.dtype).newbyteorder("=")  # type: ignore[union-attr]
     except (tifffile.TiffFileError, OSError, ValueError, IndexError) as error:
-        raise VolumeError(f"{path} cannot be read as TIFF: {error}") from error
+        raise VolumeError(f"{path} cannot be read as TIFF: {error}", fix=_RESTORE) from error
     if len(shape) not in (2, 3):
-        raise VolumeError(f"{path} has {len(shape)} axes; expected one section with rows and columns")
+        raise VolumeError(
+            f"{path}: found {len(shape)} axes, expected one section with rows and columns",
+            fix="save each section as a file, or give the path of a single TIFF instead of a directory",
+        )
     dtype = np.dtype(np.uint8) if dtype == np.bool_ else dtype
     return ImageHeader(dtype, (shape[0], shape[1]), shape[2] if len(shape) == 3 else None)
 
@@ -88,7 +94,7 @@ def decode_image(path: Path) -> np.ndarray:
             with Image.open(path) as image:
                 data = np.asarray(image)
         except (OSError, SyntaxError) as error:
-            raise VolumeError(f"{path} cannot be decoded: {error}") from error
+            raise VolumeError(f"{path} cannot be decoded: {error}", fix=_RESTORE) from error
     return data.astype(np.uint8) if data.dtype == np.bool_ else data
 
 
@@ -112,5 +118,8 @@ def decode_tiff_page(path: Path, index: int) -> np.ndarray:
                 image.seek(index)
                 data = np.asarray(image)
         except (OSError, EOFError, SyntaxError):
-            raise VolumeError(f"{path}, page {index + 1}, cannot be decoded: {error}") from error
+            raise VolumeError(
+                f"{path}, page {index + 1}, cannot be decoded: {error}",
+                fix="copy the file again, or save it without compression",
+            ) from error
     return data.astype(data.dtype.newbyteorder("="), copy=False)

@@ -68,7 +68,8 @@ class ImageStack(Source):
             if header != first:
                 raise VolumeError(
                     f"{path} is {header}, but {self._paths[0].name} is {first}; "
-                    "all sections of a stack must have one size and one type"
+                    "all sections of a stack must have one size and one type",
+                    fix="remove or convert the file, or select the sections with a pattern such as section_*.png",
                 )
         self.dtype = first.dtype
         channels = () if first.num_channels is None else (first.num_channels,)

@@ -28,7 +28,7 @@ def open_source(source: ArraySource) -> Source:
     if _is_pattern(path):
         paths = _match_files(path)
         if not paths:
-            raise MissingInputError(f"{path}: no file matches this pattern")
+            raise MissingInputError(f"{path}: no file matches this pattern", fix="correct 'path'")
         return ImageStack(paths, str(path))
     if not path.exists():
         raise build_missing_error(path)
@@ -38,14 +38,17 @@ def open_source(source: ArraySource) -> Source:
     if suffix in HDF5_SUFFIXES:
         return Hdf5Source(path, source.dataset)
     if source.dataset is not None:
-        raise VolumeError(f"{path} is not a container, but 'dataset' is {source.dataset!r}; remove 'dataset'")
+        raise VolumeError(
+            f"{path} is not a container, but 'dataset' is {source.dataset!r}", fix="remove 'dataset'"
+        )
     if suffix in TIFF_SUFFIXES:
         return MultipageTiff(path)
     if suffix in IMAGE_SUFFIXES:
         return SinglePlane(ImageStack([path], str(path)))
     raise VolumeError(
         f"{path} has an unknown format; expected a directory or pattern of {', '.join(IMAGE_SUFFIXES)}, a TIFF, an "
-        f"HDF5 file ({', '.join(HDF5_SUFFIXES)}), or a .zarr or .n5 container"
+        f"HDF5 file ({', '.join(HDF5_SUFFIXES)}), or a .zarr or .n5 container",
+        fix="convert the file, or correct 'path'",
     )
 
 
@@ -60,9 +63,14 @@ def select_channel(opened: Source, source: ArraySource) -> Source:
         if channels is None:
             if source.channel == 0:
                 return opened
-            raise VolumeError(f"{opened.name} has no channels, but 'channel' is {source.channel}")
+            raise VolumeError(
+                f"{opened.name} has no channels, but 'channel' is {source.channel}", fix="remove 'channel'"
+            )
         if source.channel >= channels:
-            raise VolumeError(f"{opened.name} has {channels} channels; found channel {source.channel}")
+            raise VolumeError(
+                f"{opened.name}: found channel {source.channel}, expected 0 to {channels - 1}",
+                fix="correct 'channel'",
+            )
         return SelectedChannel(opened, source.channel)
     return SelectedChannel(opened, 0) if channels == 1 else opened
 
@@ -90,12 +98,13 @@ def _open_directory(path: Path) -> Source:
     suffixes = sorted({item.suffix.lower() for item in paths})
     if not paths:
         raise MissingInputError(
-            f"{path} holds no images ({', '.join(IMAGE_SUFFIXES)}) and is not a Zarr or N5 container"
+            f"{path} holds no images ({', '.join(IMAGE_SUFFIXES)}) and is not a Zarr or N5 container",
+            fix="correct 'path'",
         )
     if len(suffixes) > 1 and set(suffixes) - set(TIFF_SUFFIXES):
         raise VolumeError(
-            f"{path} holds images of several formats ({', '.join(suffixes)}); use a pattern such as "
-            f"{path}/*{suffixes[0]}"
+            f"{path} holds images of several formats ({', '.join(suffixes)})",
+            fix=f"use a pattern such as {path}/*{suffixes[0]}",
         )
     return ImageStack(paths, str(path))
 

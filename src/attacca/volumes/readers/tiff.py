@@ -49,7 +49,9 @@ class MultipageTiff(Source):
         except VolumeError:
             raise
         except (tifffile.TiffFileError, OSError, ValueError, IndexError, TypeError) as error:
-            raise VolumeError(f"{path} cannot be read as TIFF: {error}") from error
+            raise VolumeError(
+                f"{path} cannot be read as TIFF: {error}", fix="copy the file again, or correct the path"
+            ) from error
         # Time points and pages without a declared meaning (I, Q) are sections.
         sections = re.sub("[IQT]", "Z", axes)
         kept = [(axis, size) for axis, size in zip(sections, shape) if size > 1 or axis in "YX"]
@@ -59,7 +61,8 @@ class MultipageTiff(Source):
         if self._names not in ("YX", "ZYX", "CZYX", "ZCYX", "YXS", "ZYXS", "CYX"):
             raise VolumeError(
                 f"{path} has the axes {axes} with {shape} voxels; expected sections, rows and columns (ZYX), "
-                "optionally with channels"
+                "optionally with channels",
+                fix="save it with these axes",
             )
         sizes = dict(kept)
         self._stored_shape = tuple(size for _, size in kept)

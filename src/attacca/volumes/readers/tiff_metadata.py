@@ -1,6 +1,6 @@
 """Voxel size of TIFF files from OME-XML or ImageJ's description, which state a unit of length.
 
-Resolution tags alone are ignored: most programs write screen resolutions.
+Resolution tags without other metadata are ignored: most programs write screen resolutions.
 """
 
 import re

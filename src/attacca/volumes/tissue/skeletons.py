@@ -8,10 +8,10 @@ each with a radius. A point is accepted if, for every point q of another neurite
 
 The power diagram of all points (Aurenhammer, "Power diagrams", SIAM J. Comput. 16, 1987) then gives every point a convex
 cell that contains the point, and, with steps of at most STEP radii, consecutive cells share a face. The cells of a
-neurite are therefore one connected object, whatever else grows beside it, and together all neurites fill the box.
+neurite are therefore one connected object, independent of its neighbors, and together all neurites fill the box.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -23,8 +23,7 @@ _CLASSES = ((1.25, 1.9), (0.95, 1.25), (0.72, 0.95))
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-@dataclass(frozen=True)
-class Skeletons:
+class Skeletons(NamedTuple):
     """Points of all neurites of a box.
 
     Args:
@@ -40,6 +39,30 @@ class Skeletons:
     neurite: np.ndarray
     mitochondrion: np.ndarray
     mitochondrion_radius: np.ndarray
+
+
+class _Surroundings(NamedTuple):
+    """Box that neurites grow in, and all points in it.
+
+    Args:
+        box, margin, dims: see ``grow_skeletons``.
+        size: edge length of a cell, nanometers.
+        shape: int64 (3,), number of cells per axis.
+        head: int64 (cells,), number of the newest point of each cell, or -1.
+        following: int64 (capacity,), number of the next older point in the same cell, or -1.
+        points, radius, neurite: see ``Skeletons``, with room for more points.
+    """
+
+    box: np.ndarray
+    margin: np.ndarray
+    dims: int
+    size: float
+    shape: np.ndarray
+    head: np.ndarray
+    following: np.ndarray
+    points: np.ndarray
+    radius: np.ndarray
+    neurite: np.ndarray
 
 
 @numba.njit(cache=True)
@@ -77,8 +100,9 @@ def _cell(p, box, size, shape):
 
 
 @numba.njit(cache=True)
-def _free(p, r, own, at, base, box, margin, dims, size, shape, head, following, points, radius, neurite):
+def _is_free(p, r, own, at, base, surroundings):
     """Return True if a point of neurite ``own`` can be at ``p``, next on a branch from point ``base`` to ``at``."""
+    box, margin, dims, size, shape, head, following, points, radius, neurite = surroundings
     for axis in range(3 - dims, 3):
         if p[axis] < box[0, axis] + margin[0, axis] * r or p[axis] > box[1, axis] - margin[1, axis] * r:
             return False
@@ -103,7 +127,7 @@ def _free(p, r, own, at, base, box, margin, dims, size, shape, head, following, 
 
 
 @numba.njit(cache=True)
-def _turned(u, bend, dims, state, out):
+def _turn(u, bend, dims, state, out):
     length = 0.0
     for axis in range(3):
         out[axis] = u[axis] + (bend * _normal(state) if axis >= 3 - dims else 0.0)
@@ -126,6 +150,7 @@ def _grow(box, margin, dims, typical, classes, attempts, longest, state, capacit
     head = np.full(shape[0] * shape[1] * shape[2], -1, np.int64)
     for axis in range(3):
         size = max(size, (box[1, axis] - box[0, axis]) / shape[axis])
+    surroundings = _Surroundings(box, margin, dims, size, shape, head, following, points, radius, neurite)
     count = 0
     trees = 0
     p = np.empty(3)
@@ -146,14 +171,12 @@ def _grow(box, margin, dims, typical, classes, attempts, longest, state, capacit
             own = trees + 1
             if count + 1 >= capacity:
                 return points, radius, neurite, count, trees
-            if not _free(
-                p, r0, own, -99, -99, box, margin, dims, size, shape, head, following, points, radius, neurite
-            ):
+            if not _is_free(p, r0, own, -99, -99, surroundings):
                 continue
             first = count
             for axis in range(3):
                 start_u[axis] = 0.0
-            _turned(start_u, 1.0, dims, state, u)
+            _turn(start_u, 1.0, dims, state, u)
             points[count], radius[count], neurite[count] = p, r0, own
             cell = _cell(p, box, size, shape)
             following[count], head[cell] = head[cell], count
@@ -176,26 +199,10 @@ def _grow(box, margin, dims, typical, classes, attempts, longest, state, capacit
                     placed = False
                     bend = 0.12
                     for trial in range(14):
-                        _turned(u, bend, dims, state, turned)
+                        _turn(u, bend, dims, state, turned)
                         for axis in range(3):
                             p[axis] = points[at, axis] + step * turned[axis]
-                        if _free(
-                            p,
-                            r_next,
-                            own,
-                            at,
-                            base,
-                            box,
-                            margin,
-                            dims,
-                            size,
-                            shape,
-                            head,
-                            following,
-                            points,
-                            radius,
-                            neurite,
-                        ):
+                        if _is_free(p, r_next, own, at, base, surroundings):
                             placed = True
                             break
                         bend = min(bend * 1.3, 0.9)
@@ -215,7 +222,7 @@ def _grow(box, margin, dims, typical, classes, attempts, longest, state, capacit
                     if tips < 250 and _uniform(state) < step / (9.0 * typical):
                         for axis in range(3):
                             start_u[axis] = 0.4 * u[axis]
-                        _turned(start_u, 0.7, dims, state, tip_u[tips])
+                        _turn(start_u, 0.7, dims, state, tip_u[tips])
                         tip_point[tips] = at
                         tip_radius[tips] = max(r * (0.65 + 0.3 * _uniform(state)), classes[-1, 0] * typical)
                         tips += 1

@@ -5,7 +5,7 @@
 3. ``voxels`` computes neurite, membrane, mitochondrion and gray value of each voxel from the nearby skeletons.
 4. Gray values are blurred, and shot noise is added from a hash of the voxel's index.
 
-Each voxel depends on its position alone, so any division into blocks gives the same bytes. A neurite stays in its brick.
+Each voxel depends only on its position, so any division into blocks gives the same bytes. A neurite stays in its brick.
 
 The labels are dense (without background), and the cells of a neurite are one connected object in space (see
 ``skeletons``). Sampling on voxels may separate slivers of a few voxels at sharp edges.
@@ -22,7 +22,7 @@ from attacca.config.volumes import VolumeConfig
 from attacca.errors import VolumeError
 from attacca.volumes.tissue.geometry import TissueGeometry
 from attacca.volumes.tissue.skeletons import CLEARANCE, Skeletons, grow_skeletons, mix
-from attacca.volumes.tissue.voxels import fill_block, white_noise
+from attacca.volumes.tissue.voxels import BlockVoxels, PointCells, fill_block, white_noise
 
 _MARGIN = 6.0
 _HALF_MEMBRANE = 8.5
@@ -67,24 +67,16 @@ class Tissue(TissueGeometry):
         organelles = np.empty(wide, np.uint8)
         gray = np.empty(wide, np.float32)
         skeletons = self._find_skeletons(begin - margin, wide)
-        arguments = (
+        fill_block(
             begin - margin,
             self.voxel,
             self.dims,
-            skeletons.points,
-            skeletons.radius,
-            skeletons.neurite,
-            skeletons.mitochondrion,
-            skeletons.mitochondrion_radius,
-            *_sort_into_cells(skeletons.points),
+            skeletons,
+            _sort_into_cells(skeletons.points),
             np.uint64(self._seed),
             max(_HALF_MEMBRANE, 0.7 * float(self.voxel[3 - self.dims :].min())),
-            labels,
-            organelles,
-            mitochondria,
-            gray,
+            BlockVoxels(labels, organelles, mitochondria, gray),
         )
-        fill_block(*arguments)
         raw = self._add_noise(gray, begin - margin)
         inner: tuple[Any, ...] = tuple(slice(m, n - m) for m, n in zip(margin, wide))
         if self.dims == 2:
@@ -181,8 +173,8 @@ def _grow_cached(
     )
 
 
-def _sort_into_cells(points: np.ndarray) -> tuple[Any, ...]:
-    """Sort points into a regular grid of cells: starts and order of the points, lower corner, size and shape."""
+def _sort_into_cells(points: np.ndarray) -> PointCells:
+    """Sort points into a regular grid of cells."""
     low = points.min(axis=0)
     extent = points.max(axis=0) - low
     size = max(40.0, float(extent.max()) / 200)
@@ -192,7 +184,7 @@ def _sort_into_cells(points: np.ndarray) -> tuple[Any, ...]:
     order = np.argsort(flat, kind="stable")
     start = np.zeros(int(np.prod(shape)) + 1, np.int64)
     np.cumsum(np.bincount(flat, minlength=int(np.prod(shape))), out=start[1:])
-    return start, order, low, size, shape
+    return PointCells(start, order, low, size, shape)
 
 
 @lru_cache(maxsize=8)

@@ -1,11 +1,13 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
-"""Voxels of synthetic tissue: each value is a function of the voxel's position and the skeletons alone.
+"""Voxels of synthetic tissue: each value depends only on the position of the voxel and on the skeletons.
 
 For a voxel at x, bent by a smooth displacement, the power distance to a skeleton point p of radius r is |x -
 p|^2 - r^2. The neurite of the least one owns the voxel. With the least one of any other neurite it gives the
 distance to the face between both, ((|x-q|^2 - r_q^2) - (|x-p|^2 - r_p^2)) / (2 |p - q|), and so the membrane.
 No value depends on how the volume is cut into blocks.
 """
+
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -16,6 +18,39 @@ from attacca.volumes.tissue.skeletons import mix
 CELL = 64.0
 WARP = 9.0
 _WARP_PERIOD = 130.0
+
+
+class PointCells(NamedTuple):
+    """Skeleton points sorted into a regular grid of cells: cell ``c`` holds ``order[start[c]:start[c + 1]]``.
+
+    Args:
+        start: int64 (cells + 1,).
+        order: int64 (n,), numbers of the points.
+        low: float64 (3,), lower corner of the grid, nanometers.
+        size: edge length of a cell, nanometers.
+        shape: int64 (3,), number of cells per axis.
+    """
+
+    start: np.ndarray
+    order: np.ndarray
+    low: np.ndarray
+    size: float
+    shape: np.ndarray
+
+
+class BlockVoxels(NamedTuple):
+    """Voxels of a block, each array (z, y, x).
+
+    Args:
+        labels, mitochondria: ids.
+        organelles: uint8: 0 cytoplasm, 1 membrane, 2 mitochondrion.
+        raw: float32, gray values without blur and noise.
+    """
+
+    labels: np.ndarray
+    organelles: np.ndarray
+    mitochondria: np.ndarray
+    raw: np.ndarray
 
 
 @numba.njit(cache=True)
@@ -55,10 +90,10 @@ def _noise3(z, y, x, period, seed, out):
 
 
 @numba.njit(cache=True)
-def _gather(
-    low, high, start, order, grid_low, grid_size, grid_shape, points, radius, neurite, largest, found
-):
+def _gather(low, high, cells, skeletons, largest, found):
     """Find all points that can own a voxel of the box or belong to the next neurite; exact."""
+    start, order, grid_low, grid_size, grid_shape = cells
+    points, radius, neurite = skeletons.points, skeletons.radius, skeletons.neurite
     reach = 2.5 * largest
     first = np.empty(3, np.int64)
     last = np.empty(3, np.int64)
@@ -116,33 +151,21 @@ def _smooth(t):
 
 
 @numba.njit(cache=True)
-def fill_block(
-    begin,
-    voxel,
-    dims,
-    points,
-    radius,
-    neurite,
-    mitochondrion,
-    mitochondrion_radius,
-    start,
-    order,
-    grid_low,
-    grid_size,
-    grid_shape,
-    seed,
-    half_membrane,
-    labels,
-    organelles,
-    mitochondria,
-    raw,
-):
-    """Fill a block, given the index of its first voxel and the voxel size in nanometers.
+def fill_block(begin, voxel, dims, skeletons, cells, seed, half_membrane, voxels):
+    """Fill a block.
 
-    ``labels`` and ``mitochondria`` get ids, ``organelles`` 0 cytoplasm, 1 membrane, 2 mitochondrion, ``raw``
-    gray values without blur and noise. The points come sorted into a grid of cells: ``order[start[c]:start[c
-    + 1]]``.
+    Args:
+        begin: int64 (3,), index of the first voxel.
+        voxel: float64 (3,), voxel size in nanometers.
+        dims: 2 or 3.
+        skeletons: ``Skeletons`` of all neurites that can influence the block.
+        cells: ``PointCells`` of the skeletons.
+        seed: uint64.
+        half_membrane: half of the thickness of a membrane, nanometers.
+        voxels: ``BlockVoxels`` to write to.
     """
+    points, radius, neurite, mitochondrion, mitochondrion_radius = skeletons
+    labels, organelles, mitochondria, raw = voxels
     shape = labels.shape
     largest = radius.max()
     step = np.empty(3, np.int64)
@@ -163,20 +186,7 @@ def fill_block(
                     high[axis] = (begin[axis] + end - 0.5) * voxel[axis] + WARP
                 if dims == 2:
                     low[0], high[0] = 0.0, 0.0
-                count = _gather(
-                    low,
-                    high,
-                    start,
-                    order,
-                    grid_low,
-                    grid_size,
-                    grid_shape,
-                    points,
-                    radius,
-                    neurite,
-                    largest,
-                    found,
-                )
+                count = _gather(low, high, cells, skeletons, largest, found)
                 some = 0
                 for slot in range(count):
                     if mitochondrion[found[slot]] > 0:
