@@ -112,6 +112,11 @@ class Pencils:
         roi: the compared region, in world units.
         voxel_size: world units.
         chunk: chunk of the scratch arrays, in voxels.
+
+    Examples:
+        >>> pencils = Pencils.over(Roi((0, 0), (100, 100)), Coordinate(1, 1), pencil_voxels=1600)
+        >>> pencils.chunk, len(pencils.grid(axis=0))
+        ((16, 16), 7)
     """
 
     roi: Roi
@@ -285,6 +290,17 @@ def sum_binary_table(
     Raises:
         VolumeError: the volumes have one axis.
         BlocksFailedError: a block failed.
+
+    Examples:
+        >>> from attacca.arrays import NumpyArray
+        >>> from tempfile import mkdtemp
+        >>> roi, voxel_size = Roi((0, 0), (8, 32)), Coordinate(8, 8)
+        >>> prediction, ground_truth = (
+        ...     NumpyArray.from_np_array(np.array([voxels]), roi, voxel_size, ["y", "x"])
+        ...     for voxels in ([1, 1, 0, 0], [0, 1, 1, 1]))
+        >>> table = sum_binary_table(BinarySides(prediction, ground_truth), roi, mkdtemp(), 40, 8)
+        >>> table.true_positives, table.false_positives, table.false_negatives, table.far_negatives
+        (1, 1, 2, 1)
     """
     pencils, work = Pencils.over(roi, sides.voxel_size, pencil_voxels), Path(directory)
     axes = len(pencils.shape)
@@ -338,5 +354,12 @@ def sum_binary_table(
 
 
 def fits_into_memory(roi: Roi, voxel_size: Sequence[int]) -> bool:
-    """Return whether a region is small enough to be compared in memory."""
+    """Return whether a region is small enough to be compared in memory.
+
+    Examples:
+        >>> fits_into_memory(Roi((0, 0, 0), (400, 400, 400)), (4, 4, 4))
+        True
+        >>> fits_into_memory(Roi((0, 0, 0), (4000, 4000, 4000)), (4, 4, 4))
+        False
+    """
     return math.prod(int(n) // int(size) for n, size in zip(roi.shape, voxel_size)) <= IN_MEMORY_VOXELS

@@ -18,15 +18,30 @@ BYTES_PER_VOXEL = 40
 
 
 def open_array(array: LocalArrayIdentifier | Array) -> Array:
-    """Return the array itself, or open it for reading if its location is given."""
+    """Return the array itself, or open it for reading if its location is given.
+
+    Examples:
+        >>> from attacca.arrays import NumpyArray
+        >>> array = NumpyArray.from_np_array(
+        ...     np.ones((2, 4), np.uint8), Roi((0, 0), (2, 4)), Coordinate(1, 1), ["y", "x"])
+        >>> open_array(array) is array
+        True
+    """
     return array if isinstance(array, Array) else ZarrArray.open_from_array_identifier(array)
 
 
-def intersect_rois(segmentation: Array, ground_truth: Array) -> Roi:
+def find_compared_roi(segmentation: Array, ground_truth: Array) -> Roi:
     """Return the region in which both arrays are defined, in world units.
 
     Raises:
         VolumeError: voxel sizes differ, voxels are not on one grid, or the arrays do not overlap.
+
+    Examples:
+        >>> from attacca.arrays import NumpyArray
+        >>> array = NumpyArray.from_np_array(
+        ...     np.ones((2, 4), np.uint8), Roi((0, 0), (2, 4)), Coordinate(1, 1), ["y", "x"])
+        >>> find_compared_roi(array, array).shape
+        (2, 4)
     """
     if tuple(segmentation.voxel_size) != tuple(ground_truth.voxel_size):
         raise VolumeError(
@@ -49,10 +64,18 @@ def intersect_rois(segmentation: Array, ground_truth: Array) -> Roi:
 
 
 def check_ids(array: Array) -> None:
-    """Refuse an array that does not contain one id per voxel.
+    """Raise an error if an array does not contain one id per voxel.
 
     Raises:
         VolumeError: it has several channels, or its dtype is not an integer.
+
+    Examples:
+        >>> from attacca.arrays import NumpyArray
+        >>> array = NumpyArray.from_np_array(np.ones((2, 4)), Roi((0, 0), (2, 4)), Coordinate(1, 1), ["y", "x"])
+        >>> check_ids(array)
+        Traceback (most recent call last):
+            ...
+        attacca.errors.VolumeError: ...: found float64, expected ids, which are whole numbers
     """
     if array.num_channels not in (None, 1):
         raise VolumeError(f"{array}: found {array.num_channels} channels, expected one array of ids")
@@ -70,6 +93,10 @@ def drop_channel_axis(array: np.ndarray, dims: int, name: object) -> np.ndarray:
 
     Raises:
         VolumeError: there are several channels.
+
+    Examples:
+        >>> drop_channel_axis(np.zeros((1, 4, 5)), 2, "labels").shape
+        (4, 5)
     """
     if array.ndim == dims:
         return array
@@ -94,8 +121,15 @@ def make_comparison_grid(
 
     Raises:
         VolumeError: the arrays cannot be compared.
+
+    Examples:
+        >>> from attacca.arrays import NumpyArray
+        >>> array = NumpyArray.from_np_array(
+        ...     np.ones((2, 4), np.uint8), Roi((0, 0), (2, 4)), Coordinate(1, 1), ["y", "x"])
+        >>> make_comparison_grid(array, array, block_size=(2, 2)).shape
+        (1, 2)
     """
-    roi, voxel_size = intersect_rois(segmentation, ground_truth), ground_truth.voxel_size
+    roi, voxel_size = find_compared_roi(segmentation, ground_truth), ground_truth.voxel_size
     if block_size is None:
         edge = int(COMPARED_VOXELS ** (1 / ground_truth.dims))
         chunks = getattr(segmentation, "chunk_size", None)

@@ -19,7 +19,8 @@ from numba import njit
 
 from attacca.segmentation.box import Box, Triple
 from attacca.segmentation.dense_labels import index_labels
-from attacca.segmentation.graph_tables import EDGE_TYPE, NODE_TYPE
+from attacca.segmentation.graph import Graph
+from attacca.segmentation.graph_tables import EDGE_TYPE, NODE_TYPE, join_tables
 from attacca.segmentation.hash_table import find_slot, make_table, pack_pair
 from attacca.segmentation.offsets import Offsets
 
@@ -110,6 +111,21 @@ def count_block_graph(
     return _write_nodes(ids, block, inner), _write_edges(ids, table, count)
 
 
+def make_example_graph() -> Graph:
+    """Return the graph of three fragments in a row, for examples.
+
+    The contacts of the fragments 11, 12 and 13 have mean affinities of 0.8 and 0.4:
+
+    >>> graph = make_example_graph()
+    >>> graph.ids.tolist(), (graph.direct_sum / graph.direct_count / 255).tolist()
+    ([11, 12, 13], [0.8, 0.4])
+    """
+    fragments = np.array([[[11, 11, 12, 12, 12, 13]]], np.uint64)
+    affinities = np.array([[[[255, 204, 255, 255, 102, 0]]]], np.uint8)
+    row = Box((0, 0, 0), (1, 1, 6))
+    return join_tables(*count_block_graph(fragments, affinities, Offsets.create([[0, 0, 1]]), row))
+
+
 def _write_nodes(ids: np.ndarray, block: _Block, inner: np.ndarray) -> np.ndarray:
     """Step 4 for nodes."""
     sizes, lower, upper = _count_nodes(block, len(ids))
@@ -187,7 +203,7 @@ def _add_inside(here, beyond, row, x0, x1, dx, sx, inner):
 
 @njit(cache=True, nogil=True)
 def _add_between(here, beyond, row, x0, x1, dx, sx, group, table, count):
-    """Add a row's affinities between two fragments to the table; returns its number of edges."""
+    """Add a row's affinities between two fragments to the table. Return its number of edges."""
     slots, keys, sums, counts, maxima = table
     x = x0
     while x < x1:
