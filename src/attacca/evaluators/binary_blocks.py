@@ -25,13 +25,13 @@ from funlib.geometry import Coordinate, Roi
 from zarr.codecs import BloscCodec
 
 from attacca.arrays import Array
+from attacca.arrays.channel_axis import drop_channel_axis
 from attacca.atomic import write_json
 from attacca.blockwise import Ledger, run_blocks
 from attacca.blockwise.grid import Block, BlockGrid
 from attacca.errors import MissingInputError, VolumeError
 from attacca.evaluators.binary_counts import count_true_negatives, sum_negative_side, sum_positive_side
 from attacca.evaluators.binary_scores import BinaryTable
-from attacca.evaluators.compared_arrays import drop_channel_axis
 from attacca.evaluators.distance_transform import NOWHERE, compute_distance_unit, extend_along_axis, scan_axis
 from attacca.evaluators.ground_truth import GroundTruthRules
 from attacca.evaluators.table_blocks import announce_blocks, count_max_voxels, locate_block_file

@@ -83,28 +83,6 @@ def check_ids(array: Array) -> None:
         raise VolumeError(f"{array}: found {np.dtype(array.dtype)}, expected ids, which are whole numbers")
 
 
-def drop_channel_axis(array: np.ndarray, dims: int, name: object) -> np.ndarray:
-    """Return the array without its channel axis of size 1.
-
-    Args:
-        array: with or without a channel axis in front.
-        dims: number of spatial axes.
-        name: description of the array in the error message.
-
-    Raises:
-        VolumeError: there are several channels.
-
-    Examples:
-        >>> drop_channel_axis(np.zeros((1, 4, 5)), 2, "labels").shape
-        (4, 5)
-    """
-    if array.ndim == dims:
-        return array
-    if array.shape[0] != 1:
-        raise VolumeError(f"{name}: found {array.shape[0]} channels, expected one array of ids")
-    return array[0]
-
-
 def make_comparison_grid(
     segmentation: Array,
     ground_truth: Array,

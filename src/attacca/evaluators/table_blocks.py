@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from attacca.arrays import Array, LocalArrayIdentifier
+from attacca.arrays.channel_axis import drop_channel_axis
 from attacca.atomic import write_bytes
 from attacca.blockwise import Ledger
 from attacca.blockwise.grid import Block, BlockGrid
 from attacca.errors import MissingInputError
 from attacca.evaluators.block_components import BlockFaces, join_components, label_block, make_global_ids
-from attacca.evaluators.compared_arrays import drop_channel_axis, open_array
+from attacca.evaluators.compared_arrays import open_array
 from attacca.evaluators.contingency import ContingencyTable, contingency_table, merge_tables
 from attacca.evaluators.ground_truth import GroundTruthRules
 from attacca.progress import Progress

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attacca.arrays import Array
+from attacca.arrays.channel_axis import drop_channel_axis
 from attacca.arrays.types import ProbabilityArray
 from attacca.config.tasks import DEFAULT_HEAD_KERNEL
 from attacca.errors import VolumeError
 from attacca.predictors.class_balance import BalancedPart, ClassCounts
-from attacca.predictors.label_arrays import drop_channel_axis
 from attacca.predictors.predictor import (
     Predictor,
     create_array_like,

@@ -19,8 +19,9 @@ import numpy as np
 from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays import Array, LocalArrayIdentifier, NumpyArray, ZarrArray
+from attacca.arrays.channel_axis import add_channel_axis
 from attacca.errors import ConfigurationError, VolumeError
-from attacca.predictors.label_arrays import add_channel_axis, create_label_mask
+from attacca.predictors.label_arrays import create_label_mask
 from attacca.predictors.predictor import Predictor
 
 PartCounts = tuple[list[int], float]
