@@ -40,13 +40,13 @@ def test_the_sizes_that_a_configuration_tells_are_those_of_its_network(name, tas
 
 
 @pytest.mark.parametrize("block", [[1, 1, 1], [17, 16, 16]])
-def test_a_block_that_is_no_multiple_of_the_networks_period_names_its_key_and_one_that_would_do(block):
+def test_a_block_that_is_no_multiple_of_the_networks_period_names_its_key_and_the_nearest_one(block):
     with pytest.raises(SizeError) as raised:
         choose_sizes(
             ConfiguredSizes(UNetConfig(input_shape=(32, 32, 32))), PredictionConfig(block_size=block)
         )
     assert raised.value.key == ("prediction", "block_size")
-    assert "would do" in raised.value.expected
+    assert "use [" in raised.value.expected
 
 
 def test_a_fixed_input_that_leaves_no_multiple_names_what_to_enlarge():

@@ -195,7 +195,7 @@ def test_only_a_known_criterion_chooses_checkpoints(capsys, project, name):
     ("section", "place", "expected"),
     [
         pytest.param("prediction: {block_size: [1, 1, 1]}", "prediction.block_size", "[2, 2, 2]", id="smaller than the period"),
-        pytest.param("prediction: {block_size: [17, 16, 16]}", "prediction.block_size", "[16, 16, 16] would do", id="no multiple"),
+        pytest.param("prediction: {block_size: [17, 16, 16]}", "prediction.block_size", "use [16, 16, 16]", id="no multiple"),
         pytest.param("prediction: {tile_size: [8, 8, 8], block_size: [12, 8, 8]}", "prediction.block_size", "[8, 8, 8]", id="no multiple of the tile"),
         pytest.param("prediction: {block_size: [16, 16, 16]}, segmentation: {block_size: [24, 16, 16]}", "segmentation.block_size", "chunks of [16, 16, 16]", id="cut chunks"),
     ],

@@ -189,7 +189,7 @@ class SegmentationConfig(StrictModel):
         return self
 
     def check_offsets(self, offsets: list[list[int]]) -> None:
-        """Refuse settings that do not fit the task's neighborhood.
+        """Raise an error if settings do not fit the task's neighborhood.
 
         Args:
             offsets: offset of each affinity channel, in voxels.

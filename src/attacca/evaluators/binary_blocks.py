@@ -25,13 +25,13 @@ from funlib.geometry import Coordinate, Roi
 from zarr.codecs import BloscCodec
 
 from attacca.arrays import Array
+from attacca.arrays.channel_axis import drop_channel_axis
 from attacca.atomic import write_json
 from attacca.blockwise import Ledger, run_blocks
 from attacca.blockwise.grid import Block, BlockGrid
 from attacca.errors import MissingInputError, VolumeError
 from attacca.evaluators.binary_counts import count_true_negatives, sum_negative_side, sum_positive_side
 from attacca.evaluators.binary_scores import BinaryTable
-from attacca.evaluators.compared_arrays import drop_channel_axis
 from attacca.evaluators.distance_transform import NOWHERE, compute_distance_unit, extend_along_axis, scan_axis
 from attacca.evaluators.ground_truth import GroundTruthRules
 from attacca.evaluators.table_blocks import announce_blocks, count_max_voxels, locate_block_file
@@ -112,6 +112,11 @@ class Pencils:
         roi: the compared region, in world units.
         voxel_size: world units.
         chunk: chunk of the scratch arrays, in voxels.
+
+    Examples:
+        >>> pencils = Pencils.over(Roi((0, 0), (100, 100)), Coordinate(1, 1), pencil_voxels=1600)
+        >>> pencils.chunk, len(pencils.grid(axis=0))
+        ((16, 16), 7)
     """
 
     roi: Roi
@@ -285,6 +290,17 @@ def sum_binary_table(
     Raises:
         VolumeError: the volumes have one axis.
         BlocksFailedError: a block failed.
+
+    Examples:
+        >>> from attacca.arrays import NumpyArray
+        >>> from tempfile import mkdtemp
+        >>> roi, voxel_size = Roi((0, 0), (8, 32)), Coordinate(8, 8)
+        >>> prediction, ground_truth = (
+        ...     NumpyArray.from_np_array(np.array([voxels]), roi, voxel_size, ["y", "x"])
+        ...     for voxels in ([1, 1, 0, 0], [0, 1, 1, 1]))
+        >>> table = sum_binary_table(BinarySides(prediction, ground_truth), roi, mkdtemp(), 40, 8)
+        >>> table.true_positives, table.false_positives, table.false_negatives, table.far_negatives
+        (1, 1, 2, 1)
     """
     pencils, work = Pencils.over(roi, sides.voxel_size, pencil_voxels), Path(directory)
     axes = len(pencils.shape)
@@ -338,5 +354,12 @@ def sum_binary_table(
 
 
 def fits_into_memory(roi: Roi, voxel_size: Sequence[int]) -> bool:
-    """Return whether a region is small enough to be compared in memory."""
+    """Return whether a region is small enough to be compared in memory.
+
+    Examples:
+        >>> fits_into_memory(Roi((0, 0, 0), (400, 400, 400)), (4, 4, 4))
+        True
+        >>> fits_into_memory(Roi((0, 0, 0), (4000, 4000, 4000)), (4, 4, 4))
+        False
+    """
     return math.prod(int(n) // int(size) for n, size in zip(roi.shape, voxel_size)) <= IN_MEMORY_VOXELS

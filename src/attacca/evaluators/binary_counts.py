@@ -67,6 +67,13 @@ def sum_positive_side(
         unit: length unit of ``distances``, in world units.
         clip: upper limit of clipped distances, in world units.
         tolerance: errors up to this distance are tolerated, in world units.
+
+    Examples:
+        >>> predicted, true = np.array([[True, True, False]]), np.array([[False, True, True]])
+        >>> distances = compute_squared_distances(true, (8, 8))
+        >>> table = sum_positive_side(predicted, true, distances, unit=8, clip=40, tolerance=0)
+        >>> table.true_positives, table.false_positives, table.far_positives
+        (1, 1, 1)
     """
     both, alone, far, whole, part, whole_clipped, part_clipped, largest = _sum_side(
         predicted.ravel(), true.ravel(), distances.ravel(), unit, clip, tolerance
@@ -84,7 +91,15 @@ def sum_positive_side(
 def sum_negative_side(
     predicted: np.ndarray, true: np.ndarray, distances: np.ndarray, unit: int, clip: float, tolerance: float
 ) -> BinaryTable:
-    """Return the part of the table that concerns true voxels, with distances to the nearest predicted one."""
+    """Return the part of the table that concerns true voxels, with distances to the nearest predicted one.
+
+    Examples:
+        >>> predicted, true = np.array([[True, True, False]]), np.array([[False, True, True]])
+        >>> distances = compute_squared_distances(predicted, (8, 8))
+        >>> table = sum_negative_side(predicted, true, distances, unit=8, clip=40, tolerance=8)
+        >>> table.false_negatives, table.far_negatives
+        (1, 0)
+    """
     _, alone, far, whole, part, whole_clipped, part_clipped, largest = _sum_side(
         true.ravel(), predicted.ravel(), distances.ravel(), unit, clip, tolerance
     )
@@ -98,7 +113,12 @@ def sum_negative_side(
 
 
 def count_true_negatives(predicted: np.ndarray, true: np.ndarray, voxels: int) -> BinaryTable:
-    """Return the part of the table that concerns voxels on neither side, of ``voxels`` that count."""
+    """Return the part of the table that concerns voxels on neither side, of ``voxels`` that count.
+
+    Examples:
+        >>> count_true_negatives(np.array([True, False]), np.array([False, False]), voxels=2).true_negatives
+        1
+    """
     return BinaryTable(true_negatives=voxels - int(np.count_nonzero(predicted | true)))
 
 

@@ -21,7 +21,7 @@ from attacca.evaluators.binary_scores import (
     MultiChannelBinarySegmentationEvaluationScores,
     scores_from_binary_table,
 )
-from attacca.evaluators.compared_arrays import check_ids, intersect_rois, open_array
+from attacca.evaluators.compared_arrays import check_ids, find_compared_roi, open_array
 from attacca.evaluators.evaluator import Compared, Evaluator
 from attacca.evaluators.ground_truth import GroundTruthRules
 from attacca.progress import Progress
@@ -81,7 +81,7 @@ class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvalua
 
     @property
     def score(self) -> MultiChannelBinarySegmentationEvaluationScores:
-        return self._named([self._empty() for _ in self.channels])
+        return self._name_channels([self._empty() for _ in self.channels])
 
     def evaluate_blockwise(
         self,
@@ -109,7 +109,7 @@ class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvalua
                 memory and larger ones out of core; the scores are the same.
         """
         prediction, ground_truth = open_array(output_array_identifier), open_array(evaluation_array)
-        roi = intersect_rois(prediction, ground_truth)
+        roi = find_compared_roi(prediction, ground_truth)
         self._check_channels(prediction)
         if self.class_ids is None:
             self._check_channels(ground_truth)
@@ -135,7 +135,7 @@ class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvalua
                     pencil_voxels=pencil_voxels or PENCIL_VOXELS,
                 )
             scores.append(self.scores(table, ground_truth.unit))
-        return self._named(scores)
+        return self._name_channels(scores)
 
     def table(self, sides: BinarySides, roi: Roi) -> BinaryTable:
         """Return the table of a region that fits into memory."""
@@ -162,7 +162,7 @@ class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvalua
             clip_distance=self.clip_distance, tol_distance=self.tol_distance, note=self.rules.describe()
         )
 
-    def _named(
+    def _name_channels(
         self, scores: Sequence[BinarySegmentationEvaluationScores]
     ) -> MultiChannelBinarySegmentationEvaluationScores:
         return MultiChannelBinarySegmentationEvaluationScores(list(zip(self.channels, scores)))

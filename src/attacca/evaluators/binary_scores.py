@@ -28,6 +28,10 @@ class BinaryTable:
             units.
         positive_distance_clipped, negative_distance_clipped: the same sums of clipped distances.
         largest_positive, largest_negative: maximum of these distances, squared, in world units.
+
+    Examples:
+        >>> (BinaryTable(true_positives=1) + BinaryTable(true_positives=2)).true_positives
+        3
     """
 
     true_positives: int = 0
@@ -72,7 +76,7 @@ _HAUSDORFF = (
 _DISTANCE = "mean over all {of} voxels, in which those that agree count as 0"
 
 
-def list_binary_criteria(
+def _list_criteria(
     unit: str = "nanometer",
     clip_distance: float | None = None,
     tol_distance: float | None = None,
@@ -154,7 +158,7 @@ class BinarySegmentationEvaluationScores(EvaluationScores):
         note: str = "",
         **values: float,
     ) -> None:
-        super().__init__(list_binary_criteria(unit, clip_distance, tol_distance, note), values)
+        super().__init__(_list_criteria(unit, clip_distance, tol_distance, note), values)
 
 
 class MultiChannelBinarySegmentationEvaluationScores(ChannelScores):

@@ -41,6 +41,10 @@ def make_global_ids(block: int, local: np.ndarray) -> np.ndarray:
 
     Returns:
         uint64, shape of ``local``.
+
+    Examples:
+        >>> make_global_ids(0, np.array([0, 1])).tolist(), make_global_ids(1, np.array([0, 1])).tolist()
+        ([0, 4294967297], [0, 8589934593])
     """
     ids = local.astype(np.uint64)
     return np.where(ids == 0, ids, ids | np.uint64((block + 1) << _LOCAL_BITS))
@@ -54,6 +58,11 @@ class BlockFaces:
         values: value of each component, shape (components + 1,); index 0 is not used.
         lower, upper: for each axis the components of the first and of the last layer, uint32, without that
             axis.
+
+    Examples:
+        >>> faces = label_block(np.array([[7, 0], [7, 2]]))[1]
+        >>> faces.values.tolist(), faces.lower[0].tolist(), faces.upper[0].tolist()
+        ([0, 7, 2], [1, 0], [1, 2])
     """
 
     values: np.ndarray
@@ -113,6 +122,16 @@ def join_components(
     Returns:
         Ids (``make_global_ids``, ascending) of components that are joined with others, and for each the smallest id
         of its joined component; both uint64. All other components keep their ids.
+
+    Examples:
+        An object in two blocks:
+
+        >>> from funlib.geometry import Coordinate, Roi
+        >>> grid = BlockGrid(Roi((0, 0), (1, 4)), Coordinate(1, 2), Coordinate(1, 1))
+        >>> faces = [label_block(np.array([[0, 7]]))[1], label_block(np.array([[7, 7]]))[1]]
+        >>> ids, joined = join_components(grid, faces.__getitem__)
+        >>> ids.tolist(), joined.tolist()
+        ([4294967297, 8589934593], [4294967297, 4294967297])
     """
     pairs = [np.empty((0, 2), np.uint64)]
     for index in range(len(grid)):

@@ -18,15 +18,30 @@ BYTES_PER_VOXEL = 40
 
 
 def open_array(array: LocalArrayIdentifier | Array) -> Array:
-    """Return the array itself, or open it for reading if its location is given."""
+    """Return the array itself, or open it for reading if its location is given.
+
+    Examples:
+        >>> from attacca.arrays import NumpyArray
+        >>> array = NumpyArray.from_np_array(
+        ...     np.ones((2, 4), np.uint8), Roi((0, 0), (2, 4)), Coordinate(1, 1), ["y", "x"])
+        >>> open_array(array) is array
+        True
+    """
     return array if isinstance(array, Array) else ZarrArray.open_from_array_identifier(array)
 
 
-def intersect_rois(segmentation: Array, ground_truth: Array) -> Roi:
+def find_compared_roi(segmentation: Array, ground_truth: Array) -> Roi:
     """Return the region in which both arrays are defined, in world units.
 
     Raises:
         VolumeError: voxel sizes differ, voxels are not on one grid, or the arrays do not overlap.
+
+    Examples:
+        >>> from attacca.arrays import NumpyArray
+        >>> array = NumpyArray.from_np_array(
+        ...     np.ones((2, 4), np.uint8), Roi((0, 0), (2, 4)), Coordinate(1, 1), ["y", "x"])
+        >>> find_compared_roi(array, array).shape
+        (2, 4)
     """
     if tuple(segmentation.voxel_size) != tuple(ground_truth.voxel_size):
         raise VolumeError(
@@ -49,33 +64,23 @@ def intersect_rois(segmentation: Array, ground_truth: Array) -> Roi:
 
 
 def check_ids(array: Array) -> None:
-    """Refuse an array that does not contain one id per voxel.
+    """Raise an error if an array does not contain one id per voxel.
 
     Raises:
         VolumeError: it has several channels, or its dtype is not an integer.
+
+    Examples:
+        >>> from attacca.arrays import NumpyArray
+        >>> array = NumpyArray.from_np_array(np.ones((2, 4)), Roi((0, 0), (2, 4)), Coordinate(1, 1), ["y", "x"])
+        >>> check_ids(array)
+        Traceback (most recent call last):
+            ...
+        attacca.errors.VolumeError: ...: found float64, expected ids, which are whole numbers
     """
     if array.num_channels not in (None, 1):
         raise VolumeError(f"{array}: found {array.num_channels} channels, expected one array of ids")
     if np.dtype(array.dtype).kind not in "biu":
         raise VolumeError(f"{array}: found {np.dtype(array.dtype)}, expected ids, which are whole numbers")
-
-
-def drop_channel_axis(array: np.ndarray, dims: int, name: object) -> np.ndarray:
-    """Return the array without its channel axis of size 1.
-
-    Args:
-        array: with or without a channel axis in front.
-        dims: number of spatial axes.
-        name: description of the array in the error message.
-
-    Raises:
-        VolumeError: there are several channels.
-    """
-    if array.ndim == dims:
-        return array
-    if array.shape[0] != 1:
-        raise VolumeError(f"{name}: found {array.shape[0]} channels, expected one array of ids")
-    return array[0]
 
 
 def make_comparison_grid(
@@ -94,8 +99,15 @@ def make_comparison_grid(
 
     Raises:
         VolumeError: the arrays cannot be compared.
+
+    Examples:
+        >>> from attacca.arrays import NumpyArray
+        >>> array = NumpyArray.from_np_array(
+        ...     np.ones((2, 4), np.uint8), Roi((0, 0), (2, 4)), Coordinate(1, 1), ["y", "x"])
+        >>> make_comparison_grid(array, array, block_size=(2, 2)).shape
+        (1, 2)
     """
-    roi, voxel_size = intersect_rois(segmentation, ground_truth), ground_truth.voxel_size
+    roi, voxel_size = find_compared_roi(segmentation, ground_truth), ground_truth.voxel_size
     if block_size is None:
         edge = int(COMPARED_VOXELS ** (1 / ground_truth.dims))
         chunks = getattr(segmentation, "chunk_size", None)

@@ -83,25 +83,19 @@ class ContingencyTable:
         """Return the rows for which the bool array ``rows`` is true."""
         return ContingencyTable(self.segment[rows], self.ground_truth[rows], self.count[rows])
 
-    def map_segments(self, ids: np.ndarray, new_ids: np.ndarray) -> "ContingencyTable":
-        """Return the table with each predicted id in ``ids`` replaced by the corresponding one in ``new_ids``.
-
-        The table of fragments becomes the table of any agglomeration of them, without reading voxels.
+    def map_ground_truth(self, ids: np.ndarray, new_ids: np.ndarray) -> "ContingencyTable":
+        """Return the table with each true id in ``ids`` replaced by the corresponding one in ``new_ids``.
 
         Args:
             ids: distinct ids, in any order.
             new_ids: same length as ``ids``.
 
         Examples:
-            >>> one_object = np.array([7, 7], np.uint64)
-            >>> table = ContingencyTable(np.array([1, 2], np.uint64), one_object, np.array([10, 30]))
-            >>> table.map_segments(np.array([2]), np.array([1])).count
+            >>> one_segment = np.array([7, 7], np.uint64)
+            >>> table = ContingencyTable(one_segment, np.array([1, 2], np.uint64), np.array([10, 30]))
+            >>> table.map_ground_truth(np.array([2]), np.array([1])).count
             array([40])
         """
-        return ContingencyTable.from_rows(_map_ids(self.segment, ids, new_ids), self.ground_truth, self.count)
-
-    def map_ground_truth(self, ids: np.ndarray, new_ids: np.ndarray) -> "ContingencyTable":
-        """Return the table with true ids replaced, see ``map_segments``."""
         return ContingencyTable.from_rows(self.segment, _map_ids(self.ground_truth, ids, new_ids), self.count)
 
     def save(self, path: str | Path) -> None:
@@ -154,7 +148,7 @@ def contingency_table(
         )
     tables = []
     for slab in _slabs(ground_truth.shape):
-        ids = as_ids(segmentation[slab]), as_ids(ground_truth[slab])
+        ids = _convert_to_ids(segmentation[slab]), _convert_to_ids(ground_truth[slab])
         if mask is not None:
             counted = np.asarray(mask[slab], bool).ravel()
             ids = ids[0][counted], ids[1][counted]
@@ -163,7 +157,14 @@ def contingency_table(
 
 
 def merge_tables(tables: Iterable[ContingencyTable]) -> ContingencyTable:
-    """Return the sum of tables. Memory is a few times that of the result and of one table."""
+    """Return the sum of tables. Memory is a few times that of the result and of one table.
+
+    Examples:
+        >>> ids = np.array([1], np.uint64)
+        >>> blocks = [ContingencyTable(ids, ids, np.array([count])) for count in (10, 30)]
+        >>> merge_tables(blocks).count.tolist()
+        [40]
+    """
     pending: list[ContingencyTable] = []
     merged, rows = ContingencyTable.empty(), 0
     for table in tables:
@@ -187,7 +188,7 @@ def _sum(tables: list[ContingencyTable]) -> ContingencyTable:
     )
 
 
-def as_ids(array: np.ndarray) -> np.ndarray:
+def _convert_to_ids(array: np.ndarray) -> np.ndarray:
     """Return an array as flat uint64 ids.
 
     Raises:

@@ -71,6 +71,10 @@ def scan_axis(foreground: np.ndarray, axis: int, step: int) -> np.ndarray:
 
     Returns:
         int64, shape of ``foreground``; ``NOWHERE`` on lines without foreground.
+
+    Examples:
+        >>> scan_axis(np.array([[True, False, False]]), axis=1, step=2)
+        array([[ 0,  4, 16]])
     """
     foreground = np.ascontiguousarray(foreground, np.bool_)
     result = np.empty(foreground.shape, np.int64)
@@ -87,6 +91,12 @@ def extend_along_axis(distances: np.ndarray, axis: int, step: int) -> None:
             ``axis``; replaced by those over these axes and ``axis``.
         axis: the additional axis.
         step: distance of neighboring voxels along the axis, in distance units.
+
+    Examples:
+        >>> distances = np.array([[0, NOWHERE, NOWHERE]])
+        >>> extend_along_axis(distances, axis=1, step=2)
+        >>> distances.tolist()
+        [[0, 4, 16]]
     """
     _envelope(distances.reshape(_as_lines(distances.shape, axis)), step)
 
@@ -119,6 +129,11 @@ def _scan(foreground: np.ndarray, result: np.ndarray, step: int) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _envelope(volume: np.ndarray, step: int) -> None:
+    """Replace squared distances by the lower envelope of their parabolas along the middle axis, in place.
+
+    ``attacca.predictors.distances._spread_along`` is its counterpart for targets. That one works on floats,
+    because faces are half a voxel away; here distances are exact integers, so that scores do not depend on blocks.
+    """
     outer, n, inner = volume.shape
     lines = np.empty((_TILE, n), np.int64)
     apex = np.empty(n, np.int64)

@@ -18,6 +18,10 @@ class DummyEvaluationScores(EvaluationScores):
 
     Args:
         values: values by name.
+
+    Examples:
+        >>> DummyEvaluationScores(frizz_level=0.5, blipp_score=0.25).frizz_level
+        0.5
     """
 
     def __init__(self, **values: float) -> None:

@@ -100,7 +100,7 @@ class Evaluator(ABC, Generic[Scores]):
         return self.score.store_best(criterion)
 
     def compare(self, score_1: float, score_2: float, criterion: str) -> bool:
-        """Return whether ``score_1`` is strictly better than ``score_2`` by ``criterion``; nan never is."""
+        """Return whether ``score_1`` is strictly better than ``score_2`` by ``criterion``; False if it is nan."""
         return self.score.criterion(criterion).is_better(score_1, score_2)
 
     @property
@@ -113,7 +113,7 @@ class Evaluator(ABC, Generic[Scores]):
     ) -> bool:
         """Return whether ``score`` is better than the recorded one of a data set, parameters and criterion.
 
-        Scores of criteria without ``store_best`` never are.
+        False for a nan score, and for criteria without ``store_best``.
         """
         value = score.value(criterion)
         if not self.store_best(criterion) or math.isnan(value):

@@ -61,7 +61,12 @@ class InstanceConvention:
 
 
 class Voi(NamedTuple):
-    """Variation of information in bits."""
+    """Variation of information in bits.
+
+    Examples:
+        >>> Voi(split=0.5, merge=0.25).total
+        0.75
+    """
 
     split: float
     merge: float
@@ -81,7 +86,12 @@ class Rand(NamedTuple):
 
 
 class Matching(NamedTuple):
-    """Numbers of objects that are matched one to one at a threshold of intersection over union."""
+    """Numbers of objects that are matched one to one at a threshold of intersection over union.
+
+    Examples:
+        >>> Matching(true_positives=3, false_positives=1, false_negatives=0).precision
+        0.75
+    """
 
     true_positives: int
     false_positives: int
@@ -113,7 +123,9 @@ def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator else float("nan")
 
 
-def _counted(table: ContingencyTable, convention: InstanceConvention) -> tuple[ContingencyTable, np.ndarray]:
+def _select_counted(
+    table: ContingencyTable, convention: InstanceConvention
+) -> tuple[ContingencyTable, np.ndarray]:
     # The counted rows, and for each row whether its voxels are objects of their own.
     if convention.ignore_background:
         table = table.select(table.ground_truth != 0)
@@ -149,7 +161,7 @@ def voi_from_table(table: ContingencyTable, convention: InstanceConvention | Non
         >>> voi_from_table(two_halves)
         Voi(split=1.0, merge=0.0)
     """
-    table, alone = _counted(table, convention or InstanceConvention())
+    table, alone = _select_counted(table, convention or InstanceConvention())
     total = table.total
     if total == 0:
         return Voi(float("nan"), float("nan"))
@@ -167,6 +179,9 @@ def information_from_table(
 ) -> dict[str, float]:
     """Return normalized forms of variation of information, each between 0 and 1.
 
+    They are not among the scores of the workflow. They make results comparable with ``funlib.evaluate``, which reports
+    them, and with which the conformance tests compare them.
+
     Args:
         table: the contingency table.
         convention: treatment of background.
@@ -174,10 +189,16 @@ def information_from_table(
     Returns:
         ``nvi_split`` and ``nvi_merge``, divided by the joint entropy, and ``nid``, the normalized information
         distance (N. X. Vinh et al., J. Machine Learning Research 11, 2010).
+
+    Examples:
+        >>> ids = np.array([1, 2], np.uint64)
+        >>> two_halves = ContingencyTable(ids, np.array([1, 1], np.uint64), np.array([4, 4]))
+        >>> information_from_table(two_halves)
+        {'nvi_split': 1.0, 'nvi_merge': 0.0, 'nid': 1.0}
     """
     convention = convention or InstanceConvention()
     voi = voi_from_table(table, convention)
-    table, _ = _counted(table, convention)
+    table, _ = _select_counted(table, convention)
     if table.total == 0:
         return {"nvi_split": float("nan"), "nvi_merge": float("nan"), "nid": float("nan")}
     ground_truth_size, _ = _sizes(table.ground_truth, table.count)
@@ -207,10 +228,17 @@ def rand_from_table(
     Returns:
         Error, precision (the fraction of pairs in one segment that are in one object) and recall; nan if no
         voxel counts.
+
+    Examples:
+        >>> ids = np.array([1, 2], np.uint64)
+        >>> two_halves = ContingencyTable(ids, np.array([1, 1], np.uint64), np.array([4, 4]))
+        >>> rand = rand_from_table(two_halves)
+        >>> rand.precision, rand.recall, round(rand.error, 3)
+        (1.0, 0.5, 0.333)
     """
     convention = convention or InstanceConvention()
     all_voxels = table.total if volume is None else volume
-    table, alone = _counted(table, convention)
+    table, alone = _select_counted(table, convention)
     if table.total == 0:
         return Rand(float("nan"), float("nan"), float("nan"))
     ground_truth_size, _ = _sizes(table.ground_truth, table.count)
@@ -299,6 +327,10 @@ def list_instance_criteria(
         thresholds: thresholds of intersection over union.
         convention: treatment of background.
         note: preparation of the ground truth in words, at the end of each convention.
+
+    Examples:
+        >>> [criterion.name for criterion in list_instance_criteria()][:4]
+        ['voi_split', 'voi_merge', 'voi', 'adapted_rand_error']
     """
     end = f"; {note}" if note else ""
     background = (convention or InstanceConvention()).describe() + end
@@ -339,6 +371,10 @@ class InstanceEvaluationScores(EvaluationScores):
         convention: treatment of background.
         note: preparation of the ground truth, in words.
         values: values by name, except ``voi``, which is the sum of ``voi_split`` and ``voi_merge``.
+
+    Examples:
+        >>> InstanceEvaluationScores(voi_split=0.5, voi_merge=0.25).voi
+        0.75
     """
 
     def __init__(
@@ -365,6 +401,13 @@ def scores_from_table(
         convention: treatment of background.
         thresholds: thresholds of intersection over union, for matched objects.
         note: preparation of the ground truth in words, stored with each score.
+
+    Examples:
+        >>> ids = np.array([1, 2], np.uint64)
+        >>> two_halves = ContingencyTable(ids, np.array([1, 1], np.uint64), np.array([4, 4]))
+        >>> scores = scores_from_table(two_halves)
+        >>> scores.voi_split, scores.voi_merge, scores.voi
+        (1.0, 0.0, 1.0)
     """
     convention = convention or InstanceConvention()
     voi = voi_from_table(table, convention)

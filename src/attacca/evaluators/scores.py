@@ -202,6 +202,11 @@ def scores_to_json(scores: EvaluationScores) -> list[dict[str, Any]]:
         For each score ``name`` (without its channel), ``value`` (None for nan), ``unit``,
         ``higher_is_better``, ``bounds`` (None for a side without bound), ``convention`` and ``channel`` (None
         for a score of the whole segmentation).
+
+    Examples:
+        >>> row, = scores_to_json(EvaluationScores([Criterion("dice", True)], {"dice": 0.75}))
+        >>> row["name"], row["value"], row["channel"]
+        ('dice', 0.75, None)
     """
     rows: list[dict[str, Any]] = []
     for name in scores.criteria:

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from attacca.arrays import Array, LocalArrayIdentifier
+from attacca.arrays.channel_axis import drop_channel_axis
 from attacca.atomic import write_bytes
 from attacca.blockwise import Ledger
 from attacca.blockwise.grid import Block, BlockGrid
 from attacca.errors import MissingInputError
 from attacca.evaluators.block_components import BlockFaces, join_components, label_block, make_global_ids
-from attacca.evaluators.compared_arrays import drop_channel_axis, open_array
+from attacca.evaluators.compared_arrays import open_array
 from attacca.evaluators.contingency import ContingencyTable, contingency_table, merge_tables
 from attacca.evaluators.ground_truth import GroundTruthRules
 from attacca.progress import Progress
@@ -71,7 +72,12 @@ def _read_arrays(path: str | Path, prefix: str = "") -> dict[str, np.ndarray]:
 
 
 def locate_block_file(directory: str | os.PathLike[str], index: int, suffix: str = ".npz") -> Path:
-    """Return the file of a block's result. Each directory holds the files of a thousand blocks."""
+    """Return the file of a block's result. Each directory holds the files of a thousand blocks.
+
+    Examples:
+        >>> locate_block_file("tables", 1234).as_posix()
+        'tables/000001/234.npz'
+    """
     return Path(directory) / f"{index // 1000:06d}" / f"{index % 1000:03d}{suffix}"
 
 
@@ -139,13 +145,28 @@ class EvaluateBlocks:
 
 
 def count_max_voxels(grid: BlockGrid) -> int:
-    """Return the number of voxels of the largest block."""
+    """Return the number of voxels of the largest block.
+
+    Examples:
+        >>> from funlib.geometry import Coordinate, Roi
+        >>> grid = BlockGrid(Roi((0, 0), (8, 6)), Coordinate(4, 4), Coordinate(1, 1))
+        >>> count_max_voxels(grid)
+        16
+    """
     sides = zip(grid.block_size, grid.roi.shape, grid.voxel_size)
     return math.prod(int(min(side, extent)) // int(size) for side, extent, size in sides)
 
 
 def announce_blocks(progress: Progress | None, grid: BlockGrid, ledger: Ledger | None) -> None:
-    """Add the blocks of a grid to the expected units of ``progress``, recorded ones as done."""
+    """Add the blocks of a grid to the expected units of ``progress``, recorded ones as done.
+
+    Examples:
+        >>> from funlib.geometry import Coordinate, Roi
+        >>> grid = BlockGrid(Roi((0, 0), (8, 6)), Coordinate(4, 4), Coordinate(1, 1))
+        >>> from types import SimpleNamespace
+        >>> announce_blocks(SimpleNamespace(expect=print), grid, ledger=None)
+        4 0
+    """
     if progress is not None:
         progress.expect(len(grid), 0 if ledger is None else len(grid) - len(ledger.missing(range(len(grid)))))
 
@@ -162,6 +183,18 @@ def collect_tables(
 
     Raises:
         MissingInputError: the file of a block is missing.
+
+    Examples:
+        >>> from tempfile import mkdtemp
+        >>> from funlib.geometry import Coordinate, Roi
+        >>> from attacca.arrays import NumpyArray
+        >>> roi, voxel_size, directory = Roi((0, 0), (1, 4)), Coordinate(1, 1), mkdtemp()
+        >>> array = NumpyArray.from_np_array(np.array([[1, 1, 2, 2]]), roi, voxel_size, ["y", "x"])
+        >>> grid, evaluate = BlockGrid(roi, Coordinate(1, 2), voxel_size), EvaluateBlocks(array, array, directory=directory)
+        >>> for block in grid:
+        ...     evaluate(block)
+        >>> collect_tables(grid, directory).count.tolist()
+        [2, 2]
     """
     table = merge_tables(
         BlockResult.load(locate_block_file(directory, index)).table for index in range(len(grid))

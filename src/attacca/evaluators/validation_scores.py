@@ -90,15 +90,16 @@ class ValidationScores:
         return np.array([one.scores for one in self.scores], np.float64).reshape(shape)
 
     def get_best(self, dim: str, data: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return the best scores along one dimension, in the direction of each criterion; the first of equals.
+        """Return the best score of each criterion along one dimension, the first one if scores are equal.
 
         Args:
             dim: ``"iterations"``, ``"datasets"`` or ``"parameters"``.
             data: scores in the shape of ``to_array``; all scores by default.
 
         Returns:
-            The iteration (or the index of the data set or parameters) of the best score, int64, -1 if all scores
-            are nan; and the best score, float64, nan then. Both without the dimension.
+            Two arrays without the dimension. The first is int64, the iteration of the best score, or the index of
+            its data set or parameters; -1 if all scores are nan. The second is float64, the best score; nan if all
+            scores are nan.
 
         Raises:
             ValueError: the dimension is empty or unknown.

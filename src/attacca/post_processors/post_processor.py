@@ -107,7 +107,7 @@ class PostProcessor(ABC, Generic[P]):
         return self.prediction_array
 
     def _check_output(self, output: LocalArrayIdentifier) -> None:
-        """Refuse an output at the prediction's location, around it or inside it."""
+        """Raise an error if the output is at the prediction's location, around it or inside it."""
         prediction = str(self.prediction_array or self.prediction_array_identifier or "")
         if not prediction:
             return

@@ -43,7 +43,7 @@ def create_output(
     write_size: Sequence[int],
     overwrite: bool = False,
 ) -> ZarrArray:
-    """Create the output array of an operation, or open an equal one that exists.
+    """Create the output array of an operation, or open an existing array with the same metadata.
 
     Args:
         prediction: the output gets its region, voxel size and unit.

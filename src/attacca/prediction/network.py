@@ -126,7 +126,7 @@ class Network:
         return normalize(raw, *self.intensity)
 
     def check_raw(self, raw: Array) -> None:
-        """Refuse raw data that does not fit the network.
+        """Raise an error if raw data does not fit the network.
 
         Raises:
             ConfigurationError: axes, channels or voxel size differ.

@@ -52,15 +52,18 @@ class ConfiguredSizes:
 
     @property
     def context(self) -> Coordinate:
+        """Voxels of input on each side of an output."""
         axes = create_axes(self.architecture)
         return Coordinate(compute_block_context(axes, [(self.head_kernel - 1) // 2] * len(axes)))
 
     @property
     def factor(self) -> Coordinate:
+        """Voxels of which tiles are multiples."""
         return Coordinate(axis.factor for axis in create_axes(self.architecture))
 
     @property
     def fixed_input_shape(self) -> Coordinate | None:
+        """Only input shape that the network takes; None if it takes others."""
         architecture = self.architecture
         if not architecture.fixed_input_shape:
             return None
@@ -131,17 +134,17 @@ def choose_sizes(network: NetworkSizes, config: PredictionConfig) -> PredictionS
                 f"{list(tile)}, which the network's fixed input shape needs",
             )
     elif config.tile_size is not None:
-        tile = _given(config.tile_size, factor, dims, "tile_size")
+        tile = _check_sizes(config.tile_size, factor, dims, "tile_size")
     elif config.block_size is not None:
         tile = Coordinate(
             _largest_divisor(b, f, t)
             for b, f, t in zip(
-                _given(config.block_size, factor, dims, "block_size"), factor, _free_tile(network)
+                _check_sizes(config.block_size, factor, dims, "block_size"), factor, _choose_tile(network)
             )
         )
     else:
-        tile = _free_tile(network)
-    block = tile if config.block_size is None else _given(config.block_size, tile, dims, "block_size")
+        tile = _choose_tile(network)
+    block = tile if config.block_size is None else _check_sizes(config.block_size, tile, dims, "block_size")
     chunk = Coordinate(choose_chunk_edge(b, dims) for b in block)
     return PredictionSizes(tile, block, chunk)
 
@@ -152,7 +155,7 @@ def choose_chunk_edge(block: int, dims: int) -> int:
     return block // parts if block % parts == 0 else block
 
 
-def _free_tile(network: NetworkSizes) -> Coordinate:
+def _choose_tile(network: NetworkSizes) -> Coordinate:
     dims = network.factor.dims
     sizes = []
     for context, factor in zip(network.context, network.factor):
@@ -163,7 +166,7 @@ def _free_tile(network: NetworkSizes) -> Coordinate:
     return Coordinate(sizes)
 
 
-def _given(sizes: list[int], multiple: Coordinate, dims: int, key: str) -> Coordinate:
+def _check_sizes(sizes: list[int], multiple: Coordinate, dims: int, key: str) -> Coordinate:
     if len(sizes) != dims:
         raise SizeError(("prediction", key), f"{sizes}", f"{dims} numbers, one for each axis")
     if any(size % m for size, m in zip(sizes, multiple)):
@@ -171,7 +174,7 @@ def _given(sizes: list[int], multiple: Coordinate, dims: int, key: str) -> Coord
         raise SizeError(
             ("prediction", key),
             f"{sizes}",
-            f"multiples of {list(multiple)} voxels, on which blocks fit together exactly; {nearest} would do",
+            f"multiples of {list(multiple)} voxels, on which blocks fit together exactly; use {nearest}",
         )
     return Coordinate(sizes)
 

@@ -75,10 +75,10 @@ class TiledNetwork:
             Slices of a part in the region (spatial axes), and its values, float32, shape (channels, spatial axes).
         """
         origin = self.read_box(box)[0]
-        for begin, end in self._parts(box):
+        for begin, end in self._split_box(box):
             total: np.ndarray | None = None
             for symmetry in self._symmetries:
-                values = self._values(raw, origin, begin, end, symmetry)
+                values = self._compute_values(raw, origin, begin, end, symmetry)
                 if total is None:
                     total = values
                 else:
@@ -88,7 +88,7 @@ class TiledNetwork:
                 total /= np.float32(len(self._symmetries))
             yield tuple(slice(b - o, e - o) for b, e, o in zip(begin, end, box[0])), total
 
-    def _parts(self, box: Box) -> Iterator[Box]:
+    def _split_box(self, box: Box) -> Iterator[Box]:
         # Parts end at the corners of global tiles.
         axes = []
         for begin, end, tile in zip(*box, self.tile):
@@ -97,7 +97,7 @@ class TiledNetwork:
         for intervals in product(*axes):
             yield tuple(i[0] for i in intervals), tuple(i[1] for i in intervals)
 
-    def _values(
+    def _compute_values(
         self,
         raw: np.ndarray,
         origin: tuple[int, ...],
@@ -106,7 +106,7 @@ class TiledNetwork:
         symmetry: Symmetry,
     ) -> np.ndarray:
         if not any(any(shift) for shift in symmetry.shifts):
-            whole, low = self._tile(raw, origin, begin, end, symmetry)
+            whole, low = self._predict_tile(raw, origin, begin, end, symmetry)
             inner = tuple(slice(b - o, e - o) for b, e, o in zip(begin, end, low))
             if symmetry.sources == tuple(range(len(symmetry.sources))):
                 return np.array(whole[(slice(None), *inner)], dtype=np.float32)
@@ -116,13 +116,13 @@ class TiledNetwork:
         grown_begin = tuple(b - below for b, below in zip(begin, self._below))
         grown_end = tuple(e + above for e, above in zip(end, self._above))
         result = np.empty((len(symmetry.sources), *(e - b for b, e in zip(begin, end))), dtype=np.float32)
-        whole, low = self._tile(raw, origin, grown_begin, grown_end, symmetry)
+        whole, low = self._predict_tile(raw, origin, grown_begin, grown_end, symmetry)
         for channel, (source, shift) in enumerate(zip(symmetry.sources, symmetry.shifts)):
             inner = tuple(slice(b - o + s, e - o + s) for b, e, o, s in zip(begin, end, low, shift))
             result[channel] = whole[source][inner]
         return result
 
-    def _tile(
+    def _predict_tile(
         self,
         raw: np.ndarray,
         origin: tuple[int, ...],

@@ -11,11 +11,12 @@ import numpy as np
 from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays import Array
+from attacca.arrays.channel_axis import drop_channel_axis
 from attacca.arrays.types import EmbeddingArray
 from attacca.errors import ConfigurationError
 from attacca.predictors.affinity_targets import affinities, compute_partner_masks, erode_labels, padding
 from attacca.predictors.class_balance import BalancedPart, ClassCounts
-from attacca.predictors.label_arrays import convert_to_unsigned, drop_channel_axis
+from attacca.predictors.label_arrays import convert_to_unsigned
 from attacca.predictors.lsd import (
     compute_local_shape_descriptors,
     compute_window_radius,

@@ -30,7 +30,7 @@ def _scale(labels, weights, scale):  # type: ignore[no-untyped-def]
         scale[i] *= weights[labels[i]]
 
 
-def convert_to_classes(labels: np.ndarray, num_classes: int) -> np.ndarray:
+def _convert_to_classes(labels: np.ndarray, num_classes: int) -> np.ndarray:
     """Return labels as uint8 (uint32 for more than 256 classes).
 
     Args:
@@ -61,7 +61,7 @@ def count_classes(labels: np.ndarray, scale: np.ndarray, num_classes: int) -> tu
     and 1.
 
     Args:
-        labels: from ``convert_to_classes``, any shape.
+        labels: from ``_convert_to_classes``, any shape.
         scale: float32, shape of ``labels``.
         num_classes: number of classes.
 
@@ -149,7 +149,7 @@ class BalancedPart:
         if self.num_classes == 0:
             return [], 0.0
         scale = np.ascontiguousarray(self._scale()[where])
-        labels = convert_to_classes(np.ascontiguousarray(self.labels[where]), self.num_classes)
+        labels = _convert_to_classes(np.ascontiguousarray(self.labels[where]), self.num_classes)
         counts, total = count_classes(labels, scale, self.num_classes)
         return [int(count) for count in counts], total
 
@@ -169,7 +169,7 @@ class BalancedPart:
             return scale
         class_counts: ClassCounts = {index: (count, 1 + total) for index, count in enumerate(counts)}
         weights = compute_class_weights(np.asarray(counts) > 0, class_counts, self.clipmin, self.clipmax)
-        labels = convert_to_classes(np.ascontiguousarray(self.labels[where]), self.num_classes)
+        labels = _convert_to_classes(np.ascontiguousarray(self.labels[where]), self.num_classes)
         _scale(labels.ravel(), weights.astype(np.float32), scale.reshape(-1))
         return scale
 
@@ -216,7 +216,7 @@ def balance_weights(
     [{0: (3, 5.0), 1: (1, 5.0)}]
     """
     label_data = np.asarray(label_data)
-    labels = convert_to_classes(label_data, num_classes)
+    labels = _convert_to_classes(label_data, num_classes)
     scale = np.ones(labels.shape, dtype=np.float32)
     for mask in masks:
         scale *= mask

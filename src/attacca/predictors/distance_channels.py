@@ -11,11 +11,11 @@ import numpy as np
 from funlib.geometry import Coordinate
 
 from attacca.arrays import Array
+from attacca.arrays.channel_axis import add_channel_axis
 from attacca.arrays.types import ArrayType, DistanceArray
 from attacca.errors import ConfigurationError, VolumeError
 from attacca.predictors.class_balance import BalancedPart
 from attacca.predictors.distances import compute_signed_distances, mask_uncertain_distances
-from attacca.predictors.label_arrays import add_channel_axis
 from attacca.predictors.predictor import (
     Predictor,
     create_array_like,

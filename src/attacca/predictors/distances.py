@@ -61,7 +61,11 @@ def _find_faces_along(labels, step, out):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _spread_along(squares, step):  # type: ignore[no-untyped-def]
-    """Replace ``squares[p]`` by the minimum of ``squares[q] + (step (p - q))**2`` over q, along the middle axis."""
+    """Replace ``squares[p]`` by the minimum of ``squares[q] + (step (p - q))**2`` over q, along the middle axis.
+
+    ``attacca.evaluators.distance_transform._envelope`` is its counterpart for scores. That one works on exact
+    integers; here squared distances are fractions (faces are half a voxel away), stored as float32 to save memory.
+    """
     outer, length, inner = squares.shape
     lines = np.empty((_COLUMNS, length), dtype=np.float32)
     apex = np.empty(length, dtype=np.int64)

@@ -9,11 +9,11 @@ import numpy as np
 from funlib.geometry import Coordinate
 
 from attacca.arrays import Array
+from attacca.arrays.channel_axis import add_channel_axis
 from attacca.arrays.types import ProbabilityArray
 from attacca.config.tasks import DEFAULT_HEAD_KERNEL
 from attacca.predictors.class_balance import BalancedPart
 from attacca.predictors.distance_channels import DistanceChannels
-from attacca.predictors.label_arrays import add_channel_axis
 from attacca.predictors.predictor import create_model_with_head
 
 if TYPE_CHECKING:

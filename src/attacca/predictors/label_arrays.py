@@ -1,4 +1,4 @@
-"""Conversion of label arrays to the form that the kernels expect: unsigned integers, one channel axis."""
+"""Conversion of label arrays to unsigned integers, and masks of annotated voxels."""
 
 import numpy as np
 
@@ -31,39 +31,6 @@ def convert_to_unsigned(labels: np.ndarray) -> np.ndarray:
             raise VolumeError("labels must be whole numbers, 0 or larger; they are floats with other values")
         return labels.astype(np.uint64)
     raise VolumeError(f"labels must be integers; their dtype is {labels.dtype}")
-
-
-def add_channel_axis(labels: np.ndarray, dims: int) -> np.ndarray:
-    """Return a view with one channel axis before the ``dims`` spatial axes.
-
-    Raises:
-        VolumeError: there is more than one axis besides the spatial ones.
-
-    >>> add_channel_axis(np.zeros((4, 5)), 2).shape, add_channel_axis(np.zeros((3, 4, 5)), 2).shape
-    ((1, 4, 5), (3, 4, 5))
-    """
-    if labels.ndim == dims:
-        return labels[np.newaxis]
-    if labels.ndim == dims + 1:
-        return labels
-    raise VolumeError(
-        f"found labels of shape {labels.shape}, expected {dims} spatial axes and at most one channel axis"
-    )
-
-
-def drop_channel_axis(labels: np.ndarray, dims: int) -> np.ndarray:
-    """Return a view of labels with one channel that has spatial axes only.
-
-    Raises:
-        VolumeError: there are several channels.
-
-    >>> drop_channel_axis(np.zeros((1, 4, 5)), 2).shape
-    (4, 5)
-    """
-    labels = add_channel_axis(labels, dims)
-    if labels.shape[0] != 1:
-        raise VolumeError(f"instance labels have one channel; these have {labels.shape[0]}: {labels.shape}")
-    return labels[0]
 
 
 def create_label_mask(

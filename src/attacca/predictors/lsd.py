@@ -39,6 +39,9 @@ def count_descriptors(dims: int) -> int:
 
     Raises:
         VolumeError: another number of axes.
+
+    >>> count_descriptors(3), count_descriptors(2)
+    (10, 6)
     """
     if dims not in (2, 3):
         raise VolumeError(f"local shape descriptors exist in 2D and 3D, not in {dims}D")
@@ -59,7 +62,11 @@ def list_descriptor_names(dims: int) -> list[str]:
 
 
 def compute_window_radius(sigma: float, spacing: float) -> int:
-    """Return the voxels from the center of a window to its border; ``sigma`` and ``spacing`` in world units."""
+    """Return the voxels from the center of a window to its border; ``sigma`` and ``spacing`` in world units.
+
+    >>> compute_window_radius(sigma=80, spacing=4)
+    60
+    """
     return int(TRUNCATE * (sigma / spacing) + 0.5)
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attacca.arrays import Array
+from attacca.arrays.channel_axis import drop_channel_axis
 from attacca.arrays.types import ProbabilityArray
 from attacca.config.tasks import DEFAULT_HEAD_KERNEL
 from attacca.errors import VolumeError
 from attacca.predictors.class_balance import BalancedPart, ClassCounts
-from attacca.predictors.label_arrays import drop_channel_axis
 from attacca.predictors.predictor import (
     Predictor,
     create_array_like,
@@ -32,6 +32,9 @@ def describe_unknown_classes(values: np.ndarray, classes: Sequence[str]) -> str:
     Args:
         values: the distinct values, ascending.
         classes: names of the classes, by label value from 0.
+
+    >>> describe_unknown_classes(np.array([7]), ["background", "cell"])
+    "the labels hold 7, which is not a class: the task's classes are 0 background, 1 cell. Add a class ..."
     """
     named = ", ".join(map(str, values[:10])) + (
         f" and {len(values) - 10} other values" if len(values) > 10 else ""

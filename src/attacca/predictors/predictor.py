@@ -198,18 +198,35 @@ class Predictor(ABC):
 
 
 def read_labels(gt: Array) -> np.ndarray:
-    """Return the voxels of ground truth, as stored."""
+    """Return the voxels of ground truth, as stored.
+
+    >>> from funlib.geometry import Roi
+    >>> labels = NumpyArray.from_np_array(np.array([[5, 9]]), Roi((0, 0), (8, 16)), Coordinate(8, 8), ["y", "x"])
+    >>> read_labels(labels)
+    array([[5, 9]])
+    """
     return np.asarray(gt[gt.roi])
 
 
 def create_array_like(gt: Array, data: np.ndarray) -> NumpyArray:
-    """Return an array (channels, *spatial) over the ROI of ``gt``."""
+    """Return an array (channels, *spatial) over the ROI of ``gt``.
+
+    >>> from funlib.geometry import Roi
+    >>> labels = NumpyArray.from_np_array(np.array([[5, 9]]), Roi((0, 0), (8, 16)), Coordinate(8, 8), ["y", "x"])
+    >>> array = create_array_like(labels, np.zeros((3, 1, 2)))
+    >>> array.num_channels, array.roi == labels.roi
+    (3, True)
+    """
     axes = ["c", *gt.spatial_axes]
     return NumpyArray.from_np_array(data, gt.roi, gt.voxel_size, axes)  # type: ignore[attr-defined]
 
 
 def read_mask(mask: Array | None) -> np.ndarray | None:
-    """Return the voxels of a mask; None for None."""
+    """Return the voxels of a mask; None for None.
+
+    >>> read_mask(None) is None
+    True
+    """
     return None if mask is None else np.asarray(mask[mask.roi])
 
 
@@ -226,6 +243,12 @@ def create_model_with_head(
         channels: channels of the prediction.
         kernel_size: edge length of the convolution, in voxels.
         activation: applied in evaluation mode only; softmax is over channels.
+
+    >>> from attacca.architectures import create_architecture
+    >>> from attacca.config.architecture import UNetConfig
+    >>> config = UNetConfig(input_shape=(16, 16), channels=(2, 4), downsample_factors=((2, 2),))
+    >>> create_model_with_head(create_architecture(config, dims=2), channels=3).num_out_channels
+    3
     """
     # deferred: torch takes seconds to import, and targets do not need it
     import torch

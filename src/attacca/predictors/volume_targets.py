@@ -19,8 +19,9 @@ import numpy as np
 from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays import Array, LocalArrayIdentifier, NumpyArray, ZarrArray
+from attacca.arrays.channel_axis import add_channel_axis
 from attacca.errors import ConfigurationError, VolumeError
-from attacca.predictors.label_arrays import add_channel_axis, create_label_mask
+from attacca.predictors.label_arrays import create_label_mask
 from attacca.predictors.predictor import Predictor
 
 PartCounts = tuple[list[int], float]
@@ -42,6 +43,11 @@ def read_ground_truth(
     Returns:
         labels in their dtype, and a mask (uint8, (1, *spatial)) that is 0 for voxels that are unlabeled, masked out or
         outside the volume.
+
+    >>> labels = NumpyArray.from_np_array(np.array([[5, 9]]), Roi((0, 0), (8, 16)), Coordinate(8, 8), ["y", "x"])
+    >>> gt, mask = read_ground_truth(labels, None, Roi((0, 0), (8, 24)), unlabelled=9, fill=0)
+    >>> gt[gt.roi].tolist(), mask[mask.roi].tolist()
+    ([[5, 0, 0]], [[[1, 0, 0]]])
     """
     data = labels.read(roi, fill)
     valid = np.zeros((1, *(roi.shape / labels.voxel_size)), dtype=np.uint8)
@@ -146,7 +152,7 @@ class TargetBlocks(_GroundTruthBlocks):
         gt, target, mask, box = self._prepare(block.write_roi)
         target_array, weight_array = self._arrays["target"], self._arrays["weight"]
         where = (slice(None), *box)
-        target_array[block.write_roi] = encode_values(target[target.roi][where], target_array)
+        target_array[block.write_roi] = _encode_values(target[target.roi][where], target_array)
         weights = np.empty(
             (self.predictor.num_channels, *(part.stop - part.start for part in box)), np.float32
         )
@@ -185,13 +191,19 @@ def sum_counts(counts_of_blocks: Iterable[list[PartCounts]]) -> list[PartCounts]
 
 
 def pack_running_counts(predictor: Predictor, counts: list[PartCounts]) -> Any:
-    """Return the counts of a volume as the running counts from which ``predictor.create_weight`` continues."""
+    """Return the counts of a volume as the running counts from which ``predictor.create_weight`` continues.
+
+    >>> from attacca.predictors.one_hot_predictor import OneHotPredictor
+    >>> predictor = OneHotPredictor(["background", "cell"], balance_classes=True)
+    >>> pack_running_counts(predictor, [([3, 1], 4.0)])
+    [{0: (3, 5.0), 1: (1, 5.0)}]
+    """
     return predictor.pack_counts(
         [{index: (n, 1 + mask) for index, n in enumerate(classes)} for classes, mask in counts]
     )
 
 
-def encode_values(values: np.ndarray, array: Array) -> np.ndarray:
+def _encode_values(values: np.ndarray, array: Array) -> np.ndarray:
     """Return values as ``array`` stores them: scaled, rounded and clipped to its integer dtype, or as floats."""
     if np.dtype(array.dtype).kind == "f":
         return values.astype(array.dtype, copy=False)
@@ -208,7 +220,7 @@ def create_target_array(
     write_size: Coordinate | None = None,
     dtype: str = "uint8",
 ) -> ZarrArray:
-    """Create the array of a predictor's targets, or open an existing equal one.
+    """Create the array of a predictor's targets, or open an existing array with the same metadata.
 
     Args:
         predictor: gives channels and value range.
@@ -221,6 +233,14 @@ def create_target_array(
 
     Raises:
         ConfigurationError: the dtype is another one.
+
+    >>> from attacca.predictors.one_hot_predictor import OneHotPredictor
+    >>> predictor = OneHotPredictor(["background", "cell"])
+    >>> labels = NumpyArray.from_np_array(np.array([[5, 9]]), Roi((0, 0), (8, 16)), Coordinate(8, 8), ["y", "x"])
+    >>> identifier = LocalArrayIdentifier("memory://targets.zarr", "s0")
+    >>> array = create_target_array(predictor, identifier, labels)
+    >>> array.num_channels, array.dtype
+    (2, dtype('uint8'))
     """
     low, high = predictor.value_range
     scale, offset = 1.0, 0.0
@@ -238,7 +258,18 @@ def create_weight_array(
     roi: Roi | None = None,
     write_size: Coordinate | None = None,
 ) -> ZarrArray:
-    """Create or open the array of a predictor's weights, float32; arguments as of ``create_target_array``."""
+    """Create the array of a predictor's weights, float32, or open an existing array with the same metadata.
+
+    Arguments are those of ``create_target_array``.
+
+    >>> from attacca.predictors.one_hot_predictor import OneHotPredictor
+    >>> predictor = OneHotPredictor(["background", "cell"])
+    >>> labels = NumpyArray.from_np_array(np.array([[5, 9]]), Roi((0, 0), (8, 16)), Coordinate(8, 8), ["y", "x"])
+    >>> identifier = LocalArrayIdentifier("memory://weights.zarr", "s0")
+    >>> array = create_weight_array(predictor, identifier, labels)
+    >>> array.num_channels, array.dtype
+    (2, dtype('<f4'))
+    """
     return _create_array(predictor, identifier, labels, roi, write_size, "float32", 1.0, 0.0)
 
 

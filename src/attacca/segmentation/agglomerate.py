@@ -31,14 +31,8 @@ def agglomerate(graph: Graph, settings: AgglomerationSettings, merges: Merges | 
     Three fragments in a row; the contact of the first two has a mean affinity of 0.8, that of the others of
     0.4. The threshold decides which contacts are merged:
 
-    >>> from attacca.segmentation.block_graph import count_block_graph
-    >>> from attacca.segmentation.box import Box
-    >>> from attacca.segmentation.graph_tables import join_tables
-    >>> from attacca.segmentation.offsets import Offsets
-    >>> fragments = np.array([[[11, 11, 12, 12, 12, 13]]], np.uint64)
-    >>> affinities = np.array([[[[255, 204, 255, 255, 102, 0]]]], np.uint8)
-    >>> row = Box((0, 0, 0), (1, 1, 6))
-    >>> graph = join_tables(*count_block_graph(fragments, affinities, Offsets.create([[0, 0, 1]]), row))
+    >>> from attacca.segmentation.block_graph import make_example_graph
+    >>> graph = make_example_graph()
     >>> agglomerate(graph, AgglomerationSettings(threshold=0.5)).segments.tolist()
     [1, 1, 2]
     >>> agglomerate(graph, AgglomerationSettings(threshold=0.3)).segments.tolist()
@@ -79,6 +73,10 @@ def cluster_by_mutexes(graph: Graph, direct_bias: float, long_bias: float) -> np
 
     Returns:
         int64 (nodes,): index of each node's cluster, 0, 1, ... by first node.
+
+    >>> from attacca.segmentation.block_graph import make_example_graph
+    >>> cluster_by_mutexes(make_example_graph(), direct_bias=0.5, long_bias=0.5)
+    array([0, 0, 1])
     """
     keys = []
     for number, (kind, bias) in enumerate((("direct", direct_bias), ("long", long_bias))):
@@ -98,6 +96,10 @@ def cluster_by_contact(graph: Graph, threshold: float) -> np.ndarray:
 
     Returns:
         int64 (nodes,): index of each node's cluster, 0, 1, ... by first node.
+
+    >>> from attacca.segmentation.block_graph import make_example_graph
+    >>> cluster_by_contact(make_example_graph(), threshold=0.3)
+    array([0, 0, 0])
     """
     parents = np.arange(len(graph.ids), dtype=np.int32)
     for u, v, count, highest in graph.read_edges("u", "v", "direct_count", "direct_max"):
@@ -116,6 +118,12 @@ def cluster_across_cells(graph: Graph, cell_voxels: int, threshold: float) -> np
 
     Returns:
         int64 (nodes,): index of each node's cluster, 0, 1, ... by first node.
+
+    Ids 11, 12 and 13 are in the cells 0, 1 and 1:
+
+    >>> from attacca.segmentation.block_graph import make_example_graph
+    >>> cluster_across_cells(make_example_graph(), cell_voxels=11, threshold=0.3)
+    array([0, 0, 1])
     """
     cells = (graph.ids - np.uint64(1)) // np.uint64(cell_voxels)
     parents = np.arange(len(graph.ids), dtype=np.int32)

@@ -19,7 +19,8 @@ from numba import njit
 
 from attacca.segmentation.box import Box, Triple
 from attacca.segmentation.dense_labels import index_labels
-from attacca.segmentation.graph_tables import EDGE_TYPE, NODE_TYPE
+from attacca.segmentation.graph import Graph
+from attacca.segmentation.graph_tables import EDGE_TYPE, NODE_TYPE, join_tables
 from attacca.segmentation.hash_table import find_slot, make_table, pack_pair
 from attacca.segmentation.offsets import Offsets
 
@@ -46,6 +47,28 @@ class _Block(NamedTuple):
     begin: np.ndarray
     end: np.ndarray
     origin: np.ndarray
+
+
+class _Row(NamedTuple):
+    """Edges of one channel that start in one row of voxels along x.
+
+    Attributes:
+        labels: int32 (x,), of the row.
+        beyond: int32 (x,), of the row to which the channel's offset leads.
+        affinities: uint8 (x,).
+        begin: first voxel of the row with an edge.
+        end: upper limit of these voxels.
+        shift: voxels along x from one end of an edge to the other.
+        stride: voxels from one edge to the next.
+    """
+
+    labels: np.ndarray
+    beyond: np.ndarray
+    affinities: np.ndarray
+    begin: int
+    end: int
+    shift: int
+    stride: int
 
 
 class _EdgeTable(NamedTuple):
@@ -110,6 +133,21 @@ def count_block_graph(
     return _write_nodes(ids, block, inner), _write_edges(ids, table, count)
 
 
+def make_example_graph() -> Graph:
+    """Return the graph of three fragments in a row, for examples.
+
+    The contacts of the fragments 11, 12 and 13 have mean affinities of 0.8 and 0.4:
+
+    >>> graph = make_example_graph()
+    >>> graph.ids.tolist(), (graph.direct_sum / graph.direct_count / 255).tolist()
+    ([11, 12, 13], [0.8, 0.4])
+    """
+    fragments = np.array([[[11, 11, 12, 12, 12, 13]]], np.uint64)
+    affinities = np.array([[[[255, 204, 255, 255, 102, 0]]]], np.uint8)
+    row = Box((0, 0, 0), (1, 1, 6))
+    return join_tables(*count_block_graph(fragments, affinities, Offsets.create([[0, 0, 1]]), row))
+
+
 def _write_nodes(ids: np.ndarray, block: _Block, inner: np.ndarray) -> np.ndarray:
     """Step 4 for nodes."""
     sizes, lower, upper = _count_nodes(block, len(ids))
@@ -159,48 +197,49 @@ def _count_edges(block, inner):
                 # The table grows outside of the loop that fills it: see the note in mutex_clusters.
                 if count + width > len(table.keys):
                     table = _enlarge_table(table, count, 2 * len(table.keys) + width)
-                here, beyond = labels[z, y], labels[z + dz, y + dy]
-                row = block.affinities[k, z, y]
+                row = _Row(labels[z, y], labels[z + dz, y + dy], block.affinities[k, z, y], x0, x1, dx, sx)
                 if block.is_nearest[k]:
-                    _add_inside(here, beyond, row, x0, x1, dx, sx, inner)
+                    _add_inside(row, inner)
                 group = 0 if block.is_nearest[k] else 1
-                count = _add_between(here, beyond, row, x0, x1, dx, sx, group, table, count)
+                count = _add_between(row, group, table, count)
     return table, count
 
 
 @njit(cache=True, nogil=True)
-def _add_inside(here, beyond, row, x0, x1, dx, sx, inner):
+def _add_inside(row, inner):
     """Add a row's affinities between voxels of one fragment to its sum and count."""
-    x = x0
-    while x < x1:
-        a = here[x]
+    labels, beyond, affinities, begin, end, shift, stride = row
+    x = begin
+    while x < end:
+        a = labels[x]
         total, number = np.int64(0), np.int64(0)
-        while x < x1 and here[x] == a:
-            if beyond[x + dx] == a:
-                total += row[x]
+        while x < end and labels[x] == a:
+            if beyond[x + shift] == a:
+                total += affinities[x]
                 number += 1
-            x += sx
+            x += stride
         if a:
             inner[a, 0] += total
             inner[a, 1] += number
 
 
 @njit(cache=True, nogil=True)
-def _add_between(here, beyond, row, x0, x1, dx, sx, group, table, count):
-    """Add a row's affinities between two fragments to the table; returns its number of edges."""
+def _add_between(row, group, table, count):
+    """Add a row's affinities between two fragments to the table. Return its number of edges."""
     slots, keys, sums, counts, maxima = table
-    x = x0
-    while x < x1:
-        a, b = here[x], beyond[x + dx]
+    labels, beyond, affinities, begin, end, shift, stride = row
+    x = begin
+    while x < end:
+        a, b = labels[x], beyond[x + shift]
         if a == b or a == 0 or b == 0:
-            x += sx
+            x += stride
             continue
         total, number, highest = np.int64(0), np.int32(0), np.uint8(0)
-        while x < x1 and here[x] == a and beyond[x + dx] == b:
-            total += row[x]
+        while x < end and labels[x] == a and beyond[x + shift] == b:
+            total += affinities[x]
             number += 1
-            highest = max(highest, row[x])
-            x += sx
+            highest = max(highest, affinities[x])
+            x += stride
         key = pack_pair(a, b)
         slot = find_slot(slots, keys, key)
         if slots[slot] < 0:

@@ -55,13 +55,22 @@ def choose_block_shape(
         nearest = [max(1, round(s / c)) * c for s, c in zip(size, chunk)]
         raise BlockSizeError(
             f"{list(block_size)}",
-            f"multiples of the prediction's chunks of {list(chunk)} voxels; {nearest} would do",
+            f"multiples of the prediction's chunks of {list(chunk)} voxels; use {nearest}",
         )
     return tuple(size)
 
 
 def choose_block_size(prediction: ZarrArray, block_size: Sequence[int] | None) -> Coordinate:
-    """Return the size of a block of the segmentation in world units; see ``choose_block_shape``."""
+    """Return the size of a block of the segmentation in world units; see ``choose_block_shape``.
+
+    >>> from types import SimpleNamespace
+    >>> from funlib.geometry import Roi
+    >>> roi = Roi((0, 0, 0), (20000, 2000, 2000))
+    >>> prediction = SimpleNamespace(
+    ...     voxel_size=Coordinate(40, 4, 4), chunk_size=Coordinate(2560, 256, 256), roi=roi)
+    >>> choose_block_size(prediction, None)
+    (5120, 512, 512)
+    """
     voxel_size = prediction.voxel_size
     chunk, extent = prediction.chunk_size / voxel_size, prediction.roi.shape / voxel_size
     return Coordinate(choose_block_shape(tuple(chunk), tuple(extent), block_size)) * voxel_size

@@ -28,6 +28,13 @@ class SeamCount:
     Args:
         ends: int64 (3, 2), pairs of neighbors in different, non-zero segments.
         pairs: int64 (3, 2), all pairs of neighbors in non-zero segments.
+
+    Of 100 pairs of neighbors along x, 20 are segment ends inside blocks, and 80 on faces. Three standard
+    deviations of the expected 20 are subtracted from the 80:
+
+    >>> ends, pairs = np.array([[0, 0], [0, 0], [20, 80]]), np.full((3, 2), 100)
+    >>> round(SeamCount(ends, pairs).excess(), 2)
+    3.33
     """
 
     ends: np.ndarray
@@ -42,7 +49,7 @@ class SeamCount:
         return cls(np.zeros((3, 2), np.int64), np.zeros((3, 2), np.int64))
 
     def excess(self) -> float:
-        """Return how many times as often segments end on faces of blocks as elsewhere, for the worst axis.
+        """Return the ratio of segment ends on block faces to those on other planes, the maximum over axes.
 
         At least 1. Axes with fewer than a hundred pairs on faces do not count.
         """
@@ -105,7 +112,7 @@ def _count(segments, begin, cell):
 def check_seams(
     counts: Iterable[SeamCount], thresholds: CheckThresholds, name: str = "the segmentation"
 ) -> float:
-    """Refuse a segmentation whose segments end on the faces of blocks too often; returns the excess.
+    """Return the excess of segment ends on block faces; raise an error if it is above the limit.
 
     Args:
         counts: counts of parts of the segmentation.
@@ -146,7 +153,7 @@ def check_sizes(
     thresholds: CheckThresholds,
     name: str = "the segmentation",
 ) -> dict[str, float]:
-    """Refuse an empty segmentation, or one that a single segment dominates.
+    """Raise an error if a segmentation is empty, or if a single segment dominates it.
 
     Args:
         graph: graph of the fragments.
@@ -163,14 +170,8 @@ def check_sizes(
 
     Three fragments in a row:
 
-    >>> from attacca.segmentation.block_graph import count_block_graph
-    >>> from attacca.segmentation.box import Box
-    >>> from attacca.segmentation.graph_tables import join_tables
-    >>> from attacca.segmentation.offsets import Offsets
-    >>> fragments = np.array([[[11, 11, 12, 12, 12, 13]]], np.uint64)
-    >>> affinities = np.array([[[[255, 204, 255, 255, 102, 0]]]], np.uint8)
-    >>> row = Box((0, 0, 0), (1, 1, 6))
-    >>> graph = join_tables(*count_block_graph(fragments, affinities, Offsets.create([[0, 0, 1]]), row))
+    >>> from attacca.segmentation.block_graph import make_example_graph
+    >>> graph = make_example_graph()
     >>> table = LookUpTable(graph.ids, np.array([1, 2, 0], np.uint64))
     >>> check_sizes(graph, table, 10, CheckThresholds())
     {'segmented_share': 0.5, 'largest_share': 0.6, 'segments': 2.0}
@@ -183,8 +184,8 @@ def check_sizes(
     if thresholds.min_segmented_share is not None and share <= thresholds.min_segmented_share:
         raise SegmentationCheckError(
             f"{name}: {100 * share:.3g} % of the voxels belong to a segment; more than "
-            f"{100 * thresholds.min_segmented_share:.3g} % is expected. Look at the prediction: is it empty? "
-            "Else lower segmentation.bias or background_below, or segmentation.checks.min_segmented_share"
+            f"{100 * thresholds.min_segmented_share:.3g} % is expected. If the prediction is empty, train longer; "
+            "else lower segmentation.bias, background_below, or segmentation.checks.min_segmented_share"
         )
     if thresholds.max_segment_share is not None and largest > thresholds.max_segment_share:
         raise SegmentationCheckError(
@@ -211,7 +212,7 @@ def count_values(affinities: np.ndarray) -> np.ndarray:
 def check_prediction(
     histogram: np.ndarray, thresholds: CheckThresholds, name: str = "the prediction"
 ) -> dict[str, float]:
-    """Refuse a prediction that is constant: all 0, all 1, or one value.
+    """Raise an error if a prediction is constant: all 0, all 1, or one value.
 
     Args:
         histogram: int64 (256,), of the stored values; see ``count_values``.

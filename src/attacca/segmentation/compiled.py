@@ -30,6 +30,8 @@ def compile_kernels(part: str | None = None) -> None:
     Args:
         part: a method of making fragments (``"mutex_watershed"``, ``"seeded"``,
             ``"connected_components"``), or ``"graph"``; None compiles everything.
+
+    >>> compile_kernels("connected_components")
     """
     affinities = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 8)).astype(np.uint8)
     frame = Frame(Roi((0, 0, 0), (8, 8, 8)), Coordinate((1, 1, 1)))

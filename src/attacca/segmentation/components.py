@@ -41,7 +41,7 @@ def label_components(
 
 
 def label_foreground(is_foreground: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Label the components of a bool array (z, y, x) by faces; returns the same as ``label_components``.
+    """Label the components of a bool array (z, y, x) by faces. Return the same as ``label_components``.
 
     >>> labels, firsts = label_foreground(np.array([[[True, True, False, True]]]))
     >>> labels.tolist(), firsts.tolist()

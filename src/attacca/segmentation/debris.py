@@ -82,14 +82,8 @@ def filter_debris(graph: Graph, clusters: np.ndarray, settings: AgglomerationSet
 
     Three fragments of two, three and one voxels in a row; the last one is debris:
 
-    >>> from attacca.segmentation.block_graph import count_block_graph
-    >>> from attacca.segmentation.box import Box
-    >>> from attacca.segmentation.graph_tables import join_tables
-    >>> from attacca.segmentation.offsets import Offsets
-    >>> fragments = np.array([[[11, 11, 12, 12, 12, 13]]], np.uint64)
-    >>> affinities = np.array([[[[255, 204, 255, 255, 102, 0]]]], np.uint8)
-    >>> row = Box((0, 0, 0), (1, 1, 6))
-    >>> graph = join_tables(*count_block_graph(fragments, affinities, Offsets.create([[0, 0, 1]]), row))
+    >>> from attacca.segmentation.block_graph import make_example_graph
+    >>> graph = make_example_graph()
     >>> filter_debris(graph, np.arange(3), AgglomerationSettings(min_size=2, debris="merge"))
     array([0, 1, 1])
     >>> filter_debris(graph, np.arange(3), AgglomerationSettings(min_size=2, debris="delete"))

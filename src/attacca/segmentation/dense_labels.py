@@ -45,7 +45,7 @@ def _index(labels):
 
 @njit(cache=True, nogil=True)
 def _index_until_full(labels, indices, table, ids, progress):
-    """Continue at label ``progress[1]`` with ``progress[0]`` known ids; returns False if the table is full."""
+    """Continue at label ``progress[1]`` with ``progress[0]`` known ids. Return False if the table is full."""
     last, last_index = np.uint64(0), np.int32(0)
     count = progress[0]
     for i in range(progress[1], len(labels)):

@@ -50,7 +50,9 @@ class FragmentBlocks:
         """
         frame = self.frame
         if not self.prediction.roi.contains(self.output.roi):
-            raise VolumeError(f"{self.output} extends beyond its prediction {self.prediction}")
+            raise VolumeError(
+                f"{self.output} extends beyond its prediction {self.prediction}; predict the whole region first"
+            )
         fragments = make_fragments(
             self._read, frame, frame.to_box(block.write_roi), self.neighborhood, self.settings
         )

@@ -87,7 +87,10 @@ def make_fragments(
     """
     if not neighborhood:
         if settings.chain != "connected_components":
-            raise ConfigurationError(f"segmentation: the chain '{settings.chain}' needs affinities")
+            raise ConfigurationError(
+                f"segmentation.chain: '{settings.chain}' needs affinities, but the task predicts none; "
+                "use connected_components"
+            )
         return _foreground_components(read, frame, box, settings)
     if settings.chain == "mutex_watershed":
         offsets = Offsets.create(neighborhood, settings.bias, settings.strides)

@@ -77,6 +77,6 @@ class Frame:
         if len(values) != self.dims:
             raise ConfigurationError(
                 f"segmentation: {name} {list(values)} has {len(values)} numbers; "
-                f"the volume has {self.dims} axes"
+                f"the volume has {self.dims} axes: give one number for each"
             )
         return triple(values, fill)

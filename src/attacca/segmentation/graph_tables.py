@@ -93,6 +93,19 @@ def load_graph(directory: str | os.PathLike[str], num_blocks: int, part_rows: in
     Raises:
         MissingInputError: a block's table is missing.
         ResourceError: there are 2^31 or more fragments.
+
+    The tables of a single block, with one fragment of two voxels:
+
+    >>> from tempfile import mkdtemp
+    >>> directory, nodes = mkdtemp(), np.zeros(1, NODE_TYPE)
+    >>> nodes["id"], nodes["size"] = 7, 2
+    >>> for name, table in (("nodes", nodes), ("edges", np.zeros(0, EDGE_TYPE))):
+    ...     path = locate_table(directory, name, 0)
+    ...     path.parent.mkdir(exist_ok=True)
+    ...     np.save(path, table)
+    >>> graph = load_graph(directory, num_blocks=1)
+    >>> graph.ids, graph.sizes
+    (array([7], dtype=uint64), array([2]))
     """
     paths = {
         kind: [locate_table(directory, kind, i) for i in range(num_blocks)] for kind in ("nodes", "edges")

@@ -41,7 +41,11 @@ def pack_pair(a, b):
 
 @njit(cache=True, nogil=True, inline="always")
 def unpack_pair(key):
-    """Return the two indices of a key, the smaller first."""
+    """Return the two indices of a key, the smaller first.
+
+    >>> unpack_pair(np.uint64(pack_pair(5, 2)))
+    (2, 5)
+    """
     return np.int64(key >> np.uint64(32)), np.int64(key & _LOW)
 
 
@@ -83,7 +87,12 @@ def find_slot(table, keys, key):
 
 @njit(cache=True, nogil=True)
 def add_key(table, key):
-    """Add a key to a set; returns False if the set has it already."""
+    """Add a key to a set. Return False if the set has it already.
+
+    >>> table = np.full(8, EMPTY_KEY, np.uint64)
+    >>> add_key(table, np.uint64(70)), add_key(table, np.uint64(70))
+    (True, False)
+    """
     slot = find_slot(table, None, key)
     if table[slot] == key:
         return False
@@ -93,13 +102,23 @@ def add_key(table, key):
 
 @njit(cache=True, nogil=True)
 def has_key(table, key):
-    """Return whether a set has a key."""
+    """Return whether a set has a key.
+
+    >>> table = np.full(8, EMPTY_KEY, np.uint64)
+    >>> add_key(table, np.uint64(70)), has_key(table, np.uint64(70)), has_key(table, np.uint64(80))
+    (True, True, False)
+    """
     return table[find_slot(table, None, key)] == key
 
 
 @njit(cache=True, nogil=True)
 def add_index(table, keys, index):
-    """Add an index whose key the table lacks; returns False if it took the slot of a deleted one."""
+    """Add an index whose key the table lacks. Return False if it took the slot of a deleted one.
+
+    >>> keys, table = np.array([70, 80], np.uint64), np.full(8, EMPTY, np.int32)
+    >>> add_index(table, keys, np.int32(1)), int(table[find_slot(table, keys, np.uint64(80))])
+    (True, 1)
+    """
     slot = _first_slot(table, _key_of(keys, index))
     while table[slot] >= 0:
         slot = (slot + 1) & (len(table) - 1)
@@ -110,7 +129,11 @@ def add_index(table, keys, index):
 
 @njit(cache=True, nogil=True)
 def make_table(keys, first, count, size):
-    """Return a table of ``size`` slots that holds the indices from ``first`` up to ``count``."""
+    """Return a table of ``size`` slots that holds the indices from ``first`` up to ``count``.
+
+    >>> sorted(make_table(np.array([70, 80], np.uint64), 0, 2, 4).tolist())
+    [-1, -1, 0, 1]
+    """
     table = np.full(size, EMPTY, np.int32)
     for index in range(first, count):
         add_index(table, keys, np.int32(index))

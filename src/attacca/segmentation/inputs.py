@@ -10,7 +10,14 @@ from attacca.segmentation.frame import Frame
 
 
 def find_chunk_size(array: Array) -> Coordinate:
-    """Return the world size of a chunk, or of the whole array if it has no chunks."""
+    """Return the world size of a chunk, or of the whole array if it has no chunks.
+
+    >>> from funlib.geometry import Roi
+    >>> from attacca.arrays import NumpyArray
+    >>> array = NumpyArray.from_np_array(np.zeros((4, 5)), Roi((0, 0), (8, 10)), Coordinate(2, 2), ["y", "x"])
+    >>> find_chunk_size(array)
+    (8, 10)
+    """
     return Coordinate(getattr(array, "chunk_size", array.roi.shape))
 
 
@@ -28,12 +35,21 @@ def read_affinities(array: Array, frame: Frame, box: Box, num_channels: int) -> 
 
     Raises:
         VolumeError: the array has fewer channels.
+
+    >>> from funlib.geometry import Roi
+    >>> from attacca.arrays import NumpyArray
+    >>> values = np.array([[[[0.0, 0.2, 1.0]]]], np.float32)
+    >>> array = NumpyArray.from_np_array(
+    ...     values, Roi((0, 0, 0), (1, 1, 3)), Coordinate(1, 1, 1), ["c", "z", "y", "x"])
+    >>> frame = Frame(array.roi, array.voxel_size)
+    >>> read_affinities(array, frame, frame.box, 1)
+    array([[[[  0,  51, 255]]]], dtype=uint8)
     """
     found = array.num_channels or 1
     if found < num_channels:
         raise VolumeError(
             f"{array}: found {found} channels, expected {num_channels}, one for each offset; "
-            "is this the prediction of another task?"
+            "use a prediction of a task with this neighborhood"
         )
     roi = frame.to_roi(box)
     is_quantized = (
@@ -60,6 +76,14 @@ def read_mask(mask: Array | None, frame: Frame, box: Box) -> np.ndarray | None:
 
     Returns:
         bool (z, y, x), or None without a mask.
+
+    >>> from funlib.geometry import Roi
+    >>> from attacca.arrays import NumpyArray
+    >>> values = np.array([[0, 2]], np.uint8)
+    >>> array = NumpyArray.from_np_array(values, Roi((0, 0), (1, 2)), Coordinate(1, 1), ["y", "x"])
+    >>> frame = Frame(array.roi, array.voxel_size)
+    >>> read_mask(array, frame, frame.box)
+    array([[[False,  True]]])
     """
     if mask is None:
         return None

@@ -38,6 +38,9 @@ class Merges:
         a: int32 (merges,), a node of the first region.
         b: int32 (merges,), a node of the second region.
         heights: float64 (merges,), mean affinity (0 to 1) at which they were merged, descending.
+
+    >>> Merges(np.array([0, 1]), np.array([1, 2]), np.array([0.9, 0.4])).count(threshold=0.5)
+    1
     """
 
     a: np.ndarray
@@ -63,14 +66,8 @@ def merge_by_mean_affinity(graph: Graph, threshold: float = 0.0) -> Merges:
 
     Three fragments in a row, with mean affinities of 204 / 255 and 102 / 255 between them:
 
-    >>> from attacca.segmentation.block_graph import count_block_graph
-    >>> from attacca.segmentation.box import Box
-    >>> from attacca.segmentation.graph_tables import join_tables
-    >>> from attacca.segmentation.offsets import Offsets
-    >>> fragments = np.array([[[11, 11, 12, 12, 12, 13]]], np.uint64)
-    >>> affinities = np.array([[[[255, 204, 255, 255, 102, 0]]]], np.uint8)
-    >>> row = Box((0, 0, 0), (1, 1, 6))
-    >>> graph = join_tables(*count_block_graph(fragments, affinities, Offsets.create([[0, 0, 1]]), row))
+    >>> from attacca.segmentation.block_graph import make_example_graph
+    >>> graph = make_example_graph()
     >>> merges = merge_by_mean_affinity(graph)
     >>> merges.heights, merges.count(threshold=0.5)
     (array([0.8, 0.4]), 1)
@@ -220,7 +217,7 @@ def _link_edges(edges, num_nodes):
 
 @njit(cache=True, nogil=True)
 def _fill_table(table, edges):
-    """Step 1: put the edges that are not gone into an empty hash table; returns their number."""
+    """Step 1: put the edges that are not gone into an empty hash table. Return their number."""
     used = np.int64(0)
     for e in range(len(edges.u)):
         if edges.counts[e] > 0:

@@ -50,6 +50,9 @@ def create_clusters(num_nodes: int, seeds: np.ndarray | None = None) -> Clusters
     Args:
         num_nodes: number of nodes.
         seeds: uint32 (nodes,), 0 for nodes without a seed.
+
+    >>> create_clusters(3, seeds=np.array([5, 0, 5], np.uint32)).parents
+    array([0, 1, 0], dtype=int32)
     """
     return Clusters(
         np.arange(num_nodes, dtype=np.int32) if seeds is None else _join_seeds(seeds),
@@ -134,6 +137,13 @@ def take_buckets(order, ends, shifts, attractive, clusters):
         shifts: int64 (buckets,), flat index of the second voxel less that of the first.
         attractive: bool (buckets,).
         clusters: of all voxels.
+
+    A row of three voxels, with an attractive edge from voxel 0 to voxel 1:
+
+    >>> order, ends, shifts = np.array([0], np.uint32), np.array([1]), np.array([1])
+    >>> clusters = take_buckets(order, ends, shifts, np.array([True]), create_clusters(3))
+    >>> number_clusters(clusters.parents)
+    array([0, 0, 1])
     """
     start = 0
     for bucket in range(len(ends)):
@@ -148,7 +158,7 @@ def take_buckets(order, ends, shifts, attractive, clusters):
 
 @njit(cache=True, nogil=True)
 def _take_bucket(order, start, stop, shift, attractive, clusters):
-    """Take edges ``stop - 1`` down to ``start``; returns the end of the edges that are left."""
+    """Take edges ``stop - 1`` down to ``start``. Return the end of the edges that are left."""
     parents = clusters.parents
     for e in range(stop - 1, start - 1, -1):
         u = np.int64(order[e])
@@ -163,7 +173,13 @@ def _take_bucket(order, start, stop, shift, attractive, clusters):
 
 @njit(cache=True, nogil=True)
 def take_edges(u, v, sorted_keys, clusters):
-    """Take the edges of a graph in the order of their keys, and return the clusters; see ``cluster_graph``."""
+    """Take the edges of a graph in the order of their keys, and return the clusters; see ``cluster_graph``.
+
+    >>> u, v = np.array([0], np.int32), np.array([2], np.int32)
+    >>> keys = make_sort_keys(np.array([0.9], np.float32), np.arange(1))
+    >>> number_clusters(take_edges(u, v, keys, create_clusters(3)).parents)
+    array([0, 1, 0])
+    """
     start = 0
     while start < len(sorted_keys):
         start = _take_keys(u, v, sorted_keys, start, clusters)
@@ -174,7 +190,7 @@ def take_edges(u, v, sorted_keys, clusters):
 
 @njit(cache=True, nogil=True)
 def _take_keys(u, v, sorted_keys, start, clusters):
-    """Take edges from ``start`` on; returns the first edge that is left."""
+    """Take edges from ``start`` on. Return the first edge that is left."""
     parents = clusters.parents
     for i in range(start, len(sorted_keys)):
         key = sorted_keys[i]
@@ -190,7 +206,7 @@ def _take_keys(u, v, sorted_keys, start, clusters):
 
 @njit(cache=True, nogil=True, inline="always")
 def _take_edge(a, b, attractive, clusters):
-    """Join the roots ``a`` and ``b`` or exclude them; returns False, with nothing done, without room."""
+    """Join the roots ``a`` and ``b`` or exclude them. Return False, with nothing done, without room."""
     if attractive:
         return _attract(a, b, clusters)
     return _repel(a, b, clusters)

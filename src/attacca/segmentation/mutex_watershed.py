@@ -116,7 +116,9 @@ def mutex_watershed(
     shape = affinities.shape[1:]
     num_voxels = int(np.prod(shape))
     if affinities.shape[0] < len(offsets):
-        raise ConfigurationError(f"{affinities.shape[0]} affinity channels, but {len(offsets)} offsets")
+        raise ConfigurationError(
+            f"found {affinities.shape[0]} affinity channels for {len(offsets)} offsets; give one offset per channel"
+        )
     if num_voxels >= 2**31:
         raise ResourceError(
             f"a block of {num_voxels} voxels is too large for the mutex watershed; use smaller blocks"
@@ -143,7 +145,7 @@ def mutex_watershed(
 def _take_quantized(
     edges: _Edges, biases: np.ndarray, min_evidence: float, clusters: Clusters
 ) -> tuple[Clusters, np.ndarray]:
-    """Steps 1 to 5; returns the clusters and uint8 (voxels,), 1 for voxels with an attractive edge."""
+    """Steps 1 to 5: return the clusters and uint8 (voxels,), 1 for voxels with an attractive edge."""
     shape = edges.affinities.shape[1:]
     ranks, channels, attractive, num_used = _rank_buckets(biases, min_evidence)
     counts = _count_edges(edges, ranks, len(channels))

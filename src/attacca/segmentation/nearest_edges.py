@@ -16,6 +16,10 @@ class NearestEdges(NamedTuple):
         channels: int64 (n,), the channels of nearest-neighbor offsets.
         vectors: int64 (channels, 3), offset of each channel.
         mask: uint8 (z, y, x), or one voxel for no mask.
+
+    >>> offsets = Offsets.create([[0, 0, 9], [0, 0, 1]])
+    >>> NearestEdges.create(np.zeros((2, 1, 1, 10), np.uint8), offsets).channels
+    array([1])
     """
 
     affinities: np.ndarray

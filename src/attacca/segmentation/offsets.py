@@ -79,7 +79,7 @@ class Offsets:
         return _is_nearest(self.vectors)
 
     def reach(self) -> tuple[Triple, Triple]:
-        """Return how far offsets reach below and above a voxel, in voxels.
+        """Return the reach of the offsets below and above a voxel, in voxels.
 
         >>> Offsets.create([[0, 0, 1], [0, -3, 0]]).reach()
         ((0, 3, 0), (0, 0, 1))

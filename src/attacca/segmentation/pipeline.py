@@ -103,6 +103,14 @@ def create_fragment_array(directory: Path, template: Array, chunk_size: Coordina
         directory: directory of the container.
         template: array whose axes, ROI, voxel size and unit the fragments get.
         chunk_size: world units.
+
+    >>> from tempfile import mkdtemp
+    >>> from funlib.geometry import Roi
+    >>> from attacca.arrays import NumpyArray
+    >>> template = NumpyArray.from_np_array(
+    ...     np.zeros((1, 4, 4)), Roi((0, 0), (8, 8)), Coordinate(2, 2), ["c", "y", "x"])
+    >>> create_fragment_array(Path(mkdtemp()), template, Coordinate(4, 4)).roi.shape
+    (8, 8)
     """
     return ZarrArray.create_from_array_identifier(
         LocalArrayIdentifier(directory / "fragments.zarr", "s0"),
@@ -141,6 +149,21 @@ def compute_graph(
         grid: blocks over ``fragments``.
         num_workers: threads.
         mask: voxels of value 0 stay 0.
+
+    A row of four voxels with an affinity of 0 in the middle:
+
+    >>> from tempfile import mkdtemp
+    >>> from funlib.geometry import Roi
+    >>> from attacca.arrays import NumpyArray
+    >>> directory, axes = Path(mkdtemp()), ["c", "z", "y", "x"]
+    >>> prediction = NumpyArray.from_np_array(
+    ...     np.array([[[[255, 0, 255, 0]]]], np.uint8), Roi((0, 0, 0), (1, 1, 4)), Coordinate(1, 1, 1), axes)
+    >>> fragments = create_fragment_array(directory, prediction, Coordinate(1, 1, 4))
+    >>> graph = compute_graph(
+    ...     prediction, fragments, [[0, 0, 1]], FragmentSettings(chain="connected_components"),
+    ...     AgglomerationSettings(), directory / "graph", BlockGrid.for_array(fragments))
+    >>> graph.ids.tolist(), graph.sizes.tolist()
+    ([1, 3], [2, 2])
     """
     offsets = tuple(tuple(int(step) for step in offset) for offset in neighborhood)
     write_fragments = FragmentBlocks(prediction, fragments, offsets, fragment_settings, mask)

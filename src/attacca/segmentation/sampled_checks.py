@@ -24,7 +24,7 @@ SAMPLED_BLOCKS = 256
 def check_affinities(
     prediction: Array, grid: BlockGrid, channels: int, checks: CheckThresholds, name: str
 ) -> None:
-    """Refuse a uint8 prediction that is empty, saturated or constant; other dtypes are not checked.
+    """Raise an error if a uint8 prediction is empty, saturated or constant; other dtypes are not checked.
 
     Args:
         prediction: affinities, channels first.
@@ -35,6 +35,16 @@ def check_affinities(
 
     Raises:
         SegmentationCheckError: with the share of the value, and advice.
+
+    >>> from funlib.geometry import Coordinate
+    >>> from attacca.arrays import NumpyArray
+    >>> roi, voxel_size = Roi((0, 0), (1, 900)), Coordinate(1, 1)
+    >>> prediction = NumpyArray.from_np_array(np.zeros((1, 1, 900), np.uint8), roi, voxel_size, ["c", "y", "x"])
+    >>> grid = BlockGrid(roi, Coordinate(1, 300), voxel_size)
+    >>> check_affinities(prediction, grid, 1, CheckThresholds(), "the prediction")
+    Traceback (most recent call last):
+        ...
+    attacca.errors.SegmentationCheckError: the prediction is empty (all 0): ...
     """
     if prediction.dtype != np.uint8:
         return
@@ -45,7 +55,7 @@ def check_affinities(
 
 
 def check_stitching(segmentation: Array, grid: BlockGrid, checks: CheckThresholds, name: str) -> float:
-    """Refuse a segmentation with too many segment boundaries on block faces.
+    """Raise an error if a segmentation has too many segment boundaries on block faces.
 
     Args:
         segmentation: segment ids.
@@ -58,6 +68,17 @@ def check_stitching(segmentation: Array, grid: BlockGrid, checks: CheckThreshold
 
     Raises:
         SegmentationCheckError: with the excess, its limit, and advice.
+
+    Segments of three voxels, in blocks of seven voxels:
+
+    >>> from funlib.geometry import Coordinate
+    >>> from attacca.arrays import NumpyArray
+    >>> roi, voxel_size = Roi((0, 0), (1, 900)), Coordinate(1, 1)
+    >>> segments = (np.arange(900, dtype=np.uint64) // 3 + 1).reshape(1, 900)
+    >>> array = NumpyArray.from_np_array(segments, roi, voxel_size, ["y", "x"])
+    >>> grid = BlockGrid(roi, Coordinate(1, 7), voxel_size)
+    >>> check_stitching(array, grid, CheckThresholds(), "the segmentation")
+    1.0
     """
     if checks.max_seam_excess is None:
         return 1.0

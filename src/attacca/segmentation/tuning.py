@@ -201,6 +201,18 @@ def score_settings(
 
     Returns:
         The settings, and for each its row of the table of ``TuningResult``; an undefined score is nan.
+
+    >>> from tempfile import mkdtemp
+    >>> from funlib.geometry import Roi
+    >>> from attacca.arrays import NumpyArray
+    >>> roi, voxel_size = Roi((0, 0, 0), (1, 1, 4)), Coordinate((1, 1, 1))
+    >>> affinities = np.array([[[[0.8, 0.4, 0.8, 0.0]]]], np.float32)
+    >>> array = NumpyArray.from_np_array(affinities, roi, voxel_size, ["c", "z", "y", "x"])
+    >>> volume = TuningVolume("cube", array, np.array([[[1, 1, 2, 2]]], np.uint64))
+    >>> config = SegmentationConfig(chain="connected_components", threshold=0.6, min_size=0)
+    >>> settings, rows = score_settings([volume], [[0, 0, 1]], config, mkdtemp(), criterion="voi")
+    >>> len(settings), rows[0]["threshold"], rows[0]["voi"]
+    (1, 0.6, 0.0)
     """
     rows: list[dict[str, Any]] = []
     settings: list[tuple[FragmentSettings, AgglomerationSettings]] = []
@@ -238,8 +250,8 @@ def _find_best(rows: list[dict[str, Any]], criterion: str, higher: bool) -> int:
     finite = [i for i, row in enumerate(rows) if math.isfinite(row[criterion])]
     if not finite:
         raise ConfigurationError(
-            f"no setting has a finite {criterion} on the validation volumes: "
-            "do they have labels inside the mask?"
+            f"no setting has a finite {criterion} on the validation volumes; "
+            "validate on volumes that have labels inside the mask"
         )
     sign = -1.0 if higher else 1.0
     return min(finite, key=lambda i: (sign * rows[i][criterion], i))

@@ -9,7 +9,11 @@ from numba import njit
 
 @njit(cache=True, nogil=True, inline="always")
 def find_root(parents, v):
-    """Return the root of ``v``, and halve the path to it."""
+    """Return the root of ``v``, and halve the path to it.
+
+    >>> find_root(np.array([0, 0, 1]), 2)
+    0
+    """
     while parents[v] != v:
         parents[v] = parents[parents[v]]
         v = parents[v]
@@ -36,7 +40,11 @@ def join_pairs(parents, a, b):
 
 @njit(cache=True, nogil=True)
 def find_roots(parents):
-    """Return the root of each node, in the dtype of ``parents``."""
+    """Return the root of each node, in the dtype of ``parents``.
+
+    >>> find_roots(np.array([0, 0, 1]))
+    array([0, 0, 0])
+    """
     roots = np.empty_like(parents)
     for node in range(len(parents)):
         roots[node] = find_root(parents, node)
@@ -45,7 +53,11 @@ def find_roots(parents):
 
 @njit(cache=True, nogil=True)
 def number_clusters(parents):
-    """Return int64 (nodes,): the index of each node's cluster, 0, 1, ... by first node."""
+    """Return int64 (nodes,): the index of each node's cluster, 0, 1, ... by first node.
+
+    >>> number_clusters(np.array([0, 1, 0]))
+    array([0, 1, 0])
+    """
     names = np.full(len(parents), -1, np.int64)
     clusters = np.empty(len(parents), np.int64)
     count = 0

@@ -154,7 +154,10 @@ def load_weights(model: Model, path: Path) -> PretrainedReport:
                 report.loaded.append(name)
     report.unexpected.extend(name for name in stored if name not in own)
     if not report.loaded:
-        raise CheckpointError(f"weights: no weight in {path} fits this architecture and task: {report}")
+        raise CheckpointError(
+            f"weights: no weight in {path} fits this architecture and task: {report}; use the architecture and task "
+            "of the training that wrote the file"
+        )
     return report
 
 
