@@ -183,16 +183,16 @@ def warm_python() -> Iterator[Callable[[], WarmPython]]:
 @pytest.fixture(scope="session")
 def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a real S3 server on the loopback interface."""
-    said = tmp_path_factory.mktemp("object-store") / "server.log"
-    with said.open("w") as log:
+    log_path = tmp_path_factory.mktemp("object-store") / "server.log"
+    with log_path.open("w") as log:
         command = [sys.executable, "-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
         server = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         address, end = None, time.monotonic() + 120
         while address is None:
-            assert time.monotonic() < end and server.poll() is None, said.read_text()
+            assert time.monotonic() < end and server.poll() is None, log_path.read_text()
             time.sleep(0.1)
-            words = said.read_text().split()
+            words = log_path.read_text().split()
             address = next((word for word in words if word.startswith("http://127.0.0.1:")), None)
         yield address
     finally:
@@ -273,9 +273,9 @@ class Project:
         }
         return Manifest(instance.stage.name, 1, section, inputs)
 
-    def finish(self, *wanted: StageInstance) -> None:
+    def finish(self, *instances: StageInstance) -> None:
         """Write the manifests of stages, and the plans of those with blocks."""
-        for instance in wanted:
+        for instance in instances:
             key = self.key(instance)
             if instance.stage.is_blockwise:
                 self.plan(instance)

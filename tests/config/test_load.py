@@ -87,14 +87,14 @@ def test_the_order_of_keys_does_not_change_a_section(written, tmp_path):
         pytest.param("synthetic: {shape: [48, 48, 48], seed: 2}, ", "", ["volumes.cube-2", "neither 'raw' nor 'synthetic'"], id="a volume without an image"),
     ],
 )  # fmt: skip
-def test_a_problem_is_told_with_its_place_and_what_is_expected(written, old, new, expected):
+def test_a_problem_is_reported_with_its_path_and_the_expected_value(written, old, new, expected):
     assert old in GOOD
     text = problems(written(GOOD.replace(old, new, 1)))
     for part in expected:
         assert part in text
 
 
-def test_expectations_are_told_in_the_words_of_this_package(written):
+def test_expected_values_are_described_in_the_words_of_this_package(written):
     bad = (
         GOOD.replace("train: [cube-1]", "train: []")
         .replace("seed: 2", "seed: -1")
@@ -106,7 +106,7 @@ def test_expectations_are_told_in_the_words_of_this_package(written):
         assert word not in text
 
 
-def test_all_problems_are_told_at_once_in_the_order_of_the_file(written):
+def test_all_problems_are_reported_at_once_in_the_order_of_the_file(written):
     bad = GOOD.replace("seed: 2", "seed: two").replace("results: out", "result: out")
     text = problems(written(bad.replace("train: [cube-1]", "train: [cube-3]")))
     assert "3 problems; nothing was started" in text
@@ -121,7 +121,7 @@ def test_a_value_of_several_possible_kinds_is_one_problem(written):
     assert "constrained" not in text
 
 
-def test_what_an_anchor_brings_to_several_places_is_told_once_with_all_of_them(written):
+def test_an_error_inside_an_anchor_is_reported_once_with_every_place_that_uses_it(written):
     shared = GOOD.replace("x-network:", "x-cube: &cube\n  voxel_size: [16, sixteen, 16]\nx-network:")
     shared = shared.replace("voxel_size: [16, 16, 16]}", "<<: *cube}")
     text = problems(written(shared))

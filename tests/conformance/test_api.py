@@ -138,14 +138,16 @@ def torch_head(architecture: Any) -> Any:
 
 def unlike(function: Callable[..., Any], signature: str, owner: str, name: str) -> list[str]:
     """How the arguments of a function differ from those that a page gives; more of them may follow."""
-    wanted = ast.parse(f"def page({signature}): pass").body[0]
-    assert isinstance(wanted, ast.FunctionDef)
+    page_function = ast.parse(f"def page({signature}): pass").body[0]
+    assert isinstance(page_function, ast.FunctionDef)
     ours = inspect.signature(function).parameters
     kinds = {parameter.kind for parameter in ours.values()}
     listed = [p for p in ours.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.POSITIONAL_ONLY)]
     listed = [p for p in listed if p.name != "self"]
-    arguments = wanted.args.args
-    defaults: list[Any] = [None] * (len(arguments) - len(wanted.args.defaults)) + list(wanted.args.defaults)
+    arguments = page_function.args.args
+    defaults: list[Any] = [None] * (len(arguments) - len(page_function.args.defaults)) + list(
+        page_function.args.defaults
+    )
     problems = []
     for index, (argument, default) in enumerate(zip(arguments, defaults, strict=True)):
         expected = RENAMED.get((owner, name, argument.arg), argument.arg)
@@ -160,9 +162,9 @@ def unlike(function: Callable[..., Any], signature: str, owner: str, name: str) 
             problems.append(f"no argument {argument.arg}")
     needed = [p.name for p in listed[len(arguments) :] if p.default is p.empty]
     problems += [f"needs {more} besides" for more in needed]
-    if wanted.args.vararg and inspect.Parameter.VAR_POSITIONAL not in kinds:
+    if page_function.args.vararg and inspect.Parameter.VAR_POSITIONAL not in kinds:
         problems.append("no *args")
-    if wanted.args.kwarg and inspect.Parameter.VAR_KEYWORD not in kinds:
+    if page_function.args.kwarg and inspect.Parameter.VAR_KEYWORD not in kinds:
         problems.append("no **kwargs")
     return problems
 

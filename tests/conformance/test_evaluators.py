@@ -210,8 +210,8 @@ def test_variation_of_information_and_rand_in_every_convention(case: Any) -> Non
         ignored = (0,) if "ignore_both0" in path else ()
         test = case.inputs[f"in_test_{path.rpartition('_')[2]}"]
         case.compare(path, voi(test, ground_truth, ignored).tolist())
-    relabelled, count = relabel(case.inputs["in_relabel"])
-    case.compare("out_relabel", relabelled)
+    relabeled, count = relabel(case.inputs["in_relabel"])
+    case.compare("out_relabel", relabeled)
     case.compare("relabel_n", count)
     evaluator = InstanceEvaluator()
     assert evaluator.score.criteria[:3] == list(case.reference("directions"))

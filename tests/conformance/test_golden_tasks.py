@@ -190,13 +190,13 @@ def compare_parameters(case: Any, name: str, golden: dict[str, Any], task: Any) 
             assert [parameters["threshold"] for parameters in ours] == [(low + high) / 2]
         case.depart((name, "parameters"), "B28", check=lambda reference: None)
         return
-    wanted = [literal_eval(entry) for entry in golden["parameters"]]
+    expected = [literal_eval(entry) for entry in golden["parameters"]]
     named = [
         {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in entry.items()
             if key in keys
         }
-        for entry, keys in zip(ours, wanted)
+        for entry, keys in zip(ours, expected)
     ]
     case.compare((name, "parameters"), [str(entry) for entry in named])

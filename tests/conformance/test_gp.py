@@ -222,8 +222,8 @@ def test_targets_in_the_pipeline(case: Any) -> None:
             WEIGHT if "W" in keys else None,
             MASK if mask else None,
         )
-        wanted = {key: roi for key, letter in ((TARGET, "T"), (WEIGHT, "W")) if letter in keys}
-        return ask(sources + gp.MergeProvider() + watch + node, wanted), watch.as_lists()
+        requested = {key: roi for key, letter in ((TARGET, "T"), (WEIGHT, "W")) if letter in keys}
+        return ask(sources + gp.MergeProvider() + watch + node, requested), watch.as_lists()
 
     scale = 10
     distances = {

@@ -58,7 +58,7 @@ def test_blocks_of_any_size_give_the_scores_of_the_whole(tmp_path, rules):
             assert parts.value(name) == pytest.approx(whole.value(name), abs=1e-12)
 
 
-def test_rules_of_the_ground_truth_do_what_they_say():
+def test_rules_of_the_ground_truth_are_applied():
     segmentation, ground_truth = volume(3, (6, 9, 8)), volume(4, (6, 9, 8))
     places = np.argwhere(np.ones_like(ground_truth)) * VOXEL
     near = (cdist(places, places) <= 5) & (ground_truth.ravel()[:, None] != ground_truth.ravel())

@@ -23,11 +23,11 @@ def pipeline(mask: np.ndarray, raw: np.ndarray, *nodes):
 
 
 def request(chain, **rois):
-    wanted = gp.BatchRequest(random_seed=3)
+    batch_request = gp.BatchRequest(random_seed=3)
     for name, roi in rois.items():
-        wanted[gp.ArrayKey(name)] = gp.ArraySpec(roi=roi)
+        batch_request[gp.ArrayKey(name)] = gp.ArraySpec(roi=roi)
     with gp.build(chain):
-        return chain.request_batch(wanted)
+        return chain.request_batch(batch_request)
 
 
 def arrays():

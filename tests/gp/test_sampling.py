@@ -34,9 +34,9 @@ def sampler(labels: np.ndarray, *nodes, **location):
 
 
 def request(seed: int | None) -> gp.BatchRequest:
-    wanted = gp.BatchRequest(random_seed=seed)
-    wanted[LABELS] = gp.ArraySpec(roi=WINDOW)
-    return wanted
+    batch_request = gp.BatchRequest(random_seed=seed)
+    batch_request[LABELS] = gp.ArraySpec(roi=WINDOW)
+    return batch_request
 
 
 def draw(chain, seeds) -> list[np.ndarray]:
@@ -105,7 +105,7 @@ def test_windows_lie_within_the_regions_and_reach_all_of_them():
     assert len(corners & first) == 9 and len(corners & second) > 20
 
 
-def test_a_region_smaller_than_the_window_is_centred_in_it():
+def test_a_region_smaller_than_the_window_is_centered_in_it():
     labels = np.ones((2, 12, 12), dtype=np.uint32)
     (batch,) = draw(sampler(labels), [4])
     assert batch[0].any(axis=(1, 2)).tolist() == [False, True, True, False]

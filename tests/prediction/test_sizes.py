@@ -29,18 +29,18 @@ NETWORKS = {
 
 @pytest.mark.parametrize(("task", "kernel"), [(AFFINITIES, 1), (CLASSES, 3)])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_sizes_that_a_configuration_tells_are_those_of_its_network(name, task, kernel):
+def test_sizes_from_a_configuration_are_those_of_its_network(name, task, kernel):
     config = UNetConfig.model_validate(NETWORKS[name])
     with torch.device("meta"):
         model = create_task(task).create_model(create_architecture(config, 3, 1))
-    network, told = Network.from_model(model), ConfiguredSizes(config, kernel)
-    assert told.context == network.context
-    assert told.factor == network.factor
-    assert told.fixed_input_shape == network.fixed_input_shape
+    network, configured_sizes = Network.from_model(model), ConfiguredSizes(config, kernel)
+    assert configured_sizes.context == network.context
+    assert configured_sizes.factor == network.factor
+    assert configured_sizes.fixed_input_shape == network.fixed_input_shape
 
 
 @pytest.mark.parametrize("block", [[1, 1, 1], [17, 16, 16]])
-def test_a_block_that_is_no_multiple_of_the_networks_period_names_its_key_and_one_that_would_do(block):
+def test_a_block_that_is_not_a_multiple_of_the_networks_period_is_refused_with_a_size_that_fits(block):
     with pytest.raises(SizeError) as raised:
         choose_sizes(
             ConfiguredSizes(UNetConfig(input_shape=(32, 32, 32))), PredictionConfig(block_size=block)

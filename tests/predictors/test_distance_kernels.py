@@ -36,10 +36,10 @@ def brute_distances(labels: np.ndarray, voxel_size: tuple[int, ...]) -> np.ndarr
             there[axis] += 1
             if there[axis] < labels.shape[axis] and labels[tuple(there)] != labels[index]:
                 midpoints.append((np.array(index) + np.array(there)) / 2 * voxel_size)
-    centres = np.stack(np.meshgrid(*map(np.arange, labels.shape), indexing="ij"), axis=-1) * voxel_size
+    centers = np.stack(np.meshgrid(*map(np.arange, labels.shape), indexing="ij"), axis=-1) * voxel_size
     if not midpoints:
         return np.full(labels.shape, np.inf)
-    steps = centres[..., np.newaxis, :] - np.array(midpoints)
+    steps = centers[..., np.newaxis, :] - np.array(midpoints)
     return np.sqrt((steps**2).sum(-1).min(-1))
 
 

@@ -45,7 +45,7 @@ def test_four_members_make_a_predictor():
     assert predictor.padding((40, 4)) == Coordinate(0, 0)
 
 
-def test_a_predictor_without_weights_of_its_own_says_what_it_lacks():
+def test_a_predictor_without_weights_of_its_own_names_the_missing_method():
     class Unweighted(Own):
         create_weight = Predictor.create_weight
 

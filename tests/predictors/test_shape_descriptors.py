@@ -99,12 +99,12 @@ def test_descriptors_of_every_second_voxel() -> None:
     assert np.abs(ours - expected)[:, seen].max() < 1e-5
 
 
-def test_background_has_no_descriptors_and_one_object_is_centred() -> None:
+def test_background_has_no_descriptors_and_one_object_is_centered() -> None:
     assert not compute_local_shape_descriptors(np.zeros((8, 8, 8), np.uint8), (8.0,) * 3, (4, 4, 4)).any()
     everything = compute_local_shape_descriptors(np.ones((25, 25, 25), np.uint8), (8.0,) * 3, (4, 4, 4))
-    centre = everything[:, 12, 12, 12]
-    np.testing.assert_allclose(centre[[0, 1, 2, 6, 7, 8]], 0.5, atol=1e-6)
-    np.testing.assert_allclose(centre[9], 1.0, atol=1e-6)
+    center = everything[:, 12, 12, 12]
+    np.testing.assert_allclose(center[[0, 1, 2, 6, 7, 8]], 0.5, atol=1e-6)
+    np.testing.assert_allclose(center[9], 1.0, atol=1e-6)
 
 
 def test_descriptors_have_names() -> None:
@@ -119,7 +119,7 @@ def test_descriptors_have_names() -> None:
     ]
 
 
-def test_a_shape_that_is_no_multiple_and_other_dimensions_are_refused() -> None:
+def test_a_shape_that_is_not_a_multiple_and_other_dimensions_are_refused() -> None:
     with pytest.raises(VolumeError, match="multiple of downsample=2"):
         compute_local_shape_descriptors(np.ones((9, 10, 10), np.uint8), (8.0,) * 3, (4, 4, 4), downsample=2)
     with pytest.raises(VolumeError, match="2D and 3D"):

@@ -137,7 +137,9 @@ def test_targets_in_a_byte_are_exact_where_they_are_binary_and_near_elsewhere(
     assert np.abs(values - expected).max() <= tolerance
 
 
-def test_beyond_the_volume_masks_are_0_and_labels_as_the_predictor_says(labels: LocalArrayIdentifier) -> None:
+def test_beyond_the_volume_masks_are_0_and_the_predictor_determines_labels(
+    labels: LocalArrayIdentifier,
+) -> None:
     array = ZarrArray.open_from_array_identifier(labels)
     roi = array.roi.grow(VOXEL_SIZE * 2, VOXEL_SIZE)
     gt, mask = read_ground_truth(array, None, roi, None, "edge")

@@ -121,7 +121,7 @@ def test_nothing_has_no_digest(tmp_path):
     }
 
 
-def test_named_files_alone_are_digested_where_others_stand_beside_them(tmp_path):
+def test_only_named_files_are_digested_not_those_beside_them(tmp_path):
     array = write_array(tmp_path / "a")
     names = {"zarr.json", "c/0/0", "c/1/2", "c/9/9"}
     before = digest_content(tmp_path / "a", names=names)

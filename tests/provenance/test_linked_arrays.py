@@ -54,6 +54,6 @@ def test_a_voxel_in_the_region_is_seen_and_one_outside_of_its_chunks_is_not(link
     assert digest_linked_array(container, "raw/s0").digest != before.digest
 
 
-def test_an_array_of_the_volume_itself_is_no_link(tmp_path):
+def test_an_array_of_the_volume_itself_is_not_a_link(tmp_path):
     zarr.create_array(tmp_path / "volume.zarr", name="raw/s0", shape=(4, 4), dtype="u1")
     assert digest_linked_array(str(tmp_path / "volume.zarr"), "raw/s0") is None

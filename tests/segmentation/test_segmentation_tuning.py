@@ -79,7 +79,7 @@ def test_criteria_where_more_is_better_are_maximized_over_several_volumes(
     assert [row["voi"] for row in single.table] == pytest.approx([row["voi"] for row in result.table])
 
 
-def test_settled_settings_need_no_volume_and_others_do(tmp_path: Path) -> None:
+def test_fixed_settings_need_no_volume_and_others_do(tmp_path: Path) -> None:
     settled = SegmentationConfig(chain="seeded", threshold=0.5, min_size=0)
     result = tune([], NEIGHBORHOOD, settled, tmp_path)
     assert settled.is_fixed and result.table == [] and result.agglomeration.threshold == 0.5

@@ -130,7 +130,7 @@ def test_weights_are_loaded_from_every_form_of_file(form: str, tmp_path: Path) -
     assert not task.report.missing and not task.report.mismatched and not task.report.unexpected
 
 
-def test_what_does_not_fit_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_weights_that_do_not_fit_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     trained = create_task(DISTANCE).create_model(Small())
     torch.save({"model": trained.chain.state_dict()}, tmp_path / "weights.pt")
     task = pretrained(AFFINITIES, tmp_path / "weights.pt")

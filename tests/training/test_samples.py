@@ -271,7 +271,7 @@ def test_class_counts_survive_json_and_numpy():
     assert type(convert_to_plain_counts(counts)[0][0][0][0]) is int
 
 
-def test_a_job_says_what_it_misses(volume, tmp_path, job):
+def test_a_job_reports_its_missing_inputs(volume, tmp_path, job):
     with pytest.raises(ConfigurationError, match="found no training volumes"):
         job(volumes=())
     with pytest.raises(ConfigurationError, match="found 'other', expected a training volume"):

@@ -127,7 +127,7 @@ def test_what_a_container_recipe_copies_is_there(recipe):
         assert (REPOSITORY / name).exists(), name
 
 
-def test_the_profile_never_uses_job_arrays_and_says_how_jobs_are_watched():
+def test_the_profile_never_uses_job_arrays_and_sets_the_status_command():
     profile = yaml.safe_load((REPOSITORY / "profiles" / "slurm" / "config.yaml").read_text())
     assert "slurm-array-jobs" not in profile
     assert profile["executor"] == "slurm"

@@ -55,8 +55,8 @@ def test_a_task_goes_from_volumes_to_sensible_scores(checkout_of, example):
     assert least is None or mean >= least
     assert most is None or mean <= most
     if example.stem != "dummy":
-        nothing_learnt = trivial_score(checkout.results, example.stem)
-        assert mean < nothing_learnt if name == "voi" else mean > nothing_learnt
+        untrained = trivial_score(checkout.results, example.stem)
+        assert mean < untrained if name == "voi" else mean > untrained
     assert name.split("_")[0].lower() in (result.stdout + result.stderr).lower()
     page = (checkout.results / "report.html").read_text()
     assert run in page

@@ -37,14 +37,14 @@ def failure(project, predict):
     return find
 
 
-def test_the_message_and_the_log_of_a_failed_job_are_told(failure):
+def test_the_message_and_the_log_of_a_failed_job_are_reported(failure):
     found = failure(FAILED)
     assert found.log.name == "predict_shard_1_of_3.log"
     assert str(found).startswith("a job failed: labels.h5 has no labels")
     assert str(found.log) in str(found)
 
 
-def test_of_a_defect_the_last_line_of_its_traceback_is_told(failure):
+def test_the_last_line_of_the_traceback_of_a_defect_is_reported(failure):
     assert failure(DEFECT).message == "KeyError: 'raw'"
 
 
@@ -60,7 +60,7 @@ def test_errors_of_single_blocks_that_were_tried_again_are_no_failures(failure):
     )
 
 
-def test_what_failed_before_the_stage_was_planned_anew_does_not_count(project, predict, failure):
+def test_failures_before_the_stage_was_planned_again_do_not_count(project, predict, failure):
     project.plan(predict)
     assert failure(FAILED) is not None
     assert failure(FAILED, age=3600) is None

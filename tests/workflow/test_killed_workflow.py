@@ -120,8 +120,8 @@ def test_whatever_is_killed_the_same_command_ends_with_the_same_bytes_and_comput
         assert processes.none_left(60), processes.alive()
         if snakemake.returncode == 0:
             break
-    said = (wild.directory / "output.txt").read_text()
-    assert snakemake.returncode == 0, said[-5000:]
+    output = (wild.directory / "output.txt").read_text()
+    assert snakemake.returncode == 0, output[-5000:]
     assert killed.count("snakemake") == 3 and len(killed) >= 5, killed
     assert run.blocks().keys() == {
         name.replace(str(segmented.directory), str(wild.directory)) for name in calm

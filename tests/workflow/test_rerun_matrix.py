@@ -253,7 +253,7 @@ def test_each_setting_re_runs_what_depends_on_it_and_nothing_else(plans):
         assert stages == set(expected), group
 
 
-def test_manifests_tell_what_is_stale_where_snakemake_has_no_records(plans, answers_without_records):
+def test_manifests_identify_stale_stages_where_snakemake_has_no_records(plans, answers_without_records):
     found = {group: planned(text) for group, text in answers_without_records.items()}
     # What is finished stays finished, whatever number of jobs computed it.
     assert found.pop(SHARDS_ONLY) == set()
