@@ -63,7 +63,7 @@ def test_blocks_are_computed_by_the_workers_of_a_running_cluster(tmp_path, proce
     ]
     assert np.array_equal(arrays[0].data[:], arrays[1].data[:])
     assert not (other / "repeated").exists()
-    # The cluster belongs to somebody else: it still runs, and takes the next job, whose failing block ends
+    # The cluster does not belong to the job: it still runs, and takes the next job, whose failing block ends
     # nothing.
     assert len(processes.alive()) >= 3
     job = processes.start(JOB, "hangs", tmp_path / "third", "2", "2", address)

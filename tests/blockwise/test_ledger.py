@@ -191,7 +191,7 @@ def test_after_a_power_cut_only_what_was_surely_on_the_disk_counts(tmp_path, mon
     )
     assert subprocess.run([sys.executable, "-c", program, str(tmp_path)]).returncode == -9
     assert np.flatnonzero(ledger.done()).tolist() == [1, 2]
-    # The machine was started anew.
+    # The machine was started again.
     monkeypatch.setattr(durability, "_boot", lambda: "another")
     assert np.flatnonzero(ledger.done()).tolist() == [1]
     record(ledger, 3)

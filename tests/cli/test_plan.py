@@ -1,4 +1,4 @@
-"""``attacca plan``: estimates from headers and earlier jobs, and refusals of what cannot fit."""
+"""``attacca plan``: estimates from headers and earlier jobs, and errors about results that exceed limits."""
 
 import json
 import time

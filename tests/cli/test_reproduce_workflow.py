@@ -62,7 +62,7 @@ def finished(python: Python, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compared(output: str) -> dict[str, set[str]]:
-    """What was said of each stage's digests."""
+    """Return the verdicts on each stage's digests from the output of ``attacca reproduce``."""
     found: dict[str, set[str]] = {}
     for stage, verdict in re.findall(r"^(\w+) +\S+ +(equal|differ) *$", output, flags=re.MULTILINE):
         found.setdefault(stage, set()).add(verdict)

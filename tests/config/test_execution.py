@@ -1,4 +1,4 @@
-"""What may stand under ``execution:``, and what jobs get from it."""
+"""The section ``execution:``: values that are accepted, and resources that jobs get from them."""
 
 import pytest
 import yaml
@@ -10,7 +10,7 @@ from attacca.errors import ConfigurationError
 
 @pytest.fixture
 def report_problem(tmp_path):
-    """What is said about a configuration with this section."""
+    """Returns the message about a configuration with an invalid section ``execution``."""
 
     def read(**execution):
         path = tmp_path / "config.yaml"

@@ -1,4 +1,4 @@
-"""Problems in a configuration are told all at once, so that each can be mended."""
+"""Problems in a configuration are reported all at once, so that each can be fixed."""
 
 import textwrap
 
@@ -81,7 +81,7 @@ def test_the_order_of_keys_does_not_change_a_section(written, tmp_path):
         pytest.param("test: [cube-2]", "test: [cube-1]", ["under train and under test"], id="a volume with two purposes"),
         pytest.param("  first:", "  targets:", ["runs.targets", "taken by Attacca's own results"], id="a reserved name"),
         pytest.param("  first:", "  machines:", ["runs.machines", "taken by Attacca's own results"], id="the name of the notes on machines"),
-        pytest.param("  first:", "  a/b:", ["letters, digits, '_' and '-'"], id="a name that is no directory"),
+        pytest.param("  first:", "  a/b:", ["letters, digits, '_' and '-'"], id="a name that is not a directory"),
         pytest.param("voxel_size: [16, 16, 16]}\nruns", "voxel_size: [4.6, 4.6, 50]}\nruns", ["angstrom", "46"], id="a voxel size that is not whole"),
         pytest.param("shape: [48, 48, 48], seed: 2", "shape: [48, 48], seed: 2", ["volumes.cube-2", "different numbers of axes"], id="different numbers of axes"),
         pytest.param("synthetic: {shape: [48, 48, 48], seed: 2}, ", "", ["volumes.cube-2", "neither 'raw' nor 'synthetic'"], id="a volume without an image"),

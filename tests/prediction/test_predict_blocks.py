@@ -40,7 +40,7 @@ def predict(raw, network: Network, config: PredictionConfig, roi: Roi | None = N
 
 
 def whole(raw, network: Network) -> np.ndarray:
-    """What the network gives for all at once, with mirrored context."""
+    """Predict the whole volume at once, with mirrored context."""
     margin = network.context + network.factor * 4
     grown = raw.roi.grow(margin * raw.voxel_size, margin * raw.voxel_size)
     # The input must suit the network: its end is moved up to a multiple of the factor.

@@ -1,4 +1,4 @@
-"""Sizes of a prediction, told before there is a network."""
+"""Sizes of a prediction, computed from the configuration, without a network."""
 
 import pytest
 import torch

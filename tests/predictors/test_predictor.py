@@ -1,4 +1,4 @@
-"""What a predictor of one's own needs, and what it gets."""
+"""User-defined predictors: required methods, and defaults that they inherit."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What holds for the target of every predictor, whatever the labels."""
+"""Properties of the targets of all predictors, for any labels."""
 
 from collections.abc import Callable
 

@@ -144,8 +144,8 @@ def test_beyond_the_volume_masks_are_0_and_the_predictor_determines_labels(
     roi = array.roi.grow(VOXEL_SIZE * 2, VOXEL_SIZE)
     gt, mask = read_ground_truth(array, None, roi, None, "edge")
     assert gt.roi == mask.roi == roi
-    inside = mask.data[0, 2:-1, 2:-1, 2:-1]
-    assert inside.all() and mask.data.sum() == inside.size
+    interior = mask.data[0, 2:-1, 2:-1, 2:-1]
+    assert interior.all() and mask.data.sum() == interior.size
     assert (gt.data[0] == gt.data[2]).all()
     gt, _ = read_ground_truth(array, None, roi, None, 0)
     assert not gt.data[0].any()

@@ -1,4 +1,4 @@
-"""Digests of arrays that a volume is read from where they stand: of the part that the volume takes, and of no other."""
+"""Digests of arrays that a volume reads in place: they depend on the part that the volume uses, and on no other."""
 
 import numpy as np
 import pytest

@@ -71,8 +71,8 @@ def wrong_segmentation(labels: np.ndarray) -> np.ndarray:
         )
         segments[half] += np.uint64(5000)
     for value in largest[6:11]:
-        inside = np.argwhere(labels == value)
-        z, y, x = inside[len(inside) // 2]
+        voxels = np.argwhere(labels == value)
+        z, y, x = voxels[len(voxels) // 2]
         row = labels[z, y]
         neighbors = row[(row != value) & (row != 0)]
         if len(neighbors):

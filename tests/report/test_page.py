@@ -1,4 +1,4 @@
-"""The page: complete where results are, friendly where they are not, and good in a real browser."""
+"""The page: complete for existing results, with a message for missing ones, and correct in a real browser."""
 
 import json
 import re
@@ -63,8 +63,8 @@ def test_every_picture_is_described_and_every_link_inside_leads_somewhere(page: 
     parsed = Page(page)
     assert len(parsed.images) > 60
     assert all(image["alt"] and int(str(image["width"])) > 0 for image in parsed.images)
-    inside = {link[1:] for link in parsed.links if link.startswith("#")}
-    assert inside <= set(parsed.names)
+    anchors = {link[1:] for link in parsed.links if link.startswith("#")}
+    assert anchors <= set(parsed.names)
     assert len(parsed.names) == len(set(parsed.names))
 
 

@@ -62,7 +62,7 @@ def test_scores_equal_those_of_the_segmented_volume(volume: TuningVolume, tmp_pa
             assert result.table[row]["voi_merge"] == pytest.approx(voi.merge)
             row += 1
     assert row == len(result.table) == 2 * 2 * (2 + 4)
-    assert result.table[result.chosen["row"]]["voi"] == min(entry["voi"] for entry in result.table)
+    assert result.table[result.chosen["row"]]["voi"] == min(scores["voi"] for scores in result.table)
     candidates = [fix_cell_size(item, (10, 20, 20)) for item in config.fragment_candidates()]
     assert result.fragments in candidates
     assert result.to_json()["criterion"] == "voi"

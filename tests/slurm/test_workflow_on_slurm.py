@@ -112,8 +112,8 @@ def processes_of(directory: Path) -> list[str]:
     found = []
     for process in psutil.process_iter(["cmdline", "status", "cwd"]):
         line = " ".join(process.info["cmdline"] or [])
-        inside = str(directory) in line or (process.info["cwd"] or "").startswith(str(directory))
-        if inside and process.info["status"] != psutil.STATUS_ZOMBIE:
+        is_in_directory = str(directory) in line or (process.info["cwd"] or "").startswith(str(directory))
+        if is_in_directory and process.info["status"] != psutil.STATUS_ZOMBIE:
             found.append(f"{process.pid} {line[:200]}")
     return found
 

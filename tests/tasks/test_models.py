@@ -98,7 +98,7 @@ def test_convolutions_start_from_the_seed() -> None:
     first, again, other = weights(1), weights(1), weights(2)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["chain.0.body.0.weight"], other["chain.0.body.0.weight"])
-    # He initialisation for rectifiers: variance 2 / fan-in
+    # He initialization for rectifiers: variance 2 / fan-in
     assert first["chain.0.body.0.weight"].var().item() == pytest.approx(2 / 27, rel=0.4)
 
 

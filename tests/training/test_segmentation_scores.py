@@ -106,7 +106,7 @@ def test_the_best_segmentation_in_its_own_direction_chooses_the_checkpoint(
 
 
 def curves_of(directory: Any) -> dict[str, dict[int, float]]:
-    """What TensorBoard shows: values by iteration, for each curve."""
+    """Read the curves from TensorBoard's files: values by iteration, by name."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     board = EventAccumulator(str(directory / "tensorboard"))

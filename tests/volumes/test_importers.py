@@ -66,7 +66,7 @@ def write_zarr(path, dataset="raw", data=RAW, **attrs):
 
 
 def blocks_of(plan):
-    """Blocks of the import, in an order that nobody expects."""
+    """Blocks of the import, in reverse order."""
     counts = [range(-(-n // s)) for n, s in zip(plan.roi.shape, plan.block_size)]
     rois = [Roi(plan.roi.begin + Coordinate(i) * plan.block_size, plan.block_size) for i in product(*counts)]
     return [Whole(roi.intersect(plan.roi)) for roi in reversed(rois)]
@@ -571,7 +571,9 @@ def test_a_group_of_several_arrays_asks_for_one_of_them(tmp_path):
             "precomputed://gs://bucket/volume", "the kind of address 'precomputed://'", id="unknown kind"
         ),
         pytest.param(
-            "http://localhost:1/volume.zarr", "cannot be reached: ClientConnectorError", id="nobody there"
+            "http://localhost:1/volume.zarr",
+            "cannot be reached: ClientConnectorError",
+            id="unreachable server",
         ),
         pytest.param("s3://bucket/volume.zarr", "ATTACCA_S3_ANONYMOUS=1", id="no keys"),
     ],

@@ -1,4 +1,4 @@
-"""Synthetic tissue: what it promises of its voxels and labels."""
+"""Synthetic tissue: documented properties of its voxels and labels."""
 
 from itertools import product
 from pathlib import Path
@@ -91,7 +91,7 @@ def test_the_cube_is_full_of_more_than_a_hundred_connected_touching_neurites(cub
         pairs = np.stack([low[low != high], high[low != high]])
         touching |= set(pairs.ravel().tolist())
     assert touching == set(ids.tolist())
-    # Calibres vary, and thin neurites are no thinner than a small network can follow.
+    # Calibers vary, and thin neurites are thick enough for a small network.
     depth = np.array([d.max() for d in depths(labels, ids)])
     assert np.percentile(depth, 5) >= 3 and depth.max() / np.median(depth) > 1.5
     assert np.percentile(sizes, 95) / np.percentile(sizes, 5) > 10

@@ -1,4 +1,4 @@
-"""Settings that change after half of the blocks: what is computed again, and what ``attacca status`` says about it."""
+"""Settings that change after half of the blocks: stages that are computed again, and the report of ``attacca status``."""
 
 import json
 import subprocess
@@ -35,8 +35,8 @@ def recorded(checkout, *parts: str) -> dict[int, bytes]:
     return dict.fromkeys(blocks, files[0].key)
 
 
-def times(checkout, *parts: str) -> dict[str, int]:
-    """When each file below a directory was written."""
+def read_modification_times(checkout, *parts: str) -> dict[str, int]:
+    """Return the modification time of each file below a directory."""
     place = checkout.results.joinpath(*parts)
     return {str(path): path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()}
 
@@ -51,7 +51,7 @@ def test_a_setting_changed_halfway_reruns_its_downstream_stages_alone_and_status
         ("small", "tested", f"{name}.zarr", "s0") for name in ("prediction", "fragments")
     )
     untouched = {
-        name: times(checkout, *name)
+        name: read_modification_times(checkout, *name)
         for name in (("volumes",), ("small", "targets"), ("small", "training", "checkpoints"))
     }
 
@@ -73,7 +73,7 @@ def test_a_setting_changed_halfway_reruns_its_downstream_stages_alone_and_status
     assert sorted(recorded(checkout, *fragments)) == list(range(13))
     states = status(checkout)
     assert (states["predict"]["state"], states["fragments"]["state"]) == ("done", "partly done")
-    predicted = times(checkout, *prediction)
+    predicted = read_modification_times(checkout, *prediction)
 
     checkout.change("bias: [0.3, 0.5]", "bias: [0.4, 0.6]")
     states = status(checkout)
@@ -84,9 +84,9 @@ def test_a_setting_changed_halfway_reruns_its_downstream_stages_alone_and_status
 
     old = recorded(checkout, *fragments)
     checkout.make("small", "tested", "segmentation.json")
-    assert times(checkout, *prediction) == predicted
+    assert read_modification_times(checkout, *prediction) == predicted
     assert recorded(checkout, *prediction) == second
     again = recorded(checkout, *fragments)
     assert sorted(again) == list(range(27)) and again[0] != old[0]
-    assert {name: times(checkout, *name) for name in untouched} == untouched
+    assert {name: read_modification_times(checkout, *name) for name in untouched} == untouched
     assert {states["state"] for stage, states in status(checkout).items() if stage != "evaluate"} == {"done"}

@@ -1,4 +1,4 @@
-"""Deleted outputs are recomputed where they are needed, and only there."""
+"""Deleted outputs are recomputed if a downstream stage needs them, and only then."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,7 @@ def product(project, stage: str, volume: str = "cube-c") -> Path:
 
 
 def repeated(project, *run: str) -> list[str]:
-    """Stages that run again because of what they have lost, when others run in any case."""
+    """Stages that run again because of their deleted outputs, if other stages run in any case."""
     deleted = find_deleted_outputs(project.workflow)
     found = stages_to_repeat(project.workflow, deleted, lambda stage: stage.stage.name in run)
     return [stage.stage.name for stage in project.workflow.instances() if stage in found]

@@ -1,4 +1,4 @@
-"""Failed jobs, found by what they left in their logs."""
+"""Failed jobs, found by the messages in their logs."""
 
 import os
 

@@ -16,7 +16,7 @@ TARGET = ("small", "tested", "segmentation.json")
 
 
 class Run:
-    """Starts snakemake, again and again, and watches over what its jobs record."""
+    """Starts snakemake repeatedly, and checks the records of its jobs."""
 
     def __init__(self, checkout, processes) -> None:
         self.checkout = checkout

@@ -1,4 +1,4 @@
-"""The commented lines of the profile for SLURM: what a site puts in means what it says."""
+"""The commented lines of the profile for SLURM: Snakemake reads the values that a site would enter."""
 
 import getpass
 import re

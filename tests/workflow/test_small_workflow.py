@@ -1,4 +1,4 @@
-"""The whole workflow on small tissue: results, reruns, and what changes compute again."""
+"""The whole workflow on small tissue: results, reruns, and stages that changes make stale."""
 
 import json
 import re
