@@ -48,8 +48,8 @@ def test_each_stage_shows_its_progress(finished):
     progress = finished.first.stderr
     assert "Select jobs to execute" not in progress
     for name in (
-        "synthesize learnt",
-        "make targets small/learnt",
+        "synthesize taught",
+        "make targets small/taught",
         "train small",
         "predict small/tested",
         "relabel small/tested",
