@@ -46,7 +46,7 @@ WORDS = {
     r"\banew\b": "again; recompute, rerun",
     r"\bbegin of\b": "start of",
     r"\bevery single\b": "each",
-    r"\b\w*(?:colour|neighbour|behaviour)\w*": "American spelling",
+    r"\b\w*(?:colour|neighbour|behaviour)\w*|\b(?:re)?labell\w+": "American spelling",
     r"\bis (?:said|asked)\b": "active voice",
     r"\bbehind (?:it|them)\b|\bstages? behind\b|\bwhat stands behind\b": "downstream, source",
 }

@@ -132,7 +132,7 @@ def test_two_processes_give_what_one_gives(tmp_path):
 
 
 @pytest.mark.parametrize("pencil_voxels", [None, 2000])
-def test_unlabelled_border_and_masked_voxels_are_on_neither_side(tmp_path, pencil_voxels):
+def test_unlabeled_border_and_masked_voxels_are_on_neither_side(tmp_path, pencil_voxels):
     prediction, _ = sides(8)[:, 0]
     ground_truth = np.zeros(prediction.shape, np.uint8)
     ground_truth[5:15, 6:20, 4:30] = 1

@@ -71,7 +71,7 @@ def test_a_part_without_classes_has_its_mask_as_weights() -> None:
     assert part.weigh((slice(1, 2), slice(None)), [], 0.0).tolist() == [[1, 1]]
 
 
-def test_unlabelled_voxels_are_masked_out() -> None:
+def test_unlabeled_voxels_are_masked_out() -> None:
     labels = np.array([0, 3, 2**64 - 1], dtype=np.uint64)
     assert create_label_mask(labels, None).tolist() == [1, 1, 1]
     assert create_label_mask(labels, 0).tolist() == [0, 1, 1]

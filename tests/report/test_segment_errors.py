@@ -88,7 +88,7 @@ def test_parts_that_do_not_touch_are_shown_in_the_smaller_one() -> None:
     assert ((contact.center - arrays[1].roi.begin) / VOXEL)[2] >= 14
 
 
-def test_unlabelled_voxels_count_in_no_error() -> None:
+def test_unlabeled_voxels_count_in_no_error() -> None:
     segmentation, ground_truth = one_split_and_one_merge()
     ground_truth[ground_truth == 1] = 99
     overlap = measure_overlap(volume(segmentation), volume(ground_truth), unlabelled=99)

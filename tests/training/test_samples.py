@@ -93,7 +93,7 @@ def test_targets_are_those_of_the_whole_volume(pipeline, volume):
     assert known.mean() > 0.85
 
 
-def test_unlabelled_voxels_and_affinities_to_them_weigh_nothing(pipeline, volume):
+def test_unlabeled_voxels_and_affinities_to_them_weigh_nothing(pipeline, volume):
     source = volume("partly", seed=4)
     data = VolumeData(source)
     label = int(np.bincount(data.labels.data.ravel()).argmax())

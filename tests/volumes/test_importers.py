@@ -319,7 +319,7 @@ def test_labels_without_a_single_label_are_refused(tmp_path):
     ("values", "unlabelled", "warned"),
     [
         pytest.param([3], None, "hold only 3 in", id="one value"),
-        pytest.param([0, 3], 0, "hold only 3 and the unlabelled 0", id="one value and unlabelled voxels"),
+        pytest.param([0, 3], 0, "hold only 3 and the unlabelled 0", id="one value and unlabeled voxels"),
         pytest.param([0, 3], None, None, id="background and one object"),
         pytest.param([0, 3, 4], 0, None, id="two objects"),
     ],

@@ -19,10 +19,10 @@ class EvaluationConfig(StrictModel):
     """Exclude voxels with label 0 from variation of information and Rand error. With ``false``, 0 is an object like
     any other, on both sides."""
     unlabelled_prediction: Literal["object", "ignored", "voxels"] = "object"
-    """Treatment of voxels inside labelled objects to which the segmentation gives no object (id 0): together one
+    """Treatment of voxels inside labeled objects to which the segmentation gives no object (id 0): together one
     ``object``, ``ignored``, or each of the ``voxels`` an object of its own."""
     connected_components: bool = False
-    """First split each labelled object into its connected components (faces, edges, corners) within the scored
+    """First split each labeled object into its connected components (faces, edges, corners) within the scored
     region: a crop cuts one neurite into pieces that no segmentation of the crop can join."""
     border: Annotated[int, Field(ge=0)] = 0
     """Exclude voxels up to this distance from a voxel with another label, in the volume's unit: positions of

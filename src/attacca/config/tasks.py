@@ -327,7 +327,7 @@ class AffinitiesTaskConfig(TaskConfig):
     grow_boundary_iterations: Annotated[int, Field(ge=0)] = 0
     """Erode each object by this many voxels before affinities are computed."""
     mask_partners: bool = True
-    """Give weight 0 to affinities whose partner is unlabelled, masked or outside the volume."""
+    """Give weight 0 to affinities whose partner is unlabeled, masked or outside the volume."""
 
     @property
     def num_channels(self) -> int:

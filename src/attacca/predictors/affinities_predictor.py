@@ -81,7 +81,7 @@ class AffinitiesPredictor(Predictor):
         lsd_weight_clipmin, lsd_weight_clipmax: bounds of the fractions of foreground and background when descriptors
             are balanced.
         background_as_object: treat label 0 as an object.
-        mask_partners: set the weight of an affinity to 0 if the partner is masked out, unlabelled or outside the
+        mask_partners: set the weight of an affinity to 0 if the partner is masked out, unlabeled or outside the
             volume. By default, as in DaCapo, only the voxel itself is tested.
 
     Raises:

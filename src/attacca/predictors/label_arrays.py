@@ -78,7 +78,7 @@ def create_label_mask(
             valid everywhere.
 
     Returns:
-        uint8, shape of ``labels``: 0 for voxels that are unlabelled or masked out, otherwise 1.
+        uint8, shape of ``labels``: 0 for voxels that are unlabeled or masked out, otherwise 1.
 
     >>> create_label_mask(np.array([0, 5, 9]), unlabelled=9)
     array([1, 1, 0], dtype=uint8)

@@ -112,7 +112,7 @@ class Predictor(ABC):
         Args:
             gt: as in ``create_target``.
             target: result of ``create_target(gt)``.
-            mask: over the same ROI, ([channels,] *spatial): 0 for voxels that are unlabelled, masked out or outside the
+            mask: over the same ROI, ([channels,] *spatial): 0 for voxels that are unlabeled, masked out or outside the
                 volume. None for 1 everywhere.
             moving_class_counts: the second result of the previous call, None in the first; changed in place.
 

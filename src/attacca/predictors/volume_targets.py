@@ -40,7 +40,7 @@ def read_ground_truth(
         fill: values of labels outside the volume: 0, or those at its border.
 
     Returns:
-        labels in their dtype, and a mask (uint8, (1, *spatial)) that is 0 for voxels that are unlabelled, masked out or
+        labels in their dtype, and a mask (uint8, (1, *spatial)) that is 0 for voxels that are unlabeled, masked out or
         outside the volume.
     """
     data = labels.read(roi, fill)

@@ -25,7 +25,7 @@ def check_run(
         plans: import of each volume without problems, by the volume's name.
     """
     section = ("runs", name)
-    yield from _check_labelled_volumes(section, configuration, run, plans)
+    yield from _check_labeled_volumes(section, configuration, run, plans)
     weights = run.task.initial_weights
     if weights is not None and not weights.is_relative_to(configuration.results) and not weights.is_file():
         found = f"'{weights}', which is not there"
@@ -51,7 +51,7 @@ def check_run(
         yield from _check_network(section, run, used)
 
 
-def _check_labelled_volumes(
+def _check_labeled_volumes(
     section: KeyPath, configuration: Configuration, run: RunConfig, plans: dict[str, VolumePlan]
 ) -> Iterator[Problem]:
     for key, names in (("train", run.volumes.train), ("validate", run.volumes.validation)):
@@ -64,7 +64,7 @@ def _check_labelled_volumes(
                 )
             elif key == "train" and volume in plans and plans[volume].arrays["labels"].roi.empty:
                 found = f"'{volume}', whose labels are empty"
-                yield Problem((*section, "volumes", key, index), found, "labelled voxels")
+                yield Problem((*section, "volumes", key, index), found, "labeled voxels")
 
 
 def _check_criteria(section: KeyPath, run: RunConfig) -> Iterator[Problem]:

@@ -44,7 +44,7 @@ def read_labels(array: Array, view: View) -> np.ndarray:
 def number_true_classes(
     ground_truth: np.ndarray, unlabelled: int | None, task: TaskConfig | None
 ) -> np.ndarray:
-    """Replace unlabelled pixels by background and class ids by the numbers that the segmentation uses.
+    """Replace unlabeled pixels by background and class ids by the numbers that the segmentation uses.
 
     Args:
         ground_truth: uint64, shape (y, x).

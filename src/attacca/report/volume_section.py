@@ -169,7 +169,7 @@ def _add_atlas(section: VolumeSection, images: VolumeImages, overlap: LabelOverl
     }
     name = f"sizes-{run}-{section.name}"
     section.histogram = compute_or(
-        "", "the histogram of sizes", lambda: plot_sizes(sizes, "voxels inside labelled objects", name)
+        "", "the histogram of sizes", lambda: plot_sizes(sizes, "voxels inside labeled objects", name)
     )
 
 

@@ -75,7 +75,7 @@ class VolumeData:
         return self._add_channel_axis(self.raw, self.raw.read(roi, "reflect"))
 
     def read_labels(self, roi: Roi) -> np.ndarray:
-        """Return labels (channels, *spatial) of any region; outside, the value of unlabelled voxels, or 0."""
+        """Return labels (channels, *spatial) of any region; outside, the value of unlabeled voxels, or 0."""
         fill = self.volume.unlabelled if self.volume.unlabelled is not None else 0
         return self._add_channel_axis(self.labels, self.labels.read(roi, fill))
 
