@@ -41,7 +41,7 @@ CONTENTS = {
     "prediction": "a network applied to a volume, block by block",
     "tasks": "predictor + loss + post-processor + evaluator",
     "post_processors": "prediction -> segmentation, and the parameters to try",
-    "segmentation": "fragments, region graph, agglomeration, relabelling, tuning, checks",
+    "segmentation": "fragments, region graph, agglomeration, relabeling, tuning, checks",
     "evaluators": "segmentation and ground truth -> scores, from sums over blocks",
     "losses": "prediction, target and weight -> number",
     "predictors": "labels -> target and weight; architecture -> model",

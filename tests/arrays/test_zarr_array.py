@@ -242,7 +242,7 @@ def test_another_array_of_another_program_is_not_replaced(tmp_path, voxel_size, 
 
 
 @pytest.mark.parametrize("dataset", ["", "group"])
-def test_a_group_with_something_in_it_is_not_replaced_by_an_array_unless_it_is_asked_for(tmp_path, dataset):
+def test_a_group_with_members_is_replaced_by_an_array_only_on_request(tmp_path, dataset):
     kept = zarr.open_group(str(tmp_path / "c.zarr"), mode="a").create_array("group/s0", data=np.ones((2, 2)))
     identifier = LocalArrayIdentifier(tmp_path / "c.zarr", dataset)
     arguments = (identifier, ["y", "x"], Roi((0, 0), (4, 4)), None, (1, 1), np.uint8)

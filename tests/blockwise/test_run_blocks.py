@@ -77,7 +77,7 @@ def test_a_block_that_fails_once_is_tried_again(tmp_path):
     assert ledger.complete
 
 
-def test_a_block_that_always_fails_is_reported_with_its_roi_and_the_others_go_on(tmp_path, caplog):
+def test_a_block_that_always_fails_is_reported_with_its_roi_and_the_others_continue(tmp_path, caplog):
     ledger = Ledger(tmp_path, {"a": 1}, 12)
     recorder = Recorder({4: [ValueError("no membrane")] * 9})
     with (

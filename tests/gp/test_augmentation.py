@@ -207,7 +207,7 @@ def test_contrast_and_brightness_are_changed_about_the_mean():
     assert len(np.unique(np.round(means, 3))) > 4
 
 
-def test_noise_has_the_strength_that_is_asked_for():
+def test_noise_has_the_configured_strength():
     gray = np.full((1, 24, 48, 48), 0.5, dtype=np.float32)
     raw, _ = run(NoiseAugment(RAW, (0.1, 0.1)), raw=gray)
     assert abs(raw.std() - 0.1) < 0.01

@@ -44,7 +44,7 @@ def draw(chain, seeds) -> list[np.ndarray]:
         return [chain.request_batch(request(seed))[LABELS].data for seed in seeds]
 
 
-def test_samples_that_are_empty_are_replaced_with_the_probability_that_is_asked_for():
+def test_empty_samples_are_replaced_with_the_configured_probability():
     def share(p: float) -> float:
         return np.mean(
             [batch.any() for batch in draw(sampler(mostly_empty(), RejectIfEmpty(LABELS, p)), range(150))]
@@ -84,7 +84,7 @@ def test_requests_without_a_seed_work_too():
     assert all(batch.any() for batch in draw(sampler(mostly_empty(), RejectIfEmpty(LABELS, 1.0)), [None] * 5))
 
 
-def test_samples_have_at_least_the_share_of_the_mask_that_is_asked_for():
+def test_samples_have_at_least_the_configured_share_of_the_mask():
     mask = np.zeros((40, 40, 40), np.uint8)
     mask[:20] = 1
     batches = draw(sampler(mask, RejectIfMasked(LABELS, 0.5, WINDOW)), range(20))

@@ -167,7 +167,7 @@ def test_counts_that_do_not_fit_and_unknown_dtypes_are_refused(
         )
 
 
-def test_values_of_no_class_are_refused_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_values_of_no_class_are_refused_if_they_are_checked(tmp_path: Path) -> None:
     values = np.zeros(SHAPE, np.uint8)
     values[0, :3] = [[2], [5], [7]]
     stored = store(tmp_path, "classes", values)

@@ -153,7 +153,7 @@ def test_raw_data_that_do_not_fit_the_range_of_their_type_give_a_warning(inspect
         assert inspected(raw=raw, training={"intensity": [0, 235]}).warnings == []
 
 
-def test_a_volume_to_segment_with_other_grays_than_the_training_volume_is_warned_of(inspected):
+def test_a_volume_with_other_gray_values_than_the_training_volume_causes_a_warning(inspected):
     more = {"raw": {"path": "cube.h5", "dataset": "sixteen"}}
     (warning,) = inspected(more=more, volumes={"train": ["other"], "test": ["cube"]}).warnings
     assert "'cube'" in warning and "white is 255" in warning

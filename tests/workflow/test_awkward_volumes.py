@@ -97,7 +97,7 @@ def test_around_the_corner_of_all_blocks_the_prediction_is_that_of_one_block(awk
     assert stored.std() > 1
 
 
-def test_segments_go_on_across_the_faces_of_blocks(awkward, name):
+def test_segments_continue_across_the_faces_of_blocks(awkward, name):
     labels = opened(awkward, name, f"{name}.zarr", "labels/segmentation/s0")
     labels = labels[labels.roi]
     for axis in range(labels.ndim):

@@ -53,7 +53,7 @@ def test_a_job_that_was_started_again_or_killed_has_not_failed(failure):
     assert failure(STARTED) is None
 
 
-def test_errors_of_single_blocks_that_were_tried_again_are_no_failures(failure):
+def test_errors_of_single_blocks_that_were_tried_again_are_not_failures(failure):
     assert (
         failure(STARTED + "2026-01-01 10:00:01,000 ERROR attacca.blockwise.tally: block 3: no memory\n")
         is None
