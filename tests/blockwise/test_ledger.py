@@ -62,7 +62,7 @@ def test_a_torn_last_line_does_not_count_and_is_mended(tmp_path, kept):
     assert np.flatnonzero(ledger.done()).tolist() == [7, 56]
 
 
-def test_a_torn_header_counts_nothing_and_is_replaced(tmp_path):
+def test_a_damaged_header_is_ignored_and_replaced(tmp_path):
     ledger = Ledger(tmp_path, {"a": 1}, 20)
     record(ledger, 7)
     path = file_of(tmp_path)
@@ -181,7 +181,7 @@ def test_a_killed_writer_leaves_no_lock(tmp_path):
     assert np.flatnonzero(ledger.done()).tolist() == [1, 2]
 
 
-def test_after_a_power_cut_only_what_was_surely_on_the_disk_counts(tmp_path, monkeypatch):
+def test_after_a_power_cut_only_flushed_records_count(tmp_path, monkeypatch):
     ledger = Ledger(tmp_path, {"a": 1}, 5)
     record(ledger, 1)
     program = (

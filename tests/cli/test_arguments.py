@@ -23,7 +23,7 @@ from attacca.cli.main import main
     ],
     ids=" ".join,
 )
-def test_an_impossible_number_is_refused_with_what_is_expected(arguments, capsys):
+def test_an_invalid_number_is_refused_with_the_expected_values(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
@@ -33,7 +33,7 @@ def test_an_impossible_number_is_refused_with_what_is_expected(arguments, capsys
 
 
 @pytest.mark.parametrize("command", ["check", "plan"])
-def test_a_configuration_that_is_not_there_is_named_without_options_that_the_command_lacks(
+def test_a_missing_configuration_is_reported_without_options_that_the_command_lacks(
     command, tmp_path, capsys
 ):
     path = tmp_path / "nowhere.yaml"

@@ -65,9 +65,7 @@ def test_ten_terabytes_are_planned_in_seconds_from_the_header_alone(huge, values
     assert "--probe measures" in output.out
 
 
-def test_what_does_not_fit_on_the_disk_or_into_memory_is_refused_with_a_way_out(
-    huge, values, tmp_path, capsys
-):
+def test_results_that_exceed_disk_or_memory_are_refused_with_a_fix(huge, values, tmp_path, capsys):
     settings = values()
     settings["volumes"]["cube-c"] = {"raw": {"path": str(huge)}, "voxel_size": [8, 8, 8]}
     assert main(["plan", str(write(tmp_path, settings)), "--disk", "100", "--memory", "1"]) == 1

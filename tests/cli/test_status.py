@@ -29,7 +29,7 @@ def states(project: Any) -> dict[str, StageState]:
     }
 
 
-def test_a_directory_without_results_is_named_and_what_to_give_instead(tmp_path, capsys):
+def test_a_directory_without_results_is_reported_with_a_fix(tmp_path, capsys):
     assert main(["status", str(tmp_path / "nothing")]) != 0
     message = capsys.readouterr().err
     assert str(tmp_path / "nothing") in message
@@ -45,7 +45,7 @@ def test_a_directory_without_results_is_named_and_what_to_give_instead(tmp_path,
         '{"configuration_file": 5, "overrides": {}, "configuration_digest": ""}',
     ],
 )
-def test_a_torn_record_of_the_last_start_is_named_and_what_to_give_instead(project, capsys, text):
+def test_a_damaged_record_of_the_last_start_is_reported_with_a_fix(project, capsys, text):
     (project.results / "workflow.json").write_text(text)
     assert main(["status", str(project.results)]) != 0
     message = capsys.readouterr().err

@@ -72,7 +72,7 @@ def test_another_background_than_0_counts_as_empty():
     assert all((batch != 7).any() for batch in batches)
 
 
-def test_a_volume_with_nothing_in_it_is_named_after_a_bounded_number_of_tries():
+def test_an_empty_volume_is_reported_after_a_limited_number_of_attempts():
     chain = sampler(
         np.zeros((10, 10, 10), np.uint8), RejectIfEmpty(LABELS, 1.0, max_tries=20, name="hemibrain")
     )

@@ -49,7 +49,7 @@ def test_a_block_that_is_not_a_multiple_of_the_networks_period_is_refused_with_a
     assert "would do" in raised.value.expected
 
 
-def test_a_fixed_input_that_leaves_no_multiple_names_what_to_enlarge():
+def test_a_fixed_input_that_leaves_no_multiple_is_reported_with_the_key_to_increase():
     network = UNetConfig(input_shape=(32, 32, 32), fixed_input_shape=True)
     with pytest.raises(ConfigurationError, match=r"architecture\.eval_shape_increase"):
         choose_sizes(ConfiguredSizes(network), PredictionConfig())

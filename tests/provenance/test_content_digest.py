@@ -112,7 +112,7 @@ def test_a_file_costs_some_ten_bytes_of_memory(tmp_path):
     assert held < 30 * len(listing)
 
 
-def test_nothing_has_no_digest(tmp_path):
+def test_a_missing_path_has_no_digest(tmp_path):
     assert digest_content(tmp_path / "nothing").to_json() == {
         "digest": "",
         "files": 0,

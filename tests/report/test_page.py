@@ -108,7 +108,7 @@ def test_all_scores_are_in_a_table_file(page: str, fake_results: Any) -> None:
     assert len(lines) == 1 + 2 * 7 + 2 * 6
 
 
-def test_a_page_without_results_lists_what_is_missing(tmp_path: Path, fake_results: Any) -> None:
+def test_a_page_without_results_lists_missing_stages(tmp_path: Path, fake_results: Any) -> None:
     page = written(tmp_path / "results", fake_results.runs, fake_results.volumes)
     assert "No score yet" in page
     assert "not imported yet" in page and "deleted" not in page

@@ -89,7 +89,7 @@ def test_the_summary_names_unfinished_results(tmp_path: Path, capsys: pytest.Cap
     ("name", "problem"),
     [("nothere", "does not exist"), ("config.yaml", "is a file"), (".", "holds no results")],
 )
-def test_a_summary_of_what_holds_no_results_is_refused(
+def test_a_summary_of_a_directory_without_results_is_refused(
     name: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "config.yaml").write_text("")
@@ -101,7 +101,7 @@ def test_a_summary_of_what_holds_no_results_is_refused(
 @pytest.mark.parametrize(
     "text", ['{"scores": [{"name": "vo', "[]", '{"scores": [{"name": "voi", "value": "x"}]}']
 )
-def test_broken_scores_are_named_with_what_to_do(text: str, tmp_path: Path, fake_results: Any) -> None:
+def test_damaged_scores_are_reported_with_a_fix(text: str, tmp_path: Path, fake_results: Any) -> None:
     shutil.copytree(fake_results.directory / "default", tmp_path / "default")
     (tmp_path / "default" / "tissue-test" / "scores.json").write_text(text)
     summary = summarize_results(tmp_path)

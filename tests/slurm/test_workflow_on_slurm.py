@@ -162,7 +162,7 @@ def test_the_whole_workflow_gives_the_arrays_of_the_laptop_through_sbatch_alone(
     assert_nothing_is_left(slurm, tmp_path)
 
 
-def test_a_cancelled_shard_is_sent_again_and_computes_only_what_is_missing(
+def test_a_canceled_shard_is_submitted_again_and_computes_only_missing_blocks(
     slurm, on_slurm, slow_prediction, undisturbed, tmp_path
 ):
     run, directory = disturbed(slurm, on_slurm, slow_prediction, tmp_path / "project")

@@ -56,7 +56,7 @@ def test_the_last_the_best_and_every_nth_checkpoint_are_kept(tmp_path):
     ]
 
 
-def test_a_model_is_loaded_with_what_prediction_needs(job):
+def test_a_model_is_loaded_with_the_properties_that_prediction_needs(job):
     made = job(iterations=4)
     result = train(made)
     path = made.directory / "checkpoints" / result["best"]["file"]

@@ -97,7 +97,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(job, volume, tmp_path, 
     assert files(stopped.directory) == before
 
 
-def test_what_a_checkpoint_lacks_is_made_up_for(job, volume):
+def test_missing_records_of_a_checkpoint_are_written_again(job, volume):
     made = job(iterations=4, checkpoint={"interval": 2}, validation=(volume("other", seed=2),))
     train(made)
     complete = files(made.directory)

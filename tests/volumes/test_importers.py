@@ -452,7 +452,7 @@ def test_labels_of_another_voxel_size_are_refused(tmp_path):
     assert "different voxel sizes" in text and "(8, 8, 8)" in text
 
 
-def test_a_wrong_number_of_axes_is_refused(tmp_path):
+def test_an_unexpected_number_of_axes_is_refused(tmp_path):
     text = problem(tmp_path, **with_labels(tmp_path, LABELS[0]))
     assert "labels" in text and "has 2 axes" in text and "3 (z, y, x)" in text
     text = problem(tmp_path, raw={"path": tmp_path / "raw.h5"}, voxel_size=[4, 4])

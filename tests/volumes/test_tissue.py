@@ -153,7 +153,7 @@ def test_seeds_differ_and_a_seed_stays_what_it_is():
     assert (first["raw"] != other["raw"]).mean() > 0.9
 
 
-def test_labels_are_what_the_configuration_asks_for():
+def test_labels_follow_the_configuration():
     roi = Roi((0, 0, 0), (320, 320, 320))
     block = tissue_block(configured([40, 40, 40]), roi)
     expected = {

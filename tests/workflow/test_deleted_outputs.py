@@ -112,7 +112,7 @@ def test_every_stage_names_the_stages_that_read_it_after_it(finished):
             assert order.index(upstream) < position
 
 
-def test_arrays_in_an_object_store_are_looked_for_there(finished, bucket):
+def test_the_existence_of_arrays_in_an_object_store_is_checked_there(finished, bucket):
     finished.values = {"storage": f"{bucket}/project"}
     text = finished.path.read_text()
     finished.path.write_text(f"storage: {bucket}/project\n{text}")

@@ -110,7 +110,7 @@ def test_every_rule_names_the_conda_environment():
 
 
 @pytest.mark.parametrize("recipe", ["Dockerfile", "attacca.def"])
-def test_what_a_container_recipe_copies_is_there(recipe):
+def test_files_that_a_container_recipe_copies_exist(recipe):
     text = (REPOSITORY / "envs" / recipe).read_text()
     assert "envs/constraints.txt" in text
     if recipe == "Dockerfile":

@@ -133,7 +133,9 @@ def test_whatever_is_killed_the_same_command_ends_with_the_same_bytes_and_comput
     assert files(wild) == files(segmented)
 
 
-def test_ctrl_c_ends_the_workflow_and_all_its_processes_and_keeps_what_is_done(trained, tmp_path, processes):
+def test_ctrl_c_ends_the_workflow_and_all_its_processes_and_keeps_finished_results(
+    trained, tmp_path, processes
+):
     interrupted = trained.copy(tmp_path / "interrupted")
     interrupted.change("{threads: 1", "{threads: {predict: 2, default: 1}")
     run = Run(interrupted, processes)

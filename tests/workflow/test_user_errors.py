@@ -250,7 +250,7 @@ def test_a_path_that_cannot_be_written_is_reported_before_any_job(
     assert f"{key} (line 1)" in message and expected in message
 
 
-def test_a_look_for_problems_leaves_nothing_behind(project, tmp_path):
+def test_a_check_for_problems_leaves_no_files(project, tmp_path):
     path = project()
     before = sorted(tmp_path.iterdir())
     assert main(["check", str(path)]) == 0
