@@ -1,4 +1,4 @@
-"""Freed memory stays with a process that asks for it."""
+"""A process that requests it keeps freed memory."""
 
 import subprocess
 import sys

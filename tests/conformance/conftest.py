@@ -1,4 +1,4 @@
-"""The conformance suite: one test for each golden case, every output of the case accounted for.
+"""The conformance suite: one test per golden case, which covers every output of the case.
 
 A golden case is an entry of ``manifest.json`` (in the folder ``ATTACCA_GOLDEN``, default
 ``../shared/reference/golden`` beside the checkout) with arrays in an npz file. A test names its case and
@@ -145,12 +145,12 @@ class Case:
         self.departed += self._cover(_as_path(name), where)
 
     def note(self, name: str | Sequence[Any], value: Any) -> None:
-        """A statement about the reference itself: it holds."""
+        """Assert that ``value``, computed from the reference alone, equals the reference."""
         self._assert_equal(name, value, self.reference(name), None)
         self.noted += self._cover(_as_path(name), None)
 
     def uncovered(self) -> list[str]:
-        """The outputs that nothing has covered, with the number of values for arrays."""
+        """Return the outputs that no assertion has covered, for arrays with the number of values."""
         left = [
             f"{name} ({int((~mask).sum())} of {mask.size} values)"
             for name, mask in self._covered.items()

@@ -1,4 +1,4 @@
-"""Every name on DaCapo's API pages is here, with the arguments, order and defaults that the pages give.
+"""Every name on DaCapo's API pages exists in Attacca, with the arguments, order and defaults of the pages.
 
 The pages are read in place: from ``seeds`` beside the golden values, or from ``../shared/reference``.
 """

@@ -125,7 +125,7 @@ def test_images_and_labels_move_together():
     nodes = ElasticAugment((6, 6, 6), (3, 3, 3), (0, 0.5), subsample=4)
     _, subsampled = run(nodes, raw=raw, labels=labels)
     assert subsampled.shape == moved_labels.shape
-    # Where the image is interpolated between equal voxels, it says which label is there.
+    # At voxels that are interpolated between equal voxels, the image determines the label.
     near = np.abs(moved * 7 - np.round(moved * 7)) < 1e-3
     assert near.mean() > 0.05
     assert (np.round(moved * 7)[near] == moved_labels[near]).mean() > 0.95

@@ -1,4 +1,4 @@
-"""A running job holds a lock while it runs, in whatever way it ends, and is never delayed by it."""
+"""A job holds a lock while it runs; the lock is released however the job ends, and never delays it."""
 
 import fcntl
 import io

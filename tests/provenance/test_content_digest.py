@@ -1,4 +1,4 @@
-"""Digests of arrays and directories: equal for equal content, whatever other files are beside it."""
+"""Digests of arrays and directories: equal for equal content, independent of other files beside it."""
 
 import shutil
 import time

@@ -1,4 +1,4 @@
-"""A small directory of results as the stages would leave it, made of synthetic arrays."""
+"""A small directory of results in the form that the stages write, with synthetic arrays."""
 
 import json
 from dataclasses import dataclass, field

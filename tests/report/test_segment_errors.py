@@ -1,4 +1,4 @@
-"""Errors are ranked by their share of VOI, and found at their locations."""
+"""Errors are ranked by their share of VOI, and have their locations."""
 
 import numpy as np
 import pytest

@@ -83,7 +83,7 @@ class Slurm:
 
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[Slurm]:
-    """A cluster of two nodes; nothing of it is left when the tests end."""
+    """A SLURM cluster of two nodes, which is removed completely when the tests end."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing or os.geteuid() != 0:
         pytest.skip(

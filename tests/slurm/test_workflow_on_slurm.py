@@ -1,4 +1,4 @@
-"""The workflow on a real SLURM: the results of the laptop, and nothing lost when jobs or nodes die."""
+"""The workflow on a real SLURM cluster: equal results to a local run, also after failures of jobs and nodes."""
 
 import json
 import os
@@ -108,7 +108,7 @@ def recorded(directory: Path) -> list[int]:
 
 
 def processes_of(directory: Path) -> list[str]:
-    """Processes of the workflow in a directory, on whatever node."""
+    """Return the processes of the workflow in a directory, on all nodes."""
     found = []
     for process in psutil.process_iter(["cmdline", "status", "cwd"]):
         line = " ".join(process.info["cmdline"] or [])

@@ -1,4 +1,4 @@
-"""Segmentations that are made and scored while a network learns, and the checkpoint that they choose."""
+"""Segmentations that are computed and scored during training, and the checkpoint that is chosen by their scores."""
 
 import json
 from pathlib import Path
@@ -99,7 +99,7 @@ def test_the_best_segmentation_in_its_own_direction_chooses_the_checkpoint(
     best = json.loads((made.directory / "checkpoints" / "best.json").read_text())
     assert measured[best["iteration"]] == best["value"] == expected
     assert (best["criterion"], best["higher_is_better"]) == (criterion, higher)
-    # The checkpoint that is named is the one that was measured.
+    # The recorded file is the checkpoint that was measured.
     model, _ = load_model(made.directory / "checkpoints" / best["file"])
     assert scores(model, best["iteration"])[criterion] == pytest.approx(expected, rel=1e-8)
     assert curves_of(made.directory)[f"validation/{criterion}"] == pytest.approx(measured)

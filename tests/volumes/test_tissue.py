@@ -25,7 +25,7 @@ def configured(shape, seed=0, voxel_size=None, unit="nanometer", offset=None, **
 
 
 def in_blocks(config, size):
-    """The tissue put together from blocks, made in an order of no meaning."""
+    """Return the tissue, joined from blocks that are generated in an arbitrary order."""
     tissue = Tissue(config)
     shape = config.synthetic.shape
     starts = list(product(*(range(0, n, s) for n, s in zip(shape, size))))
@@ -138,7 +138,7 @@ def test_no_threshold_on_the_smoothed_image_separates_the_neurites(cube):
         for percentile in (60, 70, 75, 80, 85):
             bright = smooth > np.percentile(smooth, percentile)
             segments = cc3d.connected_components(bright, connectivity=6)
-            # The kinder reading: what is dark goes to the nearest segment.
+            # The more favorable interpretation: dark voxels belong to the nearest segment.
             nearest = distance_transform_edt(~bright, return_distances=False, return_indices=True)
             grown = segments[tuple(nearest)]
             best = min(best, variation(grown, ground_truth), variation(segments, ground_truth))

@@ -31,7 +31,7 @@ def project() -> dict:
 
 
 def needed() -> set[str]:
-    """Every package that Attacca needs, directly or not, with what it needs for object stores and SLURM."""
+    """Return all packages that Attacca depends on, directly or not, including object stores and SLURM."""
     waiting = [Requirement(text) for text in project()["dependencies"]]
     waiting += [
         Requirement(text) for name in ("s3", "slurm") for text in project()["optional-dependencies"][name]

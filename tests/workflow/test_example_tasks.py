@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "tasks").glob("*.yaml"))
 
-# The score that a task is judged by, and what a short training reaches at least (or at most, for lower is better).
+# The score of each task, and the value that a short training must reach (at most, if lower is better).
 SENSIBLE = {
     "affinities": ("affinities", "voi", None, 3.5),
     "distance": ("distance", "jaccard", 0.35, None),
@@ -31,7 +31,7 @@ def test_there_is_an_example_for_each_task():
 
 
 def trivial_score(results: Path, example: str) -> float:
-    """The score of a segmentation that knows nothing: one object, or one class, everywhere."""
+    """The score of a trivial segmentation: one object, or one class, everywhere."""
     volume = LocalArrayIdentifier(results / "volumes" / "tissue-test.zarr", "labels/ground_truth/s0")
     labels = ZarrArray.open_from_array_identifier(volume).data[:]
     if example == "affinities":

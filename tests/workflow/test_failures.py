@@ -25,7 +25,7 @@ def predict(project):
 
 @pytest.fixture
 def failure(project, predict):
-    """Writes the log of a part of the prediction and returns the failure that is found."""
+    """Writes the log of a job of the prediction and returns the failure that is found in it."""
 
     def find(text, part="_shard_1_of_3", age=0.0):
         log = predict.log(project.workflow.layout, part)

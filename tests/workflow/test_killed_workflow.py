@@ -77,7 +77,7 @@ def victims(snakemake: subprocess.Popen, kind: str) -> list[psutil.Process]:
 
 
 def files(checkout) -> dict[str, bytes]:
-    """Everything that the stages after training made for the tested volume, whatever the number of shards."""
+    """Return all outputs of stages after training for the volume ``tested``; they do not depend on the shards."""
     place = checkout.results / "small" / "tested"
     return {
         str(path.relative_to(place)): path.read_bytes()

@@ -176,12 +176,12 @@ def finished(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ask(python: Path, finished: Path, with_records: bool) -> dict[str, str]:
-    """For each group, what Snakemake says that it would run again on finished results.
+    """Return for each group the jobs that Snakemake would run again on finished results.
 
     Args:
         python: the interpreter of Snakemake.
         finished: the directory with the results.
-        with_records: whether Snakemake has its own records, ``.snakemake``, of how they were made.
+        with_records: whether Snakemake has its own records of the results, ``.snakemake``.
     """
 
     def answer(number: int, change: Callable[[dict[str, Any]], None]) -> str:
