@@ -1,12 +1,12 @@
-"""Is ``attacca plan`` right? Its estimates for a configuration, and what then happened, stage by stage.
+"""Comparison of the estimates of ``attacca plan`` with measurements, for each stage of a configuration.
 
     python benchmarks/plan.py                       compute the default configuration and compare
-    python benchmarks/plan.py --results results     compare with results that are there, computed on this machine
-    python benchmarks/plan.py --probe               let a probe measure first, as `attacca plan --probe` does
+    python benchmarks/plan.py --results results     compare with existing results, computed on this machine
+    python benchmarks/plan.py --probe               estimate from a probe's measurements, as `attacca plan --probe` does
     python benchmarks/plan.py --configfile my.yaml --cores 8
 
-Ends with 1 where time to finish, disk or files were wrong by more than a factor of 1.5, or where a job needed more memory
-than it would have asked for. Run it on an idle machine.
+The exit code is 1 if the estimate of wall time, disk space or number of files differs by more than a factor of 1.5, or
+if a job used more memory than it requests. Run it on an idle machine.
 """
 
 import argparse
@@ -33,12 +33,12 @@ FACTOR = 1.5
 
 
 def main() -> int:
-    """Print the comparison; 0 where the estimates hold."""
+    """Print the comparison; return 0 if all estimates are within the limits, else 1."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--configfile", type=Path, default=REPOSITORY / "config.yaml")
-    parser.add_argument("--results", type=Path, help="compare with these instead of computing")
+    parser.add_argument("--results", type=Path, help="existing results to compare with; computed by default")
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--probe", action="store_true", help="estimate with what a probe measures")
+    parser.add_argument("--probe", action="store_true", help="estimate from a probe's measurements")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="attacca-plan-") as name:
         results = options.results or Path(name, "results")
@@ -54,7 +54,7 @@ def main() -> int:
         print(f"planned in {time.monotonic() - start:.1f} s{' with a probe' if options.probe else ''}\n")
         if options.results is None:
             compute(options, Path(name))
-        print(f"{'stage':12}{'of':26}{'seconds of jobs':>22}{'MB on disk':>20}{'memory asked, held':>20}")
+        print(f"{'stage':12}{'of':26}{'seconds of jobs':>22}{'MB on disk':>20}{'MB requested, used':>20}")
         too_small = []
         for item in estimates:
             seconds, memory = jobs_of(item.instance, workflow)
@@ -81,13 +81,13 @@ def main() -> int:
             print(
                 f"{what:20} estimated {expected:8.0f}, measured {found:8.0f}, ratio {expected / found:5.2f}"
             )
-        print(f"jobs that held more memory than they would ask for: {', '.join(too_small) or 'none'}")
+        print(f"jobs that used more memory than they request: {', '.join(too_small) or 'none'}")
         fits = all(1 / FACTOR <= expected / found <= FACTOR for expected, found in pairs.values())
         return 0 if fits and not too_small else 1
 
 
 def compute(options: argparse.Namespace, directory: Path) -> None:
-    """Run the workflow."""
+    """Run the workflow in a directory."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
     command += ["--configfile", str(options.configfile), "--config", f"results={directory}/results"]
     command += ["--cores", str(options.cores), "--directory", str(directory), "--quiet", "all"]
@@ -95,7 +95,7 @@ def compute(options: argparse.Namespace, directory: Path) -> None:
 
 
 def jobs_of(instance: StageInstance, workflow: Workflow) -> tuple[float, float]:
-    """Seconds of all jobs of a stage without plan and finish, and the most memory that one held, in MB."""
+    """Return the seconds of all jobs of a stage except plan and finish, and their maximum memory in MB."""
     rows = []
     for path in instance.benchmarks(workflow.layout):
         with path.open() as file:
@@ -105,7 +105,7 @@ def jobs_of(instance: StageInstance, workflow: Workflow) -> tuple[float, float]:
 
 
 def disk_of(instance: StageInstance, workflow: Workflow) -> int:
-    """Bytes of what a stage wrote."""
+    """Return the bytes of a stage's output on disk."""
     layout = workflow.layout
     found = {
         Path(place).parent if place.endswith("/s0") else Path(place) for place in instance.arrays(layout)
@@ -121,7 +121,7 @@ def disk_of(instance: StageInstance, workflow: Workflow) -> int:
 
 
 def places(workflow: Workflow) -> list[Path]:
-    """Directories of all that belongs to the configuration."""
+    """Return the directories of all results, logs and benchmarks of the configuration."""
     results, configuration = workflow.layout.results, workflow.configuration
     names = [*configuration.runs, *configuration.volumes]
     found = [results / name for name in configuration.runs]
@@ -130,7 +130,7 @@ def places(workflow: Workflow) -> list[Path]:
 
 
 def seconds_of(workflow: Workflow) -> float:
-    """Seconds from the first line of all logs to the last."""
+    """Return the seconds between the first and the last line of all logs."""
     pattern = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ ", re.MULTILINE)
     logs = [log for place in places(workflow) if "logs" in place.parts for log in place.rglob("*.log")]
     times = [text for log in logs for text in pattern.findall(log.read_text(errors="replace"))]

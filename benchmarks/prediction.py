@@ -3,10 +3,9 @@
     python benchmarks/prediction.py [--blocks 3] [--workers 2] [--rounds 1] > benchmarks/prediction.txt
 
 Both sides predict the same blocks with the same network on the same number of processes, one thread each. The bare
-network has its normalized blocks in memory and discards its results. The time of the stage includes the start of its
-workers, reading the volume, writing uint8, and the ledger. The clock of the bare side starts when all its processes are
-ready. Sides alternate; figures are medians over rounds. On a shared machine, CPU seconds are more reliable than the
-clock.
+network has its normalized blocks in memory and discards its results; its time starts when all its processes are ready.
+The time of the stage includes the start of its workers, reading the volume, writing uint8, and the ledger. Both sides
+run alternately; times are medians over rounds. On a shared machine, CPU seconds are more reliable than wall seconds.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""A million blocks: planning with Snakemake, walking the grid, reading the ledger.
+"""Time and memory for a million blocks: planning with Snakemake, iteration over the grid, reading the ledger.
 
     python benchmarks/scale.py [--edge 100] [--shards 64] > benchmarks/scale.txt
 
-Each part runs in a process of its own; memory is that process's largest resident set. The volume is edge^3
-blocks of 128^3 voxels; nothing of it is computed.
+Each part runs in a process of its own; memory is the maximum resident set of this process. The volume has edge^3 blocks
+of 128^3 voxels; none of them is computed.
 """
 
 import argparse
@@ -60,8 +60,11 @@ with tempfile.TemporaryDirectory() as directory:
 """
 
 
-def measured(command: list[str], directory: Path) -> tuple[float, float, float, str]:
-    """Seconds, CPU seconds, megabytes and standard output of a command; its parent has no other child."""
+def measure_command(command: list[str], directory: Path) -> tuple[float, float, float, str]:
+    """Run a command; return its wall seconds, CPU seconds, maximum memory in MB, and standard output.
+
+    The command runs below a process without other children, because the operating system reports the maximum of all.
+    """
     program = (
         "import resource, subprocess, sys, time; start = time.perf_counter();"
         "done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE);"
@@ -83,18 +86,18 @@ def measured(command: list[str], directory: Path) -> tuple[float, float, float, 
 
 
 def main() -> int:
-    """Run all parts; ends with 1 if one misses its mark."""
+    """Run all parts; return 1 if one exceeds its limit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--edge", type=int, default=100, help="blocks along each axis")
     parser.add_argument("--shards", type=int, default=64)
     options = parser.parse_args()
     numbers = {"edge": options.edge, "shards": options.shards}
-    missed = 0
+    exceeded = 0
     print(
         f"{options.edge**3} blocks in {options.shards} shards; {platform.processor() or platform.machine()}, "
         f"Python {platform.python_version()}"
     )
-    print(f"{'part':40} {'seconds':>8} {'CPU s':>8} {'MB':>6}   mark")
+    print(f"{'part':40} {'seconds':>8} {'CPU s':>8} {'MB':>6}   limit")
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         configuration = directory / "config.yaml"
@@ -105,29 +108,29 @@ def main() -> int:
         command += ["--snakefile", str(REPOSITORY / "Snakefile"), "--configfile", str(configuration)]
         for name, arguments, limit_seconds, limit_megabytes in (
             ("snakemake -n", command, 15.0, 500.0),
-            ("walk the grid, shard by shard", [sys.executable, "-c", WALK.format(**numbers)], 10.0, None),
+            ("iterate over the grid, by shard", [sys.executable, "-c", WALK.format(**numbers)], 10.0, None),
             (
-                "read the ledger, find what is missing",
+                "read the ledger, find missing blocks",
                 [sys.executable, "-c", LEDGER.format(**numbers)],
                 10.0,
                 None,
             ),
         ):
-            seconds, cpu, megabytes, output = measured(arguments, directory)
+            seconds, cpu, megabytes, output = measure_command(arguments, directory)
             if limit_megabytes is None:
-                # The part itself, without starting Python.
+                # The time of the part, without the start of Python.
                 seconds = float(output.split()[-1])
             met = seconds < limit_seconds and (limit_megabytes is None or megabytes < limit_megabytes)
-            mark = f"< {limit_seconds:.0f} s" + (f", < {limit_megabytes:.0f} MB" if limit_megabytes else "")
+            limit = f"< {limit_seconds:.0f} s" + (f", < {limit_megabytes:.0f} MB" if limit_megabytes else "")
             print(
-                f"{name:40} {seconds:8.2f} {cpu:8.2f} {megabytes:6.0f}   {mark} {'met' if met else 'MISSED'}",
+                f"{name:40} {seconds:8.2f} {cpu:8.2f} {megabytes:6.0f}   {limit} {'met' if met else 'EXCEEDED'}",
                 flush=True,
             )
-            missed += not met
+            exceeded += not met
     print(
         f"CPU seconds include the start of Python; load of the machine at the end: {os.getloadavg()[0]:.1f}"
     )
-    return 1 if missed else 0
+    return 1 if exceeded else 0
 
 
 if __name__ == "__main__":

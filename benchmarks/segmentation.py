@@ -42,7 +42,7 @@ VOLARA_SIDE = Path(__file__).with_name("segmentation_volara.py")
 
 
 def segment_with_attacca(folder: Path, job: dict[str, Any]) -> None:
-    """Segment with Attacca; write ``result.npy`` and print seconds."""
+    """Segment with Attacca, write ``result.npy``, and print the seconds."""
     values = np.load(job["affinities"], mmap_mode="r")
     roi, block = Roi((0, 0, 0), values.shape[1:]), Coordinate(job["block"])
     prediction = ZarrArray.create_from_array_identifier(

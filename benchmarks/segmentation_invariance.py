@@ -1,11 +1,11 @@
-"""Effect of the cells in which fragments are made on a segmentation: against one cell, and against the labels.
+"""Effect of the size of cells on a segmentation: comparison with a single cell, and with the labels.
 
     python benchmarks/segmentation_invariance.py --results results/fib25 > benchmarks/segmentation_invariance.txt
 
-Fragments by each method that the default configuration tries, and by mutex watershed of every edge
-(``min_evidence: 0``), in cells of several sizes and in one cell as large as the volume; then agglomeration by mean
-affinity, and debris below 200 voxels merged. Variation of information between the two segmentations, over all voxels,
-and of each to the labels, over labeled voxels.
+Fragments are computed by each method that the default configuration tries, and by mutex watershed of every edge
+(``min_evidence: 0``), in cells of several sizes and in one cell as large as the volume. Agglomeration is by mean
+affinity; segments below 200 voxels are merged. The table has the variation of information between the segmentation in
+cells and that in one cell, over all voxels, and of each to the labels, over labeled voxels.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def numbers(values: list[float], digits: int) -> str:
 
 
 def compare(affinities: np.ndarray, labels: np.ndarray, cells: list[list[int]]) -> None:
-    """Print a row for each way of making fragments and size of cells."""
+    """Print a row for each method of fragments and each cell size."""
 
     def to_ground_truth(results: list[np.ndarray]) -> str:
         return numbers([voi_from_table(contingency_table(one, labels)).total for one in results], 2)

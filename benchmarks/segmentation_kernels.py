@@ -2,8 +2,8 @@
 
     python benchmarks/segmentation_kernels.py > benchmarks/segmentation_kernels.txt
 
-CPU time of one thread, the minimum of five runs; memory beyond the input, by high-water marks. Each kernel runs in a
-process of its own.
+Time is the CPU time of one thread, the minimum of five runs. Memory is the maximum resident set beyond the input. Each
+kernel runs in a process of its own.
 """
 
 import argparse

@@ -1,8 +1,9 @@
-"""Time and peak memory of the whole pipeline against the size of the volume.
+"""Time and peak memory of the whole pipeline as a function of the volume's size.
 
     python benchmarks/segmentation_sizes.py > benchmarks/segmentation_sizes.txt    # draws segmentation_sizes.png
 
-Synthetic affinities, the seeded watershed in blocks and cells of 64 voxels, one process and one thread for each size.
+The input is synthetic affinities; the method is the seeded watershed in blocks and cells of 64 voxels. Each size runs in
+a process of its own with one thread.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from attacca.segmentation.pipeline import segment_volume  # noqa: E402
 
 
 class Tiled:
-    """Prediction of any size: one piece of affinities, repeated."""
+    """Prediction of any size, made of copies of one array of affinities."""
 
     def __init__(self, piece: np.ndarray, side: int) -> None:
         self.piece, self.num_channels, self.dtype = piece, len(piece), np.dtype(np.uint8)

@@ -1,9 +1,9 @@
-"""Time per setting of the segmentation's tuner, once fragments and graph are computed.
+"""Time per setting of the segmentation's tuner, without the time for fragments and graph.
 
     python benchmarks/segmentation_tuning.py > benchmarks/segmentation_tuning.txt
 
-A synthetic volume and its labels. The tuner runs twice with the same ways of making fragments: with one agglomeration
-for each, and with a thousand settings. The difference of both times is the time of the settings.
+The input is a synthetic volume and its labels. The tuner runs twice with the same settings of fragments: with one
+setting of the agglomeration for each, and with a thousand. The difference of both times is the time of the settings.
 """
 
 import argparse
@@ -28,7 +28,7 @@ SIZES = [0, 200, 1000]
 
 
 def stored(affinities: np.ndarray, folder: Path) -> ZarrArray:
-    """Store affinities like a workflow."""
+    """Store affinities in the same form as the workflow."""
     roi = Roi((0, 0, 0), affinities.shape[1:])
     array = ZarrArray.create_from_array_identifier(
         LocalArrayIdentifier(folder / "affinities.zarr", "s0"),

@@ -25,7 +25,7 @@ from volara.lut import LUT  # noqa: E402
 
 
 def segment(folder: Path, job: dict[str, Any]) -> None:
-    """Write ``result.npy`` and print seconds."""
+    """Segment with volara, write ``result.npy``, and print the seconds."""
     os.chdir(folder)
     store = folder / "affs.zarr"
     values = np.load(job["affinities"], mmap_mode="r")

@@ -2,11 +2,11 @@
 
     python benchmarks/targets.py [--rounds 5] > benchmarks/targets.txt
 
-Both sides of each row alternate in this process, on one thread; times are medians of CPU seconds. Memory is the peak of
-traced allocations beyond input and output, in bytes per voxel, of one further run. Lines and planes of compiled code,
-less than 1 byte per voxel, are not traced.
+Both sides of each row run alternately in this process, on one thread; times are medians of CPU seconds. Memory is the
+peak of traced allocations beyond input and output in one further run, in bytes per voxel. Buffers of compiled code, less
+than 1 byte per voxel, are not traced.
 
-* Local shape descriptors: the PyPI package ``lsds``, and the error of both compared with our evaluation in float64.
+* Local shape descriptors: the PyPI package ``lsds``, and the error of both compared with Attacca's result in float64.
 * Distances: scipy's Euclidean distance transform on a grid of twice the resolution, on which the midpoints of faces are
   marked.
 * Affinities: filling a new array of the size of the result.

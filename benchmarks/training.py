@@ -3,8 +3,8 @@
     python benchmarks/training.py [--steps 24] [--rounds 3] > benchmarks/training.txt
 
 The configurations are the default one and the FIB-25 example, except for threads: the network runs on one thread, and
-one loader process prepares batches. Both sides alternate in this process, in rounds; the figure is the median over
-rounds. Steps whose batches the loader prepared while the other side ran do not count.
+one loader process prepares batches. Both sides run alternately in this process; speeds are medians over rounds. Steps
+with batches that the loader prepared while the other side ran do not count.
 
 ``CPU/batch`` is the CPU time of a batch in the loader. It must be below the time of a step (the inverse of ``network
 alone``). The ratio does not measure the loader on a machine without a free core for it.
@@ -141,7 +141,7 @@ def main() -> None:
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}")
     print(f"load of the machine at the start: {os.getloadavg()[0]:.1f}")
     print(
-        f"{'configuration':12s} {'place':22s} {'network alone':>14s} {'with loader':>12s} {'ratio':>6s} "
+        f"{'configuration':12s} {'device':22s} {'network alone':>14s} {'with loader':>12s} {'ratio':>6s} "
         f"{'CPU/batch':>11s}"
     )
     torch.set_num_threads(1)

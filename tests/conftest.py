@@ -1,4 +1,10 @@
-"""What tests of several packages need: watched processes, an object store, a small project with results."""
+"""Fixtures for tests of several rooms.
+
+Most tests start from ``project``: a small configuration and its results, whose manifests, plans and ledgers are written
+without computing anything. ``processes`` starts processes that can be killed and counted, ``warm_python`` starts
+workflows quickly (see ``warm_python.py``), ``object_store`` and ``bucket`` run an S3 server on this machine, and
+``build_once`` shares expensive results between the workers of pytest-xdist.
+"""
 
 import fcntl
 import json
@@ -35,6 +41,7 @@ from attacca.workflow.workflow import Workflow
 from warm_python import WarmPython
 
 MARK = "ATTACCA_TEST_MARK"
+"""Environment variable by which ``MarkedProcesses`` recognizes the processes of one test."""
 
 LONG_FILES = (
     "slurm/test_workflow_on_slurm.py",
@@ -56,17 +63,18 @@ LONG_FILES = (
     "blockwise/test_segment_blockwise.py",
     "training/test_batch_loader.py",
 )
-"""The files of tests that take longest, the longest first (``pytest --durations=0``): they start first, so that no worker
-of pytest-xdist waits for another that began one of them at the end."""
+"""Test files with the longest run time, in descending order (``pytest --durations=0``). They start first, so that no
+worker of pytest-xdist is idle at the end while another runs a long file."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort tests so that those in ``LONG_FILES`` start first; pytest calls this function after collection."""
     ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONG_FILES)}
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 def kill(process: psutil.Process) -> bool:
-    """Kill a process as ``kill -9`` does; whether it was still there."""
+    """Kill a process with SIGKILL; return whether it still existed."""
     try:
         process.kill()
     except psutil.NoSuchProcess:
@@ -75,14 +83,17 @@ def kill(process: psutil.Process) -> bool:
 
 
 class MarkedProcesses:
-    """Starts processes that carry a mark in their environment, and finds all that carry it."""
+    """Starts processes with a mark in their environment, and finds all processes with this mark.
+
+    Children inherit the mark, so that workers of a killed parent are found, too.
+    """
 
     def __init__(self) -> None:
         self.mark = {MARK: uuid.uuid4().hex}
         self.environment = {**os.environ, **self.mark, "OMP_NUM_THREADS": "1"}
 
     def start(self, *command: str | Path, **options: object) -> subprocess.Popen:
-        """Start Python with some arguments."""
+        """Start the Python interpreter with the arguments ``command``; ``options`` are those of ``Popen``."""
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": self.environment, **options}
         return subprocess.Popen(
             [sys.executable, *map(str, command)],
@@ -93,7 +104,7 @@ class MarkedProcesses:
         )
 
     def alive(self) -> list[psutil.Process]:
-        """All processes with the mark that still run."""
+        """Return all running processes with the mark."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -107,11 +118,11 @@ class MarkedProcesses:
         return found
 
     def kill_one(self, victims: list[psutil.Process], draws: random.Random) -> bool:
-        """Kill one of some processes; whether it was still there."""
+        """Kill a random one of ``victims``; return whether it still existed."""
         return bool(victims) and kill(draws.choice(victims))
 
     def none_left(self, within: float = 15.0) -> bool:
-        """Whether all end within some seconds."""
+        """Return whether all processes with the mark end within ``within`` seconds."""
         end = time.monotonic() + within
         while self.alive():
             if time.monotonic() > end:
@@ -122,6 +133,7 @@ class MarkedProcesses:
 
 @pytest.fixture
 def processes() -> Iterator[MarkedProcesses]:
+    """Marked processes, killed at the end of the test."""
     marked = MarkedProcesses()
     yield marked
     for process in marked.alive():
@@ -130,6 +142,8 @@ def processes() -> Iterator[MarkedProcesses]:
 
 @pytest.fixture
 def wait_until() -> Callable[..., None]:
+    """``wait_until(condition, within=60)``: wait until ``condition()`` is true; fail after ``within`` seconds."""
+
     def wait(condition: Callable[[], object], within: float = 60.0) -> None:
         end = time.monotonic() + within
         while not condition():
@@ -141,9 +155,9 @@ def wait_until() -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def build_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
-    """``build_once(name, build)``: a directory that ``build(directory)`` fills once for all workers of pytest-xdist.
+    """``build_once(name, build)``: a directory that ``build(directory)`` fills once, for all workers of pytest-xdist.
 
-    Tests read it, or change a copy.
+    Tests read this directory; a test that changes files works on a copy.
     """
     root = tmp_path_factory.getbasetemp()
     shared = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "shared"
@@ -165,7 +179,7 @@ def build_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Calla
 
 @pytest.fixture(scope="session")
 def warm_python() -> Iterator[Callable[[], WarmPython]]:
-    """``warm_python()``: the interpreter whose processes are forks; it is started when it is first needed."""
+    """``warm_python()``: the server of ``warm_python.py``, started at the first call and shared by all tests."""
     started: list[WarmPython] = []
     directory = tempfile.TemporaryDirectory(prefix="attacca-warm-")
 
@@ -183,16 +197,16 @@ def warm_python() -> Iterator[Callable[[], WarmPython]]:
 @pytest.fixture(scope="session")
 def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a real S3 server on the loopback interface."""
-    said = tmp_path_factory.mktemp("object-store") / "server.log"
-    with said.open("w") as log:
+    log_path = tmp_path_factory.mktemp("object-store") / "server.log"
+    with log_path.open("w") as log:
         command = [sys.executable, "-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
         server = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         address, end = None, time.monotonic() + 120
         while address is None:
-            assert time.monotonic() < end and server.poll() is None, said.read_text()
+            assert time.monotonic() < end and server.poll() is None, log_path.read_text()
             time.sleep(0.1)
-            words = said.read_text().split()
+            words = log_path.read_text().split()
             address = next((word for word in words if word.startswith("http://127.0.0.1:")), None)
         yield address
     finally:
@@ -202,12 +216,12 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def bucket(object_store: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """URL of an empty bucket; the environment leads there."""
+    """URL of an empty bucket; the environment variables of AWS point to its server."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", object_store)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    # A connection that was opened under another environment is not taken up again.
+    # Do not reuse a connection that was opened with another environment.
     fsspec.get_filesystem_class("s3").clear_instance_cache()
     name = f"volumes-{uuid.uuid4().hex[:12]}"
     urllib.request.urlopen(urllib.request.Request(f"{object_store}/{name}", method="PUT"), timeout=60).close()
@@ -220,7 +234,11 @@ NEIGHBORHOOD = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
 
 
 def configuration_values(**execution: Any) -> dict[str, Any]:
-    """A run on three small synthetic volumes."""
+    """Return the configuration of ``project``: a run ``first`` on three small synthetic volumes.
+
+    Args:
+        execution: keys of the section ``execution``.
+    """
     return {
         "results": "results",
         "volumes": {
@@ -242,11 +260,11 @@ def configuration_values(**execution: Any) -> dict[str, Any]:
 
 
 class Project:
-    """A configuration file and its results.
+    """A configuration file and its results, which are written without computing them.
 
     Args:
-        directory: holds ``config.yaml``.
-        values: the configuration.
+        directory: directory of ``config.yaml`` and ``results``.
+        values: content of ``config.yaml``.
     """
 
     def __init__(self, directory: Path, values: dict[str, Any]) -> None:
@@ -255,17 +273,17 @@ class Project:
         self.write(values)
 
     def write(self, values: dict[str, Any]) -> None:
-        """Write the configuration and note it as started."""
+        """Write the configuration and record a start of the workflow with it."""
         self.path.write_text(yaml.safe_dump(values, sort_keys=False))
         self.workflow = Workflow(load_configuration(self.path), (self.path, {}))
         self.workflow.record_start()
 
     def instance(self, stage: str, run: str = "", volume: str = "") -> StageInstance:
-        """A stage of the configuration."""
+        """Return the instance of a stage for a run, a volume, or both."""
         return StageInstance(_STAGES[stage], run, volume)
 
     def key(self, instance: StageInstance) -> Manifest:
-        """The manifest, without a result, that the stage would have now."""
+        """Return the manifest, without a result, that the stage would write now."""
         section = json.loads(self.workflow.section(instance.stage, instance.run, instance.volume))
         inputs = {
             name: read_manifest(above.manifest(self.workflow.layout)).fingerprint
@@ -273,9 +291,9 @@ class Project:
         }
         return Manifest(instance.stage.name, 1, section, inputs)
 
-    def finish(self, *wanted: StageInstance) -> None:
+    def finish(self, *instances: StageInstance) -> None:
         """Write the manifests of stages, and the plans of those with blocks."""
-        for instance in wanted:
+        for instance in instances:
             key = self.key(instance)
             if instance.stage.is_blockwise:
                 self.plan(instance)
@@ -290,14 +308,14 @@ class Project:
             key.write(instance.manifest(self.workflow.layout))
 
     def finish_until(self, last: StageInstance) -> None:
-        """Finish every stage before ``last``."""
+        """Finish all stages before ``last``, in the order of the workflow."""
         for instance in self.workflow.instances():
             if instance == last:
                 return
             self.finish(instance)
 
     def plan(self, instance: StageInstance) -> BlockGrid:
-        """Make a stage's arrays and its plan: 27 blocks of 16 x 16 x 16 voxels."""
+        """Create a stage's arrays and its plan: 27 blocks of 16 x 16 x 16 voxels."""
         grid = BlockGrid(Roi((0, 0, 0), (48, 48, 48)), (16, 16, 16), (1, 1, 1))
         for directory in instance.arrays(self.workflow.layout):
             Path(directory).parent.mkdir(parents=True, exist_ok=True)
@@ -308,7 +326,7 @@ class Project:
         return grid
 
     def ledger(self, instance: StageInstance) -> Ledger:
-        """The ledger that the stage would write now."""
+        """Return the ledger that the stage would write now."""
         grid = self.plan(instance)
         directory = instance.arrays(self.workflow.layout)[0]
         return Ledger(directory, self.key(instance).key_parts(), len(grid))
@@ -316,18 +334,19 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
+    """A new project, without results; predictions have three shards, other stages one."""
     return Project(tmp_path, configuration_values(shards={"predict": 3, "default": 1}))
 
 
 @pytest.fixture
 def values() -> Callable[..., dict[str, Any]]:
-    """Makes the configuration, with the given execution settings."""
+    """``values(**execution)``: the configuration of ``project`` with these execution settings."""
     return configuration_values
 
 
 @pytest.fixture
 def provenance(project: Any) -> Callable[..., dict[str, Any]]:
-    """Makes the values of a ``provenance.json``, with digests that depend on the seed from training on."""
+    """``provenance(seed)``: content of a ``provenance.json``; from training on, its digests depend on the seed."""
 
     def make(seed: int = 0) -> dict[str, Any]:
         section = json.loads(project.workflow.section(PROVENANCE, "first"))

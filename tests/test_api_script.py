@@ -106,5 +106,5 @@ def test_the_page_shows_the_script_that_is_tested():
     source = Path(__file__).read_text()
     body = source[source.index("    import attacca\n") : source.index("\n\n    return prediction")]
     script = re.sub(r"^    ", "", body, flags=re.MULTILINE).strip()
-    (shown,) = re.findall(r"```python\n(import attacca\n.*?)```", PAGE.read_text(), flags=re.DOTALL)
-    assert shown.strip() == script
+    (printed,) = re.findall(r"```python\n(import attacca\n.*?)```", PAGE.read_text(), flags=re.DOTALL)
+    assert printed.strip() == script

@@ -1,4 +1,4 @@
-"""Freed memory stays with a process that asks for it."""
+"""A process that requests it keeps freed memory."""
 
 import subprocess
 import sys
@@ -36,6 +36,6 @@ def test_arrays_of_the_same_sizes_again_and_again_need_their_pages_once():
         )
         for how in ("keep", "give back")
     }
-    # 600 MB in pages of 4 KB are 153600 faults, if every one is cleared anew.
+    # 600 MB in pages of 4 KB are 153600 faults, if each is cleared again.
     assert faults["keep"] < 5000
     assert faults["give back"] > 5 * faults["keep"]

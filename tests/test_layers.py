@@ -125,7 +125,7 @@ def test_no_modules_import_each_other_in_a_circle():
 
 
 @pytest.mark.parametrize("path", MODULES.values(), ids=lambda path: str(path.relative_to(SOURCE)))
-def test_an_import_inside_a_function_says_what_it_defers(path):
+def test_an_import_inside_a_function_has_a_comment_with_its_reason(path):
     lines = path.read_text().splitlines()
     for node, inside_function in import_nodes(parse(path)):
         if inside_function:

@@ -32,16 +32,16 @@ def test_whatever_matters_changes_the_fingerprint(other):
     assert Manifest("s", 1, {"a": 1}, {"x": "1"}).fingerprint != other.fingerprint
 
 
-def test_a_result_that_is_no_digest_does_not_change_the_fingerprint():
+def test_a_result_that_is_not_a_digest_does_not_change_the_fingerprint():
     assert Manifest("s", 1, {}, {}).fingerprint == Manifest("s", 1, {}, {}, {"blocks": 3}).fingerprint
 
 
-def test_a_missing_manifest_says_what_to_do(tmp_path):
+def test_a_missing_manifest_is_reported_with_a_fix(tmp_path):
     with pytest.raises(MissingInputError, match="run the workflow again"):
         read_manifest(tmp_path / "prediction.json")
 
 
-def test_a_file_that_is_no_manifest_is_named(tmp_path):
+def test_a_file_that_is_not_a_manifest_is_named(tmp_path):
     (tmp_path / "prediction.json").write_text("[]")
     with pytest.raises(AttaccaError, match="is not a manifest of Attacca"):
         read_manifest(tmp_path / "prediction.json")

@@ -20,6 +20,22 @@ PAGES = [
 ]
 TEMPLATES = sorted((ROOT / "src").rglob("*.html"))
 RULES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
+# This file contains the words that it forbids.
+TESTS = sorted({*(ROOT / "tests").rglob("*.py")} - {Path(__file__)})
+BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
+PYTHON = [*SOURCES, *TESTS, *BENCHMARKS]
+SETTINGS = [
+    ROOT / "config.yaml",
+    *sorted((ROOT / "examples").rglob("*.yaml")),
+    *sorted((ROOT / "profiles").rglob("*.yaml")),
+]
+SCRIPTS = [
+    ROOT / "run",
+    ROOT / "test",
+    *(path for path in [ROOT / ".ci" / "run"] if path.exists()),
+    *sorted(path for path in (ROOT / "envs").iterdir() if path.is_file()),
+    ROOT / "tests" / "slurm" / "cluster.sh",
+]
 
 FIRST_WORDS = {"what", "how", "why", "where", "which", "who", "whose", "whether", "when"}
 """No docstring begins with one of these words."""
@@ -47,6 +63,8 @@ WORDS = {
     r"\bbegin of\b": "start of",
     r"\bevery single\b": "each",
     r"\b\w*(?:colour|neighbour|behaviour)\w*|\b(?:re)?labell\w+": "American spelling",
+    r"\bcentre[ds]?\b|\bcentring\b|\blearnt\b|\bmisspelt\b|\bcalibres?\b": "American spelling",
+    r"\b\w*(?:initial|normal|optim|recogn|summar|serial|synchron|parallel|visual|minim|maxim)is(?:e[ds]?|ing|ations?)\b": "American spelling",
     r"\bis (?:said|asked)\b": "active voice",
     r"\bbehind (?:it|them)\b|\bstages? behind\b|\bwhat stands behind\b": "downstream, source",
 }
@@ -54,6 +72,7 @@ WORDS = {
 
 IDENTIFIERS = {
     "told",
+    "said",
     "shown",
     "inside",
     "described",
@@ -106,20 +125,24 @@ def check_words(path: Path, passages: Iterator[tuple[int, str]]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
 def test_code_uses_the_words_of_the_field(path):
     found = check_words(path, prose_of(path))
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("path", [*PAGES, *TEMPLATES, *RULES], ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path",
+    [*PAGES, *TEMPLATES, *RULES, *SETTINGS, *SCRIPTS],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
 def test_pages_use_the_words_of_the_field(path):
     text = re.sub(r"```.*?```", lambda block: "\n" * block[0].count("\n"), path.read_text(), flags=re.DOTALL)
     found = check_words(path, enumerate(text.splitlines(), 1))
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_docstring_begins_with_a_noun_or_a_verb(path):
     for node in ast.walk(parse(path)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -132,7 +155,7 @@ def test_a_docstring_begins_with_a_noun_or_a_verb(path):
                 )
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
 def test_names_are_nouns_or_verbs(path):
     found = set()
     for node in ast.walk(parse(path)):
@@ -147,7 +170,7 @@ def test_names_are_nouns_or_verbs(path):
     assert not found, f"{path.relative_to(ROOT)}: " + ", ".join(sorted(found))
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_docstring_is_wrapped_as_a_paragraph(path):
     """A line that ends early in the middle of a sentence was broken by a formatter, not by a writer."""
     for node in ast.walk(parse(path)):
@@ -188,6 +211,15 @@ def test_a_message_is_wrapped_as_a_paragraph(path):
         if is_phrase and WIDTH - len(above) - len(next_word) > 12:
             found.append(f"line {number}: re-wrap {above.strip()}")
     assert not found, f"{path.relative_to(ROOT)}: " + "; ".join(found)
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_name_of_a_test_uses_the_words_of_the_field(path):
+    found = []
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            found += check_words(path, iter([(node.lineno, node.name.replace("_", " "))]))
+    assert not found, "\n".join(found)
 
 
 def test_each_folder_of_tests_belongs_to_a_room():

@@ -1,4 +1,4 @@
-"""The smallest configuration in which every stage has something to do."""
+"""The smallest configuration that runs every stage."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ def tiny_configuration(
     """A run named ``tiny`` on volumes of 32^3 voxels: ``taught``, ``chosen`` and, for the test, ``tested``.
 
     Args:
-        tested: whether there is a volume for the test.
-        iterations: of the training; the last is the only checkpoint.
-        segmentation: keys of the run's ``segmentation``.
-        run: other keys of the run.
+        tested: whether the run has a volume under ``test``.
+        iterations: number of training iterations; the only checkpoint is written after the last.
+        segmentation: further keys of the run's section ``segmentation``.
+        run: further keys of the run.
     """
     names = ("taught", "chosen", "tested") if tested else ("taught", "chosen")
     return {
@@ -42,7 +42,7 @@ def tiny_configuration(
                 "volumes": {"train": ["taught"], "validate": ["chosen"], "test": list(names[2:])},
                 "segmentation": {
                     "chain": "seeded",
-                    # A network that has hardly learnt anything makes segments of any size.
+                    # An almost untrained network makes segments of any size.
                     "checks": dict.fromkeys(
                         ("max_seam_excess", "max_segment_share", "min_segmented_share", "max_saturated_share")
                     ),

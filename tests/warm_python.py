@@ -1,11 +1,17 @@
-"""``python -m MODULE`` in a fork of a process that has loaded all libraries.
+"""``python -m MODULE`` in a fork of a process that has imported all libraries.
 
-A workflow of fifty jobs of a few milliseconds each spends a minute on importing torch, gunpowder and zarr. Tests that
-look at results start Snakemake and its jobs through this module instead: ``WarmPython`` starts a server that imports
-everything once, and makes a directory with an executable named ``python``, which asks the server for a fork. Arguments,
-environment, working directory and standard streams are those of the caller; the exit code is that of the module.
+A test of the workflow starts about fifty jobs. Each computes for a few milliseconds, but importing torch, gunpowder and
+zarr takes it more than a second. Tests of results therefore start Snakemake and its jobs through this module:
 
-Tests that kill processes, or count them, use the real interpreter.
+1. ``WarmPython`` starts a server (``serve``), which imports all libraries once.
+2. ``WarmPython`` writes an executable named ``python`` (``CLIENT``). A test puts its directory first on ``PATH``
+   (``WarmPython.environment``), so that Snakemake starts its jobs with it.
+3. ``python -m MODULE ARGUMENTS`` sends a request to the server over a Unix socket: arguments, environment, working
+   directory, and the descriptors of its standard streams.
+4. The server forks (``fork``), and the fork runs the module (``run``). The client exits with the module's exit code.
+
+The client passes other command lines, and modules of other packages, to the real interpreter. Tests that kill or count
+processes use the real interpreter, too.
 """
 
 import json
@@ -36,7 +42,7 @@ PRELOADED = (
     "edt",
     "distributed",
 )
-"""Libraries that jobs use; one that is not installed is skipped."""
+"""Libraries that jobs import; the server skips those that are not installed."""
 
 CLIENT = """#!{python} -IS
 import array, json, os, socket, sys
@@ -51,14 +57,16 @@ server.sendall(request)
 answer = server.recv(8)
 sys.exit(int(answer) if answer else 1)
 """
+"""The executable ``python``: the size of the request with the descriptors, the request as JSON, then the exit code."""
 
 
 class WarmPython:
-    """The server, and the directory that holds its ``python``.
+    """The server, and the directory that contains its executable ``python``.
 
     Args:
-        directory: an empty directory with a short path, for the socket and the executable.
-        source: the directory of the package ``attacca``.
+        directory: empty directory for the socket and the executable; its path is short, because the path of a Unix
+            socket has at most 107 characters.
+        source: directory that contains the package ``attacca``.
     """
 
     def __init__(self, directory: Path, source: Path) -> None:
@@ -73,7 +81,7 @@ class WarmPython:
             self._server = subprocess.Popen(
                 [sys.executable, __file__, str(address)],
                 env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(source)},
-                # The server ends when this end of the pipe is closed, however the tests end.
+                # The server ends when this end of the pipe is closed, also if the tests are killed.
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -84,11 +92,11 @@ class WarmPython:
             time.sleep(0.05)
 
     def environment(self, environment: dict[str, str]) -> dict[str, str]:
-        """An environment in which ``python`` is that of the server."""
+        """Return a copy of an environment in which ``python`` is the executable of the server."""
         return {**environment, "PATH": f"{self.bin}{os.pathsep}{environment['PATH']}"}
 
     def close(self) -> None:
-        """End the server; its jobs end with it."""
+        """End the server and all its jobs."""
         assert self._server.stdin is not None
         self._server.stdin.close()
         self._server.wait(timeout=20)
@@ -127,7 +135,7 @@ def serve(address: str) -> None:
             elif key.fileobj is sys.stdin:
                 stop()
             elif key.data is not None:
-                # The client says nothing after its request: it was killed, and its process ends with it.
+                # The client sends nothing after its request, so it was killed: kill its process.
                 selector.unregister(key.fileobj)
                 os.kill(key.data, signal.SIGKILL)
             else:
@@ -142,7 +150,7 @@ def serve(address: str) -> None:
 
 
 def preload() -> None:
-    """Import the libraries, and all modules of Attacca but the commands, which run as ``__main__``."""
+    """Import the libraries and all modules of Attacca, compile the kernels, and create a network."""
     import importlib
     import pkgutil
     import runpy
@@ -163,7 +171,7 @@ def preload() -> None:
             if name.startswith("attacca"):
                 raise
             print(error)
-    # The first kernel and the first network load another hundred modules.
+    # The first kernel and the first network import another hundred modules.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         runpy.run_module("attacca.segmentation.compiled", run_name="__main__")
@@ -174,7 +182,15 @@ def preload() -> None:
 
 
 def fork(client: socket.socket, listener: socket.socket) -> int | None:
-    """Start the process of one request; None if the client is gone."""
+    """Fork a process for one request.
+
+    Args:
+        client: connection to the client.
+        listener: socket of the server, which the fork closes.
+
+    Returns:
+        Id of the process, or None if the client has closed the connection.
+    """
     size, descriptors, _, _ = socket.recv_fds(client, 8, 3)
     if len(descriptors) < 3:
         return None
@@ -209,14 +225,14 @@ def run(python: str, arguments: list[str], directory: str, environment: dict[str
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(environment)
-    # What the libraries registered for the end of the server is none of this process's business.
+    # Functions that libraries registered for the exit of the server must not run at the exit of this process.
     atexit._clear()
     sys.path[0] = directory
     sys.argv = arguments[1:]
     module = arguments[1]
     if not module.startswith("attacca.stages."):
-        # Snakemake, and the commands that start it, hand their own interpreter down. Jobs give theirs to processes
-        # that multiprocessing starts, which cannot be forks.
+        # Snakemake, and the commands that start it, start jobs with sys.executable: these become forks as well. Jobs
+        # start workers of multiprocessing with it, which need the real interpreter.
         sys.executable = python
     module = "snakemake.__main__" if module == "snakemake" else module
     sys.modules.pop(module, None)

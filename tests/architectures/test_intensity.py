@@ -13,7 +13,7 @@ def test_the_range_of_a_type_becomes_minus_one_to_one():
     assert normalize(raw, 0, 255).dtype == np.float32
 
 
-def test_values_outside_a_stated_range_are_cut_off():
+def test_values_outside_a_configured_range_are_clipped():
     assert normalize(np.array([-5.0, 50.0, 500.0]), 0, 100).tolist() == [-1, 0, 1]
 
 
@@ -23,7 +23,7 @@ def test_an_empty_range_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("dtype", "values", "doubt"),
+    ("dtype", "values", "warning"),
     [
         pytest.param(
             "float32", np.linspace(0, 235, 100), "99 % of the voxels are clipped", id="gray values as floats"
@@ -34,7 +34,7 @@ def test_an_empty_range_is_refused():
         pytest.param("float32", np.full(10, 0.5), None, id="one value"),
     ],
 )
-def test_data_that_do_not_fit_the_range_of_their_type_are_noticed(dtype, values, doubt):
-    assert Intensity.for_dtype(dtype).find_mismatch(values) == doubt or doubt in Intensity.for_dtype(
+def test_data_that_do_not_fit_the_range_of_their_type_are_noticed(dtype, values, warning):
+    assert Intensity.for_dtype(dtype).find_mismatch(values) == warning or warning in Intensity.for_dtype(
         dtype
     ).find_mismatch(values)

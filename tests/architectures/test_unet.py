@@ -34,9 +34,9 @@ def blockwise(network: UNet, raw: torch.Tensor, block: tuple[int, ...]) -> torch
         read = tuple(slice(b, b + s + 2 * c) for b, s, c in zip(begin, block, context))
         output = network(padded[read][None, None])[0]
         margin = [(n - s) // 2 for n, s in zip(output.shape[1:], block)]
-        centre = tuple(slice(m, m + s) for m, s in zip(margin, block))
+        center = tuple(slice(m, m + s) for m, s in zip(margin, block))
         result[(slice(None), *(slice(b, b + s) for b, s in zip(begin, block)))] = output[
-            (slice(None), *centre)
+            (slice(None), *center)
         ]
     return result
 
@@ -121,7 +121,7 @@ def test_a_network_for_planes_is_refused_for_volumes():
     assert network.output_shape(Coordinate(64, 64)) == Coordinate(64, 64)
 
 
-def test_group_normalisation_is_refused_unless_the_input_size_is_fixed():
+def test_group_normalization_is_refused_unless_the_input_size_is_fixed():
     with pytest.raises(ValidationError, match="depends on the block"):
         small(normalization="group")
     network = UNet(small(normalization="group", fixed_input_shape=True, eval_shape_increase=(4, 4, 4)))

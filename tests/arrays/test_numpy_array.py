@@ -1,4 +1,4 @@
-"""Arrays in memory, and what all arrays share: reading beyond the border, value ranges."""
+"""Arrays in memory, and properties of all arrays: reading beyond the border, value ranges."""
 
 import numpy as np
 import pytest

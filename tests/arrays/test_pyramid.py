@@ -79,10 +79,10 @@ def test_scales_lie_exactly_on_one_another_by_their_ome_metadata(tmp_path):
         array = ZarrArray.open_from_array_identifier(
             LocalArrayIdentifier(tmp_path / "image", dataset["path"])
         )
-        centre = np.array(translation)
-        # The first voxel's corner, half a voxel before its centre, in a frame half a fine voxel away from
+        center = np.array(translation)
+        # The first voxel's corner, half a voxel before its center, in a frame half a fine voxel away from
         # ours.
-        corner = centre - np.array(scale) / 2 + np.array([40, 8, 8]) / 2
+        corner = center - np.array(scale) / 2 + np.array([40, 8, 8]) / 2
         assert corner.tolist() == list(array.roi.begin) and scale == list(array.voxel_size)
 
 

@@ -80,7 +80,7 @@ def test_a_volume_is_imported_from_and_to_an_object_store(bucket, in_place):
     assert before != compute_content_fingerprint(config)
 
 
-def test_a_missing_array_in_a_store_is_told(bucket):
+def test_a_missing_array_in_a_store_is_reported(bucket):
     config = VolumeConfig.model_validate({"raw": {"path": f"{bucket}/nowhere.zarr"}, "voxel_size": [8, 8, 8]})
     with pytest.raises(MissingInputError, match="nowhere"):
         prepare_volume(config, f"{bucket}/never.zarr")

@@ -158,7 +158,7 @@ def test_an_array_travels_to_another_process_by_name(tmp_path):
     assert again.roi == ROI and again.writable and (again[ROI] == 3).all()
 
 
-def test_a_missing_array_is_told_with_what_is_there(tmp_path):
+def test_a_missing_array_is_reported_with_the_existing_ones(tmp_path):
     create(tmp_path)
     with pytest.raises(MissingInputError, match="holds raw"):
         ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "volume.zarr", "labels"))
@@ -187,7 +187,7 @@ def test_the_roi_snaps_inward_to_a_coarser_grid(tmp_path):
         array[ROI]
 
 
-def test_a_link_stands_for_a_part_of_another_array_and_is_never_written(tmp_path):
+def test_a_link_represents_a_part_of_another_array_and_is_never_written(tmp_path):
     create(tmp_path)[ROI] = np.arange(6 * 30 * 50).reshape(6, 30, 50)
     part = Roi((500, 0, 0), (200, 80, 80))
     target = ZarrArrayConfig(tmp_path / "volume.zarr", "raw/s0", roi=part)
@@ -242,7 +242,7 @@ def test_another_array_of_another_program_is_not_replaced(tmp_path, voxel_size, 
 
 
 @pytest.mark.parametrize("dataset", ["", "group"])
-def test_a_group_with_something_in_it_is_not_replaced_by_an_array_unless_it_is_asked_for(tmp_path, dataset):
+def test_a_group_with_members_is_replaced_by_an_array_only_on_request(tmp_path, dataset):
     kept = zarr.open_group(str(tmp_path / "c.zarr"), mode="a").create_array("group/s0", data=np.ones((2, 2)))
     identifier = LocalArrayIdentifier(tmp_path / "c.zarr", dataset)
     arguments = (identifier, ["y", "x"], Roi((0, 0), (4, 4)), None, (1, 1), np.uint8)

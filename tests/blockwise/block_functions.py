@@ -22,7 +22,7 @@ MISBEHAVING = 5
 
 
 class WriteBlock:
-    """Writes numbers that follow from the place alone, and notes each computation and each repetition."""
+    """Writes values that depend on the voxel's position alone, and records each computation and repetition."""
 
     def __init__(self, directory, kind):
         self.directory = Path(directory)
@@ -46,7 +46,11 @@ class WriteBlock:
 
 
 def misbehave(kind):
-    """Fail, as the kind says."""
+    """Fail in one of several ways.
+
+    Args:
+        kind: kind of failure, such as ``raises`` or ``hangs``.
+    """
     if kind == "raises":
         raise ValueError("no membrane here")
     if kind == "hangs":

@@ -63,7 +63,7 @@ def test_blocks_are_computed_by_the_workers_of_a_running_cluster(tmp_path, proce
     ]
     assert np.array_equal(arrays[0].data[:], arrays[1].data[:])
     assert not (other / "repeated").exists()
-    # The cluster belongs to somebody else: it still runs, and takes the next job, whose failing block ends
+    # The cluster does not belong to the job: it still runs, and takes the next job, whose failing block ends
     # nothing.
     assert len(processes.alive()) >= 3
     job = processes.start(JOB, "hangs", tmp_path / "third", "2", "2", address)
@@ -117,7 +117,7 @@ def test_a_time_limit_needs_workers_that_can_keep_it(tmp_path, scheduler):
         run_blocks(print, block_functions.grid_of(array), timeout=5, scheduler_address=address)
 
 
-def test_a_scheduler_that_does_not_answer_is_told(tmp_path, monkeypatch):
+def test_an_unreachable_scheduler_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(dask_pool, "_ANSWER_SECONDS", 2)
     array = block_functions.create(tmp_path)
     with pytest.raises(ResourceError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9 "):

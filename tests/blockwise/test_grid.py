@@ -32,7 +32,7 @@ def grids(draw: st.DrawFn) -> BlockGrid:
 
 
 def counts(grid: BlockGrid) -> np.ndarray:
-    """How often each voxel of the region is written."""
+    """Count the writes of each voxel of the region."""
     written = np.zeros(grid.roi.shape / grid.voxel_size, dtype=int)
     for block in grid:
         written[((block.write_roi - grid.roi.begin) / grid.voxel_size).to_slices()] += 1

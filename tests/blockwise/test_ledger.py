@@ -62,7 +62,7 @@ def test_a_torn_last_line_does_not_count_and_is_mended(tmp_path, kept):
     assert np.flatnonzero(ledger.done()).tolist() == [7, 56]
 
 
-def test_a_torn_header_counts_nothing_and_is_replaced(tmp_path):
+def test_a_damaged_header_is_ignored_and_replaced(tmp_path):
     ledger = Ledger(tmp_path, {"a": 1}, 20)
     record(ledger, 7)
     path = file_of(tmp_path)
@@ -80,7 +80,7 @@ def test_foreign_bytes_do_not_count(tmp_path):
     assert np.flatnonzero(ledger.done()).tolist() == [7, 12]
 
 
-def test_another_key_voids_the_ledger_and_says_what_changed(tmp_path):
+def test_another_key_voids_the_ledger_and_logs_the_difference(tmp_path):
     old = {"parameters": {"bias": 0.5, "sigma": 1}, "inputs": {"prediction": "a" * 64}, "version": 1}
     new = {
         "parameters": {"bias": 0.25, "sigma": 1},
@@ -151,7 +151,7 @@ def test_two_jobs_cannot_write_one_shard(tmp_path):
 
 
 @pytest.mark.parametrize("shard", [None, (1, 2)])
-def test_who_waits_for_writers_goes_on_when_they_have_ended_and_says_for_whom(tmp_path, caplog, shard):
+def test_a_job_names_the_writers_that_it_waits_for_and_continues_when_they_end(tmp_path, caplog, shard):
     program = (
         "import sys; from attacca.blockwise import Ledger\n"
         "with Ledger(sys.argv[1], {'a': 1}, 3).shard_writer(1, 2) as writer:\n"
@@ -181,7 +181,7 @@ def test_a_killed_writer_leaves_no_lock(tmp_path):
     assert np.flatnonzero(ledger.done()).tolist() == [1, 2]
 
 
-def test_after_a_power_cut_only_what_was_surely_on_the_disk_counts(tmp_path, monkeypatch):
+def test_after_a_power_cut_only_flushed_records_count(tmp_path, monkeypatch):
     ledger = Ledger(tmp_path, {"a": 1}, 5)
     record(ledger, 1)
     program = (
@@ -191,7 +191,7 @@ def test_after_a_power_cut_only_what_was_surely_on_the_disk_counts(tmp_path, mon
     )
     assert subprocess.run([sys.executable, "-c", program, str(tmp_path)]).returncode == -9
     assert np.flatnonzero(ledger.done()).tolist() == [1, 2]
-    # The machine was started anew.
+    # The machine was started again.
     monkeypatch.setattr(durability, "_read_boot_id", lambda: "another")
     assert np.flatnonzero(ledger.done()).tolist() == [1]
     record(ledger, 3)
@@ -199,7 +199,7 @@ def test_after_a_power_cut_only_what_was_surely_on_the_disk_counts(tmp_path, mon
     assert np.flatnonzero(ledger.done()).tolist() == [1, 3]
 
 
-def test_a_long_job_has_its_blocks_written_to_the_disk_while_it_goes_on(tmp_path, monkeypatch):
+def test_a_long_job_flushes_its_blocks_to_the_disk_while_it_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(durability, "_INTERVAL", -1.0)
     ledger = Ledger(tmp_path, {"a": 1}, 5)
     note = durability.get_note_path(file_of(tmp_path))
@@ -221,7 +221,7 @@ def test_the_header_names_what_the_key_is_made_of(tmp_path):
     assert found.blocks.tolist() == [1]
 
 
-def test_a_full_disk_is_told_and_costs_no_recorded_block(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_costs_no_recorded_block(tmp_path, monkeypatch):
     ledger = Ledger(tmp_path, {"a": 1}, 3)
     write = os.write
 

@@ -45,7 +45,7 @@ def test_all_blocks_of_a_grid_are_computed_once():
     assert report.attempts == 12
 
 
-def test_only_what_is_missing_is_computed(tmp_path):
+def test_only_missing_blocks_are_computed(tmp_path):
     ledger = Ledger(tmp_path, {"a": 1}, 12)
     with ledger.shard_writer() as writer:
         writer.record(0, 5, 11)
@@ -77,7 +77,7 @@ def test_a_block_that_fails_once_is_tried_again(tmp_path):
     assert ledger.complete
 
 
-def test_a_block_that_always_fails_is_reported_with_its_roi_and_the_others_go_on(tmp_path, caplog):
+def test_a_block_that_always_fails_is_reported_with_its_roi_and_the_others_continue(tmp_path, caplog):
     ledger = Ledger(tmp_path, {"a": 1}, 12)
     recorder = Recorder({4: [ValueError("no membrane")] * 9})
     with (
@@ -108,7 +108,7 @@ def volume_error_with_a_cause():
         pytest.param(ResourceError("no memory"), 3, id="memory that may become free"),
     ],
 )
-def test_only_what_may_pass_is_tried_again(error, attempts, caplog):
+def test_only_temporary_errors_are_tried_again(error, attempts, caplog):
     recorder = Recorder({4: [error] * 9})
     with pytest.raises(BlocksFailedError, match="1 block failed") as caught:
         run_blocks(recorder, GRID, retries=2)
@@ -131,7 +131,7 @@ def test_when_every_block_fails_the_rest_is_not_tried():
     assert Broken.seen < 20100
 
 
-def test_a_full_disk_ends_the_job_at_once_and_keeps_what_is_done(tmp_path):
+def test_a_full_disk_ends_the_job_at_once_and_keeps_finished_blocks(tmp_path):
     ledger = Ledger(tmp_path, {"a": 1}, 12)
     wrapped = ResourceError("cannot write")
     wrapped.__cause__ = OSError(errno.ENOSPC, "No space left on device")
@@ -145,7 +145,7 @@ def test_a_full_disk_ends_the_job_at_once_and_keeps_what_is_done(tmp_path):
     assert ledger.complete
 
 
-def test_an_interrupt_keeps_what_is_done(tmp_path):
+def test_an_interrupt_keeps_finished_blocks(tmp_path):
     ledger = Ledger(tmp_path, {"a": 1}, 12)
 
     def interrupted(block):

@@ -148,7 +148,7 @@ def check_function(block):
         segment(array, COMPONENTS + "\ndef check_function(block):\n    return False\n", name="refused")
 
 
-def test_after_a_failure_the_next_call_computes_only_what_is_missing(volume, tmp_path):
+def test_after_a_failure_the_next_call_computes_only_missing_blocks(volume, tmp_path):
     array = volume()
     text = COMPONENTS.replace(
         "    return",

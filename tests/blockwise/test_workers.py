@@ -118,7 +118,7 @@ def test_when_every_block_kills_its_process_the_job_ends_soon(tmp_path, processe
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_the_job_and_its_processes_and_keeps_what_is_done(tmp_path, processes, wait_until):
+def test_ctrl_c_ends_the_job_and_its_processes_and_keeps_finished_blocks(tmp_path, processes, wait_until):
     job = processes.start(JOB, "slow", tmp_path, "2", start_new_session=True)
     wait_until(lambda: len(computed(tmp_path)) > 4)
     os.killpg(job.pid, signal.SIGINT)

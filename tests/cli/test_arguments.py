@@ -23,24 +23,24 @@ from attacca.cli.main import main
     ],
     ids=" ".join,
 )
-def test_an_impossible_number_is_refused_with_what_is_expected(arguments, capsys):
+def test_an_invalid_number_is_refused_with_the_expected_values(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
     option, value = arguments[-2:]
-    assert f"argument {option}: found '{value}', expected a" in said
+    assert f"argument {option}: found '{value}', expected a" in message
 
 
 @pytest.mark.parametrize("command", ["check", "plan"])
-def test_a_configuration_that_is_not_there_is_named_without_options_that_the_command_lacks(
+def test_a_missing_configuration_is_reported_without_options_that_the_command_lacks(
     command, tmp_path, capsys
 ):
     path = tmp_path / "nowhere.yaml"
     assert main([command, str(path)]) != 0
-    said = capsys.readouterr().err
-    assert f"the configuration file {path} does not exist" in said
-    assert f"attacca {command}" in said and "name yours" in said
+    message = capsys.readouterr().err
+    assert f"the configuration file {path} does not exist" in message
+    assert f"attacca {command}" in message and "name yours" in message
 
 
 def test_plan_lists_every_missing_volume_with_its_line_as_check_does(tmp_path, capsys, values):

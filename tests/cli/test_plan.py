@@ -1,4 +1,4 @@
-"""``attacca plan``: estimates from headers and earlier jobs, and refusals of what cannot fit."""
+"""``attacca plan``: estimates from headers and earlier jobs, and errors about results that exceed limits."""
 
 import json
 import time
@@ -58,24 +58,22 @@ def test_ten_terabytes_are_planned_in_seconds_from_the_header_alone(huge, values
     start = time.monotonic()
     code = main(["plan", str(path), "--disk", "1e6", "--memory", "20000"])
     assert time.monotonic() - start < 30
-    said = capsys.readouterr()
-    assert code == 0, said.err
-    assert "TB in" in said.out
-    assert "shards of about an hour" in said.out
-    assert "--probe measures" in said.out
+    output = capsys.readouterr()
+    assert code == 0, output.err
+    assert "TB in" in output.out
+    assert "shards of about an hour" in output.out
+    assert "--probe measures" in output.out
 
 
-def test_what_does_not_fit_on_the_disk_or_into_memory_is_refused_with_a_way_out(
-    huge, values, tmp_path, capsys
-):
+def test_results_that_exceed_disk_or_memory_are_refused_with_a_fix(huge, values, tmp_path, capsys):
     settings = values()
     settings["volumes"]["cube-c"] = {"raw": {"path": str(huge)}, "voxel_size": [8, 8, 8]}
     assert main(["plan", str(write(tmp_path, settings)), "--disk", "100", "--memory", "1"]) == 1
-    said = capsys.readouterr().err
-    assert "the results exceed the limits" in said
-    assert "100.0 GB are free" in said
-    assert "agglomerate first/cube-c needs" in said
-    assert "--memory" in said
+    output = capsys.readouterr().err
+    assert "the results exceed the limits" in output
+    assert "100.0 GB are free" in output
+    assert "agglomerate first/cube-c needs" in output
+    assert "--memory" in output
 
 
 def test_blocks_of_prediction_are_those_of_the_network_and_segmentation_has_its_own(values, tmp_path):

@@ -18,8 +18,8 @@ def test_both_results_are_compared_on_the_command_line(project, provenance, tmp_
     write_json(other / "first" / "provenance.json", provenance())
     command = ["reproduce", str(project.results), "--into", str(other), "--compare-only"]
     assert main(command) == 0
-    said = capsys.readouterr().out
-    assert "nothing is computed" in said and "all digests" in said
+    output = capsys.readouterr().out
+    assert "nothing is computed" in output and "all digests" in output
     write_json(other / "first" / "provenance.json", provenance(seed=3))
     assert main(command) == 1
     assert "the first difference is in train of first" in capsys.readouterr().out
@@ -105,8 +105,8 @@ def test_results_are_never_computed_over_by_whatever_path(
     (tmp_path / "link").symlink_to("results")
     (tmp_path / "sub").mkdir()
     assert main(["reproduce", "results", "--into", into]) == 2
-    said = capsys.readouterr().err
-    assert f"--into {into}" in said and str(project.results) in said
+    output = capsys.readouterr().err
+    assert f"--into {into}" in output and str(project.results) in output
     assert computing.starts == 0
 
 
@@ -116,8 +116,8 @@ def test_a_path_that_is_not_a_directory_gives_one_message(
 ):
     monkeypatch.chdir(tmp_path)
     assert main(["reproduce", "results", "--into", into]) in (1, 2)
-    said = capsys.readouterr().err
-    assert into in said and "name" in said
+    output = capsys.readouterr().err
+    assert into in output and "name" in output
     assert computing.starts == 0
 
 

@@ -61,10 +61,10 @@ def finished(python: Python, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def compared(said: str) -> dict[str, set[str]]:
-    """What was said of each stage's digests."""
+def compared(output: str) -> dict[str, set[str]]:
+    """Return the verdicts on each stage's digests from the output of ``attacca reproduce``."""
     found: dict[str, set[str]] = {}
-    for stage, verdict in re.findall(r"^(\w+) +\S+ +(equal|differ) *$", said, flags=re.MULTILINE):
+    for stage, verdict in re.findall(r"^(\w+) +\S+ +(equal|differ) *$", output, flags=re.MULTILINE):
         found.setdefault(stage, set()).add(verdict)
     return found
 

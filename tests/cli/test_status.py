@@ -29,11 +29,11 @@ def states(project: Any) -> dict[str, StageState]:
     }
 
 
-def test_a_directory_without_results_is_named_and_what_to_give_instead(tmp_path, capsys):
+def test_a_directory_without_results_is_reported_with_a_fix(tmp_path, capsys):
     assert main(["status", str(tmp_path / "nothing")]) != 0
-    said = capsys.readouterr().err
-    assert str(tmp_path / "nothing") in said
-    assert "--configfile" in said
+    message = capsys.readouterr().err
+    assert str(tmp_path / "nothing") in message
+    assert "--configfile" in message
 
 
 @pytest.mark.parametrize(
@@ -45,12 +45,12 @@ def test_a_directory_without_results_is_named_and_what_to_give_instead(tmp_path,
         '{"configuration_file": 5, "overrides": {}, "configuration_digest": ""}',
     ],
 )
-def test_a_torn_record_of_the_last_start_is_named_and_what_to_give_instead(project, capsys, text):
+def test_a_damaged_record_of_the_last_start_is_reported_with_a_fix(project, capsys, text):
     (project.results / "workflow.json").write_text(text)
     assert main(["status", str(project.results)]) != 0
-    said = capsys.readouterr().err
-    assert str(project.results / "workflow.json") in said
-    assert "--configfile" in said
+    message = capsys.readouterr().err
+    assert str(project.results / "workflow.json") in message
+    assert "--configfile" in message
     assert main(["status", str(project.results), "--configfile", str(project.path)]) == 0
 
 
@@ -71,7 +71,7 @@ def test_finished_stages_are_done_and_those_after_them_are_missing(project):
     assert found["tune first"].state == "missing"
 
 
-def test_blocks_are_counted_for_each_shard_whoever_recorded_them(project):
+def test_blocks_are_counted_for_each_shard_even_if_another_job_recorded_them(project):
     predict = project.instance("predict", "first", "cube-b")
     project.finish_until(predict)
     with project.ledger(predict).shard_writer(0, 2) as writer:
@@ -167,7 +167,7 @@ def test_a_training_that_was_killed_runs_no_more_though_its_metrics_are_fresh(pr
     assert states(project)["train first"].state == "running"
 
 
-def test_between_two_jobs_status_says_that_the_workflow_runs(project, capsys, monkeypatch):
+def test_between_two_jobs_status_reports_a_running_workflow(project, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     handle = hold_workflow_lock(project.results)
     assert main(["status", str(project.results)]) == 0

@@ -1,4 +1,4 @@
-"""What may stand under ``execution:``, and what jobs get from it."""
+"""The section ``execution:``: values that are accepted, and resources that jobs get from them."""
 
 import pytest
 import yaml
@@ -9,8 +9,8 @@ from attacca.errors import ConfigurationError
 
 
 @pytest.fixture
-def told(tmp_path):
-    """What is said about a configuration with this section."""
+def report_problem(tmp_path):
+    """Returns the message about a configuration with an invalid section ``execution``."""
 
     def read(**execution):
         path = tmp_path / "config.yaml"
@@ -47,8 +47,8 @@ def told(tmp_path):
         ("runtime_minutes", "provenence", "provenance"),
     ],
 )
-def test_a_misspelt_stage_is_told_with_the_one_that_was_meant(told, key, name, nearest):
-    text = told(**{key: {name: 1000}})
+def test_a_misspelled_stage_is_reported_with_the_nearest_name(report_problem, key, name, nearest):
+    text = report_problem(**{key: {name: 1000}})
     assert f"execution.{key}.{name} (line" in text
     assert f"the unknown name '{name}'" in text
     assert f"fix:      did you mean '{nearest}'?" in text
@@ -67,9 +67,9 @@ def test_a_misspelt_stage_is_told_with_the_one_that_was_meant(told, key, name, n
         ("runtime_minutes", -5),
     ],
 )
-def test_numbers_that_no_job_can_have_are_refused(told, key, value):
+def test_numbers_that_no_job_can_have_are_refused(report_problem, key, value):
     name = "".join(f".{part}" for part in value) if isinstance(value, dict) else ""
-    text = told(**{key: value})
+    text = report_problem(**{key: value})
     assert f"execution.{key}{name} (line" in text
     assert " or more" in text
 
@@ -77,13 +77,13 @@ def test_numbers_that_no_job_can_have_are_refused(told, key, value):
 @pytest.mark.parametrize(
     ("key", "stage"), [("shards", "train"), ("gpus", "fragments"), ("threads", "predict_finish")]
 )
-def test_a_setting_for_a_stage_that_has_no_use_for_it_is_refused(told, key, stage):
-    assert f"execution.{key}.{stage} (line" in told(**{key: {stage: 1}})
+def test_a_setting_for_a_stage_that_has_no_use_for_it_is_refused(report_problem, key, stage):
+    assert f"execution.{key}.{stage} (line" in report_problem(**{key: {stage: 1}})
 
 
 @pytest.mark.parametrize("address", ["nonsense", "tcp://host", "http://host:8786", "tcp://host:port", ""])
-def test_what_is_no_address_of_a_scheduler_is_refused(told, address):
-    text = told(scheduler_address=address)
+def test_an_invalid_scheduler_address_is_refused(report_problem, address):
+    text = report_problem(scheduler_address=address)
     assert "execution.scheduler_address (line" in text and "tcp://host:8786" in text
 
 

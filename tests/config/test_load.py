@@ -1,4 +1,4 @@
-"""Problems in a configuration are told all at once, so that each can be mended."""
+"""Problems in a configuration are reported all at once, so that each can be fixed."""
 
 import textwrap
 
@@ -84,20 +84,20 @@ def test_the_order_of_keys_does_not_change_a_section(written, tmp_path):
         pytest.param("test: [cube-2]", "test: [cube-1]", ["under train and under test"], id="a volume with two purposes"),
         pytest.param("  first:", "  targets:", ["runs.targets", "taken by Attacca's own results"], id="a reserved name"),
         pytest.param("  first:", "  machines:", ["runs.machines", "taken by Attacca's own results"], id="the name of the notes on machines"),
-        pytest.param("  first:", "  a/b:", ["letters, digits, '_' and '-'"], id="a name that is no directory"),
+        pytest.param("  first:", "  a/b:", ["letters, digits, '_' and '-'"], id="a name that is not a directory"),
         pytest.param("voxel_size: [16, 16, 16]}\nruns", "voxel_size: [4.6, 4.6, 50]}\nruns", ["angstrom", "46"], id="a voxel size that is not whole"),
         pytest.param("shape: [48, 48, 48], seed: 2", "shape: [48, 48], seed: 2", ["volumes.cube-2", "different numbers of axes"], id="different numbers of axes"),
         pytest.param("synthetic: {shape: [48, 48, 48], seed: 2}, ", "", ["volumes.cube-2", "neither 'raw' nor 'synthetic'"], id="a volume without an image"),
     ],
 )  # fmt: skip
-def test_a_problem_is_told_with_its_place_and_what_is_expected(written, old, new, expected):
+def test_a_problem_is_reported_with_its_path_and_the_expected_value(written, old, new, expected):
     assert old in GOOD
     text = problems(written(GOOD.replace(old, new, 1)))
     for part in expected:
         assert part in text
 
 
-def test_expectations_are_told_in_the_words_of_this_package(written):
+def test_expected_values_are_described_in_the_words_of_this_package(written):
     bad = (
         GOOD.replace("train: [cube-1]", "train: []")
         .replace("seed: 2", "seed: -1")
@@ -109,7 +109,7 @@ def test_expectations_are_told_in_the_words_of_this_package(written):
         assert word not in text
 
 
-def test_all_problems_are_told_at_once_in_the_order_of_the_file(written):
+def test_all_problems_are_reported_at_once_in_the_order_of_the_file(written):
     bad = GOOD.replace("seed: 2", "seed: two").replace("results: out", "result: out")
     text = problems(written(bad.replace("train: [cube-1]", "train: [cube-3]")))
     assert "3 problems; nothing was started" in text
@@ -124,7 +124,7 @@ def test_a_value_of_several_possible_kinds_is_one_problem(written):
     assert "constrained" not in text
 
 
-def test_what_an_anchor_brings_to_several_places_is_told_once_with_all_of_them(written):
+def test_an_error_inside_an_anchor_is_reported_once_with_every_place_that_uses_it(written):
     shared = GOOD.replace("x-network:", "x-cube: &cube\n  voxel_size: [16, sixteen, 16]\nx-network:")
     shared = shared.replace("voxel_size: [16, 16, 16]}", "<<: *cube}")
     text = problems(written(shared))

@@ -18,7 +18,7 @@ def test_an_exponent_without_a_dot_is_a_number(tmp_path):
     assert isinstance(values["b"], int)
 
 
-def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path):
+def test_a_duplicate_key_is_refused_with_both_lines(tmp_path):
     with pytest.raises(ConfigurationError, match=r"'seed' is on line 1 and again on line 3"):
         read_yaml(written(tmp_path, "seed: 1\nruns: {}\nseed: 2\n"))
 
@@ -52,7 +52,7 @@ def test_environment_variables_are_put_in_and_may_have_defaults(tmp_path, monkey
     assert read_yaml(written(tmp_path, text))[0] == {"path": "/data/em/raw", "other": ["../data/labels.h5"]}
 
 
-def test_defaults_that_stand_for_variables_are_found_where_they_are_used(tmp_path, monkeypatch):
+def test_defaults_of_variables_are_located_at_their_use(tmp_path, monkeypatch):
     monkeypatch.setenv("EM_DATA", "/data/em")
     monkeypatch.delenv("EM_OTHER", raising=False)
     text = "x: &x {raw: '${EM_DATA:-a}/raw', labels: ['${EM_OTHER:-../b}/labels']}\nvolume: {<<: *x, n: 1}\n"

@@ -1,4 +1,4 @@
-"""The conformance suite: one test for each golden case, every output of the case accounted for.
+"""The conformance suite: one test per golden case, which covers every output of the case.
 
 A golden case is an entry of ``manifest.json`` (in the folder ``ATTACCA_GOLDEN``, default
 ``../shared/reference/golden`` beside the checkout) with arrays in an npz file. A test names its case and
@@ -71,19 +71,19 @@ Path_ = tuple[Any, ...]
 class Case:
     """One golden case: its inputs and outputs, and which of the outputs have been covered."""
 
-    def __init__(self, entry: dict[str, Any], folder: Path) -> None:
-        self.name: str = entry["name"]
-        self.params: dict[str, Any] = entry["params"]
-        self.inline: dict[str, Any] = entry["outputs_inline"]
-        self._tolerance: dict[str, dict[str, Any]] = entry["tolerance"]
-        self._preferred: dict[str, str] = entry["preferred_variant"]
+    def __init__(self, record: dict[str, Any], folder: Path) -> None:
+        self.name: str = record["name"]
+        self.params: dict[str, Any] = record["params"]
+        self.inline: dict[str, Any] = record["outputs_inline"]
+        self._tolerance: dict[str, dict[str, Any]] = record["tolerance"]
+        self._preferred: dict[str, str] = record["preferred_variant"]
         self.inputs: dict[str, np.ndarray] = {}
         self.arrays: dict[str, np.ndarray] = {}
-        with np.load(folder / entry["file"], allow_pickle=False) as stored:
+        with np.load(folder / record["file"], allow_pickle=False) as stored:
             for key in stored.files:
                 (self.inputs if key.startswith("in_") else self.arrays)[key] = stored[key]
-        missing = set(entry["outputs"]) - set(self.arrays)
-        assert not missing, f"{entry['file']} lacks {sorted(missing)}, which the manifest names"
+        missing = set(record["outputs"]) - set(self.arrays)
+        assert not missing, f"{record['file']} lacks {sorted(missing)}, which the manifest names"
         self._covered = {name: np.zeros(array.shape, dtype=bool) for name, array in self.arrays.items()}
         self._covered_leaves: set[Path_] = set()
         self.compared = 0
@@ -97,7 +97,7 @@ class Case:
         return {**self.arrays, **self.inline}
 
     def reference(self, name: str | Sequence[Any]) -> Any:
-        """What to follow: the value in the variant that the manifest prefers."""
+        """Return the value to compare with: the variant that the manifest prefers."""
         path = _as_path(name)
         value = self.outputs[self._preferred_name(path[0])]
         for step in path[1:]:
@@ -116,7 +116,7 @@ class Case:
         """The reference fails here, and so does ``function``, with one of ``exceptions``."""
         reference = self.reference(name)
         assert isinstance(reference, str) and reference.startswith("ERROR"), (
-            f"{name} is no error: {reference}"
+            f"{name} is not an error: {reference}"
         )
         with pytest.raises(exceptions or Exception):
             function()
@@ -133,7 +133,7 @@ class Case:
         where: np.ndarray | None = None,
     ) -> None:
         """A departure that the list names: ``check(reference)`` asserts it, or ``value`` is ``expected``."""
-        assert row in ROWS, f"{row!r} is no row of the list of departures"
+        assert row in ROWS, f"{row!r} is not a row of the list of departures"
         if check is not None:
             check(self.reference(name))
         else:
@@ -145,12 +145,12 @@ class Case:
         self.departed += self._cover(_as_path(name), where)
 
     def note(self, name: str | Sequence[Any], value: Any) -> None:
-        """A statement about the reference itself: it holds."""
+        """Assert that ``value``, computed from the reference alone, equals the reference."""
         self._assert_equal(name, value, self.reference(name), None)
         self.noted += self._cover(_as_path(name), None)
 
     def uncovered(self) -> list[str]:
-        """The outputs that nothing has covered, with the number of values for arrays."""
+        """Return the outputs that no assertion has covered, for arrays with the number of values."""
         left = [
             f"{name} ({int((~mask).sum())} of {mask.size} values)"
             for name, mask in self._covered.items()
@@ -291,7 +291,7 @@ def load_manifest() -> dict[str, dict[str, Any]]:
     path = GOLDEN / "manifest.json"
     if not path.exists():
         pytest.skip(f"no golden values at {GOLDEN}; set ATTACCA_GOLDEN to their folder")
-    return {entry["name"]: entry for entry in json.loads(path.read_text())["cases"]}
+    return {record["name"]: record for record in json.loads(path.read_text())["cases"]}
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""Every name on DaCapo's API pages is here, with the arguments, order and defaults that the pages give.
+"""Every name on DaCapo's API pages exists in Attacca, with the arguments, order and defaults of the pages.
 
-The pages are read where they stand: ``seeds`` beside the golden values, or in ``../shared/reference``.
+The pages are read in place: from ``seeds`` beside the golden values, or from ``../shared/reference``.
 """
 
 import ast
@@ -76,7 +76,7 @@ class Entry:
 
 
 def read_pages(folder: Path) -> list[Entry]:
-    """What the pages describe. Where a page names a member twice, its own directive counts, not the prose."""
+    """Return the entries of the pages. If a page names a member twice, its directive counts, not the prose."""
     entries: list[Entry] = []
     for page in sorted(folder.glob("*.txt")):
         text = page.read_text()
@@ -136,16 +136,18 @@ def torch_head(architecture: Any) -> Any:
     return torch.nn.Conv3d(architecture.num_out_channels, 1, 1)
 
 
-def unlike(function: Callable[..., Any], signature: str, owner: str, name: str) -> list[str]:
-    """How the arguments of a function differ from those that a page gives; more of them may follow."""
-    wanted = ast.parse(f"def page({signature}): pass").body[0]
-    assert isinstance(wanted, ast.FunctionDef)
+def compare_arguments(function: Callable[..., Any], signature: str, owner: str, name: str) -> list[str]:
+    """List differences between a function's arguments and those on a page; further arguments may follow."""
+    page_function = ast.parse(f"def page({signature}): pass").body[0]
+    assert isinstance(page_function, ast.FunctionDef)
     ours = inspect.signature(function).parameters
     kinds = {parameter.kind for parameter in ours.values()}
     listed = [p for p in ours.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.POSITIONAL_ONLY)]
     listed = [p for p in listed if p.name != "self"]
-    arguments = wanted.args.args
-    defaults: list[Any] = [None] * (len(arguments) - len(wanted.args.defaults)) + list(wanted.args.defaults)
+    arguments = page_function.args.args
+    defaults: list[Any] = [None] * (len(arguments) - len(page_function.args.defaults)) + list(
+        page_function.args.defaults
+    )
     problems = []
     for index, (argument, default) in enumerate(zip(arguments, defaults, strict=True)):
         expected = RENAMED.get((owner, name, argument.arg), argument.arg)
@@ -160,40 +162,40 @@ def unlike(function: Callable[..., Any], signature: str, owner: str, name: str) 
             problems.append(f"no argument {argument.arg}")
     needed = [p.name for p in listed[len(arguments) :] if p.default is p.empty]
     problems += [f"needs {more} besides" for more in needed]
-    if wanted.args.vararg and inspect.Parameter.VAR_POSITIONAL not in kinds:
+    if page_function.args.vararg and inspect.Parameter.VAR_POSITIONAL not in kinds:
         problems.append("no *args")
-    if wanted.args.kwarg and inspect.Parameter.VAR_KEYWORD not in kinds:
+    if page_function.args.kwarg and inspect.Parameter.VAR_KEYWORD not in kinds:
         problems.append("no **kwargs")
     return problems
 
 
 def test_every_class_and_function_is_here_with_its_arguments(pages: list[Entry]) -> None:
     problems = []
-    for entry in pages:
-        if entry.name in NOT_FOR_USERS:
+    for page_entry in pages:
+        if page_entry.name in NOT_FOR_USERS:
             continue
-        found = entry.find()
+        found = page_entry.find()
         if found is None:
-            problems.append(f"{entry.name} is missing")
-        elif entry.signature is not None and entry.name not in NO_CONSTRUCTOR:
-            differences = unlike(found, entry.signature, entry.name, "__init__")
-            problems += [f"{entry.name}: {text}" for text in differences]
+            problems.append(f"{page_entry.name} is missing")
+        elif page_entry.signature is not None and page_entry.name not in NO_CONSTRUCTOR:
+            differences = compare_arguments(found, page_entry.signature, page_entry.name, "__init__")
+            problems += [f"{page_entry.name}: {text}" for text in differences]
     assert problems == []
-    assert len({entry.name for entry in pages}) > 35
+    assert len({page_entry.name for page_entry in pages}) > 35
 
 
 def test_every_method_property_and_attribute_is_here(pages: list[Entry], examples: dict[str, Any]) -> None:
     problems, checked = [], 0
-    for entry in pages:
-        for name, (kind, signature) in entry.members.items():
+    for page_entry in pages:
+        for name, (kind, signature) in page_entry.members.items():
             if name in NOT_FOR_USERS:
                 continue
             checked += 1
-            where, owner = f"{entry.name}.{name}", entry.find()
+            where, owner = f"{page_entry.name}.{name}", page_entry.find()
             static = inspect.getattr_static(owner, name, None)
             if kind != "method" or name in PROPERTIES:
                 fields = getattr(owner, "model_fields", {})
-                example = examples.get(entry.name, owner)
+                example = examples.get(page_entry.name, owner)
                 if name not in fields and not hasattr(example, name):
                     problems.append(f"{where} is missing")
                 elif inspect.isfunction(static):
@@ -203,7 +205,7 @@ def test_every_method_property_and_attribute_is_here(pages: list[Entry], example
             elif not callable(getattr(owner, name)):
                 problems.append(f"{where} cannot be called")
             elif signature is not None:
-                differences = unlike(getattr(owner, name), signature, entry.name, name)
+                differences = compare_arguments(getattr(owner, name), signature, page_entry.name, name)
                 problems += [f"{where}: {text}" for text in differences]
     assert problems == []
     assert checked > 150

@@ -30,19 +30,19 @@ def test_arrays_and_the_array_source_are_those_of_the_reference(case: Any, tmp_p
     two = np.stack([voxels, voxels + 1])
     plain = NumpyArray.from_np_array(voxels, roi, voxel_size, AXES[1:])
     channels = NumpyArray.from_np_array(two, roi, voxel_size, AXES)
-    inside = Roi(offset + voxel_size * 2, voxel_size * Coordinate((2, 3, 3)))
-    case.compare("out_no_channel", requested(plain, inside))
-    case.compare("out_channels", requested(channels, inside))
+    interior = Roi(offset + voxel_size * 2, voxel_size * Coordinate((2, 3, 3)))
+    case.compare("out_no_channel", requested(plain, interior))
+    case.compare("out_channels", requested(channels, interior))
     broken = voxels.copy()
     broken[2, 3, 4] = np.nan
     array = NumpyArray.from_np_array(broken, roi, voxel_size, AXES[1:])
-    case.compare_error("nan", lambda: requested(array, inside))
+    case.compare_error("nan", lambda: requested(array, interior))
     outside = Roi((0, 0, 0), offset)
     case.compare_error("outside", lambda: requested(plain, outside))
 
-    described = {"axes": channels.axes, "dims": channels.dims, "num_channels": channels.num_channels}
-    described |= {"dtype": str(channels.dtype), "writable": channels.writable, "attrs": channels.attrs}
-    case.compare("numpy_array", described)
+    properties = {"axes": channels.axes, "dims": channels.dims, "num_channels": channels.num_channels}
+    properties |= {"dtype": str(channels.dtype), "writable": channels.writable, "attrs": channels.attrs}
+    case.compare("numpy_array", properties)
 
     def create(name: str, num_channels: int, write_size: Coordinate | None = None) -> ZarrArray:
         identifier = LocalArrayIdentifier(tmp_path / "arrays.zarr", name)

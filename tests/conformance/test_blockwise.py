@@ -61,13 +61,13 @@ def blocks_of(tmp_path: Path, case):
 
 
 def same_where(ours: np.ndarray, reference: np.ndarray, where: np.ndarray) -> bool:
-    """Whether two labelings cut the voxels ``where`` into the same parts."""
+    """Return whether two label arrays divide the voxels of the mask ``where`` into the same segments."""
     pairs = np.unique(np.stack([ours[where], reference[where]]), axis=1)
     return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
 
 
 def whole_volume(case, name: str, bias: float) -> np.ndarray:
-    """The middle of what one watershed of everything gives."""
+    """Return the central part of one watershed of the whole volume."""
     affinities = case.inputs[name].astype(np.float64) - bias
     return mwatershed.agglom(affinities, [tuple(o) for o in case.params["offsets"]])[4:-4, 4:-4, 4:-4]
 

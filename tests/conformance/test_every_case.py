@@ -30,7 +30,7 @@ def test_every_golden_case_has_one_test(manifest: dict[str, dict[str, Any]]) -> 
     assert {name: found for name, found in tests.items() if len(found) > 1} == {}
 
 
-def test_every_row_that_a_departure_may_name_stands_in_the_list(pytestconfig: pytest.Config) -> None:
+def test_every_row_that_a_departure_may_name_is_in_the_list(pytestconfig: pytest.Config) -> None:
     conftest = next(p for p in pytestconfig.pluginmanager.get_plugins() if hasattr(p, "ROWS"))
     path = conftest.GOLDEN.parent / "decisions.md"
     if not path.exists():

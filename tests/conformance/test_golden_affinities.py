@@ -166,9 +166,9 @@ def brute_erosion(labels: np.ndarray) -> np.ndarray:
     for index in np.ndindex(labels.shape):
         for axis in range(labels.ndim):
             for step in (-1, 1):
-                there = list(index)
-                there[axis] += step
-                if 0 <= there[axis] < labels.shape[axis] and labels[tuple(there)] != labels[index]:
+                neighbor = list(index)
+                neighbor[axis] += step
+                if 0 <= neighbor[axis] < labels.shape[axis] and labels[tuple(neighbor)] != labels[index]:
                     eroded[index] = 0
     return eroded
 

@@ -84,7 +84,7 @@ def test_distances_of_a_single_voxel_and_of_a_plane(case: Any) -> None:
 
 
 @pytest.mark.golden_case("distance_empty_full_numbers")
-def test_distances_where_there_is_no_boundary(case: Any) -> None:
+def test_distances_without_a_boundary(case: Any) -> None:
     for index in range(len(case.params)):
         config = case.params[f"cfg{index}"]
         predictor = DistancePredictor(["a"], config["scale"], mask_distances=True)

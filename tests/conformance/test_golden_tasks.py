@@ -1,4 +1,4 @@
-"""Task configurations, what they are made of, and their models: the golden values."""
+"""Golden values of task configurations, their components, and their models."""
 
 from ast import literal_eval
 from pathlib import Path
@@ -75,11 +75,11 @@ GIVEN = {
 }
 
 
-def text(value: Any, like: str) -> str:
+def text(value: Any, example: str) -> str:
     """A field's value as the golden values write it."""
     if isinstance(value, list) and value and isinstance(value[0], Coordinate):
         value = [list(offset) for offset in value]
-    if isinstance(value, float) and value.is_integer() and "." not in like:
+    if isinstance(value, float) and value.is_integer() and "." not in example:
         value = int(value)
     return str(value)
 
@@ -190,13 +190,13 @@ def compare_parameters(case: Any, name: str, golden: dict[str, Any], task: Any) 
             assert [parameters["threshold"] for parameters in ours] == [(low + high) / 2]
         case.depart((name, "parameters"), "B28", check=lambda reference: None)
         return
-    wanted = [literal_eval(entry) for entry in golden["parameters"]]
+    expected = [literal_eval(parameter_set) for parameter_set in golden["parameters"]]
     named = [
         {
             key: list(value) if isinstance(value, tuple) else value
-            for key, value in entry.items()
+            for key, value in parameter_set.items()
             if key in keys
         }
-        for entry, keys in zip(ours, wanted)
+        for parameter_set, keys in zip(ours, expected)
     ]
-    case.compare((name, "parameters"), [str(entry) for entry in named])
+    case.compare((name, "parameters"), [str(parameter_set) for parameter_set in named])

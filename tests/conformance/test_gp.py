@@ -124,7 +124,7 @@ def test_gamma_equals_the_golden_one(case: Any) -> None:
             np.random.seed(3)  # noqa: NPY002
             node = GammaAugment(RAW, low, high)
             gammas = np.array([node.draw() for _ in range(40_000)])
-            # What is drawn uniformly, of which a thousand draws tell the middle so well.
+            # The values before the transform are uniform; a thousand draws determine their median this well.
             straight = [gamma - 1 if gamma >= 1 else 1 - 1 / gamma for gamma in (low, high)]
             spread = 4.5 / np.sqrt(1000)
             medians = [
@@ -222,8 +222,8 @@ def test_targets_in_the_pipeline(case: Any) -> None:
             WEIGHT if "W" in keys else None,
             MASK if mask else None,
         )
-        wanted = {key: roi for key, letter in ((TARGET, "T"), (WEIGHT, "W")) if letter in keys}
-        return ask(sources + gp.MergeProvider() + watch + node, wanted), watch.as_lists()
+        requested = {key: roi for key, letter in ((TARGET, "T"), (WEIGHT, "W")) if letter in keys}
+        return ask(sources + gp.MergeProvider() + watch + node, requested), watch.as_lists()
 
     scale = 10
     distances = {

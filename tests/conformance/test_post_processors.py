@@ -67,9 +67,12 @@ def test_threshold_and_argmax(case: Any, tmp_path: Path) -> None:
     case.depart("out_argmax_u8_ragged", "B23", the_remainder_is_processed)
     processor = ThresholdPostProcessor()
     processor.set_prediction(stored["u8_aligned"])
-    case.compare("threshold_params", [str(asdict(entry)) for entry in processor.enumerate_parameters()])
     case.compare(
-        "argmax_params", [str(asdict(entry)) for entry in ArgmaxPostProcessor().enumerate_parameters()]
+        "threshold_params", [str(asdict(parameters)) for parameters in processor.enumerate_parameters()]
+    )
+    case.compare(
+        "argmax_params",
+        [str(asdict(parameters)) for parameters in ArgmaxPostProcessor().enumerate_parameters()],
     )
     # DaCapo defect B28: floats are thresholded in their own range.
     processor.set_prediction(stored["f32"])

@@ -96,9 +96,9 @@ def test_blocks_change_nothing_in_agglomeration_and_larger_fragments_and_smaller
 
 def test_a_graph_of_more_fragments_than_it_can_have_is_refused_whatever_the_memory(planned):
     configuration, found = planned(volume={"synthetic": {"shape": [21600] * 3}})
-    said = "\n".join(list_excesses(configuration, list(found.values()), limits()))
-    assert "agglomerate first/cube-c cannot join more than 2,147,483,647 fragments" in said
-    assert f"{RUN}.segmentation.window: 6" in said
+    advice = "\n".join(list_excesses(configuration, list(found.values()), limits()))
+    assert "agglomerate first/cube-c cannot join more than 2,147,483,647 fragments" in advice
+    assert f"{RUN}.segmentation.window: 6" in advice
     configuration, found = planned({"segmentation": {"window": 6}}, {"synthetic": {"shape": [21600] * 3}})
     assert not list(list_excesses(configuration, list(found.values()), limits()))
 
@@ -138,8 +138,8 @@ def test_advice_on_files_names_the_setting_that_makes_them_fewer(planned):
 def test_files_of_the_training_are_fewer_with_fewer_snapshots(planned):
     often = {"training": {"iterations": 100_000, "snapshot_interval": 1}}
     configuration, found = planned(often)
-    said = "\n".join(list_excesses(configuration, list(found.values()), limits(files=1000)))
-    assert f"{RUN}.training.snapshot_interval larger" in said
+    advice = "\n".join(list_excesses(configuration, list(found.values()), limits(files=1000)))
+    assert f"{RUN}.training.snapshot_interval larger" in advice
     _, fewer = planned({"training": {"iterations": 100_000, "snapshot_interval": 1000}})
     assert fewer["train first"].files < found["train first"].files / 100
 
@@ -158,15 +158,15 @@ def test_absurd_blocks_cost_hours_and_are_reported(planned):
     _, usual = planned()
     for name in ("predict", "fragments", "graph", "relabel"):
         assert found[f"{name} first/cube-c"].core_seconds > 5 * usual[f"{name} first/cube-c"].core_seconds
-    said = "\n".join(list_advice(configuration, list(found.values()), limits()))
-    assert "hours are spent between blocks; make runs.first.segmentation.block_size larger" in said
+    advice = "\n".join(list_advice(configuration, list(found.values()), limits()))
+    assert "hours are spent between blocks; make runs.first.segmentation.block_size larger" in advice
     configuration, found = planned(tiny, {"synthetic": {"shape": [8192] * 3}})
-    said = "\n".join(list_excesses(configuration, list(found.values()), limits()))
-    assert "predict first/cube-c has 8,589,934,592 blocks of 4×4×4 voxels" in said
-    assert "make runs.first.prediction.block_size larger" in said
+    advice = "\n".join(list_excesses(configuration, list(found.values()), limits()))
+    assert "predict first/cube-c has 8,589,934,592 blocks of 4×4×4 voxels" in advice
+    assert "make runs.first.prediction.block_size larger" in advice
 
 
-def test_training_costs_the_cores_that_its_job_holds_and_says_when_they_are_idle(planned):
+def test_training_costs_the_cores_of_its_job_and_reports_idle_ones(planned):
     for threads in (1, 2, 8):
         changes = {
             "training": {"torch_threads": threads, "iterations": 10_000},
@@ -177,9 +177,9 @@ def test_training_costs_the_cores_that_its_job_holds_and_says_when_they_are_idle
         assert train.cores == threads + 1
         assert train.core_seconds == pytest.approx(train.job_seconds * (threads + 1))
     configuration, found = planned(cores=16)
-    said = "\n".join(list_advice(configuration, list(found.values()), limits()))
-    assert "train first occupies 16 cores and computes with 3" in said
-    assert "execution: {threads: {train: 3}}" in said
+    advice = "\n".join(list_advice(configuration, list(found.values()), limits()))
+    assert "train first occupies 16 cores and computes with 3" in advice
+    assert "execution: {threads: {train: 3}}" in advice
 
 
 def test_the_job_that_digests_results_is_planned_from_what_the_others_write(planned):
@@ -195,11 +195,11 @@ def test_fewer_workers_are_advised_where_they_fit(planned):
     name = "fragments first/cube-c"
     item = found[name]
     middle = (item.memory_mb + item.least_memory_mb) / 2
-    said = [
+    advice = [
         line
         for line in list_advice(configuration, list(found.values()), limits(middle))
         if line.startswith(name)
     ]
-    workers = int(said[0].rpartition("fragments: ")[2].partition("}")[0])
+    workers = int(advice[0].rpartition("fragments: ")[2].partition("}")[0])
     _, fewer = planned({"segmentation": {"block_size": [288] * 3}}, cores=8, threads={"fragments": workers})
     assert fewer[name].memory_mb <= middle

@@ -63,7 +63,7 @@ def write_plan(tmp_path, blocks, edge):
     return block_shape({"blocks": blocks, "grid": grid})
 
 
-def test_a_plan_tells_how_many_voxels_a_block_reads_and_writes(tmp_path):
+def test_a_plan_contains_the_voxels_that_a_block_reads_and_writes(tmp_path):
     assert write_plan(tmp_path, 5, 32) == BlockShape(5, 32**3, 48**3)
 
 

@@ -81,7 +81,7 @@ def test_a_pencil_never_holds_more_than_it_may():
     assert Pencils.over(Roi((0, 0, 0), (500_000,) * 3), Coordinate((50, 50, 50))).dtype == np.uint32
 
 
-def test_a_killed_evaluation_goes_on_where_it_stopped(tmp_path, monkeypatch):
+def test_a_killed_evaluation_resumes(tmp_path, monkeypatch):
     arrays = [in_memory(side[0]) for side in sides(4)]
     roi, arguments = arrays[0].roi, (200, 60)
     whole = sum_binary_table(BinarySides(*arrays), roi, tmp_path / "whole", *arguments)

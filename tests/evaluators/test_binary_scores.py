@@ -130,7 +130,7 @@ def test_two_dimensions_are_scored_too():
     assert scores_from_binary_table(table, 100, 1).hausdorff == 8
 
 
-def test_each_score_says_its_unit_bounds_and_convention():
+def test_each_score_has_a_unit_bounds_and_convention():
     ground_truth = np.ones((2, 2, 2), bool)
     scores = scores_from_binary_table(
         binary_table(ground_truth, ground_truth, VOXEL, CLIP, TOLERANCE), CLIP, TOLERANCE, "angstrom"

@@ -57,6 +57,6 @@ def test_a_diagonal_joins_across_a_corner_only_where_corners_touch(dtype):
     assert len(np.unique(label_by_blocks(values, (2, 2, 2), "face"))) == 3
 
 
-def test_the_smallest_id_stands_for_join_components():
+def test_joined_components_get_their_smallest_id():
     values = np.ones((1, 9), np.uint8)
     assert np.unique(label_by_blocks(values, (1, 2), "face")) == make_global_ids(0, np.array([1]))

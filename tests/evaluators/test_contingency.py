@@ -106,7 +106,7 @@ def test_no_voxels_give_an_empty_table():
 
 
 @pytest.mark.parametrize("bad", [np.zeros(3, np.float32), np.array([1, -1, 0])])
-def test_what_is_no_id_is_refused(bad):
+def test_an_invalid_id_is_refused(bad):
     with pytest.raises(ValueError, match="ids: found"):
         contingency_table(bad, np.zeros(3, np.uint8))
 

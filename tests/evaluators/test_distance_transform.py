@@ -20,10 +20,10 @@ def sets(draw):
 @quick
 @given(sets())
 def test_distances_equal_those_to_the_nearest_voxel_of_all(example):
-    inside, voxel_size = example
-    found = compute_squared_distances(inside, voxel_size)
-    points = np.argwhere(inside) * voxel_size
-    for place in np.ndindex(inside.shape):
+    mask, voxel_size = example
+    found = compute_squared_distances(mask, voxel_size)
+    points = np.argwhere(mask) * voxel_size
+    for place in np.ndindex(mask.shape):
         if len(points):
             nearest = int(((points - np.array(place) * voxel_size) ** 2).sum(1).min())
             assert found[place] * compute_distance_unit(voxel_size) ** 2 == nearest
@@ -32,18 +32,17 @@ def test_distances_equal_those_to_the_nearest_voxel_of_all(example):
 
 
 def test_distances_equal_scipys_on_a_volume():
-    inside = np.random.default_rng(0).random((40, 50, 70)) < 0.002
-    found = compute_squared_distances(inside, (40, 4, 4))
-    expected = distance_transform_edt(~inside, sampling=(40, 4, 4))
+    mask = np.random.default_rng(0).random((40, 50, 70)) < 0.002
+    found = compute_squared_distances(mask, (40, 4, 4))
+    expected = distance_transform_edt(~mask, sampling=(40, 4, 4))
     assert np.allclose(np.sqrt(found) * 4, expected, rtol=1e-12)
 
 
 def test_huge_distances_do_not_overflow():
-    inside = np.zeros((2, 3000), bool)
-    inside[0, 0] = True
+    mask = np.zeros((2, 3000), bool)
+    mask[0, 0] = True
     assert (
-        compute_squared_distances(inside, (999_983, 1_000_003))[1, 2999]
-        == 999_983**2 + (2999 * 1_000_003) ** 2
+        compute_squared_distances(mask, (999_983, 1_000_003))[1, 2999] == 999_983**2 + (2999 * 1_000_003) ** 2
     )
 
 

@@ -22,7 +22,7 @@ def test_the_defaults_are_those_of_the_evaluators():
         {"voi": 1},
     ],
 )
-def test_what_cannot_be_meant_is_refused(section):
+def test_invalid_settings_are_refused(section):
     with pytest.raises(ValidationError):
         EvaluationConfig.model_validate(section)
 

@@ -136,7 +136,7 @@ def test_a_criterion_without_its_channel_is_the_mean_over_the_channels_with_a_va
     ],
     ids=lambda evaluator: type(evaluator).__name__,
 )
-def test_every_score_says_direction_bounds_and_convention(evaluator):
+def test_every_score_has_a_direction_bounds_and_convention(evaluator):
     assert set(evaluator.criteria) <= set(evaluator.score.criteria)
     for row, name in zip(scores_to_json(evaluator.score), evaluator.score.criteria):
         assert row["value"] is None and row["convention"]

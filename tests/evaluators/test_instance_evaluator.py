@@ -58,7 +58,7 @@ def test_blocks_of_any_size_give_the_scores_of_the_whole(tmp_path, rules):
             assert parts.value(name) == pytest.approx(whole.value(name), abs=1e-12)
 
 
-def test_rules_of_the_ground_truth_do_what_they_say():
+def test_rules_of_the_ground_truth_are_applied():
     segmentation, ground_truth = volume(3, (6, 9, 8)), volume(4, (6, 9, 8))
     places = np.argwhere(np.ones_like(ground_truth)) * VOXEL
     near = (cdist(places, places) <= 5) & (ground_truth.ravel()[:, None] != ground_truth.ravel())
@@ -85,7 +85,7 @@ def test_two_processes_give_what_one_gives_from_stored_arrays(tmp_path):
     assert one == two
 
 
-def test_a_repeated_evaluation_uses_the_tables_that_are_there(tmp_path, monkeypatch):
+def test_a_repeated_evaluation_uses_the_existing_tables(tmp_path, monkeypatch):
     segmentation, ground_truth = in_memory(volume(7)), in_memory(volume(8))
     evaluator, progress = InstanceEvaluator(), Progress("evaluate", 0)
     first = evaluator.evaluate_blockwise(segmentation, ground_truth, tmp_path, key="a", progress=progress)
@@ -152,7 +152,7 @@ def test_arrays_that_cannot_be_compared_are_refused(segmentation, message):
         InstanceEvaluator().evaluate(segmentation, in_memory(volume()))
 
 
-def test_what_is_not_one_id_a_voxel_is_refused():
+def test_arrays_without_one_id_per_voxel_are_refused():
     array = in_memory(volume())
     double = NumpyArray.from_np_array(
         np.stack([array.data] * 2), array.roi, array.voxel_size, ["c", "z", "y", "x"]

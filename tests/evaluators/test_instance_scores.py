@@ -127,7 +127,7 @@ def test_a_perfect_segmentation_has_perfect_scores_exactly():
         assert scores.value(name) == (1.0 if criterion.higher_is_better else 0.0), name
 
 
-def test_empty_volumes_have_no_scores_rather_than_wrong_ones():
+def test_empty_volumes_have_no_scores_rather_than_invalid_ones():
     nothing = np.zeros((3, 3), np.uint8)
     scores = scores_from_table(contingency_table(nothing, nothing))
     assert all(math.isnan(scores.value(name)) for name in scores.criteria)
@@ -148,7 +148,7 @@ def test_the_sum_of_voi_is_the_sum_of_its_parts():
     assert InstanceEvaluationScores(voi_split=0.25, voi_merge=0.5).voi == 0.75
 
 
-def test_the_convention_stands_beside_each_score():
+def test_the_convention_is_stored_with_each_score():
     scores = scores_from_table(
         contingency_table(np.array([1]), np.array([1])),
         InstanceConvention(unlabelled="voxels"),

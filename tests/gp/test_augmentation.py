@@ -21,7 +21,7 @@ from attacca.gp.gamma_augment import apply_gamma
 RAW, LABELS = gp.ArrayKey("AUGMENT_RAW"), gp.ArrayKey("AUGMENT_LABELS")
 VOXEL = Coordinate(4, 2, 2)
 WHOLE = Roi((0, 0, 0), (96, 96, 96))
-CENTRE = Roi((32, 32, 32), (32, 32, 32))
+CENTER = Roi((32, 32, 32), (32, 32, 32))
 
 
 def raw_data(seed: int = 0) -> np.ndarray:
@@ -33,7 +33,7 @@ def label_data() -> np.ndarray:
     return np.random.default_rng(1).integers(2**60, 2**60 + 50, (24, 48, 48)).astype(np.uint64)
 
 
-def run(*nodes, raw=None, labels=None, roi=CENTRE, seed: int | None = 5, keys=(RAW, LABELS)):
+def run(*nodes, raw=None, labels=None, roi=CENTER, seed: int | None = 5, keys=(RAW, LABELS)):
     raw = raw_data() if raw is None else raw
     labels = label_data() if labels is None else labels
     sources = (
@@ -43,11 +43,11 @@ def run(*nodes, raw=None, labels=None, roi=CENTRE, seed: int | None = 5, keys=(R
     chain = sources + gp.MergeProvider()
     for node in nodes:
         chain = chain + node
-    wanted = gp.BatchRequest(random_seed=seed)
+    batch_request = gp.BatchRequest(random_seed=seed)
     for key in keys:
-        wanted[key] = gp.ArraySpec(roi=roi)
+        batch_request[key] = gp.ArraySpec(roi=roi)
     with gp.build(chain):
-        batch = chain.request_batch(wanted)
+        batch = chain.request_batch(batch_request)
     return batch[RAW].data, batch[LABELS].data if LABELS in keys else None
 
 
@@ -55,7 +55,7 @@ UNCHANGED = raw_data()[:, 8:16, 16:32, 16:32]
 LABELS_UNCHANGED = label_data()[None, 8:16, 16:32, 16:32]
 
 
-def test_gamma_changes_the_image_as_its_formula_says():
+def test_gamma_changes_the_image_by_its_formula():
     raw, _ = run(GammaAugment(RAW, 2.0, 2.0))
     low, high = UNCHANGED.min(), UNCHANGED.max()
     assert np.allclose(raw, low + (high - low) * ((UNCHANGED - low) / (high - low)) ** 2, atol=1e-6)
@@ -125,7 +125,7 @@ def test_images_and_labels_move_together():
     nodes = ElasticAugment((6, 6, 6), (3, 3, 3), (0, 0.5), subsample=4)
     _, subsampled = run(nodes, raw=raw, labels=labels)
     assert subsampled.shape == moved_labels.shape
-    # Where the image is interpolated between equal voxels, it says which label is there.
+    # At voxels that are interpolated between equal voxels, the image determines the label.
     near = np.abs(moved * 7 - np.round(moved * 7)) < 1e-3
     assert near.mean() > 0.05
     assert (np.round(moved * 7)[near] == moved_labels[near]).mean() > 0.95
@@ -145,11 +145,11 @@ def test_arrays_of_different_voxel_sizes_move_together():
         ),
     )
     chain = sources + gp.MergeProvider() + ElasticAugment((12, 12, 12), (4, 4, 4), (0, 1))
-    wanted = gp.BatchRequest(random_seed=11)
-    wanted[RAW] = gp.ArraySpec(roi=CENTRE)
-    wanted[coarse_key] = gp.ArraySpec(roi=CENTRE)
+    batch_request = gp.BatchRequest(random_seed=11)
+    batch_request[RAW] = gp.ArraySpec(roi=CENTER)
+    batch_request[coarse_key] = gp.ArraySpec(roi=CENTER)
     with gp.build(chain):
-        batch = chain.request_batch(wanted)
+        batch = chain.request_batch(batch_request)
     averaged = batch[RAW].data.reshape(1, 8, 2, 8, 2, 8, 2).mean(axis=(2, 4, 6))
     assert np.abs(averaged - batch[coarse_key].data).max() < 0.2
 
@@ -181,11 +181,11 @@ def test_two_dimensional_arrays_are_deformed():
     source = DaCapoArraySource(
         NumpyArray.from_np_array(data, Roi((0, 0), (96, 96)), Coordinate(2, 2), ["c", "y", "x"]), RAW
     )
-    wanted = gp.BatchRequest(random_seed=5)
-    wanted[RAW] = gp.ArraySpec(roi=Roi((32, 32), (32, 32)))
+    batch_request = gp.BatchRequest(random_seed=5)
+    batch_request[RAW] = gp.ArraySpec(roi=Roi((32, 32), (32, 32)))
     chain = source + ElasticAugment((8, 8), (2, 2), (0, 1))
     with gp.build(chain):
-        moved = chain.request_batch(wanted)[RAW].data
+        moved = chain.request_batch(batch_request)[RAW].data
     assert moved.shape == (1, 16, 16)
     assert not np.allclose(moved, data[:, 16:32, 16:32])
 
@@ -207,7 +207,7 @@ def test_contrast_and_brightness_are_changed_about_the_mean():
     assert len(np.unique(np.round(means, 3))) > 4
 
 
-def test_noise_has_the_strength_that_is_asked_for():
+def test_noise_has_the_configured_strength():
     gray = np.full((1, 24, 48, 48), 0.5, dtype=np.float32)
     raw, _ = run(NoiseAugment(RAW, (0.1, 0.1)), raw=gray)
     assert abs(raw.std() - 0.1) < 0.01

@@ -23,11 +23,11 @@ def pipeline(mask: np.ndarray, raw: np.ndarray, *nodes):
 
 
 def request(chain, **rois):
-    wanted = gp.BatchRequest(random_seed=3)
+    batch_request = gp.BatchRequest(random_seed=3)
     for name, roi in rois.items():
-        wanted[gp.ArrayKey(name)] = gp.ArraySpec(roi=roi)
+        batch_request[gp.ArrayKey(name)] = gp.ArraySpec(roi=roi)
     with gp.build(chain):
-        return chain.request_batch(wanted)
+        return chain.request_batch(batch_request)
 
 
 def arrays():
@@ -48,7 +48,7 @@ def test_a_copied_mask_leaves_the_mask_as_it_was():
     assert np.array_equal(batch[MASK].data, mask)
 
 
-def test_a_part_of_a_mask_is_copied_where_a_part_is_asked_for():
+def test_a_part_of_a_mask_is_copied_for_a_request_of_a_part():
     mask, raw = arrays()
     part = Roi((2, 1, 1), (4, 3, 3))
     batch = request(pipeline(mask, raw, CopyMask(MASK, COPY)), PM_MASK=ROI, PM_COPY=part)

@@ -34,9 +34,9 @@ def sampler(labels: np.ndarray, *nodes, **location):
 
 
 def request(seed: int | None) -> gp.BatchRequest:
-    wanted = gp.BatchRequest(random_seed=seed)
-    wanted[LABELS] = gp.ArraySpec(roi=WINDOW)
-    return wanted
+    batch_request = gp.BatchRequest(random_seed=seed)
+    batch_request[LABELS] = gp.ArraySpec(roi=WINDOW)
+    return batch_request
 
 
 def draw(chain, seeds) -> list[np.ndarray]:
@@ -44,7 +44,7 @@ def draw(chain, seeds) -> list[np.ndarray]:
         return [chain.request_batch(request(seed))[LABELS].data for seed in seeds]
 
 
-def test_samples_that_are_empty_are_replaced_with_the_probability_that_is_asked_for():
+def test_empty_samples_are_replaced_with_the_configured_probability():
     def share(p: float) -> float:
         return np.mean(
             [batch.any() for batch in draw(sampler(mostly_empty(), RejectIfEmpty(LABELS, p)), range(150))]
@@ -72,7 +72,7 @@ def test_another_background_than_0_counts_as_empty():
     assert all((batch != 7).any() for batch in batches)
 
 
-def test_a_volume_with_nothing_in_it_is_named_after_a_bounded_number_of_tries():
+def test_an_empty_volume_is_reported_after_a_limited_number_of_attempts():
     chain = sampler(
         np.zeros((10, 10, 10), np.uint8), RejectIfEmpty(LABELS, 1.0, max_tries=20, name="hemibrain")
     )
@@ -84,7 +84,7 @@ def test_requests_without_a_seed_work_too():
     assert all(batch.any() for batch in draw(sampler(mostly_empty(), RejectIfEmpty(LABELS, 1.0)), [None] * 5))
 
 
-def test_samples_have_at_least_the_share_of_the_mask_that_is_asked_for():
+def test_samples_have_at_least_the_configured_share_of_the_mask():
     mask = np.zeros((40, 40, 40), np.uint8)
     mask[:20] = 1
     batches = draw(sampler(mask, RejectIfMasked(LABELS, 0.5, WINDOW)), range(20))
@@ -105,7 +105,7 @@ def test_windows_lie_within_the_regions_and_reach_all_of_them():
     assert len(corners & first) == 9 and len(corners & second) > 20
 
 
-def test_a_region_smaller_than_the_window_is_centred_in_it():
+def test_a_region_smaller_than_the_window_is_centered_in_it():
     labels = np.ones((2, 12, 12), dtype=np.uint32)
     (batch,) = draw(sampler(labels), [4])
     assert batch[0].any(axis=(1, 2)).tolist() == [False, True, True, False]

@@ -17,10 +17,10 @@ def numpy_array(data: np.ndarray, offset=(8, 8, 8)) -> NumpyArray:
 
 
 def request(pipeline, roi: Roi, seed: int | None = 1) -> np.ndarray:
-    wanted = gp.BatchRequest(random_seed=seed)
-    wanted[KEY] = gp.ArraySpec(roi=roi)
+    batch_request = gp.BatchRequest(random_seed=seed)
+    batch_request[KEY] = gp.ArraySpec(roi=roi)
     with gp.build(pipeline):
-        return pipeline.request_batch(wanted)[KEY]
+        return pipeline.request_batch(batch_request)[KEY]
 
 
 def source(*args, **kwargs):
@@ -70,13 +70,13 @@ def test_a_graph_source_gives_copies_of_the_nodes_within_a_request():
     nodes = [gp.Node(id=i, location=np.array([i * 10.0] * 3)) for i in range(5)]
     graph = gp.Graph(nodes, [gp.Edge(1, 2), gp.Edge(0, 4)], gp.GraphSpec(roi=Roi((0, 0, 0), (100, 100, 100))))
     pipeline = gp.Pipeline(GraphSource(key, graph))
-    wanted = gp.BatchRequest()
-    wanted[key] = gp.GraphSpec(roi=Roi((5, 5, 5), (30, 30, 30)))
+    batch_request = gp.BatchRequest()
+    batch_request[key] = gp.GraphSpec(roi=Roi((5, 5, 5), (30, 30, 30)))
     with gp.build(pipeline):
-        first = pipeline.request_batch(wanted.copy())[key]
+        first = pipeline.request_batch(batch_request.copy())[key]
         assert {node.id for node in first.nodes} >= {1, 2, 3}
         assert any((edge.u, edge.v) == (1, 2) for edge in first.edges)
         for node in first.nodes:
             node.location += 1000
-        second = pipeline.request_batch(wanted.copy())[key]
+        second = pipeline.request_batch(batch_request.copy())[key]
     assert {tuple(node.location) for node in second.nodes} == {(i * 10.0,) * 3 for i in (1, 2, 3)}

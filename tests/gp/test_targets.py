@@ -28,12 +28,12 @@ def request(node: DaCapoTargetFilter, *keys: gp.ArrayKey, mask: np.ndarray | Non
         DaCapoArraySource(NumpyArray.from_np_array(ones, gt.roi, VOXEL, ["z", "y", "x"]), MASK, 0),
     )
     chain = sources + gp.MergeProvider() + node
-    wanted = gp.BatchRequest(random_seed=1)
+    batch_request = gp.BatchRequest(random_seed=1)
     for key in keys:
-        wanted[key] = gp.ArraySpec(roi=PART)
+        batch_request[key] = gp.ArraySpec(roi=PART)
     with gp.build(chain):
-        batch = chain.request_batch(wanted.copy())
-        assert wanted[keys[0]].roi == PART
+        batch = chain.request_batch(batch_request.copy())
+        assert batch_request[keys[0]].roi == PART
         return batch
 
 

@@ -1,4 +1,4 @@
-"""A running job holds a lock while it runs, in whatever way it ends, and is never delayed by it."""
+"""A job holds a lock while it runs; the lock is released however the job ends, and never delays it."""
 
 import fcntl
 import io
@@ -44,7 +44,7 @@ def test_a_job_of_a_stage_is_seen_until_it_is_killed(tmp_path: Path) -> None:
     assert not job_file(log).exists()
 
 
-def test_the_file_tells_how_far_the_job_is(tmp_path: Path) -> None:
+def test_the_file_contains_the_progress_of_the_job(tmp_path: Path) -> None:
     log = tmp_path / "train.log"
     with hold_job_lock(log):
         progress = Progress("train", total=1000, interval=0, stream=io.StringIO())
@@ -54,7 +54,7 @@ def test_the_file_tells_how_far_the_job_is(tmp_path: Path) -> None:
     assert (values["done"], values["total"], values["process"]) == (600, 1000, os.getpid())
 
 
-def test_a_job_whose_file_another_holds_or_nobody_can_write_is_done_all_the_same(tmp_path: Path) -> None:
+def test_a_job_runs_although_its_file_is_locked_or_cannot_be_written(tmp_path: Path) -> None:
     log = tmp_path / "train.log"
     with open(job_file(log), "w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)

@@ -49,7 +49,7 @@ def test_work_that_was_kept_later_takes_the_place_of_earlier_work(manifest, outp
     assert read_manifest(output) == manifest
 
 
-def test_a_file_that_was_cut_off_counts_for_nothing(manifest, output):
+def test_a_truncated_file_is_ignored(manifest, output):
     place = next(path for path in output.parent.iterdir() if path.name.startswith("."))
     place.write_text(place.read_text()[:40])
     assert recall_manifest(output, KEY) is None

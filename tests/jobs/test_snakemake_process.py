@@ -116,7 +116,7 @@ def test_a_job_whose_snakemake_was_killed_before_it_looked_ends_at_once():
     assert ended(job)
 
 
-def test_a_stage_started_by_hand_goes_on():
+def test_a_stage_started_by_hand_continues():
     program = JOB.format(before="").replace("time.sleep(1000)", "time.sleep(1)")
     environment = {key: value for key, value in os.environ.items() if key != PROCESS_VARIABLE}
     unrelated = subprocess.Popen(["sleep", "60"])

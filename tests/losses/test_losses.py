@@ -1,4 +1,4 @@
-"""Losses: weighted means, and what happens at their edges."""
+"""Losses: weighted means, and their edge cases."""
 
 import math
 

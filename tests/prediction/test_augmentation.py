@@ -29,7 +29,7 @@ class TrueAffinities(torch.nn.Module):
     def __init__(self, offsets):
         super().__init__()
         self.offsets = offsets
-        # A network has weights, which tell where it runs.
+        # A network needs weights: their device is the one that it runs on.
         self.nothing = torch.nn.Conv3d(1, 1, 1)
 
     def forward(self, raw):

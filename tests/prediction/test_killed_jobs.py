@@ -26,9 +26,7 @@ def chunks(directory: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_a_volume_whose_jobs_are_killed_is_predicted_and_segmented_as_if_nothing_had_happened(
-    tmp_path, processes
-):
+def test_a_volume_whose_jobs_are_killed_has_the_same_prediction_and_segmentation(tmp_path, processes):
     calm, wild = tmp_path / "calm", tmp_path / "wild"
     for directory in (calm, wild):
         directory.mkdir()

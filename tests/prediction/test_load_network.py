@@ -77,19 +77,19 @@ def test_descriptors_cannot_be_mirrored(checkpoint):
     assert "descriptors" in network.not_mirrored
 
 
-def test_a_missing_checkpoint_is_told(tmp_path):
+def test_a_missing_checkpoint_is_reported(tmp_path):
     with pytest.raises(MissingInputError, match="no such checkpoint"):
         load_network(tmp_path / "none.pt")
 
 
-def test_a_damaged_checkpoint_is_told(checkpoint):
+def test_a_damaged_checkpoint_is_reported(checkpoint):
     path, _ = checkpoint()
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
         load_network(path)
 
 
-def test_another_file_of_torch_is_told(tmp_path):
+def test_another_file_of_torch_is_reported(tmp_path):
     buffer = io.BytesIO()
     torch.save({"weights": torch.zeros(2)}, buffer)
     (tmp_path / "other.pt").write_bytes(buffer.getvalue())
@@ -97,7 +97,7 @@ def test_another_file_of_torch_is_told(tmp_path):
         load_network(tmp_path / "other.pt")
 
 
-def test_weights_that_do_not_fit_are_told(checkpoint, tmp_path):
+def test_weights_that_do_not_fit_are_reported(checkpoint, tmp_path):
     path, _ = checkpoint()
     content = torch.load(path, weights_only=True)
     description = json.loads(content["configuration"])

@@ -40,7 +40,7 @@ def predict(raw, network: Network, config: PredictionConfig, roi: Roi | None = N
 
 
 def whole(raw, network: Network) -> np.ndarray:
-    """What the network gives for all at once, with mirrored context."""
+    """Predict the whole volume at once, with mirrored context."""
     margin = network.context + network.factor * 4
     grown = raw.roi.grow(margin * raw.voxel_size, margin * raw.voxel_size)
     # The input must suit the network: its end is moved up to a multiple of the factor.
@@ -135,7 +135,7 @@ class Signed(torch.nn.Module):
         return values * 2 - 1
 
 
-def test_integers_are_rounded_and_cut_off():
+def test_integers_are_rounded_and_clipped():
     values = np.array([-0.1, 0.0, 0.00195, 0.00197, 0.5, 1.0, 1.7], dtype=np.float32)
     assert convert_to_stored(values, np.uint8, 1 / 255, 0.0).tolist() == [0, 0, 0, 1, 128, 255, 255]
     large = convert_to_stored(np.array([1e6, -1e6], dtype=np.float32), np.float16, 1.0, 0.0)
@@ -145,7 +145,7 @@ def test_integers_are_rounded_and_cut_off():
     assert choose_stored_range(network, PredictionConfig(dtype="float16")) == (1.0, 0.0)
 
 
-def test_the_array_says_what_its_channels_are(make_volume):
+def test_the_array_contains_the_names_of_its_channels(make_volume):
     raw = make_volume((16, 16, 16), (4, 4, 4), (0, 0, 0))
     network = small_network()
     config = PredictionConfig(block_size=[16, 16, 16])
@@ -240,7 +240,7 @@ def test_raw_data_that_the_network_was_not_made_for_are_refused(make_volume):
         make_prediction_grid(raw, small_network(dims=2), PredictionConfig())
 
 
-def test_a_gpu_that_is_not_there_is_told(monkeypatch):
+def test_a_missing_gpu_is_reported(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto").type == "cpu"
     with pytest.raises(ResourceError, match="finds no GPU"):

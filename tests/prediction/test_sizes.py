@@ -1,4 +1,4 @@
-"""Sizes of a prediction, told before there is a network."""
+"""Sizes of a prediction, computed from the configuration, without a network."""
 
 import pytest
 import torch
@@ -29,18 +29,18 @@ NETWORKS = {
 
 @pytest.mark.parametrize(("task", "kernel"), [(AFFINITIES, 1), (CLASSES, 3)])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_sizes_that_a_configuration_tells_are_those_of_its_network(name, task, kernel):
+def test_sizes_from_a_configuration_are_those_of_its_network(name, task, kernel):
     config = UNetConfig.model_validate(NETWORKS[name])
     with torch.device("meta"):
         model = create_task(task).create_model(create_architecture(config, 3, 1))
-    network, told = Network.from_model(model), ConfiguredSizes(config, kernel)
-    assert told.context == network.context
-    assert told.factor == network.factor
-    assert told.fixed_input_shape == network.fixed_input_shape
+    network, configured_sizes = Network.from_model(model), ConfiguredSizes(config, kernel)
+    assert configured_sizes.context == network.context
+    assert configured_sizes.factor == network.factor
+    assert configured_sizes.fixed_input_shape == network.fixed_input_shape
 
 
 @pytest.mark.parametrize("block", [[1, 1, 1], [17, 16, 16]])
-def test_a_block_that_is_no_multiple_of_the_networks_period_names_its_key_and_the_nearest_one(block):
+def test_a_block_that_is_not_a_multiple_of_the_networks_period_is_refused_with_a_size_that_fits(block):
     with pytest.raises(SizeError) as raised:
         choose_sizes(
             ConfiguredSizes(UNetConfig(input_shape=(32, 32, 32))), PredictionConfig(block_size=block)
@@ -49,7 +49,7 @@ def test_a_block_that_is_no_multiple_of_the_networks_period_names_its_key_and_th
     assert "use [" in raised.value.expected
 
 
-def test_a_fixed_input_that_leaves_no_multiple_names_what_to_enlarge():
+def test_a_fixed_input_that_leaves_no_multiple_is_reported_with_the_key_to_increase():
     network = UNetConfig(input_shape=(32, 32, 32), fixed_input_shape=True)
     with pytest.raises(ConfigurationError, match=r"architecture\.eval_shape_increase"):
         choose_sizes(ConfiguredSizes(network), PredictionConfig())

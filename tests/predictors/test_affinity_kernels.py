@@ -28,9 +28,9 @@ def brute_affinities(labels: np.ndarray, offsets: list[tuple[int, ...]], backgro
     result = np.zeros((len(offsets), *labels.shape), dtype=np.uint8)
     for channel, offset in enumerate(offsets):
         for index in np.ndindex(labels.shape):
-            there = tuple(np.add(index, offset))
-            if all(0 <= t < n for t, n in zip(there, labels.shape, strict=True)):
-                same = labels[index] == labels[there]
+            partner = tuple(np.add(index, offset))
+            if all(0 <= t < n for t, n in zip(partner, labels.shape, strict=True)):
+                same = labels[index] == labels[partner]
                 result[(channel, *index)] = same and (background or labels[index] > 0)
     return result
 
@@ -68,9 +68,9 @@ def test_a_partner_that_is_masked_or_outside_takes_the_affinity_with_it(
     masks = compute_partner_masks(mask, offsets)
     for channel, offset in enumerate(offsets):
         for index in np.ndindex(labels.shape):
-            there = tuple(np.add(index, offset))
-            inside = all(0 <= t < n for t, n in zip(there, labels.shape, strict=True))
-            assert masks[(channel, *index)] == (mask[index] * mask[there] if inside else 0)
+            partner = tuple(np.add(index, offset))
+            is_inside = all(0 <= t < n for t, n in zip(partner, labels.shape, strict=True))
+            assert masks[(channel, *index)] == (mask[index] * mask[partner] if is_inside else 0)
 
 
 def test_padding_is_never_negative() -> None:

@@ -20,7 +20,7 @@ def test_each_class_has_nearly_the_same_sum_of_weights() -> None:
     ]
 
 
-def test_counts_go_on_from_call_to_call_in_the_list_that_is_handed_in() -> None:
+def test_counts_accumulate_over_calls_in_the_list_that_is_passed() -> None:
     labels = np.array([0, 0, 0, 1], dtype=np.uint8)
     _, first = balance_weights(labels, 2)
     _, second = balance_weights(labels, 2, moving_counts=first)
@@ -42,7 +42,7 @@ def test_fractions_are_clipped() -> None:
     np.testing.assert_allclose(weights[:2], [0.5 / 0.1, 0.5 / 0.5])
 
 
-def test_labels_that_are_no_class_are_refused_with_their_range() -> None:
+def test_labels_that_are_not_a_class_are_refused_with_their_range() -> None:
     with pytest.raises(VolumeError, match="from 0 to 1; found values from 0 to 7"):
         balance_weights(np.array([0, 7]), 2)
 
@@ -79,7 +79,7 @@ def test_unlabeled_voxels_are_masked_out() -> None:
 
 
 @pytest.mark.parametrize("labels", [[0, 2], [-1, 0], [0, 0.5, 1], [0, np.nan]])
-def test_labels_that_are_no_classes_are_refused_as_an_assertion_and_as_a_volume_error(labels) -> None:
+def test_labels_that_are_not_classes_are_refused_as_an_assertion_and_as_a_volume_error(labels) -> None:
     for kind in (AssertionError, VolumeError):
         with pytest.raises(kind, match="labels must be classes"):
             balance_weights(np.array(labels), 2)

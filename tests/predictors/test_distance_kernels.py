@@ -1,4 +1,4 @@
-"""Distances to boundaries and masks: against brute force, and what holds for any labels."""
+"""Distances to boundaries and masks: comparison with brute force, and properties that hold for any labels."""
 
 import numpy as np
 import pytest
@@ -28,18 +28,18 @@ def labels_and_voxel_size(draw: st.DrawFn) -> tuple[np.ndarray, tuple[int, ...]]
 
 
 def brute_distances(labels: np.ndarray, voxel_size: tuple[int, ...]) -> np.ndarray:
-    """Distance of each voxel centre to the nearest midpoint of a face between different labels."""
+    """Distance of each voxel center to the nearest midpoint of a face between different labels."""
     midpoints = []
     for index in np.ndindex(labels.shape):
         for axis in range(labels.ndim):
-            there = list(index)
-            there[axis] += 1
-            if there[axis] < labels.shape[axis] and labels[tuple(there)] != labels[index]:
-                midpoints.append((np.array(index) + np.array(there)) / 2 * voxel_size)
-    centres = np.stack(np.meshgrid(*map(np.arange, labels.shape), indexing="ij"), axis=-1) * voxel_size
+            neighbor = list(index)
+            neighbor[axis] += 1
+            if neighbor[axis] < labels.shape[axis] and labels[tuple(neighbor)] != labels[index]:
+                midpoints.append((np.array(index) + np.array(neighbor)) / 2 * voxel_size)
+    centers = np.stack(np.meshgrid(*map(np.arange, labels.shape), indexing="ij"), axis=-1) * voxel_size
     if not midpoints:
         return np.full(labels.shape, np.inf)
-    steps = centres[..., np.newaxis, :] - np.array(midpoints)
+    steps = centers[..., np.newaxis, :] - np.array(midpoints)
     return np.sqrt((steps**2).sum(-1).min(-1))
 
 

@@ -1,4 +1,4 @@
-"""What a predictor of one's own needs, and what it gets."""
+"""User-defined predictors: required methods, and defaults that they inherit."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_four_members_make_a_predictor():
     assert predictor.padding((40, 4)) == Coordinate(0, 0)
 
 
-def test_a_predictor_without_weights_of_its_own_says_what_it_lacks():
+def test_a_predictor_without_weights_of_its_own_names_the_missing_method():
     class Unweighted(Own):
         create_weight = Predictor.create_weight
 

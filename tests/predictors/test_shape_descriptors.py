@@ -1,4 +1,4 @@
-"""Local shape descriptors: against their definition in float64, and what an error message says."""
+"""Local shape descriptors: comparison with their definition in float64, and error messages."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from attacca.predictors.lsd import compute_local_shape_descriptors, count_descri
 def defined(labels: np.ndarray, sigma: float, voxel_size: tuple[int, ...], factor: int = 1) -> np.ndarray:
     """The descriptors by their definition, object by object over the whole volume, in float64.
 
-    Moments are taken about the object's own centre, so that nothing cancels that need not.
+    Moments are computed about the object's own center, to avoid cancellation.
     """
     dims = labels.ndim
     spacing = [size * factor for size in voxel_size]
@@ -24,8 +24,8 @@ def defined(labels: np.ndarray, sigma: float, voxel_size: tuple[int, ...], facto
         return values
 
     for label in np.unique(labels[labels > 0]):
-        inside = labels == label
-        mask = inside[(slice(None, None, factor),) * dims].astype(np.float64)
+        object_mask = labels == label
+        mask = object_mask[(slice(None, None, factor),) * dims].astype(np.float64)
         grid = np.stack(
             np.meshgrid(*(np.arange(n) * step for n, step in zip(mask.shape, spacing)), indexing="ij")
         ).astype(np.float64)
@@ -42,7 +42,7 @@ def defined(labels: np.ndarray, sigma: float, voxel_size: tuple[int, ...], facto
         for channel, values in zip(result, channels):
             for axis in range(dims):
                 values = np.repeat(values, factor, axis=axis)
-            channel[inside] = np.clip(values, 0, 1)[inside]
+            channel[object_mask] = np.clip(values, 0, 1)[object_mask]
     return result
 
 
@@ -99,12 +99,12 @@ def test_descriptors_of_every_second_voxel() -> None:
     assert np.abs(ours - expected)[:, seen].max() < 1e-5
 
 
-def test_background_has_no_descriptors_and_one_object_is_centred() -> None:
+def test_background_has_no_descriptors_and_one_object_is_centered() -> None:
     assert not compute_local_shape_descriptors(np.zeros((8, 8, 8), np.uint8), (8.0,) * 3, (4, 4, 4)).any()
     everything = compute_local_shape_descriptors(np.ones((25, 25, 25), np.uint8), (8.0,) * 3, (4, 4, 4))
-    centre = everything[:, 12, 12, 12]
-    np.testing.assert_allclose(centre[[0, 1, 2, 6, 7, 8]], 0.5, atol=1e-6)
-    np.testing.assert_allclose(centre[9], 1.0, atol=1e-6)
+    center = everything[:, 12, 12, 12]
+    np.testing.assert_allclose(center[[0, 1, 2, 6, 7, 8]], 0.5, atol=1e-6)
+    np.testing.assert_allclose(center[9], 1.0, atol=1e-6)
 
 
 def test_descriptors_have_names() -> None:
@@ -119,7 +119,7 @@ def test_descriptors_have_names() -> None:
     ]
 
 
-def test_a_shape_that_is_no_multiple_and_other_dimensions_are_refused() -> None:
+def test_a_shape_that_is_not_a_multiple_and_other_dimensions_are_refused() -> None:
     with pytest.raises(VolumeError, match="multiple of downsample=2"):
         compute_local_shape_descriptors(np.ones((9, 10, 10), np.uint8), (8.0,) * 3, (4, 4, 4), downsample=2)
     with pytest.raises(VolumeError, match="2D and 3D"):
@@ -128,7 +128,7 @@ def test_a_shape_that_is_no_multiple_and_other_dimensions_are_refused() -> None:
 
 @pytest.mark.parametrize("voxel_size", [(4, 4, 4), (50, 46, 46), (40, 4, 4)])
 def test_descriptors_of_every_other_voxel_of_thin_objects_are_exact(voxel_size):
-    # Of a thin object, subsampling leaves single voxels, which stand far from the middle of most windows.
+    # Of a thin object, subsampling leaves single voxels, far from the center of most windows.
     rng = np.random.default_rng(2)
     labels = np.zeros((16, 24, 24), dtype=np.uint16)
     for label in range(1, 9):

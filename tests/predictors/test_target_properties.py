@@ -1,4 +1,4 @@
-"""What holds for the target of every predictor, whatever the labels."""
+"""Properties of the targets of all predictors, for any labels."""
 
 from collections.abc import Callable
 
@@ -183,7 +183,7 @@ def test_a_channel_axis_makes_no_difference(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in MAKERS if name != "dummy"])
-def test_nothing_is_learnt_where_the_mask_is_0(name: str) -> None:
+def test_the_target_is_ignored_where_the_mask_is_0(name: str) -> None:
     rng = np.random.default_rng(6)
     voxel_size = Coordinate((8, 4, 4))
     gt = volume(cells(rng, (12, 14, 16), np.array([0, 1, 2, 3, 0, 1])), voxel_size, (0, 0, 0))

@@ -137,13 +137,15 @@ def test_targets_in_a_byte_are_exact_where_they_are_binary_and_near_elsewhere(
     assert np.abs(values - expected).max() <= tolerance
 
 
-def test_beyond_the_volume_masks_are_0_and_labels_as_the_predictor_says(labels: LocalArrayIdentifier) -> None:
+def test_beyond_the_volume_masks_are_0_and_the_predictor_determines_labels(
+    labels: LocalArrayIdentifier,
+) -> None:
     array = ZarrArray.open_from_array_identifier(labels)
     roi = array.roi.grow(VOXEL_SIZE * 2, VOXEL_SIZE)
     gt, mask = read_ground_truth(array, None, roi, None, "edge")
     assert gt.roi == mask.roi == roi
-    inside = mask.data[0, 2:-1, 2:-1, 2:-1]
-    assert inside.all() and mask.data.sum() == inside.size
+    interior = mask.data[0, 2:-1, 2:-1, 2:-1]
+    assert interior.all() and mask.data.sum() == interior.size
     assert (gt.data[0] == gt.data[2]).all()
     gt, _ = read_ground_truth(array, None, roi, None, 0)
     assert not gt.data[0].any()
@@ -165,7 +167,7 @@ def test_counts_that_do_not_fit_and_unknown_dtypes_are_refused(
         )
 
 
-def test_values_of_no_class_are_refused_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_values_of_no_class_are_refused_if_they_are_checked(tmp_path: Path) -> None:
     values = np.zeros(SHAPE, np.uint8)
     values[0, :3] = [[2], [5], [7]]
     stored = store(tmp_path, "classes", values)

@@ -13,22 +13,22 @@ from attacca.errors import ConfigurationError
 from attacca.preflight.check_configuration import check_configuration
 from attacca.workflow.workflow import open_workflow
 
-NEIGHBOURS = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+NEIGHBORHOOD = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
 DISTANCE = {"type": "distance", "channels": ["m"], "clip_distance": 50, "tol_distance": 10}
-GREY = np.random.default_rng(0).integers(0, 236, (32, 32, 32), dtype=np.uint8)
+INTENSITIES = np.random.default_rng(0).integers(0, 236, (32, 32, 32), dtype=np.uint8)
 
 
 @pytest.fixture
 def inspected(tmp_path):
     """Inspects a configuration of one run on a volume of 32^3 voxels, with changes."""
-    classes = (GREY // 60).astype(np.uint8)
+    classes = (INTENSITIES // 60).astype(np.uint8)
     with h5py.File(tmp_path / "cube.h5", "w") as file:
-        file["raw"] = GREY
-        file["floats"] = GREY.astype(np.float32)
-        file["units"] = GREY.astype(np.float32) / 235
-        file["twelve"] = GREY.astype(np.uint16) * 17
-        file["sixteen"] = GREY.astype(np.uint16) * 270
-        file["broken"] = np.full(GREY.shape, np.nan, np.float32)
+        file["raw"] = INTENSITIES
+        file["floats"] = INTENSITIES.astype(np.float32)
+        file["units"] = INTENSITIES.astype(np.float32) / 235
+        file["twelve"] = INTENSITIES.astype(np.uint16) * 17
+        file["sixteen"] = INTENSITIES.astype(np.uint16) * 270
+        file["broken"] = np.full(INTENSITIES.shape, np.nan, np.float32)
         file["classes"] = classes
         file["mask"] = (classes < 2).astype(np.uint8)
         file["negative"] = classes.astype(np.int16) - 1
@@ -41,7 +41,7 @@ def inspected(tmp_path):
             "volumes": {"cube": {**volume, **(more or {})}, "other": copy.deepcopy(volume)},
             "runs": {
                 "run": {
-                    "task": {"type": "affinities", "neighborhood": NEIGHBOURS},
+                    "task": {"type": "affinities", "neighborhood": NEIGHBORHOOD},
                     "architecture": network,
                     "volumes": volumes or {"train": ["cube"]},
                     **run,
@@ -78,17 +78,17 @@ def test_a_configuration_without_problems_is_planned(inspected):
         pytest.param({**DISTANCE, "channels": ["m", "n"]}, classes("m", "n"), ["1 m, 2 n"], id="two distances of named ids"),
         pytest.param(DISTANCE, classes("m", "n", combine="channels"), ["1 channels (m)", "2 channels"], id="one distance of two channels"),
         pytest.param({**DISTANCE, "class_ids": [1]}, classes("m", "n", combine="channels"), ["class_ids", "combine: ids"], id="ids of two channels"),
-        pytest.param({"type": "affinities", "neighborhood": NEIGHBOURS}, classes("m", "n", combine="channels"), ["task.type", "affinities", "2 channels"], id="affinities of two channels"),
+        pytest.param({"type": "affinities", "neighborhood": NEIGHBORHOOD}, classes("m", "n", combine="channels"), ["task.type", "affinities", "2 channels"], id="affinities of two channels"),
         pytest.param({"type": "one_hot", "classes": ["bg", "x"]}, classes("m", "n"), ["task.classes", "hold 2, which is not a class", "0 bg, 1 x"], id="more named ids than classes"),
         pytest.param({"type": "one_hot", "classes": ["bg", "x"]}, "classes", ["task.classes", "'cube': the labels hold 2, 3", "unlabelled"], id="more values than classes"),
-        pytest.param({"type": "affinities", "neighborhood": NEIGHBOURS}, "negative", ["volumes.cube.labels", "negative label -1"], id="negative ids"),
+        pytest.param({"type": "affinities", "neighborhood": NEIGHBORHOOD}, "negative", ["volumes.cube.labels", "negative label -1"], id="negative ids"),
         pytest.param({"type": "one_hot", "classes": ["bg", "x"]}, "negative", ["volumes.cube.labels", "negative label -1"], id="negative labels"),
     ],
 )  # fmt: skip
 def test_labels_that_do_not_fit_the_task_are_reported(inspected, task, labels, expected):
-    said = refused(inspected, task=task, labels=labels)
+    message = refused(inspected, task=task, labels=labels)
     for part in expected:
-        assert part in said, said
+        assert part in message, message
 
 
 @pytest.mark.parametrize(
@@ -120,9 +120,9 @@ def test_labels_that_fit_the_task_pass(inspected, task, labels, more):
     ],
 )  # fmt: skip
 def test_impossible_settings_of_the_training_are_reported(inspected, run, expected):
-    said = refused(inspected, **run)
+    message = refused(inspected, **run)
     for part in expected:
-        assert part in said, said
+        assert part in message, message
 
 
 @pytest.mark.parametrize("iteration", [4, 8, 10])
@@ -153,15 +153,15 @@ def test_raw_data_that_do_not_fit_the_range_of_their_type_give_a_warning(inspect
         assert inspected(raw=raw, training={"intensity": [0, 235]}).warnings == []
 
 
-def test_a_volume_to_segment_with_other_grays_than_the_training_volume_is_warned_of(inspected):
+def test_a_volume_with_other_gray_values_than_the_training_volume_causes_a_warning(inspected):
     more = {"raw": {"path": "cube.h5", "dataset": "sixteen"}}
     (warning,) = inspected(more=more, volumes={"train": ["other"], "test": ["cube"]}).warnings
     assert "'cube'" in warning and "white is 255" in warning
 
 
 def test_raw_data_that_are_not_finite_are_reported(inspected):
-    said = refused(inspected, raw="broken")
-    assert "volumes.cube.raw (line" in said and "not finite" in said
+    message = refused(inspected, raw="broken")
+    assert "volumes.cube.raw (line" in message and "not finite" in message
 
 
 def test_the_workflow_starts_with_the_warnings_of_the_check(inspected, tmp_path, monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""Digests of arrays and directories: equal for equal content, whatever other files are beside it."""
+"""Digests of arrays and directories: equal for equal content, independent of other files beside it."""
 
 import shutil
 import time
@@ -112,7 +112,7 @@ def test_a_file_costs_some_ten_bytes_of_memory(tmp_path):
     assert held < 30 * len(listing)
 
 
-def test_nothing_has_no_digest(tmp_path):
+def test_a_missing_path_has_no_digest(tmp_path):
     assert digest_content(tmp_path / "nothing").to_json() == {
         "digest": "",
         "files": 0,
@@ -121,7 +121,7 @@ def test_nothing_has_no_digest(tmp_path):
     }
 
 
-def test_named_files_alone_are_digested_where_others_stand_beside_them(tmp_path):
+def test_only_named_files_are_digested_not_those_beside_them(tmp_path):
     array = write_array(tmp_path / "a")
     names = {"zarr.json", "c/0/0", "c/1/2", "c/9/9"}
     before = digest_content(tmp_path / "a", names=names)

@@ -22,7 +22,7 @@ def checkout(tmp_path):
     return tmp_path
 
 
-def test_a_checkout_as_it_was_committed_is_unchanged_whatever_data_stand_beside_its_source(checkout):
+def test_a_committed_checkout_is_unchanged_despite_data_beside_its_source(checkout):
     (checkout / "mine.yaml").write_text("results: results\n")
     (checkout / "src" / "module.pyc").write_text("made by Python")
     found = read_checkout_state(checkout)
@@ -46,5 +46,5 @@ def test_a_file_that_is_not_committed_is_a_change_by_itself(checkout):
     assert read_checkout_state(checkout)["changed"]
 
 
-def test_outside_of_a_checkout_nothing_is_said(tmp_path):
+def test_outside_of_a_checkout_nothing_is_recorded(tmp_path):
     assert read_checkout_state(tmp_path / "nowhere") == {}

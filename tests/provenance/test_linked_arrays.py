@@ -1,4 +1,4 @@
-"""Digests of arrays that a volume is read from where they stand: of the part that the volume takes, and of no other."""
+"""Digests of arrays that a volume reads in place: they depend on the part that the volume uses, and on no other."""
 
 import numpy as np
 import pytest
@@ -54,6 +54,6 @@ def test_a_voxel_in_the_region_is_seen_and_one_outside_of_its_chunks_is_not(link
     assert digest_linked_array(container, "raw/s0").digest != before.digest
 
 
-def test_an_array_of_the_volume_itself_is_no_link(tmp_path):
+def test_an_array_of_the_volume_itself_is_not_a_link(tmp_path):
     zarr.create_array(tmp_path / "volume.zarr", name="raw/s0", shape=(4, 4), dtype="u1")
     assert digest_linked_array(str(tmp_path / "volume.zarr"), "raw/s0") is None

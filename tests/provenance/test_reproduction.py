@@ -24,12 +24,12 @@ def test_by_default_it_is_beside_the_results(tmp_path):
 
 
 def test_results_below_each_other_may_be_compared_but_not_computed(tmp_path):
-    inside = tmp_path / "results" / "again"
-    assert resolve_directories(tmp_path / "results", inside, nested=True)[1] == inside
+    nested_path = tmp_path / "results" / "again"
+    assert resolve_directories(tmp_path / "results", nested_path, nested=True)[1] == nested_path
     with pytest.raises(ConfigurationError, match="is inside"):
-        resolve_directories(tmp_path / "results", inside)
+        resolve_directories(tmp_path / "results", nested_path)
     with pytest.raises(ConfigurationError, match="contains"):
-        resolve_directories(inside, tmp_path / "results")
+        resolve_directories(nested_path, tmp_path / "results")
 
 
 def test_its_configuration_computes_into_it(tmp_path, values):

@@ -1,4 +1,4 @@
-"""A small directory of results as the stages would leave it, made of synthetic arrays."""
+"""A small directory of results in the form that the stages write, with synthetic arrays."""
 
 import json
 from dataclasses import dataclass, field
@@ -71,8 +71,8 @@ def wrong_segmentation(labels: np.ndarray) -> np.ndarray:
         )
         segments[half] += np.uint64(5000)
     for value in largest[6:11]:
-        inside = np.argwhere(labels == value)
-        z, y, x = inside[len(inside) // 2]
+        voxels = np.argwhere(labels == value)
+        z, y, x = voxels[len(voxels) // 2]
         row = labels[z, y]
         neighbors = row[(row != value) & (row != 0)]
         if len(neighbors):

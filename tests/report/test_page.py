@@ -1,4 +1,4 @@
-"""The page: complete where results are, friendly where they are not, and good in a real browser."""
+"""The page: complete for existing results, with a message for missing ones, and correct in a real browser."""
 
 import json
 import re
@@ -63,8 +63,8 @@ def test_every_picture_is_described_and_every_link_inside_leads_somewhere(page: 
     parsed = Page(page)
     assert len(parsed.images) > 60
     assert all(image["alt"] and int(str(image["width"])) > 0 for image in parsed.images)
-    inside = {link[1:] for link in parsed.links if link.startswith("#")}
-    assert inside <= set(parsed.names)
+    anchors = {link[1:] for link in parsed.links if link.startswith("#")}
+    assert anchors <= set(parsed.names)
     assert len(parsed.names) == len(set(parsed.names))
 
 
@@ -108,7 +108,7 @@ def test_all_scores_are_in_a_table_file(page: str, fake_results: Any) -> None:
     assert len(lines) == 1 + 2 * 7 + 2 * 6
 
 
-def test_a_page_without_results_lists_what_is_missing(tmp_path: Path, fake_results: Any) -> None:
+def test_a_page_without_results_lists_missing_stages(tmp_path: Path, fake_results: Any) -> None:
     page = written(tmp_path / "results", fake_results.runs, fake_results.volumes)
     assert "No score yet" in page
     assert "not imported yet" in page and "deleted" not in page

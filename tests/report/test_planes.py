@@ -102,7 +102,7 @@ def test_a_scale_bar_is_round_and_at_most_a_third_of_the_window() -> None:
         assert text.split()[0].strip("0.") in ("1", "2", "5")
 
 
-def test_the_color_of_an_id_depends_on_nothing_else() -> None:
+def test_the_color_of_an_id_depends_on_the_id_alone() -> None:
     ids = np.array([0, 1, 2, 2**63 + 5, 7], np.uint64)
     assert np.array_equal(color_ids(ids)[::-1], color_ids(ids[::-1].copy()))
     assert (color_ids(ids)[0] == 0).all()

@@ -43,7 +43,7 @@ def test_runs_that_were_scored_in_other_ways_are_in_other_tables() -> None:
     assert group_comparable([voi, dice, [], voi]) == [[0, 3], [1]]
 
 
-def test_the_best_is_the_smallest_or_the_largest_as_the_score_says() -> None:
+def test_the_best_value_is_the_lowest_or_the_highest_according_to_the_score() -> None:
     voi = [Score("voi", value, higher_is_better=False) for value in (0.5, 0.3)]
     assert find_best(voi, ["a", "a"]) == {1}
     assert find_best([Score("dice", 0.5), Score("dice", 0.3)], ["a", "a"]) == {0}
@@ -78,9 +78,7 @@ def test_the_summary_shows_scores_directions_and_the_path_of_the_report(fake_res
     assert "report.html" in text
 
 
-def test_the_summary_of_unfinished_results_says_so(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_summary_names_unfinished_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "workflow.json").write_text("{}")
     assert main(["summary", str(tmp_path)]) == 0
     text = capsys.readouterr().out
@@ -91,7 +89,7 @@ def test_the_summary_of_unfinished_results_says_so(
     ("name", "problem"),
     [("nothere", "does not exist"), ("config.yaml", "is a file"), (".", "holds no results")],
 )
-def test_a_summary_of_what_holds_no_results_is_refused(
+def test_a_summary_of_a_directory_without_results_is_refused(
     name: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "config.yaml").write_text("")
@@ -103,7 +101,7 @@ def test_a_summary_of_what_holds_no_results_is_refused(
 @pytest.mark.parametrize(
     "text", ['{"scores": [{"name": "vo', "[]", '{"scores": [{"name": "voi", "value": "x"}]}']
 )
-def test_broken_scores_are_named_with_what_to_do(text: str, tmp_path: Path, fake_results: Any) -> None:
+def test_damaged_scores_are_reported_with_a_fix(text: str, tmp_path: Path, fake_results: Any) -> None:
     shutil.copytree(fake_results.directory / "default", tmp_path / "default")
     (tmp_path / "default" / "tissue-test" / "scores.json").write_text(text)
     summary = summarize_results(tmp_path)

@@ -1,4 +1,4 @@
-"""Errors are ranked by their share of VOI, and found at their locations."""
+"""Errors are ranked by their share of VOI, and have their locations."""
 
 import numpy as np
 import pytest
@@ -119,9 +119,9 @@ def test_an_entry_of_the_atlas_has_three_pictures_and_names_its_parts() -> None:
     segmentation, ground_truth = map(volume, one_split_and_one_merge())
     overlap = measure_overlap(segmentation, ground_truth)
     assert overlap is not None
-    entry = make_error_atlas(ground_truth, segmentation, ground_truth, overlap, "split")[0]
-    assert [picture.title for picture in entry.pictures] == ["raw", "ground truth", "segmentation"]
-    assert all(picture.source.startswith("data:image/png;base64,") for picture in entry.pictures)
-    assert [name for name, _, _ in entry.parts] == ["segment 11", "segment 12"]
-    assert entry.part_of_total == 1.0
-    assert entry.description == "object 1: 66.7 % in segment 11, the rest in 1 other segment"
+    atlas_entry = make_error_atlas(ground_truth, segmentation, ground_truth, overlap, "split")[0]
+    assert [picture.title for picture in atlas_entry.pictures] == ["raw", "ground truth", "segmentation"]
+    assert all(picture.source.startswith("data:image/png;base64,") for picture in atlas_entry.pictures)
+    assert [name for name, _, _ in atlas_entry.parts] == ["segment 11", "segment 12"]
+    assert atlas_entry.part_of_total == 1.0
+    assert atlas_entry.description == "object 1: 66.7 % in segment 11, the rest in 1 other segment"

@@ -62,7 +62,7 @@ def test_scores_equal_those_of_the_segmented_volume(volume: TuningVolume, tmp_pa
             assert result.table[row]["voi_merge"] == pytest.approx(voi.merge)
             row += 1
     assert row == len(result.table) == 2 * 2 * (2 + 4)
-    assert result.table[result.chosen["row"]]["voi"] == min(entry["voi"] for entry in result.table)
+    assert result.table[result.chosen["row"]]["voi"] == min(scores["voi"] for scores in result.table)
     candidates = [fix_cell_size(item, (10, 20, 20)) for item in config.fragment_candidates()]
     assert result.fragments in candidates
     assert result.to_json()["criterion"] == "voi"
@@ -79,7 +79,7 @@ def test_criteria_where_more_is_better_are_maximized_over_several_volumes(
     assert [row["voi"] for row in single.table] == pytest.approx([row["voi"] for row in result.table])
 
 
-def test_settled_settings_need_no_volume_and_others_do(tmp_path: Path) -> None:
+def test_fixed_settings_need_no_volume_and_others_do(tmp_path: Path) -> None:
     settled = SegmentationConfig(chain="seeded", threshold=0.5, min_size=0)
     result = tune([], NEIGHBORHOOD, settled, tmp_path)
     assert settled.is_fixed and result.table == [] and result.agglomeration.threshold == 0.5

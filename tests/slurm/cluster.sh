@@ -49,7 +49,7 @@ GresTypes=gpu
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0
 ReturnToService=2
-# squeue is what tells Snakemake how jobs ended: it must remember them.
+# Snakemake asks squeue for the final status of jobs, so squeue must remember them.
 MinJobAge=3600
 MaxJobCount=10000
 KillWait=5
@@ -113,7 +113,7 @@ up() {
   chown -R munge:munge "$MUNGE"; chmod 711 "$MUNGE"; chmod 400 "$MUNGE/munge.key"
   runuser -u munge -- /usr/sbin/munged --key-file="$MUNGE/munge.key" --socket="$MUNGE/munge.sock" \
     --pid-file="$MUNGE/munged.pid" --log-file="$MUNGE/munged.log" --seed-file="$MUNGE/munged.seed"
-  # The executor removes SLURM_CONF from a job step's environment: the configuration must stand in its usual place.
+  # The executor removes SLURM_CONF from a job step's environment: the configuration must be at its usual path.
   ln -sfn "$CONF" /etc/slurm/slurm.conf
   ln -sfn "$BASE/gres.conf" /etc/slurm/gres.conf
   slurmctld -i

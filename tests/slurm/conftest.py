@@ -40,7 +40,7 @@ class Slurm:
     environment: dict[str, str] = field(default_factory=dict)
 
     def script(self, *arguments: str) -> str:
-        """Run ``cluster.sh`` and return what it printed."""
+        """Run ``cluster.sh`` and return its output."""
         done = subprocess.run(
             [str(SCRIPT), *arguments],
             env={**os.environ, **self.environment},
@@ -83,7 +83,7 @@ class Slurm:
 
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[Slurm]:
-    """A cluster of two nodes; nothing of it is left when the tests end."""
+    """A SLURM cluster of two nodes, which is removed completely when the tests end."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing or os.geteuid() != 0:
         pytest.skip(
@@ -141,7 +141,7 @@ class Run:
 
 @pytest.fixture
 def on_slurm(slurm: Slurm) -> Iterator[Callable[..., Run]]:
-    """Starts ``snakemake`` with the profile for SLURM in a directory; what still runs at the end is ended."""
+    """Starts ``snakemake`` with the profile for SLURM in a directory, and ends remaining processes after the test."""
     started: list[Run] = []
 
     def start(directory: Path, *arguments: str) -> Run:

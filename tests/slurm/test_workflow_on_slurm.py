@@ -1,4 +1,4 @@
-"""The workflow on a real SLURM: the results of the laptop, and nothing lost when jobs or nodes die."""
+"""The workflow on a real SLURM cluster: equal results to a local run, also after failures of jobs and nodes."""
 
 import json
 import os
@@ -108,12 +108,12 @@ def recorded(directory: Path) -> list[int]:
 
 
 def processes_of(directory: Path) -> list[str]:
-    """Processes of the workflow in a directory, on whatever node."""
+    """Return the processes of the workflow in a directory, on all nodes."""
     found = []
     for process in psutil.process_iter(["cmdline", "status", "cwd"]):
         line = " ".join(process.info["cmdline"] or [])
-        inside = str(directory) in line or (process.info["cwd"] or "").startswith(str(directory))
-        if inside and process.info["status"] != psutil.STATUS_ZOMBIE:
+        is_in_directory = str(directory) in line or (process.info["cwd"] or "").startswith(str(directory))
+        if is_in_directory and process.info["status"] != psutil.STATUS_ZOMBIE:
             found.append(f"{process.pid} {line[:200]}")
     return found
 
@@ -144,11 +144,11 @@ def test_the_whole_workflow_gives_the_arrays_of_the_laptop_through_sbatch_alone(
 ):
     write_configuration(tmp_path)
     run = on_slurm(tmp_path, *arguments())
-    said = run.finish(1500)
-    assert run.process.returncode == 0, said[-6000:]
-    submitted = re.findall(r"has been submitted with SLURM jobid (\d+)", said)
-    local = re.findall(r"^localrule (\w+):", said, flags=re.MULTILINE)
-    steps = re.search(r"\d+ of (\d+) steps \(100%\) done", said)
+    output = run.finish(1500)
+    assert run.process.returncode == 0, output[-6000:]
+    submitted = re.findall(r"has been submitted with SLURM jobid (\d+)", output)
+    local = re.findall(r"^localrule (\w+):", output, flags=re.MULTILINE)
+    steps = re.search(r"\d+ of (\d+) steps \(100%\) done", output)
     assert steps and len(submitted) == int(steps[1]) - len(local)
     # What runs here makes an empty array or writes a page; it computes no block.
     assert {name for name in local if not name.endswith("_plan")} <= {"all", "report"}
@@ -162,17 +162,17 @@ def test_the_whole_workflow_gives_the_arrays_of_the_laptop_through_sbatch_alone(
     assert_nothing_is_left(slurm, tmp_path)
 
 
-def test_a_cancelled_shard_is_sent_again_and_computes_only_what_is_missing(
+def test_a_canceled_shard_is_submitted_again_and_computes_only_missing_blocks(
     slurm, on_slurm, slow_prediction, undisturbed, tmp_path
 ):
     run, directory = disturbed(slurm, on_slurm, slow_prediction, tmp_path / "project")
     slurm.wait_for("finished blocks", lambda: len(recorded(directory)) >= 6)
     job = shard_jobs(slurm)[0]
     subprocess.run(["scancel", job.number], check=True)
-    said = run.finish(900)
-    assert run.process.returncode == 0, said[-6000:]
-    assert f"SLURM-job '{job.number}' failed, SLURM status is: 'CANCELLED'" in said
-    assert "Trying to restart job" in said
+    output = run.finish(900)
+    assert run.process.returncode == 0, output[-6000:]
+    assert f"SLURM-job '{job.number}' failed, SLURM status is: 'CANCELLED'" in output
+    assert "Trying to restart job" in output
     # Each block once: what had been finished was not computed again.
     assert recorded(directory) == list(range(64))
     assert arrays(directory) == arrays(undisturbed)
@@ -189,11 +189,11 @@ def test_a_job_over_its_memory_limit_is_sent_again_with_more(
     values["execution"]["memory_mb"] = {"predict": 300}
     (directory / "config.yaml").write_text(yaml.safe_dump(values))
     run = on_slurm(directory, *arguments("--retries", "6", "--", str(directory / PREDICTION)))
-    said = run.finish(900)
-    assert run.process.returncode == 0, said[-6000:]
-    assert re.search(r"[Ee]xceeded (job )?memory limit", said)
-    assert "mem_mb=300" in said and "mem_mb=450" in said
-    assert "Trying to restart job" in said
+    output = run.finish(900)
+    assert run.process.returncode == 0, output[-6000:]
+    assert re.search(r"[Ee]xceeded (job )?memory limit", output)
+    assert "mem_mb=300" in output and "mem_mb=450" in output
+    assert "Trying to restart job" in output
     assert recorded(directory) == list(range(64))
     assert arrays(directory) == arrays(undisturbed)
     assert_nothing_is_left(slurm, directory)
@@ -206,12 +206,12 @@ def test_a_dead_node_costs_no_finished_block(slurm, on_slurm, slow_prediction, u
     lost = [job.number for job in shard_jobs(slurm) if job.node == node]
     slurm.script("kill-node", node.removeprefix("n"))
     try:
-        said = run.finish(900)
+        output = run.finish(900)
     finally:
         slurm.restart_node(int(node.removeprefix("n")))
-    assert run.process.returncode == 0, said[-6000:]
+    assert run.process.returncode == 0, output[-6000:]
     for number in lost:
-        assert f"SLURM-job '{number}' failed due to a node failure" in said
+        assert f"SLURM-job '{number}' failed due to a node failure" in output
     assert recorded(directory) == list(range(64))
     assert arrays(directory) == arrays(undisturbed)
     assert_nothing_is_left(slurm, directory)
@@ -230,7 +230,7 @@ def test_jobs_that_outlive_their_snakemake_are_waited_for_and_nothing_is_compute
         subprocess.run(["scontrol", "suspend", number], check=True)
     again = on_slurm(directory, *arguments("--", str(directory / PREDICTION)))
 
-    def told() -> bool:
+    def is_reported() -> bool:
         logs = "".join(path.read_text() for path in directory.glob("results/logs/**/predict_shard*.log"))
         return any(
             f"another job that is still running (SLURM job {number}, " in logs
@@ -238,11 +238,11 @@ def test_jobs_that_outlive_their_snakemake_are_waited_for_and_nothing_is_compute
             for number in orphans
         )
 
-    slurm.wait_for("job that waits for another", told)
+    slurm.wait_for("job that waits for another", is_reported)
     for number in orphans:
         subprocess.run(["scontrol", "resume", number], check=True)
-    said = again.finish(900)
-    assert again.process.returncode == 0, said[-6000:]
+    output = again.finish(900)
+    assert again.process.returncode == 0, output[-6000:]
     assert {job.state for job in slurm.jobs() if job.number in orphans} == {"COMPLETED"}
     assert recorded(directory) == list(range(64))
     assert arrays(directory) == arrays(undisturbed)
@@ -259,8 +259,8 @@ def test_a_stage_with_gpus_gets_them_in_their_partition_and_no_other_job_does(
     more = ["--set-resources", "predict_shard:slurm_partition=gpu", "--", str(directory / PREDICTION)]
     before = {job.number for job in slurm.jobs()}
     run = on_slurm(directory, *arguments(*more))
-    said = run.finish(900)
-    assert run.process.returncode == 0, said[-6000:]
+    output = run.finish(900)
+    assert run.process.returncode == 0, output[-6000:]
     jobs = {
         job.comment.partition("_wildcards")[0]: details_of(job.number)
         for job in slurm.jobs()
@@ -281,5 +281,5 @@ def test_a_stage_with_gpus_gets_them_in_their_partition_and_no_other_job_does(
 
 def details_of(number: str) -> dict[str, str]:
     """Record of a job in SLURM."""
-    said = subprocess.run(["scontrol", "show", "job", number], capture_output=True, text=True, check=True)
-    return dict(word.split("=", 1) for word in said.stdout.split() if "=" in word)
+    output = subprocess.run(["scontrol", "show", "job", number], capture_output=True, text=True, check=True)
+    return dict(word.split("=", 1) for word in output.stdout.split() if "=" in word)

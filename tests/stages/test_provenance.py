@@ -13,7 +13,7 @@ from attacca.provenance.environment import read_checkout_state, read_hardware, r
 from attacca.stages.provenance import digest_outputs, list_seeds
 
 
-def test_outputs_tell_digests_of_arrays_by_name(project):
+def test_outputs_contain_digests_of_arrays_by_name(project):
     project.finish_until(project.instance("predict", "first", "cube-b"))
     found = digest_outputs(project.workflow.configuration, project.workflow.layout)
     assert found["volume"]["cube-a"]["raw"]["files"] == 1
@@ -22,7 +22,7 @@ def test_outputs_tell_digests_of_arrays_by_name(project):
     assert "predict" not in found
 
 
-def test_a_volume_that_is_read_where_it_stands_has_a_digest_of_what_it_is_read_from(project, tmp_path):
+def test_a_volume_that_is_read_in_place_has_a_digest_of_its_source(project, tmp_path):
     project.finish(project.instance("volume", volume="cube-a"))
     source = zarr.create_array(
         tmp_path / "source.zarr", shape=(48, 48, 48), chunks=(16, 16, 16), dtype=np.uint8

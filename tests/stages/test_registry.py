@@ -1,4 +1,4 @@
-"""Declarations of the stages: one for each module, and no other place that decides by the name of a stage."""
+"""Declarations of the stages: one per module; no other code depends on the name of a stage."""
 
 import ast
 from importlib import import_module

@@ -98,7 +98,7 @@ def test_convolutions_start_from_the_seed() -> None:
     first, again, other = weights(1), weights(1), weights(2)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["chain.0.body.0.weight"], other["chain.0.body.0.weight"])
-    # He initialisation for rectifiers: variance 2 / fan-in
+    # He initialization for rectifiers: variance 2 / fan-in
     assert first["chain.0.body.0.weight"].var().item() == pytest.approx(2 / 27, rel=0.4)
 
 
@@ -130,7 +130,7 @@ def test_weights_are_loaded_from_every_form_of_file(form: str, tmp_path: Path) -
     assert not task.report.missing and not task.report.mismatched and not task.report.unexpected
 
 
-def test_what_does_not_fit_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_weights_that_do_not_fit_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     trained = create_task(DISTANCE).create_model(Small())
     torch.save({"model": trained.chain.state_dict()}, tmp_path / "weights.pt")
     task = pretrained(AFFINITIES, tmp_path / "weights.pt")

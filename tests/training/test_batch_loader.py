@@ -92,7 +92,7 @@ def test_a_worker_that_dies_again_and_again_is_reported(spec, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_reason_why_a_batch_cannot_be_made_is_told(spec):
+def test_the_cause_of_a_failed_batch_is_reported(spec):
     impossible = TrainingConfig(min_masked=1.0)
     sparse = spec(training=impossible, input_shape=(80, 80, 80), output_shape=(80, 80, 80))
     with (

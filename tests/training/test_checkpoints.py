@@ -56,7 +56,7 @@ def test_the_last_the_best_and_every_nth_checkpoint_are_kept(tmp_path):
     ]
 
 
-def test_a_model_is_loaded_with_what_prediction_needs(job):
+def test_a_model_is_loaded_with_the_properties_that_prediction_needs(job):
     made = job(iterations=4)
     result = train(made)
     path = made.directory / "checkpoints" / result["best"]["file"]
@@ -93,7 +93,7 @@ def test_a_checkpoint_of_another_network_is_refused(job):
         load_model(path)
 
 
-def test_another_head_starts_from_a_trained_network_and_says_what_was_loaded(job, tmp_path, caplog):
+def test_another_head_starts_from_a_trained_network_and_logs_the_loaded_weights(job, tmp_path, caplog):
     first = job(tmp_path / "first", iterations=3)
     best = train(first)["best"]
     weights = first.directory / "checkpoints" / best["file"]
@@ -105,13 +105,13 @@ def test_another_head_starts_from_a_trained_network_and_says_what_was_loaded(job
     # 12 convolutions of the network with weight and bias came along; the head is new.
     assert "weights loaded from" in caplog.text
     assert "prediction_head.weight" in caplog.text
-    told = json.loads((second.directory / "initial_weights.json").read_text())
-    assert set(told["mismatched"]) == {"prediction_head.weight", "prediction_head.bias"}
-    assert not told["missing"] and not told["unexpected"]
-    assert all(name.startswith("architecture.") for name in told["loaded"])
+    report = json.loads((second.directory / "initial_weights.json").read_text())
+    assert set(report["mismatched"]) == {"prediction_head.weight", "prediction_head.bias"}
+    assert not report["missing"] and not report["unexpected"]
+    assert all(name.startswith("architecture.") for name in report["loaded"])
     network = read_checkpoint(weights)["model"]
-    assert len(told["loaded"]) == len(network) - 2
-    assert told["summary"] in caplog.text
+    assert len(report["loaded"]) == len(network) - 2
+    assert report["summary"] in caplog.text
     assert not (first.directory / "initial_weights.json").exists()
     # The trained model stands for itself: the weights that it started from are not needed any more.
     shutil.rmtree(first.directory)
@@ -159,7 +159,7 @@ def test_averaged_weights_follow_slowly_and_forget_the_beginning():
     assert torch.allclose(average.state["weight"], torch.full((2, 2), 1 + 9 / 310), atol=2e-3)
 
 
-def test_networks_with_batch_normalisation_keep_their_statistics(job):
+def test_networks_with_batch_normalization_keep_their_statistics(job):
     architecture = UNetConfig(
         input_shape=(16, 16, 16), num_fmaps=2, downsample_factors=((2, 2, 2),), normalization="batch"
     )

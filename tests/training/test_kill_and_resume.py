@@ -1,4 +1,4 @@
-"""A training process that is killed with SIGKILL, again and again, and ends as one that was not."""
+"""A training process that is killed with SIGKILL repeatedly has the same results as one that is not."""
 
 import contextlib
 import json

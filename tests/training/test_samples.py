@@ -51,7 +51,7 @@ def equal(a, b) -> bool:
 
 
 def found_at(data: VolumeData, sample: np.ndarray) -> tuple[slice, ...]:
-    """Where in the volume a sample, not augmented, was taken."""
+    """Locate a sample without augmentation in its volume."""
     raw = data.read_raw(data.raw.roi)[0].astype(np.float32) / 255 * 2 - 1
     windows = np.lib.stride_tricks.sliding_window_view(raw, sample.shape[1:])
     corners = np.argwhere(np.abs(windows[..., 0, 0, 0] - sample[0, 0, 0, 0]) < 1e-6)
@@ -84,11 +84,11 @@ def test_targets_are_those_of_the_whole_volume(pipeline, volume):
     source = volume()
     data = VolumeData(source)
     sample = pipeline().create_sample(5)
-    inside = found_at(data, sample["raw"])
+    window = found_at(data, sample["raw"])
     predictor = create_task(AffinitiesTaskConfig(neighborhood=NEIGHBORHOOD)).predictor
     whole = predictor.create_target(data.labels).data
     known = sample["weight"] > 0
-    assert np.array_equal(sample["target"][known], whole[(slice(None), *inside)][known])
+    assert np.array_equal(sample["target"][known], whole[(slice(None), *window)][known])
     # Affinities to voxels outside the volume, and they alone, weigh nothing.
     assert known.mean() > 0.85
 
@@ -184,9 +184,9 @@ def test_stored_targets_are_read_where_augmentation_allows_it(pipeline, volume, 
         weight=store(path, "weight", weight.data, (0, 0, 0), (8, 8, 8)),
     )
     sample = pipeline([stored], targets="from_target_stage").create_sample(4)
-    inside = (slice(None), *found_at(data, sample["raw"]))
-    assert np.array_equal(sample["target"], target.data[inside])
-    assert np.array_equal(sample["weight"], weight.data[inside])
+    window = (slice(None), *found_at(data, sample["raw"]))
+    assert np.array_equal(sample["target"], target.data[window])
+    assert np.array_equal(sample["weight"], weight.data[window])
     with pytest.raises(ConfigurationError, match="no stored targets"):
         pipeline([source], targets="from_target_stage")
 
@@ -271,7 +271,7 @@ def test_class_counts_survive_json_and_numpy():
     assert type(convert_to_plain_counts(counts)[0][0][0][0]) is int
 
 
-def test_a_job_says_what_it_misses(volume, tmp_path, job):
+def test_a_job_reports_its_missing_inputs(volume, tmp_path, job):
     with pytest.raises(ConfigurationError, match="found no training volumes"):
         job(volumes=())
     with pytest.raises(ConfigurationError, match="found 'other', expected a training volume"):

@@ -1,4 +1,4 @@
-"""Segmentations that are made and scored while a network learns, and the checkpoint that they choose."""
+"""Segmentations that are computed and scored during training, and the checkpoint that is chosen by their scores."""
 
 import json
 from pathlib import Path
@@ -95,18 +95,18 @@ def test_the_best_segmentation_in_its_own_direction_chooses_the_checkpoint(
     }
     assert list(measured) == [15, 30, 45, 60]
     assert len(set(measured.values())) > 1 or segmentation is ONE_SETTING
-    wanted = (max if higher else min)(measured.values())
+    expected = (max if higher else min)(measured.values())
     best = json.loads((made.directory / "checkpoints" / "best.json").read_text())
-    assert measured[best["iteration"]] == best["value"] == wanted
+    assert measured[best["iteration"]] == best["value"] == expected
     assert (best["criterion"], best["higher_is_better"]) == (criterion, higher)
-    # The checkpoint that is named is the one that was measured.
+    # The recorded file is the checkpoint that was measured.
     model, _ = load_model(made.directory / "checkpoints" / best["file"])
-    assert scores(model, best["iteration"])[criterion] == pytest.approx(wanted, rel=1e-8)
+    assert scores(model, best["iteration"])[criterion] == pytest.approx(expected, rel=1e-8)
     assert curves_of(made.directory)[f"validation/{criterion}"] == pytest.approx(measured)
 
 
 def curves_of(directory: Any) -> dict[str, dict[int, float]]:
-    """What TensorBoard shows: values by iteration, for each curve."""
+    """Read the curves from TensorBoard's files: values by iteration, by name."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     board = EventAccumulator(str(directory / "tensorboard"))

@@ -51,7 +51,7 @@ def test_training_leaves_checkpoints_curves_and_pictures(job, volume, capsys):
     assert result["iterations"] == 6 and result["parameters"] > 500
 
 
-def test_deleted_checkpoints_are_trained_again_and_what_was_said_of_the_best_is_said_anew(job):
+def test_deleted_checkpoints_are_trained_again_and_the_best_is_chosen_again(job):
     made = job(iterations=6)
     first = train(made)
     before = files(made.directory)
@@ -97,7 +97,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(job, volume, tmp_path, 
     assert files(stopped.directory) == before
 
 
-def test_what_a_checkpoint_lacks_is_made_up_for(job, volume):
+def test_missing_records_of_a_checkpoint_are_written_again(job, volume):
     made = job(iterations=4, checkpoint={"interval": 2}, validation=(volume("other", seed=2),))
     train(made)
     complete = files(made.directory)
@@ -208,11 +208,11 @@ def test_a_diverging_loss_stops(job, monkeypatch):
 
 def test_a_device_that_is_not_there_is_refused(job):
     if torch.cuda.is_available():
-        wanted, message = "cuda:99", "counted from 0"
+        requested, message = "cuda:99", "counted from 0"
     else:
-        wanted, message = "cuda", "finds no GPU"
+        requested, message = "cuda", "finds no GPU"
     with pytest.raises(ConfigurationError, match=message):
-        train(job(device=wanted))
+        train(job(device=requested))
     with pytest.raises(ConfigurationError, match="needs a GPU"):
         train(job(device="cpu", precision="float16"))
 

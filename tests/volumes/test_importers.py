@@ -66,7 +66,7 @@ def write_zarr(path, dataset="raw", data=RAW, **attrs):
 
 
 def blocks_of(plan):
-    """Blocks of the import, in an order that nobody expects."""
+    """Blocks of the import, in reverse order."""
     counts = [range(-(-n // s)) for n, s in zip(plan.roi.shape, plan.block_size)]
     rois = [Roi(plan.roi.begin + Coordinate(i) * plan.block_size, plan.block_size) for i in product(*counts)]
     return [Whole(roi.intersect(plan.roi)) for roi in reversed(rois)]
@@ -270,7 +270,7 @@ def test_a_section_of_another_size_or_type_is_named(tmp_path):
     assert "cannot be read as an image" in problem(tmp_path, raw={"path": stack}, voxel_size=[4, 4, 4])
 
 
-def test_missing_files_are_told_with_the_nearest_names(tmp_path):
+def test_missing_files_are_reported_with_the_nearest_names(tmp_path):
     write_stack(tmp_path / "images", RAW)
     for path, expected in (
         (tmp_path / "image", "did you mean images?"),
@@ -284,7 +284,7 @@ def test_missing_files_are_told_with_the_nearest_names(tmp_path):
     assert "holds no images" in text
 
 
-def test_unreadable_hdf5_and_missing_data_sets_are_told(tmp_path):
+def test_unreadable_hdf5_and_missing_data_sets_are_reported(tmp_path):
     path = tmp_path / "broken.h5"
     path.write_bytes(b"\x89HDF\r\n\x1a\n" + b"0" * 100)
     assert "cannot be read as HDF5" in problem(tmp_path, raw={"path": path}, voxel_size=[4, 4, 4])
@@ -328,9 +328,9 @@ def test_labels_with_one_value_only_are_warned_of(tmp_path, caplog, values, unla
     config = with_labels(tmp_path, np.resize(np.array(values, np.uint32), LABELS.shape))
     config["labels"]["unlabelled"] = unlabelled
     imported(tmp_path, **config)
-    said = [record.getMessage() for record in caplog.records if "labels of" in record.getMessage()]
-    assert len(said) == (warned is not None)
-    assert warned is None or (warned in said[0] and "labels.h5" in said[0])
+    messages = [record.getMessage() for record in caplog.records if "labels of" in record.getMessage()]
+    assert len(messages) == (warned is not None)
+    assert warned is None or (warned in messages[0] and "labels.h5" in messages[0])
 
 
 def test_labels_that_do_not_overlap_the_image_are_refused(tmp_path):
@@ -351,22 +351,22 @@ def test_labels_between_the_voxels_of_the_image_are_refused(tmp_path):
         pytest.param({"dataset": "labels", "offset": [80, 0, 0]}, id="shifted"),
     ],
 )
-def test_labels_that_stick_out_of_the_image_are_refused_unless_a_roi_says_what_counts(tmp_path, labels):
+def test_labels_that_extend_beyond_the_image_are_refused_without_a_roi(tmp_path, labels):
     path = write_hdf5(tmp_path / "volume.h5", RAW, "raw")
     write_hdf5(path)
     write_hdf5(path, np.pad(LABELS, ((0, 1), (0, 4), (0, 4))), "larger")
     write_hdf5(path, LABELS.T, "transposed")
     volume = {"raw": {"path": path, "dataset": "raw"}, "labels": {"path": path, **labels}}
     volume["voxel_size"] = [40, 4, 4]
-    said = problem(tmp_path, **volume)
+    message = problem(tmp_path, **volume)
     assert (
-        "extend beyond the image" in said
-        and "has (5, 12, 9)" in said
-        and "0 to 200, 0 to 48, 0 to 36" in said
+        "extend beyond the image" in message
+        and "has (5, 12, 9)" in message
+        and "0 to 200, 0 to 48, 0 to 36" in message
     )
-    assert "roi: { offset: [0, 0, 0], shape: [200, 48, 36] }" in said and "offset" in said
+    assert "roi: { offset: [0, 0, 0], shape: [200, 48, 36] }" in message and "offset" in message
     origin = "is configured" if "offset" in labels else "is not configured, so 0"
-    assert f"the offset of the image is not configured, so 0; that of the labels {origin}" in said
+    assert f"the offset of the image is not configured, so 0; that of the labels {origin}" in message
     volume["roi"] = {"offset": [0, 0, 0], "shape": [200, 48, 36]}
     plan = plan_volume(VolumeConfig.model_validate(volume))
     assert plan.roi.contains(plan.arrays["labels"].roi)
@@ -400,7 +400,7 @@ def test_a_gap_in_the_numbers_of_sections_is_found(names, missing):
     assert find_missing_numbers(names) == missing
 
 
-def test_a_stack_with_a_gap_is_told_with_the_missing_numbers(tmp_path):
+def test_a_stack_with_a_gap_is_reported_with_the_missing_numbers(tmp_path):
     stack = write_stack(tmp_path / "raw", RAW)
     (stack / "section_2.png").unlink()
     config = VolumeConfig.model_validate({"raw": {"path": stack}, "voxel_size": [40, 4, 4]})
@@ -408,7 +408,7 @@ def test_a_stack_with_a_gap_is_told_with_the_missing_numbers(tmp_path):
     assert "section_0.png to section_4.png" in warning and "2 is missing" in warning
 
 
-def test_a_file_that_says_another_voxel_size_than_the_configuration_is_told_in_any_unit(tmp_path):
+def test_a_voxel_size_that_differs_between_file_and_configuration_is_reported_in_any_unit(tmp_path):
     path = write_hdf5(tmp_path / "volume.h5", RAW, "raw", resolution=[0.04, 0.004, 0.004], units=["um"] * 3)
 
     def warnings(size):
@@ -419,15 +419,15 @@ def test_a_file_that_says_another_voxel_size_than_the_configuration_is_told_in_a
     assert "[0.04, 0.004, 0.004] micrometer" in warnings([50, 4, 4])[0]
 
 
-def test_a_tiff_that_is_cut_off_is_named(tmp_path):
+def test_a_truncated_tiff_is_named(tmp_path):
     path = tmp_path / "stack.tif"
     tifffile.imwrite(path, RAW)
     path.write_bytes(path.read_bytes()[:400])
-    said = problem(tmp_path, raw={"path": path}, voxel_size=[40, 4, 4])
-    assert "stack.tif is truncated" in said and "copy it again" in said
+    message = problem(tmp_path, raw={"path": path}, voxel_size=[40, 4, 4])
+    assert "stack.tif is truncated" in message and "copy it again" in message
 
 
-def test_all_sources_that_are_wrong_are_found_each_with_its_key(tmp_path):
+def test_all_invalid_sources_are_reported_each_with_its_key(tmp_path):
     path = write_hdf5(tmp_path / "volume.h5", LABELS / 3)
     config = VolumeConfig.model_validate(
         {
@@ -452,7 +452,7 @@ def test_labels_of_another_voxel_size_are_refused(tmp_path):
     assert "different voxel sizes" in text and "(8, 8, 8)" in text
 
 
-def test_a_wrong_number_of_axes_is_refused(tmp_path):
+def test_an_unexpected_number_of_axes_is_refused(tmp_path):
     text = problem(tmp_path, **with_labels(tmp_path, LABELS[0]))
     assert "labels" in text and "has 2 axes" in text and "3 (z, y, x)" in text
     text = problem(tmp_path, raw={"path": tmp_path / "raw.h5"}, voxel_size=[4, 4])
@@ -467,7 +467,7 @@ def test_a_roi_outside_the_image_or_between_voxels_is_refused(tmp_path):
     assert "whole voxels" in text and "offset: [0, 0, 0]" in text
 
 
-def test_a_voxel_size_that_nobody_says_is_asked_for(tmp_path):
+def test_a_missing_voxel_size_is_reported(tmp_path):
     stack = write_stack(tmp_path / "raw", RAW)
     assert "set voxel_size: [z, y, x]" in problem(tmp_path, raw={"path": stack})
 
@@ -560,8 +560,8 @@ def test_damaged_metadata_are_refused_with_their_location(tmp_path):
 
 def test_a_group_of_several_arrays_asks_for_one_of_them(tmp_path):
     path = write_zarr(write_zarr(tmp_path / "volume.zarr", "raw"), "labels", LABELS)
-    said = problem(tmp_path, MissingInputError, raw={"path": path}, voxel_size=[40, 4, 4])
-    assert "holds labels, raw; name an array with 'dataset'" in said
+    message = problem(tmp_path, MissingInputError, raw={"path": path}, voxel_size=[40, 4, 4])
+    assert "holds labels, raw; name an array with 'dataset'" in message
 
 
 @pytest.mark.parametrize(
@@ -571,16 +571,18 @@ def test_a_group_of_several_arrays_asks_for_one_of_them(tmp_path):
             "precomputed://gs://bucket/volume", "the kind of address 'precomputed://'", id="unknown kind"
         ),
         pytest.param(
-            "http://localhost:1/volume.zarr", "cannot be reached: ClientConnectorError", id="nobody there"
+            "http://localhost:1/volume.zarr",
+            "cannot be reached: ClientConnectorError",
+            id="unreachable server",
         ),
         pytest.param("s3://bucket/volume.zarr", "ATTACCA_S3_ANONYMOUS=1", id="no keys"),
     ],
 )
-def test_an_address_that_cannot_be_read_is_told_in_one_line(tmp_path, monkeypatch, address, expected):
+def test_an_unreadable_address_is_reported_in_one_line(tmp_path, monkeypatch, address, expected):
     pytest.importorskip("s3fs")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "ATTACCA_S3_ANONYMOUS"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    said = problem(tmp_path, raw={"path": address}, voxel_size=[40, 4, 4])
-    assert expected in said and address in said and "\n" not in said
+    message = problem(tmp_path, raw={"path": address}, voxel_size=[40, 4, 4])
+    assert expected in message and address in message and "\n" not in message

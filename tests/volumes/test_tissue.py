@@ -1,4 +1,4 @@
-"""Synthetic tissue: what it promises of its voxels and labels."""
+"""Synthetic tissue: documented properties of its voxels and labels."""
 
 from itertools import product
 from pathlib import Path
@@ -25,7 +25,7 @@ def configured(shape, seed=0, voxel_size=None, unit="nanometer", offset=None, **
 
 
 def in_blocks(config, size):
-    """The tissue put together from blocks, made in an order of no meaning."""
+    """Return the tissue, joined from blocks that are generated in an arbitrary order."""
     tissue = Tissue(config)
     shape = config.synthetic.shape
     starts = list(product(*(range(0, n, s) for n, s in zip(shape, size))))
@@ -91,7 +91,7 @@ def test_the_cube_is_full_of_more_than_a_hundred_connected_touching_neurites(cub
         pairs = np.stack([low[low != high], high[low != high]])
         touching |= set(pairs.ravel().tolist())
     assert touching == set(ids.tolist())
-    # Calibres vary, and thin neurites are no thinner than a small network can follow.
+    # Calibers vary, and thin neurites are thick enough for a small network.
     depth = np.array([d.max() for d in depths(labels, ids)])
     assert np.percentile(depth, 5) >= 3 and depth.max() / np.median(depth) > 1.5
     assert np.percentile(sizes, 95) / np.percentile(sizes, 5) > 10
@@ -138,7 +138,7 @@ def test_no_threshold_on_the_smoothed_image_separates_the_neurites(cube):
         for percentile in (60, 70, 75, 80, 85):
             bright = smooth > np.percentile(smooth, percentile)
             segments = cc3d.connected_components(bright, connectivity=6)
-            # The kinder reading: what is dark goes to the nearest segment.
+            # The more favorable interpretation: dark voxels belong to the nearest segment.
             nearest = distance_transform_edt(~bright, return_distances=False, return_indices=True)
             grown = segments[tuple(nearest)]
             best = min(best, variation(grown, ground_truth), variation(segments, ground_truth))
@@ -153,7 +153,7 @@ def test_seeds_differ_and_a_seed_stays_what_it_is():
     assert (first["raw"] != other["raw"]).mean() > 0.9
 
 
-def test_labels_are_what_the_configuration_asks_for():
+def test_labels_follow_the_configuration():
     roi = Roi((0, 0, 0), (320, 320, 320))
     block = tissue_block(configured([40, 40, 40]), roi)
     expected = {

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 SMALL = """
 results: results
 volumes:
-  learnt: {synthetic: {shape: [40, 40, 40], seed: 1}, voxel_size: [12, 12, 12]}
+  taught: {synthetic: {shape: [40, 40, 40], seed: 1}, voxel_size: [12, 12, 12]}
   chosen: {synthetic: {shape: [32, 32, 32], seed: 2}, voxel_size: [12, 12, 12]}
   tested: {synthetic: {shape: [40, 36, 33], seed: 3}, voxel_size: [12, 12, 12]}
 runs:
@@ -26,7 +26,7 @@ runs:
       neighborhood: [[1, 0, 0], [0, 1, 0], [0, 0, 1], [3, 0, 0], [0, 3, 0], [0, 0, 3]]
     architecture: {input_shape: [24, 24, 24], channels: [4, 8], downsample_factors: [[2, 2, 2]]}
     training: {iterations: 6, checkpoint: {interval: 3}, torch_threads: 1}
-    volumes: {train: [learnt], validate: [chosen], test: [tested]}
+    volumes: {train: [taught], validate: [chosen], test: [tested]}
     segmentation:
       chain: mutex_watershed
       bias: [0.3, 0.5]

@@ -16,10 +16,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 CONFIGURATION = """
 results: results
 volumes:
-  deep-learnt: {synthetic: {shape: [24, 48, 48], seed: 1}, voxel_size: [40, 10, 10]}
+  deep-taught: {synthetic: {shape: [24, 48, 48], seed: 1}, voxel_size: [40, 10, 10]}
   deep-chosen: {synthetic: {shape: [16, 40, 40], seed: 2}, voxel_size: [40, 10, 10]}
   deep: {synthetic: {shape: [129, 129, 129], seed: 3}, voxel_size: [40, 10, 10], offset: [400, -70, 30]}
-  flat-learnt: {synthetic: {shape: [80, 80], seed: 4}, voxel_size: [10, 10]}
+  flat-taught: {synthetic: {shape: [80, 80], seed: 4}, voxel_size: [10, 10]}
   flat-chosen: {synthetic: {shape: [64, 64], seed: 5}, voxel_size: [10, 10]}
   flat: {synthetic: {shape: [129, 129], seed: 6}, voxel_size: [10, 10], offset: [-70, 1290]}
 x-training: &training {iterations: 30, checkpoint: {interval: 30}, torch_threads: 1}
@@ -31,14 +31,14 @@ runs:
     task: {type: affinities, neighborhood: [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 3, 0], [0, 0, 3]]}
     architecture: {input_shape: [8, 24, 24], channels: [4, 8], downsample_factors: [[1, 2, 2]]}
     training: *training
-    volumes: {train: [deep-learnt], validate: [deep-chosen], test: [deep]}
+    volumes: {train: [deep-taught], validate: [deep-chosen], test: [deep]}
     prediction: {block_size: [128, 128, 128]}
     segmentation: {<<: *segmentation, block_size: [128, 128, 128], bias: [0.2, 0.5]}
   flat:
     task: {type: affinities, neighborhood: [[1, 0], [0, 1], [3, 0], [0, 3]]}
     architecture: {input_shape: [32, 32], channels: [4, 8], downsample_factors: [[2, 2]]}
     training: *training
-    volumes: {train: [flat-learnt], validate: [flat-chosen], test: [flat]}
+    volumes: {train: [flat-taught], validate: [flat-chosen], test: [flat]}
     prediction: {block_size: [128, 128]}
     segmentation: {<<: *segmentation, block_size: [128, 128], bias: [0.2, 0.5]}
 execution: {threads: 1}
@@ -97,7 +97,7 @@ def test_around_the_corner_of_all_blocks_the_prediction_is_that_of_one_block(awk
     assert stored.std() > 1
 
 
-def test_segments_go_on_across_the_faces_of_blocks(awkward, name):
+def test_segments_continue_across_the_faces_of_blocks(awkward, name):
     labels = opened(awkward, name, f"{name}.zarr", "labels/segmentation/s0")
     labels = labels[labels.roi]
     for axis in range(labels.ndim):

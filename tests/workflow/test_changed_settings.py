@@ -1,4 +1,4 @@
-"""Settings that change after half of the blocks: what is computed again, and what ``attacca status`` says about it."""
+"""Settings that change after half of the blocks: stages that are computed again, and the report of ``attacca status``."""
 
 import json
 import subprocess
@@ -35,13 +35,15 @@ def recorded(checkout, *parts: str) -> dict[int, bytes]:
     return dict.fromkeys(blocks, files[0].key)
 
 
-def times(checkout, *parts: str) -> dict[str, int]:
-    """When each file below a directory was written."""
+def read_modification_times(checkout, *parts: str) -> dict[str, int]:
+    """Return the modification time of each file below a directory."""
     place = checkout.results.joinpath(*parts)
     return {str(path): path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()}
 
 
-def test_only_what_depends_on_a_setting_changed_halfway_is_computed_again_and_status_says_why(in_blocks):
+def test_a_setting_changed_halfway_reruns_its_downstream_stages_alone_and_status_reports_the_reason(
+    in_blocks,
+):
     checkout = in_blocks("changed")
     checkout.make("small", "tuning.json")
     checkout.make("volumes", "tested.json")
@@ -49,42 +51,42 @@ def test_only_what_depends_on_a_setting_changed_halfway_is_computed_again_and_st
         ("small", "tested", f"{name}.zarr", "s0") for name in ("prediction", "fragments")
     )
     untouched = {
-        name: times(checkout, *name)
+        name: read_modification_times(checkout, *name)
         for name in (("volumes",), ("small", "targets"), ("small", "training", "checkpoints"))
     }
 
     checkout.make("small", "tested", HALF.format("prediction"))
     first = recorded(checkout, *prediction)
-    said = status(checkout)["predict"]
-    assert (said["state"], said["done"], said["blocks"]) == ("partly done", len(first), 125)
-    assert [shard["done"] for shard in said["shards"]] == [62, 0]
+    states = status(checkout)["predict"]
+    assert (states["state"], states["done"], states["blocks"]) == ("partly done", len(first), 125)
+    assert [shard["done"] for shard in states["shards"]] == [62, 0]
 
     checkout.change("prediction: {", "prediction: {dtype: float16, ")
-    said = status(checkout)
-    assert (said["predict"]["state"], said["predict"]["done"]) == ("stale", 0)
-    assert 'prediction.dtype was "uint8" and is "float16" now' in said["predict"]["reason"]
-    assert {said[stage]["state"] for stage in ("volume", "train")} == {"done"}
+    states = status(checkout)
+    assert (states["predict"]["state"], states["predict"]["done"]) == ("stale", 0)
+    assert 'prediction.dtype was "uint8" and is "float16" now' in states["predict"]["reason"]
+    assert {states[stage]["state"] for stage in ("volume", "train")} == {"done"}
 
     checkout.make("small", "tested", HALF.format("fragments"))
     second = recorded(checkout, *prediction)
     assert sorted(second) == list(range(125)) and second[0] != first[0]
     assert sorted(recorded(checkout, *fragments)) == list(range(13))
-    said = status(checkout)
-    assert (said["predict"]["state"], said["fragments"]["state"]) == ("done", "partly done")
-    predicted = times(checkout, *prediction)
+    states = status(checkout)
+    assert (states["predict"]["state"], states["fragments"]["state"]) == ("done", "partly done")
+    predicted = read_modification_times(checkout, *prediction)
 
     checkout.change("bias: [0.3, 0.5]", "bias: [0.4, 0.6]")
-    said = status(checkout)
-    assert said["predict"]["state"] == "done"
-    assert said["tune"]["state"] == "stale"
-    assert "segmentation.bias was [0.3,0.5] and is [0.4,0.6] now" in said["tune"]["reason"]
-    assert said["fragments"]["state"] == "stale" and "tune" in said["fragments"]["reason"]
+    states = status(checkout)
+    assert states["predict"]["state"] == "done"
+    assert states["tune"]["state"] == "stale"
+    assert "segmentation.bias was [0.3,0.5] and is [0.4,0.6] now" in states["tune"]["reason"]
+    assert states["fragments"]["state"] == "stale" and "tune" in states["fragments"]["reason"]
 
     old = recorded(checkout, *fragments)
     checkout.make("small", "tested", "segmentation.json")
-    assert times(checkout, *prediction) == predicted
+    assert read_modification_times(checkout, *prediction) == predicted
     assert recorded(checkout, *prediction) == second
     again = recorded(checkout, *fragments)
     assert sorted(again) == list(range(27)) and again[0] != old[0]
-    assert {name: times(checkout, *name) for name in untouched} == untouched
-    assert {said["state"] for stage, said in status(checkout).items() if stage != "evaluate"} == {"done"}
+    assert {name: read_modification_times(checkout, *name) for name in untouched} == untouched
+    assert {states["state"] for stage, states in status(checkout).items() if stage != "evaluate"} == {"done"}

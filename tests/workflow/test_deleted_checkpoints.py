@@ -18,10 +18,10 @@ def test_a_prediction_whose_checkpoints_were_deleted_trains_again_and_gives_the_
     before = {path.name: path.read_bytes() for path in checkpoints.iterdir()}, manifest.read_text()
     shutil.rmtree(checkpoints)
     status = [sys.executable, "-m", "attacca.cli.main", "status", "results"]
-    said = subprocess.run(
+    output = subprocess.run(
         status, cwd=checkout.directory, env=checkout.environment, capture_output=True, text=True, check=True
     ).stdout
-    assert "small/training/checkpoints/*.pt" in said
+    assert "small/training/checkpoints/*.pt" in output
 
     done = checkout.snakemake("--", str(checkout.results / "small" / "tested" / "prediction.json"))
     assert "rule train:" in done.stderr

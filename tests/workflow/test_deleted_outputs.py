@@ -1,4 +1,4 @@
-"""Deleted outputs are recomputed where they are needed, and only there."""
+"""Deleted outputs are recomputed if a downstream stage needs them, and only then."""
 
 import shutil
 from pathlib import Path
@@ -22,13 +22,13 @@ def product(project, stage: str, volume: str = "cube-c") -> Path:
 
 
 def repeated(project, *run: str) -> list[str]:
-    """Stages that run again because of what they have lost, when others run in any case."""
+    """Stages that run again because of their deleted outputs, if other stages run in any case."""
     deleted = find_deleted_outputs(project.workflow)
     found = stages_to_repeat(project.workflow, deleted, lambda stage: stage.stage.name in run)
     return [stage.stage.name for stage in project.workflow.instances() if stage in found]
 
 
-def test_where_everything_stands_nothing_is_lost(finished):
+def test_complete_results_have_no_missing_outputs(finished):
     assert find_deleted_outputs(finished.workflow) == {}
     assert repeated(finished, "fragments") == []
 
@@ -78,7 +78,7 @@ def test_an_array_of_a_stage_that_is_only_planned_is_missed(finished):
     assert repeated(finished) == ["predict"]
 
 
-def test_a_ledger_that_was_left_behind_is_no_array(finished):
+def test_a_remaining_ledger_is_not_an_array(finished):
     place = product(finished, "relabel")
     (place / ".attacca").mkdir(exist_ok=True)
     for found in place.iterdir():
@@ -95,7 +95,7 @@ def test_a_look_up_table_and_a_graph_are_products_too(finished):
     assert repeated(finished, "relabel") == ["agglomerate", "graph"][::-1]
 
 
-def test_a_volume_that_is_used_where_it_stands_is_not_looked_for_among_the_results(finished):
+def test_a_volume_that_is_used_in_place_is_not_expected_among_the_results(finished):
     manifest = finished.instance("volume", volume="cube-c").manifest(finished.workflow.layout)
     text = manifest.read_text()
     arrays = '{"arrays": {"raw": {"dataset": "raw/s9", "in_place": %s}}}'
@@ -112,7 +112,7 @@ def test_every_stage_names_the_stages_that_read_it_after_it(finished):
             assert order.index(upstream) < position
 
 
-def test_arrays_in_an_object_store_are_looked_for_there(finished, bucket):
+def test_the_existence_of_arrays_in_an_object_store_is_checked_there(finished, bucket):
     finished.values = {"storage": f"{bucket}/project"}
     text = finished.path.read_text()
     finished.path.write_text(f"storage: {bucket}/project\n{text}")

@@ -31,7 +31,7 @@ def project() -> dict:
 
 
 def needed() -> set[str]:
-    """Every package that Attacca needs, directly or not, with what it needs for object stores and SLURM."""
+    """Return all packages that Attacca depends on, directly or not, including object stores and SLURM."""
     waiting = [Requirement(text) for text in project()["dependencies"]]
     waiting += [
         Requirement(text) for name in ("s3", "slurm") for text in project()["optional-dependencies"][name]
@@ -110,7 +110,7 @@ def test_every_rule_names_the_conda_environment():
 
 
 @pytest.mark.parametrize("recipe", ["Dockerfile", "attacca.def"])
-def test_what_a_container_recipe_copies_is_there(recipe):
+def test_files_that_a_container_recipe_copies_exist(recipe):
     text = (REPOSITORY / "envs" / recipe).read_text()
     assert "envs/constraints.txt" in text
     if recipe == "Dockerfile":
@@ -127,7 +127,7 @@ def test_what_a_container_recipe_copies_is_there(recipe):
         assert (REPOSITORY / name).exists(), name
 
 
-def test_the_profile_never_uses_job_arrays_and_says_how_jobs_are_watched():
+def test_the_profile_never_uses_job_arrays_and_sets_the_status_command():
     profile = yaml.safe_load((REPOSITORY / "profiles" / "slurm" / "config.yaml").read_text())
     assert "slurm-array-jobs" not in profile
     assert profile["executor"] == "slurm"

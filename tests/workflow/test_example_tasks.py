@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "tasks").glob("*.yaml"))
 
-# The score that a task is judged by, and what a short training reaches at least (or at most, for lower is better).
+# The score of each task, and the value that a short training must reach (at most, if lower is better).
 SENSIBLE = {
     "affinities": ("affinities", "voi", None, 3.5),
     "distance": ("distance", "jaccard", 0.35, None),
@@ -31,7 +31,7 @@ def test_there_is_an_example_for_each_task():
 
 
 def trivial_score(results: Path, example: str) -> float:
-    """The score of a segmentation that knows nothing: one object, or one class, everywhere."""
+    """The score of a trivial segmentation: one object, or one class, everywhere."""
     volume = LocalArrayIdentifier(results / "volumes" / "tissue-test.zarr", "labels/ground_truth/s0")
     labels = ZarrArray.open_from_array_identifier(volume).data[:]
     if example == "affinities":
@@ -55,8 +55,8 @@ def test_a_task_goes_from_volumes_to_sensible_scores(checkout_of, example):
     assert least is None or mean >= least
     assert most is None or mean <= most
     if example.stem != "dummy":
-        nothing_learnt = trivial_score(checkout.results, example.stem)
-        assert mean < nothing_learnt if name == "voi" else mean > nothing_learnt
+        untrained = trivial_score(checkout.results, example.stem)
+        assert mean < untrained if name == "voi" else mean > untrained
     assert name.split("_")[0].lower() in (result.stdout + result.stderr).lower()
     page = (checkout.results / "report.html").read_text()
     assert run in page

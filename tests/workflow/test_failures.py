@@ -1,4 +1,4 @@
-"""Failed jobs, found by what they left in their logs."""
+"""Failed jobs, found by the messages in their logs."""
 
 import os
 
@@ -25,7 +25,7 @@ def predict(project):
 
 @pytest.fixture
 def failure(project, predict):
-    """Writes the log of a part of the prediction and returns the failure that is found."""
+    """Writes the log of a job of the prediction and returns the failure that is found in it."""
 
     def find(text, part="_shard_1_of_3", age=0.0):
         log = predict.log(project.workflow.layout, part)
@@ -37,14 +37,14 @@ def failure(project, predict):
     return find
 
 
-def test_the_message_and_the_log_of_a_failed_job_are_told(failure):
+def test_the_message_and_the_log_of_a_failed_job_are_reported(failure):
     found = failure(FAILED)
     assert found.log.name == "predict_shard_1_of_3.log"
     assert str(found).startswith("a job failed: labels.h5 has no labels")
     assert str(found.log) in str(found)
 
 
-def test_of_a_defect_the_last_line_of_its_traceback_is_told(failure):
+def test_the_last_line_of_the_traceback_of_a_defect_is_reported(failure):
     assert failure(DEFECT).message == "KeyError: 'raw'"
 
 
@@ -53,14 +53,14 @@ def test_a_job_that_was_started_again_or_killed_has_not_failed(failure):
     assert failure(STARTED) is None
 
 
-def test_errors_of_single_blocks_that_were_tried_again_are_no_failures(failure):
+def test_errors_of_single_blocks_that_were_tried_again_are_not_failures(failure):
     assert (
         failure(STARTED + "2026-01-01 10:00:01,000 ERROR attacca.blockwise.tally: block 3: no memory\n")
         is None
     )
 
 
-def test_what_failed_before_the_stage_was_planned_anew_does_not_count(project, predict, failure):
+def test_failures_before_the_stage_was_planned_again_do_not_count(project, predict, failure):
     project.plan(predict)
     assert failure(FAILED) is not None
     assert failure(FAILED, age=3600) is None

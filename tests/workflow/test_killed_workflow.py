@@ -16,7 +16,7 @@ TARGET = ("small", "tested", "segmentation.json")
 
 
 class Run:
-    """Starts snakemake, again and again, and watches over what its jobs record."""
+    """Starts snakemake repeatedly, and checks the records of its jobs."""
 
     def __init__(self, checkout, processes) -> None:
         self.checkout = checkout
@@ -80,7 +80,7 @@ def victims(snakemake: subprocess.Popen, kind: str) -> list[psutil.Process]:
 
 
 def files(checkout) -> dict[str, bytes]:
-    """Everything that the stages after training made for the tested volume, whatever the number of shards."""
+    """Return all outputs of stages after training for the volume ``tested``; they do not depend on the shards."""
     run = checkout.results / "small"
     return {
         str(path.relative_to(run)): path.read_bytes()
@@ -123,8 +123,8 @@ def test_whatever_is_killed_the_same_command_ends_with_the_same_bytes_and_comput
         assert processes.none_left(60), processes.alive()
         if snakemake.returncode == 0:
             break
-    said = (wild.directory / "output.txt").read_text()
-    assert snakemake.returncode == 0, said[-5000:]
+    output = (wild.directory / "output.txt").read_text()
+    assert snakemake.returncode == 0, output[-5000:]
     assert killed.count("snakemake") == 3 and len(killed) >= 5, killed
     assert run.blocks().keys() == {
         name.replace(str(segmented.directory), str(wild.directory)) for name in calm
@@ -136,7 +136,9 @@ def test_whatever_is_killed_the_same_command_ends_with_the_same_bytes_and_comput
     assert files(wild) == files(segmented)
 
 
-def test_ctrl_c_ends_the_workflow_and_all_its_processes_and_keeps_what_is_done(trained, tmp_path, processes):
+def test_ctrl_c_ends_the_workflow_and_all_its_processes_and_keeps_finished_results(
+    trained, tmp_path, processes
+):
     interrupted = trained.copy(tmp_path / "interrupted")
     interrupted.change("{threads: 1", "{threads: {predict: 2, default: 1}")
     run = Run(interrupted, processes)

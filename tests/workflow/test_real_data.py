@@ -1,4 +1,4 @@
-"""The examples on real EM, as the data lie there; shortened, since what is tested is the way and not the accuracy."""
+"""The examples on real EM data in their original files; shortened, because the workflow is tested, not the accuracy."""
 
 import json
 import os

@@ -176,12 +176,12 @@ def finished(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ask(python: Path, finished: Path, with_records: bool) -> dict[str, str]:
-    """For each group, what Snakemake says that it would run again on finished results.
+    """Return for each group the jobs that Snakemake would run again on finished results.
 
     Args:
         python: the interpreter of Snakemake.
         finished: the directory with the results.
-        with_records: whether Snakemake has its own records, ``.snakemake``, of how they were made.
+        with_records: whether Snakemake has its own records of the results, ``.snakemake``.
     """
 
     def answer(number: int, change: Callable[[dict[str, Any]], None]) -> str:
@@ -253,7 +253,7 @@ def test_each_setting_re_runs_what_depends_on_it_and_nothing_else(plans):
         assert stages == set(expected), group
 
 
-def test_manifests_tell_what_is_stale_where_snakemake_has_no_records(plans, answers_without_records):
+def test_manifests_identify_stale_stages_where_snakemake_has_no_records(plans, answers_without_records):
     found = {group: planned(text) for group, text in answers_without_records.items()}
     # What is finished stays finished, whatever number of jobs computed it.
     assert found.pop(SHARDS_ONLY) == set()

@@ -1,4 +1,4 @@
-"""The commented lines of the profile for SLURM: what a site puts in means what it says."""
+"""The commented lines of the profile for SLURM: Snakemake reads the values that a site would enter."""
 
 import getpass
 import re
@@ -38,7 +38,7 @@ def test_every_commented_line_of_a_site_is_a_setting(uncommented):
     assert rules["train"]["slurm_partition"] == rules["predict_shard"]["slurm_partition"] == "gpu"
 
 
-def test_snakemake_reads_them_as_they_are_meant(uncommented, tmp_path, monkeypatch):
+def test_snakemake_reads_the_intended_values(uncommented, tmp_path, monkeypatch):
     monkeypatch.setenv("USER", getpass.getuser())
     (tmp_path / "Snakefile").write_text(WORKFLOW)
     command = [sys.executable, "-m", "snakemake", "--workflow-profile", "profile", "--executor", "local"]

@@ -1,4 +1,4 @@
-"""The whole workflow on small tissue: results, reruns, and what changes compute again."""
+"""The whole workflow on small tissue: results, reruns, and stages that changes make stale."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def test_each_job_leaves_a_log(finished):
     assert all(path.stat().st_size > 0 for path in (finished.results / "logs").rglob("*.log"))
 
 
-def test_the_machines_of_training_and_prediction_are_told_beside_that_of_the_provenance(finished):
+def test_the_machines_of_training_and_prediction_are_recorded_beside_that_of_the_provenance(finished):
     hardware = json.loads((finished.results / "small" / "provenance.json").read_text())["hardware"]
     assert set(hardware) == {"train", "predict chosen", "predict tested", "provenance"}
     (machine,) = hardware["train"]
@@ -45,16 +45,16 @@ def test_the_machines_of_training_and_prediction_are_told_beside_that_of_the_pro
 
 
 def test_each_stage_shows_its_progress(finished):
-    shown = finished.first.stderr
-    assert "Select jobs to execute" not in shown
+    progress = finished.first.stderr
+    assert "Select jobs to execute" not in progress
     for name in (
-        "synthesize learnt",
-        "make targets small/learnt",
+        "synthesize taught",
+        "make targets small/taught",
         "train small",
         "predict small/tested",
         "relabel small/tested",
     ):
-        assert re.search(rf"{re.escape(name)}: \d+/\d+ \w+ \(100 %\)", shown), name
+        assert re.search(rf"{re.escape(name)}: \d+/\d+ \w+ \(100 %\)", progress), name
 
 
 def test_the_same_command_again_has_nothing_to_do(finished):
@@ -113,8 +113,8 @@ def test_another_number_of_shards_computes_no_block_and_no_iteration_again(finis
         finished.snakemake()
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files} == before
     for name in ("tune.log", "tested/agglomerate.log"):
-        said = (finished.results / "logs" / "small" / name).read_text()
-        assert "nothing that the result depends on has changed" in said
+        log = (finished.results / "logs" / "small" / name).read_text()
+        assert "nothing that the result depends on has changed" in log
 
 
 def test_a_deleted_array_is_named_with_the_way_to_mend_it(finished):

@@ -61,10 +61,10 @@ def project(tmp_path):
 def refused(capsys, path):
     """Return the message of ``attacca check``; the workflow makes the same checks before any job."""
     code = main(["check", str(path)])
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
     assert code not in (0, None)
-    assert "Traceback" not in said
-    return said
+    assert "Traceback" not in message
+    return message
 
 
 def test_a_good_project_passes(capsys, project):
@@ -88,23 +88,23 @@ def test_a_good_project_passes(capsys, project):
         pytest.param({"raw": "labels.h5"}, ["labels.h5", "5 data sets", "name one"], id="several data sets and none named"),
     ],
 )  # fmt: skip
-def test_a_problem_is_told_before_anything_is_computed(capsys, project, changes, expected):
-    said = refused(capsys, project(**changes))
+def test_a_problem_is_reported_before_anything_is_computed(capsys, project, changes, expected):
+    message = refused(capsys, project(**changes))
     for part in expected:
-        assert part in said, said
+        assert part in message, message
 
 
-def test_everything_wrong_with_a_volume_is_told_at_once_at_the_lines_of_its_keys(capsys, project):
+def test_all_problems_of_a_volume_are_reported_at_once_with_the_lines_of_its_keys(capsys, project):
     path = project(raw="rav", labels="path: labels.h5, dataset: label", more="mask: { path: mask.tif }")
-    said = refused(capsys, path)
+    message = refused(capsys, path)
     lines = path.read_text().splitlines()
     for key, found in (("raw.path", "'rav'"), ("labels.dataset", "'label'"), ("mask.path", "'mask.tif'")):
         number = next(n for n, line in enumerate(lines, 1) if key.partition(".")[0] + ":" in line)
-        assert f"volumes.cube.{key} (line {number})\n  found:    {found}\n  problem:" in said
-    assert "3 problems" in said and "expected: /" not in said
+        assert f"volumes.cube.{key} (line {number})\n  found:    {found}\n  problem:" in message
+    assert "3 problems" in message and "expected: /" not in message
 
 
-def test_missing_data_name_the_variable_that_says_where_they_are(capsys, project, monkeypatch):
+def test_missing_data_name_the_variable_that_holds_their_path(capsys, project, monkeypatch):
     monkeypatch.delenv("EM_DATA", raising=False)
     path = project(raw='"${EM_DATA:-elsewhere}/raw"')
     assert "the environment variable EM_DATA is not set and its default 'elsewhere' is used" in refused(
@@ -114,34 +114,34 @@ def test_missing_data_name_the_variable_that_says_where_they_are(capsys, project
     assert main(["check", str(path)]) == 0
 
 
-def test_what_is_hardly_meant_is_told_as_a_warning(capsys, project, tmp_path):
+def test_a_probably_unintended_value_is_reported_as_a_warning(capsys, project, tmp_path):
     (tmp_path / "raw" / "031.png").rename(tmp_path / "raw" / "032.png")
     assert main(["check", str(project())]) == 0
-    assert "warning: volumes.cube:" in (said := capsys.readouterr().err) and "31 is missing" in said
+    assert "warning: volumes.cube:" in (message := capsys.readouterr().err) and "31 is missing" in message
 
 
 def test_an_unreadable_hdf5_file_is_named(capsys, project, tmp_path):
     (tmp_path / "broken.h5").write_bytes(b"this is not HDF5" * 100)
-    said = refused(capsys, project(labels="path: broken.h5, dataset: labels"))
-    assert "broken.h5" in said
+    message = refused(capsys, project(labels="path: broken.h5, dataset: labels"))
+    assert "broken.h5" in message
 
 
 def test_a_broken_section_is_named(capsys, project, tmp_path):
     Image.fromarray(np.zeros((20, 32), np.uint8)).save(tmp_path / "raw" / "005.png")
-    said = refused(capsys, project())
-    assert "005.png" in said
-    assert "32" in said
+    message = refused(capsys, project())
+    assert "005.png" in message
+    assert "32" in message
 
 
 def test_a_network_that_does_not_fit_its_input_names_sizes_that_do(capsys, project):
     path = project()
     path.write_text(path.read_text().replace("input_shape: [24, 24, 24]", "input_shape: [25, 24, 24]"))
-    said = refused(capsys, path)
-    assert "runs.first.architecture.input_shape" in said
-    assert "24" in said and "26" in said
+    message = refused(capsys, path)
+    assert "runs.first.architecture.input_shape" in message
+    assert "24" in message and "26" in message
 
 
-def test_a_flat_input_that_leaves_nothing_for_the_last_convolution_is_told(capsys, project):
+def test_a_flat_input_that_leaves_nothing_for_the_last_convolution_is_reported(capsys, project):
     path = project()
     flat = (
         path.read_text()
@@ -150,8 +150,8 @@ def test_a_flat_input_that_leaves_nothing_for_the_last_convolution_is_told(capsy
         .replace("[[2, 2, 2]]", "[[1, 2, 2]], kernel_sizes: [[1, 3, 3], [1, 3, 3]]")
     )
     path.write_text(flat)
-    said = refused(capsys, path)
-    assert "leaves [1, 24, 24]" in said and "kernel_size: 1" in said
+    message = refused(capsys, path)
+    assert "leaves [1, 24, 24]" in message and "kernel_size: 1" in message
     path.write_text(flat.replace("classes: [a, b, c]", "classes: [a, b, c], kernel_size: 1"))
     assert main(["check", str(path)]) == 0
 
@@ -171,11 +171,11 @@ def test_a_training_volume_without_labels_is_refused(capsys, project):
         ("segmentation: {criterion: vio}", "runs.first.segmentation.criterion"),
     ],
 )
-def test_an_unknown_criterion_is_told_before_days_of_training(capsys, project, section, place):
+def test_an_unknown_criterion_is_reported_before_days_of_training(capsys, project, section, place):
     path = project()
     path.write_text(path.read_text().replace("    volumes: {train", f"    {section}\n    volumes: {{train"))
-    said = refused(capsys, path)
-    assert place in said and "'vio'" in said and "adapted_rand_error" in said
+    message = refused(capsys, path)
+    assert place in message and "'vio'" in message and "adapted_rand_error" in message
 
 
 @pytest.mark.parametrize("name", ["vio", "loss"])
@@ -186,8 +186,8 @@ def test_only_a_known_criterion_chooses_checkpoints(capsys, project, name):
     if name == "loss":
         assert main(["check", str(path)]) == 0
     else:
-        said = refused(capsys, path)
-        assert "runs.first.training.validation.criterion" in said and "loss or one of voi" in said
+        message = refused(capsys, path)
+        assert "runs.first.training.validation.criterion" in message and "loss or one of voi" in message
 
 
 @pytest.mark.parametrize("command", ["check", "plan"])
@@ -200,7 +200,7 @@ def test_only_a_known_criterion_chooses_checkpoints(capsys, project, name):
         pytest.param("prediction: {block_size: [16, 16, 16]}, segmentation: {block_size: [24, 16, 16]}", "segmentation.block_size", "chunks of [16, 16, 16]", id="cut chunks"),
     ],
 )  # fmt: skip
-def test_blocks_that_stages_after_the_training_would_refuse_are_told_before_it(
+def test_blocks_that_stages_after_the_training_would_refuse_are_reported_before_it(
     capsys, project, command, section, place, expected
 ):
     path = project()
@@ -210,8 +210,8 @@ def test_blocks_that_stages_after_the_training_would_refuse_are_told_before_it(
         .replace("runs:", "  other: {synthetic: {shape: [48, 48, 48]}, voxel_size: [10, 10, 10]}\nruns:")
     )  # fmt: skip
     assert main([command, str(path)]) == 2
-    said = capsys.readouterr().err
-    assert f"runs.first.{place} (line " in said and expected in said
+    message = capsys.readouterr().err
+    assert f"runs.first.{place} (line " in message and expected in message
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_blocks_that_fit_pass(capsys, project, section):
     ],
 )
 @pytest.mark.parametrize("key", ["results", "storage"])
-def test_a_place_where_nothing_can_be_written_is_told_before_any_job(
+def test_a_path_that_cannot_be_written_is_reported_before_any_job(
     capsys, project, tmp_path, monkeypatch, key, place, expected
 ):
     monkeypatch.chdir(tmp_path)
@@ -246,11 +246,11 @@ def test_a_place_where_nothing_can_be_written_is_told_before_any_job(
     path = project()
     text = path.read_text().replace("results: results\n", "")
     path.write_text(f"{key}: {place}\n{text}")
-    said = refused(capsys, path)
-    assert f"{key} (line 1)" in said and expected in said
+    message = refused(capsys, path)
+    assert f"{key} (line 1)" in message and expected in message
 
 
-def test_a_look_for_problems_leaves_nothing_behind(project, tmp_path):
+def test_a_check_for_problems_leaves_no_files(project, tmp_path):
     path = project()
     before = sorted(tmp_path.iterdir())
     assert main(["check", str(path)]) == 0
@@ -258,7 +258,7 @@ def test_a_look_for_problems_leaves_nothing_behind(project, tmp_path):
 
 
 @pytest.mark.slow
-def test_snakemake_tells_a_place_that_is_none_without_a_traceback(project, checkout_of):
+def test_snakemake_reports_an_invalid_results_path_without_a_traceback(project, checkout_of):
     checkout = checkout_of("no-place")
     checkout.configuration = project()
     checkout.change("results: results", "results: labels.h5/results")
@@ -269,7 +269,7 @@ def test_snakemake_tells_a_place_that_is_none_without_a_traceback(project, check
 
 
 @pytest.mark.slow
-def test_labels_without_one_labeled_voxel_stop_the_workflow_with_a_message(project, checkout_of):
+def test_labels_without_an_annotated_voxel_stop_the_workflow_with_a_message(project, checkout_of):
     path = project(labels="path: labels.h5, dataset: empty")
     checkout = checkout_of("empty-labels")
     checkout.configuration = path
@@ -280,7 +280,7 @@ def test_labels_without_one_labeled_voxel_stop_the_workflow_with_a_message(proje
 
 
 @pytest.mark.slow
-def test_snakemake_tells_problems_without_a_traceback(project, checkout_of):
+def test_snakemake_reports_problems_without_a_traceback(project, checkout_of):
     checkout = checkout_of("problem")
     checkout.configuration = project(raw="rav")
     result = checkout.snakemake(check=False)
@@ -290,7 +290,7 @@ def test_snakemake_tells_problems_without_a_traceback(project, checkout_of):
 
 
 @pytest.mark.slow
-def test_a_full_disk_stops_with_a_message_and_the_same_command_goes_on(project, checkout_of, tmp_path):
+def test_a_full_disk_stops_with_a_message_and_the_same_command_continues(project, checkout_of, tmp_path):
     small = tmp_path / "small-disk"
     small.mkdir()
     mounted = subprocess.run(
