@@ -9,10 +9,11 @@ from attacca.manifest import read_manifest
 from attacca.provenance.machines import (
     describe_machine,
     note_machine,
-    prediction_note,
     read_machines,
+    shard_note,
     training_note,
 )
+from attacca.stages.provenance import locate_machine_notes
 
 
 @pytest.fixture
@@ -24,14 +25,20 @@ def noted(project):
         stage = project.instance("predict" if volume else "train", "first", volume)
         project.finish_until(stage)
         project.finish(stage)
-        place = prediction_note(layout, "first", volume, shard) if volume else training_note(layout, "first")
+        place = (
+            shard_note(layout, "first", volume, "predict", shard)
+            if volume
+            else training_note(layout, "first")
+        )
         note_machine(place, project.key(stage).fingerprint, {"processor": name})
 
     return note
 
 
 def machines_of(project):
-    return read_machines(project.workflow.layout, "first", ["cube-b", "cube-c"])
+    return read_machines(
+        locate_machine_notes(project.workflow.configuration, project.workflow.layout, "first")
+    )
 
 
 def test_a_machine_has_a_processor_gpus_and_the_device_of_the_network(monkeypatch):

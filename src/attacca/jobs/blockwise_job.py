@@ -25,7 +25,7 @@ from attacca.errors import BlocksFailedError, MissingInputError, VolumeError
 from attacca.jobs.block_shape import grid_shape
 from attacca.jobs.command import StageArguments
 from attacca.jobs.opening import open_result, result_array
-from attacca.jobs.stage import Stage, StageInstance
+from attacca.jobs.stage import FINISH, PLAN, SHARD, Stage, StageInstance
 from attacca.manifest import Manifest
 from attacca.progress import Progress
 
@@ -39,14 +39,17 @@ class BlockwiseJob(ABC):
     """
 
     stage: ClassVar[Stage]
-    verb: ClassVar[str]
-    """First word of the lines of progress."""
 
     def __init__(self, arguments: StageArguments) -> None:
         self.arguments = arguments
         self.layout = arguments.layout
         self.parameters = arguments.parameters
         self.instance = StageInstance(self.stage, arguments.run, arguments.volume)
+
+    @property
+    def verb(self) -> str:
+        """First word of the lines of progress."""
+        return self.stage.name
 
     @property
     @abstractmethod
@@ -140,11 +143,11 @@ class BlockwiseJob(ABC):
             plan = json.loads(path.read_text())
         except FileNotFoundError:
             raise MissingInputError(
-                f"{path} is missing: run the workflow again with -R {self.stage.name}_plan"
+                f"{path} is missing: run the workflow again with -R {self.stage.name}_{PLAN}"
             ) from None
         if plan["fingerprint"] != self.key.fingerprint:
             raise MissingInputError(
-                f"{path} was written with other settings or inputs; run the workflow again with -R {self.stage.name}_plan"
+                f"{path} was written with other settings or inputs; run the workflow again with -R {self.stage.name}_{PLAN}"
             )
         return BlockGrid.from_json(json.dumps(plan["grid"]))
 
@@ -161,7 +164,7 @@ class BlockwiseJob(ABC):
 
     def run(self) -> None:
         """Run the part of the stage that the arguments name."""
-        {"plan": self._plan, "shard": self._shard, "finish": self._finish}[self.arguments.action]()
+        {PLAN: self._plan, SHARD: self._shard, FINISH: self._finish}[self.arguments.action]()
 
     def _plan(self) -> None:
         # Other jobs must not write into an array that is replaced.
@@ -233,6 +236,6 @@ class BlockwiseJob(ABC):
                 f"{len(missing)} of {len(grid)} blocks of {self.directory} are not recorded as done"
                 + (f" ({ledger.void_reason})" if ledger.void_reason else "")
                 + f"; the first is block {missing[0]} at {grid[int(missing[0])].write_roi}. Run the workflow again with "
-                f"-R {self.stage.name}_plan to compute them"
+                f"-R {self.stage.name}_{PLAN} to compute them"
             )
         replace(self.key, result=self.complete()).write(self.arguments.output)

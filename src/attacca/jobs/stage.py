@@ -11,6 +11,9 @@ from pydantic import BaseModel
 from attacca.config.run import Configuration, RunConfig
 from attacca.layout import Layout
 
+PLAN, SHARD, FINISH, RUN = ACTIONS = ("plan", "shard", "finish", "run")
+"""Actions of jobs. The rules of a blockwise stage are named ``STAGE_ACTION``, the rule of another stage ``STAGE``."""
+
 
 class Scope(Enum):
     """The things for which a stage runs once."""

@@ -67,7 +67,6 @@ class FragmentsJob(BlockwiseJob):
     """Prediction to fragments, with the settings that were chosen on the validation volumes."""
 
     stage = FRAGMENTS
-    verb = "fragments"
 
     @cached_property
     def prediction(self) -> ZarrArray:

@@ -57,7 +57,6 @@ class GraphJob(BlockwiseJob):
     """Fragments to the tables of their graph."""
 
     stage = GRAPH
-    verb = "graph"
 
     @cached_property
     def fragments(self) -> ZarrArray:

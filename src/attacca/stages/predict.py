@@ -28,7 +28,7 @@ from attacca.jobs.stage import (
 )
 from attacca.layout import RUN_LABELS
 from attacca.manifest import Manifest
-from attacca.provenance.machines import describe_machine, note_machine, prediction_note
+from attacca.provenance.machines import describe_machine, note_machine, shard_note
 from attacca.stages.train import TRAIN
 from attacca.stages.volume import VOLUME
 
@@ -72,7 +72,6 @@ class PredictJob(BlockwiseJob):
     """Raw data and a checkpoint to a prediction."""
 
     stage = PREDICT
-    verb = "predict"
 
     @cached_property
     def config(self) -> PredictionConfig:
@@ -159,7 +158,7 @@ class PredictJob(BlockwiseJob):
             machine = describe_machine(str(choose_device(self.config.device, arguments.shard[0])))
         else:
             machine = {"dask cluster": scheduler}
-        note = prediction_note(self.layout, arguments.run, arguments.volume, arguments.shard)
+        note = shard_note(self.layout, arguments.run, arguments.volume, PREDICT.name, arguments.shard)
         note_machine(note, self.key.fingerprint, machine)
 
     def memory_per_block(self) -> int | None:

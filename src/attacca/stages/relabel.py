@@ -47,7 +47,6 @@ class RelabelJob(BlockwiseJob):
     """Fragments and the look-up table to the segmentation."""
 
     stage = RELABEL
-    verb = "relabel"
 
     @cached_property
     def fragments(self) -> ZarrArray:

@@ -4,15 +4,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from attacca.jobs.stage import Scope, Stage
-from attacca.stages.provenance import PROVENANCE
-from attacca.stages.registry import STAGES
-from attacca.stages.report import REPORT
+from attacca.jobs.stage import FINISH, PLAN, RUN, SHARD, Scope, Stage
 from attacca.workflow.rerun_triggers import RerunTriggers
-from attacca.workflow.workflow import Workflow
-
-PLAN, SHARD, FINISH, RUN = "plan", "shard", "finish", "run"
-"""Actions of jobs. The rules of a blockwise stage are named ``STAGE_ACTION``, the rule of another stage ``STAGE``."""
+from attacca.workflow.workflow import ALL_STAGES, Workflow
 
 Function = Callable[..., Any]
 """A function that Snakemake calls with the wildcards of a job."""
@@ -131,9 +125,7 @@ class WorkflowRules:
     """The rules of all stages, as attributes with the names of the stages."""
 
     def __init__(self, workflow: Workflow, triggers: RerunTriggers) -> None:
-        self._stages = {
-            stage.name: StageRules(stage, workflow, triggers) for stage in (*STAGES, PROVENANCE, REPORT)
-        }
+        self._stages = {stage.name: StageRules(stage, workflow, triggers) for stage in ALL_STAGES}
 
     def __getattr__(self, name: str) -> StageRules:
         try:

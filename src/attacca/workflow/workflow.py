@@ -17,9 +17,14 @@ from attacca.jobs.snakemake_process import PROCESS_VARIABLE, release_stale_lock
 from attacca.jobs.stage import Stage, StageInstance, plain_values
 from attacca.layout import Layout
 from attacca.stages.evaluate import EVALUATE
-from attacca.stages.registry import instances
+from attacca.stages.provenance import PROVENANCE
+from attacca.stages.registry import STAGES, instances
+from attacca.stages.report import REPORT
 from attacca.stages.train import TRAIN
 from attacca.workflow.start_record import read_start_record, write_start_record
+
+ALL_STAGES = (*STAGES, PROVENANCE, REPORT)
+"""All stages: those that compute results, and those that describe them."""
 
 
 class Workflow:
@@ -43,7 +48,7 @@ class Workflow:
             write_start_record(self.configuration, *self.source)
 
     def hold_lock(self) -> None:
-        """Show ``attacca status``, until this process ends, that the workflow runs."""
+        """Lock the directory of results until this process ends, so that ``attacca status`` reports a running workflow."""
         hold_workflow_lock(self.configuration.results)
 
     def release_stale_lock(self) -> None:
