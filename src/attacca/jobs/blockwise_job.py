@@ -83,7 +83,7 @@ class BlockwiseJob(ABC):
         """Return the function that computes a block; it can be pickled."""
 
     def create_or_replace(self, create: Callable[[bool], Any]) -> None:
-        """Create an array, and replace an array of another shape or type that other settings left.
+        """Create an array, and replace an existing array of another shape or type.
 
         Args:
             create: function that creates the array; its argument is whether an existing array is overwritten.
@@ -91,7 +91,7 @@ class BlockwiseJob(ABC):
         try:
             create(False)
         except VolumeError as error:
-            logger.info("replacing an array that other settings left: %s", error)
+            logger.info("replacing an array of other settings: %s", error)
             create(True)
 
     def create_labels(self, source: ZarrArray) -> None:

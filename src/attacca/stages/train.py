@@ -66,8 +66,8 @@ def _inputs(configuration: Configuration, run: str, volume: str) -> dict[str, St
     return {**volume_inputs(names), **targets}
 
 
-def _teachers(configuration: Configuration, run: str) -> dict[str, Path]:
-    """Return the trainings of other runs whose checkpoints this run starts from."""
+def _list_pretraining_runs(configuration: Configuration, run: str) -> dict[str, Path]:
+    """Return the training manifests of the other runs whose checkpoints initialize the network of this run."""
     layout = Layout(configuration.results, configuration.storage)
     weights = configuration.runs[run].task.initial_weights
     return {
@@ -94,7 +94,7 @@ TRAIN = Stage(
     title="training",
     scope=Scope.RUN,
     inputs=_inputs,
-    other_inputs=_teachers,
+    other_inputs=_list_pretraining_runs,
     manifest=lambda layout, run, volume: layout.training_manifest(run),
     parameters=_parameters,
     # A training deletes all checkpoints but some.
@@ -189,8 +189,12 @@ def _note_machine(arguments: StageArguments, training: TrainingConfig, key: str)
 def take_directory(directory: Path, key: str) -> None:
     """Prepare ``directory`` for the training with a key, and keep the training of another configuration.
 
-    A changed number must not cost days of training: another training in ``directory`` is moved to a directory whose
-    name ends with the first characters of its key, and is moved back when its configuration is.
+    The training of another configuration is moved to a directory whose name ends with the first characters of its key,
+    so that a changed setting does not cost days of training. It is moved back when its configuration is used again.
+
+    Args:
+        directory: directory of the training.
+        key: digest of everything that the training depends on.
     """
     own = directory.with_name(f"{directory.name}-{key[:12]}")
     existing = _read_key(directory)
