@@ -251,6 +251,24 @@ class StageInstance:
         return list(self.stage.files(layout, self.run, self.volume))
 
 
+def locate_manifest(result: str) -> Callable[[Layout, str, str], Path]:
+    """Return the function of a stage's manifest for a named result of a run on a volume."""
+    return lambda layout, run, volume: layout.manifest(run, volume, result)
+
+
+def locate_array(image: str) -> Callable[[Layout, str, str], Sequence[str]]:
+    """Return the function of a stage's arrays for one image in the container of a run and volume."""
+    return lambda layout, run, volume: [f"{layout.image(run, volume, image)}/s0"]
+
+
+def estimate_pyramid_disk(sizes: ProductSizes, bytes_per_voxel: float = LABEL_BYTES) -> tuple[float, float]:
+    """Return the bytes and files of a blockwise stage that writes one array with a pyramid."""
+    return (
+        sizes.voxels * bytes_per_voxel * sizes.pyramid,
+        sizes.chunks * sizes.pyramid + FILES_PER_STAGE,
+    )
+
+
 def plain_values(model: BaseModel) -> dict[str, Any]:
     """Return a section of the configuration as plain values with the keys of the file, defaults included."""
     return model.model_dump(mode="json", by_alias=True)

@@ -13,40 +13,32 @@ from attacca.config.tasks import read_task_config
 from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.command import stage_main
 from attacca.jobs.stage import (
-    FILES_PER_STAGE,
-    LABEL_BYTES,
     Blocks,
     CostModel,
     Scope,
     Stage,
-    StageInstance,
+    estimate_pyramid_disk,
+    locate_array,
+    locate_manifest,
     task_parameters,
 )
 from attacca.layout import RUN_LABELS
 from attacca.manifest import Manifest
 from attacca.stages.predict import PREDICT
-from attacca.stages.tune import TUNE
-from attacca.stages.volume import VOLUME
+from attacca.stages.tune import segmentation_inputs
 
 CLASSES = Stage(
     name="classes",
     title="segmentation",
     scope=Scope.RUN_AND_VOLUME,
-    inputs=lambda configuration, run, volume: {
-        "volume": StageInstance(VOLUME, volume=volume),
-        "prediction": StageInstance(PREDICT, run, volume),
-        "tuning": StageInstance(TUNE, run),
-    },
+    inputs=segmentation_inputs,
     applies=lambda run: not run.task.agglomerates,
-    manifest=lambda layout, run, volume: layout.manifest(run, volume, "segmentation"),
+    manifest=locate_manifest("segmentation"),
     parameters=lambda configuration, run, volume: {"task": task_parameters(configuration.runs[run])},
-    arrays=lambda layout, run, volume: [f"{layout.image(run, volume, 'segmentation')}/s0"],
+    arrays=locate_array("segmentation"),
     is_final=True,
     cost=CostModel(400, 80, 2.0e6, 1.5, 0.002, bytes_per_channel=6),
-    disk=lambda sizes: (
-        sizes.voxels * LABEL_BYTES * sizes.pyramid,
-        sizes.chunks * sizes.pyramid + FILES_PER_STAGE,
-    ),
+    disk=estimate_pyramid_disk,
     blocks=Blocks.PREDICTION_CHUNKS,
     block_setting="prediction.block_size",
 )

@@ -17,13 +17,15 @@ from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.command import stage_main
 from attacca.jobs.opening import required_volume_array
 from attacca.jobs.stage import (
-    FILES_PER_STAGE,
     Blocks,
     CostModel,
     ProductSizes,
     Scope,
     Stage,
     StageInstance,
+    estimate_pyramid_disk,
+    locate_array,
+    locate_manifest,
     plain_values,
 )
 from attacca.layout import RUN_LABELS
@@ -41,10 +43,7 @@ _STORED_BYTES = {"uint8": 0.75, "float16": 2 * 0.8, "float32": 4 * 0.8}
 
 def _disk(sizes: ProductSizes) -> tuple[float, float]:
     stored = _STORED_BYTES[sizes.configuration.runs[sizes.run].prediction.dtype]
-    return (
-        sizes.voxels * sizes.channels * stored * sizes.pyramid,
-        sizes.chunks * sizes.pyramid + FILES_PER_STAGE,
-    )
+    return estimate_pyramid_disk(sizes, sizes.channels * stored)
 
 
 PREDICT = Stage(
@@ -55,11 +54,11 @@ PREDICT = Stage(
         "volume": StageInstance(VOLUME, volume=volume),
         "training": StageInstance(TRAIN, run),
     },
-    manifest=lambda layout, run, volume: layout.manifest(run, volume, "prediction"),
+    manifest=locate_manifest("prediction"),
     parameters=lambda configuration, run, volume: {
         "prediction": plain_values(configuration.runs[run].prediction)
     },
-    arrays=lambda layout, run, volume: [f"{layout.image(run, volume, 'prediction')}/s0"],
+    arrays=locate_array("prediction"),
     cost=CostModel(600, 60, 2.5e5, 3, 0.016, bytes_per_channel=6),
     disk=_disk,
     blocks=Blocks.NETWORK,
