@@ -6,7 +6,6 @@ contains the number and size of its blocks; before, a typical shape is assumed. 
 """
 
 import math
-from typing import Any
 
 from attacca.config.run import Configuration
 from attacca.costs.fragment_count import fragments_in
@@ -20,7 +19,7 @@ from attacca.stages.provenance import PROVENANCE
 from attacca.stages.train import TRAIN
 from attacca.stages.tune import TUNE
 from attacca.stages.volume import VOLUME
-from attacca.workflow.workflow import ALL_STAGES, Workflow
+from attacca.workflow.workflow import ALL_STAGES, Wildcards, Workflow, read_wildcards
 
 SNAKEMAKE_MB = 250
 """Memory of the Snakemake processes of a cluster job besides the stage (two of about 100 MB each)."""
@@ -48,15 +47,15 @@ class JobResources:
         self._configuration = workflow.configuration
         self._stages = {stage.name: stage for stage in ALL_STAGES}
 
-    def threads(self, wildcards: Any, rulename: str) -> int:
+    def threads(self, wildcards: Wildcards, rulename: str) -> int:
         """Return the threads of a job; Snakemake limits them to ``--cores``."""
         stage = self._stage_of(rulename)
         is_short = stage.plans_locally and _is_part(rulename, PLAN)
         return 1 if is_short else self._workflow.threads(stage)
 
-    def mem_mb(self, wildcards: Any, attempt: int, threads: int, rulename: str) -> int:
+    def mem_mb(self, wildcards: Wildcards, attempt: int, threads: int, rulename: str) -> int:
         """Return the memory of a job in MB; each further attempt adds 50 % of the first attempt's memory."""
-        stage, run = self._stage_of(rulename), getattr(wildcards, "run", "")
+        stage, (run, _) = self._stage_of(rulename), read_wildcards(wildcards)
         needed = self._configuration.execution.get_memory_mb(_job_name(stage, rulename))
         if needed is None:
             if stage == PROVENANCE:
@@ -66,12 +65,12 @@ class JobResources:
                 needed = job_megabytes(self._configuration, stage, run, shape, int(threads))
         return int(needed * (1 + 0.5 * (attempt - 1)))
 
-    def runtime(self, wildcards: Any, attempt: int, threads: int, rulename: str) -> int:
+    def runtime(self, wildcards: Wildcards, attempt: int, threads: int, rulename: str) -> int:
         """Return the time limit of a job in minutes, multiplied by the number of the attempt.
 
         The limit is four times the typical time, and at least half an hour, because it ends only jobs that hang.
         """
-        stage, run = self._stage_of(rulename), getattr(wildcards, "run", "")
+        stage, (run, _) = self._stage_of(rulename), read_wildcards(wildcards)
         given = self._configuration.execution.get_runtime_minutes(_job_name(stage, rulename))
         if given is not None:
             return given * attempt
@@ -83,7 +82,7 @@ class JobResources:
             seconds = self._stage_seconds(stage, wildcards, int(threads), _is_part(rulename, FINISH))
         return math.ceil(max(30.0, 4 * seconds / 60)) * attempt
 
-    def gpu(self, wildcards: Any, rulename: str) -> int | None:
+    def gpu(self, wildcards: Wildcards, rulename: str) -> int | None:
         """Return the GPUs of a job, or None for stages without a network."""
         stage = self._stage_of(rulename)
         computes = stage.runs_network and not _is_part(rulename, PLAN, FINISH)
@@ -93,7 +92,7 @@ class JobResources:
         # A workflow that uses this one as a module can put its own words around the name.
         return next(self._stages[word] for word in reversed(rulename.split("_")) if word in self._stages)
 
-    def _stage_seconds(self, stage: Stage, wildcards: Any, threads: int, is_finish: bool) -> float:
+    def _stage_seconds(self, stage: Stage, wildcards: Wildcards, threads: int, is_finish: bool) -> float:
         configuration = self._configuration
         shape = _planned_shape(configuration, stage, wildcards)
         shards = 1 if is_finish else self._workflow.shards(stage)
@@ -103,7 +102,7 @@ class JobResources:
             return finish_seconds(stage, blocks * shape.write_voxels, workers)
         seconds = job_seconds(stage, blocks * shape.write_voxels, blocks, workers)
         if stage == PREDICT:
-            run = configuration.runs[wildcards.run]
+            run = configuration.runs[read_wildcards(wildcards)[0]]
             network = prediction_seconds(run, blocks * shape.read_voxels, workers, self._workflow.gpus(stage))
             seconds = max(seconds, stage.cost.start_seconds + network)
         return seconds
@@ -184,10 +183,10 @@ def _training_seconds(configuration: Configuration, run: str) -> float:
     return TRAIN.cost.start_seconds + max(preparing, computing)
 
 
-def _planned_shape(configuration: Configuration, stage: Stage, wildcards: Any) -> BlockShape:
+def _planned_shape(configuration: Configuration, stage: Stage, wildcards: Wildcards) -> BlockShape:
     """Return the blocks in the plan of a stage, or of a stage whose voxels it reads; an assumption without a plan."""
     layout = Layout(configuration.results, configuration.storage)
-    run, volume = getattr(wildcards, "run", ""), getattr(wildcards, "volume", "")
+    run, volume = read_wildcards(wildcards)
     if stage == TUNE:
         plans = [
             read_block_shape(StageInstance(VOLUME, volume=name).plan(layout))

@@ -150,7 +150,7 @@ class Stage:
         plan_creates_arrays: whether arrays exist from the plan on, or only when the stage is finished.
         manifest_lists_arrays: whether its manifest lists which of the arrays exist and which are used in place.
         manifest_is_result: whether the manifest itself holds the result.
-        is_final: whether users need its arrays even if no other stage reads them.
+        is_final: whether users need its results even if no other stage reads them.
         runs_network: whether it runs the network and can use GPUs.
         plans_locally: whether its plan is short enough for the machine that runs Snakemake.
         max_threads: largest useful number of threads.

@@ -55,6 +55,7 @@ EVALUATE = Stage(
         "evaluation": plain_values(configuration.runs[run].evaluation),
     },
     manifest_is_result=True,
+    is_final=True,
     cost=CostModel(350, 80, 1.0e7, 1, voxels_at_once=_voxels_at_once),
     disk=lambda sizes: (1e4 + sizes.fragments * 16, 5),
     block_setting="evaluation.block_size",

@@ -1,12 +1,12 @@
 """Inputs, outputs, logs and parameters of the Snakemake rules of each stage."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attacca.jobs.stage import FINISH, PLAN, RUN, SHARD, Scope, Stage
 from attacca.workflow.rerun_triggers import RerunTriggers
-from attacca.workflow.workflow import ALL_STAGES, Workflow
+from attacca.workflow.workflow import ALL_STAGES, Wildcards, Workflow, read_wildcards
 
 Function = Callable[..., Any]
 """A function that Snakemake calls with the wildcards of a job."""
@@ -42,7 +42,7 @@ class StageRules:
     def reads(self) -> dict[str, Function]:
         """Inputs of the first rule: the rerun trigger and the manifests that the stage reads."""
         return {
-            "trigger": lambda wildcards: self.triggers.trigger(self.stage, *_run_and_volume(wildcards)),
+            "trigger": lambda wildcards: self.triggers.trigger(self.stage, *read_wildcards(wildcards)),
             "manifests": self._read_manifests,
         }
 
@@ -85,7 +85,7 @@ class StageRules:
         """Parameters of all rules of the stage."""
         return {
             "stage": self.stage.name,
-            "parameters": lambda wildcards: self.workflow.section(self.stage, *_run_and_volume(wildcards)),
+            "parameters": lambda wildcards: self.workflow.section(self.stage, *read_wildcards(wildcards)),
             # Snakemake does not compare parameters that depend on the input: they contain absolute paths.
             "manifests": lambda wildcards, input: [
                 f"{name}={path}" for name, path in self._input_manifests(wildcards).items()
@@ -104,7 +104,7 @@ class StageRules:
         wildcards = "_{shard}_of_{shards}" if action == SHARD else ""
         return "_".join(filter(None, (self.stage.name, action))) + wildcards
 
-    def _job_options(self, wildcards: Any, output: Any) -> list[str]:
+    def _job_options(self, wildcards: Wildcards, output: Sequence[str]) -> list[str]:
         """Return the action of a job, and the options that select its part of the work."""
         values = dict(wildcards.items())
         options = [f"--{key}={values[key]}" for key in ("run", "volume") if key in values]
@@ -114,10 +114,10 @@ class StageRules:
             return [RUN, *options]
         return [PLAN if str(output[0]).endswith(".plan.json") else FINISH, *options]
 
-    def _input_manifests(self, wildcards: Any) -> Mapping[str, Path]:
-        return self.workflow.input_manifests(self.stage, *_run_and_volume(wildcards))
+    def _input_manifests(self, wildcards: Wildcards) -> Mapping[str, Path]:
+        return self.workflow.input_manifests(self.stage, *read_wildcards(wildcards))
 
-    def _read_manifests(self, wildcards: Any) -> list[str]:
+    def _read_manifests(self, wildcards: Wildcards) -> list[str]:
         return [str(path) for path in self._input_manifests(wildcards).values()]
 
 
@@ -132,8 +132,3 @@ class WorkflowRules:
             return self._stages[name]
         except KeyError:
             raise AttributeError(name) from None
-
-
-def _run_and_volume(wildcards: Any) -> tuple[str, str]:
-    values = dict(wildcards.items())
-    return values.get("run", ""), values.get("volume", "")
