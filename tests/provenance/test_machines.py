@@ -9,9 +9,10 @@ from attacca.manifest import read_manifest
 from attacca.provenance.machines import (
     describe_machine,
     note_machine,
-    prediction_note,
     read_machines,
+    shard_note,
 )
+from attacca.stages.provenance import locate_machine_notes
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def noted(project):
         project.finish_until(stage)
         project.finish(stage)
         place = (
-            prediction_note(layout, "first", volume, shard)
+            shard_note(layout, "first", volume, "predict", shard)
             if volume
             else layout.training_files("first").machines
         )
@@ -34,7 +35,9 @@ def noted(project):
 
 
 def machines_of(project):
-    return read_machines(project.workflow.layout, "first", ["cube-b", "cube-c"])
+    return read_machines(
+        locate_machine_notes(project.workflow.configuration, project.workflow.layout, "first")
+    )
 
 
 def test_a_machine_has_a_processor_gpus_and_the_device_of_the_network(monkeypatch):

@@ -86,9 +86,14 @@ def test_a_pretrained_configuration_describes_its_sub_task(name: str) -> None:
             "head_kernel",
             "offsets",
         ),
-        *("num_axes", "class_names", "label_classes", "synthetic_labels"),
+        *("num_axes", "class_names", "label_classes", "synthetic_labels", "channel_ids"),
     ):
         assert getattr(config, key) == getattr(sub, key), key
+    assert sub.channel_ids == getattr(sub, "class_ids", None)
+    section: Any = config
+    for key in config.learned_task_key:
+        section = getattr(section, key)
+    assert section == sub and sub.learned_task_key == ()
     assert config.label_requirement() == sub.label_requirement()
 
 

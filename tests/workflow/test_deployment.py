@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+
+from attacca.jobs.stage import FINISH, PLAN, SHARD
+from attacca.stages.report import REPORT
+from attacca.workflow.workflow import ALL_STAGES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REWRITE = "ATTACCA_WRITE_DOCS"
@@ -102,11 +107,46 @@ def test_the_conda_environment_holds_the_pins_of_all_that_attacca_needs():
     assert SpecifierSet(project()["requires-python"]).contains(python.removeprefix("python =") + ".0")
 
 
-def test_every_rule_names_the_conda_environment():
+def test_every_rule_has_the_conda_environment_from_the_template_that_it_inherits() -> None:
+    parents: dict[str, str] = {}
     for path in sorted((REPOSITORY / "rules").glob("*.smk")):
-        rules = re.split(r"^rule ", path.read_text(), flags=re.MULTILINE)[1:]
+        rules = re.split(r"^(?=rule |use rule )", path.read_text(), flags=re.MULTILINE)[1:]
         for rule in rules:
-            assert "../envs/attacca.yaml" in rule, f"{path.name}: rule {rule.split(':')[0]} has no conda line"
+            inherits = re.match(r"use rule (\w+) as (\w+) with:", rule)
+            if inherits is None:
+                assert "../envs/attacca.yaml" in rule, (
+                    f"{path.name}: {rule.splitlines()[0]} has no conda line"
+                )
+                parents[rule.removeprefix("rule ").split(":")[0]] = ""
+            else:
+                parents[inherits[2]] = inherits[1]
+                assert "conda:" not in rule, f"{path.name}: {inherits[2]} replaces the conda line"
+    expected = {
+        f"{stage.name}_{action}" if stage.is_blockwise else stage.name
+        for stage in ALL_STAGES
+        for action in (PLAN, SHARD, FINISH)
+    }
+    assert set(parents) == {"job", *expected}
+    for name in parents:
+        while parents[name]:
+            name = parents[name]
+        assert name == "job"
+
+
+def test_rules_that_run_on_the_machine_of_snakemake_are_those_of_short_stages() -> None:
+    block = (REPOSITORY / "Snakefile").read_text().split("localrules:")[1].split("\n\n")[0]
+    local = {name.strip() for name in block.split(",")} - {""}
+    plans = {f"{stage.name}_{PLAN}" for stage in ALL_STAGES if stage.is_blockwise and stage.plans_locally}
+    assert local == {"all", REPORT.name, *plans}
+
+
+@pytest.mark.parametrize("recipe", ["Dockerfile", "attacca.def"])
+def test_the_modules_that_a_container_recipe_imports_exist(recipe: str) -> None:
+    lines = re.findall(r'python -c "import ([^"]*)"', (REPOSITORY / "envs" / recipe).read_text())
+    modules = [name.strip() for line in lines for name in line.split(",")]
+    assert modules
+    for name in modules:
+        assert find_spec(name) is not None, name
 
 
 @pytest.mark.parametrize("recipe", ["Dockerfile", "attacca.def"])

@@ -3,7 +3,6 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -12,7 +11,7 @@ from attacca.preflight.check_configuration import check_configuration
 from attacca.preflight.volume_tables import print_volumes
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the ``attacca`` parser."""
     parser = commands.add_parser(
         "check", help="read a configuration and open its volumes, without computing anything"

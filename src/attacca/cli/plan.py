@@ -2,7 +2,6 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -21,7 +20,7 @@ from attacca.preflight.check_configuration import check_configuration
 from attacca.workflow.workflow import Workflow
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the ``attacca`` parser."""
     parser = commands.add_parser(
         "plan", help="estimate blocks, disk, files, memory and hours of a configuration before it is computed"

@@ -24,7 +24,7 @@ from attacca.stages.registry import instances
 from attacca.workflow.run_snakemake import run_snakemake
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the ``attacca`` parser."""
     parser = commands.add_parser(
         "reproduce", help="compute results again in another directory and compare digests stage by stage"
@@ -104,7 +104,8 @@ def list_results(provenance: Mapping[str, Any]) -> list[ResultKey]:
         first = error.errors()[0]
         raise AttaccaError(
             "this version of Attacca cannot read the configuration in provenance.json: "
-            f"{first['msg']} ({'.'.join(map(str, first['loc']))})"
+            f"{first['msg']} ({'.'.join(map(str, first['loc']))}). Check out the commit that "
+            "it names under 'source', and run the command again"
         ) from None
     return [
         ResultKey(instance.stage.name, instance.run, instance.volume, instance.manifest(Layout(Path())))

@@ -6,7 +6,6 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -31,7 +30,7 @@ _WIDE = 120
 """Number of columns of a terminal from which on the table contains the reasons."""
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the ``attacca`` parser."""
     parser = commands.add_parser(
         "status",

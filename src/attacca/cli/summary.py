@@ -2,12 +2,11 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from attacca.report import summarize_results
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the ``attacca`` parser."""
     parser = commands.add_parser("summary", help="print the table of scores and the location of the report")
     parser.add_argument("results", type=Path, nargs="?", default=Path("results"))

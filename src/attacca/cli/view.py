@@ -5,7 +5,6 @@ import json
 import sys
 import webbrowser
 from pathlib import Path
-from typing import Any
 
 from attacca.atomic import write_json
 from attacca.cli.arguments import parse_port
@@ -17,7 +16,7 @@ from attacca.report.results_server import ResultsServer, parse_numbers
 from attacca.report.viewer import GROUND_TRUTH, make_hosted_link, make_viewer_state
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the ``attacca`` parser."""
     parser = commands.add_parser(
         "view",

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from attacca.config.base import StrictModel
 
+# The configuration is below the declarations of the stages; tests/costs/test_resources.py compares both.
 BlockwiseStage = Literal["volume", "targets", "predict", "fragments", "graph", "relabel", "classes"]
 """Stages that are computed in blocks by shard jobs."""
 NetworkStage = Literal["train", "predict"]

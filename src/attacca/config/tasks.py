@@ -98,6 +98,16 @@ class TaskConfig(StrictModel):
         return self
 
     @property
+    def learned_task_key(self) -> tuple[str, ...]:
+        """Keys below ``task`` at which the section of ``learned_task`` is found."""
+        return ()
+
+    @property
+    def channel_ids(self) -> list[int] | None:
+        """Label value of each channel; None if labels hold no class ids of channels."""
+        return None
+
+    @property
     def initial_weights(self) -> Path | None:
         """The file from which the weights of the network are initialized; None for random weights."""
         return None
@@ -194,6 +204,10 @@ class BinaryTaskConfig(TaskConfig):
     @property
     def class_names(self) -> tuple[str, ...]:
         return tuple(self.channels)
+
+    @property
+    def channel_ids(self) -> list[int] | None:
+        return self.class_ids
 
     def label_requirement(self, class_names: Sequence[str] | None = None) -> LabelRequirement | None:
         if self.class_ids is not None:
@@ -393,6 +407,10 @@ class PretrainedTaskConfig(TaskConfig):
         return self.sub_task_config
 
     @property
+    def learned_task_key(self) -> tuple[str, ...]:
+        return ("sub_task_config",)
+
+    @property
     def initial_weights(self) -> Path | None:
         return self.weights
 
@@ -435,6 +453,6 @@ def _delegate(name: str) -> property:
 # Constants of the sub task's class are properties of a pretrained task.
 for _name in (
     *("agglomerates", "has_directed_targets", "default_criterion", "num_channels", "head_kernel", "offsets"),
-    *("num_axes", "class_names", "label_classes", "label_requirement", "synthetic_labels"),
+    *("num_axes", "class_names", "label_classes", "label_requirement", "synthetic_labels", "channel_ids"),
 ):
     setattr(PretrainedTaskConfig, _name, _delegate(_name))

@@ -11,7 +11,7 @@ from attacca.costs.estimates import StageEstimate
 from attacca.costs.fragment_count import MOST_FRAGMENTS, fragment_voxels
 from attacca.costs.limits import Limits
 from attacca.costs.resources import add_reserve
-from attacca.jobs.stage import Blocks
+from attacca.jobs.stage import Blocks, StageInstance
 from attacca.prediction.sizes import CHUNK_EDGE, choose_chunk_edge
 from attacca.progress import format_duration
 from attacca.stages.agglomerate import AGGLOMERATE
@@ -183,12 +183,8 @@ def suggest_fewer_files(
         factor = max(2, math.ceil((item.files / _MANY_FILES) ** (1 / dims)))
         larger = [size * factor for size in sizes]
         return f"{find_block_key(item)}: {larger} instead of {list(sizes)} makes it {item.files // factor**dims:,}"
-    place = (item.instance.run, item.instance.volume)
-    block = next(
-        other.block
-        for other in estimates
-        if other.instance.stage == PREDICT and (other.instance.run, other.instance.volume) == place
-    )
+    prediction = StageInstance(PREDICT, item.instance.run, item.instance.volume)
+    block = next(other.block for other in estimates if other.instance == prediction)
     larger = [_find_block_edge(size, dims) for size in block]
     chunk = [choose_chunk_edge(size, dims) for size in larger]
     if math.prod(chunk) < 1.5 * math.prod(item.chunk):

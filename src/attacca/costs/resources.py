@@ -6,23 +6,20 @@ contains the number and size of its blocks; before, a typical shape is assumed. 
 """
 
 import math
-from typing import Any
 
 from attacca.config.run import Configuration
 from attacca.costs.fragment_count import fragments_in
 from attacca.costs.network_cost import prediction_seconds, training_seconds
 from attacca.costs.provenance_cost import planned_megabytes, planned_seconds
 from attacca.jobs.block_shape import ASSUMED, BlockShape, read_block_shape
-from attacca.jobs.stage import Scope, Stage, StageInstance
+from attacca.jobs.stage import FINISH, PLAN, Scope, Stage, StageInstance
 from attacca.layout import Layout
 from attacca.stages.predict import PREDICT
 from attacca.stages.provenance import PROVENANCE
-from attacca.stages.registry import STAGES
-from attacca.stages.report import REPORT
 from attacca.stages.train import TRAIN
 from attacca.stages.tune import TUNE
 from attacca.stages.volume import VOLUME
-from attacca.workflow.workflow import Workflow
+from attacca.workflow.workflow import ALL_STAGES, Wildcards, Workflow, read_wildcards
 
 SNAKEMAKE_MB = 250
 """Memory of the Snakemake processes of a cluster job besides the stage (two of about 100 MB each)."""
@@ -36,7 +33,6 @@ _PARENT_MB = 200
 _PASSES_IN_MEMORY = 3
 # Augmentation holds a few samples at the same time.
 _SAMPLE_BYTES_PER_VOXEL = 400
-_FINISH, _PLAN = "finish", "plan"
 
 
 class JobResources:
@@ -49,17 +45,17 @@ class JobResources:
     def __init__(self, workflow: Workflow) -> None:
         self._workflow = workflow
         self._configuration = workflow.configuration
-        self._stages = {stage.name: stage for stage in (*STAGES, PROVENANCE, REPORT)}
+        self._stages = {stage.name: stage for stage in ALL_STAGES}
 
-    def threads(self, wildcards: Any, rulename: str) -> int:
+    def threads(self, wildcards: Wildcards, rulename: str) -> int:
         """Return the threads of a job; Snakemake limits them to ``--cores``."""
         stage = self._stage_of(rulename)
-        is_short = stage == REPORT or (stage.plans_locally and _is_part(rulename, _PLAN))
+        is_short = stage.plans_locally and _is_part(rulename, PLAN)
         return 1 if is_short else self._workflow.threads(stage)
 
-    def mem_mb(self, wildcards: Any, attempt: int, threads: int, rulename: str) -> int:
-        """Return the memory of a job in MB; half as much again at each further attempt."""
-        stage, run = self._stage_of(rulename), getattr(wildcards, "run", "")
+    def mem_mb(self, wildcards: Wildcards, attempt: int, threads: int, rulename: str) -> int:
+        """Return the memory of a job in MB; each further attempt adds 50 % of the first attempt's memory."""
+        stage, (run, _) = self._stage_of(rulename), read_wildcards(wildcards)
         needed = self._configuration.execution.get_memory_mb(_job_name(stage, rulename))
         if needed is None:
             if stage == PROVENANCE:
@@ -69,12 +65,12 @@ class JobResources:
                 needed = job_megabytes(self._configuration, stage, run, shape, int(threads))
         return int(needed * (1 + 0.5 * (attempt - 1)))
 
-    def runtime(self, wildcards: Any, attempt: int, threads: int, rulename: str) -> int:
-        """Return the time limit of a job in minutes; as much again at each further attempt.
+    def runtime(self, wildcards: Wildcards, attempt: int, threads: int, rulename: str) -> int:
+        """Return the time limit of a job in minutes, multiplied by the number of the attempt.
 
-        It is four times the typical time, and at least half an hour: it is there for jobs that hang.
+        The limit is four times the typical time, and at least half an hour, because it ends only jobs that hang.
         """
-        stage, run = self._stage_of(rulename), getattr(wildcards, "run", "")
+        stage, (run, _) = self._stage_of(rulename), read_wildcards(wildcards)
         given = self._configuration.execution.get_runtime_minutes(_job_name(stage, rulename))
         if given is not None:
             return given * attempt
@@ -83,20 +79,20 @@ class JobResources:
         elif stage == TRAIN:
             seconds = _training_seconds(self._configuration, run)
         else:
-            seconds = self._stage_seconds(stage, wildcards, int(threads), _is_part(rulename, _FINISH))
+            seconds = self._stage_seconds(stage, wildcards, int(threads), _is_part(rulename, FINISH))
         return math.ceil(max(30.0, 4 * seconds / 60)) * attempt
 
-    def gpu(self, wildcards: Any, rulename: str) -> int | None:
+    def gpu(self, wildcards: Wildcards, rulename: str) -> int | None:
         """Return the GPUs of a job, or None for stages without a network."""
         stage = self._stage_of(rulename)
-        computes = stage.runs_network and not _is_part(rulename, _PLAN, _FINISH)
+        computes = stage.runs_network and not _is_part(rulename, PLAN, FINISH)
         return self._workflow.gpus(stage) if computes else None
 
     def _stage_of(self, rulename: str) -> Stage:
         # A workflow that uses this one as a module can put its own words around the name.
         return next(self._stages[word] for word in reversed(rulename.split("_")) if word in self._stages)
 
-    def _stage_seconds(self, stage: Stage, wildcards: Any, threads: int, is_finish: bool) -> float:
+    def _stage_seconds(self, stage: Stage, wildcards: Wildcards, threads: int, is_finish: bool) -> float:
         configuration = self._configuration
         shape = _planned_shape(configuration, stage, wildcards)
         shards = 1 if is_finish else self._workflow.shards(stage)
@@ -106,7 +102,7 @@ class JobResources:
             return finish_seconds(stage, blocks * shape.write_voxels, workers)
         seconds = job_seconds(stage, blocks * shape.write_voxels, blocks, workers)
         if stage == PREDICT:
-            run = configuration.runs[wildcards.run]
+            run = configuration.runs[read_wildcards(wildcards)[0]]
             network = prediction_seconds(run, blocks * shape.read_voxels, workers, self._workflow.gpus(stage))
             seconds = max(seconds, stage.cost.start_seconds + network)
         return seconds
@@ -176,7 +172,7 @@ def _is_part(rulename: str, *parts: str) -> bool:
 
 def _job_name(stage: Stage, rulename: str) -> str:
     """Return the name of a job in ``execution``: that of the stage, or ``STAGE_finish``."""
-    return f"{stage.name}_{_FINISH}" if _is_part(rulename, _FINISH) else stage.name
+    return f"{stage.name}_{FINISH}" if _is_part(rulename, FINISH) else stage.name
 
 
 def _training_seconds(configuration: Configuration, run: str) -> float:
@@ -187,10 +183,10 @@ def _training_seconds(configuration: Configuration, run: str) -> float:
     return TRAIN.cost.start_seconds + max(preparing, computing)
 
 
-def _planned_shape(configuration: Configuration, stage: Stage, wildcards: Any) -> BlockShape:
+def _planned_shape(configuration: Configuration, stage: Stage, wildcards: Wildcards) -> BlockShape:
     """Return the blocks in the plan of a stage, or of a stage whose voxels it reads; an assumption without a plan."""
     layout = Layout(configuration.results, configuration.storage)
-    run, volume = getattr(wildcards, "run", ""), getattr(wildcards, "volume", "")
+    run, volume = read_wildcards(wildcards)
     if stage == TUNE:
         plans = [
             read_block_shape(StageInstance(VOLUME, volume=name).plan(layout))

@@ -90,6 +90,7 @@ class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvalua
         directory: str | Path,
         *,
         mask: Compared | None = None,
+        block_size: Sequence[int] | None = None,
         key: Any = None,
         num_workers: int = 1,
         progress: Progress | None = None,
@@ -102,6 +103,7 @@ class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvalua
             evaluation_array: the ground truth.
             directory: local directory for scratch arrays and tables.
             mask: voxels of value 0 do not count.
+            block_size: not used; distances need whole lines of voxels, see ``pencil_voxels``.
             key: values that identify both arrays.
             num_workers: processes.
             progress: counts the blocks.

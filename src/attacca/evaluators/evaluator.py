@@ -3,7 +3,7 @@
 import math
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -57,6 +57,7 @@ class Evaluator(ABC, Generic[Scores]):
         directory: str | Path,
         *,
         mask: Compared | None = None,
+        block_size: Sequence[int] | None = None,
         key: Any = None,
         num_workers: int = 1,
         progress: Progress | None = None,
@@ -68,6 +69,8 @@ class Evaluator(ABC, Generic[Scores]):
             evaluation_array: the ground truth.
             directory: local directory for scratch arrays and the tables of blocks.
             mask: voxels of value 0 do not count; all voxels count by default.
+            block_size: size of the blocks in world units, for evaluators that compare in such blocks; scores do not
+                depend on it.
             key: values that identify both arrays (fingerprints); without it, earlier results are ignored.
             num_workers: processes; the scores do not depend on it.
             progress: counts all blocks, and those that are done.

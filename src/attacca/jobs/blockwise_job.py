@@ -24,7 +24,7 @@ from attacca.blockwise import Block, BlockGrid, Ledger, check_memory, run_blocks
 from attacca.errors import BlocksFailedError, MissingInputError, VolumeError
 from attacca.jobs.block_shape import grid_shape
 from attacca.jobs.open_results import open_result, result_array
-from attacca.jobs.stage import Stage, StageInstance
+from attacca.jobs.stage import FINISH, PLAN, SHARD, Stage, StageInstance
 from attacca.jobs.stage_main import StageArguments
 from attacca.manifest import Manifest
 from attacca.progress import Progress
@@ -39,14 +39,17 @@ class BlockwiseJob(ABC):
     """
 
     stage: ClassVar[Stage]
-    verb: ClassVar[str]
-    """First word of the lines of progress."""
 
     def __init__(self, arguments: StageArguments) -> None:
         self.arguments = arguments
         self.layout = arguments.layout
         self.parameters = arguments.parameters
         self.instance = StageInstance(self.stage, arguments.run, arguments.volume)
+
+    @property
+    def verb(self) -> str:
+        """First word of the lines of progress."""
+        return self.stage.name
 
     @property
     @abstractmethod
@@ -80,7 +83,7 @@ class BlockwiseJob(ABC):
         """Return the function that computes a block; it can be pickled."""
 
     def create_or_replace(self, create: Callable[[bool], Any]) -> None:
-        """Create an array, and replace an array of another shape or type that other settings left.
+        """Create an array, and replace an existing array of another shape or type.
 
         Args:
             create: function that creates the array; its argument is whether an existing array is overwritten.
@@ -88,7 +91,7 @@ class BlockwiseJob(ABC):
         try:
             create(False)
         except VolumeError as error:
-            logger.info("replacing an array that other settings left: %s", error)
+            logger.info("replacing an array of other settings: %s", error)
             create(True)
 
     def create_labels(self, source: ZarrArray) -> None:
@@ -140,11 +143,11 @@ class BlockwiseJob(ABC):
             plan = json.loads(path.read_text())
         except FileNotFoundError:
             raise MissingInputError(
-                f"{path} is missing: run the workflow again with -R {self.stage.name}_plan"
+                f"{path} is missing: run the workflow again with -R {self.stage.name}_{PLAN}"
             ) from None
         if plan["fingerprint"] != self.key.fingerprint:
             raise MissingInputError(
-                f"{path} was written with other settings or inputs; run the workflow again with -R {self.stage.name}_plan"
+                f"{path} was written with other settings or inputs; run the workflow again with -R {self.stage.name}_{PLAN}"
             )
         return BlockGrid.from_json(json.dumps(plan["grid"]))
 
@@ -161,7 +164,7 @@ class BlockwiseJob(ABC):
 
     def run(self) -> None:
         """Run the part of the stage that the arguments name."""
-        {"plan": self._plan, "shard": self._shard, "finish": self._finish}[self.arguments.action]()
+        {PLAN: self._plan, SHARD: self._shard, FINISH: self._finish}[self.arguments.action]()
 
     def _plan(self) -> None:
         # Other jobs must not write into an array that is replaced.
@@ -233,6 +236,6 @@ class BlockwiseJob(ABC):
                 f"{len(missing)} of {len(grid)} blocks of {self.directory} are not recorded as done"
                 + (f" ({ledger.void_reason})" if ledger.void_reason else "")
                 + f"; the first is block {missing[0]} at {grid[int(missing[0])].write_roi}. Run the workflow again with "
-                f"-R {self.stage.name}_plan to compute them"
+                f"-R {self.stage.name}_{PLAN} to compute them"
             )
         replace(self.key, result=self.complete()).write(self.arguments.output)

@@ -1,4 +1,4 @@
-"""Locks that show which jobs of a workflow run on this machine, and their progress.
+"""Locks of the jobs that run on this machine, with their progress.
 
 Each job holds a kernel lock on a small file beside its log, and Snakemake holds one on a file in the directory of
 results. The kernel releases a lock when its process ends, in whatever way it ends: a file without a lock belongs to a
@@ -19,18 +19,25 @@ from attacca.progress import Progress, watch_progress
 
 
 def job_file(log: Path) -> Path:
-    """Return the file that the job with a log locks."""
+    """Return the path of the file that a job locks.
+
+    Args:
+        log: log file of the job.
+    """
     return log.with_name(f".{log.stem}.job.json")
 
 
 @contextmanager
 def hold_job_lock(log: Path | None) -> Iterator[None]:
-    """Show, while the context lasts, that this process runs the job with a log; without a log, do nothing.
+    """Lock the file of a job while the context lasts, and write the progress of the job to it.
+
+    Args:
+        log: log file of the job; without it, nothing is locked.
 
     A job never fails or waits because of its lock: if the file system does not support locks, or another process runs
     the same job, the job runs without one.
     """
-    handle = None if log is None else lock_file(job_file(log), fcntl.LOCK_EX)
+    handle = None if log is None else try_lock(job_file(log), fcntl.LOCK_EX)
     if log is None or handle is None:
         yield
         return
@@ -45,11 +52,15 @@ def hold_job_lock(log: Path | None) -> Iterator[None]:
 
 
 def hold_workflow_lock(results: Path) -> int | None:
-    """Show that this process runs the workflow, until it ends or the returned file is closed."""
-    return lock_file(Layout(results).workflow_lock(), fcntl.LOCK_SH)
+    """Lock the directory of results for this workflow.
+
+    Returns:
+        The open file, whose end releases the lock; None if it cannot be locked.
+    """
+    return try_lock(Layout(results).workflow_lock(), fcntl.LOCK_SH)
 
 
-def lock_file(path: Path, kind: int) -> int | None:
+def try_lock(path: Path, kind: int) -> int | None:
     """Open a file and lock it without waiting.
 
     Args:
@@ -74,7 +85,7 @@ def lock_file(path: Path, kind: int) -> int | None:
 def locked_inodes() -> set[int]:
     """Return the inodes on which processes of this machine hold a lock.
 
-    The locks are read from ``/proc/locks``: an attempt to lock a file could make a starting job run without its lock.
+    The kernel's table is read, because a lock that is taken as a test could make a job that starts run without its own.
     """
     try:
         lines = Path("/proc/locks").read_text().splitlines()

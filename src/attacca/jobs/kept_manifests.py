@@ -1,4 +1,4 @@
-"""Copies of manifests that Snakemake does not know of and therefore does not delete.
+"""Copies of manifests that are hidden from Snakemake, so that it does not delete them.
 
 Snakemake deletes the output of a job before it starts the job again, and it starts every job downstream of a job that
 ran: after a change of the number of shards, for example, although every block is as before. A stage without blocks
@@ -23,7 +23,7 @@ def keep_manifest(manifest: Manifest, output: Path, key: Any) -> None:
 
     Args:
         manifest: manifest that the stage writes to ``output``.
-        output: file that Snakemake knows.
+        output: manifest, as the output of its rule.
         key: everything that the result depends on, as plain values.
     """
     write_json(_copy_path(output), {**manifest.to_json(), "key": digest(key)})
@@ -33,7 +33,7 @@ def recall_manifest(output: Path, key: Any) -> Manifest | None:
     """Return the manifest that was kept under the same key, or None.
 
     Args:
-        output: file that Snakemake knows.
+        output: manifest, as the output of its rule.
         key: everything that the result depends on now, as plain values.
     """
     path = _copy_path(output)

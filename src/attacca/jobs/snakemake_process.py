@@ -1,4 +1,4 @@
-"""The Snakemake process of a workflow: its jobs end when it ends, and the locks of a killed one are released.
+"""Supervision of the Snakemake process by its jobs, and release of the locks of a killed Snakemake.
 
 Snakemake locks its working directory by files that list what it reads and writes. The files of a killed Snakemake stay,
 and every later start fails until the user runs ``--unlock``. Beside them, each workflow of Attacca holds a kernel lock,
@@ -20,21 +20,21 @@ from pathlib import Path
 import psutil
 
 from attacca.fingerprint import digest
-from attacca.jobs.job_locks import lock_file
+from attacca.jobs.job_locks import try_lock
 
 PROCESS_VARIABLE = "ATTACCA_SNAKEMAKE_PROCESS"
-"""Environment variable with the number of the Snakemake process that starts the jobs."""
+"""Environment variable with the process id of the Snakemake that starts the jobs."""
 
-# Seconds between two looks for the Snakemake process; its own start takes longer.
+# Interval in seconds at which a job checks its Snakemake process; the start of Snakemake takes longer.
 _INTERVAL = 0.5
 # Open files whose locks this process holds until it ends.
 _held: list[int] = []
 
 
 def end_with_snakemake() -> None:
-    """Kill this job when the Snakemake process that started it ends, in whatever way it ends.
+    """Kill this job when the Snakemake process that started it exits or is killed.
 
-    A stage that was started by hand, outside of any workflow, is not affected.
+    A stage that was started without Snakemake is not affected.
     """
     number = os.environ.get(PROCESS_VARIABLE, "")
     if not number.isdigit() or int(number) == os.getpid():
@@ -53,10 +53,10 @@ def end_with_snakemake() -> None:
 
 
 def release_stale_lock(results: Path, last_host: str, snakemake: Path = Path(".snakemake")) -> None:
-    """Remove the lock files of a Snakemake that was killed while it worked on ``results``, and hold a kernel lock.
+    """Remove the lock files of a killed Snakemake for ``results``, and hold a kernel lock.
 
-    Nothing is removed while another workflow works there, if the last one ran on another machine, or if the file
-    system does not support locks: Snakemake then reports the lock, and the user can decide to ``--unlock``.
+    Nothing is removed while another workflow uses ``results``, if the last workflow ran on another machine, or if the
+    file system does not support locks. Snakemake then reports the lock, and the user can run ``--unlock``.
 
     Args:
         results: directory of results.
@@ -65,13 +65,13 @@ def release_stale_lock(results: Path, last_host: str, snakemake: Path = Path(".s
     """
     snakemake.mkdir(exist_ok=True)
     path = snakemake / f"attacca-{digest(str(results))[:16]}.lock"
-    handle = lock_file(path, fcntl.LOCK_EX)
+    handle = try_lock(path, fcntl.LOCK_EX)
     if handle is None:
-        handle = lock_file(path, fcntl.LOCK_SH)
+        handle = try_lock(path, fcntl.LOCK_SH)
     elif last_host == socket.gethostname():
-        _remove_lock_files(results, snakemake / "locks")
+        _remove_try_locks(results, snakemake / "locks")
     if handle is not None:
-        # Starts that follow see that a workflow runs here.
+        # Later starts must not remove the lock files of this workflow.
         fcntl.flock(handle, fcntl.LOCK_SH)
         _held.append(handle)
 
@@ -86,7 +86,7 @@ def _watch(child: psutil.Process, snakemake: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _remove_lock_files(results: Path, directory: Path) -> None:
+def _remove_try_locks(results: Path, directory: Path) -> None:
     for path in directory.glob("*.lock"):
         names = path.read_text().splitlines()
         if any(Path(name).is_relative_to(results) for name in names):

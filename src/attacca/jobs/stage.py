@@ -11,6 +11,9 @@ from pydantic import BaseModel
 from attacca.config.run import Configuration, RunConfig
 from attacca.layout import Layout
 
+PLAN, SHARD, FINISH, RUN = ACTIONS = ("plan", "shard", "finish", "run")
+"""Actions of jobs. The rules of a blockwise stage are named ``STAGE_ACTION``, the rule of another stage ``STAGE``."""
+
 
 class Scope(Enum):
     """Unit of work of a stage: a stage runs once per workflow, per volume, per run, or per run and volume."""
@@ -147,7 +150,7 @@ class Stage:
         plan_creates_arrays: whether arrays exist from the plan on, or only when the stage is finished.
         manifest_lists_arrays: whether its manifest lists which of the arrays exist and which are used in place.
         manifest_is_result: whether the manifest itself holds the result.
-        is_final: whether users need its arrays even if no other stage reads them.
+        is_final: whether users need its results even if no other stage reads them.
         runs_network: whether it runs the network and can use GPUs.
         plans_locally: whether its plan is short enough for the machine that runs Snakemake.
         max_threads: largest useful number of threads.
@@ -246,6 +249,24 @@ class StageInstance:
     def files(self, layout: Layout) -> list[str]:
         """Return other files that the stage writes, or glob patterns of them."""
         return list(self.stage.files(layout, self.run, self.volume))
+
+
+def locate_manifest(result: str) -> Callable[[Layout, str, str], Path]:
+    """Return the function of a stage's manifest for a named result of a run on a volume."""
+    return lambda layout, run, volume: layout.manifest(run, volume, result)
+
+
+def locate_array(image: str) -> Callable[[Layout, str, str], Sequence[str]]:
+    """Return the function of a stage's arrays for one image in the container of a run and volume."""
+    return lambda layout, run, volume: [f"{layout.image(run, volume, image)}/s0"]
+
+
+def estimate_pyramid_disk(sizes: ProductSizes, bytes_per_voxel: float = LABEL_BYTES) -> tuple[float, float]:
+    """Return the bytes and files of a blockwise stage that writes one array with a pyramid."""
+    return (
+        sizes.voxels * bytes_per_voxel * sizes.pyramid,
+        sizes.chunks * sizes.pyramid + FILES_PER_STAGE,
+    )
 
 
 def plain_values(model: BaseModel) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from attacca.config.execution import ExecutionConfig
 from attacca.errors import AttaccaError, ResourceError
 from attacca.jobs.job_locks import hold_job_lock
 from attacca.jobs.snakemake_process import end_with_snakemake
-from attacca.jobs.stage import Stage
+from attacca.jobs.stage import ACTIONS, Stage
 from attacca.layout import Layout
 from attacca.manifest import Manifest, read_manifest
 
@@ -100,7 +100,7 @@ def stage_main(
     """
     name = stage.name
     parser = argparse.ArgumentParser(prog=f"python -m attacca.stages.{name}")
-    parser.add_argument("action", choices=["plan", "shard", "finish", "run"])
+    parser.add_argument("action", choices=ACTIONS)
     parser.add_argument("--results", type=Path, default=os.environ.get(RESULTS_VARIABLE, "results"))
     parser.add_argument("--storage", default=os.environ.get(STORAGE_VARIABLE) or None)
     parser.add_argument("--run", default="")
@@ -147,7 +147,7 @@ def _run_job(
         )
         if not options.output.exists():
             raise AttaccaError(
-                f"the stage {name} ended without writing {options.output}; this is a defect of Attacca"
+                f"the stage {name} ended without writing {options.output}; this is a bug in Attacca: report it with the log"
             )
         return 0
     except AttaccaError as error:

@@ -26,7 +26,7 @@ def check_labels(
         plans: import of each volume without problems, by the volume's name.
     """
     task = run.task.learned_task
-    section = ("runs", name, "task", *(() if task is run.task else ("sub_task_config",)))
+    section = ("runs", name, "task", *run.task.learned_task_key)
     for volume in run.volumes.used:
         config, plan = configuration.volumes[volume], plans.get(volume)
         requirement = task.label_requirement(config.class_names)

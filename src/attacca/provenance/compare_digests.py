@@ -83,7 +83,8 @@ def compare_digests(
         if not old or old == new:
             compared.append(ComparedResult(key, "equal" if old else "no digest"))
             continue
-        inputs = _compare_inputs(key, provenances, old, new) if key.stage == "volume" else []
+        # Stages that runs share read the user's files.
+        inputs = [] if key.run else _compare_inputs(key, provenances, old, new)
         settings = _compare_manifests([path / key.manifest for path in results])
         compared.append(ComparedResult(key, "differ", [*inputs, *list_differences(old, new), *settings]))
     return compared

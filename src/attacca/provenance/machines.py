@@ -39,31 +39,29 @@ def note_machine(path: Path, key: str, machine: Mapping[str, Any]) -> None:
         write_json(path, {"key": key, "machines": [*known, dict(machine)]})
 
 
-def prediction_note(layout: Layout, run: str, volume: str, shard: tuple[int | str, int | str]) -> Path:
-    """Return the file with the machines of a shard of a prediction.
+def shard_note(layout: Layout, run: str, volume: str, stage: str, shard: tuple[int | str, int | str]) -> Path:
+    """Return the file with the machines of a shard of a stage.
 
     Args:
         layout: paths of the results.
         run: name of the run.
         volume: name of the volume.
-        shard: index of the shard and number of shards.
+        stage: name of the stage.
+        shard: index of the shard and number of shards; ``*`` for the pattern of all files.
     """
-    return layout.machines(run, volume) / f"predict_shard_{shard[0]}_of_{shard[1]}.json"
+    return layout.machines(run, volume) / f"{stage}_shard_{shard[0]}_of_{shard[1]}.json"
 
 
-def read_machines(layout: Layout, run: str, volumes: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
-    """Return the noted machines of a run's training and of its predictions.
+def read_machines(notes: Mapping[str, tuple[Path, Path]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the noted machines of results, without the results that have none.
 
     Args:
-        layout: paths of the results.
-        run: name of the run.
-        volumes: names of the volumes that are predicted.
+        notes: path of the manifest, and path or pattern of the notes, by the name of the result.
     """
-    machines = {"train": _read_notes(layout.training_manifest(run), [layout.training_files(run).machines])}
-    for volume in volumes:
-        pattern = prediction_note(layout, run, volume, ("*", "*"))
-        notes = sorted(pattern.parent.glob(pattern.name))
-        machines[f"predict {volume}"] = _read_notes(layout.manifest(run, volume, "prediction"), notes)
+    machines = {
+        name: _read_notes(manifest, sorted(pattern.parent.glob(pattern.name)))
+        for name, (manifest, pattern) in notes.items()
+    }
     return {name: noted for name, noted in machines.items() if noted}
 
 

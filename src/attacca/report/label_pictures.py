@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation
 
 from attacca.arrays import Array
-from attacca.config.tasks import BinaryTaskConfig, TaskConfig
+from attacca.config.tasks import TaskConfig
 from attacca.evaluators.contingency import contingency_table
 from attacca.report.channels import class_swatches, has_class_background, has_classes
 from attacca.report.colors import (
@@ -53,11 +53,11 @@ def number_true_classes(
     """
     if unlabelled is not None:
         ground_truth = np.where(ground_truth == np.uint64(unlabelled), np.uint64(0), ground_truth)
-    learned = task.learned_task if task is not None else None
-    if not isinstance(learned, BinaryTaskConfig) or learned.class_ids is None:
+    class_ids = task.learned_task.channel_ids if task is not None else None
+    if class_ids is None:
         return ground_truth
     classes = np.zeros_like(ground_truth)
-    for number, value in enumerate(learned.class_ids, start=1):
+    for number, value in enumerate(class_ids, start=1):
         classes[ground_truth == np.uint64(value)] = number
     return classes
 

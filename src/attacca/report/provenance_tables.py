@@ -11,13 +11,8 @@ _HIDDEN = {"configuration", "outputs", "stage", "version"}
 
 _MAX_FACTS = 80
 
-_IMAGE_RULES = {
-    "prediction": "predict",
-    "fragments": "fragments",
-    "graph": "graph",
-    "segmentation": "relabel",
-}
-"""For each result of a volume, the rule that computes it in blocks."""
+_BLOCKWISE_RESULTS = ("prediction", "fragments", "graph", "segmentation")
+"""Results of a volume that are computed in blocks."""
 
 
 def read_provenance_facts(results: Results, run: str) -> list[Fact]:
@@ -65,18 +60,20 @@ def list_block_times(results: Results, run: str) -> list[tuple[str, ...]]:
     """
     rows: list[tuple[str, ...]] = []
     for volume in results.list_volumes(run):
-        for name, rule in _IMAGE_RULES.items():
+        for name in _BLOCKWISE_RESULTS:
             manifest = read_json(results.layout.manifest(run, volume, name))
             if manifest:
+                # Tasks with and without agglomeration compute their segmentations in different stages.
+                stage = str(manifest.get("stage", ""))
                 result = as_mapping(manifest.get("result"))
                 blocks = result.get("blocks") or result.get("num_blocks") or ""
-                rows.append((name, volume, str(blocks), _read_time(results, run, volume, rule)))
+                rows.append((name, volume, str(blocks), _read_time(results, run, volume, stage)))
     return rows
 
 
-def _read_time(results: Results, run: str, volume: str, rule: str) -> str:
+def _read_time(results: Results, run: str, volume: str, stage: str) -> str:
     seconds = 0.0
-    for path in results.layout.benchmarks(run, volume, rule):
+    for path in results.layout.benchmarks(run, volume, stage):
         column = read_table(path).get("s")
         if column is not None and len(column):
             seconds += float(column[-1])

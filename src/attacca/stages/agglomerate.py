@@ -10,7 +10,7 @@ from attacca.config.segmentation import CheckThresholds
 from attacca.fingerprint import digest_file
 from attacca.jobs.kept_manifests import keep_manifest, recall_manifest
 from attacca.jobs.open_results import open_result
-from attacca.jobs.stage import CostModel, Scope, Stage, StageInstance, plain_values
+from attacca.jobs.stage import CostModel, Scope, Stage, StageInstance, locate_manifest, plain_values
 from attacca.jobs.stage_main import StageArguments, stage_main
 from attacca.manifest import Manifest
 from attacca.segmentation.chosen_settings import read_agglomeration_settings
@@ -29,7 +29,7 @@ AGGLOMERATE = Stage(
         "tuning": StageInstance(TUNE, run),
     },
     applies=is_agglomerated,
-    manifest=lambda layout, run, volume: layout.manifest(run, volume, "look_up_table"),
+    manifest=locate_manifest("look_up_table"),
     parameters=block_parameters,
     files=lambda layout, run, volume: [str(layout.look_up_table(run, volume))],
     # The whole graph is in memory at once.

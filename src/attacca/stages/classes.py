@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from attacca.arrays import ZarrArray
 from attacca.arrays.ome_display import write_image_label, write_root_metadata
@@ -16,34 +16,33 @@ from attacca.jobs.stage import (
     CostModel,
     Scope,
     Stage,
-    StageInstance,
+    estimate_pyramid_disk,
+    locate_array,
+    locate_manifest,
     task_parameters,
 )
 from attacca.jobs.stage_main import stage_main
 from attacca.layout import RUN_LABELS
 from attacca.manifest import Manifest
 from attacca.stages.predict import PREDICT
-from attacca.stages.relabel import RELABEL
-from attacca.stages.tune import TUNE
-from attacca.stages.volume import VOLUME
+from attacca.stages.tune import segmentation_inputs
+
+if TYPE_CHECKING:
+    from attacca.post_processors.voxel_operations import VoxelOperation
+    from attacca.post_processors.voxelwise_post_processor import VoxelwisePostProcessor
 
 CLASSES = Stage(
     name="classes",
-    title=RELABEL.title,
+    title="segmentation",
     scope=Scope.RUN_AND_VOLUME,
-    inputs=lambda configuration, run, volume: {
-        "volume": StageInstance(VOLUME, volume=volume),
-        "prediction": StageInstance(PREDICT, run, volume),
-        "tuning": StageInstance(TUNE, run),
-    },
+    inputs=segmentation_inputs,
     applies=lambda run: not run.task.agglomerates,
-    # Both stages write the segmentation, and a run has one of them.
-    manifest=RELABEL.manifest,
-    arrays=RELABEL.arrays,
-    is_final=True,
+    manifest=locate_manifest("segmentation"),
     parameters=lambda configuration, run, volume: {"task": task_parameters(configuration.runs[run])},
+    arrays=locate_array("segmentation"),
+    is_final=True,
     cost=CostModel(400, 80, 2.0e6, 1.5, 0.002, bytes_per_channel=6),
-    disk=RELABEL.disk,
+    disk=estimate_pyramid_disk,
     blocks=Blocks.PREDICTION_CHUNKS,
     block_setting="prediction.block_size",
 )
@@ -65,11 +64,13 @@ class ClassesJob(BlockwiseJob):
         return dict(self.arguments.inputs["tuning"].result["chosen"])
 
     @cached_property
-    def post_processor(self) -> Any:
+    def post_processor(self) -> "VoxelwisePostProcessor[Any]":
         # deferred: the Snakefile does not need numba.
         from attacca.tasks import create_task
 
-        return create_task(read_task_config(self.parameters["task"])).post_processor
+        task = create_task(read_task_config(self.parameters["task"]))
+        # Runs whose tasks agglomerate do not have this stage.
+        return cast("VoxelwisePostProcessor[Any]", task.post_processor)
 
     @property
     def key(self) -> Manifest:
@@ -92,7 +93,7 @@ class ClassesJob(BlockwiseJob):
             lambda overwrite: create_output(prediction, self.output, self.operation(), chunk, overwrite)
         )
 
-    def operation(self) -> Any:
+    def operation(self) -> "VoxelOperation":
         """Return the operation of the post-processor with the chosen parameters."""
         parameters = type(next(iter(self.post_processor.enumerate_parameters())))(**self.chosen)
         return self.post_processor.create_operation(parameters)

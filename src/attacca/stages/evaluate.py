@@ -55,6 +55,7 @@ EVALUATE = Stage(
         "evaluation": plain_values(configuration.runs[run].evaluation),
     },
     manifest_is_result=True,
+    is_final=True,
     cost=CostModel(350, 80, 1.0e7, 1, voxels_at_once=_voxels_at_once),
     disk=lambda sizes: (1e4 + sizes.fragments * 16, 5),
     block_setting="evaluation.block_size",
@@ -64,7 +65,7 @@ EVALUATE = Stage(
 def work(arguments: StageArguments) -> None:
     """Write ``scores.json``: every score with its direction, bounds and convention."""
     # deferred: the Snakefile does not need numba.
-    from attacca.evaluators import TableEvaluator, scores_to_json
+    from attacca.evaluators import scores_to_json
     from attacca.tasks import create_task
 
     layout, run, volume = arguments.layout, arguments.run, arguments.volume
@@ -84,9 +85,9 @@ def work(arguments: StageArguments) -> None:
     progress = Progress(
         f"{EVALUATE.name} {arguments.label}", total=0, interval=arguments.execution.progress_interval
     )
-    options = {}
-    if isinstance(evaluator, TableEvaluator) and config.block_size is not None:
-        options["block_size"] = [n * size for n, size in zip(config.block_size, segmentation.voxel_size)]
+    block_size = None
+    if config.block_size is not None:
+        block_size = [n * size for n, size in zip(config.block_size, segmentation.voxel_size)]
     directory = layout.evaluation(run, volume)
     directory.mkdir(exist_ok=True)
     scores = evaluator.evaluate_blockwise(
@@ -94,10 +95,10 @@ def work(arguments: StageArguments) -> None:
         ground_truth,
         directory,
         mask=mask,
+        block_size=block_size,
         key=manifest.key_parts(),
         num_workers=arguments.threads,
         progress=progress,
-        **options,
     )
     write_json(
         arguments.output,

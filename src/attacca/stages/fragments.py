@@ -20,7 +20,8 @@ from attacca.jobs.stage import (
     CostModel,
     Scope,
     Stage,
-    StageInstance,
+    locate_array,
+    locate_manifest,
     plain_values,
 )
 from attacca.jobs.stage_main import stage_main
@@ -28,8 +29,7 @@ from attacca.manifest import Manifest
 from attacca.segmentation.block_size import choose_block_size
 from attacca.segmentation.chosen_settings import read_fragment_settings, read_neighborhood
 from attacca.stages.predict import PREDICT
-from attacca.stages.tune import TUNE
-from attacca.stages.volume import VOLUME
+from attacca.stages.tune import segmentation_inputs
 
 
 def is_agglomerated(run: RunConfig) -> bool:
@@ -47,15 +47,11 @@ FRAGMENTS = Stage(
     name="fragments",
     title="fragments",
     scope=Scope.RUN_AND_VOLUME,
-    inputs=lambda configuration, run, volume: {
-        "volume": StageInstance(VOLUME, volume=volume),
-        "prediction": StageInstance(PREDICT, run, volume),
-        "tuning": StageInstance(TUNE, run),
-    },
+    inputs=segmentation_inputs,
     applies=is_agglomerated,
-    manifest=lambda layout, run, volume: layout.manifest(run, volume, "fragments"),
+    manifest=locate_manifest("fragments"),
     parameters=block_parameters,
-    arrays=lambda layout, run, volume: [f"{layout.image(run, volume, 'fragments')}/s0"],
+    arrays=locate_array("fragments"),
     cost=CostModel(350, 220, 2.0e6, 1, 0.06, bytes_per_channel=6),
     disk=lambda sizes: (sizes.voxels * LABEL_BYTES, sizes.chunks + FILES_PER_STAGE),
     blocks=Blocks.SEGMENTATION,
@@ -67,7 +63,6 @@ class FragmentsJob(BlockwiseJob):
     """Prediction to fragments, with the settings that were chosen on the validation volumes."""
 
     stage = FRAGMENTS
-    verb = "fragments"
 
     @cached_property
     def prediction(self) -> ZarrArray:

@@ -10,7 +10,16 @@ from attacca.arrays import ZarrArray
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.segmentation import graph_options
 from attacca.jobs.blockwise_job import BlockwiseJob
-from attacca.jobs.stage import FILES_PER_STAGE, Blocks, CostModel, ProductSizes, Scope, Stage, StageInstance
+from attacca.jobs.stage import (
+    FILES_PER_STAGE,
+    Blocks,
+    CostModel,
+    ProductSizes,
+    Scope,
+    Stage,
+    StageInstance,
+    locate_manifest,
+)
 from attacca.jobs.stage_main import stage_main
 from attacca.manifest import Manifest
 from attacca.segmentation.block_size import choose_block_size
@@ -41,7 +50,7 @@ GRAPH = Stage(
         "tuning": StageInstance(TUNE, run),
     },
     applies=is_agglomerated,
-    manifest=lambda layout, run, volume: layout.manifest(run, volume, "graph"),
+    manifest=locate_manifest("graph"),
     parameters=block_parameters,
     arrays=lambda layout, run, volume: [str(layout.graph(run, volume))],
     # The directory has no files before the first block is computed.
@@ -57,7 +66,6 @@ class GraphJob(BlockwiseJob):
     """Fragments to the tables of their graph."""
 
     stage = GRAPH
-    verb = "graph"
 
     @cached_property
     def fragments(self) -> ZarrArray:

@@ -16,19 +16,21 @@ from attacca.fingerprint import digest_file
 from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.open_results import required_volume_array
 from attacca.jobs.stage import (
-    FILES_PER_STAGE,
     Blocks,
     CostModel,
     ProductSizes,
     Scope,
     Stage,
     StageInstance,
+    estimate_pyramid_disk,
+    locate_array,
+    locate_manifest,
     plain_values,
 )
 from attacca.jobs.stage_main import stage_main
 from attacca.layout import RUN_LABELS, checkpoint_name
 from attacca.manifest import Manifest
-from attacca.provenance.machines import describe_machine, note_machine, prediction_note
+from attacca.provenance.machines import describe_machine, note_machine, shard_note
 from attacca.stages.train import TRAIN
 from attacca.stages.volume import VOLUME
 
@@ -41,10 +43,7 @@ _STORED_BYTES = {"uint8": 0.75, "float16": 2 * 0.8, "float32": 4 * 0.8}
 
 def _disk(sizes: ProductSizes) -> tuple[float, float]:
     stored = _STORED_BYTES[sizes.configuration.runs[sizes.run].prediction.dtype]
-    return (
-        sizes.voxels * sizes.channels * stored * sizes.pyramid,
-        sizes.chunks * sizes.pyramid + FILES_PER_STAGE,
-    )
+    return estimate_pyramid_disk(sizes, sizes.channels * stored)
 
 
 PREDICT = Stage(
@@ -55,11 +54,11 @@ PREDICT = Stage(
         "volume": StageInstance(VOLUME, volume=volume),
         "training": StageInstance(TRAIN, run),
     },
-    manifest=lambda layout, run, volume: layout.manifest(run, volume, "prediction"),
+    manifest=locate_manifest("prediction"),
     parameters=lambda configuration, run, volume: {
         "prediction": plain_values(configuration.runs[run].prediction)
     },
-    arrays=lambda layout, run, volume: [f"{layout.image(run, volume, 'prediction')}/s0"],
+    arrays=locate_array("prediction"),
     cost=CostModel(600, 60, 2.5e5, 3, 0.016, bytes_per_channel=6),
     disk=_disk,
     blocks=Blocks.NETWORK,
@@ -83,7 +82,6 @@ class PredictJob(BlockwiseJob):
     """Raw data and a checkpoint to a prediction."""
 
     stage = PREDICT
-    verb = "predict"
 
     @cached_property
     def config(self) -> PredictionConfig:
@@ -167,7 +165,7 @@ class PredictJob(BlockwiseJob):
             machine = describe_machine(str(choose_device(self.config.device, arguments.shard[0])))
         else:
             machine = {"dask cluster": scheduler}
-        note = prediction_note(self.layout, arguments.run, arguments.volume, arguments.shard)
+        note = shard_note(self.layout, arguments.run, arguments.volume, PREDICT.name, arguments.shard)
         note_machine(note, self.key.fingerprint, machine)
 
     def memory_per_block(self) -> int | None:

@@ -8,13 +8,15 @@ from attacca.atomic import write_json
 from attacca.config.run import Configuration
 from attacca.errors import AttaccaError
 from attacca.fingerprint import digest
-from attacca.jobs.stage import CostModel, Scope, Stage, plain_values, run_parameters
+from attacca.jobs.stage import CostModel, Scope, Stage, StageInstance, plain_values, run_parameters
 from attacca.jobs.stage_main import StageArguments, stage_main
 from attacca.layout import Layout
 from attacca.provenance.environment import read_checkout_state, read_hardware, read_package_versions
-from attacca.provenance.machines import read_machines
+from attacca.provenance.machines import read_machines, shard_note
 from attacca.provenance.result_digests import digest_results
+from attacca.stages.predict import PREDICT
 from attacca.stages.registry import instances
+from attacca.stages.train import TRAIN
 from attacca.stages.volume import VOLUME
 
 
@@ -51,7 +53,7 @@ def work(arguments: StageArguments) -> None:
         }
     )
     values = {"runs": {run: parameters["run"]}, "volumes": parameters["volumes"]}
-    machines = read_machines(layout, run, configuration.runs[run].volumes.segmented)
+    machines = read_machines(locate_machine_notes(configuration, layout, run))
     write_json(
         arguments.output,
         {
@@ -67,6 +69,17 @@ def work(arguments: StageArguments) -> None:
             "outputs": digest_outputs(configuration, layout, arguments.threads),
         },
     )
+
+
+def locate_machine_notes(
+    configuration: Configuration, layout: Layout, run: str
+) -> dict[str, tuple[Path, Path]]:
+    """Return the manifest and the notes of machines of a run's training and predictions, by stage and volume."""
+    notes = {TRAIN.name: (layout.training_manifest(run), layout.training_files(run).machines)}
+    for volume in configuration.runs[run].volumes.segmented:
+        pattern = shard_note(layout, run, volume, PREDICT.name, ("*", "*"))
+        notes[f"{PREDICT.name} {volume}"] = (StageInstance(PREDICT, run, volume).manifest(layout), pattern)
+    return notes
 
 
 def list_seeds(configuration: Configuration, run: str) -> dict[str, int]:

@@ -11,7 +11,16 @@ from attacca.arrays.pyramid import build_pyramid
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.segmentation import CheckThresholds
 from attacca.jobs.blockwise_job import BlockwiseJob
-from attacca.jobs.stage import FILES_PER_STAGE, LABEL_BYTES, Blocks, CostModel, Scope, Stage, StageInstance
+from attacca.jobs.stage import (
+    Blocks,
+    CostModel,
+    Scope,
+    Stage,
+    StageInstance,
+    estimate_pyramid_disk,
+    locate_array,
+    locate_manifest,
+)
 from attacca.jobs.stage_main import stage_main
 from attacca.layout import RUN_LABELS
 from attacca.manifest import Manifest
@@ -28,16 +37,13 @@ RELABEL = Stage(
         "look_up_table": StageInstance(AGGLOMERATE, run, volume),
     },
     applies=is_agglomerated,
-    manifest=lambda layout, run, volume: layout.manifest(run, volume, "segmentation"),
+    manifest=locate_manifest("segmentation"),
     parameters=block_parameters,
-    arrays=lambda layout, run, volume: [f"{layout.image(run, volume, 'segmentation')}/s0"],
+    arrays=locate_array("segmentation"),
     is_final=True,
     # Workers share the look-up table, which has 24 bytes per fragment.
     cost=CostModel(300, 60, 2.0e7, 1, 0.003, bytes_per_fragment=24),
-    disk=lambda sizes: (
-        sizes.voxels * LABEL_BYTES * sizes.pyramid,
-        sizes.chunks * sizes.pyramid + FILES_PER_STAGE,
-    ),
+    disk=estimate_pyramid_disk,
     blocks=Blocks.SEGMENTATION,
     block_setting="segmentation.block_size",
 )
@@ -47,7 +53,6 @@ class RelabelJob(BlockwiseJob):
     """Fragments and the look-up table to the segmentation."""
 
     stage = RELABEL
-    verb = "relabel"
 
     @cached_property
     def fragments(self) -> ZarrArray:

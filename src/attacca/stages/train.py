@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from attacca.config.architecture import UNetConfig
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.run import Configuration
 from attacca.config.segmentation import SegmentationConfig
-from attacca.config.tasks import read_task_config
+from attacca.config.tasks import TaskConfig, read_task_config
 from attacca.config.training import TrainingConfig
 from attacca.fingerprint import digest_file
 from attacca.freed_memory import keep_freed_memory
@@ -66,8 +67,8 @@ def _inputs(configuration: Configuration, run: str, volume: str) -> dict[str, St
     return {**volume_inputs(names), **targets}
 
 
-def _teachers(configuration: Configuration, run: str) -> dict[str, Path]:
-    """Return the trainings of other runs whose checkpoints this run starts from."""
+def _list_pretraining_runs(configuration: Configuration, run: str) -> dict[str, Path]:
+    """Return the training manifests of the other runs whose checkpoints initialize the network of this run."""
     layout = Layout(configuration.results, configuration.storage)
     weights = configuration.runs[run].task.initial_weights
     return {
@@ -94,7 +95,7 @@ TRAIN = Stage(
     title="training",
     scope=Scope.RUN,
     inputs=_inputs,
-    other_inputs=_teachers,
+    other_inputs=_list_pretraining_runs,
     manifest=lambda layout, run, volume: layout.training_manifest(run),
     parameters=_parameters,
     # A training deletes all checkpoints but some.
@@ -139,7 +140,7 @@ def _train(arguments: StageArguments, directory: Path) -> None:
         volumes=tuple(_training_volume(arguments, name) for name in names["train"]),
         validation=validation,
         seed=section["seed"],
-        class_counts=_class_counts(arguments, names["train"], section["task"]),
+        class_counts=_class_counts(arguments, names["train"], task),
         validate_segmentation=scores,
         higher_is_better=scores is not None and scores.higher_is_better,
     )
@@ -235,7 +236,10 @@ def _training_volume(arguments: StageArguments, name: str) -> "TrainingVolume":
 
 
 def _segmentation_validation(
-    task: Any, training: TrainingConfig, section: Any, volumes: "tuple[TrainingVolume, ...]"
+    task: TaskConfig,
+    training: TrainingConfig,
+    section: Mapping[str, Any],
+    volumes: "tuple[TrainingVolume, ...]",
 ) -> "SegmentationValidation | None":
     """Return the scoring of segmentations during training, or None if the configuration has no interval for it."""
     if training.validation.segmentation_interval is None or not volumes:
@@ -253,14 +257,14 @@ def _segmentation_validation(
     )
 
 
-def _class_counts(arguments: StageArguments, names: list[str], task: Any) -> Any:
+def _class_counts(arguments: StageArguments, names: list[str], task: TaskConfig) -> Any:
     """Return the class counts of all training volumes together, from the manifests of their targets."""
     # deferred: the Snakefile does not need numba.
     from attacca.predictors.volume_targets import pack_running_counts, sum_counts
     from attacca.tasks import create_task
 
     counts = sum_counts(arguments.inputs[f"targets.{name}"].result["counts"] for name in names)
-    return pack_running_counts(create_task(read_task_config(task)).predictor, counts)
+    return pack_running_counts(create_task(task).predictor, counts)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from attacca.jobs.stage_main import StageArguments, stage_main
 from attacca.manifest import Manifest
 from attacca.progress import Progress
 from attacca.stages.predict import PREDICT
-from attacca.stages.volume import volume_inputs
+from attacca.stages.volume import VOLUME, volume_inputs
 
 if TYPE_CHECKING:
     from attacca.tasks.tuner import ValidationPrediction
@@ -51,6 +51,15 @@ TUNE = Stage(
     cost=CostModel(800, 60, 0.4e6, 1.5, bytes_per_fragment=400),
     disk=lambda sizes: (2e5, 10),
 )
+
+
+def segmentation_inputs(configuration: Configuration, run: str, volume: str) -> dict[str, StageInstance]:
+    """Return the inputs of the stage that segments a prediction, by their names in its manifest."""
+    return {
+        "volume": StageInstance(VOLUME, volume=volume),
+        "prediction": StageInstance(PREDICT, run, volume),
+        "tuning": StageInstance(TUNE, run),
+    }
 
 
 def work(arguments: StageArguments) -> None:

@@ -79,7 +79,7 @@ class VolumeJob(BlockwiseJob):
     stage = VOLUME
 
     @property
-    def verb(self) -> str:  # type: ignore[override]
+    def verb(self) -> str:
         return "synthesize" if self.config.synthetic is not None else "import"
 
     @cached_property

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from attacca.losses import Loss
     from attacca.model import Model
     from attacca.post_processors import PostProcessor, PostProcessorParameters
+    from attacca.tasks.pretrained_task import PretrainedReport
     from attacca.tasks.tuner import Tuner
 
 
@@ -34,6 +35,9 @@ class Task(ABC):
         >>> task.predictor.num_channels, task.default_criterion
         (2, 'mean__jaccard')
     """
+
+    report: PretrainedReport | None = None
+    """Weights of the last model that were loaded from a file; None for random initial weights."""
 
     def __init__(self, task_config: TaskConfig) -> None:
         self.config = task_config

@@ -43,7 +43,7 @@ class TrainingState:
         architecture = create_architecture(job.architecture, dims, num_in_channels)
         self.model: Any = self.task.create_model(architecture)
         # Report of the pretrained weights; None for networks with random initial weights.
-        self.initial_weights: PretrainedReport | None = getattr(self.task, "report", None)
+        self.initial_weights: PretrainedReport | None = self.task.report
         self.format = torch.channels_last_3d if dims == 3 else torch.channels_last
         move: Any = self.model.to
         move(device=device.device, memory_format=self.format)

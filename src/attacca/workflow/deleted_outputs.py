@@ -1,6 +1,6 @@
-"""Arrays, tables and checkpoints that stages wrote and users deleted.
+"""Detection of deleted arrays, tables and checkpoints, and of the stages that must recompute them.
 
-Snakemake knows manifests alone, and a manifest remains when its array is deleted. A deleted output is recomputed where
+The outputs of rules are manifests, and a manifest remains when its array is deleted. A deleted output is recomputed where
 it is needed: a segmentation always, anything else only when a stage that reads it has to run. So a prediction of many
 terabytes may be deleted once everything downstream is finished, and so may checkpoints.
 """
@@ -54,7 +54,7 @@ def stages_to_repeat(
 
 
 def _expected_outputs(instance: StageInstance, workflow: Workflow) -> list[str]:
-    """Return what the stage has written, according to its plan and manifest."""
+    """Return the outputs that a stage has written, according to its plan and manifest."""
     layout, stage = workflow.layout, instance.stage
     manifest = instance.manifest(layout)
     first = instance.first_file(layout) if stage.plan_creates_arrays else manifest

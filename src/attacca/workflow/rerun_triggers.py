@@ -62,7 +62,7 @@ class RerunTriggers:
 
     def _write(self, path: Path, instance: StageInstance) -> None:
         output = instance.first_file(self.workflow.layout)
-        reasons = self._all_reasons(instance, output) if output.exists() else []
+        reasons = self._list_reasons(instance, output) if output.exists() else []
         # Snakemake considers a newer file unchanged if its content is.
         text = canonical_json({"stale": reasons}) + "\n"
         # A write waits for the disk, and most files have the same content at each start.
@@ -71,7 +71,7 @@ class RerunTriggers:
         time = output.stat().st_mtime + 1 if reasons else _EPOCH
         os.utime(path, (time, time))
 
-    def _all_reasons(self, instance: StageInstance, output: Path) -> list[str]:
+    def _list_reasons(self, instance: StageInstance, output: Path) -> list[str]:
         if instance.stage == PROVENANCE:
             section = PROVENANCE.section(self.workflow.configuration, instance.run)
             settings = {"runs": {instance.run: section["run"]}, "volumes": section["volumes"]}
@@ -83,7 +83,7 @@ class RerunTriggers:
                 is_current = settings_digest in page.read(_REPORT_HEAD)
             return [] if is_current else ["it was written with other settings"]
         deleted = self._deleted_and_needed.get(instance, ())
-        return self._reasons(instance) + [f"{path} was deleted" for path in deleted]
+        return self._list_changes(instance) + [f"{path} was deleted" for path in deleted]
 
     @cached_property
     def _deleted_and_needed(self) -> Mapping[StageInstance, list[str]]:
@@ -97,13 +97,13 @@ class RerunTriggers:
         if instance not in self._outdated:
             self._outdated[instance] = (
                 not instance.manifest(self.workflow.layout).exists()
-                or bool(self._reasons(instance))
+                or bool(self._list_changes(instance))
                 or any(map(self._is_outdated, instance.inputs(self.workflow.configuration).values()))
             )
         return self._outdated[instance]
 
-    def _reasons(self, instance: StageInstance) -> list[str]:
-        """Return what has changed since the first file of a stage was written."""
+    def _list_changes(self, instance: StageInstance) -> list[str]:
+        """Return the changes of settings and inputs since the first file of a stage was written."""
         values = read_values(instance.first_file(self.workflow.layout)) or {}
         if "parameters" not in values or "inputs" not in values:
             return []

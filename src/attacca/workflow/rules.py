@@ -1,18 +1,12 @@
 """Inputs, outputs, logs and parameters of the Snakemake rules of each stage."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attacca.jobs.stage import Scope, Stage
-from attacca.stages.provenance import PROVENANCE
-from attacca.stages.registry import STAGES
-from attacca.stages.report import REPORT
+from attacca.jobs.stage import FINISH, PLAN, RUN, SHARD, Scope, Stage
 from attacca.workflow.rerun_triggers import RerunTriggers
-from attacca.workflow.workflow import Workflow
-
-PLAN, SHARD, FINISH, RUN = "plan", "shard", "finish", "run"
-"""Actions of jobs. The rules of a blockwise stage are named ``STAGE_ACTION``, the rule of another stage ``STAGE``."""
+from attacca.workflow.workflow import ALL_STAGES, Wildcards, Workflow, read_wildcards
 
 Function = Callable[..., Any]
 """A function that Snakemake calls with the wildcards of a job."""
@@ -48,7 +42,7 @@ class StageRules:
     def reads(self) -> dict[str, Function]:
         """Inputs of the first rule: the rerun trigger and the manifests that the stage reads."""
         return {
-            "trigger": lambda wildcards: self.triggers.trigger(self.stage, *_run_and_volume(wildcards)),
+            "trigger": lambda wildcards: self.triggers.trigger(self.stage, *read_wildcards(wildcards)),
             "manifests": self._read_manifests,
         }
 
@@ -91,7 +85,7 @@ class StageRules:
         """Parameters of all rules of the stage."""
         return {
             "stage": self.stage.name,
-            "parameters": lambda wildcards: self.workflow.section(self.stage, *_run_and_volume(wildcards)),
+            "parameters": lambda wildcards: self.workflow.section(self.stage, *read_wildcards(wildcards)),
             # Snakemake does not compare parameters that depend on the input: they contain absolute paths.
             "manifests": lambda wildcards, input: [
                 f"{name}={path}" for name, path in self._input_manifests(wildcards).items()
@@ -110,7 +104,7 @@ class StageRules:
         wildcards = "_{shard}_of_{shards}" if action == SHARD else ""
         return "_".join(filter(None, (self.stage.name, action))) + wildcards
 
-    def _job_options(self, wildcards: Any, output: Any) -> list[str]:
+    def _job_options(self, wildcards: Wildcards, output: Sequence[str]) -> list[str]:
         """Return the action of a job, and the options that select its part of the work."""
         values = dict(wildcards.items())
         options = [f"--{key}={values[key]}" for key in ("run", "volume") if key in values]
@@ -120,10 +114,10 @@ class StageRules:
             return [RUN, *options]
         return [PLAN if str(output[0]).endswith(".plan.json") else FINISH, *options]
 
-    def _input_manifests(self, wildcards: Any) -> Mapping[str, Path]:
-        return self.workflow.input_manifests(self.stage, *_run_and_volume(wildcards))
+    def _input_manifests(self, wildcards: Wildcards) -> Mapping[str, Path]:
+        return self.workflow.input_manifests(self.stage, *read_wildcards(wildcards))
 
-    def _read_manifests(self, wildcards: Any) -> list[str]:
+    def _read_manifests(self, wildcards: Wildcards) -> list[str]:
         return [str(path) for path in self._input_manifests(wildcards).values()]
 
 
@@ -131,17 +125,10 @@ class WorkflowRules:
     """The rules of all stages, as attributes with the names of the stages."""
 
     def __init__(self, workflow: Workflow, triggers: RerunTriggers) -> None:
-        self._stages = {
-            stage.name: StageRules(stage, workflow, triggers) for stage in (*STAGES, PROVENANCE, REPORT)
-        }
+        self._stages = {stage.name: StageRules(stage, workflow, triggers) for stage in ALL_STAGES}
 
     def __getattr__(self, name: str) -> StageRules:
         try:
             return self._stages[name]
         except KeyError:
             raise AttributeError(name) from None
-
-
-def _run_and_volume(wildcards: Any) -> tuple[str, str]:
-    values = dict(wildcards.items())
-    return values.get("run", ""), values.get("volume", "")

@@ -30,7 +30,10 @@ def run_snakemake(
         MissingInputError: Attacca is not run from a checkout, so its rules are missing.
     """
     if not SNAKEFILE.exists():
-        raise MissingInputError(f"{SNAKEFILE} is missing: this command needs a checkout of Attacca")
+        raise MissingInputError(
+            f"{SNAKEFILE} is missing: the installed package has no rules. Clone the repository of Attacca and "
+            "install it from there with pip install -e ."
+        )
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)]
     command += ["--configfile", str(configuration), "--directory", str(directory), *options]
     return subprocess.run([*command, "--", *map(str, targets)], capture_output=capture_output, text=True)

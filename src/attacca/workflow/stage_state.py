@@ -14,7 +14,7 @@ from attacca.blockwise import Ledger
 from attacca.errors import AttaccaError
 from attacca.fingerprint import digest_file
 from attacca.jobs.job_locks import job_file, locked_inodes
-from attacca.jobs.stage import StageInstance
+from attacca.jobs.stage import FINISH, PLAN, SHARD, StageInstance
 from attacca.layout import Layout
 from attacca.manifest import read_values
 from attacca.stages.predict import choose_checkpoint
@@ -146,7 +146,7 @@ class _Reader:
         job = self._cluster_job(instance, "")
         if manifest is not None:
             state.state = "done"
-            state.reason = self._staleness(instance, manifest)
+            state.reason = self._explain_staleness(instance, manifest)
             if instance.stage.is_blockwise:
                 plan = read_values(instance.plan(self.layout)) or {}
                 state.blocks = state.done = int(plan.get("blocks", 0))
@@ -159,17 +159,19 @@ class _Reader:
         if job is not None and state.state != "done":
             state.running = str(job)
             state.state = "running" if job.state == "RUNNING" else state.state
-        elif state.state not in ("done", "running") and self._runs_here(instance):
+        elif state.state not in ("done", "running") and self._has_local_job(instance):
             state.state, state.running, state.reason = "running", _HERE, ""
             if not instance.stage.is_blockwise:
                 self._read_progress(instance, state)
         return state
 
-    def _runs_here(self, instance: StageInstance) -> bool:
+    def _has_local_job(self, instance: StageInstance) -> bool:
+        """Return whether a job of a stage runs on this machine."""
         parts = [""]
         if instance.stage.is_blockwise:
             count = self.workflow.shards(instance.stage)
-            parts = ["_plan", *(f"_shard_{index}_of_{count}" for index in range(count)), "_finish"]
+            shards = (f"_{SHARD}_{index}_of_{count}" for index in range(count))
+            parts = [f"_{PLAN}", *shards, f"_{FINISH}"]
         return any(self._job_is_locked(instance, part) for part in parts)
 
     def _job_is_locked(self, instance: StageInstance, part: str) -> bool:
@@ -182,7 +184,7 @@ class _Reader:
             state.blocks, state.done = int(values["total"]), int(values["done"])
             state.seconds_left = values["seconds_left"]
 
-    def _staleness(self, instance: StageInstance, manifest: Mapping[str, Any]) -> str:
+    def _explain_staleness(self, instance: StageInstance, manifest: Mapping[str, Any]) -> str:
         """Return the reasons why a finished stage is stale; empty if it is valid."""
         if "fingerprint" not in manifest:
             return ""

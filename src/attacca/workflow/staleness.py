@@ -8,7 +8,6 @@ from attacca.config.volumes import VolumeConfig
 from attacca.fingerprint import list_differences
 from attacca.jobs.stage import StageInstance
 from attacca.manifest import read_values
-from attacca.stages.volume import VOLUME
 from attacca.workflow.workflow import Workflow
 
 
@@ -22,7 +21,8 @@ def list_changed_settings(
     """
     section = json.loads(workflow.section(instance.stage, instance.run, instance.volume))
     old, new = _common_settings(manifest["parameters"], section)
-    if instance.stage != VOLUME or old.get("source") == new.get("source"):
+    # Only a volume has a source among its settings.
+    if old.get("source") == new.get("source"):
         return list(list_differences(old, new))
     # Digests of files are not readable, and differ if paths do.
     differences = list(list_differences({**old, "source": ""}, {**new, "source": ""}))

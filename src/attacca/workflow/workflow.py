@@ -2,9 +2,9 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from attacca.arrays.storage import FORMAT_VARIABLE
 from attacca.config.load import load_configuration
@@ -16,10 +16,26 @@ from attacca.jobs.snakemake_process import PROCESS_VARIABLE, release_stale_lock
 from attacca.jobs.stage import Stage, StageInstance, plain_values
 from attacca.jobs.stage_main import EXECUTION_VARIABLE, LOADERS_VARIABLE, RESULTS_VARIABLE, STORAGE_VARIABLE
 from attacca.layout import Layout
-from attacca.stages.evaluate import EVALUATE
-from attacca.stages.registry import instances
+from attacca.stages.provenance import PROVENANCE
+from attacca.stages.registry import STAGES, instances
+from attacca.stages.report import REPORT
 from attacca.stages.train import TRAIN
 from attacca.workflow.start_record import read_start_record, write_start_record
+
+ALL_STAGES = (*STAGES, PROVENANCE, REPORT)
+"""All stages: those that compute results, and those that describe them."""
+
+
+class Wildcards(Protocol):
+    """Values of the wildcards of a job, as attributes; Snakemake passes them to the functions of rules."""
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Return the names and values of the wildcards."""
+
+
+def read_wildcards(wildcards: Wildcards) -> tuple[str, str]:
+    """Return the run and the volume of a job; each is empty if the rule does not have it."""
+    return getattr(wildcards, "run", ""), getattr(wildcards, "volume", "")
 
 
 class Workflow:
@@ -43,7 +59,7 @@ class Workflow:
             write_start_record(self.configuration, *self.source)
 
     def hold_lock(self) -> None:
-        """Show ``attacca status``, until this process ends, that the workflow runs."""
+        """Lock the directory of results until this process ends, so that ``attacca status`` reports a running workflow."""
         hold_workflow_lock(self.configuration.results)
 
     def release_stale_lock(self) -> None:
@@ -88,7 +104,7 @@ class Workflow:
         """
         last: dict[str, StageInstance] = {}
         for instance in self.instances():
-            if instance.run == run and (instance.stage.is_final or instance.stage == EVALUATE):
+            if instance.run == run and instance.stage.is_final:
                 last[instance.volume] = instance
         return [instance.manifest(self.layout) for instance in last.values()] or [
             StageInstance(TRAIN, run).manifest(self.layout)
