@@ -186,7 +186,7 @@ def test_a_job_over_its_memory_limit_is_sent_again_with_more(
     shutil.copytree(slow_prediction, directory)
     values = yaml.safe_load((directory / "config.yaml").read_text())
     # Less than the processes of such a job hold; some attempts later it is enough.
-    values["execution"]["memory_mb"] = {"predict": 300}
+    values["execution"]["memory_mb"] = {"predict": 450}
     (directory / "config.yaml").write_text(yaml.safe_dump(values))
     run = on_slurm(directory, *arguments("--retries", "6", "--", str(directory / PREDICTION)))
     output = run.finish(900)

@@ -71,8 +71,10 @@ def test_every_stage_covers_the_volume_with_blocks_to_the_last_voxel(awkward, na
     dims = 3 if name == "deep" else 2
     assert tuple(raw.roi.shape / raw.voxel_size) == (129,) * dims
     assert tuple(raw.roi.begin) == ((400, -70, 30) if name == "deep" else (-70, 1290))
-    for stage in ("prediction", "fragments", "segmentation"):
-        assert opened(awkward, name, name, f"{stage}.zarr", "s0").roi == raw.roi
+    for stage, group in (
+        ("prediction", "prediction"), ("fragments", "labels/fragments"), ("segmentation", "labels/segmentation"),
+    ):  # fmt: skip
+        assert opened(awkward, name, f"{name}.zarr", f"{group}/s0").roi == raw.roi
         plan = json.loads((awkward.results / name / name / f"{stage}.plan.json").read_text())
         grid = BlockGrid.from_json(json.dumps(plan["grid"]))
         assert len(grid) == plan["blocks"] == 2**dims

@@ -48,7 +48,7 @@ def test_a_setting_changed_halfway_reruns_its_downstream_stages_alone_and_status
     checkout.make("small", "tuning.json")
     checkout.make("volumes", "tested.json")
     prediction, fragments = (
-        ("small", "tested", f"{name}.zarr", "s0") for name in ("prediction", "fragments")
+        ("small", "tested.zarr", *image, "s0") for image in (("prediction",), ("labels", "fragments"))
     )
     untouched = {
         name: read_modification_times(checkout, *name)

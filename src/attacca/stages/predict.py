@@ -59,7 +59,7 @@ PREDICT = Stage(
         "prediction": plain_values(configuration.runs[run].prediction)
     },
     arrays=locate_array("prediction"),
-    cost=CostModel(600, 60, 2.5e5, 3, 0.016, bytes_per_channel=6),
+    cost=CostModel(900, 60, 2.5e5, 3, 0.016, bytes_per_channel=6),
     disk=_disk,
     blocks=Blocks.NETWORK,
     block_setting="prediction.block_size",

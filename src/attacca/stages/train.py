@@ -100,7 +100,7 @@ TRAIN = Stage(
     parameters=_parameters,
     # A training deletes all checkpoints but some.
     files=lambda layout, run, volume: [str(layout.checkpoints(run) / "*.pt")],
-    cost=CostModel(1300, 0, 1.0e5, 10),
+    cost=CostModel(1600, 0, 1.0e5, 10),
     disk=_disk,
     runs_network=True,
 )
