@@ -192,7 +192,7 @@ def test_a_job_over_its_memory_limit_is_sent_again_with_more(
     output = run.finish(900)
     assert run.process.returncode == 0, output[-6000:]
     assert re.search(r"[Ee]xceeded (job )?memory limit", output)
-    assert "mem_mb=300" in output and "mem_mb=450" in output
+    assert "mem_mb=450" in output and "mem_mb=675" in output
     assert "Trying to restart job" in output
     assert recorded(directory) == list(range(64))
     assert arrays(directory) == arrays(undisturbed)

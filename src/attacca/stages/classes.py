@@ -41,7 +41,7 @@ CLASSES = Stage(
     parameters=lambda configuration, run, volume: {"task": task_parameters(configuration.runs[run])},
     arrays=locate_array("segmentation"),
     is_final=True,
-    cost=CostModel(700, 80, 2.0e6, 1.5, 0.002, bytes_per_channel=6),
+    cost=CostModel(400, 80, 2.0e6, 1.5, 0.002, bytes_per_channel=6),
     disk=estimate_pyramid_disk,
     blocks=Blocks.PREDICTION_CHUNKS,
     block_setting="prediction.block_size",

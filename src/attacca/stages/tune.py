@@ -48,7 +48,7 @@ TUNE = Stage(
     manifest=lambda layout, run, volume: layout.tuning(run),
     parameters=_parameters,
     manifest_is_result=True,
-    cost=CostModel(1100, 60, 0.4e6, 1.5, bytes_per_fragment=400),
+    cost=CostModel(800, 60, 0.4e6, 1.5, bytes_per_fragment=400),
     disk=lambda sizes: (2e5, 10),
 )
 
