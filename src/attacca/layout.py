@@ -13,8 +13,11 @@ _VOLUMES, _TARGETS, _TRAINING, _LOGS, _BENCHMARKS, _MACHINES, _REPORT = (
     "report",
 )
 
-VOLUME_IMAGES = {"raw": "raw", "labels": "labels/ground_truth", "mask": "labels/mask"}
-"""Images of a volume and their groups in its container: OME-Zarr keeps label images in the group ``labels``."""
+VOLUME_LABELS = {"labels": "ground_truth", "mask": "mask"}
+"""Label images of a volume, and their names below ``labels`` in its container."""
+
+VOLUME_IMAGES = {"raw": "raw", **{image: f"labels/{name}" for image, name in VOLUME_LABELS.items()}}
+"""Images of a volume, and their groups in its container: OME-Zarr keeps label images in the group ``labels``."""
 
 RUN_LABELS = ("segmentation", "fragments")
 """Label images of a run, below ``labels`` in the container of its results on a volume."""

@@ -94,10 +94,20 @@ def _check_multiple(
         )
 
 
+def write_block_of(array: StoredArray) -> tuple[int, ...]:
+    """Return the shape of a stored object, in voxels: a shard, or a chunk without shards; it may exceed the array.
+
+    >>> from zarr.storage import MemoryStore
+    >>> array = zarr.create_array(MemoryStore(), shape=(4, 6), shards=(4, 8), chunks=(2, 4), dtype="u1")
+    >>> write_block_of(array), clip_write_block(array)
+    ((4, 8), (4, 6))
+    """
+    return array.shards or array.chunks
+
+
 def clip_write_block(array: StoredArray) -> tuple[int, ...]:
-    """Return the shape of a shard, or of a chunk without shards, clipped to the array."""
-    block = array.shards or array.chunks
-    return tuple(min(edge, extent) for edge, extent in zip(block, array.shape))
+    """Return the shape of a stored object, clipped to the array; see ``write_block_of``."""
+    return tuple(min(edge, extent) for edge, extent in zip(write_block_of(array), array.shape))
 
 
 def find_existing_array(identifier: LocalArrayIdentifier, path: str) -> StoredArray | None:
@@ -157,8 +167,6 @@ def _create_zarr(
         "dtype": layout.dtype,
         "fill_value": layout.dtype.type(layout.fill_value),
         "overwrite": True,
-        # Every block has its file, so that a missing file is damage.
-        "config": {"write_empty_chunks": True},
     }
     if zarr_format() == 2:
         shuffle = Blosc.BITSHUFFLE if is_float else Blosc.SHUFFLE

@@ -4,7 +4,7 @@ Reference: Moore, J. et al. OME-Zarr: a cloud-optimized bioimaging file format. 
 specification of version 0.5, https://ngff.openmicroscopy.org/0.5.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,10 @@ import zarr
 from zarr.abc.store import Store
 
 from attacca.arrays.identifier import LocalArrayIdentifier, join_path
+from attacca.arrays.ome_zarr import update_ome_metadata
 from attacca.arrays.storage import open_store, zarr_format
 from attacca.arrays.zarr_array import ZarrArray
-from attacca.arrays.zarr_opening import multiscales, open_node
+from attacca.arrays.zarr_opening import multiscales, ome_attributes, open_node
 
 CLASS_COLORS = ("0072b2", "e69f00", "009e73", "cc79a7", "56b4e9", "d55e00", "f0e442", "999999")
 """Colors that are distinguishable with color vision deficiency: Okabe and Ito 2008, and gray."""
@@ -56,7 +57,7 @@ def write_intensity_windows(group_path: str, scales: Sequence[str], names: Seque
         window = {"min": limits[0], "max": limits[1], "start": low, "end": max(high, low + 1e-6)}
         label = names[index] if index < len(names) else str(index)
         channels.append({"label": label, "color": "FFFFFF", "active": index == 0, "window": window})
-    _update(group_path, {"omero": {"channels": channels}})
+    update_ome_metadata(group_path, {"omero": {"channels": channels}})
 
 
 def write_image_label(group_path: str, classes: Sequence[str] = (), source: str = "../../") -> None:
@@ -80,7 +81,7 @@ def write_image_label(group_path: str, classes: Sequence[str] = (), source: str 
             {"label-value": value, "rgba": [*bytes.fromhex(color), 255]} for value, color in zip(ids, colors)
         ]
         label["properties"] = [{"label-value": value, "name": name} for value, name in zip(ids, classes)]
-    _update(group_path, {"image-label": label})
+    update_ome_metadata(group_path, {"image-label": label})
 
 
 def write_root_metadata(container: str, labels: Sequence[str] = ()) -> None:
@@ -105,34 +106,19 @@ def write_root_metadata(container: str, labels: Sequence[str] = ()) -> None:
     store = open_store(container, "r")
     for name in _IMAGES:
         node = open_node(store, name)
-        images = multiscales(node.attrs) if isinstance(node, zarr.Group) else []
+        attributes = node.attrs if isinstance(node, zarr.Group) else {}
+        images = multiscales(attributes)
         if images:
             datasets = [{**dataset, "path": f"{name}/{dataset['path']}"} for dataset in images[0]["datasets"]]
             values: dict[str, Any] = {"multiscales": [{**images[0], "datasets": datasets}]}
-            omero = _ome_values(node).get("omero")
-            _update(container, values | ({"omero": omero} if omero else {}))
+            omero = ome_attributes(attributes).get("omero")
+            update_ome_metadata(container, values | ({"omero": omero} if omero else {}))
             break
     existing = [name for name in labels if _is_multiscale(store, f"{_LABELS}/{name}")]
     if existing:
-        _update(join_path(container, _LABELS), {"labels": existing})
+        update_ome_metadata(join_path(container, _LABELS), {"labels": existing})
 
 
 def _is_multiscale(store: Store, path: str) -> bool:
     node = open_node(store, path)
     return isinstance(node, zarr.Group) and bool(multiscales(node.attrs))
-
-
-def _ome_values(node: Any) -> Mapping[str, Any]:
-    values: Any = node.attrs.asdict()
-    ome = values.get("ome")
-    return ome if isinstance(ome, Mapping) else values
-
-
-def _update(group_path: str, values: Mapping[str, Any]) -> None:
-    """Add OME metadata to a group: below ``ome`` in Zarr 3, on their own in Zarr 2."""
-    group = zarr.open_group(open_store(group_path, "a"), mode="a", zarr_format=zarr_format())
-    if group.metadata.zarr_format == 2:
-        group.attrs.update(values)
-    else:
-        existing: Any = group.attrs.get("ome", {})
-        group.attrs["ome"] = {"version": "0.5", **existing, **values}

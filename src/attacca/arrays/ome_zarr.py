@@ -141,9 +141,24 @@ def write_multiscale_metadata(group_path: str, scales: Sequence[str], name: str 
         "axes": axes,
         "datasets": datasets,
     }
+    update_ome_metadata(group_path, {"multiscales": [image]})
+
+
+def update_ome_metadata(group_path: str, values: Mapping[str, Any]) -> None:
+    """Add OME metadata to a group, which is created if it does not exist; other entries are kept.
+
+    Args:
+        group_path: path or URL of the group.
+        values: entries such as ``multiscales``, ``omero`` or ``image-label``, without the version of an image.
+
+    >>> update_ome_metadata("memory://update.zarr/labels", {"labels": ["cells"]})
+    >>> dict(zarr.open_group(open_store("memory://update.zarr/labels"), mode="r").attrs)
+    {'ome': {'version': '0.5', 'labels': ['cells']}}
+    """
     group = zarr.open_group(open_store(group_path, "a"), mode="a", zarr_format=zarr_format())
     if group.metadata.zarr_format == 2:
-        group.attrs["multiscales"] = [{"version": "0.4", **image}]
+        versioned = [{"version": "0.4", **image} for image in values.get("multiscales", [])]
+        group.attrs.update({**values, "multiscales": versioned} if versioned else values)
     else:
         existing: Any = group.attrs.get("ome", {})
-        group.attrs["ome"] = {**existing, "version": "0.5", "multiscales": [image]}
+        group.attrs["ome"] = {"version": "0.5", **existing, **values}

@@ -117,16 +117,8 @@ def open_store(container: str | Path, mode: str = "r") -> Store:
     read_only = mode == "r"
     if is_url(container):
         try:
-            address = str(container)
-            system = fsspec.core.url_to_fs(address, **storage_options(address))[0]
-            if not system.async_impl and address.startswith(("s3://", "gs://", "http")):
-                raise VolumeError(
-                    f"{container}: found an fsspec package for this address that is not asynchronous; install attacca[s3] "
-                    "for s3://, gcsfs for gs://, aiohttp for http:// and https://"
-                )
-            return FsspecStore.from_url(
-                address, storage_options=storage_options(address), read_only=read_only
-            )
+            options = storage_options(container)
+            return FsspecStore.from_url(str(container), storage_options=options, read_only=read_only)
         except ImportError as error:
             raise VolumeError(f"{container}: {error}; for s3:// URLs install attacca[s3]") from error
         except ValueError as error:

@@ -17,6 +17,7 @@ from attacca.arrays.array_creation import (
     create_stored_array,
     find_existing_array,
     plan_layout,
+    write_block_of,
 )
 from attacca.arrays.identifier import LocalArrayIdentifier, join_path
 from attacca.arrays.links import read_link
@@ -352,7 +353,7 @@ class ZarrArray(NeuroglancerSource, Array):
         extent = tuple(e - b for b, e in zip(begin, end))
         if value.ndim and value.shape != extent:
             raise VolumeError(f"{self}: {roi} holds {extent} voxels, the data have the shape {value.shape}")
-        block = self._zarr.shards or self._zarr.chunks
+        block = write_block_of(self._zarr)
         covers_blocks = all(
             b % k == 0 and (e % k == 0 or e == n) for b, e, k, n in zip(begin, end, block, shape)
         )
@@ -381,7 +382,7 @@ class ZarrArray(NeuroglancerSource, Array):
 
     def _describe_damaged_objects(self, roi: Roi, error: Exception) -> str:
         """Return a message that names the stored objects that cannot be read."""
-        block = self._zarr.shards or self._zarr.chunks
+        block = write_block_of(self._zarr)
         damaged = []
         for index, key in self._stored_objects(roi):
             window = tuple(
@@ -399,10 +400,13 @@ class ZarrArray(NeuroglancerSource, Array):
 
     @cached_property
     def _padded(self) -> zarr.Array[Any]:
-        """The array as if its shape were a multiple of its write block, so that each block is written whole."""
+        """The array as if its shape were a multiple of its write block, so that each block is written whole.
+
+        Blocks of fill values are stored as well, so that each written block has its file.
+        """
         array = self._zarr
         assert isinstance(array, zarr.Array)
-        block = array.shards or array.chunks
+        block = write_block_of(array)
         shape = tuple(-(-n // k) * k for n, k in zip(array.shape, block))
         metadata: Any = replace(array.metadata, shape=shape)
         return zarr.Array(
@@ -421,7 +425,7 @@ class ZarrArray(NeuroglancerSource, Array):
 
     def _stored_objects(self, roi: Roi) -> Iterator[tuple[tuple[int, ...], str]]:
         """Yield index and name of each stored object that holds voxels of a ROI."""
-        block = self._zarr.shards or self._zarr.chunks
+        block = write_block_of(self._zarr)
         ranges = []
         for part, size, edge in zip(self.to_slices(roi), self._zarr.shape, block):
             begin, end, _ = part.indices(size)

@@ -14,8 +14,8 @@ from attacca.arrays.n5 import N5Array, StoredArray, is_n5_container, list_n5_mem
 from attacca.arrays.storage import explain_server_errors, open_store
 from attacca.errors import MissingInputError, VolumeError, summarize_error
 
-# Names of the first scale, for multiscale groups without OME metadata.
-_FIRST_SCALES = ("s0", "0", "scale0")
+FIRST_SCALES = ("s0", "0", "scale0")
+"""Names of the first scale, for multiscale groups without OME metadata."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def open_zarr(container: Path | str, dataset: str, mode: str) -> tuple[StoredArr
             )
         first = first_scale(node.attrs)
         arrays = [] if first else list_group(store, path)
-        for candidate in [first] if first else [*_FIRST_SCALES, *(arrays if len(arrays) == 1 else [])]:
+        for candidate in [first] if first else [*FIRST_SCALES, *(arrays if len(arrays) == 1 else [])]:
             name = f"{path}/{candidate}".strip("/")
             array = open_node(store, name, writable=mode != "r")
             if isinstance(array, zarr.Array):
@@ -133,14 +133,23 @@ def first_scale(attributes: Mapping[str, Any]) -> str | None:
     return str(datasets[0]["path"]) if datasets else None
 
 
+def ome_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the OME metadata in the attributes of a group: below ``ome`` since OME-Zarr 0.5, on their own before.
+
+    >>> ome_attributes({"ome": {"version": "0.5"}, "attacca": {}}), ome_attributes({"omero": {}})
+    ({'version': '0.5'}, {'omero': {}})
+    """
+    ome = attributes.get("ome")
+    return ome if isinstance(ome, Mapping) else attributes
+
+
 def multiscales(attributes: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the multiscale images in the attributes of a group, of OME-Zarr 0.5 or earlier.
 
     >>> multiscales({"ome": {"multiscales": [{"name": "raw"}]}}), multiscales({"multiscales": [{"name": "raw"}]})
     ([{'name': 'raw'}], [{'name': 'raw'}])
     """
-    ome = attributes.get("ome")
-    images = (ome if isinstance(ome, Mapping) else attributes).get("multiscales") or []
+    images = ome_attributes(attributes).get("multiscales") or []
     return [image for image in images if isinstance(image, Mapping)] if isinstance(images, list) else []
 
 
@@ -169,7 +178,7 @@ def _open_n5(container: Path | str, path: str, mode: str) -> tuple[N5Array, str]
     if attributes is not None and "dimensions" in attributes:
         return N5Array(container, path, writable=mode != "r"), path
     first = first_scale(attributes or {})
-    for candidate in [first] if first else _FIRST_SCALES:
+    for candidate in [first] if first else FIRST_SCALES:
         name = f"{path}/{candidate}".strip("/")
         scale = read_attributes_file(join_path(container, name))
         if scale is not None and "dimensions" in scale:

@@ -28,7 +28,7 @@ import fsspec
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.links import read_link
-from attacca.arrays.storage import storage_options
+from attacca.arrays.storage import remote_file_system, storage_options
 from attacca.fingerprint import canonical_json, digest
 
 WHOLE_BYTES = 64 * 10**9
@@ -175,7 +175,7 @@ def _stat_files(path: Path, names: Collection[str]) -> Iterator[tuple[str, int]]
 
 def _list_remote_files(address: str) -> list[tuple[str, int]]:
     """Return names relative to an address and sizes, sorted by name."""
-    system, root = fsspec.core.url_to_fs(address, **storage_options(address))
+    system, root = remote_file_system(address)
     found = []
     for path, details in system.find(root, detail=True).items():
         name = path[len(root) :].lstrip("/")

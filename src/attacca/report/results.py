@@ -12,7 +12,7 @@ import zarr
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.storage import open_store
-from attacca.arrays.zarr_opening import multiscales, open_node
+from attacca.arrays.zarr_opening import FIRST_SCALES, multiscales, open_node
 from attacca.errors import AttaccaError
 from attacca.layout import RESERVED_NAMES, VOLUME_IMAGES, Layout
 
@@ -200,6 +200,6 @@ def _scale_names(container: str, dataset: str) -> Iterator[str]:
     if images:
         names = [str(level["path"]) for level in images[0]["datasets"]]
     else:
-        names = [name for name in ("s0", "0", "scale0") if name in node]
+        names = [name for name in FIRST_SCALES if name in node]
     for name in names:
         yield f"{dataset}/{name}".strip("/")

@@ -19,7 +19,7 @@ from attacca.arrays.storage import delete
 from attacca.arrays.zarr_array import ZarrArray
 from attacca.config.volumes import ClassSource, VolumeConfig
 from attacca.errors import MissingInputError, VolumeError
-from attacca.layout import VOLUME_IMAGES
+from attacca.layout import VOLUME_IMAGES, VOLUME_LABELS
 from attacca.volumes.volume_plan import PlannedArray, VolumePlan, plan_volume
 
 logger = logging.getLogger(__name__)
@@ -212,7 +212,7 @@ def finish_volume(config: VolumeConfig, container: str, num_workers: int = 1) ->
             "in_place": planned.link is not None,
             "scales": scales,
         }
-    write_root_metadata(container, [group.rpartition("/")[2] for group in VOLUME_IMAGES.values()][1:])
+    write_root_metadata(container, list(VOLUME_LABELS.values()))
     return facts
 
 
