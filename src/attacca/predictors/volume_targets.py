@@ -100,8 +100,15 @@ class _GroundTruthBlocks:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_arrays": {}}
 
-    def _prepare(self, write_roi: Roi) -> tuple[NumpyArray, Array, NumpyArray, tuple[slice, ...]]:
-        """Return ground truth, target and mask of the read region, and the slices of the block in it."""
+    def _prepare(
+        self, write_roi: Roi, target_roi: Roi
+    ) -> tuple[NumpyArray, Array, NumpyArray, tuple[slice, ...]]:
+        """Return ground truth, target and mask of the read region, and the slices of the block in it.
+
+        Args:
+            write_roi: the block.
+            target_roi: region inside the read region in which the target itself is used, and not only its balance.
+        """
         if not self._arrays:
             self.open()
         labels = self._arrays["labels"]
@@ -113,7 +120,12 @@ class _GroundTruthBlocks:
         gt, mask = read_ground_truth(
             labels, self._arrays.get("mask"), roi, self.unlabelled, self.predictor.fill_outside
         )
-        return gt, self.predictor.create_target(gt), mask, _find_slices(write_roi, roi, voxel_size)
+        return (
+            gt,
+            self.predictor.create_target_within(gt, target_roi),
+            mask,
+            _find_slices(write_roi, roi, voxel_size),
+        )
 
 
 @dataclass
@@ -125,7 +137,9 @@ class CountBlocks(_GroundTruthBlocks):
 
     def __call__(self, block: Any) -> list[PartCounts]:
         """Return the counts of ``block.write_roi``, for each part that is balanced independently."""
-        gt, target, mask, box = self._prepare(block.write_roi)
+        # Counts do not depend on descriptors, which are not computed for an empty region.
+        nothing = Roi(block.write_roi.begin, (0,) * block.write_roi.dims)
+        gt, target, mask, box = self._prepare(block.write_roi, nothing)
         if self.check:
             self.predictor.check_ground_truth(gt, mask)
         return [part.count(box) for part in self.predictor.balanced_parts(gt, target, mask)]
@@ -149,7 +163,7 @@ class TargetBlocks(_GroundTruthBlocks):
 
     def __call__(self, block: Any) -> None:
         """Write target and weight of ``block.write_roi``."""
-        gt, target, mask, box = self._prepare(block.write_roi)
+        gt, target, mask, box = self._prepare(block.write_roi, block.write_roi)
         target_array, weight_array = self._arrays["target"], self._arrays["weight"]
         where = (slice(None), *box)
         target_array[block.write_roi] = _encode_values(target[target.roi][where], target_array)

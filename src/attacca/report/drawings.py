@@ -5,13 +5,11 @@ import io
 import re
 from collections.abc import Callable
 from html import escape
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-P = ParamSpec("P")
 
 # Placeholders for the colors of the page, so that a drawing follows the page into the dark mode.
 INK, QUIET, GRID, PAPER = "#010101", "#020202", "#030303", "#040404"

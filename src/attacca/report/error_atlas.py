@@ -75,10 +75,8 @@ def make_error_atlas(
         kind: ``"split"`` or ``"merge"``.
         count: largest number of entries.
     """
-    ranked = rank_segment_errors(overlap.table, kind, len(overlap.table))
-    total = sum(error.share for error in ranked)
     entries: list[AtlasEntry] = []
-    for error in ranked[:count]:
+    for error in rank_segment_errors(overlap.table, kind, count):
         contact = find_contact(error, overlap, segmentation, ground_truth)
         if contact is None:
             continue
@@ -95,7 +93,7 @@ def make_error_atlas(
             AtlasEntry(
                 error,
                 len(entries) + 1,
-                error.share / total if total else 0.0,
+                error.part_of_total,
                 tuple(int(value) for value in contact.center),
                 _draw_cut_outs(error, view, raw, segmentation, ground_truth, colors),
                 parts,

@@ -2,11 +2,8 @@
 
 import logging
 from collections.abc import Callable
-from typing import TypeVar
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 def compute_or[T](fallback: T, subject: str, compute: Callable[[], T]) -> T:

@@ -121,13 +121,13 @@ def read_plane(array: Array, view: View, fill: float = 0, stored: bool = False) 
     return block if view.axis is None else np.squeeze(block, axis=lead + view.axis)
 
 
-def intersect_rois(images: Iterable[Image | Array | None]) -> Roi | None:
+def intersect_rois(images: Iterable[Image | None]) -> Roi | None:
     """Return the region that all images cover; None without images or without such a region."""
     roi: Roi | None = None
     for image in images:
         if image is None:
             continue
-        own = image.finest.roi if isinstance(image, Image) else image.roi
+        own = image.finest.roi
         roi = own if roi is None else roi.intersect(own)
     return None if roi is None or roi.empty else roi
 

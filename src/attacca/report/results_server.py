@@ -2,6 +2,7 @@
 
 import html
 import logging
+import os
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -165,21 +166,19 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_file(self, file: Path, with_body: bool) -> None:
         """Send a file, or the part of it that the header ``Range`` names: a viewer reads single chunks of a shard."""
         content_type = _TYPES.get(file.suffix, "application/octet-stream")
-        size = file.stat().st_size
-        part = parse_range(self.headers.get("Range"), size)
-        if part is None:
-            self._send(HTTPStatus.OK, file.read_bytes(), content_type, with_body)
-            return
-        start, stop = part
-        if start >= stop:
-            unsatisfiable = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
-            self._send(unsatisfiable, b"", content_type, content_range=f"bytes */{size}")
-            return
         with file.open("rb") as opened:
+            size = os.fstat(opened.fileno()).st_size
+            part = parse_range(self.headers.get("Range"), size)
+            start, stop = part or (0, size)
+            if part and start >= stop:
+                unsatisfiable = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+                self._send(unsatisfiable, b"", content_type, content_range=f"bytes */{size}")
+                return
             opened.seek(start)
-            content = opened.read(stop - start)
-        content_range = f"bytes {start}-{stop - 1}/{size}"
-        self._send(HTTPStatus.PARTIAL_CONTENT, content, content_type, with_body, content_range)
+            content = opened.read(stop - start) if with_body else b""
+        status = HTTPStatus.PARTIAL_CONTENT if part else HTTPStatus.OK
+        content_range = f"bytes {start}-{stop - 1}/{size}" if part else ""
+        self._send(status, content, content_type, with_body, content_range, length=stop - start)
 
     def _send(
         self,
@@ -188,13 +187,15 @@ class _Handler(BaseHTTPRequestHandler):
         content_type: str,
         with_body: bool = True,
         content_range: str = "",
+        length: int | None = None,
     ) -> None:
+        """Send an answer; ``length`` is that of the content, if it is not sent."""
         self.send_response(status)
         self.send_header("Accept-Ranges", "bytes")
         if content_range:
             self.send_header("Content-Range", content_range)
         self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Content-Length", str(len(content) if length is None else length))
         self.send_header("Cache-Control", "no-cache")
         origin = self.headers.get("Origin")
         if origin and (origin in self.owner.origins or _is_local(origin)):

@@ -23,6 +23,7 @@ class SegmentError:
         parts: ids of the segments in the object, or of the objects in the segment, largest first.
         voxels: number of voxels of each part in ``whole``.
         share: contribution to VOI split or VOI merge, in bits.
+        part_of_total: ``share`` divided by the sum over all errors of the kind.
     """
 
     kind: ErrorKind
@@ -30,6 +31,7 @@ class SegmentError:
     parts: tuple[int, ...]
     voxels: tuple[int, ...]
     share: float
+    part_of_total: float
 
 
 def rank_segment_errors(table: ContingencyTable, kind: ErrorKind, count: int) -> list[SegmentError]:
@@ -54,11 +56,14 @@ def rank_segment_errors(table: ContingencyTable, kind: ErrorKind, count: int) ->
     sizes = np.bincount(index_of_row, weights=table.count)
     cost = table.count * (np.log2(sizes[index_of_row]) - np.log2(table.count))
     shares = np.bincount(index_of_row, weights=cost) / total
-    errors = []
-    for index in np.lexsort((ids, -shares))[: count + 1]:
+    if kind == "merge":
         # Predicted background does not count as a merge error: it is shown as unsegmented.
-        if shares[index] <= 0 or (kind == "merge" and ids[index] == 0):
-            continue
+        shares[ids == 0] = 0
+    sum_of_shares = shares.sum()
+    errors = []
+    for index in np.lexsort((ids, -shares))[:count]:
+        if shares[index] <= 0:
+            break
         rows = np.flatnonzero(index_of_row == index)
         rows = rows[np.lexsort((parts[rows], -table.count[rows]))]
         errors.append(
@@ -68,9 +73,10 @@ def rank_segment_errors(table: ContingencyTable, kind: ErrorKind, count: int) ->
                 tuple(int(value) for value in parts[rows]),
                 tuple(int(value) for value in table.count[rows]),
                 float(shares[index]),
+                float(shares[index] / sum_of_shares),
             )
         )
-    return errors[:count]
+    return errors
 
 
 @dataclass(frozen=True)

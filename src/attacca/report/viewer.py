@@ -1,7 +1,7 @@
 """Neuroglancer states of volumes, and links that open a location."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -91,6 +91,7 @@ def make_viewer_state(
     array = images.get("raw", next(iter(images.values()))).finest
     _check_position(position, array, volume)
     selected = {"segmentation": segments, GROUND_TRUTH: objects}
+    served = find_served_directories(results)
     names = array.spatial_axes
     shape = array.roi.shape / array.voxel_size
     center = position if position is not None else array.roi.center
@@ -105,7 +106,7 @@ def make_viewer_state(
         "crossSectionScale": min(1.0, max(int(n) for n in shape) / 400),
         "projectionScale": max(int(n) for n in shape) * 1.5,
         "layers": [
-            _make_layer(name, image, address, results, selected.get(name, ()))
+            _make_layer(name, image, address, served, selected.get(name, ()))
             for name, image in images.items()
         ],
         "layout": "4panel-alt" if array.dims == 3 else "xy",
@@ -153,10 +154,10 @@ def _make_dimensions(array: Array) -> dict[str, Any]:
 
 
 def _make_layer(
-    name: str, image: Image, address: str, results: Results, selected: Sequence[int]
+    name: str, image: Image, address: str, served: Mapping[str, Path], selected: Sequence[int]
 ) -> dict[str, Any]:
     array = image.finest
-    layer: dict[str, Any] = {"name": name, "source": _make_source(image, address, results)}
+    layer: dict[str, Any] = {"name": name, "source": _make_source(image, address, served)}
     if np.dtype(array.dtype).kind in "ui" and np.dtype(array.dtype).itemsize >= 4:
         layer["type"] = "segmentation"
         layer["visible"] = name == "segmentation" or (name == GROUND_TRUTH and bool(selected))
@@ -173,21 +174,21 @@ def _make_layer(
     return layer
 
 
-def _make_source(image: Image, address: str, results: Results) -> Any:
+def _make_source(image: Image, address: str, served: Mapping[str, Path]) -> Any:
     array = image.finest
-    url = _make_url(array, address, results, is_multiscale=len(image.scales) > 1)
+    url = _make_url(array, address, served, is_multiscale=len(image.scales) > 1)
     if not array.num_channels:
         return url
     # The shader reads all channels of a voxel together.
     return {"url": url, "transform": {"outputDimensions": {"c^": [1, ""], **_make_dimensions(array)}}}
 
 
-def _make_url(array: ZarrArray, address: str, results: Results, is_multiscale: bool) -> str:
+def _make_url(array: ZarrArray, address: str, served: Mapping[str, Path], is_multiscale: bool) -> str:
     is_scale = is_multiscale or array.dataset.rsplit("/", 1)[-1] == "s0"
     group = array.directory.rsplit("/", 1)[0] if is_scale else array.directory
     if "://" in group:
         return f"zarr://{group}"
-    for name, directory in find_served_directories(results).items():
+    for name, directory in served.items():
         path = Path(group)
         if path.is_relative_to(directory):
             return f"zarr://{address}/{name}/{quote(path.relative_to(directory).as_posix())}"

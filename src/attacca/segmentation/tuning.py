@@ -343,8 +343,8 @@ def _score_all(
     criterion: str,
 ) -> list[dict[str, float]]:
     """Step 2 for one volume: return the scores of each agglomeration."""
-    lowest = min((a.threshold for a in agglomerations if a.method == "mean_affinity"), default=1.0)
-    merges = merge_by_mean_affinity(graph, lowest)
+    thresholds = [a.threshold for a in agglomerations if a.method == "mean_affinity"]
+    merges = merge_by_mean_affinity(graph, min(thresholds)) if thresholds else None
     ids, rows = np.unique(table.segment, return_inverse=True)
     scores = []
     for settings in agglomerations:

@@ -44,6 +44,13 @@ class BinaryTask(Task):
 
     config: BinaryTaskConfig
 
+    @cached_property
+    def loss(self) -> Loss:
+        # deferred: loads torch
+        from attacca.losses import MSELoss
+
+        return MSELoss()
+
     def create_evaluator(
         self, evaluation: EvaluationConfig | None = None, unlabelled: int | None = None
     ) -> Evaluator:
@@ -79,13 +86,6 @@ class DistanceTask(BinaryTask):
         )
 
     @cached_property
-    def loss(self) -> Loss:
-        # deferred: loads torch
-        from attacca.losses import MSELoss
-
-        return MSELoss()
-
-    @cached_property
     def post_processor(self) -> PostProcessor:
         # deferred: loads numba
         from attacca.post_processors import ThresholdPostProcessor
@@ -101,13 +101,6 @@ class InnerDistanceTask(BinaryTask):
     @cached_property
     def predictor(self) -> InnerDistancePredictor:
         return InnerDistancePredictor(self.config.channels, self.config.scale_factor, self.config.class_ids)
-
-    @cached_property
-    def loss(self) -> Loss:
-        # deferred: loads torch
-        from attacca.losses import MSELoss
-
-        return MSELoss()
 
     @cached_property
     def post_processor(self) -> PostProcessor:
