@@ -183,5 +183,5 @@ def test_results_of_the_command_line_may_be_a_number(written, tmp_path, monkeypa
 
 @pytest.mark.parametrize("value", [None, "", 2024.1, True, ["a"], "s3://bucket", "a\0b"])
 def test_results_of_the_command_line_that_may_have_lost_characters_are_refused(written, value):
-    with pytest.raises(ConfigurationError, match="--config results=.*expected a directory"):
+    with pytest.raises(ConfigurationError, match=r"--config results=.*expected a directory"):
         load_configuration(written(GOOD), {"results": value})
