@@ -48,9 +48,10 @@ class ArraySource(StrictModel):
     """One array: a stack of images, a file, or a data set in a container."""
 
     path: Location
-    """A directory with one PNG or TIFF per section, a pattern such as ``raw/*.png``, a single image, a multi-page TIFF,
+    """A directory with PNG, TIFF, BMP or JPEG sections, a pattern such as ``raw/*.png``, a single image, a multi-page TIFF,
     an HDF5 file, a Zarr (format 2 or 3, also zipped) or N5 container, or a URL such as ``s3://bucket/volume.zarr``.
-    Sections are sorted in the natural order of their names, 2 before 10."""
+    Sections are sorted in the natural order of their names, 2 before 10; the pages of a file follow each other. JPEG
+    changes values, so it is refused for labels."""
     dataset: str | None = None
     """Name of the data set in an HDF5 file, Zarr or N5 container; not needed if there is only one."""
     channel: Annotated[int, Field(ge=0)] | None = None
@@ -60,7 +61,15 @@ class ArraySource(StrictModel):
     ``offset``."""
 
 
-class ClassSource(ArraySource):
+class LabelArraySource(ArraySource):
+    """One array of labels."""
+
+    encoding: Literal["rgb"] | None = None
+    """Encoding of ids in a color image: ``rgb`` for red * 65536 + green * 256 + blue (VAST and other painting programs). By
+    default the values are the ids."""
+
+
+class ClassSource(LabelArraySource):
     """The voxels of one class, read from a source of their own."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -81,6 +90,9 @@ class LabelsSource(StrictModel):
     offset: WorldNumbers | None = None
     """Lower corner of the first voxel in the volume's unit; replaces the offset in the file and the volume's
     ``offset``."""
+    encoding: Literal["rgb"] | None = None
+    """Encoding of ids in a color image: ``rgb`` for red * 65536 + green * 256 + blue (VAST and other painting programs). By
+    default the values are the ids."""
     unlabelled: Annotated[int, Field(ge=0)] | None = None
     """Value of voxels without annotation, which are ignored in training and scores. Omit it if 0 is annotated
     background."""
@@ -103,9 +115,9 @@ class LabelsSource(StrictModel):
                 raise ValueError(f"found the class {doubled[0]!r} twice, expected each name once")
             if self.unlabelled is not None:
                 raise ValueError("found 'unlabelled' with 'classes'; use 'mask' to ignore voxels")
-            if self.dataset is not None or self.channel is not None or self.offset is not None:
+            if any(value is not None for value in (self.dataset, self.channel, self.offset, self.encoding)):
                 raise ValueError(
-                    "found 'dataset', 'channel' or 'offset' beside 'classes'; give them in each class"
+                    "found 'dataset', 'channel', 'offset' or 'encoding' beside 'classes'; give them in each class"
                 )
         elif self.combine != "ids":
             raise ValueError("found 'combine' without 'classes'")
@@ -117,7 +129,8 @@ class LabelsSource(StrictModel):
         if self.classes is not None:
             return list(self.classes)
         assert self.path is not None
-        return [ArraySource(path=self.path, dataset=self.dataset, channel=self.channel, offset=self.offset)]
+        keys = ("path", "dataset", "channel", "offset", "encoding")
+        return [LabelArraySource(**{key: getattr(self, key) for key in keys})]
 
     @property
     def num_channels(self) -> int | None:

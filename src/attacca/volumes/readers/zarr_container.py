@@ -1,5 +1,6 @@
 """Arrays in Zarr and N5 containers."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def split_container(path: Path | str, dataset: str | None = None) -> LocalArrayI
         if is_archive or (parent.suffix in (".zarr", ".n5") and parent.is_dir()):
             name = path.relative_to(parent).as_posix().removeprefix(".")
             return LocalArrayIdentifier(parent, f"{name}/{below}".strip("/"))
-    if path.is_dir() and any((path / mark).exists() for mark in _MARKER_FILES):
+    if path.is_dir() and any(os.path.exists(path / mark) for mark in _MARKER_FILES):
         return LocalArrayIdentifier(path, below)
     return None
 
