@@ -12,7 +12,14 @@ from attacca.config.units import normalize_unit, to_whole_coordinate
 def _check_location(value: Any) -> Path | str:
     if not isinstance(value, str | Path) or not str(value):
         raise ValueError(f"found {value!r}, expected a file, a directory, a pattern or an s3:// address")
-    return value if isinstance(value, str) and "://" in value else Path(value)
+    if isinstance(value, str) and "://" in value:
+        scheme, _, rest = value.partition("://")
+        if scheme != "file" and not rest.partition("/")[0]:
+            raise ValueError(
+                f"found {value!r}, which names no bucket or server, expected an address such as s3://bucket/key"
+            )
+        return value
+    return Path(value)
 
 
 Location = Annotated[
@@ -30,8 +37,11 @@ def _check_dimensions(values: list[Any]) -> list[Any]:
     return values
 
 
-WorldNumbers = Annotated[list[float], AfterValidator(_check_dimensions)]
-Voxels = Annotated[list[Annotated[int, Field(gt=0)]], AfterValidator(_check_dimensions)]
+# World coordinates are 64-bit integers, in which products of lengths and voxels must fit.
+WorldNumbers = Annotated[
+    list[Annotated[float, Field(ge=-(10**12), le=10**12)]], AfterValidator(_check_dimensions)
+]
+Voxels = Annotated[list[Annotated[int, Field(gt=0, le=10**9)]], AfterValidator(_check_dimensions)]
 
 
 class ArraySource(StrictModel):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from funlib.geometry import Coordinate
 
+from attacca.architectures.operations import count_flops, count_weights
 from attacca.arrays.chunk_shapes import shard_and_chunk
 from attacca.config.run import RunConfig
 from attacca.costs.extents import Extent
@@ -22,8 +23,6 @@ from attacca.costs.network_cost import (
     CORE_TRAINING_FLOPS,
     GPU_FLOPS,
     TRAINING_PASSES,
-    count_flops,
-    count_weights,
 )
 from attacca.costs.provenance_cost import digest_megabytes, digest_seconds
 from attacca.costs.resources import add_reserve, job_megabytes

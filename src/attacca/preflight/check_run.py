@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from attacca.architectures.operations import estimate_training_bytes
 from attacca.architectures.shapes import check_input_shape, compute_output_shape, create_axes
 from attacca.config.problems import Problem, format_value
 from attacca.config.run import Configuration, RunConfig
@@ -10,6 +11,9 @@ from attacca.errors import ConfigurationError
 from attacca.prediction.sizes import ConfiguredSizes, SizeError, choose_sizes
 from attacca.tasks import create_task
 from attacca.volumes import VolumePlan
+
+_LARGEST_TRAINING = 4 << 40
+"""Bytes of memory, more than any GPU or node has."""
 
 
 def check_run(
@@ -46,6 +50,7 @@ def check_run(
         return
     axes = len(next(iter(used.values())).axes)
     yield from _check_axes(section, run, axes)
+    yield from _check_memory((*section, "architecture"), run)
     if len(run.architecture.input_shape) == axes:
         yield from _check_network(section, run)
 
@@ -107,9 +112,25 @@ def _check_axes(section: KeyPath, run: RunConfig, axes: int) -> Iterator[Problem
         (("architecture", "input_shape"), run.architecture.input_shape),
         (("prediction", "block_size"), run.prediction.block_size),
         (("prediction", "tile_size"), run.prediction.tile_size),
+        # The settings of affinities are compared with their offsets above.
+        (("segmentation", "block_size"), None if offsets else run.segmentation.block_size),
+        (("evaluation", "block_size"), run.evaluation.block_size),
     ):
         if sizes is not None and len(sizes) != axes:
             yield Problem((*section, *key), format_value(list(sizes)), expected)
+
+
+def _check_memory(key: KeyPath, run: RunConfig) -> Iterator[Problem]:
+    """Yield a problem for a network that no machine can train."""
+    size = estimate_training_bytes(run.architecture, run.training.batch_size)
+    if size > _LARGEST_TRAINING:
+        channels = list(run.architecture.level_channels)
+        yield Problem(
+            key,
+            f"levels of {channels} channels and the input {list(run.architecture.input_shape)}, whose training needs "
+            f"more than {size / 1e12:.3g} TB of memory",
+            "a smaller network: channels (or num_fmaps and fmap_inc_factor), input_shape, training.batch_size",
+        )
 
 
 def _check_network(section: KeyPath, run: RunConfig) -> Iterator[Problem]:
