@@ -98,7 +98,7 @@ def test_axes_without_names_follow_from_the_shape(tmp_path, shape, axes):
 
 
 @pytest.mark.parametrize("shape", [(3, 40, 50, 3), (40, 50, 3), (2, 6, 12, 9, 1), (6, 12, 9, 2, 1, 1)])
-def test_axes_that_cannot_be_known_are_asked_for(tmp_path, shape):
+def test_axes_that_cannot_be_known_have_to_be_configured(tmp_path, shape):
     assert "set 'axes'" in refused(write(tmp_path / "a.h5", np.zeros(shape, np.uint8)))
 
 
@@ -124,7 +124,7 @@ def test_damaged_axistags_are_refused(tmp_path, text):
     np.testing.assert_array_equal(read(path, axes="zyx")[1], RAW)
 
 
-def test_the_order_of_a_matlab_array_is_asked_for(tmp_path):
+def test_the_order_of_a_matlab_array_has_to_be_configured(tmp_path):
     # MATLAB stores the array (y, x, z) in reverse order: z, x, y.
     path = write(tmp_path / "a.mat", RAW.transpose(0, 2, 1), attributes={"MATLAB_class": np.bytes_("uint8")})
     message = refused(path)

@@ -15,7 +15,7 @@ _MOST_OBJECTS = 20_000
 
 
 def find_object(file: Any, path: Path, name: str, links: int = 0) -> Any:
-    """Return the object of a name in an ``h5py.File``; None if there is no such name.
+    """Return the object of a name in an ``h5py.File``; None if the name does not exist.
 
     Args:
         file: the open file.

@@ -83,10 +83,10 @@ def check_files(dataset: Any, path: Path, name: str, depth: int = 0) -> None:
             raise MissingInputError(
                 f"{file}, which holds voxels of {name}, does not exist", fix="copy it to this place"
             )
-        wanted = math.prod(dataset.shape) * dataset.dtype.itemsize if len(dataset.external) == 1 else size
-        if stored < offset + min(wanted, size):
+        expected = math.prod(dataset.shape) * dataset.dtype.itemsize if len(dataset.external) == 1 else size
+        if stored < offset + min(expected, size):
             raise VolumeError(
-                f"{file}, which holds voxels of {name}, has {stored} bytes, expected {offset + min(wanted, size)}",
+                f"{file}, which holds voxels of {name}, has {stored} bytes, expected {offset + min(expected, size)}",
                 fix="copy it again",
             )
     if not dataset.is_virtual:
