@@ -80,8 +80,9 @@ class ClassSource(ArraySource):
 
     name: Annotated[str, Field(min_length=1)]
     """Name of the class."""
-    values: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
-    """Values in the source that belong to this class; by default all values except 0."""
+    values: Annotated[list[Annotated[int, Field(ge=0, lt=2**64)]], Field(min_length=1)] | None = None
+    """Values in the source that belong to this class; by default all values except 0. ``[0]`` selects the value 0, such as
+    the membranes of ISBI 2012, where 0 is the class and not background."""
 
 
 class LabelsSource(StrictModel):
@@ -125,6 +126,13 @@ class LabelsSource(StrictModel):
             if any(value is not None for value in (self.dataset, self.channel, self.axes, self.offset)):
                 raise ValueError(
                     "found 'dataset', 'channel', 'axes' or 'offset' beside 'classes'; give them in each class"
+                )
+            if self.combine == "channels" and any(
+                0 in source.values and len(source.values) > 1 for source in self.classes if source.values
+            ):
+                raise ValueError(
+                    "found classes with values of 0 and of others, whose instances cannot be separate channels; set "
+                    "combine: ids, or values: [0] alone"
                 )
         elif self.combine != "ids":
             raise ValueError("found 'combine' without 'classes'")
