@@ -63,8 +63,11 @@ def training_seconds(run: RunConfig, gpus: int) -> float:
 
 def _list_convolutions(network: UNetConfig, shape: Sequence[int], channels: int) -> Iterator[tuple[int, int]]:
     """Yield the number of weights of each convolution, and the number of voxels to which they are applied."""
-    widths, shape = network.level_channels, list(shape)
+    widths, stem = network.level_channels, network.stem or (1,) * len(shape)
+    shape = [size // factor for size, factor in zip(shape, stem)]
     kernels = network.kernel_sizes or ((3,) * len(shape),) * len(widths)
+    outputs = network.num_out_fmaps or widths[0]
+    finest = outputs if network.stem is None else widths[0]
 
     def list_block(source: int, width: int, kernel: Sequence[int]) -> Iterator[tuple[int, int]]:
         """Yield the convolutions of one level of the encoder or decoder. Without padding, they reduce ``shape``."""
@@ -75,7 +78,7 @@ def _list_convolutions(network: UNetConfig, shape: Sequence[int], channels: int)
         if network.residual and source != width:
             yield source * width, math.prod(shape)
 
-    source = channels
+    source = channels * math.prod(stem)
     for level, width in enumerate(widths):
         yield from list_block(source, width, kernels[level])
         source = width
@@ -88,5 +91,7 @@ def _list_convolutions(network: UNetConfig, shape: Sequence[int], channels: int)
         yield kernel_voxels * source * width, math.prod(shape)
         shape[:] = [size * factor for size, factor in zip(shape, factors)]
         joined = 2 * width if network.skip == "concatenate" else width
-        source = (network.num_out_fmaps or width) if level == 0 else width
+        source = finest if level == 0 else width
         yield from list_block(joined, source, kernels[level])
+    if network.stem is not None:
+        yield source * outputs * math.prod(stem), math.prod(shape)
