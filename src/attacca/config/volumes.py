@@ -58,6 +58,10 @@ class ArraySource(StrictModel):
     offset: WorldNumbers | None = None
     """Lower corner of the first voxel in the volume's unit; replaces the offset in the file and the volume's
     ``offset``."""
+    missing_chunks: Literal["refuse", "zero"] | None = None
+    """Meaning of chunks that a Zarr or N5 array does not hold. Some programs omit chunks of zeros; an interrupted copy
+    looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks of an image are
+    an error, and those of labels and masks a warning."""
 
 
 class ClassSource(ArraySource):
@@ -81,6 +85,10 @@ class LabelsSource(StrictModel):
     offset: WorldNumbers | None = None
     """Lower corner of the first voxel in the volume's unit; replaces the offset in the file and the volume's
     ``offset``."""
+    missing_chunks: Literal["refuse", "zero"] | None = None
+    """Meaning of chunks that a Zarr or N5 array does not hold. Some programs omit chunks of zeros; an interrupted copy
+    looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks of an image are
+    an error, and those of labels and masks a warning."""
     unlabelled: Annotated[int, Field(ge=0)] | None = None
     """Value of voxels without annotation, which are ignored in training and scores. Omit it if 0 is annotated
     background."""
@@ -103,10 +111,10 @@ class LabelsSource(StrictModel):
                 raise ValueError(f"found the class {doubled[0]!r} twice, expected each name once")
             if self.unlabelled is not None:
                 raise ValueError("found 'unlabelled' with 'classes'; use 'mask' to ignore voxels")
-            if self.dataset is not None or self.channel is not None or self.offset is not None:
-                raise ValueError(
-                    "found 'dataset', 'channel' or 'offset' beside 'classes'; give them in each class"
-                )
+            keys = ("dataset", "channel", "offset", "missing_chunks")
+            given = [key for key in keys if getattr(self, key) is not None]
+            if given:
+                raise ValueError(f"found '{given[0]}' beside 'classes'; give it in each class")
         elif self.combine != "ids":
             raise ValueError("found 'combine' without 'classes'")
         return self
@@ -117,7 +125,15 @@ class LabelsSource(StrictModel):
         if self.classes is not None:
             return list(self.classes)
         assert self.path is not None
-        return [ArraySource(path=self.path, dataset=self.dataset, channel=self.channel, offset=self.offset)]
+        return [
+            ArraySource(
+                path=self.path,
+                dataset=self.dataset,
+                channel=self.channel,
+                offset=self.offset,
+                missing_chunks=self.missing_chunks,
+            )
+        ]
 
     @property
     def num_channels(self) -> int | None:
