@@ -197,8 +197,8 @@ class VolumeConfig(StrictModel):
     roi: RoiConfig | None = None
     """The part of the volume to use; by default the whole volume."""
     chunk: Voxels | None = None
-    """Shape in voxels of a stored chunk, which is also the block of the import; by default derived from shape and voxel
-    size."""
+    """Shape in voxels of a block of the import, which is stored in one file: a shard in Zarr 3, a chunk in Zarr 2. By
+    default it is derived from shape and voxel size."""
     in_place: bool = True
     """Read Zarr images and labels at their location; ``false`` copies them."""
 
