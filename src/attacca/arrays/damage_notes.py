@@ -37,7 +37,11 @@ def note_damage(directory: str, keys: Iterable[str]) -> None:
 
 
 def read_damage(directory: str) -> list[str]:
-    """Return the noted objects of an array, each once."""
+    """Return the noted objects of an array, each once.
+
+    >>> read_damage("raw.zarr/s0")
+    []
+    """
     try:
         lines = (Path(directory) / _NOTE).read_text().splitlines()
     except OSError:
@@ -46,6 +50,9 @@ def read_damage(directory: str) -> list[str]:
 
 
 def clear_damage(directory: str) -> None:
-    """Remove the notes of an array whose damaged objects are recomputed."""
+    """Remove the notes of an array whose damaged objects are recomputed.
+
+    >>> clear_damage("raw.zarr/s0")
+    """
     with suppress(OSError):
         (Path(directory) / _NOTE).unlink()

@@ -180,12 +180,12 @@ def _find_inner(
             if codec.index_location == ShardingCodecIndexLocation.end:
                 file.seek(-(size + 4 * checksum), os.SEEK_END)
             index = np.frombuffer(file.read(size), "<u8").reshape(*counts, 2)
-        inside = []
+        needed_axes = []
         for i, n, c, s, extent in zip(shard, counts, array.chunks, window, array.shape):
             begin, end, _ = s.indices(extent)
             corners = np.arange(i * n, (i + 1) * n) * c
-            inside.append((corners < end) & (corners + c > begin))
-        needed = reduce(np.logical_and.outer, inside)
+            needed_axes.append((corners < end) & (corners + c > begin))
+        needed = reduce(np.logical_and.outer, needed_axes)
         total += int(needed.sum())
         found = np.argwhere((index[..., 0] == _ABSENT) & needed)
         absent.extend(np.multiply(shard, counts) + found)
