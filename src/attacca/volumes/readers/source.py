@@ -23,6 +23,7 @@ class Source(ABC):
         dtype: dtype of the result of ``read``.
         metadata: voxel size, offset and unit as stored in the file.
         warnings: descriptions of probable errors in a readable file.
+        missing: number of chunks that were never written, as text; empty if all voxels are stored.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Source(ABC):
     dtype: np.dtype
     metadata: GridMetadata = _NO_METADATA
     warnings: tuple[str, ...] = ()
+    missing: str = ""
 
     @property
     def dims(self) -> int:
