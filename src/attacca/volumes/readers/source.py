@@ -66,10 +66,10 @@ class SelectedChannel(Source):
         self.name, self.dtype, self.metadata = source.name, source.dtype, source.metadata
         self.warnings = source.warnings
         self.axes, self.shape = source.axes[1:], source.shape[1:]
-        self._source, self._channel = source, channel
+        self.source, self._channel = source, channel
 
     def read(self, begin: Sequence[int], end: Sequence[int]) -> np.ndarray:
-        return self._source.read(begin, end)[self._channel]
+        return self.source.read(begin, end)[self._channel]
 
 
 class SinglePlane(Source):
