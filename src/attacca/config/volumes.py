@@ -74,8 +74,8 @@ class ArraySource(StrictModel):
     """Lower corner of the first voxel in the volume's unit; replaces the offset in the file and the volume's
     ``offset``."""
     missing_chunks: Literal["refuse", "zero"] | None = None
-    """Meaning of chunks that a Zarr or N5 array does not hold. Some programs omit chunks of zeros; an interrupted copy
-    looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks of an image are
+    """Meaning of chunks that a Zarr or N5 array or an HDF5 data set does not hold. Some programs omit chunks of zeros; an
+    interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks of an image are
     an error, and those of labels and masks a warning."""
 
 
@@ -105,8 +105,8 @@ class LabelsSource(StrictModel):
     """Lower corner of the first voxel in the volume's unit; replaces the offset in the file and the volume's
     ``offset``."""
     missing_chunks: Literal["refuse", "zero"] | None = None
-    """Meaning of chunks that a Zarr or N5 array does not hold. Some programs omit chunks of zeros; an interrupted copy
-    looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks of an image are
+    """Meaning of chunks that a Zarr or N5 array or an HDF5 data set does not hold. Some programs omit chunks of zeros; an
+    interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks of an image are
     an error, and those of labels and masks a warning."""
     unlabelled: Annotated[int, Field(ge=-(2**63), lt=2**64)] | None = None
     """Value of voxels without annotation, which are ignored in training and scores, such as 0, -1 or
@@ -224,8 +224,6 @@ class VolumeConfig(StrictModel):
     default it is derived from shape and voxel size."""
     in_place: bool = True
     """Read Zarr images and labels at their location; ``false`` copies them."""
-    missing_chunks: Literal["error", "zero"] = "error"
-    """Chunks of a file that were never written: an ``error``, or read as ``zero``."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "VolumeConfig":
