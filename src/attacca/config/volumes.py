@@ -75,8 +75,8 @@ class ArraySource(StrictModel):
     ``offset``."""
     missing_chunks: Literal["refuse", "zero"] | None = None
     """Meaning of chunks that a Zarr or N5 array or an HDF5 data set does not hold. Some programs omit chunks of zeros; an
-    interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks of an image are
-    an error, and those of labels and masks a warning."""
+    interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks
+    of an image are an error, and those of labels and masks a warning."""
 
 
 class ClassSource(ArraySource):
@@ -106,8 +106,8 @@ class LabelsSource(StrictModel):
     ``offset``."""
     missing_chunks: Literal["refuse", "zero"] | None = None
     """Meaning of chunks that a Zarr or N5 array or an HDF5 data set does not hold. Some programs omit chunks of zeros; an
-    interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks of an image are
-    an error, and those of labels and masks a warning."""
+    interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks
+    of an image are an error, and those of labels and masks a warning."""
     unlabelled: Annotated[int, Field(ge=-(2**63), lt=2**64)] | None = None
     """Value of voxels without annotation, which are ignored in training and scores, such as 0, -1 or
     18446744073709551615 (the largest 64-bit number, in CREMI's files). Omit it if 0 is annotated background. Labels with
