@@ -11,8 +11,9 @@ import zarr
 from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray, ZarrArrayConfig
+from attacca.arrays.damage_notes import read_damage
 from attacca.arrays.links import write_link
-from attacca.errors import MissingInputError, VolumeError
+from attacca.errors import DamagedDataError, MissingInputError, VolumeError
 
 ROI = Roi((400, -80, 0), (600, 240, 400))
 VOXEL = Coordinate((100, 8, 8))
@@ -390,6 +391,42 @@ def test_a_write_block_is_one_shard_with_checksums_and_chunks_that_are_read_alon
     assert array.data.metadata.dimension_names == ("z", "y", "x")
 
 
+@pytest.mark.parametrize(
+    ("container", "form", "block"), [("a.zarr", "3", 48), ("a.zarr", "2", 24), ("a.n5", "3", 24)]
+)
+def test_a_write_block_is_one_file_with_shards_and_one_for_each_chunk_without(
+    tmp_path, monkeypatch, container, form, block
+):
+    monkeypatch.setenv("ATTACCA_ZARR_FORMAT", form)
+    arguments = (
+        LocalArrayIdentifier(tmp_path / container, "s0"),
+        ["z", "y", "x"],
+        Roi((0, 0, 0), (100, 70, 20)),
+    )
+    sizes = {"write_size": (48, 48, 48), "chunk_size": (24, 24, 24)}
+    array = ZarrArray.create_from_array_identifier(*arguments, None, (1, 1, 1), np.uint8, **sizes)
+    array[array.roi] = np.arange(100 * 70 * 20).reshape(array.shape) % 251
+    assert array.chunk_size == (block, block, 20) and array.inner_chunk_size == (24, 24, 20)
+    stored = [path for path in files(tmp_path) if path.name.isdigit()]
+    assert len(stored) == -(-100 // block) * -(-70 // block) == len(list(array.object_keys()))
+    # An array of the other format is kept: its chunks divide the block.
+    monkeypatch.setenv("ATTACCA_ZARR_FORMAT", "2" if form == "3" else "3")
+    again = ZarrArray.create_from_array_identifier(*arguments, None, (1, 1, 1), np.uint8, **sizes)
+    assert np.array_equal(again[again.roi], array[array.roi]) and again.chunk_size == array.chunk_size
+
+
+def test_a_chunk_size_that_does_not_divide_the_write_block_is_replaced_by_one_that_does(
+    tmp_path, monkeypatch
+):
+    for form in ("2", "3"):
+        monkeypatch.setenv("ATTACCA_ZARR_FORMAT", form)
+        array = ZarrArray.create_from_array_identifier(
+            LocalArrayIdentifier(tmp_path / f"{form}.zarr", "s0"), ["z", "y", "x"], Roi((0, 0, 0), (300, 300, 300)),
+            None, (1, 1, 1), np.uint8, write_size=(100, 96, 30), chunk_size=(64, 48, 48),
+        )  # fmt: skip
+        assert array.inner_chunk_size == (50, 48, 30)
+
+
 def test_a_flipped_bit_in_a_shard_is_an_error(tmp_path):
     array = create(tmp_path)
     array[array.roi] = np.random.default_rng(0).integers(0, 9, array.shape, dtype=np.uint16)
@@ -455,3 +492,36 @@ def test_importing_arrays_is_quick_and_brings_no_heavy_package():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+# Chunks of Zarr 2 have no checksums.
+@pytest.mark.parametrize(
+    ("zarr_format", "damage"),
+    [("3", "deleted"), ("3", "truncated"), ("3", "flipped"), ("2", "deleted"), ("2", "truncated")],
+)
+def test_damage_of_a_finished_array_is_an_error_that_names_the_file(
+    tmp_path, monkeypatch, zarr_format, damage
+):
+    monkeypatch.setenv("ATTACCA_ZARR_FORMAT", zarr_format)
+    identifier = LocalArrayIdentifier(tmp_path / "out.zarr", "prediction/s0")
+    roi = Roi((0, 0, 0), (16, 16, 16))
+    array = ZarrArray.create_from_array_identifier(
+        identifier, "zyx", roi, None, (1, 1, 1), np.float32, write_size=(8, 8, 8)
+    )
+    array[roi] = np.random.default_rng(0).random((16, 16, 16), np.float32)
+    key = "c/1/0/1" if zarr_format == "3" else "1/0/1"
+    path = tmp_path / "out.zarr/prediction/s0" / key
+    content = bytearray(path.read_bytes())
+    if damage == "deleted":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        content[len(content) // 2] ^= 16
+        path.write_bytes(content)
+    array = ZarrArray.open_from_array_identifier(identifier)
+    with pytest.raises(DamagedDataError) as caught:
+        array[roi]
+    assert f"cannot be read: {key} (" in str(caught.value)
+    assert read_damage(array.directory) == [key]
+    assert array[Roi((0, 0, 0), (8, 16, 16))].shape == (8, 16, 16)

@@ -130,8 +130,9 @@ class Configuration(StrictModel):
     """Location of the arrays, if they are not stored in ``results``: a directory, or a URL such as
     ``s3://bucket/project``. Manifests, scores and the report are stored in ``results``."""
     zarr_format: Literal[2, 3] = 3
-    """Zarr format of new arrays: 3 (OME-Zarr 0.5, one sharded file per block), or 2 (OME-Zarr 0.4, for programs that cannot
-    read format 3). Existing arrays are kept: delete the results to convert them."""
+    """Zarr format of new arrays: 3 (OME-Zarr 0.5, one file per block: a shard of chunks of about 64 voxels a side), or 2
+    (OME-Zarr 0.4, one file per chunk, for programs that cannot read format 3). Existing arrays are kept: delete the results
+    to convert them."""
     volumes: dict[Name, VolumeConfig] = Field(min_length=1)
     """Volumes by name."""
     runs: dict[Name, RunConfig] = Field(min_length=1)

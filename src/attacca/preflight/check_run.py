@@ -9,7 +9,6 @@ from attacca.config.run import Configuration, RunConfig
 from attacca.config.yaml_text import KeyPath
 from attacca.errors import ConfigurationError
 from attacca.prediction.sizes import ConfiguredSizes, SizeError, choose_sizes
-from attacca.segmentation.block_size import BlockSizeError, choose_block_shape
 from attacca.tasks import create_task
 from attacca.volumes import VolumePlan
 
@@ -53,7 +52,7 @@ def check_run(
     yield from _check_axes(section, run, axes)
     yield from _check_memory((*section, "architecture"), run)
     if len(run.architecture.input_shape) == axes:
-        yield from _check_network(section, run, used)
+        yield from _check_network(section, run)
 
 
 def _check_labeled_volumes(
@@ -134,7 +133,7 @@ def _check_memory(key: KeyPath, run: RunConfig) -> Iterator[Problem]:
         )
 
 
-def _check_network(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[Problem]:
+def _check_network(section: KeyPath, run: RunConfig) -> Iterator[Problem]:
     """Yield problems of the input shape and, if the network can process it, of the blocks of its predictions."""
     shape, head_kernel = list(run.architecture.input_shape), run.task.head_kernel
     axes, key = create_axes(run.architecture), (*section, "architecture", "input_shape")
@@ -153,30 +152,7 @@ def _check_network(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan
         )
     sizes = (run.prediction.block_size, run.prediction.tile_size)
     if all(size is None or len(size) == len(shape) for size in sizes):
-        yield from _check_blocks(section, run, plans)
-
-
-def _check_blocks(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[Problem]:
-    """Yield the problem of block sizes that the stages after the training would refuse.
-
-    Args:
-        section: key of the run.
-        run: settings of the run.
-        plans: import of each volume of the run, by the volume's name.
-    """
-    task = run.task.learned_task
-    try:
-        sizes = choose_sizes(ConfiguredSizes(run.architecture, task.head_kernel), run.prediction)
-    except SizeError as error:
-        yield Problem((*section, *error.key), error.found, error.expected)
-        return
-    if not task.agglomerates or run.segmentation.block_size is None:
-        return
-    for plan in (plans[volume] for volume in run.volumes.segmented if volume in plans):
-        extent = [int(size) for size in plan.roi.shape / plan.voxel_size]
-        chunk = [min(int(edge), size) for edge, size in zip(sizes.chunk, extent)]
         try:
-            choose_block_shape(chunk, extent, run.segmentation.block_size)
-        except BlockSizeError as error:
-            yield Problem((*section, "segmentation", "block_size"), error.found, error.expected)
-            return
+            choose_sizes(ConfiguredSizes(run.architecture, run.task.learned_task.head_kernel), run.prediction)
+        except SizeError as error:
+            yield Problem((*section, *error.key), error.found, error.expected)

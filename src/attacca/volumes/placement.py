@@ -117,6 +117,10 @@ def _open_sources(
                 given, "raw" if key[0] == "raw" else "mask" if key[0] == "mask" else "labels"
             )
         if source is not None:
+            with problems.at(*key):
+                warning = _check_chunks(str(key[0]), source, given)
+                if warning:
+                    source.warnings = (*source.warnings, warning)
             with problems.at(*key, "channel"):
                 opened[key] = select_channel(source, given)
     raw = opened.get(("raw",))
@@ -127,6 +131,17 @@ def _open_sources(
             if dims is not None:
                 opened[key] = _check_dims(str(key[0]), source, dims)
     return opened
+
+
+def _check_chunks(key: str, source: Source, given: ArraySource) -> str:
+    """Return a warning about chunks that were never written, or raise an error; see ``ArraySource.missing_chunks``."""
+    if not source.missing or given.missing_chunks == "zero":
+        return ""
+    problem = f"{source.name}: {source.missing}, and would be read as 0"
+    fix = "restore the file, or set 'missing_chunks: zero' beside 'path' if they hold zeros"
+    if key == "raw" or given.missing_chunks == "refuse":
+        raise VolumeError(problem, fix=fix)
+    return f"{problem}; {fix}"
 
 
 def _check_kind(key: str, source: Source) -> None:

@@ -180,7 +180,7 @@ def check_regular_file(path: Path) -> bool:
         return True
     kind = "a directory" if stat.S_ISDIR(mode) else "a pipe, socket or device"
     raise VolumeError(
-        f"{path} is {kind}, expected an image", fix="move it, or select the sections with a pattern"
+        f"{path} is {kind}, not a regular file", fix="move it, or correct 'path'"
     )
 
 
