@@ -76,7 +76,9 @@ class PixelMeaning:
             header.has_alpha and header.photometric != "palette" and not self._keeps_channels
         )
         channels = None if color == 1 or self.is_gray_color else color
-        return PixelType(header.dtype, shape, header.bits, channels)
+        # Stacks of class masks mix sections of 1 and 8 bits.
+        bits = header.bits if self._kind == "raw" else header.dtype.itemsize * 8
+        return PixelType(header.dtype, shape, bits, channels)
 
     def apply(self, name: str, header: ImageHeader, data: np.ndarray) -> np.ndarray:
         """Convert the samples of one section.

@@ -45,8 +45,8 @@ def sort_sections(paths: Iterable[Path]) -> list[Path]:
 
     A minus after a letter is a sign if other names have none there (``z-1``, ``z0``), otherwise it is a hyphen.
     """
-    listed = list(paths)
-    keys = {path: split_numbers(path) for path in listed}
+    files = list(paths)
+    keys = {path: split_numbers(path) for path in files}
     texts = {tuple(part for part in key if isinstance(part, str)) for key in keys.values()}
     for key in keys.values():
         for index in range(0, len(key) - 1, 2):
@@ -57,7 +57,7 @@ def sort_sections(paths: Iterable[Path]) -> list[Path]:
             strings[index // 2] = text[:-1]
             if tuple(strings) in texts:
                 key[index], key[index + 1] = text[:-1], -number
-    return sorted(listed, key=lambda path: (keys[path], str(path)))
+    return sorted(files, key=lambda path: (keys[path], str(path)))
 
 
 def find_missing_numbers(names: Sequence[str]) -> list[int]:
@@ -179,9 +179,7 @@ def check_regular_file(path: Path) -> bool:
     if stat.S_ISREG(mode):
         return True
     kind = "a directory" if stat.S_ISDIR(mode) else "a pipe, socket or device"
-    raise VolumeError(
-        f"{path} is {kind}, not a regular file", fix="move it, or correct 'path'"
-    )
+    raise VolumeError(f"{path} is {kind}, not a regular file", fix="move it, or correct 'path'")
 
 
 def _is_plain_directory(path: Path) -> bool:
