@@ -159,10 +159,11 @@ class VolumeConfig(StrictModel):
     voxel_size: WorldNumbers | None = None
     """Edge lengths of a voxel, (z, y, x) or (y, x), in whole numbers of ``unit``; replaces the values in the files. Not
     needed if a file holds it: Zarr, N5 and HDF5 in the attributes ``resolution``, ``voxel_size`` or ``pixelResolution``
-    of the array (with ``offset`` or ``translate``, and ``units``), OME-Zarr in the scale and the axes of its
-    multiscales, ilastik's HDF5 in ``element_size_um``, TIFF in OME-XML or ImageJ's description. Axes are named by
-    ``axes``, ``_ARRAY_DIMENSIONS`` or ``axis_names``. An array with the axes x, y, z is used in that order; all lists
-    over axes are then given in that order as well."""
+    of the array (with ``offset`` or ``translate``, and ``units``), N5 in ``transform`` or in the attributes of the group,
+    OME-Zarr in the scale and the axes of its multiscales, ilastik's HDF5 in ``element_size_um``, TIFF in OME-XML or
+    ImageJ's description. Attributes without a unit are nanometers. A scale of OME-Zarr without a unit, or in ``pixel``
+    or another unit that is not a length, is not used. Axes are named by ``axes``, ``_ARRAY_DIMENSIONS`` or
+    ``axis_names``; arrays of other orders than z, y, x are transposed."""
     unit: Annotated[str, AfterValidator(normalize_unit)] = "nanometer"
     """Unit of all lengths of this volume: nanometer, angstrom, picometer, micrometer, ... A voxel size of
     (50, 4.6, 4.6) nm is written as (500, 46, 46) with ``unit: angstrom``."""
