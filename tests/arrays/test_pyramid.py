@@ -67,6 +67,24 @@ def test_a_pyramid_covers_the_volume_and_does_not_depend_on_blocks_or_workers(tm
     assert np.array_equal(s1.data[:], (means + 2) // 4)
 
 
+def test_a_scale_has_one_file_for_each_of_its_blocks_and_does_not_depend_on_the_chunks_in_them(tmp_path):
+    data = np.random.default_rng(0).integers(0, 5, (100, 150, 131), dtype=np.uint64)
+    for name, chunk in (("whole", None), ("parts", (24, 24, 24))):
+        array = ZarrArray.create_from_array_identifier(
+            LocalArrayIdentifier(tmp_path / name, "s0"), ["z", "y", "x"], Roi((0, 0, 0), data.shape), None, (1, 1, 1),
+            data.dtype, write_size=(48, 48, 48), chunk_size=chunk,
+        )  # fmt: skip
+        array[array.roi] = data
+        assert build_pyramid(str(tmp_path / name), "labels") == ["s0", "s1", "s2"]
+    for scale, blocks in (("s0", 3 * 4 * 3), ("s1", 2 * 2 * 2), ("s2", 1)):
+        whole, parts = (zarr.open_array(tmp_path / name / scale) for name in ("whole", "parts"))
+        assert (
+            np.array_equal(whole[:], parts[:]) and whole.chunks[0] in (48, 25) and parts.chunks[0] in (24, 25)
+        )
+        files = [path for path in (tmp_path / "parts" / scale / "c").rglob("*") if path.is_file()]
+        assert len(files) == blocks
+
+
 def test_scales_lie_exactly_on_one_another_by_their_ome_metadata(tmp_path):
     create(tmp_path / "image", np.zeros((30, 140, 140), np.uint8), (40, 8, 8), (30, 70, 70))
     build_pyramid(str(tmp_path / "image"), name="raw")

@@ -390,6 +390,42 @@ def test_a_write_block_is_one_shard_with_checksums_and_chunks_that_are_read_alon
     assert array.data.metadata.dimension_names == ("z", "y", "x")
 
 
+@pytest.mark.parametrize(
+    ("container", "form", "block"), [("a.zarr", "3", 48), ("a.zarr", "2", 24), ("a.n5", "3", 24)]
+)
+def test_a_write_block_is_one_file_with_shards_and_one_for_each_chunk_without(
+    tmp_path, monkeypatch, container, form, block
+):
+    monkeypatch.setenv("ATTACCA_ZARR_FORMAT", form)
+    arguments = (
+        LocalArrayIdentifier(tmp_path / container, "s0"),
+        ["z", "y", "x"],
+        Roi((0, 0, 0), (100, 70, 20)),
+    )
+    sizes = {"write_size": (48, 48, 48), "chunk_size": (24, 24, 24)}
+    array = ZarrArray.create_from_array_identifier(*arguments, None, (1, 1, 1), np.uint8, **sizes)
+    array[array.roi] = np.arange(100 * 70 * 20).reshape(array.shape) % 251
+    assert array.chunk_size == (block, block, 20) and array.inner_chunk_size == (24, 24, 20)
+    stored = [path for path in files(tmp_path) if path.name.isdigit()]
+    assert len(stored) == -(-100 // block) * -(-70 // block) == len(list(array.object_keys()))
+    # An array of the other format is kept: its chunks divide the block.
+    monkeypatch.setenv("ATTACCA_ZARR_FORMAT", "2" if form == "3" else "3")
+    again = ZarrArray.create_from_array_identifier(*arguments, None, (1, 1, 1), np.uint8, **sizes)
+    assert np.array_equal(again[again.roi], array[array.roi]) and again.chunk_size == array.chunk_size
+
+
+def test_a_chunk_size_that_does_not_divide_the_write_block_is_replaced_by_one_that_does(
+    tmp_path, monkeypatch
+):
+    for form in ("2", "3"):
+        monkeypatch.setenv("ATTACCA_ZARR_FORMAT", form)
+        array = ZarrArray.create_from_array_identifier(
+            LocalArrayIdentifier(tmp_path / f"{form}.zarr", "s0"), ["z", "y", "x"], Roi((0, 0, 0), (300, 300, 300)),
+            None, (1, 1, 1), np.uint8, write_size=(100, 96, 30), chunk_size=(64, 48, 48),
+        )  # fmt: skip
+        assert array.inner_chunk_size == (50, 48, 30)
+
+
 def test_a_flipped_bit_in_a_shard_is_an_error(tmp_path):
     array = create(tmp_path)
     array[array.roi] = np.random.default_rng(0).integers(0, 9, array.shape, dtype=np.uint16)

@@ -2,6 +2,7 @@
 
 import h5py
 import numpy as np
+import pytest
 import yaml
 
 from attacca.cli.main import main
@@ -71,3 +72,28 @@ def test_synthetic_tissue_is_listed_too(tmp_path, capsys, monkeypatch):
     lines = output_of(volume, tmp_path, capsys, monkeypatch)
     assert "  synthetic: neurites, seed 7" in lines
     assert any(line.split()[:6] == ["raw", "32", "x", "32", "x", "32"] for line in lines)
+
+
+def test_names_with_brackets_are_printed_as_they_are(tmp_path, capsys, monkeypatch):
+    names = ["[bold]", "[/]", ":smile:"]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["raw"] = np.zeros((32, 32, 32), np.uint8)
+        file["labels"] = np.ones((32, 32, 32), np.uint32)
+    classes = [{"name": name, "path": "a.h5", "dataset": "labels"} for name in names]
+    volume = {
+        "raw": {"path": "a.h5", "dataset": "raw"},
+        "labels": {"classes": classes},
+        "voxel_size": [8] * 3,
+    }
+    rows = [line.split() for line in output_of(volume, tmp_path, capsys, monkeypatch)]
+    for name in names:
+        assert any(row[:2] == [name, "32"] for row in rows)
+
+
+def test_a_defect_is_one_line_that_says_how_to_report_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("attacca.cli.check.load_configuration", lambda path: 1 // 0)
+    assert main(["check"]) == 70
+    assert "unexpected ZeroDivisionError" in capsys.readouterr().err
+    monkeypatch.setenv("ATTACCA_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError):
+        main(["check"])

@@ -1,5 +1,6 @@
 """Problems in a configuration are reported all at once, so that each can be fixed."""
 
+import json
 import textwrap
 
 import pytest
@@ -130,3 +131,57 @@ def test_an_error_inside_an_anchor_is_reported_once_with_every_place_that_uses_i
     text = problems(written(shared))
     assert "1 problem;" in text
     assert "volumes.cube-1.voxel_size[1], volumes.cube-2.voxel_size[1] (line 4)" in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "expected"),
+    [
+        ("seed: 1", "seed: true", "volumes.cube-1.synthetic.seed", "a number"),
+        ("seed: 1", "seed: yes", "volumes.cube-1.synthetic.seed", "a whole number"),
+        ("seed: 1", "seed: 2:00", "volumes.cube-1.synthetic.seed", "a whole number"),
+        ("[16, 16, 16]", "[16, true, 16]", "voxel_size[1]", "a number"),
+        ("[16, 16, 16]", "[16, .inf, 16]", "voxel_size[1]", "a finite number"),
+        ("[16, 16, 16]", "[16, .nan, 16]", "voxel_size[1]", "a finite number"),
+        ("[16, 16, 16]", "[16, 1e300, 16]", "voxel_size[1]", "1000000000000.0 or less"),
+        ("results: out", "results: 2024", "results", "write it in quotes: '2024'"),
+        ("results: out", "results:", "results", "a path"),
+        ("results: out", "results: ''", "results", "a local directory"),
+        ("results: out", "results: s3://bucket/results", "results", "storage"),
+        ("results: out", "storage: s3://", "storage", "with a bucket"),
+        ("results: out", "storage: s3:///project", "storage", "with a bucket"),
+        ("results: out", "storage: s3:/", "storage", "with a bucket"),
+        ("results: out", "storage: ''", "storage", "a directory"),
+        ("results: out", "storage: https://example.org/arrays", "storage", "cannot be written"),
+        ("results: out", "storage: ftp://example.org/arrays", "storage", "cannot be written"),
+        ("{synthetic: {shape: [48, 48, 48], seed: 1}", "{raw: {path: 's3://'}", "volumes.cube-1.raw.path", "names no bucket"),
+        ("{synthetic: {shape: [48, 48, 48], seed: 1}", "{raw: {path: a.h5, dataset: 7}", "volumes.cube-1.raw.dataset", "in quotes: '7'"),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_type_is_refused_at_its_key(written, old, new, key, expected):
+    message = problems(written(GOOD.replace(old, new, 1)))
+    assert key in message and expected in message, message
+    assert "has 1 problem;" in message
+
+
+@pytest.mark.parametrize(
+    "name", ["a/b", "..", "-a", "a b", "a{b}", "a[b]", "größe", "~", "", "a" * 300, "a\nb", "volumes"]
+)
+def test_a_name_that_cannot_be_a_directory_is_refused(written, name):
+    assert (
+        f"the name '{name}'" in (text := problems(written(GOOD.replace("cube-2:", f"{json.dumps(name)}:"))))
+        or "of 300 characters" in text
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "name"), [(2024, "2024"), ("2024-02-30", "2024-02-30"), ("./2024.10", "2024.10")]
+)
+def test_results_of_the_command_line_may_be_a_number(written, tmp_path, monkeypatch, value, name):
+    monkeypatch.chdir(tmp_path)
+    assert load_configuration(written(GOOD), {"results": value}).results == tmp_path / name
+
+
+@pytest.mark.parametrize("value", [None, "", 2024.1, True, ["a"], "s3://bucket", "a\0b"])
+def test_results_of_the_command_line_that_may_have_lost_characters_are_refused(written, value):
+    with pytest.raises(ConfigurationError, match=r"--config results=.*expected a directory"):
+        load_configuration(written(GOOD), {"results": value})

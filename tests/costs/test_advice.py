@@ -17,8 +17,8 @@ RUN = "runs.first"
 def planned(values, tmp_path):
     """The configuration and its estimates, with keys of sections of the run and of its test volume changed."""
 
-    def plan(changes=None, volume=None, cores=2, **execution):
-        settings = values(**execution)
+    def plan(changes=None, volume=None, cores=2, zarr_format=3, **execution):
+        settings = values(**execution) | {"zarr_format": zarr_format}
         run = settings["runs"]["first"]
         run["prediction"], run["segmentation"] = {}, {}
         for section, keys in (changes or {}).items():
@@ -49,7 +49,7 @@ def limits(memory_mb=1e9, files=None, disk=1e18):
         ("fragments first/cube-c", "segmentation.block_size", {"segmentation": {"block_size": [768] * 3}}, {"segmentation": {"block_size": [96] * 3}}),
         ("graph first/cube-c", "segmentation.block_size", {"segmentation": {"block_size": [768] * 3}}, {"segmentation": {"block_size": [96] * 3}}),
         ("relabel first/cube-c", "segmentation.block_size", {"segmentation": {"block_size": [768] * 3}}, {"segmentation": {"block_size": [96] * 3}}),
-        ("fragments first/cube-c", "prediction.block_size, whose chunks", {"prediction": {"block_size": [764] * 3}}, {"prediction": {"block_size": [96] * 3}}),
+        ("fragments first/cube-c", "segmentation.block_size", {"prediction": {"block_size": [764] * 3}}, {"prediction": {"block_size": [764] * 3}, "segmentation": {"block_size": [96] * 3}}),
         ("evaluate first/cube-c", "evaluation.block_size", {"evaluation": {"block_size": [512] * 3}}, {"evaluation": {"block_size": [64] * 3}}),
         ("train first", "architecture.input_shape", {"architecture": {"input_shape": [256] * 3}}, {"architecture": {"input_shape": [32] * 3}}),
         ("train first", "training.batch_size", {"training": {"batch_size": 64}}, {"training": {"batch_size": 1}}),
@@ -115,24 +115,47 @@ def test_what_the_tuner_needs_follows_its_volumes(planned):
 
 def test_advice_on_files_names_the_setting_that_makes_them_fewer(planned):
     big = {"synthetic": {"shape": [16384] * 3}, "chunk": [64] * 3}
-    configuration, found = planned({"prediction": {"block_size": [32] * 3}}, big)
-    lines = {
-        line.partition(" writes ")[0]: line
-        for line in list_advice(configuration, list(found.values()), limits())
-    }
-    for name in ("predict", "fragments", "relabel"):
-        assert f"{RUN}.prediction.block_size: [64, 64, 64]" in lines[f"{name} first/cube-c"]
+    changes = {"prediction": {"block_size": [32] * 3}, "segmentation": {"block_size": [64] * 3}}
+    configuration, found = planned(changes, big)
+    lines = list_advice_on_files(configuration, found)
     assert "volumes.cube-c.chunk" in lines["volume cube-c"]
-    _, fewer = planned({"prediction": {"block_size": [64] * 3}}, big)
-    for name in ("predict", "fragments", "relabel"):
-        expected = int(lines[f"{name} first/cube-c"].split()[-2].replace(",", ""))
+    for name, section, edge in (
+        ("predict", "prediction", 128),
+        ("fragments", "segmentation", 128),
+        ("relabel", "segmentation", 128),
+    ):
+        line = lines[f"{name} first/cube-c"]
+        assert f"{RUN}.{section}.block_size: [{edge}, {edge}, {edge}]" in line
+        _, fewer = planned({section: {"block_size": [edge] * 3}}, big)
+        expected = int(line.split()[-1].replace(",", ""))
         assert fewer[f"{name} first/cube-c"].files == pytest.approx(expected, rel=0.01)
-    configuration, found = planned({"prediction": {"block_size": [64] * 3}}, big)
-    lines = {
-        line.partition(" writes ")[0]: line
-        for line in list_advice(configuration, list(found.values()), limits())
-    }
-    assert "have the maximum size" in lines["fragments first/cube-c"]
+
+
+def test_advice_on_the_files_of_zarr_2_names_the_format_that_makes_them_fewer(planned):
+    big = {"synthetic": {"shape": [16384] * 3}, "chunk": [128] * 3}
+    changes = {section: {"block_size": [128] * 3} for section in ("prediction", "segmentation")}
+    configuration, found = planned(changes, big, zarr_format=2)
+    lines = list_advice_on_files(configuration, found)
+    _, fewer = planned(changes, big)
+    for name in ("predict first/cube-c", "fragments first/cube-c", "relabel first/cube-c"):
+        assert "zarr_format: 3 stores a block of 128×128×128 voxels in one file" in lines[name]
+        expected = int(lines[name].partition("which makes ")[2].partition(" ")[0].replace(",", ""))
+        assert fewer[name].files == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("stage", ["volume", "predict", "fragments", "relabel"])
+def test_a_stage_writes_one_file_for_each_block_and_the_scales_of_its_pyramid(planned, stage):
+    _, found = planned()
+    item = found[f"{stage} {'' if stage == 'volume' else 'first/'}cube-c"]
+    arrays, scales = (2 if stage == "volume" else 1), (1 if stage == "fragments" else 1.15)
+    assert item.blocks >= (2048 / 192) ** 3
+    assert arrays * item.blocks < item.files < arrays * item.blocks * scales + 60
+
+
+def list_advice_on_files(configuration, found):
+    """Return the advice on the files of each stage, by the title of the stage."""
+    lines = list_advice(configuration, list(found.values()), limits())
+    return {line.partition(" writes ")[0]: line for line in lines if " writes " in line}
 
 
 def test_files_of_the_training_are_fewer_with_fewer_snapshots(planned):

@@ -5,9 +5,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from attacca.architectures import create_architecture
+from attacca.architectures.operations import count_flops, count_weights
 from attacca.config.architecture import UNetConfig
 from attacca.config.run import RunConfig
-from attacca.costs.network_cost import count_flops, count_weights, prediction_seconds, training_seconds
+from attacca.costs.network_cost import prediction_seconds, training_seconds
 
 NETWORKS = {
     "default": {"input_shape": (32, 32, 32)},

@@ -169,3 +169,30 @@ def test_the_workflow_starts_with_the_warnings_of_the_check(inspected, tmp_path,
     monkeypatch.setattr(os, "environ", dict(os.environ))
     open_workflow(tmp_path, [tmp_path / "config.yaml"], {}, is_main_process=True)
     assert capsys.readouterr().err.splitlines() == [f"warning: {warning}" for warning in warnings]
+
+
+@pytest.mark.parametrize(
+    ("run", "key", "expected"),
+    [
+        ({"evaluation": {"block_size": [16, 16]}}, "evaluation.block_size", "3 numbers"),
+        ({"prediction": {"block_size": [16, 16]}}, "prediction.block_size", "3 numbers"),
+        ({"architecture": {"input_shape": [24, 24, 24], "channels": [4, 800_000_000], "downsample_factors": [[2, 2, 2]]}}, "architecture", "a smaller network"),
+        ({"architecture": {"input_shape": [2**20] * 3, "channels": [4, 8], "downsample_factors": [[2, 2, 2]]}}, "architecture", "a smaller network"),
+        ({"training": {"iterations": 10**15, "checkpoint": {"interval": 1}}, "prediction": {"checkpoint": -3}}, "prediction.checkpoint", "an iteration whose checkpoint is kept: 999999999999999, 1000000000000000"),
+    ],
+)  # fmt: skip
+def test_sizes_that_a_later_stage_would_refuse_are_reported_once(inspected, run, key, expected):
+    message = refused(inspected, **run)
+    assert f"runs.run.{key}" in message and expected in message and "has 1 problem;" in message, message
+
+
+@pytest.mark.parametrize(
+    ("results", "expected"), [("r" * 300, "a shorter name"), ("res{run}", "without braces")]
+)
+def test_a_directory_of_results_that_cannot_be_made_is_reported(inspected, tmp_path, results, expected):
+    inspected()
+    path = tmp_path / "config.yaml"
+    path.write_text(path.read_text() + f"results: '{results}'\n")
+    with pytest.raises(ConfigurationError) as caught:
+        check_configuration(load_configuration(path), path)
+    assert "results (line" in str(caught.value) and expected in str(caught.value)

@@ -2,8 +2,12 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
+
+from attacca.config.load import load_configuration
+from attacca.workflow.workflow import Workflow
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -131,3 +135,18 @@ def test_a_deleted_array_is_named_with_the_way_to_mend_it(finished):
     finally:
         shutil.move(aside, place)
         finished.snakemake()
+
+
+def test_each_array_has_one_file_for_each_block_of_its_stage(segmented):
+    workflow = Workflow(load_configuration(segmented.configuration))
+    found = {}
+    for instance in workflow.instances():
+        plan = instance.plan(workflow.layout)
+        for array in map(Path, instance.arrays(workflow.layout) if plan.is_file() else ()):
+            if (array / "zarr.json").is_file():
+                blocks = json.loads(plan.read_text())["blocks"]
+                files = [path for path in (array / "c").rglob("*") if path.is_file()]
+                assert len(files) == blocks, array
+                found[instance.stage.name] = max(blocks, found.get(instance.stage.name, 0))
+    assert found["predict"] == 125 and found["fragments"] == found["relabel"] == 27
+    assert set(found) >= {"volume", "targets"}

@@ -24,21 +24,38 @@ blosc.use_threads = False
 
 
 class Layout(NamedTuple):
-    """Storage of a new array: shape and write block in voxels, all axes, channels first."""
+    """Storage of a new array: shapes in voxels, all axes, channels first.
+
+    Args:
+        shape: shape of the array.
+        shard: write block of an array with shards, one stored object; it may exceed the array.
+        inner_chunk: chunks that divide a shard.
+        chunk: write block of an array without shards (Zarr 2, N5), one stored object.
+        dtype: stored dtype.
+        axes: names of all axes.
+        fill_value: value of voxels that are not stored.
+    """
 
     shape: tuple[int, ...]
-    write_block: tuple[int, ...]
+    shard: tuple[int, ...]
+    inner_chunk: tuple[int, ...]
+    chunk: tuple[int, ...]
     dtype: np.dtype
     axes: list[str]
     fill_value: float
 
     def is_storage_of(self, array: StoredArray) -> bool:
-        """Return whether an existing array has this storage."""
+        """Return whether an existing array has this storage, in its own format."""
         return (array.shape, clip_write_block(array), array.dtype) == (
             self.shape,
-            self.write_block,
+            self.write_block_in(array),
             self.dtype,
         )
+
+    def write_block_in(self, array: StoredArray) -> tuple[int, ...]:
+        """Return the write block that an existing array should have, clipped to the array; it depends on its format."""
+        block = self.chunk if array.shards is None else self.shard
+        return tuple(min(edge, extent) for edge, extent in zip(block, self.shape))
 
 
 def plan_layout(
@@ -50,6 +67,7 @@ def plan_layout(
     dtype: np.dtype,
     write_size: Sequence[int] | None = None,
     fill_value: float = 0,
+    chunk_size: Sequence[int] | None = None,
 ) -> Layout:
     """Return the storage of a new array; see ``ZarrArray.create_from_array_identifier`` for the arguments.
 
@@ -59,8 +77,8 @@ def plan_layout(
 
     >>> raw = LocalArrayIdentifier("volume.zarr", "raw/s0")
     >>> layout = plan_layout(raw, "zyx", Roi((0, 0, 0), (80, 16, 16)), None, Coordinate(40, 4, 4), np.dtype("u1"))
-    >>> layout.shape, layout.write_block
-    ((2, 4, 4), (2, 4, 4))
+    >>> layout.shape, layout.shard, layout.chunk
+    ((2, 4, 4), (2, 4, 4), (2, 4, 4))
     """
     names = [axis for axis in axes if axis != "c" or num_channels is not None]
     if num_channels is not None and "c" not in names:
@@ -78,10 +96,22 @@ def plan_layout(
         edge = int((_CHUNK_BYTES / max(1, num_channels or 1) / dtype.itemsize) ** (1 / roi.dims))
         block = tuple(max(1, min(edge, size)) for size in spatial)
     else:
-        _check_multiple(identifier, "write size", Coordinate(write_size), voxel_size)
-        requested = Coordinate(write_size) / voxel_size
-        block = tuple(max(1, min(int(size), limit)) for size, limit in zip(requested, spatial))
-    return Layout((*lead, *spatial), (*lead, *block), dtype, names, fill_value)
+        block = _count_voxels(identifier, "write size", write_size, voxel_size)
+    inner = None
+    if chunk_size is not None:
+        inner = _count_voxels(identifier, "chunk size", chunk_size, voxel_size)
+    shard, inner_chunk = shard_and_chunk(block, spatial, inner)
+    chunk = inner_chunk if inner else tuple(min(edge, extent) for edge, extent in zip(block, spatial))
+    return Layout(
+        (*lead, *spatial), (*lead, *shard), (*lead, *inner_chunk), (*lead, *chunk), dtype, names, fill_value
+    )
+
+
+def _count_voxels(
+    identifier: LocalArrayIdentifier, name: str, size: Sequence[int], voxel_size: Coordinate
+) -> tuple[int, ...]:
+    _check_multiple(identifier, name, Coordinate(size), voxel_size)
+    return tuple(max(1, int(edge)) for edge in Coordinate(size) / voxel_size)
 
 
 def _check_multiple(
@@ -149,7 +179,7 @@ def create_stored_array(
         attributes: see ``build_attributes``.
     """
     if is_n5_container(identifier.container):
-        array = create_n5_array(identifier.container, path, layout.shape, layout.write_block, layout.dtype)
+        array = create_n5_array(identifier.container, path, layout.shape, layout.chunk, layout.dtype)
         array.attrs.put(attributes)
     else:
         _create_zarr(identifier, path, layout, attributes)
@@ -159,7 +189,6 @@ def _create_zarr(
     identifier: LocalArrayIdentifier, path: str, layout: Layout, attributes: dict[str, Any]
 ) -> None:
     is_float = layout.dtype.kind == "f"
-    lead = len(layout.shape) - sum(axis in ("z", "y", "x") for axis in layout.axes)
     options: dict[str, Any] = {
         "store": open_store(identifier.container, "a"),
         "name": path,
@@ -173,19 +202,18 @@ def _create_zarr(
         array = zarr.create_array(
             **options,
             zarr_format=2,
-            chunks=layout.write_block,
+            chunks=layout.chunk,
             compressors=Blosc("zstd", clevel=1 if is_float else 3, shuffle=shuffle),
             chunk_key_encoding={"name": "v2", "separator": "/"},
         )
         array.attrs.put(attributes)
         return
-    shard, chunk = shard_and_chunk(layout.write_block[lead:], layout.shape[lead:])
     codec = BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle") if is_float else ZstdCodec(level=3)
     zarr.create_array(
         **options,
         zarr_format=3,
-        shards=(*layout.shape[:lead], *shard),
-        chunks=(*layout.shape[:lead], *chunk),
+        shards=layout.shard,
+        chunks=layout.inner_chunk,
         compressors=[codec, Crc32cCodec()],
         attributes=attributes,
         dimension_names=layout.axes,

@@ -174,8 +174,11 @@ def _parse_transform(transform: object, is_n5: bool) -> GridMetadata:
     axes, scale, center = (transform.get(key) for key in ("axes", "scale", "translate"))
     if center is None and isinstance(scale, list):
         center = [0.0] * len(scale)
-    lists = (axes, scale, center)
-    if not all(isinstance(item, list) and len(item) == len(axes or ()) for item in lists) or not axes:
+    if (
+        not (isinstance(axes, list) and isinstance(scale, list) and isinstance(center, list))
+        or not axes
+        or not len(axes) == len(scale) == len(center)
+    ):
         return found.reject(f"{found.origin} has no 'axes', 'scale' and 'translate' of equal length")
     names = clean_axis_names([str(axis) for axis in axes])
     order = transform.get("order", transform.get("ordering"))
@@ -198,9 +201,9 @@ def _parse_scale(image: Mapping[str, Any], dataset: Mapping[str, Any], ndim: int
         # OME-Zarr 0.1 and 0.2 always have five axes; they have no names.
         names = list("tczyx") if ndim == 5 and version in ("", "0.1", "0.2") else None
         return GridMetadata(names, None, None, None, "'multiscales'")
-    described = [axis if isinstance(axis, Mapping) else {"name": str(axis)} for axis in axes]
+    descriptions = [axis if isinstance(axis, Mapping) else {"name": str(axis)} for axis in axes]
     names = clean_axis_names(
-        [str(axis.get("name")) for axis in described], [axis.get("type") for axis in described]
+        [str(axis.get("name")) for axis in descriptions], [axis.get("type") for axis in descriptions]
     )
     found = GridMetadata(names, None, None, None, "the scale in 'multiscales'")
     scale: list[float] | None = None
@@ -222,7 +225,7 @@ def _parse_scale(image: Mapping[str, Any], dataset: Mapping[str, Any], ndim: int
                 center = [a + b for a, b in zip(center, values)]
     if scale is None:
         return found
-    return _set_scale(found, scale, center, [axis.get("unit") for axis in described])
+    return _set_scale(found, scale, center, [axis.get("unit") for axis in descriptions])
 
 
 def _set_scale(

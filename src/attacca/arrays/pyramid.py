@@ -1,9 +1,9 @@
 """Coarser scales of an image, built block by block from the finest."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from funlib.geometry import Coordinate, Roi
@@ -22,8 +22,8 @@ def build_pyramid(
     """Build ``s1``, ``s2``, ... from ``s0`` until no axis is longer than 64 voxels, and write the OME metadata.
 
     Each scale halves the axes whose voxels are less than twice as large as the smallest, so that anisotropic voxels
-    become isotropic first. Existing coarser scales are replaced. Each thread holds one block of the fine scale, which
-    covers one chunk of the coarse scale.
+    become isotropic first. Existing coarser scales are replaced. Each thread holds one write block of the coarse scale,
+    and the part of the fine scale that one of its chunks covers.
 
     Args:
         group_path: path or URL of the group that holds ``s0``.
@@ -43,14 +43,14 @@ def build_pyramid(
     """
     scales = ["s0"]
     fine = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(group_path, "s0"))
-    voxels = fine.chunk_size / fine.voxel_size
+    block, chunk = fine.chunk_size / fine.voxel_size, fine.inner_chunk_size / fine.voxel_size
     while len(scales) < _MOST_SCALES and max(fine.roi.shape / fine.voxel_size) > _SMALLEST:
         factor = choose_scale_factor(fine.voxel_size, fine.roi.shape / fine.voxel_size)
         if max(factor) == 1:
             break
         scales.append(f"s{len(scales)}")
         fine = _build_scale(
-            fine, LocalArrayIdentifier(group_path, scales[-1]), factor, voxels, kind, num_workers
+            fine, LocalArrayIdentifier(group_path, scales[-1]), factor, block, chunk, kind, num_workers
         )
     write_multiscale_metadata(group_path, scales, name=name)
     return scales
@@ -74,6 +74,7 @@ def _build_scale(
     fine: ZarrArray,
     identifier: LocalArrayIdentifier,
     factor: Coordinate,
+    block: Sequence[int],
     chunk: Sequence[int],
     kind: Literal["raw", "labels"],
     num_workers: int,
@@ -87,24 +88,32 @@ def _build_scale(
         fine.num_channels,
         voxel_size,
         fine.dtype,
-        write_size=Coordinate(chunk) * voxel_size,
+        write_size=Coordinate(block) * voxel_size,
+        chunk_size=Coordinate(chunk) * voxel_size,
         overwrite=True,
         unit=fine.unit,
         value_scale=fine.value_scale,
         value_offset=fine.value_offset,
     )
-    size = coarse.chunk_size
 
-    def fill(index: tuple[int, ...]) -> None:
-        roi = Roi(coarse.roi.begin + Coordinate(index) * size, size).intersect(coarse.roi)
-        # An odd axis ends with half a coarse voxel: its last fine voxel is used twice.
-        block = fine.read(roi, fill="edge")
-        coarse[roi] = downsample(block, tuple(factor), kind)
+    def fill(roi: Roi) -> None:
+        lead = () if coarse.num_channels is None else (coarse.num_channels,)
+        data = np.empty((*lead, *(roi.shape / voxel_size)), coarse.dtype)
+        for part in _divide(roi, coarse.inner_chunk_size):
+            location: tuple[Any, ...] = (..., *((part - roi.begin) / voxel_size).to_slices())
+            # An odd axis ends with half a coarse voxel: its last fine voxel is used twice.
+            data[location] = downsample(fine.read(part, fill="edge"), tuple(factor), kind)
+        coarse[roi] = data
 
-    counts = [range(-(-n // s)) for n, s in zip(coarse.roi.shape, size)]
     with ThreadPoolExecutor(max_workers=max(1, num_workers)) as pool:
-        list(pool.map(fill, product(*counts)))
+        list(pool.map(fill, _divide(coarse.roi, coarse.chunk_size)))
     return coarse
+
+
+def _divide(roi: Roi, size: Coordinate) -> Iterator[Roi]:
+    """Yield the boxes of a size that cover a ROI, clipped to it."""
+    for index in product(*(range(-(-extent // edge)) for extent, edge in zip(roi.shape, size))):
+        yield Roi(roi.begin + Coordinate(index) * size, size).intersect(roi)
 
 
 def downsample(block: np.ndarray, factor: Sequence[int], kind: Literal["raw", "labels"]) -> np.ndarray:

@@ -144,6 +144,7 @@ class ZarrArray(NeuroglancerSource, Array):
         fill_value: float = 0,
         value_scale: float = 1.0,
         value_offset: float = 0.0,
+        chunk_size: Coordinate | Sequence[int] | None = None,
     ) -> "ZarrArray":
         """Create an array, or open an existing array with equal metadata and keep its data.
 
@@ -156,13 +157,16 @@ class ZarrArray(NeuroglancerSource, Array):
             dtype: stored dtype.
             mode: mode of the returned array, ``"r"`` or ``"a"``.
             write_size: size of a write block in world units, the unit in which parallel writers may share the array.
-                In Zarr 3 a block is one shard of inner chunks of about 64 voxels a side, in Zarr 2 one chunk. By
-                default blocks are cubes of at most 5 MiB. A block spans all channels.
+                In Zarr 3 a block is one shard, in Zarr 2 one chunk or several. By default blocks are cubes of at most
+                5 MiB. A block spans all channels.
             name: display name; by default the data set.
             overwrite: delete an existing array or group.
             unit: unit of world coordinates.
             fill_value: value of voxels in missing chunks.
             value_scale, value_offset: the original value of a voxel is ``stored * value_scale + value_offset``.
+            chunk_size: size in world units of the chunks that divide a write block and are read alone. By default they
+                are inner chunks of about 64 voxels a side in Zarr 3, and the whole write block in Zarr 2 and N5. A size
+                that does not divide the write block is replaced by one that does.
 
         Raises:
             VolumeError: a different array or a group exists, or the arguments do not fit each other.
@@ -170,7 +174,15 @@ class ZarrArray(NeuroglancerSource, Array):
         unit = normalize_unit(unit)
         voxel_size = to_whole_coordinate(voxel_size, unit, f"{array_identifier}: the voxel size")
         layout = plan_layout(
-            array_identifier, axes, roi, num_channels, voxel_size, np.dtype(dtype), write_size, fill_value
+            array_identifier,
+            axes,
+            roi,
+            num_channels,
+            voxel_size,
+            np.dtype(dtype),
+            write_size,
+            fill_value,
+            chunk_size,
         )
         container, path = array_identifier.container, str(array_identifier.dataset).strip("/")
         attributes = build_attributes(
@@ -189,7 +201,7 @@ class ZarrArray(NeuroglancerSource, Array):
         result = cls(config)
         expected = {
             "shape": layout.shape,
-            "chunks": layout.write_block,
+            "chunks": layout.write_block_in(existing),
             "dtype": layout.dtype.str,
             "axes": layout.axes,
             "ROI": roi,
@@ -301,6 +313,19 @@ class ZarrArray(NeuroglancerSource, Array):
         own = "attacca" in self._zarr.attrs
         block = clip_write_block(self._zarr) if own else self._zarr.chunks
         return Coordinate(block[-self.dims :]) * self._voxel_size
+
+    @property
+    def inner_chunk_size(self) -> Coordinate:
+        """Size of the unit of reading in world units, spatial axes only: a chunk, inside a shard or without shards.
+
+        >>> array = ZarrArray.create_from_array_identifier(
+        ...     LocalArrayIdentifier("memory://inner.zarr", "s0"), ["z", "y", "x"], Roi((0, 0, 0), (200, 200, 200)),
+        ...     None, (1, 1, 1), np.uint8, write_size=(144, 144, 144), chunk_size=(48, 48, 48))
+        >>> array.chunk_size, array.inner_chunk_size
+        ((144, 144, 144), (48, 48, 48))
+        """
+        edges = [min(edge, extent) for edge, extent in zip(self._zarr.chunks, self._zarr.shape)]
+        return Coordinate(edges[-self.dims :]) * self._voxel_size
 
     @property
     def _data_begin(self) -> Coordinate:

@@ -346,19 +346,31 @@ def _list_separators(directory: Path, ndim: int, declared: str) -> Iterator[str]
     """Yield the separators of the chunks in a directory. Once the declared one is found, few more names are read."""
     dotted = re.compile(r"\.".join([r"\d+"] * ndim))
     seen: set[str] = set()
-    with os.scandir(directory) as entries:
-        for number, entry in enumerate(entries):
+    with os.scandir(directory) as files:
+        for number, item in enumerate(files):
             if declared in seen and number > _MOST_NAMES:
                 return
-            if dotted.fullmatch(entry.name):
+            if dotted.fullmatch(item.name):
                 separator = "."
-            elif entry.name.isdecimal() and entry.is_dir():
+            elif item.name.isdecimal() and item.is_dir():
                 separator = "/"
             else:
                 continue
             if separator not in seen:
                 seen.add(separator)
                 yield separator
+
+
+def name_stored_object(array: StoredArray, index: tuple[int, ...]) -> str:
+    """Return the name of a shard or chunk below its array.
+
+    >>> array = zarr.create_array(zarr.storage.MemoryStore(), shape=(4, 4), dtype="u1", chunks=(2, 2))
+    >>> name_stored_object(array, (0, 1))
+    'c/0/1'
+    """
+    if isinstance(array, zarr.Array):
+        return array.metadata.encode_chunk_key(index)
+    return "/".join(map(str, index[::-1]))
 
 
 @contextmanager
@@ -372,6 +384,12 @@ def explain_damaged_data(array: StoredArray, name: str, selection: tuple[slice |
 
     Raises:
         VolumeError: the voxels cannot be read.
+
+    >>> array = zarr.create_array(zarr.storage.MemoryStore(), shape=(4,), dtype="u1", chunks=(4,))
+    >>> with explain_damaged_data(array, "volume.zarr/raw", (slice(0, 2),)):
+    ...     raise RuntimeError("the checksum differs")
+    Traceback (most recent call last):
+    attacca.errors.VolumeError: volume.zarr/raw: the stored voxels cannot be read: ... the checksum differs)...
     """
     try:
         yield
@@ -389,7 +407,7 @@ def explain_damaged_data(array: StoredArray, name: str, selection: tuple[slice |
             try:
                 _ = array[tuple(slice(c, min(c + e, n)) for c, e, n in zip(corner, block, array.shape))]
             except (*_DAMAGE, RuntimeError, OSError, EOFError):
-                damaged.append(array.metadata.encode_chunk_key(index))
+                damaged.append(name_stored_object(array, index))
                 if len(damaged) == 5:
                     break
         raise VolumeError(

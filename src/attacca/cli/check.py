@@ -4,8 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
+from attacca.cli.console import create_console
 from attacca.config.load import load_configuration
 from attacca.preflight.check_configuration import check_configuration
 from attacca.preflight.volume_tables import print_volumes
@@ -27,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     """
     configuration = load_configuration(options.configuration)
     checked = check_configuration(configuration, options.configuration)
-    print_volumes(configuration, checked.plans, Console(highlight=False))
+    print_volumes(configuration, checked.plans, create_console())
     for warning in checked.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     unused = [name for name in configuration.volumes if name not in checked.plans]

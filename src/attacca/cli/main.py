@@ -6,10 +6,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from attacca.errors import AttaccaError
+from attacca.errors import AttaccaError, summarize_error
 from attacca.version import __version__
 
 _COMMANDS = ("check", "plan", "status", "summary", "view", "reproduce")
+_TRACEBACK_VARIABLE = "ATTACCA_TRACEBACK"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,6 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        if os.environ.get(_TRACEBACK_VARIABLE):
+            raise
+        print(
+            f"attacca {options.command}: unexpected {type(error).__name__}: {summarize_error(error)}. This is a defect of "
+            f"Attacca; report it with the output of the same command and {_TRACEBACK_VARIABLE}=1",
+            file=sys.stderr,
+        )
+        return 70
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
 from attacca.cli.arguments import parse_count, parse_positive
+from attacca.cli.console import create_console
 from attacca.config.load import load_configuration
 from attacca.costs.advice import list_advice, list_excesses
 from attacca.costs.cost_table import print_costs
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     workflow = Workflow(configuration)
     measured |= read_measured_costs(workflow, {name: extent.voxels for name, extent in extents.items()})
     estimates = estimate_costs(workflow, extents, measured, limits.cores)
-    console = Console(highlight=False)
+    console = create_console()
     print_costs(estimates, limits, console)
     lines = list(list_advice(configuration, estimates, limits))
     for line in lines or ["blocks, chunks and shards are suitable"]:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from rich.console import Console
 from rich.text import Text
 
 from attacca.cli.arguments import parse_cores
+from attacca.cli.console import create_console
 from attacca.config.run import Configuration
 from attacca.errors import AttaccaError
 from attacca.layout import Layout
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     """Compute again and compare; return 0 if all digests are equal, 1 if some differ."""
     results, directory = resolve_directories(options.results, options.into, nested=options.compare_only)
     old = read_provenances(results, options.run)
-    console = Console(highlight=False)
+    console = create_console()
     if options.compare_only:
         console.print(Text(f"nothing is computed: {directory} is compared as it is"))
     else:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from attacca.cli.arguments import parse_positive
+from attacca.cli.console import create_console
 from attacca.progress import format_duration
 from attacca.workflow.stage_state import ShardState, StageState, is_workflow_running_here, read_states
 from attacca.workflow.start_record import read_recorded_configuration
@@ -59,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
             json.dump([state.to_json() for state in states], sys.stdout, indent=2)
             print()
         else:
-            print_states(states, options.results, options.shards, Console(highlight=False))
+            print_states(states, options.results, options.shards, create_console())
         if options.watch is None:
             return 0
         sys.stdout.flush()

@@ -33,7 +33,7 @@ def load_configuration(path: str | Path, overrides: Mapping[str, Any] | None = N
     values = {key: value for key, value in values.items() if not str(key).startswith("x-")}
     directory = path.parent
     for key, value in (overrides or {}).items():
-        values[key] = str(Path.cwd() / value) if key == "results" and "://" not in str(value) else value
+        values[key] = _locate_results(value) if key == "results" else value
     try:
         configuration = Configuration.model_validate(values)
     except ValidationError as error:
@@ -42,6 +42,24 @@ def load_configuration(path: str | Path, overrides: Mapping[str, Any] | None = N
     if problems := _find_unknown_volumes(values):
         raise build_configuration_error(path, problems, lines)
     return _make_paths_absolute(configuration, directory)
+
+
+def _locate_results(value: Any) -> str:
+    """Return the directory that ``--config results=...`` names, relative to the working directory.
+
+    Snakemake converts the text to a number or a boolean where it can.
+
+    Raises:
+        ConfigurationError: the text is empty or was converted to something that may have lost characters.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not value or "://" in value or "\0" in value:
+        found = "nothing" if value in (None, "") else repr(value)
+        raise ConfigurationError(
+            f"--config results=...: found {found}, expected a directory; write --config results=./NAME"
+        )
+    return str(Path.cwd() / value)
 
 
 def build_configuration_error(

@@ -143,6 +143,8 @@ def list_problems(error: ValidationError, model: type[BaseModel]) -> list[Proble
             hint = suggest_name(context.get("tag", ""), known)
         elif kind.endswith(("_type", "_parsing", "_from_float")):
             expected = _TYPES.get(kind.rsplit("_", 1)[0], _TYPES.get(kind, expected))
+            if kind in ("string_type", "path_type") and isinstance(details["input"], int | float):
+                hint = f"write it in quotes: '{details['input']}'"
         elif kind in _LIMITS:
             expected = _LIMITS[kind].format(**context)
             if expected.endswith(" 1 items"):

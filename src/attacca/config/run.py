@@ -2,9 +2,9 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from attacca.config.architecture import ArchitectureConfig
 from attacca.config.base import StrictModel
@@ -18,6 +18,10 @@ from attacca.config.volumes import VolumeConfig
 from attacca.layout import RESERVED_NAMES
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_LONGEST_NAME = 100
+
+WRITABLE_SCHEMES = ("s3", "gs")
+"""Kinds of addresses to which arrays can be written."""
 
 
 def _check_name(name: str) -> str:
@@ -25,12 +29,36 @@ def _check_name(name: str) -> str:
         raise ValueError(
             f"found the name '{name}', expected letters, digits, '_' and '-' only: it becomes the name of a directory"
         )
+    if len(name) > _LONGEST_NAME:
+        raise ValueError(
+            f"found a name of {len(name)} characters, expected at most {_LONGEST_NAME}: it becomes a part of file names"
+        )
     if name in RESERVED_NAMES:
         raise ValueError(f"the name '{name}' is taken by Attacca's own results; choose another")
     return name
 
 
 Name = Annotated[str, AfterValidator(_check_name)]
+
+
+def _check_results(value: Any) -> Any:
+    if isinstance(value, str) and (not value.strip() or "://" in value):
+        raise ValueError(
+            f"found '{value}', expected a local directory; arrays may be stored elsewhere: storage"
+        )
+    return value
+
+
+def _check_storage(text: str) -> str:
+    expected = "expected a directory, or an address with a bucket such as s3://bucket/project"
+    scheme, mark, rest = text.partition("://")
+    if not text.strip() or (not mark and scheme in ("s3:", "s3:/", "gs:", "gs:/")):
+        raise ValueError(f"found '{text}', {expected}")
+    if mark and scheme not in WRITABLE_SCHEMES:
+        raise ValueError(f"found '{text}', to which arrays cannot be written, {expected}")
+    if mark and not rest.partition("/")[0]:
+        raise ValueError(f"found '{text}', which names no bucket, {expected}")
+    return text
 
 
 class RunVolumes(StrictModel):
@@ -96,14 +124,15 @@ class RunConfig(StrictModel):
 class Configuration(StrictModel):
     """A configuration file."""
 
-    results: Path = Path("results")
+    results: Annotated[Path, BeforeValidator(_check_results)] = Path("results")
     """Directory of all results, relative to this file."""
-    storage: str | None = None
+    storage: Annotated[str, AfterValidator(_check_storage)] | None = None
     """Location of the arrays, if they are not stored in ``results``: a directory, or a URL such as
     ``s3://bucket/project``. Manifests, scores and the report are stored in ``results``."""
     zarr_format: Literal[2, 3] = 3
-    """Zarr format of new arrays: 3 (OME-Zarr 0.5, one sharded file per block), or 2 (OME-Zarr 0.4, for programs that cannot
-    read format 3). Existing arrays are kept: delete the results to convert them."""
+    """Zarr format of new arrays: 3 (OME-Zarr 0.5, one file per block: a shard of chunks of about 64 voxels a side), or 2
+    (OME-Zarr 0.4, one file per chunk, for programs that cannot read format 3). Existing arrays are kept: delete the results
+    to convert them."""
     volumes: dict[Name, VolumeConfig] = Field(min_length=1)
     """Volumes by name."""
     runs: dict[Name, RunConfig] = Field(min_length=1)

@@ -161,8 +161,9 @@ class SegmentationConfig(StrictModel):
     sigma: Annotated[float, Field(ge=0)] = 0.0
     """Standard deviation of a Gaussian that smooths affinities first, in voxels of the finest axis."""
     block_size: Voxels | None = None
-    """Size in voxels of the blocks of jobs, and of the cells in which fragments are computed; by default cells have
-    128 along each axis in 3D, 1024 in 2D. Segments do not depend on the blocks, and hardly on the cells."""
+    """Size in voxels of the blocks of jobs, each of which is stored in one file, and of the cells in which fragments are
+    computed; by default about 2 million voxels, such as 128 x 128 x 128. Segments do not depend on the blocks, and hardly
+    on the cells."""
     context: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=3)] | None = None
     """Voxels that are read around each block; by default what the method needs."""
     mask: bool = True

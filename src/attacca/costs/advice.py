@@ -1,4 +1,4 @@
-"""Advice on shards, blocks, chunks and threads, and messages about costs that exceed the limits.
+"""Advice on shards, blocks, files and threads, and messages about costs that exceed the limits.
 
 Each message names the key of the configuration that changes the exceeded cost.
 """
@@ -11,8 +11,7 @@ from attacca.costs.estimates import StageEstimate
 from attacca.costs.fragment_count import MOST_FRAGMENTS, fragment_voxels
 from attacca.costs.limits import Limits
 from attacca.costs.resources import add_reserve
-from attacca.jobs.stage import Blocks, StageInstance
-from attacca.prediction.sizes import CHUNK_EDGE, choose_chunk_edge
+from attacca.jobs.stage import Blocks
 from attacca.progress import format_duration
 from attacca.stages.agglomerate import AGGLOMERATE
 from attacca.stages.graph import GRAPH
@@ -52,8 +51,8 @@ def list_advice(
                 f"execution: {{threads: {{{item.instance.stage.name}: {workers}}}}} it fits into "
                 f"{limits.memory_mb / 1000:.0f} GB"
             )
-        if item.files > _MANY_FILES and item.chunk:
-            fix = suggest_fewer_files(configuration, item, estimates)
+        if item.files > _MANY_FILES and item.stored:
+            fix = suggest_fewer_files(item)
             yield f"{item.title} writes {item.files:,} files; {fix}"
         if item.between_seconds > max(_MIN_BETWEEN_SECONDS, item.busy_seconds / 2):
             yield (
@@ -109,7 +108,7 @@ def list_excesses(
         yield (
             f"the results need {files:,} files, the file system at {results} can hold {limits.files:,} more: set "
             f"'results' or 'storage' to another file system. Most files belong to {most.title}; "
-            + suggest_fewer_files(configuration, most, estimates)
+            + suggest_fewer_files(most)
         )
 
 
@@ -147,7 +146,7 @@ def suggest_less_memory(
         return f"all of {names} is in memory at the same time: make these volumes smaller with 'roi'"
     if stage == PROVENANCE:
         most = max((other for other in estimates if other.instance.run == run), key=lambda other: other.files)
-        fix = suggest_fewer_files(configuration, most, estimates)
+        fix = suggest_fewer_files(most)
         return f"it holds the names of the {most.files:,} files of {most.title}; {fix}"
     if item.fragments * stage.cost.bytes_per_fragment / 1e6 > item.least_memory_mb / 2:
         process_mb = add_reserve(stage.cost.process_mb)
@@ -158,45 +157,23 @@ def suggest_less_memory(
     if stage == PREDICT and prediction and prediction.block_size is None and prediction.tile_size is not None:
         # Blocks have the size of tiles then.
         key = f"runs.{run}.prediction.tile_size"
-    elif stage.blocks is Blocks.SEGMENTATION and all(
-        size <= edge for size, edge in zip(item.block, item.chunk)
-    ):
-        key = f"runs.{run}.{PREDICT.block_setting}, whose chunks are the smallest blocks of a segmentation,"
     return f"make {key} smaller"
 
 
-def suggest_fewer_files(
-    configuration: Configuration, item: StageEstimate, estimates: Sequence[StageEstimate]
-) -> str:
-    """Return the change that makes a stage write fewer files, if there is one.
-
-    Args:
-        configuration: contains the stage.
-        item: costs of the stage.
-        estimates: costs of all stages.
-    """
-    stage, dims = item.instance.stage, len(item.chunk)
+def suggest_fewer_files(item: StageEstimate) -> str:
+    """Return the change that makes a stage write fewer files."""
+    stage, dims = item.instance.stage, len(item.stored)
     if stage == TRAIN:
         return f"make runs.{item.instance.run}.training.snapshot_interval larger"
-    if stage.blocks is Blocks.VOLUME_CHUNKS or stage == GRAPH:
-        sizes = item.block if stage == GRAPH else item.chunk
-        factor = max(2, math.ceil((item.files / _MANY_FILES) ** (1 / dims)))
-        larger = [size * factor for size in sizes]
-        return f"{find_block_key(item)}: {larger} instead of {list(sizes)} makes it {item.files // factor**dims:,}"
-    prediction = StageInstance(PREDICT, item.instance.run, item.instance.volume)
-    block = next(other.block for other in estimates if other.instance == prediction)
-    larger = [_find_block_edge(size, dims) for size in block]
-    chunk = [choose_chunk_edge(size, dims) for size in larger]
-    if math.prod(chunk) < 1.5 * math.prod(item.chunk):
+    if item.stored != item.block and stage != GRAPH:
+        fewer = math.ceil(item.files * math.prod(item.stored) / math.prod(item.block))
         return (
-            f"its chunks of {_join(item.chunk)} voxels have the maximum size; an object store ('storage') can hold so "
-            "many files"
+            f"zarr_format: 3 stores a block of {_join(item.block)} voxels in one file, which makes {fewer:,} files; "
+            "an object store ('storage') can hold more"
         )
-    fewer = item.files * math.prod(item.chunk) // math.prod(chunk)
-    return (
-        f"they are the chunks of the prediction: runs.{item.instance.run}.{PREDICT.block_setting}: {larger} makes "
-        f"chunks of {_join(chunk)} voxels instead of {_join(item.chunk)}, and {fewer:,} files"
-    )
+    factor = max(2, math.ceil((item.files / _MANY_FILES) ** (1 / dims)))
+    larger = [size * factor for size in item.block]
+    return f"{find_block_key(item)}: {larger} instead of {list(item.block)} makes it {item.files // factor**dims:,}"
 
 
 def _suggest_fewer_fragments(configuration: Configuration, item: StageEstimate, ratio: float) -> str:
@@ -215,14 +192,6 @@ def _suggest_fewer_fragments(configuration: Configuration, item: StageEstimate, 
                 f"segmentation coarser; or {cut}"
             )
     return f"{text}{cut}"
-
-
-def _find_block_edge(edge: int, dims: int) -> int:
-    """Return the smallest multiple of a block's edge that is stored in chunks of nearly the maximum size."""
-    multiples = [edge * factor for factor in range(1, CHUNK_EDGE[dims] + 1)]
-    fitting = [size for size in multiples if choose_chunk_edge(size, dims) <= CHUNK_EDGE[dims]]
-    widest = max((choose_chunk_edge(size, dims) for size in fitting), default=0)
-    return next((size for size in fitting if choose_chunk_edge(size, dims) >= 0.8 * widest), edge)
 
 
 def _join(voxels: Sequence[int]) -> str:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 
 from funlib.geometry import Coordinate
 
+from attacca.architectures.operations import count_flops, count_weights
+from attacca.arrays.chunk_shapes import shard_and_chunk
 from attacca.config.run import RunConfig
 from attacca.costs.extents import Extent
 from attacca.costs.fragment_count import fragments_in
@@ -21,8 +23,6 @@ from attacca.costs.network_cost import (
     CORE_TRAINING_FLOPS,
     GPU_FLOPS,
     TRAINING_PASSES,
-    count_flops,
-    count_weights,
 )
 from attacca.costs.provenance_cost import digest_megabytes, digest_seconds
 from attacca.costs.resources import add_reserve, job_megabytes
@@ -57,7 +57,7 @@ class StageEstimate:
         source: origin of the time: ``measured``, ``typical``, or ``files`` (from the files of other stages).
         blocks: number of blocks; 0 for a stage without blocks.
         block: voxels of a block along [z,] y, x.
-        chunk: voxels of a stored chunk along [z,] y, x.
+        stored: voxels of a stored file along [z,] y, x: a shard in Zarr 3, a chunk in Zarr 2.
         shards: number of jobs that share the blocks.
         workers: processes or threads of a job.
         cores: cores that a job occupies.
@@ -77,7 +77,7 @@ class StageEstimate:
     source: str
     blocks: int = 0
     block: tuple[int, ...] = ()
-    chunk: tuple[int, ...] = ()
+    stored: tuple[int, ...] = ()
     shards: int = 1
     workers: int = 1
     cores: int = 1
@@ -172,7 +172,7 @@ def _estimate_stage(
     configuration, stage = workflow.configuration, instance.stage
     run, extent = configuration.runs.get(instance.run), extents.get(instance.volume)
     voxels = _count_voxels(stage, run, extents, extent)
-    block, context, chunk = _choose_block(stage, run, extent)
+    block, context, stored = _choose_block(stage, run, extent, workflow.configuration.zarr_format)
     blocks = 0
     if stage.is_blockwise and extent is not None:
         # The import of a volume that is used in place only writes a link.
@@ -200,7 +200,7 @@ def _estimate_stage(
         sizes = replace(
             sizes,
             voxels=extent.voxels,
-            chunks=_count_blocks(extent.shape, chunk),
+            chunks=_count_blocks(extent.shape, stored),
             blocks=blocks,
             fragments=fragments,
             pyramid=_PYRAMID[len(extent.shape)],
@@ -219,7 +219,7 @@ def _estimate_stage(
         instance=instance,
         blocks=blocks,
         block=block if blocks else (),
-        chunk=chunk,
+        stored=stored,
         shards=shards,
         workers=workers,
         cores=occupied,
@@ -258,34 +258,37 @@ def _estimate_work(stage: Stage, run: RunConfig | None, voxels: int, gpus: int, 
         flops *= count_flops(run.architecture, run.architecture.input_shape)
         seconds = flops / (GPU_FLOPS if gpus else CORE_TRAINING_FLOPS * parallel)
         return run.training.iterations * max(seconds, _LOADER_SECONDS)
-    sizes, context = _plan_network(run)
+    sizes, context = _plan_network(run, None)
     flops = count_flops(run.architecture, sizes.tile + context * 2) * run.prediction.copies(sizes.tile.dims)
     return voxels * flops / math.prod(sizes.tile) / (GPU_FLOPS if gpus else CORE_FLOPS)
 
 
-def _plan_network(run: RunConfig) -> tuple[PredictionSizes, Coordinate]:
+def _plan_network(run: RunConfig, extent: Extent | None) -> tuple[PredictionSizes, Coordinate]:
     """Return the sizes of a run's predictions, and the voxels that are read on each side of a block."""
     network = ConfiguredSizes(run.architecture, run.task.head_kernel)
-    return choose_sizes(network, run.prediction), network.context
+    return choose_sizes(network, run.prediction, None if extent is None else extent.shape), network.context
 
 
 def _choose_block(
-    stage: Stage, run: RunConfig | None, extent: Extent | None
+    stage: Stage, run: RunConfig | None, extent: Extent | None, zarr_format: int
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Return the voxels of a block, of its context on each side, and of a stored chunk."""
+    """Return the voxels of a block, of its context on each side, and of a stored file."""
     if extent is None:
         return (), (), ()
     none = (0,) * len(extent.shape)
     if run is None or stage.blocks is Blocks.VOLUME_CHUNKS:
         return extent.chunk, none, extent.chunk
-    sizes, context = _plan_network(run)
-    chunk = _clip(sizes.chunk, extent)
+    sizes, context = _plan_network(run, extent)
+    chunk, has_shards = _clip(sizes.chunk, extent), zarr_format == 3
     if stage.blocks is Blocks.NETWORK:
-        return _clip(sizes.block, extent), tuple(context), chunk
-    if stage.blocks is Blocks.SEGMENTATION:
-        block = choose_block_shape(chunk, extent.shape, run.segmentation.block_size)
-        return _clip(block, extent), tuple(run.segmentation.context or none), chunk
-    return chunk, none, chunk
+        block, margin = _clip(sizes.block, extent), tuple(context)
+    elif stage.blocks is Blocks.SEGMENTATION:
+        block = _clip(choose_block_shape(chunk, run.segmentation.block_size), extent)
+        margin = tuple(run.segmentation.context or none)
+        chunk = _clip(shard_and_chunk(block, extent.shape, chunk)[1], extent)
+    else:
+        block, margin = _clip(sizes.block, extent) if has_shards else chunk, none
+    return block, margin, block if has_shards else chunk
 
 
 def _clip(sizes: Sequence[int], extent: Extent) -> tuple[int, ...]:

@@ -95,7 +95,7 @@ class BlockwiseJob(ABC):
             create(True)
 
     def create_labels(self, source: ZarrArray) -> None:
-        """Create the output as an array of ids (uint64), with the region and the chunks of ``source``."""
+        """Create the output as an array of ids (uint64), with the region of ``source`` and the blocks of the grid."""
         self.create_or_replace(
             lambda overwrite: ZarrArray.create_from_array_identifier(
                 self.output,
@@ -104,7 +104,8 @@ class BlockwiseJob(ABC):
                 None,
                 source.voxel_size,
                 np.uint64,
-                write_size=source.chunk_size,
+                write_size=self.grid.block_size,
+                chunk_size=source.inner_chunk_size,
                 unit=source.unit,
                 overwrite=overwrite,
             )

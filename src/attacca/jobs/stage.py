@@ -30,7 +30,7 @@ class Blocks(Enum):
     NONE = "one job without blocks"
     VOLUME_CHUNKS = "chunks of the volume"
     NETWORK = "blocks of the network"
-    PREDICTION_CHUNKS = "chunks of the prediction"
+    PREDICTION_CHUNKS = "write blocks of the prediction"
     SEGMENTATION = "blocks of the segmentation"
 
 
@@ -68,7 +68,7 @@ class ProductSizes:
         configuration: the configuration.
         run: name of the run; empty for a stage that runs share.
         voxels: voxels of the volume.
-        chunks: chunks of an array over the volume.
+        chunks: stored files of an array over the volume: shards in Zarr 3, chunks in Zarr 2.
         blocks: blocks of the stage.
         fragments: fragments of the volume.
         pyramid: factor by which the coarser scales of a pyramid enlarge an array.

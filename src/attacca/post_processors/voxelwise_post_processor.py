@@ -26,11 +26,12 @@ class VoxelwisePostProcessor(PostProcessor[P]):
     ) -> Array:
         """Apply the operation to the whole prediction."""
         prediction, operation = self.require_prediction(), self.create_operation(parameters)
-        array = create_output(prediction, output, operation, find_chunk_size(prediction), overwrite=True)
         size = Coordinate(block_size[-prediction.dims :]) * prediction.voxel_size
+        block = round_up(size, find_chunk_size(prediction))
+        array = create_output(prediction, output, operation, block, overwrite=True)
         run_blocks(
             PostProcessBlocks(prediction, output, operation),
-            BlockGrid.for_array(array, round_up(size, array.chunk_size)),
+            BlockGrid(array.roi, block, array.voxel_size),
             num_workers=num_workers,
         )
         return array
@@ -49,7 +50,7 @@ def create_output(
         prediction: the output gets its region, voxel size and unit.
         identifier: location of the output.
         operation: decides dtype and channels.
-        write_size: world size of a chunk.
+        write_size: world size of a block that is written at once.
         overwrite: replace an existing array.
 
     Raises:
@@ -65,6 +66,7 @@ def create_output(
         prediction.voxel_size,
         operation.dtype(prediction),
         write_size=write_size,
+        chunk_size=find_chunk_size(prediction),
         overwrite=overwrite,
         unit=prediction.unit,
     )

@@ -95,7 +95,8 @@ class WatershedPostProcessor(PostProcessor[WatershedPostProcessorParameters]):
             num_channels=None,
             voxel_size=voxel_size,
             dtype=np.uint64,
-            write_size=chunk,
+            write_size=block,
+            chunk_size=chunk,
             overwrite=True,
             unit=prediction.unit,
         )

@@ -27,8 +27,8 @@ def make_prediction_grid(
         ConfigurationError: the raw data or the sizes do not fit the network.
     """
     network.check_raw(raw)
-    plan = choose_sizes(network, config)
     region = raw.roi if roi is None else roi
+    plan = choose_sizes(network, config, region.shape / raw.voxel_size)
     return BlockGrid(region, plan.block * raw.voxel_size, raw.voxel_size, network.context * raw.voxel_size)
 
 
@@ -58,16 +58,18 @@ def create_prediction_array(
         VolumeError: another array exists at the location.
     """
     network.check_raw(raw)
-    plan = choose_sizes(network, config)
+    region = raw.roi if roi is None else roi
+    plan = choose_sizes(network, config, region.shape / raw.voxel_size)
     scale, offset = choose_stored_range(network, config)
     array = ZarrArray.create_from_array_identifier(
         identifier,
         ["c", *raw.spatial_axes],
-        raw.roi if roi is None else roi,
+        region,
         network.num_channels,
         raw.voxel_size,
         np.dtype(config.dtype),
-        write_size=plan.chunk * raw.voxel_size,
+        write_size=plan.block * raw.voxel_size,
+        chunk_size=plan.chunk * raw.voxel_size,
         overwrite=overwrite,
         unit=raw.unit,
         value_scale=scale,
@@ -96,7 +98,7 @@ def estimate_memory(network: Network, config: PredictionConfig, region: Coordina
         config: sizes, augmentation and dtype.
         region: shape of the predicted region in voxels, which limits blocks and tiles; unlimited by default.
     """
-    plan = choose_sizes(network, config)
+    plan = choose_sizes(network, config, region)
     tile_size, block_size = plan.tile, plan.block
     if region is not None:
         block_size = Coordinate(map(min, block_size, region))

@@ -1,16 +1,19 @@
 """Sizes of a blockwise prediction: tiles, blocks, chunks.
 
-They depend on the sizes of the network only, so that a size that does not fit is reported before training.
+Tiles depend on the sizes of the network only, so that a size that does not fit is reported before training. Blocks are
+whole tiles.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, lcm
+from math import lcm
 from typing import Protocol
 
 from funlib.geometry import Coordinate
 
 from attacca.architectures.shapes import compute_block_context, create_axes
+from attacca.arrays.chunk_shapes import inner_shape
 from attacca.config.architecture import UNetConfig
 from attacca.config.prediction import PredictionConfig
 from attacca.errors import ConfigurationError
@@ -21,8 +24,10 @@ _OUTPUT_SHARE = 0.7
 _SMALLEST = {2: 256, 3: 48}
 _ROUND = {2: 64, 3: 16}
 _LARGEST = {2: 1024, 3: 128}
-CHUNK_EDGE = {2: 512, 3: 64}
-"""Maximum edge of a chunk in voxels, for viewers and later stages, by the number of axes."""
+# Blocks of a small volume are single tiles, so that several workers share them. In a larger volume, blocks of about 2
+# million voxels leave fewer files.
+_LARGE_VOLUME = 512**3
+_BLOCK_VOXELS = 2_000_000
 
 
 class NetworkSizes(Protocol):
@@ -91,8 +96,8 @@ class PredictionSizes:
 
     Args:
         tile: output of one application of the network.
-        block: output that is written at once; a multiple of the tile.
-        chunk: chunk of the stored array; the block is a multiple of it.
+        block: output that is written at once, as one shard in Zarr 3; a multiple of the tile.
+        chunk: chunk of the stored array, which divides the block.
     """
 
     tile: Coordinate
@@ -100,12 +105,16 @@ class PredictionSizes:
     chunk: Coordinate
 
 
-def choose_sizes(network: NetworkSizes, config: PredictionConfig) -> PredictionSizes:
+def choose_sizes(
+    network: NetworkSizes, config: PredictionConfig, extent: Sequence[int] | None = None
+) -> PredictionSizes:
     """Choose sizes that fit the network, and equal the configured ones.
 
     Args:
         network: sizes of the network.
         config: configured tile and block size.
+        extent: shape of the predicted region in voxels, on which the default block size depends. A block is a tile by
+            default, and several tiles in a region of more than 512 x 512 x 512 voxels.
 
     Raises:
         SizeError: a configured size does not fit the network.
@@ -114,6 +123,8 @@ def choose_sizes(network: NetworkSizes, config: PredictionConfig) -> PredictionS
         >>> network = ConfiguredSizes(UNetConfig(input_shape=(132, 132, 132)))
         >>> choose_sizes(network, PredictionConfig(tile_size=[96, 96, 96])).block
         (96, 96, 96)
+        >>> choose_sizes(network, PredictionConfig(tile_size=[48, 48, 48]), (2048, 2048, 2048)).block
+        (144, 144, 144)
     """
     factor = network.factor
     dims = factor.dims
@@ -144,15 +155,13 @@ def choose_sizes(network: NetworkSizes, config: PredictionConfig) -> PredictionS
         )
     else:
         tile = _choose_tile(network)
-    block = tile if config.block_size is None else _check_sizes(config.block_size, tile, dims, "block_size")
-    chunk = Coordinate(choose_chunk_edge(b, dims) for b in block)
-    return PredictionSizes(tile, block, chunk)
-
-
-def choose_chunk_edge(block: int, dims: int) -> int:
-    """Return the edge of a chunk in voxels along an axis, for a block of ``block`` voxels."""
-    parts = ceil(block / CHUNK_EDGE[dims])
-    return block // parts if block % parts == 0 else block
+    if config.block_size is not None:
+        block = _check_sizes(config.block_size, tile, dims, "block_size")
+    elif extent is not None and math.prod(extent) > _LARGE_VOLUME:
+        block = tile * max(1, round((_BLOCK_VOXELS / math.prod(tile)) ** (1 / dims)))
+    else:
+        block = tile
+    return PredictionSizes(tile, block, Coordinate(inner_shape(block)))
 
 
 def _choose_tile(network: NetworkSizes) -> Coordinate:

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 
+from attacca.architectures.operations import estimate_training_bytes
 from attacca.architectures.shapes import check_input_shape, compute_output_shape, create_axes
 from attacca.config.problems import Problem, format_value
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.yaml_text import KeyPath
 from attacca.errors import ConfigurationError
 from attacca.prediction.sizes import ConfiguredSizes, SizeError, choose_sizes
-from attacca.segmentation.block_size import BlockSizeError, choose_block_shape
 from attacca.tasks import create_task
 from attacca.volumes import VolumePlan
+
+_LARGEST_TRAINING = 4 << 40
+"""Bytes of memory, more than any GPU or node has."""
 
 
 def check_run(
@@ -47,8 +50,9 @@ def check_run(
         return
     axes = len(next(iter(used.values())).axes)
     yield from _check_axes(section, run, axes)
+    yield from _check_memory((*section, "architecture"), run)
     if len(run.architecture.input_shape) == axes:
-        yield from _check_network(section, run, used)
+        yield from _check_network(section, run)
 
 
 def _check_labeled_volumes(
@@ -108,12 +112,28 @@ def _check_axes(section: KeyPath, run: RunConfig, axes: int) -> Iterator[Problem
         (("architecture", "input_shape"), run.architecture.input_shape),
         (("prediction", "block_size"), run.prediction.block_size),
         (("prediction", "tile_size"), run.prediction.tile_size),
+        # The settings of affinities are compared with their offsets above.
+        (("segmentation", "block_size"), None if offsets else run.segmentation.block_size),
+        (("evaluation", "block_size"), run.evaluation.block_size),
     ):
         if sizes is not None and len(sizes) != axes:
             yield Problem((*section, *key), format_value(list(sizes)), expected)
 
 
-def _check_network(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[Problem]:
+def _check_memory(key: KeyPath, run: RunConfig) -> Iterator[Problem]:
+    """Yield a problem for a network that no machine can train."""
+    size = estimate_training_bytes(run.architecture, run.training.batch_size)
+    if size > _LARGEST_TRAINING:
+        channels = list(run.architecture.level_channels)
+        yield Problem(
+            key,
+            f"levels of {channels} channels and the input {list(run.architecture.input_shape)}, whose training needs "
+            f"more than {size / 1e12:.3g} TB of memory",
+            "a smaller network: channels (or num_fmaps and fmap_inc_factor), input_shape, training.batch_size",
+        )
+
+
+def _check_network(section: KeyPath, run: RunConfig) -> Iterator[Problem]:
     """Yield problems of the input shape and, if the network can process it, of the blocks of its predictions."""
     shape, head_kernel = list(run.architecture.input_shape), run.task.head_kernel
     axes, key = create_axes(run.architecture), (*section, "architecture", "input_shape")
@@ -132,30 +152,7 @@ def _check_network(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan
         )
     sizes = (run.prediction.block_size, run.prediction.tile_size)
     if all(size is None or len(size) == len(shape) for size in sizes):
-        yield from _check_blocks(section, run, plans)
-
-
-def _check_blocks(section: KeyPath, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[Problem]:
-    """Yield the problem of block sizes that the stages after the training would refuse.
-
-    Args:
-        section: key of the run.
-        run: settings of the run.
-        plans: import of each volume of the run, by the volume's name.
-    """
-    task = run.task.learned_task
-    try:
-        sizes = choose_sizes(ConfiguredSizes(run.architecture, task.head_kernel), run.prediction)
-    except SizeError as error:
-        yield Problem((*section, *error.key), error.found, error.expected)
-        return
-    if not task.agglomerates or run.segmentation.block_size is None:
-        return
-    for plan in (plans[volume] for volume in run.volumes.segmented if volume in plans):
-        extent = [int(size) for size in plan.roi.shape / plan.voxel_size]
-        chunk = [min(int(edge), size) for edge, size in zip(sizes.chunk, extent)]
         try:
-            choose_block_shape(chunk, extent, run.segmentation.block_size)
-        except BlockSizeError as error:
-            yield Problem((*section, "segmentation", "block_size"), error.found, error.expected)
-            return
+            choose_sizes(ConfiguredSizes(run.architecture, run.task.learned_task.head_kernel), run.prediction)
+        except SizeError as error:
+            yield Problem((*section, *error.key), error.found, error.expected)

@@ -1,6 +1,8 @@
 """Checks that the training of a run can use its settings: regions and points of samples, checkpoints."""
 
 from collections.abc import Iterator
+from itertools import islice
+from math import lcm
 
 from funlib.geometry import Roi
 
@@ -61,14 +63,14 @@ def _check_checkpoint(key: KeyPath, run: RunConfig) -> Iterator[Problem]:
     iteration, last, policy = run.prediction.checkpoint, run.training.iterations, run.training.checkpoint
     if isinstance(iteration, str):
         return
-    written = [*range(policy.interval, last, policy.interval), last]
-    kept = [
-        number
-        for number in written
-        if number in written[-policy.keep_last :] or (policy.keep_every and number % policy.keep_every == 0)
-    ]
-    if iteration not in kept:
+    # Ranges: a training may have more iterations than fit into a list.
+    written = range(policy.interval, last, policy.interval)
+    newest = written[max(0, len(written) - policy.keep_last + 1) :]
+    period = lcm(policy.interval, policy.keep_every) if policy.keep_every else last
+    periodic = range(period, last, period)
+    if iteration != last and iteration not in newest and iteration not in periodic:
         is_written = iteration in written
+        kept = sorted({*islice(periodic, 10), *islice(newest, 10), last})
         reason = "is deleted before the training ends" if is_written else "is never made"
         yield Problem(
             key,

@@ -45,7 +45,9 @@ def summarize_results(directory: Path | str, width: int = 110) -> str:
     groups = group_comparable([scores for _, _, scores in rows])
     # A stream of its own: nothing is printed, and no color codes reach a log.
     stream = io.StringIO()
-    console = Console(file=stream, width=width, force_terminal=False, color_system=None)
+    console = Console(
+        file=stream, width=width, force_terminal=False, color_system=None, markup=False, emoji=False
+    )
 
     def print_line(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)

@@ -10,7 +10,7 @@ from attacca.segmentation.frame import Frame
 
 
 def find_chunk_size(array: Array) -> Coordinate:
-    """Return the world size of a chunk, or of the whole array if it has no chunks.
+    """Return the world size of a chunk that is read alone, or of the whole array if it has no chunks.
 
     >>> from funlib.geometry import Roi
     >>> from attacca.arrays import NumpyArray
@@ -18,7 +18,7 @@ def find_chunk_size(array: Array) -> Coordinate:
     >>> find_chunk_size(array)
     (8, 10)
     """
-    return Coordinate(getattr(array, "chunk_size", array.roi.shape))
+    return Coordinate(getattr(array, "inner_chunk_size", array.roi.shape))
 
 
 def read_affinities(array: Array, frame: Frame, box: Box, num_channels: int) -> np.ndarray:

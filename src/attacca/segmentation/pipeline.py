@@ -46,7 +46,7 @@ def segment_volume(
         fragment_settings: method and parameters of the fragments.
         agglomeration_settings: method, thresholds and filters of the agglomeration.
         workdir: directory for fragments and graph; files of an earlier call are replaced.
-        block_size: world units; one chunk of the output by default.
+        block_size: world units; one write block of the output by default.
         num_workers: threads.
         mask: voxels of value 0 stay 0.
 
@@ -96,13 +96,13 @@ def segment_volume(
     return output
 
 
-def create_fragment_array(directory: Path, template: Array, chunk_size: Coordinate) -> ZarrArray:
+def create_fragment_array(directory: Path, template: Array, write_size: Coordinate) -> ZarrArray:
     """Create the array of fragments below ``directory``, and replace an earlier one.
 
     Args:
         directory: directory of the container.
         template: array whose axes, ROI, voxel size and unit the fragments get.
-        chunk_size: world units.
+        write_size: size of a block that is written at once, in world units.
 
     >>> from tempfile import mkdtemp
     >>> from funlib.geometry import Roi
@@ -119,7 +119,7 @@ def create_fragment_array(directory: Path, template: Array, chunk_size: Coordina
         num_channels=None,
         voxel_size=template.voxel_size,
         dtype=np.uint64,
-        write_size=chunk_size,
+        write_size=write_size,
         overwrite=True,
         unit=template.unit,
     )

@@ -301,8 +301,9 @@ def _prepare(
 ) -> tuple[Graph, ContingencyTable]:
     """Step 1 for one volume: return the graph and the contingency table of its fragments."""
     prediction = volume.prediction
-    fragments = create_fragment_array(directory, prediction, find_chunk_size(prediction))
-    grid = BlockGrid.for_array(fragments, None if block_size is None else Coordinate(block_size))
+    size = find_chunk_size(prediction) if block_size is None else Coordinate(block_size)
+    fragments = create_fragment_array(directory, prediction, size)
+    grid = BlockGrid(fragments.roi, size, fragments.voxel_size)
     # One graph serves all agglomerations: it counts long-range affinities if any of them needs these.
     most = next((a for a in agglomerations if a.method == "mutex_watershed"), agglomerations[0])
     graph = compute_graph(

@@ -88,9 +88,9 @@ class ClassesJob(BlockwiseJob):
         # deferred: the Snakefile does not need numba.
         from attacca.post_processors import create_output
 
-        prediction, chunk = self.prediction, self.prediction.chunk_size
+        prediction, block = self.prediction, self.grid.block_size
         self.create_or_replace(
-            lambda overwrite: create_output(prediction, self.output, self.operation(), chunk, overwrite)
+            lambda overwrite: create_output(prediction, self.output, self.operation(), block, overwrite)
         )
 
     def operation(self) -> "VoxelOperation":

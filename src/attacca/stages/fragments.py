@@ -106,8 +106,9 @@ class FragmentsJob(BlockwiseJob):
 
     @cached_property
     def grid(self) -> BlockGrid:
-        block = choose_block_size(self.prediction, self.parameters["segmentation"]["block_size"])
-        return BlockGrid.for_array(self.prediction, block)
+        prediction = self.prediction
+        block = choose_block_size(prediction, self.parameters["segmentation"]["block_size"])
+        return BlockGrid(prediction.roi, block, prediction.voxel_size)
 
     def create(self) -> None:
         # deferred: the Snakefile does not need numba.

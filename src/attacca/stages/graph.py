@@ -89,7 +89,7 @@ class GraphJob(BlockwiseJob):
     @cached_property
     def grid(self) -> BlockGrid:
         block = choose_block_size(self.prediction, self.parameters["segmentation"]["block_size"])
-        return BlockGrid.for_array(self.fragments, block)
+        return BlockGrid(self.fragments.roi, block, self.fragments.voxel_size)
 
     def create(self) -> None:
         Path(self.directory).mkdir(parents=True, exist_ok=True)

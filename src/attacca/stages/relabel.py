@@ -67,7 +67,7 @@ class RelabelJob(BlockwiseJob):
     @cached_property
     def grid(self) -> BlockGrid:
         block = choose_block_size(self.fragments, self.parameters["segmentation"]["block_size"])
-        return BlockGrid.for_array(self.fragments, block)
+        return BlockGrid(self.fragments.roi, block, self.fragments.voxel_size)
 
     def create(self) -> None:
         self.create_labels(self.fragments)

@@ -183,6 +183,8 @@ def _choose_labels_dtype(config: VolumeConfig, sources: Sequence[PlacedSource]) 
     assert config.labels is not None
     if config.labels.classes is not None and config.labels.combine == "ids":
         return np.dtype(np.uint8 if len(sources) < 256 else np.uint16)
+    if config.labels.unlabelled is not None and config.labels.unlabelled < 0:
+        return np.dtype(np.uint64)
     return max((np.dtype(f"u{source.source.dtype.itemsize}") for source in sources), key=lambda d: d.itemsize)
 
 
@@ -200,7 +202,9 @@ def _plan_array(
     can_be_linked = (
         isinstance(source, ZarrSource) and source.can_be_linked and not isinstance(given, ClassSource)
     )
-    # Masks are converted to 0 and 1, so they are always copied.
+    # Masks are converted to 0 and 1, and negative labels to positive ones, so they are always copied.
+    if name == "labels" and config.labels is not None and (config.labels.unlabelled or 0) < 0:
+        can_be_linked = False
     if config.in_place and can_be_linked and len(sources) == 1 and name != "mask":
         assert isinstance(source, ZarrSource)
         link = ZarrArrayConfig(

@@ -25,6 +25,7 @@ class Source(ABC):
         metadata: voxel size, offset and unit as stored in the file.
         warnings: descriptions of probable errors in a readable file.
         stored_axes: axes in the order of the file, if the file names or implies them.
+        missing: number of chunks that were never written, as text; empty if all voxels are stored.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Source(ABC):
     metadata: GridMetadata = _NO_METADATA
     warnings: tuple[str, ...] = ()
     stored_axes: str = ""
+    missing: str = ""
 
     @property
     def dims(self) -> int:

@@ -1,0 +1,70 @@
+"""Operations and weights of networks, from their configuration alone: no network is created."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from attacca.config.architecture import UNetConfig
+
+
+def count_flops(network: UNetConfig, shape: Sequence[int], channels: int = 1) -> int:
+    """Return the floating-point operations of a forward pass, without the prediction head.
+
+    Args:
+        network: settings of the network.
+        shape: voxels of the input along [z,] y, x.
+        channels: channels of the input.
+
+    Example:
+        Twice the input needs twice the operations.
+
+        >>> network = UNetConfig(input_shape=(32, 32, 32))
+        >>> count_flops(network, (32, 32, 64)) / count_flops(network, (32, 32, 32))
+        2.0
+    """
+    return 2 * sum(weights * voxels for weights, voxels in _list_convolutions(network, shape, channels))
+
+
+def count_weights(network: UNetConfig, channels: int = 1) -> int:
+    """Return the number of weights of the convolutions, without the prediction head."""
+    return sum(weights for weights, _ in _list_convolutions(network, network.input_shape, channels))
+
+
+def estimate_training_bytes(network: UNetConfig, batch_size: int) -> int:
+    """Return a lower limit of the memory of a training: weights, gradients, the optimizer's means, one output.
+
+    >>> estimate_training_bytes(UNetConfig(channels=(4, 800_000_000), downsample_factors=((2, 2, 2),)), 1) > 10**20
+    True
+    """
+    voxels = math.prod(network.input_shape)
+    return 4 * (4 * count_weights(network) + batch_size * voxels * network.level_channels[0])
+
+
+def _list_convolutions(network: UNetConfig, shape: Sequence[int], channels: int) -> Iterator[tuple[int, int]]:
+    """Yield the number of weights of each convolution, and the number of voxels to which they are applied."""
+    widths, shape = network.level_channels, list(shape)
+    kernels = network.kernel_sizes or ((3,) * len(shape),) * len(widths)
+
+    def list_block(source: int, width: int, kernel: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """Yield the convolutions of one level of the encoder or decoder. Without padding, they reduce ``shape``."""
+        for index in range(network.convs_per_level):
+            if network.padding == "valid":
+                shape[:] = [size - 2 * (edge // 2) for size, edge in zip(shape, kernel)]
+            yield math.prod(kernel) * (width if index else source) * width, math.prod(shape)
+        if network.residual and source != width:
+            yield source * width, math.prod(shape)
+
+    source = channels
+    for level, width in enumerate(widths):
+        yield from list_block(source, width, kernels[level])
+        source = width
+        if level < len(widths) - 1:
+            shape[:] = [size // factor for size, factor in zip(shape, network.downsample_factors[level])]
+    for level in reversed(range(len(widths) - 1)):
+        width, factors = widths[level], network.downsample_factors[level]
+        # A convolution of nearest-neighbor upsampling comes before the upsampling.
+        kernel_voxels = math.prod(factors) if network.upsampling == "transposed" else 1
+        yield kernel_voxels * source * width, math.prod(shape)
+        shape[:] = [size * factor for size, factor in zip(shape, factors)]
+        joined = 2 * width if network.skip == "concatenate" else width
+        source = (network.num_out_fmaps or width) if level == 0 else width
+        yield from list_block(joined, source, kernels[level])
