@@ -73,6 +73,10 @@ class ArraySource(StrictModel):
     offset: WorldNumbers | None = None
     """Lower corner of the first voxel in the volume's unit; replaces the offset in the file and the volume's
     ``offset``."""
+    missing_chunks: Literal["refuse", "zero"] | None = None
+    """Meaning of chunks that a Zarr or N5 array does not hold. Some programs omit chunks of zeros; an interrupted copy
+    looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks of an image are
+    an error, and those of labels and masks a warning."""
 
 
 class ClassSource(ArraySource):
@@ -99,6 +103,10 @@ class LabelsSource(StrictModel):
     offset: WorldNumbers | None = None
     """Lower corner of the first voxel in the volume's unit; replaces the offset in the file and the volume's
     ``offset``."""
+    missing_chunks: Literal["refuse", "zero"] | None = None
+    """Meaning of chunks that a Zarr or N5 array does not hold. Some programs omit chunks of zeros; an interrupted copy
+    looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks of an image are
+    an error, and those of labels and masks a warning."""
     unlabelled: Annotated[int, Field(ge=-(2**63), lt=2**64)] | None = None
     """Value of voxels without annotation, which are ignored in training and scores, such as 0, -1 or
     18446744073709551615 (the largest 64-bit number, in CREMI's files). Omit it if 0 is annotated background. Labels with
@@ -122,9 +130,11 @@ class LabelsSource(StrictModel):
                 raise ValueError(f"found the class {doubled[0]!r} twice, expected each name once")
             if self.unlabelled is not None:
                 raise ValueError("found 'unlabelled' with 'classes'; use 'mask' to ignore voxels")
-            if any(value is not None for value in (self.dataset, self.channel, self.axes, self.offset)):
+            values = (self.dataset, self.channel, self.axes, self.offset, self.missing_chunks)
+            if any(value is not None for value in values):
                 raise ValueError(
-                    "found 'dataset', 'channel', 'axes' or 'offset' beside 'classes'; give them in each class"
+                    "found 'dataset', 'channel', 'axes', 'offset' or 'missing_chunks' beside 'classes'; give them in "
+                    "each class"
                 )
         elif self.combine != "ids":
             raise ValueError("found 'combine' without 'classes'")
@@ -136,7 +146,7 @@ class LabelsSource(StrictModel):
         if self.classes is not None:
             return list(self.classes)
         assert self.path is not None
-        names = ("path", "dataset", "channel", "axes", "offset")
+        names = ("path", "dataset", "channel", "axes", "offset", "missing_chunks")
         return [ArraySource(**{name: getattr(self, name) for name in names})]
 
     @property

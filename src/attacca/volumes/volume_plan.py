@@ -8,7 +8,7 @@ import numpy as np
 from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays.zarr_opening import ZarrArrayConfig
-from attacca.config.volumes import ClassSource, VolumeConfig
+from attacca.config.volumes import ArraySource, ClassSource, VolumeConfig
 from attacca.errors import VolumeError
 from attacca.volumes.placement import PlacedSource, PlacedVolume, place_sources
 from attacca.volumes.readers.zarr_container import ZarrSource
@@ -188,6 +188,15 @@ def _choose_labels_dtype(config: VolumeConfig, sources: Sequence[PlacedSource]) 
     return max((np.dtype(f"u{source.source.dtype.itemsize}") for source in sources), key=lambda d: d.itemsize)
 
 
+def choose_missing_chunks(name: str, source: ArraySource) -> str:
+    """Return ``refuse`` or ``zero``, the treatment of missing chunks of an array.
+
+    >>> choose_missing_chunks("raw", ArraySource(path="em.zarr")), choose_missing_chunks("labels", ArraySource(path="a"))
+    ('refuse', 'zero')
+    """
+    return source.missing_chunks or ("refuse" if name == "raw" else "zero")
+
+
 def _plan_array(
     config: VolumeConfig,
     name: str,
@@ -215,5 +224,7 @@ def _plan_array(
             voxel_size=voxel_size,
             offset=sources[0].roi.begin,
             roi=roi,
+            contents=name,
+            missing_chunks=choose_missing_chunks(name, given),
         )
     return PlannedArray(name, roi, dtype, num_channels, sources, link)

@@ -69,10 +69,10 @@ class SelectedChannel(Source):
         self.name, self.dtype, self.metadata = source.name, source.dtype, source.metadata
         self.warnings, self.stored_axes = source.warnings, source.stored_axes
         self.axes, self.shape = source.axes[1:], source.shape[1:]
-        self._source, self._channel = source, channel
+        self.source, self._channel = source, channel
 
     def read(self, begin: Sequence[int], end: Sequence[int]) -> np.ndarray:
-        return self._source.read(begin, end)[self._channel]
+        return self.source.read(begin, end)[self._channel]
 
 
 class SinglePlane(Source):
