@@ -14,6 +14,7 @@ from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.config.volumes import ArraySource, VolumeConfig
 from attacca.errors import AttaccaError, MissingInputError, VolumeError
 from attacca.volumes import open_source, plan_volume
+from attacca.volumes.check_sources import check_sources
 
 RAW = np.random.default_rng(0).integers(1, 255, (6, 8, 10), dtype=np.uint8)
 
@@ -417,3 +418,11 @@ def test_a_link_that_leads_nowhere_and_a_missing_member_are_reported(tmp_path):
     os.symlink("gone", tmp_path / "link.zarr")
     with pytest.raises(AttaccaError, match=r"link\.zarr"):
         read(tmp_path / "link.zarr")
+
+
+def test_a_missing_chunk_of_a_transposed_array_is_reported(tmp_path):
+    path = write_ome(tmp_path / "raw.zarr", RAW.transpose()[None], "0.4", "txyz")
+    (path / "0/0.0.0.1").unlink()
+    config = VolumeConfig.model_validate({"raw": {"path": path}})
+    (problem,) = check_sources(config, plan_volume(config)).problems
+    assert "1 of 12 chunks are missing, in the voxels [0..1, 0..4, 0..4, 4..6]" in str(problem.error)

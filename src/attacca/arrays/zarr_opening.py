@@ -26,6 +26,7 @@ from attacca.errors import AttaccaError, MissingInputError, VolumeError, summari
 _LARGEST_ARRAY = 2**63 - 1
 _LARGEST_CHUNK = 2**36
 """Bytes of an array, and of a chunk, beyond which a header is considered damaged."""
+_MOST_CHUNKS = 2**32
 _MOST_NAMES = 10_000
 FIRST_SCALES = ("s0", "0", "scale0")
 """Names of the first scale, for multiscale groups without OME metadata."""
@@ -294,6 +295,8 @@ def _check_extent(array: zarr.Array[Any]) -> None:
     size = max(1, array.dtype.itemsize)
     if math.prod(array.shape) * size > _LARGEST_ARRAY:
         raise ValueError(f"found the shape {array.shape}, which is more than {_LARGEST_ARRAY} bytes")
+    if math.prod(-(-n // k) for n, k in zip(array.shape, array.shards or array.chunks)) > _MOST_CHUNKS:
+        raise ValueError(f"found the shape {array.shape}, which is more than {_MOST_CHUNKS} chunks")
     if getattr(array.metadata, "_stored_document", None) is not None:
         raise ValueError("found chunks of 0 voxels")
     if min(array.chunks, default=1) < 1 or math.prod(array.chunks) * size > _LARGEST_CHUNK:

@@ -100,12 +100,18 @@ class ZarrSource(Source):
         """True if the stored array has exactly the axes of this source, so that it can be used in place."""
         return self._stored == self.axes
 
-    def read(self, begin: Sequence[int], end: Sequence[int]) -> np.ndarray:
+    def locate(self, begin: Sequence[int], end: Sequence[int]) -> tuple[slice, ...]:
+        """Return the slices of the stored array that hold a box of voxels; see ``read``."""
         spatial = [axis for axis in self.axes if axis != "c"]
-        window = {axis: slice(b, e) for axis, b, e in zip(spatial, begin, end)}
-        selection = tuple(window.get(axis, slice(None)) if axis in self.axes else 0 for axis in self._stored)
-        with explain_damaged_data(self._array, self.name, selection):
-            data = np.asarray(self._array[selection])
+        window = {axis: slice(int(b), int(e)) for axis, b, e in zip(spatial, begin, end)}
+        whole = (slice(0, size) for size in self._array.shape)
+        return tuple(window.get(axis, all_points) for axis, all_points in zip(self._stored, whole))
+
+    def read(self, begin: Sequence[int], end: Sequence[int]) -> np.ndarray:
+        window = self.locate(begin, end)
+        with explain_damaged_data(self._array, self.name, window):
+            data = np.asarray(self._array[window])
+        data = data[tuple(slice(None) if axis in self.axes else 0 for axis in self._stored)]
         return data.transpose(self._order).astype(self.dtype, copy=False)
 
 
