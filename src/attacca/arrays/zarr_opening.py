@@ -32,6 +32,9 @@ class ZarrArrayConfig:
         unit: unit of world coordinates; stored numbers are converted to it.
         voxel_size, offset: in ``unit``.
         roi: the part of the array to use, in world units and on the voxel grid.
+        contents: ``raw`` or ``labels`` if each block is checked for values that such data must not hold when it is
+            read; empty for no check.
+        missing_chunks: ``refuse`` if a missing chunk is an error when it is read, ``zero`` if it holds fill values.
     """
 
     file_name: Path | str
@@ -44,6 +47,8 @@ class ZarrArrayConfig:
     voxel_size: Coordinate | None = None
     offset: Coordinate | None = None
     roi: Roi | None = None
+    contents: str = ""
+    missing_chunks: str = "zero"
 
 
 def open_zarr(container: Path | str, dataset: str, mode: str) -> tuple[StoredArray, str]:

@@ -12,13 +12,14 @@ from rich.text import Text
 from attacca.arrays.identifier import is_url
 from attacca.config.run import Configuration
 from attacca.config.volumes import ClassSource, VolumeConfig
+from attacca.preflight.check_configuration import CheckedConfiguration
 from attacca.volumes import PlannedArray, VolumePlan
 from attacca.volumes.placement import format_roi
 
 
-def print_volumes(configuration: Configuration, plans: dict[str, VolumePlan], console: Console) -> None:
+def print_volumes(configuration: Configuration, checked: CheckedConfiguration, console: Console) -> None:
     """Print a table for each volume that a run uses."""
-    for name, plan in plans.items():
+    for name, plan in checked.plans.items():
         config = configuration.volumes[name]
         shape = _join(plan.roi.shape / plan.voxel_size, " x ")
         purposes = _list_purposes(configuration, name)
@@ -27,6 +28,7 @@ def print_volumes(configuration: Configuration, plans: dict[str, VolumePlan], co
             f"  voxel size {_join(plan.voxel_size, ' x ')} {plan.unit} ({plan.voxel_size_from})",
             f"  region {format_roi(plan.roi)} {plan.unit}, {shape} voxels{' (roi)' if config.roi else ''}",
             *_list_sources(config, plan),
+            *(f"  {note}" for note in checked.notes.get(name, ())),
         ]
         for line in lines:
             console.print(Text(line), soft_wrap=True)

@@ -131,11 +131,16 @@ def import_block(config: VolumeConfig, plan: VolumePlan, array: PlannedArray, ro
         return data
     if array.name == "mask":
         return (parts[0] != 0).astype(np.uint8)
+    declared = config.labels.unlabelled if config.labels is not None else None
     for part, placed in zip(parts, array.sources):
-        if part.dtype.kind == "i" and part.size and part.min() < 0:
+        if part.dtype.kind != "i" or not part.size or part.min() >= 0:
+            continue
+        negative = part[(part < 0) & (part != declared)]
+        if negative.size:
             raise VolumeError(
-                f"{placed.source.name} holds the negative label {part.min()}, in {roi}",
-                fix="replace negative labels in the file by ids of 0 or more, for example by that of 'unlabelled'",
+                f"{placed.source.name} holds the negative label {negative.min()}, in {roi}",
+                fix=f"if it marks voxels without annotation, set unlabelled: {negative.min()} under labels; otherwise "
+                "replace it in the file by ids of 0 or more",
             )
     return _combine_classes(array, parts)
 

@@ -115,6 +115,8 @@ def _open_sources(
         with problems.at(*key, guess_wrong_key(given)):
             source = open_source(given)
         if source is not None:
+            with problems.at(*key):
+                _check_chunks(config, source)
             with problems.at(*key, "channel"):
                 opened[key] = select_channel(source, given)
     raw = opened.get(("raw",))
@@ -125,6 +127,14 @@ def _open_sources(
             if dims is not None:
                 opened[key] = _check_dims(str(key[0]), source, dims)
     return opened
+
+
+def _check_chunks(config: VolumeConfig, source: Source) -> None:
+    if source.missing and config.missing_chunks == "error":
+        raise VolumeError(
+            f"{source.name}: {source.missing}, and would be read as 0",
+            fix="restore the file; if its writer leaves out what is 0, set missing_chunks: zero for this volume",
+        )
 
 
 def _check_kind(key: str, source: Source) -> None:

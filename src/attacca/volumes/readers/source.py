@@ -23,6 +23,7 @@ class Source(ABC):
         dtype: dtype of the result of ``read``.
         metadata: voxel size, offset and unit as stored in the file.
         warnings: descriptions of probable errors in a readable file.
+        missing: number of chunks that were never written, as text; empty if all voxels are stored.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Source(ABC):
     dtype: np.dtype
     metadata: GridMetadata = _NO_METADATA
     warnings: tuple[str, ...] = ()
+    missing: str = ""
 
     @property
     def dims(self) -> int:
@@ -64,10 +66,10 @@ class SelectedChannel(Source):
         self.name, self.dtype, self.metadata = source.name, source.dtype, source.metadata
         self.warnings = source.warnings
         self.axes, self.shape = source.axes[1:], source.shape[1:]
-        self._source, self._channel = source, channel
+        self.source, self._channel = source, channel
 
     def read(self, begin: Sequence[int], end: Sequence[int]) -> np.ndarray:
-        return self._source.read(begin, end)[self._channel]
+        return self.source.read(begin, end)[self._channel]
 
 
 class SinglePlane(Source):
