@@ -128,8 +128,8 @@ def list_sections(directory: Path) -> list[Path]:
         VolumeError: the directory cannot be read, or an image is a broken link, a pipe or a directory.
     """
     check_access(directory)
-    with os.scandir(directory) as entries:
-        names = [entry.name for entry in entries]
+    with os.scandir(directory) as items:
+        names = [item.name for item in items]
     return sort_sections(
         path
         for path in (directory / name for name in names if not name.startswith("."))
