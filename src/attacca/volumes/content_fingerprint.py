@@ -49,24 +49,26 @@ def _describe_source(source: ArraySource) -> Any:
             return [str(container), _read_remote_metadata(str(container.container), container.dataset)]
         return _describe_directory(Path(join_path(container.container, container.dataset)))
     files = list_files(source)
-    return _describe_files(files) if files else [source.path.name, "missing"]
+    return _describe_files(files) if files else [Path(source.path).name, "missing"]
 
 
 def _describe_files(paths: Sequence[Path]) -> Description:
     """Return names below the common directory, sizes, and contents (or modification times) of files."""
     top = os.path.commonpath([path.parent for path in paths])
-    states = [(path, _read_state(path)) for path in paths]
-    reads_content = len(paths) <= _MOST_FILES and sum(s.st_size for _, s in states if s) <= _DIGEST_LIMIT
-    described: Description = []
-    for path, state in states:
+    found = [(path, _read_state(path)) for path in paths]
+    reads_content = (
+        len(paths) <= _MOST_FILES and sum(state.st_size for _, state in found if state) <= _DIGEST_LIMIT
+    )
+    states: Description = []
+    for path, state in found:
         name = os.path.relpath(path, top)
         if state is None:
-            described.append([name, "missing"])
+            states.append([name, "missing"])
         elif reads_content:
-            described.append([name, _digest_unchanged_file(path, state.st_size, state.st_mtime_ns)])
+            states.append([name, _digest_unchanged_file(path, state.st_size, state.st_mtime_ns)])
         else:
-            described.append([name, state.st_size, state.st_mtime_ns])
-    return described
+            states.append([name, state.st_size, state.st_mtime_ns])
+    return states
 
 
 def _read_state(path: Path) -> os.stat_result | None:
@@ -80,7 +82,7 @@ def _read_state(path: Path) -> os.stat_result | None:
 
 @lru_cache(maxsize=_MOST_FILES)
 def _digest_unchanged_file(path: Path, size: int, time: int) -> str:
-    """Return the digest of a file's bytes; ``size`` and ``time`` only tell its states apart."""
+    """Return the digest of a file's bytes; ``size`` and ``time`` only distinguish its states."""
     try:
         return digest_file(path)
     except OSError as error:
