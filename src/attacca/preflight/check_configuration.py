@@ -12,6 +12,7 @@ from attacca.config.load import build_configuration_error
 from attacca.config.problems import Problem, format_value
 from attacca.config.run import Configuration
 from attacca.config.yaml_text import KeyPath, find_unset_variables, read_yaml
+from attacca.preflight.check_export import check_export
 from attacca.preflight.check_intensity import check_intensity
 from attacca.preflight.check_labels import check_labels
 from attacca.preflight.check_run import check_run
@@ -65,6 +66,7 @@ def check_configuration(configuration: Configuration, path: Path) -> CheckedConf
         problems += check_run(configuration, name, run, plans)
         problems += check_labels(configuration, name, run, plans)
         problems += check_training(name, run, plans)
+        problems += check_export(name, run, plans)
         for item in check_intensity(configuration, name, run, plans):
             if isinstance(item, Problem):
                 problems.append(item)
