@@ -41,6 +41,13 @@ class VolumeError(AttaccaError, ValueError):
     """A volume cannot be read, or contradicts the configuration."""
 
 
+class DamagedDataError(VolumeError):
+    """Stored voxels are damaged: an object is missing or fails its checksum, or a value is impossible.
+
+    A retry fails in the same way.
+    """
+
+
 class LabelsError(VolumeError, AssertionError):
     """Labels are not the classes of the task; DaCapo raises an ``AssertionError``."""
 

@@ -11,8 +11,9 @@ import zarr
 from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray, ZarrArrayConfig
+from attacca.arrays.damage_notes import read_damage
 from attacca.arrays.links import write_link
-from attacca.errors import MissingInputError, VolumeError
+from attacca.errors import DamagedDataError, MissingInputError, VolumeError
 
 ROI = Roi((400, -80, 0), (600, 240, 400))
 VOXEL = Coordinate((100, 8, 8))
@@ -491,3 +492,36 @@ def test_importing_arrays_is_quick_and_brings_no_heavy_package():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+# Chunks of Zarr 2 have no checksums.
+@pytest.mark.parametrize(
+    ("zarr_format", "damage"),
+    [("3", "deleted"), ("3", "truncated"), ("3", "flipped"), ("2", "deleted"), ("2", "truncated")],
+)
+def test_damage_of_a_finished_array_is_an_error_that_names_the_file(
+    tmp_path, monkeypatch, zarr_format, damage
+):
+    monkeypatch.setenv("ATTACCA_ZARR_FORMAT", zarr_format)
+    identifier = LocalArrayIdentifier(tmp_path / "out.zarr", "prediction/s0")
+    roi = Roi((0, 0, 0), (16, 16, 16))
+    array = ZarrArray.create_from_array_identifier(
+        identifier, "zyx", roi, None, (1, 1, 1), np.float32, write_size=(8, 8, 8)
+    )
+    array[roi] = np.random.default_rng(0).random((16, 16, 16), np.float32)
+    key = "c/1/0/1" if zarr_format == "3" else "1/0/1"
+    path = tmp_path / "out.zarr/prediction/s0" / key
+    content = bytearray(path.read_bytes())
+    if damage == "deleted":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        content[len(content) // 2] ^= 16
+        path.write_bytes(content)
+    array = ZarrArray.open_from_array_identifier(identifier)
+    with pytest.raises(DamagedDataError) as caught:
+        array[roi]
+    assert f"cannot be read: {key} (" in str(caught.value)
+    assert read_damage(array.directory) == [key]
+    assert array[Roi((0, 0, 0), (8, 16, 16))].shape == (8, 16, 16)

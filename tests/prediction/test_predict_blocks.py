@@ -9,11 +9,11 @@ import pytest
 import torch
 from funlib.geometry import Coordinate, Roi
 
-from attacca.arrays import LocalArrayIdentifier
+from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.blockwise import Ledger, check_alignment, run_blocks
 from attacca.config.prediction import PredictionConfig
 from attacca.device import choose_device
-from attacca.errors import ConfigurationError, ResourceError
+from attacca.errors import BlocksFailedError, ConfigurationError, ResourceError
 from attacca.prediction import PredictBlocks, create_prediction_array, estimate_memory, make_prediction_grid
 from attacca.prediction.network import Network
 from attacca.prediction.predict_blocks import convert_to_stored
@@ -69,6 +69,21 @@ def test_the_prediction_is_that_of_the_whole_volume_whatever_the_blocks(make_vol
     assert output.data.shape == expected.shape
     assert np.abs(output.data[:] / 255 - expected).max() < 1 / 255
     assert expected.std() > 0.1
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("stem", [(2, 2, 2), (1, 2, 2)])
+def test_with_a_stem_the_prediction_is_that_of_the_whole_volume(make_volume, padding, stem):
+    raw = make_volume((27, 33, 18), (8, 4, 4), (80, -12, 4))
+    network = small_network(padding, stem=stem)
+    assert network.factor == Coordinate(stem) * 2
+    expected = whole(raw, network)
+    for block in ([8, 8, 8], [16, 24, 8]):
+        output = predict(raw, network, PredictionConfig(block_size=block))
+        assert np.abs(output.data[:] / 255 - expected).max() < 1 / 255
+    assert expected.std() > 0.1
+    with pytest.raises(ConfigurationError, match="multiples of"):
+        choose_sizes(network, PredictionConfig(block_size=[6, 6, 6]))
 
 
 def test_every_voxel_of_a_region_is_predicted_as_in_the_whole(make_volume):
@@ -251,3 +266,32 @@ def test_shards_take_gpus_in_turn(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert [choose_device("auto", shard).index for shard in range(4)] == [0, 1, 0, 1]
+
+
+def test_raw_data_that_are_not_finite_are_refused_in_each_block(make_volume, tmp_path):
+    raw = make_volume((24, 24, 24), (8, 8, 8), (0, 0, 0))
+    floats = ZarrArray.create_from_array_identifier(
+        LocalArrayIdentifier(tmp_path / "floats.zarr", "raw"),
+        ["z", "y", "x"],
+        raw.roi,
+        None,
+        raw.voxel_size,
+        "f4",
+    )
+    values = raw[raw.roi].astype(np.float32)
+    values[12, 12, 12] = np.nan
+    floats[raw.roi] = values
+    with pytest.raises(BlocksFailedError, match="not finite"):
+        predict(floats, small_network(), PredictionConfig(block_size=[8, 8, 8]))
+
+
+def test_a_prediction_that_is_not_finite_is_an_error_with_block_and_network(make_volume):
+    raw = make_volume((16, 16, 16), (8, 8, 8), (0, 0, 0))
+    network = small_network()
+    with torch.no_grad():
+        network.model.prediction_head.bias[1] = np.nan
+    with pytest.raises(BlocksFailedError) as caught:
+        predict(raw, network, PredictionConfig(block_size=[8, 8, 8]))
+    message = str(caught.value)
+    assert "the network predicts 512 values that are not finite" in message
+    assert "block 0" in message and "in the channels 1" in message and "tried once" in message

@@ -35,6 +35,8 @@ def write_link(container: Path | str, dataset: str, target: ZarrArrayConfig) -> 
         "voxel_size": [int(v) for v in target.voxel_size] if target.voxel_size is not None else None,
         "offset": [int(v) for v in target.offset] if target.offset is not None else None,
         "roi": [list(map(int, target.roi.begin)), list(map(int, target.roi.shape))] if target.roi else None,
+        "contents": target.contents,
+        "missing_chunks": target.missing_chunks,
     }
     group = zarr.open_group(store, mode="a", path=str(dataset).strip("/"), zarr_format=zarr_format())
     group.attrs.put({_LINK: link})
@@ -44,8 +46,8 @@ def read_link(container: Path | str, dataset: str) -> dict[str, Any] | None:
     """Return the link of a data set, or of the group of which it is a scale.
 
     Returns:
-        The keys ``container``, ``dataset``, ``axes``, ``unit``, ``voxel_size``, ``offset``, ``roi``; None without a
-        link.
+        The keys ``container``, ``dataset``, ``axes``, ``unit``, ``voxel_size``, ``offset``, ``roi``, ``contents``,
+        ``missing_chunks``; None without a link.
 
     >>> write_link("memory://links.zarr", "labels", ZarrArrayConfig("/data/labels.n5", "neurons"))
     >>> read_link("memory://links.zarr", "labels")["dataset"], read_link("memory://links.zarr", "mask")

@@ -19,15 +19,17 @@ from attacca.arrays.array_creation import (
     plan_layout,
     write_block_of,
 )
-from attacca.arrays.identifier import LocalArrayIdentifier, join_path
+from attacca.arrays.damage_notes import note_damage
+from attacca.arrays.identifier import LocalArrayIdentifier, is_url, join_path
 from attacca.arrays.links import read_link
 from attacca.arrays.metadata import GridMetadata, build_attributes, complete_metadata
 from attacca.arrays.n5 import N5Array, StoredArray, is_n5_container
 from attacca.arrays.neuroglancer_source import NeuroglancerSource
 from attacca.arrays.ome_zarr import read_grid_metadata
+from attacca.arrays.stored_values import ACCEPT_MISSING_CHUNKS, check_values
 from attacca.arrays.zarr_opening import ZarrArrayConfig, open_zarr
 from attacca.config.units import normalize_unit, to_whole_coordinate
-from attacca.errors import MissingInputError, VolumeError, summarize_error
+from attacca.errors import DamagedDataError, MissingInputError, VolumeError, summarize_error
 
 
 class ZarrArray(NeuroglancerSource, Array):
@@ -62,6 +64,8 @@ class ZarrArray(NeuroglancerSource, Array):
         voxel_size = getattr(array_config, "voxel_size", None)
         offset = getattr(array_config, "offset", None)
         roi: Roi | None = getattr(array_config, "roi", None)
+        self._contents: str = getattr(array_config, "contents", "")
+        self._missing_chunks: str = getattr(array_config, "missing_chunks", "zero")
         try:
             self._zarr, self.dataset = open_zarr(self.file_name, self.dataset, self._mode)
         except MissingInputError:
@@ -73,6 +77,8 @@ class ZarrArray(NeuroglancerSource, Array):
             self.file_name, self._axes = link["container"], link["axes"]
             unit, voxel_size, offset = link["unit"], link["voxel_size"], link["offset"]
             roi = Roi(*link["roi"]) if link["roi"] else None
+            self._contents = link.get("contents", "")
+            self._missing_chunks = link.get("missing_chunks", "zero")
             self._zarr, self.dataset = open_zarr(self.file_name, link["dataset"], "r")
         self._read_metadata(unit, voxel_size, offset)
         if roi is not None:
@@ -104,6 +110,8 @@ class ZarrArray(NeuroglancerSource, Array):
             voxel_size=self._voxel_size,
             offset=self._offset,
             roi=self._roi,
+            contents=self._contents,
+            missing_chunks=self._missing_chunks,
         )
 
     @classmethod
@@ -396,32 +404,76 @@ class ZarrArray(NeuroglancerSource, Array):
     def __getitem__(self, roi: Roi) -> np.ndarray:
         """Return the stored voxels of a ROI inside the array, with all channels.
 
+        A missing chunk of an array that Attacca wrote is damage, because Attacca stores each chunk of a finished array.
+        An array that was opened for writing may be unfinished: its missing chunks hold fill values. Arrays of other
+        programs that are used in place are checked as configured.
+
         Raises:
-            VolumeError: the ROI is not contained in the array or not on its voxel grid, or stored data are damaged.
+            DamagedDataError: a stored object is missing or fails its checksum, or an array that is used in place holds
+                values that its kind of data must not hold.
+            VolumeError: the ROI is not contained in the array or not on its voxel grid, or stored data cannot be read.
         """
         slices = self.to_slices(roi)
         try:
-            return np.asarray(self._zarr[slices])
-        except (ValueError, RuntimeError, OSError) as error:
+            data = np.asarray(self._checked[slices])
+        except OSError as error:
             raise VolumeError(self._describe_damaged_objects(roi, error)) from error
+        except (ValueError, RuntimeError) as error:
+            raise DamagedDataError(self._describe_damaged_objects(roi, error)) from error
+        if self._missing_chunks == "refuse" and isinstance(self._zarr, N5Array):
+            self._check_n5_blocks(roi)
+        if self._contents:
+            check_values(data, self._contents, self.directory, roi)
+        return data
+
+    @property
+    def is_own(self) -> bool:
+        """True for an array that Attacca wrote: each of its chunks is stored, even if it holds zeros alone."""
+        return "attacca" in self._zarr.attrs
+
+    @cached_property
+    def _checked(self) -> StoredArray:
+        """The array, which raises an error instead of filling a missing chunk with zeros where that is damage."""
+        is_finished = self.is_own and not self.writable
+        if isinstance(self._zarr, zarr.Array) and (is_finished or self._missing_chunks == "refuse"):
+            return self._zarr.with_config({"read_missing_chunks": False})
+        return self._zarr
+
+    def _check_n5_blocks(self, roi: Roi) -> None:
+        if is_url(self.directory):
+            return
+        missing = [key for _, key in self._stored_objects(roi) if not (Path(self.directory) / key).exists()]
+        if missing:
+            raise DamagedDataError(
+                f"{self.directory}: {len(missing)} blocks are missing in {roi}: {_join_names(missing)}",
+                fix=ACCEPT_MISSING_CHUNKS,
+            )
 
     def _describe_damaged_objects(self, roi: Roi, error: Exception) -> str:
         """Return a message that names the stored objects that cannot be read."""
         block = write_block_of(self._zarr)
-        damaged = []
+        damaged, reasons = [], []
         for index, key in self._stored_objects(roi):
             window = tuple(
                 slice(i * k, min((i + 1) * k, n)) for i, k, n in zip(index, block, self._zarr.shape)
             )
             try:
-                self._zarr[window]
-            except (ValueError, RuntimeError, OSError):
+                self._checked[window]
+            except (ValueError, RuntimeError, OSError) as cause:
                 damaged.append(key)
-        names = ", ".join(damaged[:5]) + (f" and {len(damaged) - 5} more" if len(damaged) > 5 else "")
-        return (
-            f"{self.directory}: the stored data cannot be read: {names or roi} "
-            f"({type(error).__name__}: {summarize_error(error)})"
-        )
+                is_missing = isinstance(cause, zarr.errors.ChunkNotFoundError)
+                reasons.append(
+                    "missing" if is_missing else f"{type(cause).__name__}: {summarize_error(cause)}"
+                )
+        if self.is_own and not isinstance(error, OSError):
+            note_damage(self.directory, damaged)
+        reason = reasons[0] if reasons else f"{type(error).__name__}: {summarize_error(error)}"
+        advice = ""
+        if self.is_own:
+            advice = "; run the workflow again to recompute the blocks that they hold"
+        elif "missing" in reasons:
+            advice = f"; {ACCEPT_MISSING_CHUNKS}"
+        return f"{self.directory}: the stored data cannot be read: {_join_names(damaged) or roi} ({reason}){advice}"
 
     @cached_property
     def _padded(self) -> zarr.Array[Any]:
@@ -473,3 +525,7 @@ class ZarrArray(NeuroglancerSource, Array):
         if not self.writable:
             raise VolumeError(f"{self} was opened for reading only")
         self._zarr.attrs.update(metadata)
+
+
+def _join_names(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

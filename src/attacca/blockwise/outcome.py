@@ -5,7 +5,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
-from attacca.errors import ConfigurationError, VolumeError, summarize_error
+from attacca.errors import ConfigurationError, DamagedDataError, VolumeError, summarize_error
 
 
 @dataclass(frozen=True)
@@ -45,5 +45,7 @@ class Outcome:
         trace = "".join(traceback.format_exception(error))
         text = f"{type(error).__name__}: {summarize_error(error)}"
         # An error with a cause may come from the file system or the network, and be temporary.
-        certain = isinstance(error, VolumeError | ConfigurationError) and error.__cause__ is None
+        certain = isinstance(error, DamagedDataError) or (
+            isinstance(error, VolumeError | ConfigurationError) and error.__cause__ is None
+        )
         return cls(index, seconds, None, text, trace, no_space, certain)

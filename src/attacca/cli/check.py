@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     """
     configuration = load_configuration(options.configuration)
     checked = check_configuration(configuration, options.configuration)
-    print_volumes(configuration, checked.plans, create_console())
+    print_volumes(configuration, checked, create_console())
     for warning in checked.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     unused = [name for name in configuration.volumes if name not in checked.plans]

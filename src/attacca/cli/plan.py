@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
         ResourceError: the costs exceed the limits.
     """
     configuration = load_configuration(options.configuration)
-    check_configuration(configuration, options.configuration)
+    check_configuration(configuration, options.configuration, check_data=False)
     extents = read_extents(configuration)
     limits = read_limits(configuration.results, options.cores, options.memory, options.disk, options.jobs)
     measured = measure_with_probe(configuration, limits.cores) if options.probe else {}

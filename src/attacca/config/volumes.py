@@ -44,20 +44,39 @@ WorldNumbers = Annotated[
 Voxels = Annotated[list[Annotated[int, Field(gt=0, le=10**9)]], AfterValidator(_check_dimensions)]
 
 
+def _check_axes(axes: str) -> str:
+    if not set(axes) <= set("tczyx") or len(set(axes)) < len(axes) or not {"y", "x"} <= set(axes):
+        raise ValueError(
+            f"found '{axes}', expected one letter per axis of the file: y and x, with z, c (channels) and t (time) at "
+            "most, such as zyx, xyz or tzyxc"
+        )
+    return axes
+
+
+Axes = Annotated[str, AfterValidator(_check_axes)]
+
+
 class ArraySource(StrictModel):
     """One array: a stack of images, a file, or a data set in a container."""
 
     path: Location
     """A directory with one PNG or TIFF per section, a pattern such as ``raw/*.png``, a single image, a multi-page TIFF,
-    an HDF5 file, a Zarr (format 2 or 3, also zipped) or N5 container, or a URL such as ``s3://bucket/volume.zarr``.
+    an HDF5 or MRC file, a Zarr (format 2 or 3, also zipped) or N5 container, or a URL such as ``s3://bucket/volume.zarr``.
     Sections are sorted in the natural order of their names, 2 before 10."""
     dataset: str | None = None
     """Name of the data set in an HDF5 file, Zarr or N5 container; not needed if there is only one."""
     channel: Annotated[int, Field(ge=0)] | None = None
     """Channel to read from an image with several channels (0 is red in a color image)."""
+    axes: Axes | None = None
+    """Order of the axes of an HDF5 data set or an MRC file, one letter each: z, y, x, c (channels), t (a single point of
+    time), such as ``xyz`` or ``tzyxc``; replaces the order in the file."""
     offset: WorldNumbers | None = None
     """Lower corner of the first voxel in the volume's unit; replaces the offset in the file and the volume's
     ``offset``."""
+    missing_chunks: Literal["refuse", "zero"] | None = None
+    """Meaning of chunks that a Zarr or N5 array or an HDF5 data set does not hold. Some programs omit chunks of zeros; an
+    interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks
+    of an image are an error, and those of labels and masks a warning."""
 
 
 class ClassSource(ArraySource):
@@ -65,8 +84,9 @@ class ClassSource(ArraySource):
 
     name: Annotated[str, Field(min_length=1)]
     """Name of the class."""
-    values: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
-    """Values in the source that belong to this class; by default all values except 0."""
+    values: Annotated[list[Annotated[int, Field(ge=0, lt=2**64)]], Field(min_length=1)] | None = None
+    """Values in the source that belong to this class; by default all values except 0. ``[0]`` selects the value 0, such as
+    the membranes of ISBI 2012, where 0 is the class and not background."""
 
 
 class LabelsSource(StrictModel):
@@ -78,12 +98,20 @@ class LabelsSource(StrictModel):
     """Name of the data set in an HDF5 file, Zarr or N5 container; not needed if there is only one."""
     channel: Annotated[int, Field(ge=0)] | None = None
     """Channel to read from an image with several channels."""
+    axes: Axes | None = None
+    """Order of the axes of an HDF5 data set or an MRC file, one letter each: z, y, x, c (channels), t (a single point of
+    time), such as ``xyz`` or ``tzyxc``; replaces the order in the file."""
     offset: WorldNumbers | None = None
     """Lower corner of the first voxel in the volume's unit; replaces the offset in the file and the volume's
     ``offset``."""
-    unlabelled: Annotated[int, Field(ge=0)] | None = None
-    """Value of voxels without annotation, which are ignored in training and scores. Omit it if 0 is annotated
-    background."""
+    missing_chunks: Literal["refuse", "zero"] | None = None
+    """Meaning of chunks that a Zarr or N5 array or an HDF5 data set does not hold. Some programs omit chunks of zeros; an
+    interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks
+    of an image are an error, and those of labels and masks a warning."""
+    unlabelled: Annotated[int, Field(ge=-(2**63), lt=2**64)] | None = None
+    """Value of voxels without annotation, which are ignored in training and scores, such as 0, -1 or
+    18446744073709551615 (the largest 64-bit number, in CREMI's files). Omit it if 0 is annotated background. Labels with
+    a negative value are copied, with this value plus 2^64 in its place."""
     classes: Annotated[list[ClassSource], Field(min_length=1)] | None = None
     """Classes in sources of their own, instead of ``path``. The first class has the id 1, the next 2; voxels without a
     class are 0. Where classes overlap, the later class in the list is used."""
@@ -103,9 +131,18 @@ class LabelsSource(StrictModel):
                 raise ValueError(f"found the class {doubled[0]!r} twice, expected each name once")
             if self.unlabelled is not None:
                 raise ValueError("found 'unlabelled' with 'classes'; use 'mask' to ignore voxels")
-            if self.dataset is not None or self.channel is not None or self.offset is not None:
+            values = (self.dataset, self.channel, self.axes, self.offset, self.missing_chunks)
+            if any(value is not None for value in values):
                 raise ValueError(
-                    "found 'dataset', 'channel' or 'offset' beside 'classes'; give them in each class"
+                    "found 'dataset', 'channel', 'axes', 'offset' or 'missing_chunks' beside 'classes'; give them in "
+                    "each class"
+                )
+            if self.combine == "channels" and any(
+                0 in source.values and len(source.values) > 1 for source in self.classes if source.values
+            ):
+                raise ValueError(
+                    "found classes with values of 0 and of others, whose instances cannot be separate channels; set "
+                    "combine: ids, or values: [0] alone"
                 )
         elif self.combine != "ids":
             raise ValueError("found 'combine' without 'classes'")
@@ -117,7 +154,8 @@ class LabelsSource(StrictModel):
         if self.classes is not None:
             return list(self.classes)
         assert self.path is not None
-        return [ArraySource(path=self.path, dataset=self.dataset, channel=self.channel, offset=self.offset)]
+        names = ("path", "dataset", "channel", "axes", "offset", "missing_chunks")
+        return [ArraySource(**{name: getattr(self, name) for name in names})]
 
     @property
     def num_channels(self) -> int | None:
@@ -169,10 +207,11 @@ class VolumeConfig(StrictModel):
     voxel_size: WorldNumbers | None = None
     """Edge lengths of a voxel, (z, y, x) or (y, x), in whole numbers of ``unit``; replaces the values in the files. Not
     needed if a file holds it: Zarr, N5 and HDF5 in the attributes ``resolution``, ``voxel_size`` or ``pixelResolution``
-    of the array (with ``offset`` or ``translate``, and ``units``), OME-Zarr in the scale and the axes of its
-    multiscales, ilastik's HDF5 in ``element_size_um``, TIFF in OME-XML or ImageJ's description. Axes are named by
-    ``axes``, ``_ARRAY_DIMENSIONS`` or ``axis_names``. An array with the axes x, y, z is used in that order; all lists
-    over axes are then given in that order as well."""
+    of the array (with ``offset`` or ``translate``, and ``units``), N5 in ``transform`` or in the attributes of the group,
+    OME-Zarr in the scale and the axes of its multiscales, HDF5 also in ``element_size_um``, MRC in its header, TIFF in
+    OME-XML or ImageJ's description. Attributes without a unit are nanometers. A scale of OME-Zarr without a unit, or in
+    ``pixel`` or another unit that is not a length, is not used. Axes are named by ``axes``, ``_ARRAY_DIMENSIONS`` or
+    ``axis_names``, in HDF5 also by ``axistags`` of ilastik; arrays of other orders are transposed to z, y, x."""
     unit: Annotated[str, AfterValidator(normalize_unit)] = "nanometer"
     """Unit of all lengths of this volume: nanometer, angstrom, picometer, micrometer, ... A voxel size of
     (50, 4.6, 4.6) nm is written as (500, 46, 46) with ``unit: angstrom``."""
@@ -236,5 +275,6 @@ class VolumeConfig(StrictModel):
 
     @property
     def unlabelled(self) -> int | None:
-        """Value of voxels without annotation; None if all voxels are annotated."""
-        return self.labels.unlabelled if self.labels is not None else None
+        """Value of voxels without annotation in the stored labels; None if all voxels are annotated."""
+        value = self.labels.unlabelled if self.labels is not None else None
+        return None if value is None else value % 2**64

@@ -15,11 +15,12 @@ from funlib.geometry import Coordinate, Roi
 from numpy.typing import DTypeLike
 
 from attacca.arrays.identifier import LocalArrayIdentifier
+from attacca.arrays.stored_values import check_values
 from attacca.arrays.zarr_array import ZarrArray
 from attacca.blockwise import Block
 from attacca.config.prediction import PredictionConfig
 from attacca.device import choose_device
-from attacca.errors import ResourceError
+from attacca.errors import DamagedDataError, ResourceError
 from attacca.prediction.loading import load_network
 from attacca.prediction.network import Network
 from attacca.prediction.tiles import Box, TiledNetwork
@@ -129,7 +130,9 @@ class PredictBlocks:
         tiles, raw, _ = self._use()
         begin, end = tiles.read_box(self._box(block))
         shape = Coordinate(e - b for b, e in zip(begin, end)) * raw.voxel_size
-        data = raw.read(Roi(raw.roi.begin + Coordinate(begin) * raw.voxel_size, shape), "reflect")
+        roi = Roi(raw.roi.begin + Coordinate(begin) * raw.voxel_size, shape)
+        data = raw.read(roi, "reflect")
+        check_values(data, "raw", str(raw), roi)
         if data.ndim == raw.dims:
             data = data[np.newaxis]
         return tiles.network.normalize(data)
@@ -141,6 +144,7 @@ class PredictBlocks:
         stored = np.empty(shape, dtype=output.dtype)
         try:
             for where, values in tiles.run(data, box):
+                self._check_finite(values, block)
                 stored[(slice(None), *where)] = convert_to_stored(
                     values, output.dtype, output.value_scale, output.value_offset
                 )
@@ -150,6 +154,20 @@ class PredictBlocks:
                 "prediction.tile_size"
             ) from error
         return stored
+
+    def _check_finite(self, values: np.ndarray, block: Block) -> None:
+        """Raise an error for a prediction that is not finite: it would be stored as an arbitrary number."""
+        finite = np.isfinite(values)
+        if finite.all():
+            return
+        names = self._use().tiles.network.channel_names
+        channels = [name for name, is_finite in zip(names, finite) if not is_finite.all()]
+        network = "the network" if callable(self.checkpoint) else f"the checkpoint {self.checkpoint}"
+        raise DamagedDataError(
+            f"{network} predicts {finite.size - int(finite.sum())} values that are not finite (NaN or infinite) for "
+            f"block {block.index}, {block.write_roi}, in the channels {', '.join(map(str, channels))}",
+            fix="train again with a smaller learning rate or another seed, or choose an earlier prediction.checkpoint",
+        )
 
     def _write(self, block: Block, values: np.ndarray) -> None:
         self._use().output[block.write_roi] = values

@@ -12,12 +12,14 @@ from attacca.config.load import build_configuration_error
 from attacca.config.problems import Problem, format_value
 from attacca.config.run import Configuration
 from attacca.config.yaml_text import KeyPath, find_unset_variables, read_yaml
+from attacca.preflight.check_annotation import check_annotation
 from attacca.preflight.check_export import check_export
 from attacca.preflight.check_intensity import check_intensity
 from attacca.preflight.check_labels import check_labels
 from attacca.preflight.check_run import check_run
 from attacca.preflight.check_training import check_training
 from attacca.volumes import VolumePlan, examine_volume
+from attacca.volumes.check_sources import SourceChecks, check_sources
 
 
 @dataclass(frozen=True)
@@ -27,21 +29,26 @@ class CheckedConfiguration:
     Args:
         plans: import of each volume that a run uses, by the volume's name.
         warnings: messages about settings that are valid, but probably unintended.
+        notes: descriptions of the values that were examined, by the volume's name.
     """
 
     plans: dict[str, VolumePlan]
     warnings: list[str]
+    notes: dict[str, list[str]]
 
 
-def check_configuration(configuration: Configuration, path: Path) -> CheckedConfiguration:
+def check_configuration(
+    configuration: Configuration, path: Path, check_data: bool = True
+) -> CheckedConfiguration:
     """Open the volumes and check that volumes, tasks and networks fit each other.
 
     Only headers are read, except where the configuration leaves open which values a volume holds: then voxels of some
-    sections are read.
+    sections are read. Of data that are used in place, directories are listed and values are checked.
 
     Args:
         configuration: contents of the file.
         path: the file, for the line numbers in messages.
+        check_data: whether to look for missing chunks and impossible values of data that are used in place.
 
     Raises:
         ConfigurationError: lists every problem with its line.
@@ -49,11 +56,18 @@ def check_configuration(configuration: Configuration, path: Path) -> CheckedConf
     values, lines = read_yaml(path)
     problems = list(check_directories(configuration))
     plans: dict[str, VolumePlan] = {}
+    warnings: list[str] = []
+    notes: dict[str, list[str]] = {}
     for name in configuration.volumes:
         if any(name in run.volumes.used for run in configuration.runs.values()):
             plan, found = examine_volume(configuration.volumes[name])
             if plan is not None:
-                plans[name] = plan
+                checks = check_sources(configuration.volumes[name], plan) if check_data else SourceChecks()
+                found = checks.problems
+                warnings += [f"volumes.{name}: {text}" for text in (*plan.warnings, *checks.warnings)]
+                notes[name] = checks.notes
+                if not found:
+                    plans[name] = plan
             for problem in found:
                 key = ("volumes", name, *problem.key)
                 problems.append(
@@ -61,13 +75,21 @@ def check_configuration(configuration: Configuration, path: Path) -> CheckedConf
                         key, _value_at(values, key), message=problem.error.problem, hint=problem.error.fix
                     )
                 )
-    warnings = [f"volumes.{name}: {text}" for name, plan in plans.items() for text in plan.warnings]
     for name, run in configuration.runs.items():
         problems += check_run(configuration, name, run, plans)
         problems += check_labels(configuration, name, run, plans)
         problems += check_training(name, run, plans)
         problems += check_export(name, run, plans)
-        for item in check_intensity(configuration, name, run, plans):
+        # A volume with a problem is not read again.
+        sound = {
+            volume: plan
+            for volume, plan in plans.items()
+            if not any(problem.path[:2] == ("volumes", volume) for problem in problems)
+        }
+        for item in (
+            *check_annotation(configuration, name, run, sound),
+            *check_intensity(configuration, name, run, plans),
+        ):
             if isinstance(item, Problem):
                 problems.append(item)
             else:
@@ -75,7 +97,7 @@ def check_configuration(configuration: Configuration, path: Path) -> CheckedConf
     if problems:
         # Runs that share a volume report the same problem in it.
         raise build_configuration_error(path, list(dict.fromkeys(_add_variables(problems, path))), lines)
-    return CheckedConfiguration(plans, list(dict.fromkeys(warnings)))
+    return CheckedConfiguration(plans, list(dict.fromkeys(warnings)), notes)
 
 
 def check_directories(configuration: Configuration) -> Iterator[Problem]:

@@ -12,13 +12,14 @@ from rich.text import Text
 from attacca.arrays.identifier import is_url
 from attacca.config.run import Configuration
 from attacca.config.volumes import ClassSource, VolumeConfig
+from attacca.preflight.check_configuration import CheckedConfiguration
 from attacca.volumes import PlannedArray, VolumePlan
 from attacca.volumes.placement import format_roi
 
 
-def print_volumes(configuration: Configuration, plans: dict[str, VolumePlan], console: Console) -> None:
+def print_volumes(configuration: Configuration, checked: CheckedConfiguration, console: Console) -> None:
     """Print a table for each volume that a run uses."""
-    for name, plan in plans.items():
+    for name, plan in checked.plans.items():
         config = configuration.volumes[name]
         shape = _join(plan.roi.shape / plan.voxel_size, " x ")
         purposes = _list_purposes(configuration, name)
@@ -27,6 +28,7 @@ def print_volumes(configuration: Configuration, plans: dict[str, VolumePlan], co
             f"  voxel size {_join(plan.voxel_size, ' x ')} {plan.unit} ({plan.voxel_size_from})",
             f"  region {format_roi(plan.roi)} {plan.unit}, {shape} voxels{' (roi)' if config.roi else ''}",
             *_list_sources(config, plan),
+            *(f"  {note}" for note in checked.notes.get(name, ())),
         ]
         for line in lines:
             console.print(Text(line), soft_wrap=True)
@@ -72,7 +74,7 @@ def _create_table(plan: VolumePlan) -> Table:
                 f"  {_name_source(array, placed.config)}",
                 _join(placed.source.spatial_shape, " x "),
                 str(placed.source.dtype),
-                "".join(plan.axes),
+                _describe_axes(plan, placed.source.stored_axes),
                 _join(placed.roi.begin, ", "),
                 placed.offset_from.replace("configuration", "config"),
                 f"{100 * _overlap(placed.roi, plan.roi):.3g} %",
@@ -83,6 +85,12 @@ def _create_table(plan: VolumePlan) -> Table:
             offset = _join(array.roi.begin, ", ")
             table.add_row(f"  {array.name}", shape, str(array.dtype), axes, offset, "", "100 %")
     return table
+
+
+def _describe_axes(plan: VolumePlan, stored: str) -> str:
+    """Return the axes of a source, and their order in the file if it is another one."""
+    axes = "".join(plan.axes)
+    return axes if stored in ("", axes) else f"{axes} (file: {stored})"
 
 
 def _name_source(array: PlannedArray, config: object) -> str:

@@ -31,6 +31,7 @@ from attacca.volumes import (
     plan_volume,
     prepare_volume,
 )
+from attacca.volumes.check_sources import FULL_LIMIT, check_sources
 
 # The module's own name is __main__ in a job, whose warnings are not printed.
 logger = logging.getLogger("attacca.stages.volume")
@@ -119,6 +120,14 @@ class VolumeJob(BlockwiseJob):
         return self.plan.memory_per_block or None
 
     def complete(self) -> dict[str, Any]:
+        # Copies were checked block by block.
+        checks = check_sources(self.config, self.plan, FULL_LIMIT)
+        if checks.problems:
+            raise checks.problems[0].error
+        for warning in checks.warnings:
+            logger.warning("%s", warning)
+        for note in checks.notes:
+            print(f"{self.stage.name} {self.arguments.label}: {note}", file=sys.stderr, flush=True)
         facts = finish_volume(self.config, self.container, num_workers=self.arguments.threads)
         return {
             "arrays": facts,

@@ -1,5 +1,7 @@
 """Sample of the values of a planned array, for checks before the import."""
 
+import math
+
 import numpy as np
 from funlib.geometry import Coordinate, Roi
 
@@ -9,10 +11,13 @@ from attacca.volumes.volume_plan import PlannedArray, VolumePlan
 
 _SECTIONS = 5
 _EDGE = 128
+_FULL_BYTES = 64 << 20
 
 
 def sample_values(config: VolumeConfig, plan: VolumePlan, array: PlannedArray) -> np.ndarray:
-    """Return voxels from the center of five sections, evenly spaced from the first to the last.
+    """Return all voxels of a small array that is used in place, otherwise those of some sections.
+
+    Voxels are from the center of five sections, evenly spaced from the first to the last.
 
     Returns:
         One-dimensional array with the dtype of the planned array; always the same voxels.
@@ -21,6 +26,8 @@ def sample_values(config: VolumeConfig, plan: VolumePlan, array: PlannedArray) -
         VolumeError: a voxel cannot be imported, such as a negative label.
     """
     shape = array.roi.shape / plan.voxel_size
+    if array.link is not None and math.prod(shape) * array.dtype.itemsize <= _FULL_BYTES:
+        return import_block(config, plan, array, array.roi).ravel()
     edges = Coordinate(min(size, _EDGE) for size in shape)
     begin = (shape - edges) / 2
     numbers = [0]

@@ -8,7 +8,7 @@ import numpy as np
 from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays.zarr_opening import ZarrArrayConfig
-from attacca.config.volumes import ClassSource, VolumeConfig
+from attacca.config.volumes import ArraySource, ClassSource, VolumeConfig
 from attacca.errors import VolumeError
 from attacca.volumes.placement import PlacedSource, PlacedVolume, place_sources
 from attacca.volumes.readers.zarr_container import ZarrSource
@@ -50,7 +50,7 @@ class VolumePlan:
         roi: region of the image, in world units.
         block_size: size of a block of the import in world units; the chunk of the image.
         arrays: arrays by name.
-        voxel_size_from: origin of the voxel size: ``configuration``, ``file`` or ``default``.
+        voxel_size_from: origin of the voxel size: ``configuration``, ``default``, or ``file`` with its name and attribute.
         warnings: settings that are valid, but probably unintended.
     """
 
@@ -183,7 +183,18 @@ def _choose_labels_dtype(config: VolumeConfig, sources: Sequence[PlacedSource]) 
     assert config.labels is not None
     if config.labels.classes is not None and config.labels.combine == "ids":
         return np.dtype(np.uint8 if len(sources) < 256 else np.uint16)
+    if config.labels.unlabelled is not None and config.labels.unlabelled < 0:
+        return np.dtype(np.uint64)
     return max((np.dtype(f"u{source.source.dtype.itemsize}") for source in sources), key=lambda d: d.itemsize)
+
+
+def choose_missing_chunks(name: str, source: ArraySource) -> str:
+    """Return ``refuse`` or ``zero``, the treatment of missing chunks of an array.
+
+    >>> choose_missing_chunks("raw", ArraySource(path="em.zarr")), choose_missing_chunks("labels", ArraySource(path="a"))
+    ('refuse', 'zero')
+    """
+    return source.missing_chunks or ("refuse" if name == "raw" else "zero")
 
 
 def _plan_array(
@@ -200,7 +211,9 @@ def _plan_array(
     can_be_linked = (
         isinstance(source, ZarrSource) and source.can_be_linked and not isinstance(given, ClassSource)
     )
-    # Masks are converted to 0 and 1, so they are always copied.
+    # Masks are converted to 0 and 1, and negative labels to positive ones, so they are always copied.
+    if name == "labels" and config.labels is not None and (config.labels.unlabelled or 0) < 0:
+        can_be_linked = False
     if config.in_place and can_be_linked and len(sources) == 1 and name != "mask":
         assert isinstance(source, ZarrSource)
         link = ZarrArrayConfig(
@@ -211,5 +224,7 @@ def _plan_array(
             voxel_size=voxel_size,
             offset=sources[0].roi.begin,
             roi=roi,
+            contents=name,
+            missing_chunks=choose_missing_chunks(name, given),
         )
     return PlannedArray(name, roi, dtype, num_channels, sources, link)

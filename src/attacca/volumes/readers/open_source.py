@@ -5,13 +5,17 @@ from pathlib import Path
 
 from attacca.arrays.identifier import is_url
 from attacca.config.volumes import ArraySource
-from attacca.errors import MissingInputError, VolumeError
-from attacca.volumes.readers.hdf5 import HDF5_SUFFIXES, Hdf5Source
+from attacca.errors import AttaccaError, MissingInputError, VolumeError
+from attacca.volumes.readers.foreign_formats import describe_conversion
+from attacca.volumes.readers.hdf5 import HDF5_SUFFIXES, Hdf5Source, has_hdf5_signature
 from attacca.volumes.readers.image_file import IMAGE_SUFFIXES, TIFF_SUFFIXES
 from attacca.volumes.readers.image_stack import ImageStack, split_numbers
+from attacca.volumes.readers.mrc import MRC_SUFFIXES, MrcSource
 from attacca.volumes.readers.source import SelectedChannel, SinglePlane, Source, build_missing_error
 from attacca.volumes.readers.tiff import MultipageTiff
 from attacca.volumes.readers.zarr_container import ZarrSource, split_container
+
+_OTHER_SUFFIXES = (*IMAGE_SUFFIXES, *TIFF_SUFFIXES, *MRC_SUFFIXES)
 
 
 def open_source(source: ArraySource) -> Source:
@@ -23,6 +27,7 @@ def open_source(source: ArraySource) -> Source:
     """
     container = split_container(source.path, source.dataset)
     if container is not None:
+        _refuse_axes(source)
         return ZarrSource(container)
     path = Path(source.path)
     if _is_pattern(path):
@@ -32,24 +37,42 @@ def open_source(source: ArraySource) -> Source:
         return ImageStack(paths, str(path))
     if not path.exists():
         raise build_missing_error(path)
+    conversion = describe_conversion(path)
+    if conversion is not None:
+        format_name, program = conversion
+        raise VolumeError(
+            f"{path} is in the format {format_name}, which is not read", fix=f"convert it: {program}"
+        )
     if path.is_dir():
         return _open_directory(path)
+    if not path.is_file():
+        raise VolumeError(f"{path} is not a regular file", fix="correct 'path'")
     suffix = path.suffix.lower()
-    if suffix in HDF5_SUFFIXES:
-        return Hdf5Source(path, source.dataset)
+    if suffix in HDF5_SUFFIXES or (suffix not in _OTHER_SUFFIXES and has_hdf5_signature(path)):
+        return Hdf5Source(path, source.dataset, source.axes)
     if source.dataset is not None:
         raise VolumeError(
             f"{path} is not a container, but 'dataset' is {source.dataset!r}", fix="remove 'dataset'"
         )
+    if suffix in MRC_SUFFIXES:
+        return MrcSource(path, source.axes)
+    _refuse_axes(source)
     if suffix in TIFF_SUFFIXES:
         return MultipageTiff(path)
     if suffix in IMAGE_SUFFIXES:
         return SinglePlane(ImageStack([path], str(path)))
     raise VolumeError(
         f"{path} has an unknown format; expected a directory or pattern of {', '.join(IMAGE_SUFFIXES)}, a TIFF, an "
-        f"HDF5 file ({', '.join(HDF5_SUFFIXES)}), or a .zarr or .n5 container",
+        f"HDF5 file ({', '.join(HDF5_SUFFIXES)}), an MRC file ({', '.join(MRC_SUFFIXES)}), or a .zarr or .n5 container",
         fix="convert the file, or correct 'path'",
     )
+
+
+def _refuse_axes(source: ArraySource) -> None:
+    if source.axes is not None:
+        raise VolumeError(
+            f"found axes: {source.axes} for {source.path}, which is neither HDF5 nor MRC", fix="remove 'axes'"
+        )
 
 
 def select_channel(opened: Source, source: ArraySource) -> Source:
@@ -90,6 +113,12 @@ def list_files(source: ArraySource) -> list[Path]:
         return _match_files(path)
     if path.is_dir() and split_container(path) is None:
         return _list_sections(path)
+    if path.suffix.lower() in HDF5_SUFFIXES and path.is_file():
+        try:
+            return Hdf5Source(path, source.dataset, source.axes).list_files()
+        except AttaccaError:
+            # The check reports it.
+            return [path]
     return [path] if path.exists() else []
 
 
