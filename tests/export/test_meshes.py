@@ -52,8 +52,8 @@ def test_the_mesh_of_a_ball_is_closed_and_has_its_volume_and_place(store, ball, 
     vertices, faces = decode(tmp_path / "mesh" / "7:0:0")
     assert faces_per_edge(faces) == [2]
     assert volume_of(vertices, faces) == pytest.approx(4 / 3 * np.pi * RADIUS**3, rel=0.05)
-    inside = np.argwhere(ball == 7)
-    lower, upper = inside.min(axis=0) * VOXEL + OFFSET, (inside.max(axis=0) + 1) * VOXEL + OFFSET
+    ball_voxels = np.argwhere(ball == 7)
+    lower, upper = ball_voxels.min(axis=0) * VOXEL + OFFSET, (ball_voxels.max(axis=0) + 1) * VOXEL + OFFSET
     assert np.allclose(vertices.min(axis=0), lower[::-1], atol=1)
     assert np.allclose(vertices.max(axis=0), upper[::-1], atol=1)
 

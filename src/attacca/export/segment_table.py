@@ -37,14 +37,14 @@ class SegmentTable:
         """
         chosen = self.sizes >= choice.min_size
         if choice.segments is not None:
-            wanted = np.array(choice.segments, np.uint64)
-            unknown = wanted[~np.isin(wanted, self.ids)]
+            requested = np.array(choice.segments, np.uint64)
+            unknown = requested[~np.isin(requested, self.ids)]
             if len(unknown):
                 raise ConfigurationError(
                     f"export: found no segment {', '.join(map(str, unknown[:5].tolist()))} in the segmentation, which "
                     f"has {len(self.ids)} segments; correct 'segments'"
                 )
-            chosen &= np.isin(self.ids, wanted)
+            chosen &= np.isin(self.ids, requested)
         positions = np.flatnonzero(chosen)
         if choice.largest is not None:
             order = np.argsort(-self.sizes[positions], kind="stable")
