@@ -55,12 +55,13 @@ class PrecomputedSource(Source):
         info = read_info(path)
         scales = info["scales"]
         keys = [str(scale.get("key")) for scale in scales]
-        wanted = (dataset or keys[0]).strip("/")
-        if wanted not in keys and not (wanted.isdecimal() and int(wanted) < len(keys)):
+        requested = (dataset or keys[0]).strip("/")
+        if requested not in keys and not (requested.isdecimal() and int(requested) < len(keys)):
             raise MissingInputError(
-                f"{self._path} has no scale {wanted!r}; it holds {', '.join(keys)}", fix="correct 'dataset'"
+                f"{self._path} has no scale {requested!r}; it holds {', '.join(keys)}",
+                fix="correct 'dataset'",
             )
-        self._index = keys.index(wanted) if wanted in keys else int(wanted)
+        self._index = keys.index(requested) if requested in keys else int(requested)
         self.name = f"{self._path}/{keys[self._index]}"
         self._view: Any = None
         shape, self.dtype = self._open().shape, np.dtype(self._open().dtype.numpy_dtype)
