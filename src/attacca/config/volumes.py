@@ -74,9 +74,9 @@ class ArraySource(StrictModel):
     """Lower corner of the first voxel in the volume's unit; replaces the offset in the file and the volume's
     ``offset``."""
     missing_chunks: Literal["refuse", "zero"] | None = None
-    """Meaning of chunks that a Zarr or N5 array does not hold. Some programs omit chunks of zeros; an interrupted copy
-    looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks of an image are
-    an error, and those of labels and masks a warning."""
+    """Meaning of chunks that a Zarr or N5 array or an HDF5 data set does not hold. Some programs omit chunks of zeros; an
+    interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks
+    of an image are an error, and those of labels and masks a warning."""
 
 
 class ClassSource(ArraySource):
@@ -84,8 +84,9 @@ class ClassSource(ArraySource):
 
     name: Annotated[str, Field(min_length=1)]
     """Name of the class."""
-    values: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
-    """Values in the source that belong to this class; by default all values except 0."""
+    values: Annotated[list[Annotated[int, Field(ge=0, lt=2**64)]], Field(min_length=1)] | None = None
+    """Values in the source that belong to this class; by default all values except 0. ``[0]`` selects the value 0, such as
+    the membranes of ISBI 2012, where 0 is the class and not background."""
 
 
 class LabelsSource(StrictModel):
@@ -104,9 +105,9 @@ class LabelsSource(StrictModel):
     """Lower corner of the first voxel in the volume's unit; replaces the offset in the file and the volume's
     ``offset``."""
     missing_chunks: Literal["refuse", "zero"] | None = None
-    """Meaning of chunks that a Zarr or N5 array does not hold. Some programs omit chunks of zeros; an interrupted copy
-    looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks of an image are
-    an error, and those of labels and masks a warning."""
+    """Meaning of chunks that a Zarr or N5 array or an HDF5 data set does not hold. Some programs omit chunks of zeros; an
+    interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks
+    of an image are an error, and those of labels and masks a warning."""
     unlabelled: Annotated[int, Field(ge=-(2**63), lt=2**64)] | None = None
     """Value of voxels without annotation, which are ignored in training and scores, such as 0, -1 or
     18446744073709551615 (the largest 64-bit number, in CREMI's files). Omit it if 0 is annotated background. Labels with
@@ -135,6 +136,13 @@ class LabelsSource(StrictModel):
                 raise ValueError(
                     "found 'dataset', 'channel', 'axes', 'offset' or 'missing_chunks' beside 'classes'; give them in "
                     "each class"
+                )
+            if self.combine == "channels" and any(
+                0 in source.values and len(source.values) > 1 for source in self.classes if source.values
+            ):
+                raise ValueError(
+                    "found classes with values of 0 and of others, whose instances cannot be separate channels; set "
+                    "combine: ids, or values: [0] alone"
                 )
         elif self.combine != "ids":
             raise ValueError("found 'combine' without 'classes'")
@@ -216,8 +224,6 @@ class VolumeConfig(StrictModel):
     default it is derived from shape and voxel size."""
     in_place: bool = True
     """Read Zarr images and labels at their location; ``false`` copies them."""
-    missing_chunks: Literal["error", "zero"] = "error"
-    """Chunks of a file that were never written: an ``error``, or read as ``zero``."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "VolumeConfig":

@@ -116,7 +116,9 @@ def _open_sources(
             source = open_source(given)
         if source is not None:
             with problems.at(*key):
-                _check_chunks(config, source)
+                warning = _check_chunks(str(key[0]), source, given)
+                if warning:
+                    source.warnings = (*source.warnings, warning)
             with problems.at(*key, "channel"):
                 opened[key] = select_channel(source, given)
     raw = opened.get(("raw",))
@@ -129,12 +131,15 @@ def _open_sources(
     return opened
 
 
-def _check_chunks(config: VolumeConfig, source: Source) -> None:
-    if source.missing and config.missing_chunks == "error":
-        raise VolumeError(
-            f"{source.name}: {source.missing}, and would be read as 0",
-            fix="restore the file; if its writer leaves out what is 0, set missing_chunks: zero for this volume",
-        )
+def _check_chunks(key: str, source: Source, given: ArraySource) -> str:
+    """Return a warning about chunks that were never written, or raise an error; see ``ArraySource.missing_chunks``."""
+    if not source.missing or given.missing_chunks == "zero":
+        return ""
+    problem = f"{source.name}: {source.missing}, and would be read as 0"
+    fix = "restore the file, or set 'missing_chunks: zero' beside 'path' if they hold zeros"
+    if key == "raw" or given.missing_chunks == "refuse":
+        raise VolumeError(problem, fix=fix)
+    return f"{problem}; {fix}"
 
 
 def _check_kind(key: str, source: Source) -> None:
