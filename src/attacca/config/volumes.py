@@ -207,11 +207,11 @@ class VolumeConfig(StrictModel):
     voxel_size: WorldNumbers | None = None
     """Edge lengths of a voxel, (z, y, x) or (y, x), in whole numbers of ``unit``; replaces the values in the files. Not
     needed if a file holds it: Zarr, N5 and HDF5 in the attributes ``resolution``, ``voxel_size`` or ``pixelResolution``
-    of the array (with ``offset`` or ``translate``, and ``units``), OME-Zarr in the scale and the axes of its
-    multiscales, HDF5 also in ``element_size_um``, MRC in its header, TIFF in OME-XML or ImageJ's description. Axes are named
-    by ``axes``, ``_ARRAY_DIMENSIONS`` or ``axis_names``, in HDF5 also by ``axistags`` of ilastik. A Zarr or N5 array with
-    the axes x, y, z is used in that order, and all lists over axes are then given in that order as well; HDF5 data sets
-    and MRC files are transposed to z, y, x."""
+    of the array (with ``offset`` or ``translate``, and ``units``), N5 in ``transform`` or in the attributes of the group,
+    OME-Zarr in the scale and the axes of its multiscales, HDF5 also in ``element_size_um``, MRC in its header, TIFF in
+    OME-XML or ImageJ's description. Attributes without a unit are nanometers. A scale of OME-Zarr without a unit, or in
+    ``pixel`` or another unit that is not a length, is not used. Axes are named by ``axes``, ``_ARRAY_DIMENSIONS`` or
+    ``axis_names``, in HDF5 also by ``axistags`` of ilastik; arrays of other orders are transposed to z, y, x."""
     unit: Annotated[str, AfterValidator(normalize_unit)] = "nanometer"
     """Unit of all lengths of this volume: nanometer, angstrom, picometer, micrometer, ... A voxel size of
     (50, 4.6, 4.6) nm is written as (500, 46, 46) with ``unit: angstrom``."""

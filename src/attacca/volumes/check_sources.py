@@ -71,8 +71,7 @@ def _check_chunks(plan: VolumePlan, array: PlannedArray, placed: PlacedSource, c
     stored, path = open_zarr(source.identifier.container, source.identifier.dataset, "r")
     begin = (array.roi.begin - placed.roi.begin) / plan.voxel_size
     end = begin + array.roi.shape / plan.voxel_size
-    spatial = [slice(int(b), int(e)) for b, e in zip(begin, end)]
-    window = [slice(None)] * (stored.ndim - len(spatial)) + spatial
+    window = source.locate(tuple(begin), tuple(end))
     missing = find_missing_chunks(stored, source.identifier.container, path, window)
     if missing is None or placed.config.missing_chunks == "zero":
         return

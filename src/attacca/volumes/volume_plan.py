@@ -50,7 +50,7 @@ class VolumePlan:
         roi: region of the image, in world units.
         block_size: size of a block of the import in world units; the chunk of the image.
         arrays: arrays by name.
-        voxel_size_from: origin of the voxel size: ``configuration``, ``file`` or ``default``.
+        voxel_size_from: origin of the voxel size: ``configuration``, ``default``, or ``file`` with its name and attribute.
         warnings: settings that are valid, but probably unintended.
     """
 
