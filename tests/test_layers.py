@@ -36,6 +36,7 @@ LAYERS = [
     ["losses"],
     ["evaluators"],
     ["segmentation"],
+    ["export"],
     ["post_processors"],
     ["tasks"],
     ["prediction"],

@@ -61,7 +61,8 @@ class ArraySource(StrictModel):
 
     path: Location
     """A directory with one PNG or TIFF per section, a pattern such as ``raw/*.png``, a single image, a multi-page TIFF,
-    an HDF5 or MRC file, a Zarr (format 2 or 3, also zipped) or N5 container, or a URL such as ``s3://bucket/volume.zarr``.
+    an HDF5 or MRC file, a Zarr (format 2 or 3, also zipped) or N5 container, a directory in the format Neuroglancer
+    Precomputed, or a URL such as ``s3://bucket/volume.zarr`` or ``precomputed://gs://bucket/volume``.
     Sections are sorted in the natural order of their names, 2 before 10."""
     dataset: str | None = None
     """Name of the data set in an HDF5 file, Zarr or N5 container; not needed if there is only one."""

@@ -149,6 +149,8 @@ class Stage:
         block_setting: key of the configuration that holds the size of its blocks.
         plan_creates_arrays: whether arrays exist from the plan on, or only when the stage is finished.
         manifest_lists_arrays: whether its manifest lists which of the arrays exist and which are used in place.
+        manifest_lists_files: whether its manifest lists the files and directories that it wrote, relative to its own
+            directory.
         manifest_is_result: whether the manifest itself holds the result.
         is_final: whether users need its results even if no other stage reads them.
         runs_network: whether it runs the network and can use GPUs.
@@ -176,6 +178,7 @@ class Stage:
     block_setting: str = field(default="", compare=False)
     plan_creates_arrays: bool = field(default=True, compare=False)
     manifest_lists_arrays: bool = field(default=False, compare=False)
+    manifest_lists_files: bool = field(default=False, compare=False)
     manifest_is_result: bool = field(default=False, compare=False)
     is_final: bool = field(default=False, compare=False)
     runs_network: bool = field(default=False, compare=False)

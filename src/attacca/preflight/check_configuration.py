@@ -13,6 +13,7 @@ from attacca.config.problems import Problem, format_value
 from attacca.config.run import Configuration
 from attacca.config.yaml_text import KeyPath, find_unset_variables, read_yaml
 from attacca.preflight.check_annotation import check_annotation
+from attacca.preflight.check_export import check_export
 from attacca.preflight.check_intensity import check_intensity
 from attacca.preflight.check_labels import check_labels
 from attacca.preflight.check_run import check_run
@@ -78,6 +79,7 @@ def check_configuration(
         problems += check_run(configuration, name, run, plans)
         problems += check_labels(configuration, name, run, plans)
         problems += check_training(name, run, plans)
+        problems += check_export(name, run, plans)
         # A volume with a problem is not read again.
         sound = {
             volume: plan

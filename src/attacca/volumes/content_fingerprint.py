@@ -11,6 +11,7 @@ from attacca.config.volumes import ArraySource, VolumeConfig
 from attacca.errors import MissingInputError
 from attacca.fingerprint import digest
 from attacca.volumes.readers.open_source import list_files
+from attacca.volumes.readers.precomputed import is_precomputed, read_info
 from attacca.volumes.readers.zarr_container import split_container
 
 # Increment it when the tissue of a seed changes: all synthetic volumes are recomputed.
@@ -34,6 +35,8 @@ def compute_content_fingerprint(config: VolumeConfig) -> str:
 
 
 def _describe_source(source: ArraySource) -> Any:
+    if is_precomputed(source.path):
+        return [str(source.path), source.dataset, read_info(source.path)]
     container = split_container(source.path, source.dataset)
     if container is not None:
         if is_url(container.container):
