@@ -43,4 +43,4 @@ onstart:
 
 
 onsuccess:
-    shell("python -m attacca.cli.main summary {ATTACCA.layout.results}")
+    shell("python -m attacca.cli.main summary {ATTACCA.layout.results:q}")

@@ -277,6 +277,19 @@ def plain_values(model: BaseModel) -> dict[str, Any]:
     return model.model_dump(mode="json", by_alias=True)
 
 
+def without_paths(value: Any) -> Any:
+    """Return plain values without the locations of files, which a moved project changes; digests represent the files.
+
+    >>> without_paths({"raw": {"path": "/data/raw.h5", "dataset": "em"}, "voxel_size": [8, 8, 8]})
+    {'raw': {'dataset': 'em'}, 'voxel_size': [8, 8, 8]}
+    """
+    if isinstance(value, dict):
+        return {key: without_paths(item) for key, item in value.items() if key != "path"}
+    if isinstance(value, list):
+        return [without_paths(item) for item in value]
+    return value
+
+
 def task_parameters(run: RunConfig) -> dict[str, Any]:
     """Return the task as plain values, without the weights that training starts from."""
     return plain_values(run.task.learned_task)
