@@ -19,6 +19,7 @@ LAYERS = [
         "atomic",
         "progress",
         "layout",
+        "cache_directories",
         "lazy_names",
         "parent_process",
         "version",

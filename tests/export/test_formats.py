@@ -1,5 +1,6 @@
 """Volumes in the formats of other programs, read with the libraries of these programs."""
 
+import json
 import sys
 
 import h5py
@@ -8,7 +9,7 @@ import pytest
 import tensorstore
 import tifffile
 
-from attacca.config.export import Hdf5Export, PrecomputedExport, TiffExport
+from attacca.config.export import Hdf5Export, PrecomputedExport, TiffExport, WebKnossosExport
 from attacca.errors import VolumeError
 from attacca.export.writers import SegmentationWriter
 
@@ -82,6 +83,24 @@ def test_cloud_volume_reads_a_precomputed_volume_in_nanometers(store, ids, tmp_p
     assert volume.resolution.tolist() == [8, 8, 40]
     assert volume.bounds.minpt.tolist() == [4, 2, 2]
     assert np.array_equal(np.asarray(volume[:])[..., 0].T, ids)
+
+
+def test_a_webknossos_dataset_has_each_scale_at_its_place(store, ids, tmp_path):
+    writer = SegmentationWriter(store(ids, offset=(160, 64, 64)), "run")
+    assert writer.write(tmp_path / "webknossos", WebKnossosExport()) == {"scales": 4}
+    properties = json.loads((tmp_path / "webknossos" / "datasource-properties.json").read_text())
+    (layer,) = properties["dataLayers"]
+    assert properties["scale"] == {"factor": [8, 8, 40], "unit": "nanometer"}
+    assert layer["boundingBox"] == {"topLeft": [8, 8, 4], "width": 80, "height": 40, "depth": 70}
+    assert layer["largestSegmentId"] == 8000
+    assert [mag["mag"] for mag in layer["mags"]][:2] == [[1, 1, 1], [2, 2, 1]]
+    for mag, scale in zip(layer["mags"], writer.scales):
+        path = str(tmp_path / "webknossos" / mag["path"])
+        stored = tensorstore.open({"driver": "zarr3", "kvstore": {"driver": "file", "path": path}}).result()
+        voxels = stored.read().result()[0].T
+        z, y, x = scale.voxel_offset
+        assert np.array_equal(voxels[z:, y:, x:], scale.array[scale.array.roi])
+        assert np.count_nonzero(voxels) == np.count_nonzero(voxels[z:, y:, x:])
 
 
 def test_an_offset_between_voxels_is_refused_by_precomputed(store, ids, tmp_path):

@@ -56,6 +56,35 @@ def test_a_state_shows_raw_prediction_segmentation_and_ground_truth_in_place(fak
     json.dumps(state, allow_nan=False)
 
 
+def test_exported_meshes_and_skeletons_are_sources_of_the_segmentation(
+    server: ResultsServer, fake_results: Any
+) -> None:
+    results = Results(fake_results.directory)
+    export = results.layout.export("default", "tissue-test")
+    for name in ("mesh", "skeletons"):
+        (export / "precomputed" / name).mkdir(parents=True)
+        (export / "precomputed" / name / "info").write_text("{}")
+    (export / "precomputed" / "mesh" / "3:0").write_text("{}")
+
+    def sources() -> Any:
+        state = make_viewer_state(results, "default", "tissue-test", server.address)
+        return next(layer["source"] for layer in state["layers"] if layer["name"] == "segmentation")
+
+    manifest = results.layout.manifest("default", "tissue-test", "export")
+    try:
+        # Without a manifest, the export is unfinished or stale.
+        assert isinstance(sources(), str)
+        manifest.write_text("{}")
+        volume, mesh, skeletons = sources()
+        assert volume.startswith("zarr://")
+        assert answer(mesh.removeprefix("precomputed://") + "/3:0")[0] == 200
+        assert answer(skeletons.removeprefix("precomputed://") + "/info")[0] == 200
+    finally:
+        # Other tests read the same results.
+        manifest.unlink(missing_ok=True)
+        shutil.rmtree(export)
+
+
 def test_every_source_of_a_state_is_answered_by_the_server(server: ResultsServer, fake_results: Any) -> None:
     state = make_viewer_state(Results(fake_results.directory), "default", "tissue-test", server.address)
     for layer in state["layers"]:

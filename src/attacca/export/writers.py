@@ -13,6 +13,7 @@ from attacca.config.export import (
     Hdf5Export,
     PrecomputedExport,
     TiffExport,
+    WebKnossosExport,
 )
 from attacca.errors import MissingInputError
 from attacca.export.hdf5 import write_hdf5
@@ -23,6 +24,7 @@ from attacca.export.precomputed import MESH_DIRECTORY, SKELETON_DIRECTORY, add_t
 from attacca.export.segment_table import SegmentTable, count_segments
 from attacca.export.skeletons import write_skeletons
 from attacca.export.tiff import write_tiff
+from attacca.export.webknossos import write_webknossos
 
 
 class SegmentationWriter:
@@ -61,6 +63,9 @@ class SegmentationWriter:
                 return {}
             case PrecomputedExport():
                 return self._write_precomputed(path, settings)
+            case WebKnossosExport():
+                largest = int(self.table.ids.max(initial=0))
+                return {"scales": write_webknossos(path, self.scales, largest, self.name)}
             case _:
                 raise TypeError(f"{type(settings).__name__} is not a format of an export")
 
