@@ -22,7 +22,7 @@ BANDS = {
     "#7a4fa3": ("cli", "api", "costs", "workflow", "stages", "jobs"),
     "#a34f06": ("preflight", "provenance", "report"),
     "#0b6e75": ("training", "prediction", "tasks", "post_processors", "segmentation", "evaluators", "export"),
-    "#3f7d20": ("losses", "predictors", "model", "checkpoint", "device", "architectures", "gp"),
+    "#3f7d20": ("losses", "predictors", "model", "checkpoint", "model_file", "device", "architectures", "gp"),
     "#2a5fa8": ("volumes", "blockwise", "arrays", "config", "manifest", BASE),
 }
 """Color of each group of rooms."""
@@ -48,6 +48,7 @@ CONTENTS = {
     "predictors": "labels -> target and weight; architecture -> model",
     "model": "an architecture with its prediction head",
     "checkpoint": "the reader and writer of trained weights",
+    "model_file": "a trained network in one portable file",
     "device": "the choice of CPU or GPU",
     "architectures": "U-Net, and the arithmetic of sizes",
     "gp": "gunpowder nodes: sources and augmentations",

@@ -301,6 +301,8 @@ class Project:
                 place = self.workflow.layout.look_up_table(instance.run, instance.volume)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.touch()
+            if instance.stage.name == "bundle":
+                self.workflow.layout.model_file(instance.run).touch()
             if instance.stage.name == "train":
                 checkpoints = self.workflow.layout.training(instance.run) / "checkpoints"
                 checkpoints.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ import hashlib
 import io
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,8 @@ def encode_configuration(
     """Return the configuration that a checkpoint stores, as canonical JSON."""
     return canonical_json(
         {
-            "task": task.model_dump(mode="json"),
+            # The weights of a pretrained task are in the checkpoint, and their path changes when a project is moved.
+            "task": task.learned_task.model_dump(mode="json"),
             "architecture": architecture.model_dump(mode="json"),
             "training": training,
             **more,
@@ -196,12 +198,21 @@ def checkpoint_digest(path: Path | str) -> str:
     return _content_digest(content, json.loads(content["configuration"]))
 
 
-def _content_digest(content: dict[str, Any], description: dict[str, Any]) -> str:
-    keys = ("task", "architecture", "voxel_size", "num_in_channels")
-    deciding = {**{key: description[key] for key in keys}, "intensity": content["intensity"]}
-    state = hashlib.sha256(canonical_json(deciding).encode())
-    for name, value in sorted(final_weights(content).items()):
+def digest_network(description: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> str:
+    """Return the SHA-256 of all that decides predictions.
+
+    Args:
+        description: has ``task``, ``architecture``, ``voxel_size``, ``num_in_channels`` and ``intensity``.
+        weights: the weights that prediction uses.
+    """
+    keys = ("task", "architecture", "voxel_size", "num_in_channels", "intensity")
+    state = hashlib.sha256(canonical_json({key: description[key] for key in keys}).encode())
+    for name, value in sorted(weights.items()):
         array = value.detach().cpu().contiguous().numpy()
         state.update(f"{name} {array.dtype.str} {array.shape}".encode())
         state.update(array.tobytes())
     return state.hexdigest()
+
+
+def _content_digest(content: dict[str, Any], description: dict[str, Any]) -> str:
+    return digest_network({**description, "intensity": content["intensity"]}, final_weights(content))

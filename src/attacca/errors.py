@@ -76,6 +76,10 @@ class CheckpointError(AttaccaError, ValueError):
     """A checkpoint cannot be read, or does not fit the model."""
 
 
+class ModelFileError(CheckpointError):
+    """A model file cannot be read: it is damaged, unsafe, newer than this version, or no model file."""
+
+
 class SegmentationCheckError(AttaccaError, RuntimeError):
     """A check without ground truth found an implausible segmentation."""
 

@@ -205,6 +205,14 @@ class Layout:
         """Manifest with the settings of the segmentation that were chosen on validation volumes."""
         return self.run(run) / "tuning.json"
 
+    def model_file(self, run: str) -> Path:
+        """Trained network of a run with its chosen settings, in one portable file."""
+        return self.run(run) / "model.zip"
+
+    def model_manifest(self, run: str) -> Path:
+        """Manifest of the model file."""
+        return self.run(run) / "model.json"
+
     def manifest(self, run: str, volume: str, name: str) -> Path:
         """Manifest of a result of a run on a volume."""
         return self.run(run) / volume / f"{name}.json"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from attacca.errors import AttaccaError, summarize_error
 from attacca.version import __version__
 
-_COMMANDS = ("check", "plan", "status", "summary", "view", "reproduce")
+_COMMANDS = ("check", "plan", "status", "summary", "view", "reproduce", "apply", "model")
 _TRACEBACK_VARIABLE = "ATTACCA_TRACEBACK"
 
 

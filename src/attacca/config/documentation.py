@@ -166,9 +166,14 @@ def _format_body(schema: Schema, definitions: Schema, sections: Sequence[_Sectio
     if not properties:
         return lines
     required = set(schema.get("required", []))
+    alternatives = [key for part in schema.get("anyOf", []) for key in part.get("required", [])]
     lines += ["| key | value | default | meaning |", "|---|---|---|---|"]
     for key, value in properties.items():
         default = "**required**" if key in required else _format_default(value)
+        if key in alternatives:
+            default = "**required**, or " + " or ".join(
+                f"`{other}`" for other in alternatives if other != key
+            )
         meaning = _format_paragraph(value.get("description", ""))
         cells = (f"`{key}`", _format_type(value, definitions, sections), default, meaning)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from attacca.config.applied_model import insert_models
 from attacca.config.problems import Problem, format_problems, list_problems, suggest_name
 from attacca.config.run import Configuration
 from attacca.config.yaml_text import KeyPath, read_yaml
@@ -34,12 +35,13 @@ def load_configuration(path: str | Path, overrides: Mapping[str, Any] | None = N
     directory = path.parent
     for key, value in (overrides or {}).items():
         values[key] = _locate_results(value) if key == "results" else value
+    values, problems = insert_models(values, directory)
+    problems += _find_unknown_volumes(values)
     try:
         configuration = Configuration.model_validate(values)
     except ValidationError as error:
-        problems = list_problems(error, Configuration) + _find_unknown_volumes(values)
-        raise build_configuration_error(path, problems, lines) from None
-    if problems := _find_unknown_volumes(values):
+        raise build_configuration_error(path, list_problems(error, Configuration) + problems, lines) from None
+    if problems:
         raise build_configuration_error(path, problems, lines)
     return _make_paths_absolute(configuration, directory)
 

@@ -4,8 +4,18 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from attacca.config.about import AboutConfig
+from attacca.config.applied_model import ModelSource
 from attacca.config.architecture import ArchitectureConfig
 from attacca.config.base import StrictModel
 from attacca.config.evaluation import EvaluationConfig
@@ -69,8 +79,8 @@ class RunVolumes(StrictModel):
         extra="forbid", frozen=True, use_attribute_docstrings=True, populate_by_name=True
     )
 
-    train: list[str] = Field(min_length=1)
-    """Volumes with labels on which the network is trained."""
+    train: list[str] = Field(default=[])
+    """Volumes with labels on which the network is trained. They are left out to apply a ``model`` as it is."""
     validation: list[str] = Field(default=[], alias="validate")
     """Volumes with labels on which the best checkpoint and the settings of the segmentation are chosen."""
     test: list[str] = Field(default=[])
@@ -101,9 +111,24 @@ class RunVolumes(StrictModel):
         return [*self.validation, *self.test]
 
 
+def _require_task_or_model(schema: dict[str, Any]) -> None:
+    schema["required"] = [key for key in schema["required"] if key != "task"]
+    schema["anyOf"] = [{"required": ["task"]}, {"required": ["model"]}]
+
+
+def _allow_path(schema: dict[str, Any]) -> None:
+    schema["anyOf"].insert(0, {"type": "string", "format": "path"})
+
+
 class RunConfig(StrictModel):
     """One experiment: a task, trained on some volumes and applied to others."""
 
+    model_config = ConfigDict(json_schema_extra=_require_task_or_model)
+
+    model: ModelSource | None = Field(default=None, json_schema_extra=_allow_path)
+    """A trained network that is applied instead of training one (``docs/models.md``): the path of a model file. Its
+    task, network, prediction, segmentation and evaluation become those of the run; keys that the run sets replace those
+    of the model, as far as they do not belong to the network. With training volumes, the training starts from it."""
     task: AnyTaskConfig
     """The predicted quantity, and the path from the prediction to a segmentation and scores."""
     architecture: ArchitectureConfig = Field(default_factory=ArchitectureConfig)
@@ -120,8 +145,31 @@ class RunConfig(StrictModel):
     """Comparison of segmentations with labels."""
     export: ExportConfig = Field(default_factory=ExportConfig)
     """Formats of other programs in which segmentations are written."""
+    about: AboutConfig = Field(default_factory=AboutConfig)
+    """What the model file tells its users: authors, license, citation."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of all random draws of this run."""
+
+    @field_validator("volumes")
+    @classmethod
+    def _check_purposes(cls, volumes: RunVolumes, info: ValidationInfo) -> RunVolumes:
+        # An invalid model is missing among the data, and reported by itself.
+        has_model = info.data.get("model", ...) is not None
+        if not volumes.train and not has_model:
+            raise ValueError(
+                "found train without volumes, expected at least 1 item; to apply a trained network as it is, name its "
+                "file under 'model' of the run"
+            )
+        if not volumes.used:
+            raise ValueError(
+                "found no volume, expected volumes under test (or validate) to which the model is applied"
+            )
+        return volumes
+
+    @property
+    def is_trained(self) -> bool:
+        """True if the run trains a network; False if it applies a model as it is."""
+        return bool(self.volumes.train)
 
 
 class Configuration(StrictModel):

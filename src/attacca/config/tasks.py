@@ -394,7 +394,8 @@ class PretrainedTaskConfig(TaskConfig):
     sub_task_config: SubTaskConfig
     """The task of the network."""
     weights: Path
-    """A checkpoint of Attacca, or a torch file with a dictionary of weights, at the top or under ``model``."""
+    """A model file or a checkpoint of Attacca, or a torch file with a dictionary of weights, at the top or under
+    ``model``."""
 
     def verify(self) -> tuple[bool, str]:
         """Return whether the sub task is valid and the file of weights exists, and the reason."""

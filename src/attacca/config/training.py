@@ -287,3 +287,10 @@ class TrainingConfig(StrictModel):
         for cosmetic in ("loader_workers", "prefetch"):
             del settings[cosmetic]
         return settings
+
+    def portable(self) -> dict[str, Any]:
+        """``deciding`` without the paths of files, which are valid on one machine only."""
+        settings = self.deciding()
+        for sampling in settings["sampling"].values():
+            sampling["points"] = None
+        return settings

@@ -297,4 +297,7 @@ def task_parameters(run: RunConfig) -> dict[str, Any]:
 
 def run_parameters(run: RunConfig) -> dict[str, Any]:
     """Return a run as plain values, without settings that change no result."""
-    return {**plain_values(run), "training": run.training.deciding()}
+    values = {**plain_values(run), "training": run.training.deciding()}
+    if not run.is_trained:
+        del values["training"]
+    return values

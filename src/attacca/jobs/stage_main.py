@@ -16,6 +16,7 @@ from typing import Any
 from attacca.config.execution import ExecutionConfig
 from attacca.errors import AttaccaError, ResourceError
 from attacca.jobs.job_locks import hold_job_lock
+from attacca.jobs.run_sources import SOURCES_VARIABLE, RunSources
 from attacca.jobs.snakemake_process import end_with_snakemake
 from attacca.jobs.stage import ACTIONS, Stage
 from attacca.layout import Layout
@@ -69,6 +70,13 @@ class StageArguments:
     def label(self) -> str:
         """``run/volume``, as in lines of progress and messages."""
         return "/".join(part for part in (self.run, self.volume) if part)
+
+    @property
+    def sources(self) -> RunSources:
+        """Files of the run that are not volumes. Parameters have their digests instead of their paths."""
+        return RunSources.model_validate(
+            json.loads(os.environ.get(SOURCES_VARIABLE) or "{}").get(self.run, {})
+        )
 
     @property
     def loaders(self) -> dict[str, int]:

@@ -53,7 +53,7 @@ def check_annotation(
         elif ids == {0}:
             yield f"volumes.{volume}: the labels hold no object, only 0: an example without objects, or another file"
         found[volume] = ids
-    if set(found) >= set(run.volumes.train):
+    if run.is_trained and set(found) >= set(run.volumes.train):
         yield from _check_training(configuration, name, run, [found[volume] for volume in run.volumes.train])
 
 

@@ -16,6 +16,7 @@ from attacca.preflight.check_annotation import check_annotation
 from attacca.preflight.check_export import check_export
 from attacca.preflight.check_intensity import check_intensity
 from attacca.preflight.check_labels import check_labels
+from attacca.preflight.check_model import check_model
 from attacca.preflight.check_paths import check_paths
 from attacca.preflight.check_run import check_run
 from attacca.preflight.check_training import check_training
@@ -90,6 +91,7 @@ def check_configuration(
         for item in (
             *check_annotation(configuration, name, run, sound),
             *check_intensity(configuration, name, run, plans),
+            *check_model(configuration, name, run, plans),
         ):
             if isinstance(item, Problem):
                 problems.append(item)

@@ -17,7 +17,7 @@ def check_intensity(
 
     Eight-bit volumes are not read if the training volumes have eight bits too.
     """
-    if run.training.intensity is not None or run.volumes.train[0] not in plans:
+    if not run.is_trained or run.training.intensity is not None or run.volumes.train[0] not in plans:
         return
     dtype = plans[run.volumes.train[0]].arrays["raw"].dtype
     default = Intensity.for_dtype(dtype)

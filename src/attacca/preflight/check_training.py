@@ -23,6 +23,8 @@ def check_training(name: str, run: RunConfig, plans: dict[str, VolumePlan]) -> I
         plans: import of each volume without problems, by the volume's name.
     """
     section = ("runs", name)
+    if not run.is_trained:
+        return
     for volume, sampling in run.training.sampling.items():
         key = (*section, "training", "sampling", volume)
         if volume in run.volumes.train:

@@ -31,7 +31,7 @@ from attacca.jobs.stage_main import stage_main
 from attacca.layout import RUN_LABELS, checkpoint_name
 from attacca.manifest import Manifest
 from attacca.provenance.machines import describe_machine, note_machine, shard_note
-from attacca.stages.train import TRAIN
+from attacca.stages.unpack import network_instance
 from attacca.stages.volume import VOLUME
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ PREDICT = Stage(
     scope=Scope.RUN_AND_VOLUME,
     inputs=lambda configuration, run, volume: {
         "volume": StageInstance(VOLUME, volume=volume),
-        "training": StageInstance(TRAIN, run),
+        "training": network_instance(configuration, run),
     },
     manifest=locate_manifest("prediction"),
     parameters=lambda configuration, run, volume: {

@@ -3,6 +3,7 @@
 from attacca.config.run import Configuration
 from attacca.jobs.stage import Scope, Stage, StageInstance
 from attacca.stages.agglomerate import AGGLOMERATE
+from attacca.stages.bundle import BUNDLE
 from attacca.stages.classes import CLASSES
 from attacca.stages.evaluate import EVALUATE
 from attacca.stages.export import EXPORT
@@ -13,14 +14,17 @@ from attacca.stages.relabel import RELABEL
 from attacca.stages.targets import TARGETS
 from attacca.stages.train import TRAIN
 from attacca.stages.tune import TUNE
+from attacca.stages.unpack import UNPACK
 from attacca.stages.volume import VOLUME
 
 STAGES: tuple[Stage, ...] = (
     VOLUME,
     TARGETS,
     TRAIN,
+    UNPACK,
     PREDICT,
     TUNE,
+    BUNDLE,
     FRAGMENTS,
     GRAPH,
     AGGLOMERATE,
@@ -29,7 +33,8 @@ STAGES: tuple[Stage, ...] = (
     EVALUATE,
     EXPORT,
 )
-"""Stages in the order of computation. A run has ``fragments`` to ``relabel``, or ``classes``.
+"""Stages in the order of computation. A run has ``targets``, ``train`` and ``bundle``, or ``unpack``; and ``fragments``
+to ``relabel``, or ``classes``.
 
 The stages ``provenance`` and ``report`` describe the results of these.
 """

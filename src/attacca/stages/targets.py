@@ -53,6 +53,7 @@ TARGETS = Stage(
     title="targets and weights",
     scope=Scope.RUN_AND_VOLUME,
     inputs=lambda configuration, run, volume: {"volume": StageInstance(VOLUME, volume=volume)},
+    applies=lambda run: run.is_trained,
     volumes=_volumes,
     manifest=lambda layout, run, volume: layout.targets_manifest(run, volume),
     parameters=lambda configuration, run, volume: {"task": task_parameters(configuration.runs[run])},

@@ -13,6 +13,7 @@ from attacca.atomic import write_text
 from attacca.blockwise.locking import lock_file
 from attacca.config.architecture import UNetConfig
 from attacca.config.evaluation import EvaluationConfig
+from attacca.config.model_description import digest_of_weights
 from attacca.config.run import Configuration
 from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import TaskConfig, read_task_config
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from attacca.training.segmentation_validation import SegmentationValidation
 
 _KEY = "key"
+_MISSING = "missing"
+"""In place of the digest of a file that does not exist: ``attacca check`` reports it."""
 # Weights, their moving average and two moments of the optimizer, four bytes each.
 _CHECKPOINT_BYTES = 16
 _SNAPSHOT_BYTES = 2
@@ -41,10 +44,15 @@ _SNAPSHOT_BYTES = 2
 
 def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str, Any]:
     config = configuration.runs[run]
+    training = config.training.deciding()
+    for name, sampling in config.training.sampling.items():
+        if sampling.points is not None:
+            # A path changes when a project is moved, and the file of a path can change.
+            training["sampling"][name]["points"] = _digest(sampling.points)
     section: dict[str, Any] = {
         "task": plain_values(config.task),
         "architecture": plain_values(config.architecture),
-        "training": config.training.deciding(),
+        "training": training,
         "volumes": {"train": config.volumes.train, "validate": config.volumes.validation},
         "seed": config.seed,
     }
@@ -54,10 +62,15 @@ def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str
         if config.task.agglomerates:
             section["segmentation"] = plain_values(config.segmentation)
     weights = config.task.initial_weights
-    if weights is not None and not weights.is_relative_to(configuration.results) and weights.is_file():
-        # Another file under the same name has other weights.
-        section["weights_digest"] = digest_file(weights)
+    if weights is not None and weights.is_relative_to(configuration.results):
+        section["task"]["weights"] = weights.relative_to(configuration.results).as_posix()
+    elif weights is not None:
+        section["task"]["weights"] = digest_of_weights(weights) or _MISSING
     return section
+
+
+def _digest(path: Path) -> str:
+    return digest_file(path) if path.is_file() else _MISSING
 
 
 def _inputs(configuration: Configuration, run: str, volume: str) -> dict[str, StageInstance]:
@@ -68,14 +81,18 @@ def _inputs(configuration: Configuration, run: str, volume: str) -> dict[str, St
 
 
 def _list_pretraining_runs(configuration: Configuration, run: str) -> dict[str, Path]:
-    """Return the training manifests of the other runs whose checkpoints initialize the network of this run."""
+    """Return the manifests of the other runs whose weights initialize the network of this run."""
     layout = Layout(configuration.results, configuration.storage)
     weights = configuration.runs[run].task.initial_weights
-    return {
-        f"teacher.{other}": layout.training_manifest(other)
-        for other in configuration.runs
-        if other != run and weights is not None and weights.is_relative_to(layout.training(other))
-    }
+    if weights is None:
+        return {}
+    manifests = {}
+    for other in configuration.runs:
+        if other != run and weights.is_relative_to(layout.training(other)):
+            manifests[f"teacher.{other}"] = layout.training_manifest(other)
+        elif other != run and weights == layout.model_file(other):
+            manifests[f"teacher.{other}"] = layout.model_manifest(other)
+    return manifests
 
 
 def _disk(sizes: ProductSizes) -> tuple[float, float]:
@@ -96,6 +113,7 @@ TRAIN = Stage(
     scope=Scope.RUN,
     inputs=_inputs,
     other_inputs=_list_pretraining_runs,
+    applies=lambda run: run.is_trained,
     manifest=lambda layout, run, volume: layout.training_manifest(run),
     parameters=_parameters,
     # A training deletes all checkpoints but some.
@@ -130,6 +148,11 @@ def _train(arguments: StageArguments, directory: Path) -> None:
     )
     take_directory(directory, manifest.fingerprint)
     task = read_task_config(section["task"])
+    if arguments.sources.weights is not None:
+        task = task.model_copy(update={"weights": arguments.sources.weights})
+    for name, points in arguments.sources.points.items():
+        sampling = training.sampling[name].model_copy(update={"points": points})
+        training = training.model_copy(update={"sampling": {**training.sampling, name: sampling}})
     validation = tuple(_training_volume(arguments, name) for name in names["validate"])
     scores = _segmentation_validation(task, training, section, validation)
     job = TrainingJob(

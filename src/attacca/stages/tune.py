@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from attacca.config.applied_model import recall_choice
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.run import Configuration
 from attacca.config.segmentation import SegmentationConfig
@@ -37,6 +38,10 @@ def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str
     section = {"task": task_parameters(config), "evaluation": plain_values(config.evaluation)}
     if config.task.agglomerates:
         section["segmentation"] = plain_values(config.segmentation)
+    if not config.is_trained and not config.volumes.validation:
+        chosen = recall_choice(config.model, config.task)
+        if chosen is not None:
+            section["chosen"] = chosen
     return section
 
 
@@ -83,6 +88,14 @@ def _choose(arguments: StageArguments) -> dict[str, Any]:
 
     task = create_task(read_task_config(arguments.parameters["task"]))
     evaluation = EvaluationConfig.model_validate(arguments.parameters["evaluation"])
+    chosen = arguments.parameters.get("chosen")
+    if chosen is not None:
+        return {
+            "criterion": evaluation.criterion or task.default_criterion,
+            "chosen": chosen,
+            "table": [],
+            "volumes": [],
+        }
     section = arguments.parameters.get("segmentation")
     segmentation = None if section is None else SegmentationConfig.model_validate(section)
     names = sorted(

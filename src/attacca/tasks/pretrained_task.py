@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attacca.config.evaluation import EvaluationConfig
+from attacca.config.model_description import is_model_file
 from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import PretrainedTaskConfig
 from attacca.errors import CheckpointError
@@ -125,7 +126,7 @@ def load_weights(model: Model, path: Path) -> PretrainedReport:
 
     Args:
         model: the model; changed in place.
-        path: a checkpoint with weights under ``ema`` or ``model``, or a dictionary of weights.
+        path: a model file, a checkpoint with weights under ``ema`` or ``model``, or a dictionary of weights.
 
     Returns:
         The weights that were loaded, and those that did not fit.
@@ -139,8 +140,10 @@ def load_weights(model: Model, path: Path) -> PretrainedReport:
 
     # deferred: loads torch
     from attacca.checkpoint import read_weights
+    from attacca.model_file import read_model_weights
 
-    stored = {_canonical_name(name): tensor for name, tensor in read_weights(path).items()}
+    read = read_model_weights if is_model_file(path) else read_weights
+    stored = {_canonical_name(name): tensor for name, tensor in read(path).items()}
     own = {_canonical_name(name): tensor for name, tensor in model.state_dict().items()}
     report = PretrainedReport(str(path))
     with torch.no_grad():

@@ -59,7 +59,8 @@ def _train(job: TrainingJob, device: TrainingDevice, progress: Progress | None) 
     description = encode_configuration(
         job.task,
         job.architecture,
-        config.deciding(),
+        # Paths change when a project is moved, and the training must resume then.
+        config.portable(),
         num_in_channels=channels,
         ranks=device.ranks,
         seed=job.seed,

@@ -12,6 +12,7 @@ from attacca.config.run import Configuration
 from attacca.errors import AttaccaError, ConfigurationError, MissingInputError
 from attacca.fingerprint import canonical_json
 from attacca.jobs.job_locks import hold_workflow_lock
+from attacca.jobs.run_sources import SOURCES_VARIABLE, list_sources
 from attacca.jobs.snakemake_process import PROCESS_VARIABLE, release_stale_lock
 from attacca.jobs.stage import Stage, StageInstance, plain_values
 from attacca.jobs.stage_main import EXECUTION_VARIABLE, LOADERS_VARIABLE, RESULTS_VARIABLE, STORAGE_VARIABLE
@@ -19,7 +20,6 @@ from attacca.layout import Layout
 from attacca.stages.provenance import PROVENANCE
 from attacca.stages.registry import STAGES, instances
 from attacca.stages.report import REPORT
-from attacca.stages.train import TRAIN
 from attacca.workflow.start_record import read_start_record, write_start_record
 
 ALL_STAGES = (*STAGES, PROVENANCE, REPORT)
@@ -100,13 +100,11 @@ class Workflow:
     def run_results(self, run: str) -> list[Path]:
         """Return the last manifests of a run: scores of volumes with labels, exports, or else the segmentation.
 
-        A run without segmented volumes ends with the manifest of its training.
+        A run without segmented volumes ends with its model file.
         """
         final = [instance for instance in self.instances() if instance.run == run and instance.stage.is_final]
         read = {upstream for instance in final for upstream in instance.inputs(self.configuration).values()}
-        return [instance.manifest(self.layout) for instance in final if instance not in read] or [
-            StageInstance(TRAIN, run).manifest(self.layout)
-        ]
+        return [instance.manifest(self.layout) for instance in final if instance not in read]
 
     def all_results(self) -> list[Path]:
         """Return ``run_results`` of every run."""
@@ -162,6 +160,9 @@ def open_workflow(
     os.environ[RESULTS_VARIABLE] = str(configuration.results)
     os.environ[STORAGE_VARIABLE] = configuration.storage or ""
     os.environ[FORMAT_VARIABLE] = str(configuration.zarr_format)
+    os.environ[SOURCES_VARIABLE] = canonical_json(
+        {name: plain_values(list_sources(run)) for name, run in configuration.runs.items()}
+    )
     os.environ[LOADERS_VARIABLE] = canonical_json(
         {
             name: {"loader_workers": run.training.loader_workers, "prefetch": run.training.prefetch}
