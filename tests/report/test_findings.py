@@ -54,7 +54,7 @@ def test_whole_objects_are_those_without_any_error(seed: int) -> None:
     assert findings is not None
     whole = 0
     for value in np.unique(ground_truth[ground_truth > 0]):
-        inside = ground_truth == value
+        is_inside = ground_truth == value
 
         def is_piece(segment: int, other: int) -> bool:
             size = int((ground_truth == other).sum())
@@ -64,7 +64,7 @@ def test_whole_objects_are_those_without_any_error(seed: int) -> None:
 
         pieces = [
             int(segment)
-            for segment in np.unique(segmentation[inside])
+            for segment in np.unique(segmentation[is_inside])
             if segment and is_piece(segment, value)
         ]
         partners = [
