@@ -25,7 +25,7 @@ def make_nuclei(shape, radius, count, seed=1, gap=1.0):
     Args:
         shape: voxels.
         radius: mean radius of the balls in voxels along each axis.
-        count: number of balls; fewer are placed if there is no room.
+        count: number of balls; fewer are placed in a volume that they fill.
         seed: of all random numbers.
         gap: smallest gap of two balls in units of their radius; below 0 they touch.
     """

@@ -21,7 +21,7 @@ def write_configuration(proposal: Proposal, facts: Sequence[str]) -> str:
         proposal: chosen settings.
         facts: lines about the data, for the comment at the top.
 
-    >>> proposal = Proposal("classes", "cells", {"seed": Choice(1, "any number")}, {"cube": {}}, [])
+    >>> proposal = Proposal("classes", "cells", {"seed": Choice(1, "Any number.")}, {"cube": {}}, [])
     >>> print(write_configuration(proposal, ["cube: 64 x 64 x 64 voxels"]))
     # Proposed by `attacca init` from these data:
     #   cube: 64 x 64 x 64 voxels
@@ -34,7 +34,7 @@ def write_configuration(proposal: Proposal, facts: Sequence[str]) -> str:
     <BLANKLINE>
     runs:
       cells:
-        # any number
+        # Any number.
         seed: 1
     <BLANKLINE>
     """

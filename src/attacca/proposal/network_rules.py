@@ -31,7 +31,7 @@ def choose_architecture(kind: Kind, scale: Scale, extent: Sequence[int], machine
     >>> scale = Scale((40, 8, 8), width=80.0, diameter=300.0, fewest_voxels=1000)
     >>> network = choose_architecture("dense instances", scale, (20, 512, 512), Machine(cores=2))
     >>> network["downsample_factors"].value, network["kernel_sizes"].value
-    ([[1, 2, 2], [1, 2, 2], [2, 2, 2]], [[1, 3, 3], [1, 3, 3], [3, 3, 3], [3, 3, 3]])
+    ([[1, 2, 2], [1, 2, 2]], [[1, 3, 3], [1, 3, 3], [3, 3, 3]])
     """
     is_flat = (
         kind in ("boundaries", "classes", "objects") and scale.dims == 3 and scale.ratios[0] >= FLAT_ABOVE
