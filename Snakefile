@@ -23,8 +23,6 @@ include: "rules/report.smk"
 localrules:
     all,
     volume_plan,
-    unpack,
-    bundle,
     predict_plan,
     fragments_plan,
     graph_plan,

@@ -22,6 +22,7 @@ STAGES = (
     "train",
     "predict",
     "tune",
+    "bundle",
     "fragments",
     "graph",
     "agglomerate",

@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 from attacca.config.execution import ExecutionConfig
+from attacca.config.load import load_configuration
 from attacca.config.run import RunConfig
+from model_files import make_model_file
 from tiny_configuration import tiny_configuration
 from warm_python import WarmPython
 
@@ -33,6 +35,7 @@ STAGES = (
     "train",
     "predict",
     "tune",
+    "bundle",
     "fragments",
     "graph",
     "agglomerate",
@@ -42,7 +45,7 @@ STAGES = (
     "provenance",
     "report",
 )
-SEGMENTATION = ("tune", "fragments", "graph", "agglomerate", "relabel", "evaluate", "export")
+SEGMENTATION = ("tune", "bundle", "fragments", "graph", "agglomerate", "relabel", "evaluate", "export")
 APPLIED = ("predict", "fragments", "graph", "agglomerate", "relabel", "evaluate", "export")
 ALWAYS = ("provenance", "report")
 
@@ -102,6 +105,10 @@ GROUPS: dict[str, tuple[Callable[[dict[str, Any]], None], tuple[str, ...]]] = {
         _run("training", "optimizer", value={"learning_rate": 0.01}),
         ("train", "predict", *SEGMENTATION, *ALWAYS),
     ),
+    "`model`, with training volumes": (
+        _run("model", value="model.zip"),
+        ("train", "predict", *SEGMENTATION, *ALWAYS),
+    ),
     "`seed`": (_run("seed", value=6), ("train", "predict", *SEGMENTATION, *ALWAYS)),
     "`prediction`": (_run("prediction", "dtype", value="float32"), ("predict", *SEGMENTATION, *ALWAYS)),
     "`segmentation`: chain, bias, threshold, ...": (
@@ -114,6 +121,7 @@ GROUPS: dict[str, tuple[Callable[[dict[str, Any]], None], tuple[str, ...]]] = {
     ),
     "`evaluation`": (_run("evaluation", "border", value=2), (*SEGMENTATION, *ALWAYS)),
     "`export`": (_run("export", value={"hdf5": {"dtype": "uint32"}}), ("export", *ALWAYS)),
+    "`about`": (_run("about", value={"license": "CC0-1.0"}), ("bundle", *ALWAYS)),
     "`execution.shards`": (_set("execution", "shards", value=2), ()),
     "other `execution`": (
         lambda values: values["execution"].update(
@@ -173,6 +181,12 @@ def finished(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with finished results."""
     directory = tmp_path_factory.mktemp("reruns")
     configuration = write(directory, "config.yaml", CONFIGURATION)
+    run = load_configuration(configuration).runs["tiny"]
+    make_model_file(
+        directory / "model.zip",
+        run.task.model_dump(mode="json"),
+        architecture=run.architecture.model_dump(mode="json"),
+    )
     snakemake(python, directory, "--configfile", str(configuration), "--cores", "2")
     return directory
 
