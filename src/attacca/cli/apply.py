@@ -8,6 +8,9 @@ from attacca.errors import AttaccaError
 from attacca.workflow.application import Application, InputVolume, parse_setting, prepare_application
 from attacca.workflow.run_snakemake import run_snakemake
 
+_QUIET = ("--quiet", "host", "progress", "rules")
+"""Options that show the progress of each stage instead of Snakemake's messages about each job."""
+
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the ``attacca`` parser."""
@@ -77,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     where = ["--cores", options.cores]
     if options.workflow_profile:
         where = ["--workflow-profile", str(Path(options.workflow_profile).resolve())]
-    done = run_snakemake(configuration, options.out, ["--rerun-incomplete", *where], [])
+    done = run_snakemake(configuration, options.out, ["--rerun-incomplete", *where, *_QUIET], [])
     if done.returncode:
         raise AttaccaError(
             f"the workflow ended with an error (above). Finished results are kept in {options.out}: run the same command "

@@ -17,8 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``attacca`` and return its exit code. Errors of users are printed without a traceback."""
     parser = argparse.ArgumentParser(
         prog="attacca",
-        description="Propose, check and plan a configuration, apply a trained network, follow a run, look at results, reproduce them. "
-        "The workflow itself is run by snakemake.",
+        description="Propose, check and plan a configuration, apply a trained network, follow a run, look at results, "
+        "reproduce them. The workflow itself is run by snakemake.",
     )
     parser.add_argument("--version", action="version", version=f"attacca {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
