@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from attacca.config.load import load_configuration
+from attacca.config.model_description import read_model_description
 from attacca.config.run import Configuration
 from attacca.costs.measurements import MeasuredCost, read_measured_costs
 from attacca.errors import ResourceError
@@ -58,7 +59,12 @@ def create_probe_configuration(configuration: Configuration) -> dict[str, Any]:
     runs: dict[str, Any] = {}
     for name, run in configuration.runs.items():
         dims = len(run.architecture.input_shape)
-        source = configuration.volumes[run.volumes.train[0]]
+        source = configuration.volumes[run.volumes.used[0]]
+        voxel_size: Sequence[float] = source.voxel_size or [10.0] * dims
+        unit = source.unit
+        if run.model is not None:
+            description, _ = read_model_description(run.model.path)
+            voxel_size, unit = description.voxel_size, description.unit
         network = ConfiguredSizes(run.architecture, run.task.head_kernel)
         block = choose_sizes(network, run.prediction).block
         small = _limit_shape(block)
@@ -72,14 +78,21 @@ def create_probe_configuration(configuration: Configuration) -> dict[str, Any]:
         for seed, (volume, shape) in enumerate(shapes.items(), start=1):
             volumes[volume] = {
                 "synthetic": {"shape": shape, "seed": seed, "labels": run.task.synthetic_labels},
-                "voxel_size": source.voxel_size or [10.0] * dims,
-                "unit": source.unit,
+                "voxel_size": voxel_size,
+                "unit": unit,
             }
         section = run.model_dump(mode="json", by_alias=True)
         train, validate, *test = shapes
-        section["volumes"] = {"train": [train], "validate": [validate], "test": test}
-        section["training"] |= {"iterations": _ITERATIONS, "sampling": {}}
-        section["training"]["checkpoint"]["interval"] = _ITERATIONS
+        purposes = {"train": [train], "validate": [validate], "test": test}
+        if run.is_trained:
+            section["training"] |= {"iterations": _ITERATIONS, "sampling": {}}
+            section["training"]["checkpoint"]["interval"] = _ITERATIONS
+        else:
+            del purposes["train"]
+            if not run.volumes.validation:
+                # The settings of the model are applied as they are.
+                del purposes["validate"]
+        section["volumes"] = purposes
         # After such a short training the checks would refuse the segmentations.
         section["segmentation"]["checks"] = dict.fromkeys(section["segmentation"]["checks"])
         runs[name] = section

@@ -19,6 +19,7 @@ from attacca.layout import Layout
 from attacca.manifest import read_values
 from attacca.stages.predict import choose_checkpoint
 from attacca.stages.train import TRAIN
+from attacca.stages.unpack import UNPACK, network_instance
 from attacca.workflow.cluster_jobs import ClusterJob, read_cluster_jobs
 from attacca.workflow.deleted_outputs import find_deleted_outputs, stages_to_repeat
 from attacca.workflow.failures import find_last_failure
@@ -200,7 +201,9 @@ class _Reader:
             label = f"{state.instance.stage.name} {state.instance.label}"
             if state.state != "done":
                 differences.append(f"{label} is {state.state}")
-            elif state.instance.stage == TRAIN and self._checkpoint_differs(instance, manifest["inputs"]):
+            elif state.instance.stage in (TRAIN, UNPACK) and self._checkpoint_differs(
+                instance, manifest["inputs"]
+            ):
                 differences.append(f"{label} has another checkpoint")
         finished = {name for name, state in inputs.items() if state.state == "done"}
         differences += list_changed_inputs(instance, self.workflow, manifest, finished)
@@ -267,7 +270,8 @@ class _Reader:
             with suppress(AttaccaError, OSError):
                 differences += list_changed_settings(instance, self.workflow, {"parameters": {}, **parts})
             if self._checkpoint_differs(instance, parts.get("inputs", {})):
-                differences.append(f"{TRAIN.name} {instance.run} has another checkpoint")
+                network = network_instance(self.workflow.configuration, instance.run)
+                differences.append(f"{network.stage.name} {network.label} has another checkpoint")
             for name, upstream in instance.inputs(self.workflow.configuration).items():
                 present = (read_values(upstream.manifest(self.layout)) or {}).get("fingerprint")
                 old = parts.get("inputs", {}).get(name)
