@@ -18,10 +18,9 @@ class Citation(NamedTuple):
     def format(self, key: str) -> str:
         """Return the BibTeX entry.
 
-        >>> print(Citation("software", {"title": "Attacca", "year": "2026"}).format("attacca"))
+        >>> print(Citation("software", {"title": "Attacca"}).format("attacca"))
         @software{attacca,
           title = {Attacca},
-          year = {2026},
         }
         """
         lines = [f"  {name} = {{{value}}}," for name, value in self.fields.items()]
@@ -108,12 +107,8 @@ CITATIONS: Mapping[str, Citation] = {
 def format_bibliography(keys: Iterable[str], version: str) -> str:
     """Return the BibTeX entries of publications, the version added to Attacca's own.
 
-    >>> print(format_bibliography(["attacca"], "0.1.0"))
-    @software{attacca,
-      author = {{The Attacca developers}},
-      title = {{Attacca}},
-      version = {0.1.0},
-    }
+    >>> format_bibliography(["attacca"], "0.1.0").splitlines()[3]
+    '  version = {0.1.0},'
     """
     entries = dict(CITATIONS)
     own = entries["attacca"]
