@@ -78,9 +78,9 @@ class ArraySource(StrictModel):
     """Lower corner of the first voxel in the volume's unit; replaces the offset in the file and the volume's
     ``offset``."""
     missing_chunks: Literal["refuse", "zero"] | None = None
-    """Meaning of chunks that a Zarr, N5 or Precomputed array or an HDF5 data set does not hold. Some programs omit chunks of zeros; an
-    interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks
-    of an image are an error, and those of labels and masks a warning."""
+    """Meaning of chunks that a Zarr, N5 or Precomputed array or an HDF5 data set does not hold. Some programs omit chunks
+    of zeros; an interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default
+    missing chunks of an image are an error, and those of labels and masks a warning."""
 
 
 class LabelArraySource(ArraySource):
