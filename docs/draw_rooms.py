@@ -23,7 +23,7 @@ BANDS = {
     "#a34f06": ("preflight", "provenance", "report"),
     "#0b6e75": ("training", "prediction", "tasks", "post_processors", "segmentation", "evaluators", "export"),
     "#3f7d20": ("losses", "predictors", "model", "checkpoint", "model_file", "device", "architectures", "gp"),
-    "#2a5fa8": ("volumes", "blockwise", "arrays", "config", "manifest", BASE),
+    "#2a5fa8": ("volumes", "blockwise", "arrays", "config", "manifest", "archive", BASE),
 }
 """Color of each group of rooms."""
 
@@ -58,6 +58,7 @@ CONTENTS = {
     "arrays": "arrays in world units over Zarr and numpy, OME-Zarr, pyramids, storage",
     "config": "models of the configuration file",
     "manifest": "files that record a result and everything that it depends on",
+    "archive": "ZIP files that are read without trust in their origin",
     BASE: ", ".join(name for name in LAYERS[0] if name != "__init__"),
 }
 """Contents of each room, in a few words."""

@@ -15,6 +15,8 @@ import pytest
 import yaml
 
 from attacca.blockwise import read_files
+from attacca.provenance.content_digest import digest_content
+from attacca.workflow.application import Application, InputVolume, prepare_application
 from tiny_configuration import tiny_configuration
 from warm_python import WarmPython
 
@@ -159,6 +161,28 @@ def test_the_whole_workflow_gives_the_arrays_of_the_laptop_through_sbatch_alone(
     assert [name for name, data in laptop.items() if cluster[name] != data] == []
     scores = "results/tiny/tested/scores.json"
     assert (here / scores).read_text() == (tmp_path / scores).read_text()
+    assert_nothing_is_left(slurm, tmp_path)
+
+
+def test_a_model_file_and_a_volume_give_the_segmentation_of_the_laptop_on_a_cluster(
+    slurm, on_slurm, here, tmp_path
+):
+    shutil.copy(here / "results/tiny/model.zip", tmp_path)
+    shutil.copytree(here / "results/volumes/tested.zarr/raw", tmp_path / "tissue.zarr")
+    application = Application(
+        tmp_path / "model.zip",
+        [InputVolume(str(tmp_path / "tissue.zarr"))],
+        settings={"execution": CONFIGURATION["execution"]},
+    )
+    configuration = prepare_application(application, tmp_path / "out")
+    run = on_slurm(tmp_path, "--snakefile", str(REPOSITORY / "Snakefile"), "--configfile", str(configuration))
+    output = run.finish(1500)
+    assert run.process.returncode == 0, output[-6000:]
+    for image in ("prediction", "labels/segmentation"):
+        laptop = digest_content(str(here / "results/tiny/tested.zarr" / image / "s0"))
+        cluster = digest_content(str(tmp_path / "out/applied/tissue.zarr" / image / "s0"))
+        assert laptop.files > 1
+        assert laptop.to_json() == cluster.to_json()
     assert_nothing_is_left(slurm, tmp_path)
 
 
