@@ -7,6 +7,7 @@ SOURCE = Path(str(workflow.current_basedir)).resolve().parent / "src"
 sys.path.insert(0, str(SOURCE))
 
 from attacca.costs.resources import JobResources
+from attacca.workflow.job_groups import JobGroups
 from attacca.workflow.rerun_triggers import RerunTriggers
 from attacca.workflow.rules import WorkflowRules
 from attacca.workflow.snakemake_log import shorten_messages
@@ -20,7 +21,8 @@ ATTACCA = open_workflow(
     is_main_process=workflow.is_main_process,
 )
 TRIGGERS = RerunTriggers(ATTACCA, active=workflow.is_main_process)
-STAGES = WorkflowRules(ATTACCA, TRIGGERS)
+GROUPS = JobGroups(ATTACCA, special_rules=workflow.resource_settings.overwrite_resources)
+STAGES = WorkflowRules(ATTACCA, TRIGGERS, GROUPS)
 RESOURCES = JobResources(ATTACCA)
 
 

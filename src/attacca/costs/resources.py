@@ -13,7 +13,6 @@ from attacca.costs.network_cost import prediction_seconds, training_seconds
 from attacca.costs.provenance_cost import planned_megabytes, planned_seconds
 from attacca.jobs.block_shape import ASSUMED, BlockShape, read_block_shape
 from attacca.jobs.stage import FINISH, PLAN, Scope, Stage, StageInstance
-from attacca.layout import Layout
 from attacca.stages.predict import PREDICT
 from attacca.stages.provenance import PROVENANCE
 from attacca.stages.train import TRAIN
@@ -61,7 +60,7 @@ class JobResources:
             if stage == PROVENANCE:
                 needed = add_reserve(planned_megabytes(self._configuration, run))
             else:
-                shape = _planned_shape(self._configuration, stage, wildcards)
+                shape = _planned_shape(self._workflow, stage, wildcards)
                 needed = job_megabytes(self._configuration, stage, run, shape, int(threads))
         return int(needed * (1 + 0.5 * (attempt - 1)))
 
@@ -94,8 +93,8 @@ class JobResources:
 
     def _stage_seconds(self, stage: Stage, wildcards: Wildcards, threads: int, is_finish: bool) -> float:
         configuration = self._configuration
-        shape = _planned_shape(configuration, stage, wildcards)
-        shards = 1 if is_finish else self._workflow.shards(stage)
+        shape = _planned_shape(self._workflow, stage, wildcards)
+        shards = 1 if is_finish else self._workflow.shards(stage, *read_wildcards(wildcards))
         blocks = math.ceil(shape.blocks / shards)
         workers = min(threads, max(1, blocks))
         if is_finish:
@@ -188,21 +187,32 @@ def _training_seconds(configuration: Configuration, run: str) -> float:
     return TRAIN.cost.start_seconds + max(preparing, computing)
 
 
-def _planned_shape(configuration: Configuration, stage: Stage, wildcards: Wildcards) -> BlockShape:
-    """Return the blocks in the plan of a stage, or of a stage whose voxels it reads; an assumption without a plan."""
-    layout = Layout(configuration.results, configuration.storage)
+def _planned_shape(workflow: Workflow, stage: Stage, wildcards: Wildcards) -> BlockShape:
+    """Return the blocks of a stage, or of a stage whose voxels it reads.
+
+    They are read from a plan, or else derived from the volume; if neither exists, they are assumed.
+    """
+    configuration = workflow.configuration
     run, volume = read_wildcards(wildcards)
     if stage == TUNE:
-        plans = [
-            read_block_shape(StageInstance(VOLUME, volume=name).plan(layout))
-            for name in configuration.runs[run].volumes.validation
-        ]
-        voxels = sum(plan.blocks * plan.write_voxels for plan in plans if plan is not None)
+        voxels = sum(_count_voxels(workflow, name) for name in configuration.runs[run].volumes.validation)
         return BlockShape(1, voxels or ASSUMED.write_voxels, ASSUMED.read_voxels)
     for planned in (stage, PREDICT, VOLUME):
         instance = StageInstance(planned, "" if planned.scope is Scope.VOLUME else run, volume)
         if volume and planned.is_blockwise:
-            shape = read_block_shape(instance.plan(layout))
+            shape = _find_shape(workflow, instance)
             if shape is not None:
                 return shape
     return ASSUMED
+
+
+def _count_voxels(workflow: Workflow, volume: str) -> int:
+    extent = workflow.extents.get(volume)
+    if extent is not None:
+        return extent.voxels
+    shape = read_block_shape(StageInstance(VOLUME, volume=volume).plan(workflow.layout))
+    return 0 if shape is None else shape.blocks * shape.write_voxels
+
+
+def _find_shape(workflow: Workflow, instance: StageInstance) -> BlockShape | None:
+    return read_block_shape(instance.plan(workflow.layout)) or workflow.expect_blocks(instance)

@@ -102,9 +102,16 @@ def read_states(workflow: Workflow) -> list[StageState]:
         _report_deletion(states[instance], workflow.layout, paths, instance in repeated)
     for instance, state in states.items():
         if state.state not in ("done", "running"):
-            failure = find_last_failure(instance, workflow.layout, workflow.shards(instance.stage))
+            failure = find_last_failure(instance, workflow.layout, count_shards(instance, workflow))
             state.reason = "; ".join(filter(None, (state.reason, str(failure or ""))))
     return list(states.values())
+
+
+def count_shards(instance: StageInstance, workflow: Workflow) -> int:
+    """Return the number of shards of a stage: at most one for each block that it has planned."""
+    count = workflow.shards(instance.stage, instance.run, instance.volume)
+    plan = read_values(instance.plan(workflow.layout)) if instance.stage.is_blockwise else None
+    return min(count, max(1, int(plan.get("blocks", count)))) if plan else count
 
 
 def is_workflow_running_here(results: Path) -> bool:
@@ -169,7 +176,7 @@ class _Reader:
         """Return whether a job of a stage runs on this machine."""
         parts = [""]
         if instance.stage.is_blockwise:
-            count = self.workflow.shards(instance.stage)
+            count = count_shards(instance, self.workflow)
             shards = (f"_{SHARD}_{index}_of_{count}" for index in range(count))
             parts = [f"_{PLAN}", *shards, f"_{FINISH}"]
         return any(self._job_is_locked(instance, part) for part in parts)
@@ -220,7 +227,7 @@ class _Reader:
             state.reason = self._void_reason(instance, ledger)
         done = ledger.done() if not state.reason else None
         state.done = int(done.sum()) if done is not None else 0
-        count = self.workflow.shards(instance.stage)
+        count = count_shards(instance, self.workflow)
         for index in range(count):
             first, end = blocks * index // count, blocks * (index + 1) // count
             recorded = int(done[first:end].sum()) if done is not None else 0
