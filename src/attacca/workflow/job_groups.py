@@ -7,12 +7,13 @@ that is true for each stage of the segmentation, the segmentation of a volume, f
 
 from collections.abc import Collection
 
-from attacca.jobs.stage import FINISH, PLAN, SHARD, Scope, Stage, StageInstance
+from attacca.jobs.stage import FINISH, PLAN, RUN, SHARD, Scope, Stage, StageInstance
 from attacca.stages.agglomerate import AGGLOMERATE
 from attacca.stages.classes import CLASSES
 from attacca.stages.evaluate import EVALUATE
 from attacca.stages.fragments import FRAGMENTS
 from attacca.stages.graph import GRAPH
+from attacca.stages.registry import STAGES
 from attacca.stages.relabel import RELABEL
 from attacca.workflow.workflow import Workflow
 
@@ -53,6 +54,23 @@ class JobGroups:
         """Return the name of the group of a stage for its run and volume, or None."""
         pattern = self.pattern(instance.stage)
         return pattern and pattern.format(run=instance.run, volume=instance.volume)
+
+    def members(self, stage: Stage, run: str) -> list[tuple[Stage, str]]:
+        """Return the stages and actions of all jobs in the group of a stage, for a run; empty without a group."""
+        pattern = self.pattern(stage)
+        if pattern is None:
+            return []
+        settings = self._workflow.configuration.runs.get(run)
+        stages = [
+            other
+            for other in STAGES
+            if self.pattern(other) == pattern and (settings is None or other.applies(settings))
+        ]
+        return [
+            (other, action)
+            for other in stages
+            for action in ((PLAN, SHARD, FINISH) if other.is_blockwise else (RUN,))
+        ]
 
     def _is_one_job(self, stage: Stage) -> bool:
         if stage.is_blockwise:

@@ -25,9 +25,7 @@ class StageRules:
         groups: jobs that a cluster runs as one.
     """
 
-    def __init__(
-        self, stage: Stage, workflow: Workflow, triggers: RerunTriggers, groups: JobGroups
-    ) -> None:
+    def __init__(self, stage: Stage, workflow: Workflow, triggers: RerunTriggers, groups: JobGroups) -> None:
         self.stage = stage
         self.group = groups.pattern(stage)
         self.workflow = workflow

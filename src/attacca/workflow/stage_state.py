@@ -18,10 +18,12 @@ from attacca.jobs.stage import FINISH, PLAN, SHARD, StageInstance
 from attacca.layout import Layout
 from attacca.manifest import read_values
 from attacca.stages.predict import choose_checkpoint
+from attacca.stages.registry import STAGES
 from attacca.stages.train import TRAIN
 from attacca.workflow.cluster_jobs import ClusterJob, read_cluster_jobs
 from attacca.workflow.deleted_outputs import find_deleted_outputs, stages_to_repeat
 from attacca.workflow.failures import find_last_failure
+from attacca.workflow.job_groups import JobGroups
 from attacca.workflow.staleness import list_changed_inputs, list_changed_settings
 from attacca.workflow.workflow import Workflow
 
@@ -137,6 +139,7 @@ class _Reader:
         self.workflow = workflow
         self.layout = workflow.layout
         self.queue = queue
+        self.groups = JobGroups(workflow)
         self.now = time.time()
         self.locked = locked_inodes()
         self._states: dict[StageInstance, StageState] = {}
@@ -346,7 +349,18 @@ class _Reader:
     def _cluster_job(self, instance: StageInstance, shard: str) -> ClusterJob | None:
         part = "_shard" if shard else ""
         wildcards = "_".join(item for item in (instance.run, instance.volume) if item)
-        return self.queue.get(f"rule_{instance.stage.name}{part}_wildcards_{wildcards}{shard}")
+        job = self.queue.get(f"rule_{instance.stage.name}{part}_wildcards_{wildcards}{shard}")
+        return job or self._group_job(instance)
+
+    def _group_job(self, instance: StageInstance) -> ClusterJob | None:
+        """Return the job of a stage's group whose turn the stage can be, or None."""
+        group = self.groups.name(instance)
+        upstream = instance.inputs(self.workflow.configuration).values()
+        if group is None or any(self.read_state(item).state != "done" for item in upstream):
+            return None
+        # The names of the group's rules follow, the first of them in the order of the alphabet.
+        names = tuple(f"rule_{group}_{stage.name}" for stage in STAGES)
+        return next((job for comment, job in self.queue.items() if comment.startswith(names)), None)
 
 
 def _read_last_number(table: Path) -> float:
