@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-_UNRESOLVABLE = {
+UNRESOLVABLE = {
     "AccountNotAllowed",
     "AssociationTimeLimit",
     "BadConstraints",
@@ -19,6 +19,7 @@ _UNRESOLVABLE = {
     "QOSTimeLimit",
     "ReqNodeNotAvail",
 }
+"""Reasons for which a job waits until someone changes the job or the cluster."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class ClusterJob:
     @property
     def waits_in_vain(self) -> bool:
         """True if the job cannot start unless someone changes the job or the cluster."""
-        return self.state == "PENDING" and self.reason in _UNRESOLVABLE
+        return self.state == "PENDING" and self.reason in UNRESOLVABLE
 
 
 def read_cluster_jobs() -> dict[str, ClusterJob]:
