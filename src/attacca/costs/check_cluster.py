@@ -255,7 +255,8 @@ def _read_probe(output: Path, number: str, patience: float, directory: Path) -> 
     else:
         yield Finding(
             f"a small job ended ({state or 'unknown'}, {reason or 'no reason'}) and its file in {directory} did not "
-            "appear here: nodes and this machine need a common file system for results, and the Python environment must be readable on the nodes",
+            "appear here: nodes and this machine need a common file system for results, and the nodes must be able to "
+            "read the Python environment",
             True,
         )
 
