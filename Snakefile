@@ -41,6 +41,8 @@ rule all:
 onstart:
     ATTACCA.record_start()
     ATTACCA.hold_lock()
+    if not workflow.local_exec:
+        watch_queue()
 
 
 onsuccess:
