@@ -14,7 +14,16 @@ BlockwiseStage = Literal["volume", "targets", "predict", "fragments", "graph", "
 NetworkStage = Literal["train", "predict"]
 """Stages that can use GPUs."""
 Stage = Literal[
-    BlockwiseStage, "train", "unpack", "tune", "bundle", "agglomerate", "evaluate", "export", "provenance"
+    BlockwiseStage,
+    "train",
+    "unpack",
+    "tune",
+    "bundle",
+    "agglomerate",
+    "evaluate",
+    "objects",
+    "export",
+    "provenance",
 ]
 """Stages whose jobs ask for cores, memory and time."""
 Job = Literal[

@@ -76,6 +76,7 @@ def work(arguments: StageArguments) -> None:
     # deferred: the Snakefile does not need torch.
     import torch
 
+    # deferred: loads torch
     from attacca.checkpoint import CheckpointMeta, final_weights, read_checkpoint
     from attacca.config.model_description import ModelDescription, read_model_description
     from attacca.config.prediction import PredictionConfig

@@ -9,6 +9,7 @@ from attacca.stages.evaluate import EVALUATE
 from attacca.stages.export import EXPORT
 from attacca.stages.fragments import FRAGMENTS
 from attacca.stages.graph import GRAPH
+from attacca.stages.objects import OBJECTS
 from attacca.stages.predict import PREDICT
 from attacca.stages.relabel import RELABEL
 from attacca.stages.targets import TARGETS
@@ -31,6 +32,7 @@ STAGES: tuple[Stage, ...] = (
     RELABEL,
     CLASSES,
     EVALUATE,
+    OBJECTS,
     EXPORT,
 )
 """Stages in the order of computation. A run has ``targets``, ``train`` and ``bundle``, or ``unpack``; and ``fragments``
