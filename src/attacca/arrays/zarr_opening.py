@@ -34,7 +34,7 @@ class ZarrArrayConfig:
         roi: the part of the array to use, in world units and on the voxel grid.
         contents: ``raw`` or ``labels`` if each block is checked for values that such data must not hold when it is
             read; empty for no check.
-        missing_chunks: ``refuse`` if a missing chunk is an error when it is read, ``zero`` if it holds fill values.
+        missing_chunks: ``error`` if a missing chunk is an error when it is read, ``zero`` if it holds fill values.
     """
 
     file_name: Path | str

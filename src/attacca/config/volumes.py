@@ -73,9 +73,9 @@ class ArraySource(StrictModel):
     offset: WorldNumbers | None = None
     """Lower corner of the first voxel in the volume's unit; replaces the offset in the file and the volume's
     ``offset``."""
-    missing_chunks: Literal["refuse", "zero"] | None = None
+    missing_chunks: Literal["error", "zero"] | None = None
     """Meaning of chunks that a Zarr or N5 array does not hold. Some programs omit chunks of zeros; an interrupted copy
-    looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks of an image are
+    looks the same. ``zero`` reads them as fill values, ``error`` is an error. By default missing chunks of an image are
     an error, and those of labels and masks a warning."""
 
 
@@ -103,9 +103,9 @@ class LabelsSource(StrictModel):
     offset: WorldNumbers | None = None
     """Lower corner of the first voxel in the volume's unit; replaces the offset in the file and the volume's
     ``offset``."""
-    missing_chunks: Literal["refuse", "zero"] | None = None
+    missing_chunks: Literal["error", "zero"] | None = None
     """Meaning of chunks that a Zarr or N5 array does not hold. Some programs omit chunks of zeros; an interrupted copy
-    looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks of an image are
+    looks the same. ``zero`` reads them as fill values, ``error`` is an error. By default missing chunks of an image are
     an error, and those of labels and masks a warning."""
     unlabelled: Annotated[int, Field(ge=-(2**63), lt=2**64)] | None = None
     """Value of voxels without annotation, which are ignored in training and scores, such as 0, -1 or

@@ -59,6 +59,10 @@ TARGETS = Stage(
     arrays=lambda layout, run, volume: [
         f"{layout.targets_container(run, volume)}/{image}/s0" for image in ("target", "weight")
     ],
+    contents=lambda layout, run, volume: [
+        layout.targets_container(run, volume),
+        str(layout.class_counts(run, volume)),
+    ],
     cost=CostModel(400, 160, 1.2e6, 1, 0.012, bytes_per_channel=6),
     disk=_disk,
     blocks=Blocks.VOLUME_CHUNKS,

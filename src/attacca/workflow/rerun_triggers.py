@@ -20,6 +20,7 @@ from attacca.jobs.stage import Stage, StageInstance
 from attacca.manifest import read_values
 from attacca.stages.provenance import PROVENANCE
 from attacca.stages.report import REPORT
+from attacca.workflow.damage import repair_damage
 from attacca.workflow.deleted_outputs import find_deleted_outputs, stages_to_repeat
 from attacca.workflow.staleness import list_changed_inputs, list_changed_settings
 from attacca.workflow.workflow import Workflow
@@ -47,6 +48,8 @@ class RerunTriggers:
         # Workflows with other results may run in the same working directory.
         self.directory = directory / digest(str(workflow.layout.results))[:12]
         self.active = active
+        # Files are restored before their content decides what has to run.
+        self._damage = repair_damage(workflow).stages if active else {}
         self._written: set[Path] = set()
         self._outdated: dict[StageInstance, bool] = {}
 
@@ -72,6 +75,9 @@ class RerunTriggers:
         os.utime(path, (time, time))
 
     def _list_reasons(self, instance: StageInstance, output: Path) -> list[str]:
+        damage = self._damage.get(instance)
+        if damage is not None and damage.needs_work:
+            return [str(damage)]
         if instance.stage == PROVENANCE:
             section = PROVENANCE.section(self.workflow.configuration, instance.run)
             settings = {"runs": {instance.run: section["run"]}, "volumes": section["volumes"]}
@@ -98,6 +104,7 @@ class RerunTriggers:
             self._outdated[instance] = (
                 not instance.manifest(self.workflow.layout).exists()
                 or bool(self._list_changes(instance))
+                or (instance in self._damage and self._damage[instance].needs_work)
                 or any(map(self._is_outdated, instance.inputs(self.workflow.configuration).values()))
             )
         return self._outdated[instance]
