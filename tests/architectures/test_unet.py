@@ -22,7 +22,7 @@ def small(**changes) -> UNetConfig:
 def network_input(padding: str, changes: dict) -> int:
     """The smallest input size from 24 that works along every axis."""
     axes = create_axes(small(padding=padding, **changes))
-    return next(size for size in range(24, 80) if all(axis.find_problem(size) is None for axis in axes))
+    return next(size for size in range(24, 160) if all(axis.find_problem(size) is None for axis in axes))
 
 
 def blockwise(network: UNet, raw: torch.Tensor, block: tuple[int, ...]) -> torch.Tensor:
@@ -51,11 +51,19 @@ def blockwise(network: UNet, raw: torch.Tensor, block: tuple[int, ...]) -> torch
         {"downsample_factors": ((1, 2, 2), (2, 2, 2)), "kernel_sizes": ((1, 3, 3), (3, 3, 3), (3, 3, 3))},
         {"downsample_factors": ((3, 3, 3),), "channels": (3, 5)},
         {"downsample_factors": ((4, 4, 4),), "convs_per_level": 1},
+        {"stem": (2, 2, 2), "channels": (4, 6, 8)},
+        {
+            "stem": (1, 2, 2),
+            "downsample_factors": ((1, 2, 2),),
+            "kernel_sizes": ((1, 3, 3), (3, 3, 3)),
+            "skip": "add",
+        },
+        {"stem": (3, 2, 2), "downsample_factors": ((2, 2, 2),), "residual": True, "num_out_fmaps": 2},
     ],
 )
 def test_blocks_predicted_one_by_one_equal_the_whole_predicted_at_once(padding, changes):
     torch.manual_seed(0)
-    factors = changes.get("downsample_factors", ((2, 2, 2), (2, 2, 2)))
+    factors = (changes.get("stem", (1, 1, 1)), *changes.get("downsample_factors", ((2, 2, 2), (2, 2, 2))))
     network = UNet(
         small(padding=padding, **changes, input_shape=(network_input(padding, changes),) * 3)
     ).eval()
@@ -138,6 +146,8 @@ def test_group_normalization_is_refused_unless_the_input_size_is_fixed():
         ({"kernel_sizes": ((3, 3, 3), (3, 3, 3))}, "3 levels"),
         ({"kernel_sizes": ((3, 3, 3), (3, 3, 3), (2, 3, 3))}, "odd"),
         ({"eval_shape_increase": (4, 4)}, "3 axes"),
+        ({"stem": (2, 2)}, "expected 3 factors"),
+        ({"stem": (0, 2, 2)}, "1 or more"),
         ({"levels": 3}, "levels"),
     ],
 )
@@ -153,3 +163,81 @@ def test_announced_shapes_are_those_of_the_tensors():
         assert output.shape == (2, 5, *network.output_shape(Coordinate(48, 44, 52)))
         assert network.num_out_channels == 5
         assert network.scale(Coordinate(8, 4, 4)) == Coordinate(8, 4, 4)
+
+
+STEMS = [
+    {"input_shape": (48, 48), "stem": (2, 2), "downsample_factors": ((2, 2),)},
+    {"input_shape": (24, 40, 40), "stem": (1, 2, 2), "downsample_factors": ((1, 2, 2),)},
+    {"input_shape": (40, 40, 40), "stem": (2, 2, 2), "downsample_factors": ((2, 2, 2),), "num_out_fmaps": 4},
+    {"input_shape": (24, 24, 24), "stem": (2, 2, 2), "downsample_factors": ()},
+]
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("settings", STEMS)
+def test_with_a_stem_announced_shapes_are_those_of_the_tensors(settings, padding):
+    network = UNet(UNetConfig(num_fmaps=4, padding=padding, **settings), num_in_channels=2)
+    possible = 0
+    for size in range(20, 57):
+        shape = (size, *settings["input_shape"][1:])
+        output = network.axes[0].output_size(size)
+        if output is None:
+            with pytest.raises(ConfigurationError):
+                network.output_shape(Coordinate(shape))
+            continue
+        possible += 1
+        result = network(torch.zeros(1, 2, *shape))
+        assert result.shape == (
+            1,
+            network.num_out_channels,
+            output,
+            *network.output_shape(Coordinate(shape))[1:],
+        )
+    assert possible > 4
+    step = network.axes[0].factor
+    assert network.axes[0].output_size(settings["input_shape"][0] + step) is not None
+
+
+@pytest.mark.parametrize("settings", STEMS)
+def test_a_network_with_a_stem_commutes_with_shifts_by_its_period_and_with_no_smaller_ones(settings):
+    torch.manual_seed(1)
+    network = UNet(UNetConfig(num_fmaps=4, **settings)).double().eval()
+    period, context = network.downsampling_factor, network.context
+    shape = tuple(p + 2 * c for p, c in zip(period, context))
+    raw = torch.randn((1, 1, *(2 * p + s for p, s in zip(period, shape))), dtype=torch.float64)
+
+    def predict(shift: tuple[int, ...]) -> torch.Tensor:
+        read = tuple(slice(o, o + s) for o, s in zip(shift, shape))
+        with torch.no_grad():
+            output = network(raw[(..., *read)])
+        center = tuple(slice(c, c + p) for c, p in zip(context, period))
+        return output[(..., *center)]
+
+    with torch.no_grad():
+        whole = network(raw)
+    for axis, step in enumerate(period):
+        for distance in range(1, step + 1):
+            shift = tuple(distance if a == axis else 0 for a in range(len(period)))
+            location = tuple(slice(c + o, c + o + p) for c, o, p in zip(context, shift, period))
+            is_equal = torch.allclose(predict(shift), whole[(..., *location)], atol=1e-9)
+            assert is_equal == (distance == step)
+
+
+def test_the_output_of_a_stem_depends_on_its_whole_context_and_nothing_more():
+    """Gradients of one output cell, by brute force."""
+    torch.manual_seed(2)
+    config = UNetConfig(
+        input_shape=(36, 36), stem=(2, 2), num_fmaps=4, downsample_factors=((2, 2),), padding="valid"
+    )
+    network = UNet(config).double()
+    axis, period = network.axes[0], network.downsampling_factor[0]
+    size = period + 2 * network.context[0]
+    raw = torch.randn(1, 1, size, size, dtype=torch.float64, requires_grad=True)
+    output = network(raw)
+    margin = (size - output.shape[-1]) // 2
+    begin, end = network.context[0] - margin, network.context[0] - margin + period
+    output[..., begin:end, begin:end].sum().backward()
+    (used,) = torch.nonzero(raw.grad[0, 0].abs().sum(0), as_tuple=True)
+    expected = axis.find_needed(network.context[0], network.context[0] + period)
+    assert expected[0] <= int(used.min()) and int(used.max()) < expected[1]
+    assert expected[0] >= 0 and expected[1] <= size

@@ -25,7 +25,7 @@ def output_of(volume, tmp_path, capsys, monkeypatch):
 def test_each_volume_is_listed_with_its_files_shapes_and_the_sources_of_values(tmp_path, capsys, monkeypatch):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["raw"] = np.zeros((40, 48, 56), np.uint8)
-        file["labels"] = np.zeros((20, 48, 56), np.uint32)
+        file["labels"] = np.ones((20, 48, 56), np.uint32)
         file["labels"].attrs.update(offset=[100, 0, 0], resolution=[10, 4, 4])
     volume = {
         "raw": {"path": "a.h5", "dataset": "raw"},

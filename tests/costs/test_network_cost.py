@@ -33,6 +33,19 @@ NETWORKS = {
         "padding": "valid",
         "residual": True,
     },
+    "stem, without padding": {
+        "input_shape": (48, 88, 88),
+        "stem": (1, 2, 2),
+        "channels": (8, 16, 24),
+        "padding": "valid",
+        "num_out_fmaps": 5,
+    },
+    "stem of one level": {
+        "input_shape": (16, 32, 32),
+        "stem": (2, 2, 2),
+        "channels": (8,),
+        "downsample_factors": (),
+    },
     "2D": {"input_shape": (64, 64), "downsample_factors": ((2, 2),), "normalization": "batch"},
 }
 

@@ -38,12 +38,14 @@ def small_network(
     dims: int = 3,
     offsets: tuple[tuple[int, ...], ...] | None = None,
     factors: tuple[int, ...] | None = None,
+    stem: tuple[int, ...] | None = None,
     **known: object,
 ) -> Network:
     """An untrained U-Net of two levels whose outputs use the whole range from 0 to 1."""
     factors = factors or (2,) * dims
     config = UNetConfig(
         input_shape=(36,) * dims,
+        stem=stem,
         num_fmaps=3,
         downsample_factors=(factors,),
         convs_per_level=1,

@@ -71,6 +71,21 @@ def test_the_prediction_is_that_of_the_whole_volume_whatever_the_blocks(make_vol
     assert expected.std() > 0.1
 
 
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("stem", [(2, 2, 2), (1, 2, 2)])
+def test_with_a_stem_the_prediction_is_that_of_the_whole_volume(make_volume, padding, stem):
+    raw = make_volume((27, 33, 18), (8, 4, 4), (80, -12, 4))
+    network = small_network(padding, stem=stem)
+    assert network.factor == Coordinate(stem) * 2
+    expected = whole(raw, network)
+    for block in ([8, 8, 8], [16, 24, 8]):
+        output = predict(raw, network, PredictionConfig(block_size=block))
+        assert np.abs(output.data[:] / 255 - expected).max() < 1 / 255
+    assert expected.std() > 0.1
+    with pytest.raises(ConfigurationError, match="multiples of"):
+        choose_sizes(network, PredictionConfig(block_size=[6, 6, 6]))
+
+
 def test_every_voxel_of_a_region_is_predicted_as_in_the_whole(make_volume):
     raw = make_volume((27, 33, 18), (8, 4, 4), (80, -12, 4))
     network = small_network()

@@ -1,5 +1,7 @@
 """Sizes of a prediction, computed from the configuration, without a network."""
 
+import math
+
 import pytest
 import torch
 
@@ -53,3 +55,16 @@ def test_a_fixed_input_that_leaves_no_multiple_is_reported_with_the_key_to_incre
     network = UNetConfig(input_shape=(32, 32, 32), fixed_input_shape=True)
     with pytest.raises(ConfigurationError, match=r"architecture\.eval_shape_increase"):
         choose_sizes(ConfiguredSizes(network), PredictionConfig())
+
+
+@pytest.mark.parametrize("tile", [48, 64, 80, 96, 128])
+def test_blocks_of_large_volumes_are_several_tiles_with_the_chunks_of_small_ones(tile):
+    network = ConfiguredSizes(UNetConfig(input_shape=(32, 32, 32)))
+    config = PredictionConfig(tile_size=[tile] * 3)
+    small, large = (choose_sizes(network, config, [edge] * 3) for edge in (512, 4096))
+    assert small.block == small.tile == large.tile == (tile,) * 3
+    assert large.chunk == small.chunk
+    assert not any(large.block % tile) and not any(large.block % large.chunk)
+    assert 2_000_000 <= math.prod(large.block) < 8_000_000
+    configured = PredictionConfig(tile_size=[tile] * 3, block_size=[tile] * 3)
+    assert choose_sizes(network, configured, [4096] * 3).block == (tile,) * 3

@@ -30,6 +30,10 @@ def inspected(tmp_path):
         file["sixteen"] = INTENSITIES.astype(np.uint16) * 270
         file["broken"] = np.full(INTENSITIES.shape, np.nan, np.float32)
         file["classes"] = classes
+        file["nothing"] = np.zeros(INTENSITIES.shape, np.uint8)
+        corner = np.ones(INTENSITIES.shape, np.int64)
+        corner[0, 0, 0] = -1
+        file["corner"] = corner
         file["mask"] = (classes < 2).astype(np.uint8)
         file["negative"] = classes.astype(np.int16) - 1
 
@@ -62,7 +66,10 @@ def refused(inspected, **changes):
 
 
 def classes(*names, combine="ids"):
-    sources = [{"name": name, "path": "cube.h5", "dataset": "classes"} for name in names]
+    sources = [
+        {"name": name, "path": "cube.h5", "dataset": "classes", "values": [number]}
+        for number, name in enumerate(names, start=1)
+    ]
     return {"classes": sources, "combine": combine}
 
 
@@ -196,3 +203,38 @@ def test_a_directory_of_results_that_cannot_be_made_is_reported(inspected, tmp_p
     with pytest.raises(ConfigurationError) as caught:
         check_configuration(load_configuration(path), path)
     assert "results (line" in str(caught.value) and expected in str(caught.value)
+
+
+def test_a_volume_without_objects_gives_a_warning_and_training_volumes_without_any_a_problem(inspected):
+    nothing = {"path": "cube.h5", "dataset": "nothing"}
+    assert inspected(labels=nothing, task={"type": "one_hot", "classes": ["bg", "x"]}).warnings == [
+        "volumes.cube: the labels hold no object, only 0: an example without objects, or another file",
+        "runs.run: no training volume holds a voxel of x",
+    ]
+    for task in (DISTANCE, {"type": "affinities", "neighborhood": NEIGHBORHOOD}):
+        message = refused(inspected, labels=nothing, task=task)
+        assert "runs.run.volumes.train" in message and "without a single object" in message
+    message = refused(inspected, labels={**nothing, "unlabelled": 0})
+    assert (
+        "volumes.cube.labels" in message and "hold only 0, the value of voxels without annotation" in message
+    )
+    assert "has 1 problem;" in message
+
+
+def test_a_class_that_no_training_volume_holds_gives_a_warning(inspected):
+    sources = classes("m", "n")
+    sources["classes"][1]["values"] = [9]
+    assert inspected(task={"type": "one_hot", "classes": ["bg", "m", "n"]}, labels=sources).warnings == [
+        "runs.run: no training volume holds a voxel of n"
+    ]
+    task = {**DISTANCE, "channels": ["m", "n"], "class_ids": [1, 7]}
+    assert inspected(task=task).warnings == ["runs.run: no training volume holds a voxel of id 7"]
+
+
+def test_a_single_negative_label_is_found_once_and_can_be_declared(inspected):
+    corner = {"path": "cube.h5", "dataset": "corner"}
+    task = {"type": "affinities", "neighborhood": NEIGHBORHOOD}
+    message = refused(inspected, labels=corner, task=task)
+    assert "negative label -1" in message and "set unlabelled: -1 under labels" in message
+    assert "has 1 problem;" in message
+    assert inspected(labels={**corner, "unlabelled": -1}, task=task).warnings == []

@@ -118,7 +118,7 @@ def test_missing_chunks_of_labels_are_a_warning(tmp_path):
     assert "1 of 8 chunks are missing" in warning and "volumes.cube" in warning
     assert check(tmp_path, labels={"missing_chunks": "zero"}).warnings == []
     with pytest.raises(ConfigurationError, match=r"volumes\.cube\.labels"):
-        check(tmp_path, labels={"missing_chunks": "error"})
+        check(tmp_path, labels={"missing_chunks": "refuse"})
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from funlib.geometry import Roi
 
-from attacca.config.volumes import ArraySource, VolumeConfig
+from attacca.config.volumes import ArraySource, LabelsSource, VolumeConfig
 from attacca.errors import MissingInputError, VolumeError
 from attacca.volumes import compute_content_fingerprint, examine_volume, open_source, plan_volume
 from attacca.volumes.import_volume import import_block
@@ -266,20 +266,23 @@ def test_chunks_that_were_never_written_are_counted(tmp_path):
         file.create_dataset("nothing", (6, 12, 9), "u1")
     assert "3 of 9 chunks were never written" in refused(path, "raw")
     assert "no voxel was ever written" in refused(path, "nothing")
-    accepted = VolumeConfig(
-        raw=ArraySource(path=path, dataset="raw"), voxel_size=[8, 8, 8], missing_chunks="zero"
-    )
-    assert plan_volume(accepted).arrays["raw"].dtype == "u1"
+    raw = ArraySource(path=path, dataset="raw", missing_chunks="zero")
+    labels = LabelsSource(path=path, dataset="raw")
+    plan = plan_volume(VolumeConfig(raw=raw, labels=labels, voxel_size=[8, 8, 8]))
+    assert len(plan.warnings) == 1 and "3 of 9 chunks were never written" in plan.warnings[0]
 
 
-def test_a_missing_file_of_external_storage_is_named(tmp_path):
+def test_voxels_in_a_file_without_header_are_refused(tmp_path):
     RAW.tofile(tmp_path / "voxels.raw")
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("raw", RAW.shape, "u1", external=[("voxels.raw", 0, RAW.size)])
-    (tmp_path / "voxels.raw").write_bytes(RAW.tobytes()[:100])
     assert "voxels.raw" in refused(tmp_path / "a.h5")
-    (tmp_path / "voxels.raw").unlink()
-    assert "voxels.raw" in refused(tmp_path / "a.h5", error=MissingInputError)
+
+
+def test_the_only_link_is_named_if_it_is_broken(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["raw"] = h5py.ExternalLink("gone.h5", "/raw")
+    assert f"{tmp_path}/gone.h5" in refused(tmp_path / "a.h5", error=MissingInputError)
 
 
 def test_a_filter_that_is_not_installed_is_named(tmp_path):

@@ -311,14 +311,18 @@ def test_negative_labels_are_refused(tmp_path):
     assert "negative label -1" in problem(tmp_path, **with_labels(tmp_path, LABELS.astype(np.int64) - 1))
 
 
-def test_labels_without_a_single_label_are_refused(tmp_path):
-    assert "hold only 0" in problem(tmp_path, **with_labels(tmp_path, LABELS * 0))
+@pytest.mark.parametrize("value", [0, 7])
+def test_labels_without_annotation_are_refused(tmp_path, value):
+    config = with_labels(tmp_path, np.full_like(LABELS, value))
+    config["labels"]["unlabelled"] = value
+    assert f"hold only {value}" in problem(tmp_path, **config)
 
 
 @pytest.mark.parametrize(
     ("values", "unlabelled", "warned"),
     [
         pytest.param([3], None, "hold only 3 in", id="one value"),
+        pytest.param([0], None, "no object is annotated", id="an example without objects"),
         pytest.param([0, 3], 0, "hold only 3 and the unlabelled 0", id="one value and unlabeled voxels"),
         pytest.param([0, 3], None, None, id="background and one object"),
         pytest.param([0, 3, 4], 0, None, id="two objects"),

@@ -35,14 +35,19 @@ def estimate_training_bytes(network: UNetConfig, batch_size: int) -> int:
     >>> estimate_training_bytes(UNetConfig(channels=(4, 800_000_000), downsample_factors=((2, 2, 2),)), 1) > 10**20
     True
     """
-    voxels = math.prod(network.input_shape)
-    return 4 * (4 * count_weights(network) + batch_size * voxels * network.level_channels[0])
+    voxels, width = math.prod(network.input_shape), network.level_channels[0]
+    if network.stem is not None:
+        width = network.num_out_fmaps or width
+    return 4 * (4 * count_weights(network) + batch_size * voxels * width)
 
 
 def _list_convolutions(network: UNetConfig, shape: Sequence[int], channels: int) -> Iterator[tuple[int, int]]:
     """Yield the number of weights of each convolution, and the number of voxels to which they are applied."""
-    widths, shape = network.level_channels, list(shape)
+    widths, stem = network.level_channels, network.stem or (1,) * len(shape)
+    shape = [size // factor for size, factor in zip(shape, stem)]
     kernels = network.kernel_sizes or ((3,) * len(shape),) * len(widths)
+    outputs = network.num_out_fmaps or widths[0]
+    finest = outputs if network.stem is None else widths[0]
 
     def list_block(source: int, width: int, kernel: Sequence[int]) -> Iterator[tuple[int, int]]:
         """Yield the convolutions of one level of the encoder or decoder. Without padding, they reduce ``shape``."""
@@ -53,7 +58,7 @@ def _list_convolutions(network: UNetConfig, shape: Sequence[int], channels: int)
         if network.residual and source != width:
             yield source * width, math.prod(shape)
 
-    source = channels
+    source = channels * math.prod(stem)
     for level, width in enumerate(widths):
         yield from list_block(source, width, kernels[level])
         source = width
@@ -66,5 +71,7 @@ def _list_convolutions(network: UNetConfig, shape: Sequence[int], channels: int)
         yield kernel_voxels * source * width, math.prod(shape)
         shape[:] = [size * factor for size, factor in zip(shape, factors)]
         joined = 2 * width if network.skip == "concatenate" else width
-        source = (network.num_out_fmaps or width) if level == 0 else width
+        source = finest if level == 0 else width
         yield from list_block(joined, source, kernels[level])
+    if network.stem is not None:
+        yield source * outputs * math.prod(stem), math.prod(shape)

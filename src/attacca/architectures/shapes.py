@@ -2,7 +2,7 @@
 
 Along one axis, a U-Net is a list of factors between levels and, per level, the voxels by which its convolutions reduce
 each side. These numbers determine the possible input sizes, the output size, the context of a block, and the grid on
-which blocks fit together exactly.
+which blocks fit together exactly. A stem is a level 0 without convolutions: full resolution.
 """
 
 from collections.abc import Sequence
@@ -180,9 +180,12 @@ def create_axes(config: UNetConfig) -> tuple[AxisShapes, ...]:
     dims = len(config.input_shape)
     levels = len(config.downsample_factors) + 1
     kernels = config.kernel_sizes or ((3,) * dims,) * levels
+    all_factors = config.downsample_factors
+    if config.stem is not None:
+        all_factors, kernels = (config.stem, *all_factors), ((1,) * dims, *kernels)
     return tuple(
         AxisShapes(
-            factors=tuple(factors[axis] for factors in config.downsample_factors),
+            factors=tuple(factors[axis] for factors in all_factors),
             margins=tuple(config.convs_per_level * (kernel[axis] // 2) for kernel in kernels),
             valid=config.padding == "valid",
         )

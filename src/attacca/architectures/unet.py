@@ -2,12 +2,15 @@
 
 O. Ronneberger, P. Fischer, T. Brox, "U-Net: convolutional networks for biomedical image segmentation", MICCAI 2015; in
 3D O. Cicek et al., "3D U-Net: learning dense volumetric segmentation from sparse annotation", MICCAI 2016. Residual
-blocks follow K. He et al., "Deep residual learning for image recognition", CVPR 2016.
+blocks follow K. He et al., "Deep residual learning for image recognition", CVPR 2016, and the output of a network with a
+stem W. Shi et al., "Real-time single image and video super-resolution using an efficient sub-pixel convolutional neural
+network", CVPR 2016.
 
 Blocks that are predicted separately fit together exactly if each is read with its ``context`` and is on the grid of
 ``downsampling_factor``; see ``attacca.architectures.shapes``.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -47,6 +50,63 @@ def crop_center(features: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
         offset = (size - cropped) // 2
         slices.append(slice(offset, offset + cropped))
     return features[tuple(slices)]
+
+
+def space_to_depth(features: torch.Tensor, factors: Sequence[int]) -> torch.Tensor:
+    """Return the voxels of each cell as channels.
+
+    Args:
+        features: (batch, channels, *spatial); spatial sizes are multiples of ``factors``.
+        factors: voxels of a cell, per axis.
+
+    Returns:
+        (batch, channels * voxels of a cell, *cells); the voxels of one channel are adjacent, the last axis fastest.
+
+    >>> space_to_depth(torch.arange(8.0).reshape(1, 1, 2, 4), (2, 2))[0, :, 0, 1]
+    tensor([2., 3., 6., 7.])
+    """
+    dims, (batch, channels) = len(factors), features.shape[:2]
+    cells = [size // factor for size, factor in zip(features.shape[2:], factors)]
+    split = features.reshape(batch, channels, *(n for pair in zip(cells, factors) for n in pair))
+    # Channels are last in memory: on a CPU, the first convolution would take twice as long otherwise.
+    order = (0, *range(2, 2 * dims + 2, 2), 1, *range(3, 2 * dims + 2, 2))
+    last = split.permute(order).reshape(batch, *cells, channels * math.prod(factors))
+    return last.movedim(-1, 1)
+
+
+def depth_to_space(features: torch.Tensor, factors: Sequence[int]) -> torch.Tensor:
+    """Return the channels of each cell as voxels, the inverse of ``space_to_depth``.
+
+    Args:
+        features: (batch, channels * voxels of a cell, *cells).
+        factors: voxels of a cell, per axis.
+
+    Returns:
+        (batch, channels, *spatial).
+
+    >>> raw = torch.rand(1, 2, 4, 6)
+    >>> bool((depth_to_space(space_to_depth(raw, (2, 3)), (2, 3)) == raw).all())
+    True
+    """
+    dims, (batch, channels), cells = len(factors), features.shape[:2], features.shape[2:]
+    channels //= math.prod(factors)
+    split = features.movedim(1, -1).reshape(batch, *cells, channels, *factors)
+    order = (0, *(n for axis in range(dims) for n in (1 + axis, 2 + dims + axis)), 1 + dims)
+    last = split.permute(order).reshape(batch, *(n * f for n, f in zip(cells, factors)), channels)
+    return last.movedim(-1, 1)
+
+
+class SubPixelConvolution(nn.Module):
+    """Convolution of cells that computes all voxels of each cell, with activation."""
+
+    def __init__(self, config: UNetConfig, channels_in: int, channels: int, factors: Sequence[int]) -> None:
+        super().__init__()
+        self.factors = tuple(factors)
+        self.conv = _CONV[len(self.factors)](channels_in, channels * math.prod(self.factors), 1)
+        self.activation = _ACTIVATIONS[config.activation]()
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return depth_to_space(self.activation(self.conv(features)), self.factors)
 
 
 class ConvBlock(nn.Module):
@@ -121,6 +181,12 @@ class UNet(Architecture):
     torch.Size([2, 4, 16, 16])
     >>> unet.downsampling_factor, unet.context
     ((1, 2, 2), (6, 8, 8))
+
+    With a stem, the network has half the resolution, but its output has that of the input:
+
+    >>> unet = UNet(config.model_copy(update={"stem": (1, 2, 2)}))
+    >>> unet(torch.zeros(1, 1, 4, 16, 16)).shape[1:], unet.downsampling_factor
+    (torch.Size([2, 4, 16, 16]), (1, 4, 4))
     """
 
     def __init__(self, config: UNetConfig, num_in_channels: int = 1) -> None:
@@ -137,9 +203,16 @@ class UNet(Architecture):
             check_input_shape(self.axes, larger, "architecture.input_shape + eval_shape_increase")
         self._num_in_channels = num_in_channels
         self._num_out_channels = config.num_out_fmaps or channels[0]
+        stem = config.stem or ()
+        finest = channels[0] if stem else self._num_out_channels
+        self.subpixel = (
+            SubPixelConvolution(config, finest, self._num_out_channels, stem) if stem else nn.Identity()
+        )
         self.down = nn.ModuleList(
             ConvBlock(config, dims, source, target, kernel)
-            for (source, target), kernel in zip(pairwise((num_in_channels, *channels)), kernels)
+            for (source, target), kernel in zip(
+                pairwise((num_in_channels * math.prod(stem), *channels)), kernels
+            )
         )
         self.pool = nn.ModuleList(
             _POOL[dims](factors, stride=factors) for factors in config.downsample_factors
@@ -160,7 +233,7 @@ class UNet(Architecture):
                 config,
                 dims,
                 joined * channels[level],
-                self._num_out_channels if level == 0 else channels[level],
+                finest if level == 0 else channels[level],
                 kernels[level],
             )
             for level in range(levels - 1)
@@ -168,7 +241,7 @@ class UNet(Architecture):
 
     def forward(self, raw: torch.Tensor) -> torch.Tensor:
         skipped = []
-        features = raw
+        features = raw if self.config.stem is None else space_to_depth(raw, self.config.stem)
         for level, block in enumerate(self.down):
             features = block(features)
             if level < len(self.pool):
@@ -182,7 +255,8 @@ class UNet(Architecture):
             else:
                 features = skip + features
             features = self.merge[level](features)
-        return features
+        subpixel: torch.Tensor = self.subpixel(features)
+        return subpixel
 
     @property
     def input_shape(self) -> Coordinate:

@@ -1,13 +1,20 @@
 """Axes, voxel size, offset and unit in the attributes of zarr, N5 and HDF5 arrays."""
 
+import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from funlib.geometry import Coordinate
 
-from attacca.config.units import SYMBOLS, normalize_unit, to_whole_coordinate
+from attacca.config.units import SYMBOLS, convert_length, find_unit, normalize_unit, to_whole_coordinate
 from attacca.errors import VolumeError
+
+SPATIAL_AXES = ("z", "y", "x")
+_SIZE_KEYS = ("resolution", "voxel_size", "pixelResolution")
+_OFFSET_KEYS = ("offset", "translate")
+_PLACEHOLDER = re.compile(r"(dim_?|axis_?|phony_dim_|[cd])\d+")
 
 
 @dataclass(frozen=True)
@@ -19,12 +26,24 @@ class GridMetadata:
         voxel_size: edge lengths of a voxel in ``unit``, spatial axes only.
         offset: lower corner of the first voxel in ``unit``, spatial axes only.
         unit: OME-NGFF name of a unit of length.
+        origin: convention from which the voxel size was read, for messages.
+        problem: reason why a stored voxel size is not used, such as a unit that is not a length.
     """
 
     axes: list[str] | None
     voxel_size: tuple[float, ...] | None
     offset: tuple[float, ...] | None
     unit: str | None
+    origin: str | None = field(default=None, repr=False, compare=False)
+    problem: str | None = field(default=None, repr=False, compare=False)
+
+    def reject(self, problem: str) -> "GridMetadata":
+        """Return the axes without voxel size, offset and unit, and the reason.
+
+        >>> GridMetadata(["y", "x"], (1.0, 1.0), None, None).reject("its unit is 'pixel'").voxel_size is None
+        True
+        """
+        return replace(self, voxel_size=None, offset=None, unit=None, problem=self.problem or problem)
 
 
 class Grid(NamedTuple):
@@ -77,39 +96,153 @@ def parse_attributes(attrs: Mapping[str, Any], ndim: int, reverse: bool = False)
 
     >>> parse_attributes({"resolution": [40, 4, 4], "units": ["nm", "nm", "nm"]}, 3)
     GridMetadata(axes=None, voxel_size=(40.0, 4.0, 4.0), offset=None, unit='nanometer')
+    >>> parse_attributes({"pixelResolution": {"dimensions": [4, 4, 40], "unit": "pixel"}}, 3, reverse=True).problem
+    "the attribute 'pixelResolution' is in 'pixel', which is not a unit of length"
     """
-    axes = _parse_names(attrs, ndim)
-    if axes is not None and reverse:
-        axes = axes[::-1]
-    pixel = attrs.get("pixelResolution")
-    unit: str | None = None
-    voxel_size = attrs.get("resolution", attrs.get("voxel_size"))
-    offset = attrs.get("offset", attrs.get("translate"))
-    if voxel_size is None and isinstance(pixel, Mapping):
-        voxel_size, unit = pixel.get("dimensions"), pixel.get("unit")
-    elif voxel_size is None and isinstance(pixel, Sequence):
-        voxel_size = pixel
-    units = [text for text in attrs.get("units", []) if text] if isinstance(attrs.get("units"), list) else []
-    if not units and isinstance(attrs.get("dimension_units"), list):
-        units = [text.split()[-1] for text in attrs["dimension_units"] if len(str(text).split()) == 2]
-    if units:
-        unit = units[-1]
-    numbers = [_parse_numbers(value, reverse) for value in (voxel_size, offset)]
-    return GridMetadata(axes, numbers[0], numbers[1], normalize_unit(unit) if unit else None)
+    axes = parse_axis_names(attrs, ndim, reverse)
+    key = next((key for key in _SIZE_KEYS if attrs.get(key) is not None), None)
+    size: Any = attrs.get(key) if key else None
+    units = _list_units(attrs)
+    if isinstance(size, Mapping):
+        units = [size["unit"]] if size.get("unit") else units
+        size = size.get("dimensions")
+    offset = next((attrs[key] for key in _OFFSET_KEYS if attrs.get(key) is not None), None)
+    origin = f"the attribute {key!r}" if key else None
+    found = GridMetadata(axes, None, None, None, origin)
+    numbers = []
+    for name, value in ((key, size), ("offset", offset)):
+        parsed = None if value is None else _parse_numbers(value, reverse)
+        if value is not None and parsed is None:
+            return found.reject(f"the attribute {name!r} is {_shorten(value)}, expected a list of numbers")
+        numbers.append(parsed and select_spatial(parsed, axes))
+    voxel_size, offset = numbers
+    factors = _parse_numbers(attrs.get("downsamplingFactors"), reverse)
+    if voxel_size and factors and key == "pixelResolution" and len(factors) == len(voxel_size):
+        # n5-viewer stores the size of a voxel of the first scale with each scale.
+        voxel_size = tuple(a * b for a, b in zip(voxel_size, factors))
+    return set_lengths(found, voxel_size, offset, units[::-1] if reverse else units)
 
 
-def _parse_names(attrs: Mapping[str, Any], ndim: int) -> list[str] | None:
+def set_lengths(
+    found: GridMetadata,
+    voxel_size: Sequence[float] | None,
+    offset: Sequence[float] | None,
+    units: Sequence[object],
+) -> GridMetadata:
+    """Return metadata with voxel size and offset in one unit; without them if a unit is not a length.
+
+    Args:
+        found: axes and origin.
+        voxel_size, offset: spatial axes only.
+        units: as stored: none, one, or one per spatial axis (with others before them).
+
+    >>> set_lengths(GridMetadata(None, None, None, None), [0.04, 4], [0, 8], ["um", "nm"])
+    GridMetadata(axes=None, voxel_size=(0.04, 0.004), offset=(0.0, 0.008), unit='micrometer')
+    """
+    what = found.origin or "the voxel size"
+    unknown = [text for text in units if find_unit(text) is None]
+    if unknown and voxel_size is None and offset is None:
+        return found
+    if unknown:
+        return found.reject(f"{what} is in {_shorten(unknown[0])}, which is not a unit of length")
+    if voxel_size is not None and not all(size > 0 for size in voxel_size):
+        return found.reject(f"{what} is {_shorten(list(voxel_size))}, expected positive numbers")
+    names = [normalize_unit(str(text)) for text in units]
+    if len(set(names)) <= 1:
+        return replace(
+            found,
+            voxel_size=tuple(map(float, voxel_size)) if voxel_size is not None else None,
+            offset=tuple(map(float, offset)) if offset is not None else None,
+            unit=names[0] if names else None,
+        )
+    converted = []
+    for values in (voxel_size, offset):
+        if values is not None and len(values) > len(names):
+            return found.reject(f"{what} has {len(names)} units for {len(values)} axes")
+        own = names[len(names) - len(values or ()) :]
+        converted.append(
+            None
+            if values is None
+            else tuple(float(convert_length([value], unit, own[0])[0]) for value, unit in zip(values, own))
+        )
+    return replace(found, voxel_size=converted[0], offset=converted[1], unit=names[-len(voxel_size or names)])
+
+
+def select_spatial(values: Sequence[float], axes: Sequence[str] | None) -> tuple[float, ...]:
+    """Return the values of the spatial axes from a list over all axes, or over the spatial ones.
+
+    >>> select_spatial([1, 4, 8, 8], ["c", "z", "y", "x"]), select_spatial([4, 8], ["c", "y", "x"])
+    ((4, 8, 8), (4, 8))
+    """
+    if axes is not None and len(values) == len(axes):
+        return tuple(value for value, axis in zip(values, axes) if axis in SPATIAL_AXES)
+    return tuple(values)
+
+
+def parse_axis_names(attrs: Mapping[str, Any], ndim: int, reverse: bool = False) -> list[str] | None:
+    """Return the names of axes in an array's attributes; None if they are missing or mean nothing (``dim_0``).
+
+    >>> parse_axis_names({"axis_names": ["c^", "Y", "X"]}, 3), parse_axis_names({"axes": ["dim_0", "dim_1"]}, 2)
+    (['c', 'y', 'x'], None)
+    """
     for key in ("axes", "_ARRAY_DIMENSIONS", "axis_names"):
         names = attrs.get(key)
         if isinstance(names, list) and len(names) == ndim and all(isinstance(name, str) for name in names):
-            return [name.rstrip("^") for name in names]
+            cleaned = clean_axis_names(names)
+            if cleaned is not None:
+                return cleaned[::-1] if reverse else cleaned
     return None
 
 
-def _parse_numbers(value: Any, reverse: bool) -> tuple[float, ...] | None:
+def clean_axis_names(names: Sequence[str], types: Sequence[object] = ()) -> list[str] | None:
+    """Return names of axes as ``t``, ``c``, ``z``, ``y``, ``x``, unknown ones as they are; None for placeholders.
+
+    Args:
+        names: as stored.
+        types: types of the axes in OME-NGFF, such as ``channel``.
+
+    >>> clean_axis_names(["Time", "channels", "Z", "y", "x"]), clean_axis_names(["c0^", "d0", "d1"])
+    (['t', 'c', 'z', 'y', 'x'], None)
+    """
+    stripped = [name.strip().rstrip("^") for name in names]
+    if all(_PLACEHOLDER.fullmatch(name) for name in stripped):
+        return None
+    known = {"time": "t", "channel": "c", "channels": "c"}
+    result = []
+    for index, name in enumerate(stripped):
+        kind = types[index] if index < len(types) else None
+        lower = name.lower()
+        fallback = known.get(str(kind), name)
+        result.append(lower if lower in ("t", "c", *SPATIAL_AXES) else known.get(lower, fallback))
+    return result
+
+
+def _list_units(attrs: Mapping[str, Any]) -> list[object]:
+    units = attrs.get("units")
+    if isinstance(units, str):
+        return [units] if units else []
+    if isinstance(units, list) and any(units):
+        return [text for text in units if text]
+    units = attrs.get("dimension_units")
+    if isinstance(units, list):
+        return [str(text).split()[-1] for text in units if len(str(text).split()) == 2]
+    return []
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _parse_numbers(value: Any, reverse: bool = False) -> tuple[float, ...] | None:
     if not isinstance(value, Sequence) or isinstance(value, str):
         return None
-    numbers = tuple(float(item) for item in value)
+    try:
+        numbers = tuple(float(item) for item in value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if not numbers or not all(math.isfinite(number) for number in numbers):
+        return None
     return numbers[::-1] if reverse else numbers
 
 

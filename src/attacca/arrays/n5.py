@@ -8,8 +8,9 @@ https://github.com/saalfeldlab/n5
 """
 
 import json
+import math
 import os
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 import zarr
 
 from attacca.arrays.identifier import is_url, join_path
-from attacca.arrays.storage import remote_file_system
+from attacca.arrays.storage import parse_metadata_file, remote_file_system
 from attacca.atomic import write_text
 from attacca.errors import MissingInputError, VolumeError, summarize_error
 
@@ -99,7 +100,7 @@ class N5Array:
             )
         context = tensorstore.Context()
         # Other attributes, such as a resolution of another length, must not keep TensorStore from opening the array.
-        storage = {key: values[key] for key in _RESERVED if key in values}
+        storage = _clean_storage(self.directory, values)
         memory = tensorstore.KvStore.open("memory://", context=context).result()
         memory[ATTRIBUTES_FILE] = json.dumps(storage).encode()
         overlay = {"base": {"driver": "memory", "path": ATTRIBUTES_FILE}, "exact": ATTRIBUTES_FILE}
@@ -108,10 +109,10 @@ class N5Array:
         try:
             opened = tensorstore.open(spec, open=True, read=True, write=writable, context=context).result()
         except (ValueError, OSError) as error:
-            compression = values.get("compression", values.get("compressionType"))
             raise VolumeError(
-                f"{self.directory} cannot be read: {summarize_error(error)[:200]}; its compression is {compression}, "
-                "expected raw, gzip, bzip2, xz, blosc or zstd; convert it with n5-utils, or import a copy"
+                f"{join_path(self.directory, ATTRIBUTES_FILE)}: found metadata that describe no readable array: "
+                f"{summarize_error(error).partition(' [')[0]}",
+                fix="restore the file, or copy the volume again",
             ) from error
         self._view = opened.T
         self.shape: tuple[int, ...] = tuple(self._view.shape)
@@ -141,6 +142,53 @@ class N5Array:
             slice(*part.indices(size)[:2]) if isinstance(part, slice) else part
             for part, size in zip(parts, self.shape)
         )
+
+
+_CODECS = {
+    "raw": (),
+    "gzip": ("level", "useZlib"),
+    "bzip2": ("blockSize",),
+    "xz": ("preset",),
+    "blosc": ("cname", "clevel", "shuffle", "blocksize"),
+    "zstd": ("level",),
+}
+"""Codecs that TensorStore decodes, and the settings that it accepts: others, such as the number of threads, are left out."""
+
+
+def _clean_storage(directory: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata of the storage as of N5 version 2.
+
+    Raises:
+        VolumeError: the codec is unknown, or the array has more voxels than can be counted.
+    """
+    path = join_path(directory, ATTRIBUTES_FILE)
+    # The first version of N5 stored the name alone.
+    compression = values.get("compression", {"type": values.get("compressionType")})
+    if isinstance(compression, str):
+        compression = {"type": compression}
+    kind = compression.get("type") if isinstance(compression, dict) else compression
+    if kind not in _CODECS:
+        raise VolumeError(
+            f"{path}: found the compression {kind!r}, expected {', '.join(_CODECS)}",
+            fix="convert the data set to one of these, for example to gzip with n5-utils or Fiji",
+        )
+    settings = {key: compression[key] for key in ("type", *_CODECS[kind]) if key in compression}
+    sizes = [values.get("dimensions"), values.get("blockSize")]
+    for key, size in zip(("dimensions", "blockSize"), sizes):
+        is_valid = isinstance(size, list) and all(type(edge) is int and edge >= 1 for edge in size)
+        if (
+            not is_valid
+            or len(size or ()) != len(sizes[0] or ())
+            or math.prod(size or ()) >= _MOST_VOXELS[key]
+        ):
+            raise VolumeError(
+                f"{path}: found the {key} {str(size)[:80]}, expected a positive number of voxels for each axis",
+                fix="restore the file, or copy the volume again",
+            )
+    return {**{key: values[key] for key in _RESERVED if key in values}, "compression": settings}
+
+
+_MOST_VOXELS = {"dimensions": 2**60, "blockSize": 2**33}
 
 
 StoredArray = zarr.Array[Any] | N5Array
@@ -199,29 +247,14 @@ def read_attributes_file(directory: str) -> dict[str, Any] | None:
         directory: path or URL of an N5 group or array.
 
     Raises:
-        VolumeError: the file is not valid JSON.
+        VolumeError: the file is not a JSON object, or may not be read.
 
     >>> system, root = remote_file_system("memory://volume.n5/raw/attributes.json")
     >>> system.pipe_file(root, b'{"dimensions": [16, 8, 4]}')
     >>> read_attributes_file("memory://volume.n5/raw"), read_attributes_file("memory://volume.n5/labels")
     ({'dimensions': [16, 8, 4]}, None)
     """
-    path = join_path(directory, ATTRIBUTES_FILE)
-    try:
-        if is_url(directory):
-            system, root = remote_file_system(path)
-            text = system.cat_file(root).decode()
-        else:
-            text = Path(path).read_text()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    try:
-        values = json.loads(text)
-    except ValueError as error:
-        raise VolumeError(f"{path} is not valid JSON ({error}); restore the file") from None
-    if not isinstance(values, dict):
-        raise VolumeError(f"{path}: found {type(values).__name__}, expected a JSON object; restore the file")
-    return values
+    return parse_metadata_file(join_path(directory, ATTRIBUTES_FILE))
 
 
 def list_n5_members(container: str | Path, path: str) -> list[str]:

@@ -2,16 +2,18 @@
 
 import asyncio
 import difflib
+import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import fsspec
-from zarr.abc.store import Store
-from zarr.core.buffer import Buffer
+from zarr.abc.store import ByteRequest, Store
+from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore, LocalStore, ZipStore
 
 from attacca.arrays.identifier import is_url
@@ -28,6 +30,18 @@ class AtomicLocalStore(LocalStore):
     have two writers at a time: blocks share none.
     """
 
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        await self._ensure_open()
+        return await asyncio.to_thread(self.get_sync, key, prototype=prototype, byte_range=byte_range)
+
+    def get_sync(
+        self, key: str, *, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        check_regular_file(self.root / key)
+        return super().get_sync(key, prototype=prototype, byte_range=byte_range)
+
     def set_sync(self, key: str, value: Buffer) -> None:
         self._ensure_open_sync()
         self._check_writable()
@@ -39,6 +53,37 @@ class AtomicLocalStore(LocalStore):
         if exclusive and (self.root / key).exists():
             raise FileExistsError(self.root / key)
         await asyncio.to_thread(write_file, self.root / key, value.as_buffer_like())
+
+
+def check_regular_file(path: Path) -> None:
+    """Raise an error unless a path is a file, a directory, or does not exist, so that no reader waits for a pipe.
+
+    Raises:
+        VolumeError: the path is a FIFO, socket or device, a link whose target does not exist, or may not be read.
+
+    >>> check_regular_file(Path(os.devnull))
+    Traceback (most recent call last):
+    attacca.errors.VolumeError: /dev/null: found a device, a pipe or a socket, expected a file; remove it or restore the file
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if os.path.islink(path):
+            target = os.readlink(path)
+            raise VolumeError(
+                f"{path}: found a link to {target}, which does not exist", fix="restore the file"
+            ) from None
+        return
+    except OSError as error:
+        raise VolumeError(
+            f"{path} cannot be read: {error.strerror}",
+            fix="ask its owner for permission, or correct the path",
+        ) from error
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise VolumeError(
+            f"{path}: found a device, a pipe or a socket, expected a file",
+            fix="remove it or restore the file",
+        )
 
 
 def write_file(path: Path, data: Any) -> None:
@@ -120,7 +165,12 @@ def open_store(container: str | Path, mode: str = "r") -> Store:
             options = storage_options(container)
             return FsspecStore.from_url(str(container), storage_options=options, read_only=read_only)
         except ImportError as error:
-            raise VolumeError(f"{container}: {error}; for s3:// URLs install attacca[s3]") from error
+            protocol = str(container).partition("://")[0]
+            extra = {"s3": "attacca[s3]", "gs": "attacca[gcs]", "gcs": "attacca[gcs]"}.get(protocol)
+            raise VolumeError(
+                f"{container}: a package that reads {protocol}:// addresses is not installed ({summarize_error(error)})",
+                fix=f"pip install '{extra}'" if extra else "install the package",
+            ) from error
         except ValueError as error:
             kind = str(container).partition("://")[0]
             raise VolumeError(
@@ -174,6 +224,66 @@ def explain_server_errors(container: str | Path) -> Iterator[None]:
         raise VolumeError(
             f"{container} cannot be reached: {type(error).__name__}: {summarize_error(error)}{advice}"
         ) from error
+
+
+def read_metadata_file(path: str) -> bytes | None:
+    """Return the contents of a small file; None if it does not exist.
+
+    Args:
+        path: local path or URL.
+
+    Raises:
+        VolumeError: the local file may not be read, or is not a regular file.
+
+    >>> system, root = remote_file_system("memory://metadata.zarr/.zarray")
+    >>> system.pipe_file(root, b"{}")
+    >>> read_metadata_file("memory://metadata.zarr/.zarray"), read_metadata_file("memory://metadata.zarr/.zgroup")
+    (b'{}', None)
+    """
+    try:
+        if is_url(path):
+            system, root = remote_file_system(path)
+            return bytes(system.cat_file(root))
+        check_regular_file(Path(path))
+        return Path(path).read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    except OSError as error:
+        if is_url(path):
+            raise
+        raise VolumeError(
+            f"{path} cannot be read: {error.strerror}",
+            fix="ask its owner for permission, or correct the path",
+        ) from error
+
+
+def parse_metadata_file(path: str) -> dict[str, Any] | None:
+    """Return the JSON object in a metadata file; None if the file does not exist.
+
+    Raises:
+        VolumeError: the file is not a JSON object; the message names it.
+
+    >>> system, root = remote_file_system("memory://cut.zarr/.zarray")
+    >>> system.pipe_file(root, b'{"shape": [32')
+    >>> parse_metadata_file("memory://cut.zarr/.zarray")
+    Traceback (most recent call last):
+    attacca.errors.VolumeError: memory://cut.zarr/.zarray is damaged: expected a JSON object, found '{"shape": [32'...
+    """
+    data = read_metadata_file(path)
+    if data is None:
+        return None
+    try:
+        values = json.loads(data)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        text = data[:40].decode(errors="replace")
+        found = f"{text!r}{' ...' if len(data) > 40 else ''}" if data else "an empty file"
+        raise VolumeError(
+            f"{path} is damaged: expected a JSON object, found {found} ({len(data)} bytes)",
+            fix="restore the file, or copy the volume again",
+        )
+    return values
 
 
 def _suggest_names(path: Path) -> str:

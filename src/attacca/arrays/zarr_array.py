@@ -420,7 +420,7 @@ class ZarrArray(NeuroglancerSource, Array):
             raise VolumeError(self._describe_damaged_objects(roi, error)) from error
         except (ValueError, RuntimeError) as error:
             raise DamagedDataError(self._describe_damaged_objects(roi, error)) from error
-        if self._missing_chunks == "error" and isinstance(self._zarr, N5Array):
+        if self._missing_chunks == "refuse" and isinstance(self._zarr, N5Array):
             self._check_n5_blocks(roi)
         if self._contents:
             check_values(data, self._contents, self.directory, roi)
@@ -435,7 +435,7 @@ class ZarrArray(NeuroglancerSource, Array):
     def _checked(self) -> StoredArray:
         """The array, which raises an error instead of filling a missing chunk with zeros where that is damage."""
         is_finished = self.is_own and not self.writable
-        if isinstance(self._zarr, zarr.Array) and (is_finished or self._missing_chunks == "error"):
+        if isinstance(self._zarr, zarr.Array) and (is_finished or self._missing_chunks == "refuse"):
             return self._zarr.with_config({"read_missing_chunks": False})
         return self._zarr
 

@@ -1,19 +1,33 @@
 """Opening of Zarr and N5 arrays by name, including the first scale of a multiscale group."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import zarr
 from funlib.geometry import Coordinate, Roi
 from zarr.abc.store import Store
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
+from zarr.storage import FsspecStore, LocalStore
 
-from attacca.arrays.identifier import join_path
+from attacca.arrays.identifier import is_url, join_path
 from attacca.arrays.n5 import N5Array, StoredArray, is_n5_container, list_n5_members, read_attributes_file
 from attacca.arrays.storage import explain_server_errors, open_store
-from attacca.errors import MissingInputError, VolumeError, summarize_error
+from attacca.errors import AttaccaError, MissingInputError, VolumeError, summarize_error
 
+_LARGEST_ARRAY = 2**63 - 1
+_LARGEST_CHUNK = 2**36
+"""Bytes of an array, and of a chunk, beyond which a header is considered damaged."""
+_MOST_CHUNKS = 2**32
+_MOST_NAMES = 10_000
 FIRST_SCALES = ("s0", "0", "scale0")
 """Names of the first scale, for multiscale groups without OME metadata."""
 
@@ -34,7 +48,7 @@ class ZarrArrayConfig:
         roi: the part of the array to use, in world units and on the voxel grid.
         contents: ``raw`` or ``labels`` if each block is checked for values that such data must not hold when it is
             read; empty for no check.
-        missing_chunks: ``error`` if a missing chunk is an error when it is read, ``zero`` if it holds fill values.
+        missing_chunks: ``refuse`` if a missing chunk is an error when it is read, ``zero`` if it holds fill values.
     """
 
     file_name: Path | str
@@ -113,18 +127,16 @@ def open_node(store: Store, path: str, writable: bool = False) -> zarr.Array[Any
     ['Group', 'Array', 'NoneType']
     """
     mode: Any = "r+" if writable else "r"
-    try:
-        return zarr.open_array(store, path=path, mode=mode)
-    except (FileNotFoundError, zarr.errors.ContainsGroupError, zarr.errors.NodeTypeValidationError):
-        pass
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise VolumeError(_describe_damaged_metadata(store, path, error)) from error
-    try:
-        return zarr.open_group(store, path=path, mode=mode, use_consolidated=False)
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise VolumeError(_describe_damaged_metadata(store, path, error)) from error
+    with _explain_damaged_metadata(store, path):
+        try:
+            array = zarr.open_array(store, path=path, mode=mode)
+        except (FileNotFoundError, zarr.errors.ContainsGroupError, zarr.errors.NodeTypeValidationError):
+            try:
+                return zarr.open_group(store, path=path, mode=mode, use_consolidated=False)
+            except FileNotFoundError:
+                return None
+        _check_extent(array)
+    return array if writable else match_chunk_names(array)
 
 
 def first_scale(attributes: Mapping[str, Any]) -> str | None:
@@ -197,9 +209,220 @@ def _open_n5(container: Path | str, path: str, mode: str) -> tuple[N5Array, str]
     )
 
 
-def _describe_damaged_metadata(store: Store, path: str, error: Exception) -> str:
-    where = f"{store}/{path}".removeprefix("file://")
-    return f"{where}: the metadata cannot be read ({type(error).__name__}: {summarize_error(error)})"
+_METADATA_FILES = ("zarr.json", ".zarray", ".zattrs", ".zgroup")
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    NotImplementedError,
+    AssertionError,
+    RecursionError,
+    MemoryError,
+    ImportError,
+)
+
+
+@contextmanager
+def _explain_damaged_metadata(store: Store, path: str) -> Iterator[None]:
+    """Convert errors of zarr at the opening of an array or group to one that names the damaged file."""
+    try:
+        yield
+    except AttaccaError:
+        raise
+    except OSError as error:
+        if not isinstance(store, LocalStore):
+            raise
+        where = error.filename or join_path(store.root, path)
+        raise VolumeError(
+            f"{where} cannot be read: {error.strerror or summarize_error(error)}",
+            fix="ask its owner for permission, or correct the path",
+        ) from error
+    except _DAMAGE as error:
+        where = join_path(locate_store(store), path)
+        existing = []
+        for name in _METADATA_FILES:
+            try:
+                data = sync(store.get(f"{path}/{name}".strip("/"), prototype=default_buffer_prototype()))
+            except (OSError, ValueError):
+                continue
+            if data is None:
+                continue
+            existing.append(name)
+            if not _is_json_object(data.to_bytes()):
+                raise VolumeError(
+                    f"{where}/{name} is damaged: expected a JSON object, found "
+                    f"{data.to_bytes()[:40].decode(errors='replace')!r} ({len(data)} bytes)",
+                    fix="restore the file, or copy the volume again",
+                ) from error
+        raise VolumeError(
+            f"{where}/{existing[0] if existing else ''}: found metadata that describe no readable array "
+            f"({type(error).__name__}: {summarize_error(error)[:300]})",
+            fix="restore the file, or write the array with other settings if it names a codec or type that is unknown here",
+        ) from error
+
+
+def _is_json_object(data: bytes) -> bool:
+    try:
+        return isinstance(json.loads(data), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def locate_store(store: Store) -> str:
+    """Return the path or URL of a store.
+
+    >>> locate_store(open_store("memory://located.zarr", "a"))
+    'memory:///located.zarr'
+    """
+    if isinstance(store, LocalStore):
+        return str(store.root)
+    if isinstance(store, FsspecStore):
+        protocol = store.fs.protocol if isinstance(store.fs.protocol, str) else store.fs.protocol[0]
+        if protocol in ("abstract", "file"):
+            protocol = "memory"
+        return store.path if is_url(store.path) else f"{protocol}://{store.path}"
+    return str(getattr(store, "path", store))
+
+
+def _check_extent(array: zarr.Array[Any]) -> None:
+    """Raise an error for a shape or a codec that no array of voxels has.
+
+    Raises:
+        ValueError: more voxels than can be counted, chunks that do not fit in memory, or pickled objects.
+    """
+    size = max(1, array.dtype.itemsize)
+    if math.prod(array.shape) * size > _LARGEST_ARRAY:
+        raise ValueError(f"found the shape {array.shape}, which is more than {_LARGEST_ARRAY} bytes")
+    if math.prod(-(-n // k) for n, k in zip(array.shape, array.shards or array.chunks)) > _MOST_CHUNKS:
+        raise ValueError(f"found the shape {array.shape}, which is more than {_MOST_CHUNKS} chunks")
+    if getattr(array.metadata, "_stored_document", None) is not None:
+        raise ValueError("found chunks of 0 voxels")
+    if min(array.chunks, default=1) < 1 or math.prod(array.chunks) * size > _LARGEST_CHUNK:
+        raise ValueError(
+            f"found chunks of {array.chunks} voxels, expected 1 to {_LARGEST_CHUNK} bytes in a chunk"
+        )
+    if array.metadata.zarr_format == 2:
+        codecs = [array.metadata.compressor, *(array.metadata.filters or ())]
+        if any(getattr(codec, "codec_id", "") == "pickle" for codec in codecs):
+            # Unpickling executes code.
+            raise ValueError("found the codec 'pickle', which is never decoded")
+
+
+def match_chunk_names(array: zarr.Array[Any]) -> zarr.Array[Any]:
+    """Return an array that finds its chunks, even if ``.zarray`` names the wrong separator of their indices.
+
+    Old versions of zarr stored chunks in nested directories (``0/0/0``) without a ``dimension_separator``; copies
+    between stores have renamed them. Metadata without chunks, and arrays of Zarr 3, are returned as they are.
+
+    Raises:
+        VolumeError: there are chunks with both separators.
+
+    >>> store = zarr.storage.MemoryStore()
+    >>> array = zarr.create_array(store, shape=(4, 4), dtype="u1", chunks=(2, 2), zarr_format=2)
+    >>> match_chunk_names(array) is array
+    True
+    """
+    metadata: Any = array.metadata
+    if metadata.zarr_format != 2 or array.ndim < 2:
+        return array
+    declared = metadata.dimension_separator
+    other = "/" if declared == "." else "."
+    store, path = array.store, array.path
+    if isinstance(store, LocalStore):
+        found = list(_list_separators(Path(store.root) / path, array.ndim, declared))
+    else:
+        first = [separator.join("0" * array.ndim) for separator in (declared, other)]
+        keys = [f"{path}/{name}".strip("/") for name in first]
+        found = []
+        if declared == "." and not sync(store.exists(keys[0])) and sync(store.exists(keys[1])):
+            found = [other]
+    if len(found) > 1:
+        raise VolumeError(
+            f"{join_path(locate_store(store), path)}: found chunks with both names, such as "
+            f"{'.'.join('0' * array.ndim)} and {'/'.join('0' * array.ndim)}",
+            fix="remove those of an older array, or copy the volume again",
+        )
+    if found != [other]:
+        return array
+    corrected: Any = replace(metadata, dimension_separator=other)
+    return zarr.Array(zarr.AsyncArray(metadata=corrected, store_path=array.store_path))
+
+
+def _list_separators(directory: Path, ndim: int, declared: str) -> Iterator[str]:
+    """Yield the separators of the chunks in a directory. Once the declared one is found, few more names are read."""
+    dotted = re.compile(r"\.".join([r"\d+"] * ndim))
+    seen: set[str] = set()
+    with os.scandir(directory) as files:
+        for number, item in enumerate(files):
+            if declared in seen and number > _MOST_NAMES:
+                return
+            if dotted.fullmatch(item.name):
+                separator = "."
+            elif item.name.isdecimal() and item.is_dir():
+                separator = "/"
+            else:
+                continue
+            if separator not in seen:
+                seen.add(separator)
+                yield separator
+
+
+def name_stored_object(array: StoredArray, index: tuple[int, ...]) -> str:
+    """Return the name of a shard or chunk below its array.
+
+    >>> array = zarr.create_array(zarr.storage.MemoryStore(), shape=(4, 4), dtype="u1", chunks=(2, 2))
+    >>> name_stored_object(array, (0, 1))
+    'c/0/1'
+    """
+    if isinstance(array, zarr.Array):
+        return array.metadata.encode_chunk_key(index)
+    return "/".join(map(str, index[::-1]))
+
+
+@contextmanager
+def explain_damaged_data(array: StoredArray, name: str, selection: tuple[slice | int, ...]) -> Iterator[None]:
+    """Convert errors of a library while voxels are read to one that names the damaged objects.
+
+    Args:
+        array: the array.
+        name: its path, for the message.
+        selection: the voxels that are read, one slice or index per axis.
+
+    Raises:
+        VolumeError: the voxels cannot be read.
+
+    >>> array = zarr.create_array(zarr.storage.MemoryStore(), shape=(4,), dtype="u1", chunks=(4,))
+    >>> with explain_damaged_data(array, "volume.zarr/raw", (slice(0, 2),)):
+    ...     raise RuntimeError("the checksum differs")
+    Traceback (most recent call last):
+    attacca.errors.VolumeError: volume.zarr/raw: the stored voxels cannot be read: ... the checksum differs)...
+    """
+    try:
+        yield
+    except AttaccaError:
+        raise
+    except (*_DAMAGE, RuntimeError, OSError, EOFError) as error:
+        damaged = []
+        block = array.shards or array.chunks
+        ranges = []
+        for part, size, edge in zip(selection, array.shape, block):
+            begin, end, _ = part.indices(size) if isinstance(part, slice) else (part, part + 1, 1)
+            ranges.append(range(begin // edge, -(-end // edge)))
+        for index in product(*ranges):
+            corner = [number * edge for number, edge in zip(index, block)]
+            try:
+                _ = array[tuple(slice(c, min(c + e, n)) for c, e, n in zip(corner, block, array.shape))]
+            except (*_DAMAGE, RuntimeError, OSError, EOFError):
+                damaged.append(name_stored_object(array, index))
+                if len(damaged) == 5:
+                    break
+        raise VolumeError(
+            f"{name}: the stored voxels cannot be read: {', '.join(damaged) or 'an object'} "
+            f"({type(error).__name__}: {summarize_error(error)[:300]})",
+            fix="copy the volume again, or restore these files",
+        ) from error
 
 
 def _list_members(store: Store, path: str) -> str:

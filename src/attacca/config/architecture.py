@@ -21,14 +21,19 @@ class UNetConfig(StrictModel):
     """Input shape of the network in training, in voxels."""
     eval_shape_increase: tuple[int, ...] | None = None
     """Difference of the input shapes in prediction and in training, in voxels; null: prediction chooses its shapes."""
+    stem: Factors | None = None
+    """Factors, one per axis, by which the network reduces the resolution before its finest level, such as [2, 2, 2]
+    for isotropic volumes or [1, 2, 2] for thick sections. The voxels of each cell of this size become channels, and
+    the last convolution computes all voxels of a cell: the output has full resolution (sub-pixel convolution). At half
+    the resolution, convolutions have an eighth of the cost in 3D, and twice the field of view."""
     num_fmaps: int = Field(default=12, ge=1)
-    """Number of channels at full resolution."""
+    """Number of channels of the finest level, which has full resolution without ``stem``."""
     fmap_inc_factor: float = Field(default=2.0, ge=1)
     """Factor of the number of channels between each level and the next coarser one."""
     channels: tuple[int, ...] | None = None
     """Channels of each level, finest first, instead of ``num_fmaps`` and ``fmap_inc_factor``."""
     num_out_fmaps: int | None = Field(default=None, ge=1)
-    """Number of channels of the output, for the prediction head; null: as many as at full resolution."""
+    """Number of channels of the output, for the prediction head; null: as many as at the finest level."""
     downsample_factors: tuple[Factors, ...] = ((2, 2, 2), (2, 2, 2))
     """Factors between each level and the next coarser one, one per axis; the number of levels minus one entries."""
     kernel_sizes: tuple[Factors, ...] | None = None
@@ -56,6 +61,10 @@ class UNetConfig(StrictModel):
     @model_validator(mode="after")
     def _check_combinations(self) -> "UNetConfig":
         dims = len(self.input_shape)
+        if self.stem is not None and (len(self.stem) != dims or min(self.stem) < 1):
+            raise ValueError(
+                f"found stem {list(self.stem)}, expected {dims} factors of 1 or more, such as {[2] * dims}"
+            )
         for index, factors in enumerate(self.downsample_factors):
             if len(factors) != dims:
                 raise ValueError(

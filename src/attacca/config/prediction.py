@@ -16,7 +16,7 @@ class PredictionConfig(StrictModel):
     """Checkpoint to predict with: the best one on the validation volumes, the latest one, or that of an iteration."""
     block_size: list[Positive] | None = None
     """Size in voxels of a block that is written at once and stored in one file, ``[z, y, x]``; whole tiles. By default a
-    block is one tile, and in a volume of more than 512 x 512 x 512 voxels about 2 million voxels."""
+    block is one tile, and in a volume of more than 512 x 512 x 512 voxels about 4 million voxels."""
     tile_size: list[Positive] | None = None
     """Size in voxels of the network's output; a block is computed tile by tile. By default it follows from the
     network."""

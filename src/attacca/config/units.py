@@ -4,6 +4,7 @@ World coordinates are integers: ``funlib.geometry.Coordinate((50, 4.6, 4.6))`` b
 Voxel sizes and offsets from files and configurations are therefore converted by ``to_whole_coordinate``.
 """
 
+import unicodedata
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -21,20 +22,24 @@ UNITS = {
     "centimeter": -2,
     "meter": 0,
 }
+# The case of symbols counts: Mm is a megameter, Pm a petameter.
 _SHORT = {
     "pm": "picometer",
+    "Å": "angstrom",
     "å": "angstrom",
-    "ångström": "angstrom",
+    "A": "angstrom",
     "a": "angstrom",
     "nm": "nanometer",
+    "NM": "nanometer",
     "um": "micrometer",
-    "µm": "micrometer",
-    "μm": "micrometer",
-    "micron": "micrometer",
+    "UM": "micrometer",
+    "uM": "micrometer",
+    "\u03bcm": "micrometer",
     "mm": "millimeter",
     "cm": "centimeter",
     "m": "meter",
 }
+_WORDS = {"ångström": "angstrom", "ångstrom": "angstrom", "micron": "micrometer"}
 SYMBOLS = {
     "picometer": "pm",
     "angstrom": "Å",
@@ -55,12 +60,28 @@ def normalize_unit(unit: str) -> str:
     >>> normalize_unit("nm"), normalize_unit("Nanometres"), normalize_unit("µm")
     ('nanometer', 'nanometer', 'micrometer')
     """
-    text = unit.strip().lower().replace("metre", "meter")
-    text = text.removesuffix("s") if text.removesuffix("s") in UNITS else text
-    text = _SHORT.get(text, text)
-    if text not in UNITS:
+    name = find_unit(unit)
+    if name is None:
         raise VolumeError(f"unknown unit of length {unit!r}; expected one of {', '.join(UNITS)}")
-    return text
+    return name
+
+
+def find_unit(text: object) -> str | None:
+    """Return the OME-NGFF name of a unit of length; None for anything else, such as ``pixel``.
+
+    >>> find_unit("microns"), find_unit("\\\\u00B5m"), find_unit("pixel"), find_unit("Mm"), find_unit("")
+    ('micrometer', 'micrometer', None, None, None)
+    """
+    if not isinstance(text, str):
+        return None
+    # ImageJ writes the escape sequence of the micro sign as text.
+    symbol = unicodedata.normalize("NFKC", text.replace("\\u00B5", "µ").strip())
+    if symbol in _SHORT:
+        return _SHORT[symbol]
+    word = symbol.lower().replace("metre", "meter")
+    word = word.removesuffix("s")
+    word = _WORDS.get(word, word)
+    return word if word in UNITS else None
 
 
 def _to_fraction(value: float) -> Fraction:

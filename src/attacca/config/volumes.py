@@ -61,7 +61,8 @@ class ArraySource(StrictModel):
 
     path: Location
     """A directory with one PNG or TIFF per section, a pattern such as ``raw/*.png``, a single image, a multi-page TIFF,
-    an HDF5 or MRC file, a Zarr (format 2 or 3, also zipped) or N5 container, or a URL such as ``s3://bucket/volume.zarr``.
+    an HDF5 or MRC file, a Zarr (format 2 or 3, also zipped) or N5 container, a directory in the format Neuroglancer
+    Precomputed, or a URL such as ``s3://bucket/volume.zarr`` or ``precomputed://gs://bucket/volume``.
     Sections are sorted in the natural order of their names, 2 before 10."""
     dataset: str | None = None
     """Name of the data set in an HDF5 file, Zarr or N5 container; not needed if there is only one."""
@@ -73,10 +74,10 @@ class ArraySource(StrictModel):
     offset: WorldNumbers | None = None
     """Lower corner of the first voxel in the volume's unit; replaces the offset in the file and the volume's
     ``offset``."""
-    missing_chunks: Literal["error", "zero"] | None = None
-    """Meaning of chunks that a Zarr or N5 array does not hold. Some programs omit chunks of zeros; an interrupted copy
-    looks the same. ``zero`` reads them as fill values, ``error`` is an error. By default missing chunks of an image are
-    an error, and those of labels and masks a warning."""
+    missing_chunks: Literal["refuse", "zero"] | None = None
+    """Meaning of chunks that a Zarr or N5 array or an HDF5 data set does not hold. Some programs omit chunks of zeros; an
+    interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks
+    of an image are an error, and those of labels and masks a warning."""
 
 
 class ClassSource(ArraySource):
@@ -84,8 +85,9 @@ class ClassSource(ArraySource):
 
     name: Annotated[str, Field(min_length=1)]
     """Name of the class."""
-    values: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
-    """Values in the source that belong to this class; by default all values except 0."""
+    values: Annotated[list[Annotated[int, Field(ge=0, lt=2**64)]], Field(min_length=1)] | None = None
+    """Values in the source that belong to this class; by default all values except 0. ``[0]`` selects the value 0, such as
+    the membranes of ISBI 2012, where 0 is the class and not background."""
 
 
 class LabelsSource(StrictModel):
@@ -103,10 +105,10 @@ class LabelsSource(StrictModel):
     offset: WorldNumbers | None = None
     """Lower corner of the first voxel in the volume's unit; replaces the offset in the file and the volume's
     ``offset``."""
-    missing_chunks: Literal["error", "zero"] | None = None
-    """Meaning of chunks that a Zarr or N5 array does not hold. Some programs omit chunks of zeros; an interrupted copy
-    looks the same. ``zero`` reads them as fill values, ``error`` is an error. By default missing chunks of an image are
-    an error, and those of labels and masks a warning."""
+    missing_chunks: Literal["refuse", "zero"] | None = None
+    """Meaning of chunks that a Zarr or N5 array or an HDF5 data set does not hold. Some programs omit chunks of zeros; an
+    interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks
+    of an image are an error, and those of labels and masks a warning."""
     unlabelled: Annotated[int, Field(ge=-(2**63), lt=2**64)] | None = None
     """Value of voxels without annotation, which are ignored in training and scores, such as 0, -1 or
     18446744073709551615 (the largest 64-bit number, in CREMI's files). Omit it if 0 is annotated background. Labels with
@@ -135,6 +137,13 @@ class LabelsSource(StrictModel):
                 raise ValueError(
                     "found 'dataset', 'channel', 'axes', 'offset' or 'missing_chunks' beside 'classes'; give them in "
                     "each class"
+                )
+            if self.combine == "channels" and any(
+                0 in source.values and len(source.values) > 1 for source in self.classes if source.values
+            ):
+                raise ValueError(
+                    "found classes with values of 0 and of others, whose instances cannot be separate channels; set "
+                    "combine: ids, or values: [0] alone"
                 )
         elif self.combine != "ids":
             raise ValueError("found 'combine' without 'classes'")
@@ -199,11 +208,11 @@ class VolumeConfig(StrictModel):
     voxel_size: WorldNumbers | None = None
     """Edge lengths of a voxel, (z, y, x) or (y, x), in whole numbers of ``unit``; replaces the values in the files. Not
     needed if a file holds it: Zarr, N5 and HDF5 in the attributes ``resolution``, ``voxel_size`` or ``pixelResolution``
-    of the array (with ``offset`` or ``translate``, and ``units``), OME-Zarr in the scale and the axes of its
-    multiscales, HDF5 also in ``element_size_um``, MRC in its header, TIFF in OME-XML or ImageJ's description. Axes are named
-    by ``axes``, ``_ARRAY_DIMENSIONS`` or ``axis_names``, in HDF5 also by ``axistags`` of ilastik. A Zarr or N5 array with
-    the axes x, y, z is used in that order, and all lists over axes are then given in that order as well; HDF5 data sets
-    and MRC files are transposed to z, y, x."""
+    of the array (with ``offset`` or ``translate``, and ``units``), N5 in ``transform`` or in the attributes of the group,
+    OME-Zarr in the scale and the axes of its multiscales, HDF5 also in ``element_size_um``, MRC in its header, TIFF in
+    OME-XML or ImageJ's description. Attributes without a unit are nanometers. A scale of OME-Zarr without a unit, or in
+    ``pixel`` or another unit that is not a length, is not used. Axes are named by ``axes``, ``_ARRAY_DIMENSIONS`` or
+    ``axis_names``, in HDF5 also by ``axistags`` of ilastik; arrays of other orders are transposed to z, y, x."""
     unit: Annotated[str, AfterValidator(normalize_unit)] = "nanometer"
     """Unit of all lengths of this volume: nanometer, angstrom, picometer, micrometer, ... A voxel size of
     (50, 4.6, 4.6) nm is written as (500, 46, 46) with ``unit: angstrom``."""
@@ -216,8 +225,6 @@ class VolumeConfig(StrictModel):
     default it is derived from shape and voxel size."""
     in_place: bool = True
     """Read Zarr images and labels at their location; ``false`` copies them."""
-    missing_chunks: Literal["error", "zero"] = "error"
-    """Chunks of a file that were never written: an ``error``, or read as ``zero``."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "VolumeConfig":

@@ -111,8 +111,13 @@ class JobResources:
 def network_bytes(configuration: Configuration, run: str, read_voxels: int) -> float:
     """Return the memory of one forward pass of a run's network over ``read_voxels`` voxels."""
     architecture = configuration.runs[run].architecture
-    # Features at full resolution: kept for the way up, upsampled, and the input and output of a convolution.
-    return read_voxels * 4.0 * (4 * architecture.level_channels[0] + 2)
+    # Features of the finest level: kept for the way up, upsampled, and the input and output of a convolution.
+    features = 4 * architecture.level_channels[0] + 2.0
+    if architecture.stem is not None:
+        # At full resolution: the raw data, and the output before and after its channels become voxels.
+        outputs = architecture.num_out_fmaps or architecture.level_channels[0]
+        features = features / math.prod(architecture.stem) + 2 * outputs + 2
+    return read_voxels * 4.0 * features
 
 
 def block_megabytes(configuration: Configuration, stage: Stage, run: str, shape: BlockShape) -> float:

@@ -24,10 +24,10 @@ _OUTPUT_SHARE = 0.7
 _SMALLEST = {2: 256, 3: 48}
 _ROUND = {2: 64, 3: 16}
 _LARGEST = {2: 1024, 3: 128}
-# Blocks of a small volume are single tiles, so that several workers share them. In a larger volume, blocks of about 2
+# Blocks of a small volume are single tiles, so that several workers share them. In a larger volume, blocks of about 4
 # million voxels leave fewer files.
 _LARGE_VOLUME = 512**3
-_BLOCK_VOXELS = 2_000_000
+_BLOCK_VOXELS = 4_000_000
 
 
 class NetworkSizes(Protocol):
@@ -123,8 +123,8 @@ def choose_sizes(
         >>> network = ConfiguredSizes(UNetConfig(input_shape=(132, 132, 132)))
         >>> choose_sizes(network, PredictionConfig(tile_size=[96, 96, 96])).block
         (96, 96, 96)
-        >>> choose_sizes(network, PredictionConfig(tile_size=[48, 48, 48]), (2048, 2048, 2048)).block
-        (144, 144, 144)
+        >>> choose_sizes(network, PredictionConfig(tile_size=[96, 96, 96]), (2048, 2048, 2048)).block
+        (192, 192, 192)
     """
     factor = network.factor
     dims = factor.dims
@@ -155,13 +155,12 @@ def choose_sizes(
         )
     else:
         tile = _choose_tile(network)
-    if config.block_size is not None:
-        block = _check_sizes(config.block_size, tile, dims, "block_size")
-    elif extent is not None and math.prod(extent) > _LARGE_VOLUME:
+    block = tile if config.block_size is None else _check_sizes(config.block_size, tile, dims, "block_size")
+    # Chunks decide the default cells of the segmentation, which are equal in volumes of any size.
+    chunk = Coordinate(inner_shape(block))
+    if config.block_size is None and extent is not None and math.prod(extent) > _LARGE_VOLUME:
         block = tile * max(1, round((_BLOCK_VOXELS / math.prod(tile)) ** (1 / dims)))
-    else:
-        block = tile
-    return PredictionSizes(tile, block, Coordinate(inner_shape(block)))
+    return PredictionSizes(tile, block, chunk)
 
 
 def _choose_tile(network: NetworkSizes) -> Coordinate:

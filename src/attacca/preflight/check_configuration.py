@@ -12,6 +12,7 @@ from attacca.config.load import build_configuration_error
 from attacca.config.problems import Problem, format_value
 from attacca.config.run import Configuration
 from attacca.config.yaml_text import KeyPath, find_unset_variables, read_yaml
+from attacca.preflight.check_annotation import check_annotation
 from attacca.preflight.check_intensity import check_intensity
 from attacca.preflight.check_labels import check_labels
 from attacca.preflight.check_run import check_run
@@ -77,7 +78,16 @@ def check_configuration(
         problems += check_run(configuration, name, run, plans)
         problems += check_labels(configuration, name, run, plans)
         problems += check_training(name, run, plans)
-        for item in check_intensity(configuration, name, run, plans):
+        # A volume with a problem is not read again.
+        sound = {
+            volume: plan
+            for volume, plan in plans.items()
+            if not any(problem.path[:2] == ("volumes", volume) for problem in problems)
+        }
+        for item in (
+            *check_annotation(configuration, name, run, sound),
+            *check_intensity(configuration, name, run, plans),
+        ):
             if isinstance(item, Problem):
                 problems.append(item)
             else:

@@ -28,7 +28,7 @@ def check_intensity(
         try:
             values = sample_values(config, plan, plan.arrays["raw"])
         except AttaccaError as error:
-            yield Problem(("volumes", volume, "raw"), message=str(error))
+            yield Problem(("volumes", volume, "raw"), message=error.problem, hint=error.fix)
             continue
         warning = default.find_mismatch(values)
         if warning is not None:

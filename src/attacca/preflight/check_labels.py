@@ -48,7 +48,7 @@ def check_labels(
             try:
                 values = np.unique(sample_values(config, plan, labels))
             except AttaccaError as error:
-                yield Problem(("volumes", volume, "labels"), message=str(error))
+                yield Problem(("volumes", volume, "labels"), message=error.problem, hint=error.fix)
         if classes is not None:
             yield from _check_classes(key, classes, volume, config, values)
 

@@ -74,7 +74,7 @@ def _create_table(plan: VolumePlan) -> Table:
                 f"  {_name_source(array, placed.config)}",
                 _join(placed.source.spatial_shape, " x "),
                 str(placed.source.dtype),
-                "".join(plan.axes),
+                _describe_axes(plan, placed.source.stored_axes),
                 _join(placed.roi.begin, ", "),
                 placed.offset_from.replace("configuration", "config"),
                 f"{100 * _overlap(placed.roi, plan.roi):.3g} %",
@@ -85,6 +85,12 @@ def _create_table(plan: VolumePlan) -> Table:
             offset = _join(array.roi.begin, ", ")
             table.add_row(f"  {array.name}", shape, str(array.dtype), axes, offset, "", "100 %")
     return table
+
+
+def _describe_axes(plan: VolumePlan, stored: str) -> str:
+    """Return the axes of a source, and their order in the file if it is another one."""
+    axes = "".join(plan.axes)
+    return axes if stored in ("", axes) else f"{axes} (file: {stored})"
 
 
 def _name_source(array: PlannedArray, config: object) -> str:

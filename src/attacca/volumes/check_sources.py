@@ -56,15 +56,13 @@ def check_sources(config: VolumeConfig, plan: VolumePlan, limit: int = QUICK_LIM
     for array in plan.arrays.values():
         found = len(checks.problems)
         for placed in array.sources:
-            _check_chunks(config, plan, array, placed, checks)
+            _check_chunks(plan, array, placed, checks)
         if array.link is not None and len(checks.problems) == found:
             _check_values(config, plan, array, limit, checks)
     return checks
 
 
-def _check_chunks(
-    config: VolumeConfig, plan: VolumePlan, array: PlannedArray, placed: PlacedSource, checks: SourceChecks
-) -> None:
+def _check_chunks(plan: VolumePlan, array: PlannedArray, placed: PlacedSource, checks: SourceChecks) -> None:
     source: Source = placed.source
     if isinstance(source, SelectedChannel):
         source = source.source
@@ -73,12 +71,11 @@ def _check_chunks(
     stored, path = open_zarr(source.identifier.container, source.identifier.dataset, "r")
     begin = (array.roi.begin - placed.roi.begin) / plan.voxel_size
     end = begin + array.roi.shape / plan.voxel_size
-    spatial = [slice(int(b), int(e)) for b, e in zip(begin, end)]
-    window = [slice(None)] * (stored.ndim - len(spatial)) + spatial
+    window = source.locate(tuple(begin), tuple(end))
     missing = find_missing_chunks(stored, source.identifier.container, path, window)
-    if missing is None or "zero" in (placed.config.missing_chunks, config.missing_chunks):
+    if missing is None or placed.config.missing_chunks == "zero":
         return
-    if choose_missing_chunks(config, array.name, placed.config) == "error":
+    if choose_missing_chunks(array.name, placed.config) == "refuse":
         error = VolumeError(f"{source.name}: {missing}", fix=ACCEPT_MISSING_CHUNKS)
         checks.problems.append(SourceProblem(_key_of(array, placed), error))
     else:

@@ -162,7 +162,7 @@ def _combine_classes(array: PlannedArray, parts: list[np.ndarray]) -> np.ndarray
     members = []
     for part, placed in zip(parts, array.sources):
         values = placed.config.values if isinstance(placed.config, ClassSource) else None
-        members.append(part if values is None else np.where(np.isin(part, values), part, 0))
+        members.append(part if values is None else _select_values(part, values))
     if not isinstance(array.sources[0].config, ClassSource):
         return members[0].astype(array.dtype, copy=False)
     if array.num_channels is not None:
@@ -173,10 +173,21 @@ def _combine_classes(array: PlannedArray, parts: list[np.ndarray]) -> np.ndarray
     return combined
 
 
+def _select_values(part: np.ndarray, values: list[int]) -> np.ndarray:
+    """Return the voxels with one of some values, and 0 elsewhere. If 0 is one of the values, its voxels become 1.
+
+    The comparison is exact: NumPy would compare ids of unsigned and signed 64-bit integers as floating-point numbers.
+    """
+    part = part.astype(np.uint8) if part.dtype.kind == "b" else part
+    largest = np.iinfo(part.dtype).max
+    is_member = np.isin(part, np.array([value for value in values if value <= largest], dtype=part.dtype))
+    return is_member.astype(part.dtype) if 0 in values else np.where(is_member, part, 0)
+
+
 def finish_volume(config: VolumeConfig, container: str, num_workers: int = 1) -> dict[str, Any]:
     """Check the labels, build pyramids and write OME metadata, after all blocks have been imported.
 
-    A warning is logged if the labels hold a single value.
+    A warning is logged if the labels hold a single value, such as 0: an example without objects.
 
     Args:
         config: the volume.
@@ -187,7 +198,7 @@ def finish_volume(config: VolumeConfig, container: str, num_workers: int = 1) ->
         For each array its ROI, shape, dtype, voxel size, unit, and whether it is used in place.
 
     Raises:
-        VolumeError: the labels or the mask are empty.
+        VolumeError: the mask is empty, or all labels are unlabelled.
     """
     plan = plan_volume(config)
     facts: dict[str, Any] = {}
@@ -262,7 +273,7 @@ def _chunks_with_corner_in(array: ZarrArray, roi: Roi) -> Iterator[Roi]:
 
 
 def _check_values(array: ZarrArray, unlabelled: int | None, name: str, planned: PlannedArray) -> None:
-    """Raise for empty labels or an empty mask; warn about labels with a single value."""
+    """Raise for labels without annotation or an empty mask; warn about labels with a single value."""
     step = array.chunk_size
     counts = [range(math.ceil(n / s)) for n, s in zip(array.roi.shape, step)]
     ignored = unlabelled or 0
@@ -277,16 +288,16 @@ def _check_values(array: ZarrArray, unlabelled: int | None, name: str, planned: 
         if not empty and (low < high or name == "mask"):
             return
     source = ", ".join(str(placed.source.name) for placed in planned.sources) or "the synthetic volume"
-    if empty:
+    if empty and (name == "mask" or unlabelled is not None):
         raise VolumeError(
             f"the {name} of {source} hold only {ignored} in the volume's region; check path, dataset, "
             "roi and offset"
         )
     if name == "labels":
         logger.warning(
-            "the labels of %s hold only %d%s in the volume's region: a network cannot be trained on them; check "
-            "path, dataset, roi and 'unlabelled'",
+            "the labels of %s hold only %d%s in the volume's region: %s; check path, dataset, roi and 'unlabelled'",
             source,
             low,
             f" and the unlabelled {unlabelled}" if unlabelled is not None else "",
+            "no object is annotated" if low == 0 else "a network cannot be trained on them",
         )

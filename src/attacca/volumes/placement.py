@@ -35,7 +35,7 @@ class PlacedVolume:
     """The sources of a volume on their common voxel grid.
 
     Attributes:
-        voxel_size_from: origin of the voxel size: ``configuration`` or ``file``.
+        voxel_size_from: origin of the voxel size: ``configuration``, or ``file`` with its name and attribute.
         warnings: settings that are valid, but probably unintended.
     """
 
@@ -89,7 +89,7 @@ def place_sources(config: VolumeConfig, problems: SourceProblems) -> PlacedVolum
     for key, source in opened.items():
         own = configs[key].offset is not None
         with problems.at(*((*key, "offset") if own else ("offset",) if config.offset is not None else key)):
-            placed[key] = _place_source(config, source, configs[key], voxel_size)
+            placed[key] = _place_source(config, source, configs[key], voxel_size, key == ("raw",))
     if problems.found:
         return None
     raw = placed["raw",]
@@ -116,7 +116,9 @@ def _open_sources(
             source = open_source(given)
         if source is not None:
             with problems.at(*key):
-                _check_chunks(config, source)
+                warning = _check_chunks(str(key[0]), source, given)
+                if warning:
+                    source.warnings = (*source.warnings, warning)
             with problems.at(*key, "channel"):
                 opened[key] = select_channel(source, given)
     raw = opened.get(("raw",))
@@ -129,12 +131,15 @@ def _open_sources(
     return opened
 
 
-def _check_chunks(config: VolumeConfig, source: Source) -> None:
-    if source.missing and config.missing_chunks == "error":
-        raise VolumeError(
-            f"{source.name}: {source.missing}, and would be read as 0",
-            fix="restore the file; if its writer leaves out what is 0, set missing_chunks: zero for this volume",
-        )
+def _check_chunks(key: str, source: Source, given: ArraySource) -> str:
+    """Return a warning about chunks that were never written, or raise an error; see ``ArraySource.missing_chunks``."""
+    if not source.missing or given.missing_chunks == "zero":
+        return ""
+    problem = f"{source.name}: {source.missing}, and would be read as 0"
+    fix = "restore the file, or set 'missing_chunks: zero' beside 'path' if they hold zeros"
+    if key == "raw" or given.missing_chunks == "refuse":
+        raise VolumeError(problem, fix=fix)
+    return f"{problem}; {fix}"
 
 
 def _check_kind(key: str, source: Source) -> None:
@@ -240,49 +245,81 @@ def _choose_voxel_size(
 ) -> tuple[Coordinate, str, list[str]]:
     """Return the voxel size, its origin, and warnings about it."""
     stored = {
-        source.name: (source.metadata.voxel_size, source.metadata.unit or config.unit)
+        source: source.metadata.voxel_size
         for source in sources
         if source.metadata.voxel_size is not None and len(source.metadata.voxel_size) == dims
     }
     if config.voxel_size is not None:
         voxel_size = to_whole_coordinate(config.voxel_size, config.unit, "voxel_size")
         warnings = [
-            f"{name} has the voxel size {list(values)} {unit}; the configured {list(voxel_size)} "
-            f"{config.unit} is used"
-            for name, (values, unit) in stored.items()
-            if any(
-                abs(a - b) > 1e-6 * b for a, b in zip(convert_length(values, unit, config.unit), voxel_size)
-            )
+            f"{source.name}: {source.metadata.problem}; the configured voxel size and offset are used"
+            for source in sources
+            if source.metadata.problem
         ]
+        for source, values in stored.items():
+            unit = source.metadata.unit or config.unit
+            sizes = convert_length(values, unit, config.unit)
+            if any(abs(a - b) > 1e-6 * b for a, b in zip(sizes, voxel_size)):
+                warnings.append(
+                    f"{source.name} has the voxel size {list(values)} {unit}; the configured {list(voxel_size)} "
+                    f"{config.unit} is used"
+                )
         return voxel_size, "configuration", warnings
-    sizes = {
-        name: to_whole_coordinate(values, unit, f"{name}: the voxel size", config.unit)
-        for name, (values, unit) in stored.items()
+    found = {
+        source: to_whole_coordinate(
+            values, _unit_of(source, config, "voxel_size"), f"{source.name}: the voxel size", config.unit
+        )
+        for source, values in stored.items()
     }
-    if not sizes:
-        axes = "[z, y, x]" if dims == 3 else "[y, x]"
-        raise VolumeError(f"{sources[0].name} has no voxel size; set voxel_size: {axes} in {config.unit}")
-    if len(set(sizes.values())) > 1:
-        text = "; ".join(f"{name}: {tuple(size)}" for name, size in sizes.items())
+    axes = "[z, y, x]" if dims == 3 else "[y, x]"
+    if not found:
+        reasons = "; ".join(f"{source.name}: {_explain_missing_size(source)}" for source in sources[:1])
+        raise VolumeError(f"{reasons}; set voxel_size: {axes} in {config.unit}")
+    if len(set(found.values())) > 1:
+        text = "; ".join(f"{source.name}: {tuple(size)}" for source, size in found.items())
         raise VolumeError(
             f"the files of this volume have different voxel sizes in {config.unit}: {text}. Resample them "
             "to one size, or set voxel_size if a file is wrong"
         )
-    return next(iter(sizes.values())), "file", []
+    source, voxel_size = next(iter(found.items()))
+    unit = source.metadata.unit or f"without a unit, so {config.unit}"
+    origin = f"{source.metadata.origin} of {source.name}" if source.metadata.origin else source.name
+    return voxel_size, f"file: {origin}, {unit}", []
+
+
+def _explain_missing_size(source: Source) -> str:
+    return source.metadata.problem or "the file has no voxel size"
+
+
+def _unit_of(source: Source, config: VolumeConfig, key: str) -> str:
+    """Return the unit of the lengths in a file. Without a unit they are nanometers, as in the attribute of funlib.
+
+    Raises:
+        VolumeError: the file has no unit, and the volume's unit is another one.
+    """
+    unit = source.metadata.unit
+    if unit is None and config.unit != "nanometer":
+        what = "voxel size" if key == "voxel_size" else key
+        values = list(getattr(source.metadata, key))
+        raise VolumeError(
+            f"{source.name}: the {what} {values} has no unit, and the volume's is {config.unit}",
+            fix=f"set '{key}' in {config.unit}",
+        )
+    return unit or "nanometer"
 
 
 def _place_source(
-    config: VolumeConfig, source: Source, given: ArraySource, voxel_size: Coordinate
+    config: VolumeConfig, source: Source, given: ArraySource, voxel_size: Coordinate, is_image: bool
 ) -> PlacedSource:
     shape = Coordinate(source.spatial_shape) * voxel_size
     stored, origin = source.metadata.offset, "configuration"
     if given.offset is not None:
         begin = to_whole_coordinate(given.offset, config.unit, f"{source.name}: offset")
-    elif stored is not None and len(stored) == len(voxel_size):
-        unit = source.metadata.unit or config.unit
-        begin, origin = to_whole_coordinate(stored, unit, f"{source.name}: the offset", config.unit), "file"
-    elif config.offset is not None:
+    elif config.offset is not None and (is_image or stored is None):
         begin = to_whole_coordinate(config.offset, config.unit, "offset")
+    elif stored is not None and len(stored) == len(voxel_size):
+        unit = _unit_of(source, config, "offset") if any(stored) else config.unit
+        begin, origin = to_whole_coordinate(stored, unit, f"{source.name}: the offset", config.unit), "file"
     else:
         begin, origin = Coordinate((0,) * len(voxel_size)), "default"
     if begin.dims != voxel_size.dims:

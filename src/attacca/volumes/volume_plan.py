@@ -50,7 +50,7 @@ class VolumePlan:
         roi: region of the image, in world units.
         block_size: size of a block of the import in world units; the chunk of the image.
         arrays: arrays by name.
-        voxel_size_from: origin of the voxel size: ``configuration``, ``file`` or ``default``.
+        voxel_size_from: origin of the voxel size: ``configuration``, ``default``, or ``file`` with its name and attribute.
         warnings: settings that are valid, but probably unintended.
     """
 
@@ -188,13 +188,13 @@ def _choose_labels_dtype(config: VolumeConfig, sources: Sequence[PlacedSource]) 
     return max((np.dtype(f"u{source.source.dtype.itemsize}") for source in sources), key=lambda d: d.itemsize)
 
 
-def choose_missing_chunks(config: VolumeConfig, name: str, source: ArraySource) -> str:
-    """Return ``error`` or ``zero``, the treatment of missing chunks of an array.
+def choose_missing_chunks(name: str, source: ArraySource) -> str:
+    """Return ``refuse`` or ``zero``, the treatment of missing chunks of an array.
 
     >>> choose_missing_chunks("raw", ArraySource(path="em.zarr")), choose_missing_chunks("labels", ArraySource(path="a"))
     ('refuse', 'zero')
     """
-    return source.missing_chunks or ("error" if name == "raw" else "zero")
+    return source.missing_chunks or ("refuse" if name == "raw" else "zero")
 
 
 def _plan_array(
@@ -225,6 +225,6 @@ def _plan_array(
             offset=sources[0].roi.begin,
             roi=roi,
             contents=name,
-            missing_chunks=choose_missing_chunks(config, name, given),
+            missing_chunks=choose_missing_chunks(name, given),
         )
     return PlannedArray(name, roi, dtype, num_channels, sources, link)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from attacca.arrays.metadata import GridMetadata, parse_attributes
-from attacca.errors import MissingInputError, VolumeError, summarize_error
+from attacca.errors import AttaccaError, MissingInputError, VolumeError, summarize_error
 from attacca.volumes.readers.foreign_formats import describe_content
 from attacca.volumes.readers.hdf5_attributes import check_axes, find_axes, guess_axes, read_attributes
 from attacca.volumes.readers.hdf5_links import find_object, list_datasets
@@ -49,6 +49,7 @@ class Hdf5Source(Source):
         self._path = path
         self._file: Any = None
         self._data: Any = None
+        self._broken: list[AttaccaError] = []
         _check_not_written(path)
         self._dataset = self._choose_dataset(dataset)
         self.name = f"{path}:{self._dataset}"
@@ -129,6 +130,8 @@ class Hdf5Source(Source):
                 f"{self._path} {problem}; it holds {self._list_volumes()[1]}", fix="correct 'dataset'"
             )
         names, text = self._list_volumes()
+        if not names and self._broken:
+            raise self._broken[0]
         if len(names) != 1:
             raise MissingInputError(
                 f"{self._path} holds {len(names)} data sets, name one: {text}", fix="set 'dataset'"
@@ -138,7 +141,8 @@ class Hdf5Source(Source):
     def _list_volumes(self) -> tuple[list[str], str]:
         """Return the names of the data sets that may be volumes, and these with their shapes as text."""
         shapes: dict[str, tuple[int, ...]] = {}
-        for name, data in list_datasets(self._open_file(), self._path).items():
+        datasets, self._broken = list_datasets(self._open_file(), self._path)
+        for name, data in datasets.items():
             try:
                 if data.shape is not None and len(data.shape) >= 2 and data.dtype.kind in "buif":
                     shapes[name] = tuple(data.shape)

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from attacca.errors import MissingInputError, VolumeError, summarize_error
+from attacca.errors import AttaccaError, MissingInputError, VolumeError, summarize_error
 
 _MOST_LINKS = 32
 _MOST_OBJECTS = 20_000
@@ -102,8 +102,8 @@ def open_linked(path: Path, name: str, what: str) -> Any:
         ) from error
 
 
-def list_datasets(file: Any, path: Path) -> dict[str, Any]:
-    """Return the data sets of a file by name, with those behind links. Broken links and repeated objects are left out.
+def list_datasets(file: Any, path: Path) -> tuple[dict[str, Any], list[AttaccaError]]:
+    """Return the data sets of a file by name, each once, with those behind links; and the errors of broken links.
 
     Raises:
         VolumeError: a group is damaged, or there are too many objects to list.
@@ -112,6 +112,7 @@ def list_datasets(file: Any, path: Path) -> dict[str, Any]:
     import h5py
 
     found: dict[str, Any] = {}
+    broken: list[AttaccaError] = []
     # The address of an object: a file may hold it under several names, and links may lead in a circle.
     seen: set[tuple[int, int]] = set()
     groups: list[tuple[str, Any]] = [("", file)]
@@ -123,7 +124,8 @@ def list_datasets(file: Any, path: Path) -> dict[str, Any]:
             full = f"{prefix}{name}"
             try:
                 item = find_object(group, Path(group.file.filename), name)
-            except (MissingInputError, VolumeError):
+            except AttaccaError as error:
+                broken.append(error)
                 continue
             if not isinstance(item, h5py.Dataset | h5py.Group):
                 continue
@@ -135,7 +137,7 @@ def list_datasets(file: Any, path: Path) -> dict[str, Any]:
                 found[full] = item
             else:
                 groups.append((f"{full}/", item))
-    return found
+    return found, broken
 
 
 def list_names(group: Any, path: Path) -> list[str]:

@@ -1,7 +1,7 @@
 """Checks that all voxels of an HDF5 data set are stored and can be decoded.
 
 HDF5 returns the fill value, usually 0, for chunks that were never written, for missing source files of virtual data
-sets and for missing external files. None of these is an error of the library.
+sets. None of these is an error of the library.
 """
 
 import importlib.util
@@ -64,7 +64,7 @@ def check_filters(dataset: Any, name: str) -> None:
 
 
 def check_files(dataset: Any, path: Path, name: str, depth: int = 0) -> None:
-    """Raise an error if voxels of a data set are in other files that are missing or too small.
+    """Raise an error if voxels of a data set are in other files that are missing, too small or not HDF5.
 
     Args:
         dataset: the data set.
@@ -74,21 +74,14 @@ def check_files(dataset: Any, path: Path, name: str, depth: int = 0) -> None:
 
     Raises:
         MissingInputError: a file or data set is missing.
-        VolumeError: a file is too small, or parts of a virtual data set have no source.
+        VolumeError: a file is too small or has no header, or parts of a virtual data set have no source.
     """
-    for external, offset, size in dataset.external or ():
-        file = path.parent / os.fsdecode(external)
-        stored = file.stat().st_size if file.is_file() else -1
-        if stored < 0:
-            raise MissingInputError(
-                f"{file}, which holds voxels of {name}, does not exist", fix="copy it to this place"
-            )
-        expected = math.prod(dataset.shape) * dataset.dtype.itemsize if len(dataset.external) == 1 else size
-        if stored < offset + min(expected, size):
-            raise VolumeError(
-                f"{file}, which holds voxels of {name}, has {stored} bytes, expected {offset + min(expected, size)}",
-                fix="copy it again",
-            )
+    if dataset.external:
+        file = os.fsdecode(dataset.external[0][0])
+        raise VolumeError(
+            f"{name} keeps its voxels in another file without a header, {file}",
+            fix="copy them to an HDF5 file",
+        )
     if not dataset.is_virtual:
         return
     if depth >= _DEEPEST:
@@ -157,7 +150,6 @@ def list_linked_files(dataset: Any, path: Path) -> list[Path]:
     """Return the other files from which the voxels of a data set of ``path`` are read, in the order of their use."""
     own = Path(dataset.file.filename)
     files = [] if own == path else [own]
-    files += [own.parent / os.fsdecode(external) for external, _, _ in dataset.external or ()]
     if dataset.is_virtual:
         names = dict.fromkeys(source.file_name for source in dataset.virtual_sources())
         located = (locate_linked(own, name) for name in names if name != ".")

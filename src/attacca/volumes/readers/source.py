@@ -3,6 +3,7 @@
 import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ class Source(ABC):
         dtype: dtype of the result of ``read``.
         metadata: voxel size, offset and unit as stored in the file.
         warnings: descriptions of probable errors in a readable file.
+        stored_axes: axes in the order of the file, if the file names or implies them.
         missing: number of chunks that were never written, as text; empty if all voxels are stored.
     """
 
@@ -32,6 +34,7 @@ class Source(ABC):
     dtype: np.dtype
     metadata: GridMetadata = _NO_METADATA
     warnings: tuple[str, ...] = ()
+    stored_axes: str = ""
     missing: str = ""
 
     @property
@@ -64,7 +67,7 @@ class SelectedChannel(Source):
 
     def __init__(self, source: Source, channel: int) -> None:
         self.name, self.dtype, self.metadata = source.name, source.dtype, source.metadata
-        self.warnings = source.warnings
+        self.warnings, self.stored_axes = source.warnings, source.stored_axes
         self.axes, self.shape = source.axes[1:], source.shape[1:]
         self.source, self._channel = source, channel
 
@@ -77,15 +80,16 @@ class SinglePlane(Source):
 
     def __init__(self, source: Source) -> None:
         self.name, self.dtype, self.warnings = source.name, source.dtype, source.warnings
+        self.stored_axes = source.stored_axes
         lead = len(source.axes) - 3
         self.axes = source.axes[:lead] + source.axes[lead + 1 :]
         self.shape = source.shape[:lead] + source.shape[lead + 1 :]
         stored = source.metadata
-        self.metadata = GridMetadata(
-            self.axes,
-            stored.voxel_size[-2:] if stored.voxel_size else None,
-            stored.offset[-2:] if stored.offset else None,
-            stored.unit,
+        self.metadata = replace(
+            stored,
+            axes=self.axes,
+            voxel_size=stored.voxel_size[-2:] if stored.voxel_size else None,
+            offset=stored.offset[-2:] if stored.offset else None,
         )
         self._source = source
 
