@@ -15,6 +15,7 @@ include: "rules/train.smk"
 include: "rules/predict.smk"
 include: "rules/segment.smk"
 include: "rules/evaluate.smk"
+include: "rules/export.smk"
 include: "rules/report.smk"
 
 
@@ -42,4 +43,4 @@ onstart:
 
 
 onsuccess:
-    shell("python -m attacca.cli.main summary {ATTACCA.layout.results}")
+    shell("python -m attacca.cli.main summary {ATTACCA.layout.results:q}")

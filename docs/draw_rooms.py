@@ -21,7 +21,7 @@ BASE = "base"
 BANDS = {
     "#7a4fa3": ("cli", "api", "costs", "workflow", "stages", "jobs"),
     "#a34f06": ("preflight", "provenance", "report"),
-    "#0b6e75": ("training", "prediction", "tasks", "post_processors", "segmentation", "evaluators"),
+    "#0b6e75": ("training", "prediction", "tasks", "post_processors", "segmentation", "evaluators", "export"),
     "#3f7d20": ("losses", "predictors", "model", "checkpoint", "device", "architectures", "gp"),
     "#2a5fa8": ("volumes", "blockwise", "arrays", "config", "manifest", BASE),
 }
@@ -42,6 +42,7 @@ CONTENTS = {
     "tasks": "predictor + loss + post-processor + evaluator",
     "post_processors": "prediction -> segmentation, and the parameters to try",
     "segmentation": "fragments, region graph, agglomeration, relabeling, tuning, checks",
+    "export": "segmentations, meshes and skeletons in the formats of other programs",
     "evaluators": "segmentation and ground truth -> scores, from sums over blocks",
     "losses": "prediction, target and weight -> number",
     "predictors": "labels -> target and weight; architecture -> model",

@@ -9,10 +9,10 @@ sys.path.insert(0, str(SOURCE))
 from attacca.costs.resources import JobResources
 from attacca.workflow.rerun_triggers import RerunTriggers
 from attacca.workflow.rules import WorkflowRules
-from attacca.workflow.snakemake_log import hide_scheduler_messages
+from attacca.workflow.snakemake_log import shorten_messages
 from attacca.workflow.workflow import open_workflow
 
-hide_scheduler_messages()
+shorten_messages()
 ATTACCA = open_workflow(
     source=SOURCE,
     configuration_files=workflow.configfiles,

@@ -20,8 +20,12 @@ Example:
 
 from typing import TYPE_CHECKING
 
+from attacca.cache_directories import choose_cache_directories
 from attacca.lazy_names import import_lazily
 from attacca.version import __version__ as __version__
+
+# Numba and Matplotlib read their variables when they are imported.
+choose_cache_directories()
 
 if TYPE_CHECKING:
     from funlib.geometry import Coordinate as Coordinate

@@ -175,6 +175,10 @@ class Layout:
         """Directory of the tables from which the scores of a volume are computed."""
         return self.run(run) / volume / "evaluation"
 
+    def export(self, run: str, volume: str) -> Path:
+        """Directory of a segmentation in formats of other programs."""
+        return self.run(run) / volume / "export"
+
     # Manifests, and what jobs write beside them.
 
     def volume_manifest(self, volume: str) -> Path:

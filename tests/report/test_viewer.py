@@ -1,18 +1,21 @@
 """Viewer states name arrays that are served, and nothing else is served."""
 
 import json
+import re
 import shutil
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from attacca.cli.main import main
 from attacca.errors import MissingInputError, ResourceError
-from attacca.report.local_viewer import choose_volume
+from attacca.report.local_viewer import LocalViewer, choose_volume
 from attacca.report.results import Results
 from attacca.report.results_server import ResultsServer, parse_numbers
 from attacca.report.viewer import make_hosted_link, make_open_link, make_viewer_state
@@ -51,6 +54,35 @@ def test_a_state_shows_raw_prediction_segmentation_and_ground_truth_in_place(fak
     assert layers["segmentation"]["segments"] == ["3", str(2**60)]
     assert layers["raw"]["type"] == "image" and layers["ground truth"]["type"] == "segmentation"
     json.dumps(state, allow_nan=False)
+
+
+def test_exported_meshes_and_skeletons_are_sources_of_the_segmentation(
+    server: ResultsServer, fake_results: Any
+) -> None:
+    results = Results(fake_results.directory)
+    export = results.layout.export("default", "tissue-test")
+    for name in ("mesh", "skeletons"):
+        (export / "precomputed" / name).mkdir(parents=True)
+        (export / "precomputed" / name / "info").write_text("{}")
+    (export / "precomputed" / "mesh" / "3:0").write_text("{}")
+
+    def sources() -> Any:
+        state = make_viewer_state(results, "default", "tissue-test", server.address)
+        return next(layer["source"] for layer in state["layers"] if layer["name"] == "segmentation")
+
+    manifest = results.layout.manifest("default", "tissue-test", "export")
+    try:
+        # Without a manifest, the export is unfinished or stale.
+        assert isinstance(sources(), str)
+        manifest.write_text("{}")
+        volume, mesh, skeletons = sources()
+        assert volume.startswith("zarr://")
+        assert answer(mesh.removeprefix("precomputed://") + "/3:0")[0] == 200
+        assert answer(skeletons.removeprefix("precomputed://") + "/info")[0] == 200
+    finally:
+        # Other tests read the same results.
+        manifest.unlink(missing_ok=True)
+        shutil.rmtree(export)
 
 
 def test_every_source_of_a_state_is_answered_by_the_server(server: ResultsServer, fake_results: Any) -> None:
@@ -95,6 +127,65 @@ def test_nothing_else_is_served(path: str, server: ResultsServer) -> None:
     assert answer(server.address + path)[0] == 404
 
 
+def without_token(server: ResultsServer) -> str:
+    return server.address.removesuffix(f"/{server.token}")
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/", "/open?run=default&volume=tissue-test", "/results/report.html", "/x/"]
+)
+def test_a_request_without_the_token_is_forbidden(path: str, server: ResultsServer) -> None:
+    address = without_token(server)
+    for wrong in (address, f"{address}/{server.token[:-1]}", f"{address}/{server.token}x"):
+        status, content, headers = answer(wrong + path)
+        assert status == 403 and b"needs the token" in content and "Set-Cookie" not in headers
+    assert answer(address + path, Cookie=f"attacca-{address.rsplit(':', 1)[1]}=guess")[0] == 403
+    assert len(server.token) >= 32
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("evil.example", 403),
+        ("evil.example:8765", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("10.0.0.7:8765", 403),
+        ("", 403),
+        ("localhost:9999", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:8765", 200),
+    ],
+)
+def test_a_request_under_a_foreign_host_name_is_forbidden(
+    host: str, status: int, server: ResultsServer
+) -> None:
+    assert answer(f"{server.address}/results/volumes/tissue-test.zarr/raw/zarr.json", Host=host)[0] == status
+
+
+def test_the_first_page_lets_the_links_of_the_report_work_in_the_same_browser(server: ResultsServer) -> None:
+    link = make_open_link("default", "tissue-test").removeprefix("http://127.0.0.1:8765")
+    for page in ("/", link):
+        cookie = answer(server.address + page)[2]["Set-Cookie"]
+        assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
+        status, _, headers = answer(without_token(server) + link, Cookie=f"a=b; {cookie.split(';')[0]}")
+        assert (status, headers["Location"]) == (302, "http://viewer/default")
+
+
+def test_a_server_for_other_machines_knows_its_names_and_numbers(fake_results: Any) -> None:
+    server = ResultsServer(Results(fake_results.directory), lambda query: "", "0.0.0.0", port=0)
+    try:
+        assert server.is_own_host("10.0.0.7:8765") and server.is_own_host(socket.gethostname())
+        assert not server.is_own_host("evil.example") and not server.is_own_host(None)
+    finally:
+        server.close()
+
+
+def test_neuroglancer_needs_a_token_of_its_own(fake_results: Any) -> None:
+    address = LocalViewer(Results(fake_results.directory)).open({"run": "default", "volume": "tissue-test"})
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/v/[0-9a-f]{40}/", address)
+    assert answer(address.rsplit("/", 2)[0] + "/0/")[0] == 404
+
+
 def test_only_pages_of_this_machine_and_neuroglancer_may_read(server: ResultsServer) -> None:
     path = f"{server.address}/results/volumes/tissue-test.zarr/raw/zarr.json"
     allowed = "Access-Control-Allow-Origin"
@@ -117,7 +208,7 @@ def test_the_first_page_lists_what_can_be_opened(server: ResultsServer) -> None:
 
 
 def test_a_port_in_use_is_reported(server: ResultsServer, fake_results: Any) -> None:
-    port = int(server.address.rsplit(":", 1)[1])
+    port = urlsplit(server.address).port
     with pytest.raises(ResourceError, match="--port"):
         ResultsServer(Results(fake_results.directory), lambda query: "", port=port)
 

@@ -9,13 +9,15 @@ from funlib.geometry import Coordinate, Roi
 from pydantic import ValidationError
 
 from attacca.arrays import LocalArrayIdentifier, NumpyArray, ZarrArray
+from attacca.config.evaluation import EvaluationConfig
 from attacca.config.segmentation import SegmentationConfig
 from attacca.errors import ConfigurationError
+from attacca.evaluators import GroundTruthRules, InstanceEvaluator
 from attacca.evaluators.contingency import contingency_table
 from attacca.evaluators.instance_scores import voi_from_table
 from attacca.segmentation.fragments import fix_cell_size
 from attacca.segmentation.pipeline import segment_volume
-from attacca.segmentation.tuning import TuningVolume, tune
+from attacca.segmentation.tuning import TuningVolume, score_settings, tune
 
 NEIGHBORHOOD = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (3, 0, 0), (0, 3, 0), (0, 0, 3))
 
@@ -126,3 +128,72 @@ def test_sections_that_do_not_fit_the_neighborhood_are_refused(
     config = SegmentationConfig.model_validate(section)
     with pytest.raises(ValueError, match=words):
         config.check_offsets([list(offset) for offset in offsets])
+
+
+def _store(path: Path, name: str, data: np.ndarray, roi: Roi, channels: int | None = None) -> ZarrArray:
+    axes = ["z", "y", "x"] if channels is None else ["c", "z", "y", "x"]
+    location = LocalArrayIdentifier(path / "stored.zarr", name)
+    array = ZarrArray.create_from_array_identifier(location, axes, roi, channels, (10, 10, 10), data.dtype)
+    array[roi] = data
+    return array
+
+
+@pytest.mark.parametrize(
+    ("section", "is_masked", "unlabelled"),
+    [
+        ({}, False, None),
+        ({}, True, 9),
+        ({"ignore_background": False}, True, 0),
+        ({"ignore_background": False, "border": 10}, False, 9),
+        ({"border": 10}, True, 0),
+        ({"connected_components": True}, False, 0),
+        ({"connected_components": True, "border": 10}, True, 9),
+        ({"connected_components": True, "ignore_background": False}, True, None),
+        ({"unlabelled_prediction": "ignored"}, False, 9),
+        ({"iou_thresholds": [0.35, 0.75]}, False, None),
+    ],
+)
+def test_scores_of_a_candidate_are_those_that_the_evaluation_reports(
+    noisy: Callable[..., np.ndarray], tmp_path: Path, section: dict, is_masked: bool, unlabelled: int | None
+) -> None:
+    """Labels cover a part of the prediction and more, with voxels without annotation, a mask, and split objects."""
+    roi = Roi((0, 0, 0), (100, 200, 200))
+    prediction = _store(tmp_path, "prediction", noisy((10, 20, 20), 2).astype(np.float32) / 255, roi, 6)
+    z, y, x = np.indices((12, 18, 22))
+    values = ((z // 5) * 9 + (y // 7) * 3 + x // 7) % 11
+    labels = _store(tmp_path, "labels", values.astype(np.uint32), Roi((10, -20, 0), (120, 180, 220)))
+    voxels = (np.random.default_rng(1).random((12, 18, 22)) < 0.8).astype(np.uint8)
+    mask = _store(tmp_path, "mask", voxels, labels.roi) if is_masked else None
+    evaluation = EvaluationConfig.model_validate(section)
+    thresholds = evaluation.iou_thresholds
+    criterion = f"f1_iou{100 * thresholds[0]:g}"
+    rules = GroundTruthRules.from_config(evaluation, unlabelled)
+    evaluator = InstanceEvaluator(
+        evaluation.ignore_background, evaluation.unlabelled_prediction, thresholds, rules
+    )
+    config = SegmentationConfig(chain="seeded", threshold=[0.3, 0.6], min_size=4, window=2, mask=False)
+    volume = TuningVolume("cube", prediction, labels, None, mask, unlabelled)
+    settings, rows = score_settings(
+        [volume], NEIGHBORHOOD, config, tmp_path / "tuning", criterion=criterion, evaluation=evaluation
+    )
+    for number, ((fragments, agglomeration), row) in enumerate(zip(settings, rows, strict=True)):
+        output = _store(tmp_path, f"output{number}", np.zeros((10, 20, 20), np.uint64), roi)
+        work = tmp_path / f"work{number}"
+        segment_volume(prediction, output, NEIGHBORHOOD, fragments, agglomeration, work)
+        scores = evaluator.evaluate_blockwise(
+            output, labels, tmp_path / f"scores{number}", mask=mask, block_size=(30, 70, 90)
+        )
+        for name in ("voi_split", "voi_merge", "voi", "adapted_rand_error", criterion):
+            assert row[name] == pytest.approx(scores.value(name), abs=1e-12), name
+    assert rows[0]["voi"] != rows[1]["voi"]
+
+
+def test_a_threshold_of_the_evaluation_is_a_criterion_and_others_are_not(
+    volume: TuningVolume, tmp_path: Path
+) -> None:
+    config = SegmentationConfig(chain="seeded", threshold=[0.2, 0.5], min_size=0, window=2)
+    evaluation = EvaluationConfig(iou_thresholds=[0.33])
+    result = tune([volume], NEIGHBORHOOD, config, tmp_path, criterion="f1_iou33", evaluation=evaluation)
+    assert all(0 <= row["f1_iou33"] <= 1 for row in result.table)
+    with pytest.raises(ConfigurationError, match=r"found 'f1_iou50', expected one of .*f1_iou33"):
+        tune([volume], NEIGHBORHOOD, config, tmp_path, criterion="f1_iou50", evaluation=evaluation)

@@ -1,5 +1,6 @@
 """Parameters that are chosen on validation volumes."""
 
+import json
 import math
 
 import numpy as np
@@ -84,3 +85,31 @@ def test_tuning_does_not_change_the_candidates_of_the_task(volume, tmp_path):
 def test_an_unknown_criterion_is_refused_with_those_of_the_task(volume, tmp_path):
     with pytest.raises(ConfigurationError, match=r"found 'jacard', expected one of .*nucleus__jaccard"):
         make_tuner("jacard", thresholds=[-0.5, 0.4]).tune([volume], tmp_path)
+
+
+def test_a_candidate_without_a_score_is_null_in_the_table_and_not_chosen(volume, tmp_path):
+    # Nothing is above 1, so that the distance to the segmentation is undefined.
+    tuner = make_tuner("hausdorff", thresholds=[-0.5, 0.4, 1.5])
+    result = tuner.tune([volume], tmp_path)
+    assert result["table"][2]["hausdorff"] is None
+    assert result["table"][1]["hausdorff"] == 0 and result["chosen"]["threshold"] == 0.4
+    assert "NaN" not in json.dumps(result)
+
+
+def test_without_any_score_tuning_is_an_error_that_names_the_volumes(volume, tmp_path):
+    tuner = make_tuner("hausdorff", thresholds=[1.5, 2])
+    with pytest.raises(ConfigurationError, match=r"no candidate has a hausdorff on .* \(cube\); validate on"):
+        tuner.tune([volume], tmp_path)
+
+
+def test_a_volume_without_any_score_decides_nothing(volume, tmp_path):
+    values = np.full((1, *SHAPE), -1, np.float32)
+    labels = store(tmp_path, "full_labels", np.ones((1, *SHAPE), np.uint8))
+    empty = ValidationPrediction(
+        "empty",
+        store(tmp_path, "empty", values),
+        LocalArrayIdentifier(labels.file_name, labels.dataset),
+    )
+    alone = make_tuner("hausdorff", thresholds=[-0.5, 0.4]).tune([volume], tmp_path / "alone")
+    both = make_tuner("hausdorff", thresholds=[-0.5, 0.4]).tune([volume, empty], tmp_path / "both")
+    assert both == alone

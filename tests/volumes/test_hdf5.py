@@ -432,3 +432,13 @@ def test_links_are_not_followed_out_of_the_listing_without_end(tmp_path):
         file["other"] = h5py.ExternalLink("a.h5", "/")
     source = open_source(ArraySource(path=tmp_path / "a.h5"))
     assert source.name == f"{tmp_path}/a.h5:g/raw"
+
+
+def test_labels_off_the_image_give_one_message(tmp_path):
+    path = write(write(tmp_path / "a.h5"), RAW, "labels")
+    labels = {"path": path, "dataset": "labels", "offset": [1600, 0, 0]}
+    _, problems = examine_volume(
+        VolumeConfig(raw={"path": path, "dataset": "raw"}, labels=labels, voxel_size=[8, 8, 8])
+    )
+    assert [problem.key for problem in problems] == [("labels", "offset")]
+    assert "do not overlap the image" in str(problems[0].error)

@@ -572,7 +572,7 @@ def test_a_group_of_several_arrays_asks_for_one_of_them(tmp_path):
     ("address", "expected"),
     [
         pytest.param(
-            "precomputed://gs://bucket/volume", "the kind of address 'precomputed://'", id="unknown kind"
+            "brainmaps://bucket/volume.zarr", "the kind of address 'brainmaps://'", id="unknown kind"
         ),
         pytest.param(
             "http://localhost:1/volume.zarr",

@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = REPOSITORY / "docs" / "reruns.md"
 REWRITE = "ATTACCA_WRITE_DOCS"
 
-CONFIGURATION: dict[str, Any] = tiny_configuration(seed=5)
+CONFIGURATION: dict[str, Any] = tiny_configuration(seed=5, export={"hdf5": True})
 CONFIGURATION["execution"]["shards"] = 1
 
 STAGES = (
@@ -38,11 +38,12 @@ STAGES = (
     "agglomerate",
     "relabel",
     "evaluate",
+    "export",
     "provenance",
     "report",
 )
-SEGMENTATION = ("tune", "fragments", "graph", "agglomerate", "relabel", "evaluate")
-APPLIED = ("predict", "fragments", "graph", "agglomerate", "relabel", "evaluate")
+SEGMENTATION = ("tune", "fragments", "graph", "agglomerate", "relabel", "evaluate", "export")
+APPLIED = ("predict", "fragments", "graph", "agglomerate", "relabel", "evaluate", "export")
 ALWAYS = ("provenance", "report")
 
 
@@ -112,6 +113,7 @@ GROUPS: dict[str, tuple[Callable[[dict[str, Any]], None], tuple[str, ...]]] = {
         (*SEGMENTATION, *ALWAYS),
     ),
     "`evaluation`": (_run("evaluation", "border", value=2), (*SEGMENTATION, *ALWAYS)),
+    "`export`": (_run("export", value={"hdf5": {"dtype": "uint32"}}), ("export", *ALWAYS)),
     "`execution.shards`": (_set("execution", "shards", value=2), ()),
     "other `execution`": (
         lambda values: values["execution"].update(

@@ -1,16 +1,19 @@
 """Links: groups whose attributes refer to an array in another container."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import zarr
 
+from attacca.arrays.identifier import is_url
 from attacca.arrays.n5 import is_n5_container
 from attacca.arrays.storage import open_store, zarr_format
 from attacca.arrays.zarr_opening import ZarrArrayConfig, open_node
 from attacca.errors import MissingInputError
 
 _LINK = "attacca_link"
+_RELATIVE = "relative_container"
 
 
 def write_link(container: Path | str, dataset: str, target: ZarrArrayConfig) -> None:
@@ -29,6 +32,7 @@ def write_link(container: Path | str, dataset: str, target: ZarrArrayConfig) -> 
     store = open_store(container, "a")
     link = {
         "container": str(target.file_name),
+        _RELATIVE: _find_relative_path(container, target.file_name),
         "dataset": target.dataset,
         "axes": list(target.axes) if target.axes is not None else None,
         "unit": target.unit,
@@ -64,5 +68,22 @@ def read_link(container: Path | str, dataset: str) -> dict[str, Any] | None:
         node = open_node(store, candidate)
         if isinstance(node, zarr.Group):
             link: Any = node.attrs.get(_LINK)
-            return dict(link) if link else None
+            return _follow_relative_path(container, dict(link)) if link else None
     return None
+
+
+def _find_relative_path(container: Path | str, target: Path | str) -> str | None:
+    """Return the path of a target from the container of its link; None if one of them is an address."""
+    if is_url(container) or is_url(target):
+        return None
+    return os.path.relpath(os.path.abspath(target), os.path.abspath(container))
+
+
+def _follow_relative_path(container: Path | str, link: dict[str, Any]) -> dict[str, Any]:
+    """Return a link with the target beside its container, if a project was moved or copied with its inputs."""
+    relative = link.pop(_RELATIVE, None)
+    if relative is not None:
+        moved = os.path.normpath(os.path.join(os.path.abspath(container), relative))
+        if os.path.exists(moved):
+            link["container"] = moved
+    return link

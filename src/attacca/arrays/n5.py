@@ -104,7 +104,7 @@ class N5Array:
         memory = tensorstore.KvStore.open("memory://", context=context).result()
         memory[ATTRIBUTES_FILE] = json.dumps(storage).encode()
         overlay = {"base": {"driver": "memory", "path": ATTRIBUTES_FILE}, "exact": ATTRIBUTES_FILE}
-        layers = [{"base": _kvstore(self.directory)}, overlay]
+        layers = [{"base": locate_kvstore(self.directory)}, overlay]
         spec = {"driver": "n5", "kvstore": {"driver": "kvstack", "layers": layers}}
         try:
             opened = tensorstore.open(spec, open=True, read=True, write=writable, context=context).result()
@@ -223,7 +223,7 @@ def create_n5_array(
         "dataType": np.dtype(dtype).name,
         "compression": {"type": "gzip"},
     }
-    spec = {"driver": "n5", "kvstore": _kvstore(directory), "metadata": metadata}
+    spec = {"driver": "n5", "kvstore": locate_kvstore(directory), "metadata": metadata}
     tensorstore.open(spec, create=True, delete_existing=True).result()
     _mark_groups(container, path)
     return N5Array(container, path, writable=True)
@@ -295,7 +295,12 @@ def _mark_groups(container: str | Path, path: str) -> None:
         _write_attributes_file(str(container), {"n5": "2.0.0", **values})
 
 
-def _kvstore(directory: str) -> dict[str, Any] | str:
+def locate_kvstore(directory: str) -> dict[str, Any] | str:
+    """Return TensorStore's specification of a directory, by its path or address.
+
+    >>> locate_kvstore("gs://bucket/em")
+    'gs://bucket/em/'
+    """
     if not is_url(directory):
         return {"driver": "file", "path": os.path.abspath(directory) + "/"}
     protocol, _, rest = directory.partition("://")

@@ -2,9 +2,12 @@
 
 import argparse
 import json
+import os
+import shlex
 import sys
 import webbrowser
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 from attacca.atomic import write_json
 from attacca.cli.arguments import parse_port
@@ -12,8 +15,11 @@ from attacca.errors import ConfigurationError
 from attacca.report.deleted import describe_lost_images
 from attacca.report.local_viewer import LocalViewer, choose_volume
 from attacca.report.results import Results
-from attacca.report.results_server import ResultsServer, parse_numbers
-from attacca.report.viewer import GROUND_TRUTH, make_hosted_link, make_viewer_state
+from attacca.report.results_server import ResultsServer, make_token, parse_numbers
+from attacca.report.viewer import ADDRESS, GROUND_TRUTH, make_hosted_link, make_viewer_state
+
+TOKEN_VARIABLE = "ATTACCA_VIEW_TOKEN"
+"""Environment variable with the token of the server. An option would be visible to other users of the machine."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -44,7 +50,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--bind",
         default="127.0.0.1",
-        help="address to listen on; with another address than 127.0.0.1, other machines can read all results",
+        help="address to listen on; with another address than 127.0.0.1, machines that know the token can read all results",
     )
     parser.add_argument(
         "--no-browser", action="store_true", help="print the address without opening a browser"
@@ -61,7 +67,10 @@ def run(args: argparse.Namespace) -> int:
             f"--position: found '{args.position}', expected whole numbers in world units, separated by commas, such as "
             "400,1200,800"
         )
-    state = make_viewer_state(results, run_name, volume, position=position)
+    token = os.environ.get(TOKEN_VARIABLE) or make_token()
+    if quote(token, safe="") != token:
+        raise ConfigurationError(f"{TOKEN_VARIABLE}: expected letters, digits, '-', '_' and '.' only")
+    state = make_viewer_state(results, run_name, volume, f"{ADDRESS}/{token}", position)
     layers = {"labels" if layer["name"] == GROUND_TRUTH else layer["name"] for layer in state["layers"]}
     lost = describe_lost_images(results, run_name, volume, layers)
     if lost:
@@ -72,16 +81,21 @@ def run(args: argparse.Namespace) -> int:
             print(f"wrote {args.state}")
         else:
             print(json.dumps(state, indent=2))
-        print(f"\nwhile 'attacca view {args.results}' runs:\n{make_hosted_link(state)}")
+        command = f"{TOKEN_VARIABLE}={token} attacca view {shlex.quote(str(args.results))}"
+        print(f"\nwhile this command runs: {command}\n{make_hosted_link(state)}")
         return 0
     viewer = LocalViewer(results, args.bind)
-    server = ResultsServer(results, viewer.open, args.bind, args.port)
+    server = ResultsServer(results, viewer.open, args.bind, args.port, token=token)
     viewer.address = server.address
     query = {"run": run_name, "volume": volume, **({"position": args.position} if position else {})}
-    link = viewer.open(query)
+    link = f"{server.address}/open?{urlencode(query, safe=',')}"
     print(f"{run_name or 'volumes'}/{volume} in Neuroglancer: {link}")
     print(f"list of all results:    {server.address}")
-    print("The links of the report work while this command runs. Ctrl-C ends it.", flush=True)
+    print(
+        "These addresses are secret: they contain a token. After one of them was opened in a browser, the links of the "
+        "report work there while this command runs. Ctrl-C ends it.",
+        flush=True,
+    )
     if not args.no_browser:
         webbrowser.open(link)
     try:

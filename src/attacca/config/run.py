@@ -10,6 +10,7 @@ from attacca.config.architecture import ArchitectureConfig
 from attacca.config.base import StrictModel
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.execution import ExecutionConfig
+from attacca.config.export import ExportConfig
 from attacca.config.prediction import PredictionConfig
 from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import AnyTaskConfig
@@ -117,6 +118,8 @@ class RunConfig(StrictModel):
     """Segmentation of affinities, and the settings that are tried on the validation volumes."""
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     """Comparison of segmentations with labels."""
+    export: ExportConfig = Field(default_factory=ExportConfig)
+    """Formats of other programs in which segmentations are written."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of all random draws of this run."""
 

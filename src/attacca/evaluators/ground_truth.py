@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cc3d
 import edt
 import fastremap
 import numpy as np
-from funlib.geometry import Coordinate, Roi
+from funlib.geometry import Coordinate
 
-from attacca.arrays import Array
 from attacca.config.evaluation import EvaluationConfig
 
 
@@ -73,28 +71,6 @@ class GroundTruthRules:
             near = find_label_borders(ground_truth, voxel_size, self.border)
             counted = ~near if counted is None else counted & ~near
         return counted
-
-    def prepare(self, labels: Array, roi: Roi) -> Array | np.ndarray:
-        """Return the ground truth of a region in which voxels that do not count are 0.
-
-        Args:
-            labels: ids.
-            roi: the region, in world units; it has to fit into memory if a rule applies.
-
-        Returns:
-            ``labels`` itself if no rule applies; otherwise an array of the voxels of ``roi``.
-        """
-        if self.unlabelled in (None, 0) and not self.border and not self.components:
-            return labels
-        ground_truth = labels.read(roi, 0)
-        counted = self.find_counted(ground_truth, labels.voxel_size)
-        if counted is not None:
-            ground_truth = np.where(counted, ground_truth, ground_truth.dtype.type(0))
-        if self.components:
-            ground_truth = cc3d.connected_components(
-                ground_truth, connectivity=26 if ground_truth.ndim == 3 else 8
-            )
-        return ground_truth
 
 
 def find_label_borders(labels: np.ndarray, voxel_size: Sequence[int], distance: float) -> np.ndarray:

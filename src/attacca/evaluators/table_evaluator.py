@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from attacca.arrays import Array
 from attacca.blockwise import Ledger, run_blocks
 from attacca.evaluators.compared_arrays import BYTES_PER_VOXEL, check_ids, make_comparison_grid, open_array
 from attacca.evaluators.contingency import ContingencyTable
@@ -51,24 +52,19 @@ class TableEvaluator(Evaluator[Scores]):
             num_workers: processes.
             progress: counts the blocks.
         """
-        segmentation, ground_truth = open_array(output_array_identifier), open_array(evaluation_array)
-        for array in (segmentation, ground_truth):
-            check_ids(array)
-        grid = make_comparison_grid(
-            segmentation, ground_truth, block_size, self.rules.context(ground_truth.voxel_size)
-        )
-        parts = {"key": key, "grid": grid.to_dict(), "rules": vars(self.rules)}
-        ledger = None if key is None else Ledger(directory, parts, len(grid))
-        announce_blocks(progress, grid, ledger)
-        run_blocks(
-            EvaluateBlocks(segmentation, ground_truth, self.rules, mask, str(directory)),
-            grid,
-            ledger=ledger,
+        ground_truth = open_array(evaluation_array)
+        table = count_overlaps(
+            open_array(output_array_identifier),
+            ground_truth,
+            directory,
+            self.rules,
+            mask=mask,
+            block_size=block_size,
+            key=key,
             num_workers=num_workers,
             progress=progress,
-            memory_per_block=BYTES_PER_VOXEL * count_max_voxels(grid),
         )
-        return self.scores(collect_tables(grid, directory, self.rules.components), ground_truth.unit)
+        return self.scores(table, ground_truth.unit)
 
     @abstractmethod
     def scores(self, table: ContingencyTable, unit: str = "nanometer") -> Scores:
@@ -78,3 +74,63 @@ class TableEvaluator(Evaluator[Scores]):
             table: voxels by predicted and true id.
             unit: length unit in the conventions.
         """
+
+
+def count_overlaps(
+    segmentation: Array,
+    ground_truth: Array,
+    directory: str | Path,
+    rules: GroundTruthRules,
+    *,
+    mask: Compared | None = None,
+    block_size: Sequence[int] | None = None,
+    key: Any = None,
+    num_workers: int = 1,
+    progress: Progress | None = None,
+) -> ContingencyTable:
+    """Count the voxels of each pair of predicted and true id, block by block.
+
+    Args:
+        segmentation: predicted ids.
+        ground_truth: true ids.
+        directory: local directory for the tables of blocks.
+        rules: preparation of the ground truth.
+        mask: voxels of value 0 do not count.
+        block_size: world units; the table does not depend on it, except for the numbers of true components.
+        key: values that identify both arrays; without it, earlier results are ignored.
+        num_workers: processes.
+        progress: counts the blocks.
+
+    Returns:
+        Table of the voxels that count.
+
+    Raises:
+        VolumeError: the arrays cannot be compared.
+
+    Examples:
+        >>> from tempfile import mkdtemp
+        >>> import numpy as np
+        >>> from funlib.geometry import Coordinate, Roi
+        >>> from attacca.arrays import NumpyArray
+        >>> ids = NumpyArray.from_np_array(
+        ...     np.array([[1, 1, 2, 0]]), Roi((0, 0), (1, 4)), Coordinate(1, 1), ["y", "x"])
+        >>> count_overlaps(ids, ids, mkdtemp(), GroundTruthRules(unlabelled=0)).count.tolist()
+        [2, 1]
+    """
+    for array in (segmentation, ground_truth):
+        check_ids(array)
+    grid = make_comparison_grid(
+        segmentation, ground_truth, block_size, rules.context(ground_truth.voxel_size)
+    )
+    parts = {"key": key, "grid": grid.to_dict(), "rules": vars(rules)}
+    ledger = None if key is None else Ledger(directory, parts, len(grid))
+    announce_blocks(progress, grid, ledger)
+    run_blocks(
+        EvaluateBlocks(segmentation, ground_truth, rules, mask, str(directory)),
+        grid,
+        ledger=ledger,
+        num_workers=num_workers,
+        progress=progress,
+        memory_per_block=BYTES_PER_VOXEL * count_max_voxels(grid),
+    )
+    return collect_tables(grid, directory, rules.components)

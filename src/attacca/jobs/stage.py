@@ -151,6 +151,8 @@ class Stage:
         block_setting: key of the configuration that holds the size of its blocks.
         plan_creates_arrays: whether arrays exist from the plan on, or only when the stage is finished.
         manifest_lists_arrays: whether its manifest lists which of the arrays exist and which are used in place.
+        manifest_lists_files: whether its manifest lists the files and directories that it wrote, relative to its own
+            directory.
         manifest_is_result: whether the manifest itself holds the result.
         is_final: whether users need its results even if no other stage reads them.
         runs_network: whether it runs the network and can use GPUs.
@@ -179,6 +181,7 @@ class Stage:
     block_setting: str = field(default="", compare=False)
     plan_creates_arrays: bool = field(default=True, compare=False)
     manifest_lists_arrays: bool = field(default=False, compare=False)
+    manifest_lists_files: bool = field(default=False, compare=False)
     manifest_is_result: bool = field(default=False, compare=False)
     is_final: bool = field(default=False, compare=False)
     runs_network: bool = field(default=False, compare=False)
@@ -290,6 +293,19 @@ def estimate_pyramid_disk(sizes: ProductSizes, bytes_per_voxel: float = LABEL_BY
 def plain_values(model: BaseModel) -> dict[str, Any]:
     """Return a section of the configuration as plain values with the keys of the file, defaults included."""
     return model.model_dump(mode="json", by_alias=True)
+
+
+def without_paths(value: Any) -> Any:
+    """Return plain values without the locations of files, which a moved project changes; digests represent the files.
+
+    >>> without_paths({"raw": {"path": "/data/raw.h5", "dataset": "em"}, "voxel_size": [8, 8, 8]})
+    {'raw': {'dataset': 'em'}, 'voxel_size': [8, 8, 8]}
+    """
+    if isinstance(value, dict):
+        return {key: without_paths(item) for key, item in value.items() if key != "path"}
+    if isinstance(value, list):
+        return [without_paths(item) for item in value]
+    return value
 
 
 def task_parameters(run: RunConfig) -> dict[str, Any]:

@@ -13,8 +13,10 @@ from attacca.config.problems import Problem, format_value
 from attacca.config.run import Configuration
 from attacca.config.yaml_text import KeyPath, find_unset_variables, read_yaml
 from attacca.preflight.check_annotation import check_annotation
+from attacca.preflight.check_export import check_export
 from attacca.preflight.check_intensity import check_intensity
 from attacca.preflight.check_labels import check_labels
+from attacca.preflight.check_paths import check_paths
 from attacca.preflight.check_run import check_run
 from attacca.preflight.check_training import check_training
 from attacca.volumes import VolumePlan, examine_volume
@@ -53,7 +55,7 @@ def check_configuration(
         ConfigurationError: lists every problem with its line.
     """
     values, lines = read_yaml(path)
-    problems = list(check_directories(configuration))
+    problems = list(check_paths(configuration)) or list(check_directories(configuration))
     plans: dict[str, VolumePlan] = {}
     warnings: list[str] = []
     notes: dict[str, list[str]] = {}
@@ -78,6 +80,7 @@ def check_configuration(
         problems += check_run(configuration, name, run, plans)
         problems += check_labels(configuration, name, run, plans)
         problems += check_training(name, run, plans)
+        problems += check_export(name, run, plans)
         # A volume with a problem is not read again.
         sound = {
             volume: plan

@@ -1,9 +1,12 @@
 """HTTP server on this machine that serves results to a viewer and opens the links of the report."""
 
 import html
+import ipaddress
 import logging
 import os
 import re
+import secrets
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -35,15 +38,23 @@ _INDEX = """<!doctype html>
 <style>body{font:16px/1.6 sans-serif;margin:3rem auto;max-width:40rem;color-scheme:light dark}</style>
 <h1>Open in Neuroglancer</h1>
 <ul>ITEMS</ul>
-<p><a href="/results/report.html">Report</a></p>
+<p><a href="/TOKEN/results/report.html">Report</a></p>
 </html>
 """
+
+_FORBIDDEN = (
+    "This address needs the token of the running 'attacca view'. Open the address that the command printed once in this "
+    "browser; then the links of the report work.\n"
+)
 
 
 class ResultsServer:
     """HTTP server of a directory of results, for viewers on this machine.
 
-    Only pages of this machine and of the given origins may read: for any other page, the server sends no
+    Other users of the machine can connect, too. So each request needs the token, which is the first part of every
+    address. The first page stores it in a cookie, for the links of the report: they are written before the token
+    exists. A request under a foreign host name is refused, because a web page can let its own name point to this
+    machine. Only pages of this machine and of the given origins may read: for any other page, the server sends no
     permission, and the browser refuses.
 
     Args:
@@ -52,6 +63,7 @@ class ResultsServer:
         address: address to listen on.
         port: port to listen on; 0 takes a free one.
         origins: addresses of other pages that may read.
+        token: secret part of all addresses; a random one by default.
 
     Raises:
         ResourceError: the port is in use.
@@ -64,10 +76,14 @@ class ResultsServer:
         address: str = "127.0.0.1",
         port: int = 8765,
         origins: tuple[str, ...] = (HOSTED,),
+        token: str = "",
     ) -> None:
         self.results = results
         self.open_viewer = open_viewer
         self.origins = origins
+        self.token = token or make_token()
+        self._hosts = _list_hosts(address)
+        self._is_public = not _is_loopback(address)
         self.directories = find_served_directories(results)
         handler = type("Handler", (_Handler,), {"owner": self})
         try:
@@ -81,9 +97,22 @@ class ResultsServer:
 
     @property
     def address(self) -> str:
-        """The address of the server."""
+        """The address of the server, with the token."""
         host, port = self._server.server_address[:2]
-        return f"http://{host!s}:{port}"
+        return f"http://{host!s}:{port}/{self.token}"
+
+    @property
+    def cookie(self) -> str:
+        """Name of the cookie with the token. Browsers send cookies to all ports of a machine."""
+        return f"attacca-{self._server.server_address[1]}"
+
+    def is_own_host(self, header: str | None) -> bool:
+        """Return whether the header ``Host`` names this machine; its port may be that of a tunnel.
+
+        A server for other machines also accepts any numeric address.
+        """
+        host = (urlsplit(f"//{header or ''}").hostname or "").lower()
+        return host in self._hosts or _is_loopback(host) or (self._is_public and _is_numeric(host))
 
     def start(self) -> None:
         """Serve in a background thread."""
@@ -118,9 +147,10 @@ class ResultsServer:
             for volume in self.results.list_volumes(run):
                 query = html.escape(urlsplit(make_open_link(run, volume)).query)
                 items.append(
-                    f'<li><a href="/open?{query}">{html.escape(run)} · {html.escape(volume)}</a></li>'
+                    f'<li><a href="/{self.token}/open?{query}">{html.escape(run)} · {html.escape(volume)}</a></li>'
                 )
-        return _INDEX.replace("ITEMS", "".join(items) or "<li>nothing has been predicted yet</li>")
+        page = _INDEX.replace("ITEMS", "".join(items) or "<li>nothing has been predicted yet</li>")
+        return page.replace("TOKEN", self.token)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -141,9 +171,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _respond(self, with_body: bool) -> None:
         address = urlsplit(self.path)
-        if address.path == "/":
+        path = self._authorize(address.path)
+        if path is None:
+            message = _FORBIDDEN.encode()
+            self._send(HTTPStatus.FORBIDDEN, message, "text/plain; charset=utf-8", with_body)
+        elif path == "/":
             self._send(HTTPStatus.OK, self.owner.render_index().encode(), _TYPES[".html"], with_body)
-        elif address.path == "/open":
+        elif path == "/open":
             query = {key: values[-1] for key, values in parse_qs(address.query).items()}
             try:
                 viewer = self.owner.open_viewer(query)
@@ -154,14 +188,33 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(HTTPStatus.FOUND)
             self.send_header("Location", viewer)
             self.send_header("Content-Length", "0")
+            self._send_cookie()
             self.end_headers()
         else:
-            file = self.owner.find_file(address.path)
+            file = self.owner.find_file(path)
             if file is None:
                 # A normal answer: chunks that hold the fill value alone are not stored.
                 self._send(HTTPStatus.NOT_FOUND, b"", "text/plain", with_body)
             else:
                 self._send_file(file, with_body)
+
+    def _authorize(self, path: str) -> str | None:
+        """Return the path without the token; None if the host is foreign or the token is missing."""
+        if not self.owner.is_own_host(self.headers.get("Host")):
+            return None
+        first, _, rest = path.lstrip("/").partition("/")
+        if secrets.compare_digest(first.encode(), self.owner.token.encode()):
+            return f"/{rest}"
+        stored = f"{self.owner.cookie}={self.owner.token}".encode()
+        cookies = (self.headers.get("Cookie") or "").split(";")
+        if any(secrets.compare_digest(cookie.strip().encode(), stored) for cookie in cookies):
+            return path
+        return None
+
+    def _send_cookie(self) -> None:
+        self.send_header(
+            "Set-Cookie", f"{self.owner.cookie}={self.owner.token}; Path=/; HttpOnly; SameSite=Lax"
+        )
 
     def _send_file(self, file: Path, with_body: bool) -> None:
         """Send a file, or the part of it that the header ``Range`` names: a viewer reads single chunks of a shard."""
@@ -197,6 +250,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(content) if length is None else length))
         self.send_header("Cache-Control", "no-cache")
+        # The address of a page contains the token.
+        self.send_header("Referrer-Policy", "no-referrer")
+        if status == HTTPStatus.OK and content_type == _TYPES[".html"]:
+            self._send_cookie()
         origin = self.headers.get("Origin")
         if origin and (origin in self.owner.origins or _is_local(origin)):
             self.send_header("Access-Control-Allow-Origin", origin)
@@ -214,7 +271,31 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _is_local(origin: str) -> bool:
-    return urlsplit(origin).hostname in ("127.0.0.1", "localhost", "::1")
+    return _is_loopback(urlsplit(origin).hostname or "")
+
+
+def make_token() -> str:
+    """Return a random token of 32 letters, digits, ``-`` and ``_``."""
+    return secrets.token_urlsafe(24)
+
+
+def _is_numeric(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (_is_numeric(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def _list_hosts(address: str) -> frozenset[str]:
+    """Return the names under which a server that listens on an address is reached, beside loopback addresses."""
+    if _is_loopback(address):
+        return frozenset()
+    return frozenset({address.lower(), socket.gethostname().lower(), socket.getfqdn().lower()})
 
 
 def parse_range(header: str | None, size: int) -> tuple[int, int] | None:

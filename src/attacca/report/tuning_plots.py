@@ -8,8 +8,6 @@ from attacca.report.choice import Choice, is_number
 from attacca.report.drawings import INK, PAPER, QUIET, SERIES, make_figure, render_svg, use_page_style
 
 _MAX_POINTS = 1500
-_NO_SCORE = 1e8
-"""A setting without a score has a larger value in the table."""
 
 
 def find_pareto_front(split: np.ndarray, merge: np.ndarray) -> np.ndarray:
@@ -97,7 +95,7 @@ def plot_criterion(choice: Choice, name: str) -> str:
         An SVG element; empty unless exactly one number was varied.
     """
     criterion = choice.criterion or ""
-    rows = [row for row in choice.rows if is_number(row.get(criterion)) and abs(row[criterion]) < _NO_SCORE]
+    rows = [row for row in choice.rows if is_number(row.get(criterion))]
     varied = [
         key
         for key in (rows[0] if rows else {})

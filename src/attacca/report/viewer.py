@@ -92,6 +92,13 @@ def make_viewer_state(
     _check_position(position, array, volume)
     selected = {"segmentation": segments, GROUND_TRUTH: objects}
     served = find_served_directories(results)
+    layers = [
+        _make_layer(name, image, address, served, selected.get(name, ())) for name, image in images.items()
+    ]
+    shapes = _find_exported_shapes(results, run, volume, address)
+    for layer in layers:
+        if layer["name"] == "segmentation" and shapes:
+            layer["source"] = [layer["source"], *shapes]
     names = array.spatial_axes
     shape = array.roi.shape / array.voxel_size
     center = position if position is not None else array.roi.center
@@ -105,10 +112,7 @@ def make_viewer_state(
         # Voxels per screen pixel: small volumes fill a panel, large ones are shown at full resolution.
         "crossSectionScale": min(1.0, max(int(n) for n in shape) / 400),
         "projectionScale": max(int(n) for n in shape) * 1.5,
-        "layers": [
-            _make_layer(name, image, address, served, selected.get(name, ()))
-            for name, image in images.items()
-        ],
+        "layers": layers,
         "layout": "4panel-alt" if array.dims == 3 else "xy",
         "showSlices": False,
         "selectedLayer": {"visible": True, "layer": "segmentation" if len(images) > 1 else "raw"},
@@ -122,6 +126,18 @@ def _open_layers(results: Results, run: str, volume: str) -> dict[str, Image]:
             opened[name] = results.result_image(run, volume, name)
     opened[GROUND_TRUTH] = results.volume_image(volume, "labels")
     return {name: image for name, image in opened.items() if image is not None}
+
+
+def _find_exported_shapes(results: Results, run: str, volume: str, address: str) -> list[str]:
+    """Return the sources of exported meshes and skeletons of a segmentation that is up to date."""
+    if not run or not results.layout.manifest(run, volume, "export").is_file():
+        return []
+    directory = results.layout.export(run, volume) / "precomputed"
+    return [
+        f"precomputed://{address}/results/{quote((directory / name).relative_to(results.directory).as_posix())}"
+        for name in ("mesh", "skeletons")
+        if (directory / name / "info").is_file()
+    ]
 
 
 def _explain_missing_arrays(results: Results, run: str, volume: str) -> str:

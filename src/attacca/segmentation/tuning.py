@@ -9,7 +9,7 @@
 
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 from funlib.geometry import Coordinate
 
-from attacca.arrays import Array
+from attacca.arrays import Array, NumpyArray
 from attacca.blockwise import BlockGrid
+from attacca.config.evaluation import EvaluationConfig
 from attacca.config.segmentation import AgglomerationSettings, FragmentSettings, SegmentationConfig
 from attacca.errors import ConfigurationError
-from attacca.evaluators.contingency import ContingencyTable, contingency_table, merge_tables
+from attacca.evaluators.contingency import ContingencyTable
+from attacca.evaluators.ground_truth import GroundTruthRules
 from attacca.evaluators.instance_scores import (
     InstanceConvention,
     list_instance_criteria,
@@ -29,6 +31,7 @@ from attacca.evaluators.instance_scores import (
     scores_from_table,
     voi_from_table,
 )
+from attacca.evaluators.table_evaluator import count_overlaps
 from attacca.segmentation.agglomerate import agglomerate
 from attacca.segmentation.fragments import fix_cell_size
 from attacca.segmentation.graph import Graph
@@ -44,15 +47,26 @@ class TuningVolume:
     Args:
         name: name of the volume.
         prediction: affinities, channels first.
-        ground_truth: labels, an array or the labels of the prediction's voxels; the convention decides how
-            0 counts.
+        ground_truth: labels, an array or the labels of the prediction's voxels.
         mask: voxels to segment, or None for all.
+        counted: voxels that count in the scores, or None for all.
+        unlabelled: label value of voxels without annotation; None if all voxels are annotated.
     """
 
     name: str
     prediction: Array
     ground_truth: Array | np.ndarray
     mask: Array | None = None
+    counted: Array | None = None
+    unlabelled: int | None = None
+
+    def open_ground_truth(self) -> Array:
+        """Return the labels as an array."""
+        if not isinstance(self.ground_truth, np.ndarray):
+            return self.ground_truth
+        prediction = self.prediction
+        axes = ["z", "y", "x"][-prediction.dims :]
+        return NumpyArray.from_np_array(self.ground_truth, prediction.roi, prediction.voxel_size, axes)
 
 
 @dataclass(frozen=True)
@@ -100,7 +114,7 @@ def tune(
     workdir: str | Path,
     *,
     criterion: str | None = None,
-    convention: InstanceConvention | None = None,
+    evaluation: EvaluationConfig | None = None,
     block_size: Sequence[int] | None = None,
     num_workers: int = 1,
 ) -> TuningResult:
@@ -113,7 +127,7 @@ def tune(
         workdir: directory for fragments and graphs, which are removed after use.
         criterion: score to optimize, one of ``attacca.evaluators.instance_scores``; the configuration's own
             by default, else ``voi``.
-        convention: how background is counted.
+        evaluation: conventions of the scores; the defaults of the configuration without it.
         block_size: world units; one chunk of the prediction by default.
         num_workers: threads.
 
@@ -141,7 +155,8 @@ def tune(
     ([(0.2, 1.0), (0.6, 0.0), (0.9, 1.0)], 0.6)
     """
     name = criterion or config.criterion or "voi"
-    known = {item.name: item for item in list_instance_criteria()}
+    evaluation = evaluation or EvaluationConfig()
+    known = {item.name: item for item in list_instance_criteria(evaluation.iou_thresholds)}
     if name not in known:
         raise ConfigurationError(
             f"segmentation.criterion: found '{name}', expected one of {', '.join(sorted(known))}"
@@ -166,7 +181,7 @@ def tune(
         config,
         workdir,
         criterion=name,
-        convention=convention,
+        evaluation=evaluation,
         block_size=block_size,
         num_workers=num_workers,
     )
@@ -183,7 +198,7 @@ def score_settings(
     workdir: str | Path,
     *,
     criterion: str,
-    convention: InstanceConvention | None = None,
+    evaluation: EvaluationConfig | None = None,
     block_size: Sequence[int] | None = None,
     num_workers: int = 1,
 ) -> tuple[list[tuple[FragmentSettings, AgglomerationSettings]], list[dict[str, Any]]]:
@@ -195,7 +210,7 @@ def score_settings(
         config: candidates of all settings.
         workdir: directory for fragments and graphs, which are removed after use.
         criterion: name of a score.
-        convention: how background is counted.
+        evaluation: conventions of the scores; the defaults of the configuration without it.
         block_size: world units; one chunk of the prediction by default.
         num_workers: threads.
 
@@ -214,6 +229,7 @@ def score_settings(
     >>> len(settings), rows[0]["threshold"], rows[0]["voi"]
     (1, 0.6, 0.0)
     """
+    evaluation = evaluation or EvaluationConfig()
     rows: list[dict[str, Any]] = []
     settings: list[tuple[FragmentSettings, AgglomerationSettings]] = []
     for number, fragments in enumerate(config.fragment_candidates()):
@@ -223,9 +239,16 @@ def score_settings(
             directory = Path(workdir) / f"fragments-{number}-{volume.name}"
             try:
                 graph, table = _prepare(
-                    volume, neighborhood, fragments, agglomerations, directory, block_size, num_workers
+                    volume,
+                    neighborhood,
+                    fragments,
+                    agglomerations,
+                    directory,
+                    evaluation,
+                    block_size,
+                    num_workers,
                 )
-                scores.append(_score_all(graph, table, agglomerations, convention, criterion))
+                scores.append(_score_all(graph, table, agglomerations, evaluation, criterion))
             finally:
                 shutil.rmtree(directory, ignore_errors=True)
         for i, agglomeration in enumerate(agglomerations):
@@ -296,6 +319,7 @@ def _prepare(
     settings: FragmentSettings,
     agglomerations: Sequence[AgglomerationSettings],
     directory: Path,
+    evaluation: EvaluationConfig,
     block_size: Sequence[int] | None,
     num_workers: int,
 ) -> tuple[Graph, ContingencyTable]:
@@ -317,33 +341,24 @@ def _prepare(
         num_workers=num_workers,
         mask=volume.mask,
     )
-    return graph, merge_tables(_count_overlaps(volume, fragments, grid))
-
-
-def _count_overlaps(volume: TuningVolume, fragments: Array, grid: BlockGrid) -> Iterator[ContingencyTable]:
-    """Yield the contingency table of each block."""
-    for block in grid:
-        roi = block.write_roi
-        if isinstance(volume.ground_truth, np.ndarray):
-            location = ((roi - fragments.roi.begin) / fragments.voxel_size).to_slices()
-            ground_truth = volume.ground_truth[location]
-        else:
-            ground_truth = volume.ground_truth.read(roi, 0)
-        mask = None
-        if volume.mask is not None:
-            values = volume.mask.read(roi, 0)
-            mask = (values.max(axis=0) if volume.mask.num_channels else values) > 0
-        yield contingency_table(np.asarray(fragments[roi]), ground_truth, mask)
+    rules = GroundTruthRules.from_config(evaluation, volume.unlabelled)
+    table = count_overlaps(
+        fragments, volume.open_ground_truth(), directory / "overlaps", rules, mask=volume.counted
+    )
+    return graph, table
 
 
 def _score_all(
     graph: Graph,
     table: ContingencyTable,
     agglomerations: Sequence[AgglomerationSettings],
-    convention: InstanceConvention | None,
+    evaluation: EvaluationConfig,
     criterion: str,
 ) -> list[dict[str, float]]:
     """Step 2 for one volume: return the scores of each agglomeration."""
+    convention = InstanceConvention.from_config(evaluation)
+    annotated = table.ground_truth > 0 if evaluation.ignore_background else slice(None)
+    weight = float(table.count[annotated].sum())
     thresholds = [a.threshold for a in agglomerations if a.method == "mean_affinity"]
     merges = merge_by_mean_affinity(graph, min(thresholds)) if thresholds else None
     ids, rows = np.unique(table.segment, return_inverse=True)
@@ -358,9 +373,10 @@ def _score_all(
             "voi": voi.total,
             "adapted_rand_error": rand.error,
             "segments": lookup.num_segments,
-            "weight": float(table.count[table.ground_truth > 0].sum()),
+            "weight": weight,
         }
         if criterion not in score:
-            score[criterion] = float(getattr(scores_from_table(renamed, convention), criterion))
+            all_scores = scores_from_table(renamed, convention, evaluation.iou_thresholds)
+            score[criterion] = all_scores.value(criterion)
         scores.append(score)
     return scores

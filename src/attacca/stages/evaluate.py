@@ -21,12 +21,13 @@ from attacca.stages.volume import VOLUME
 _DEFAULT_BLOCK_VOXELS = 1 << 23
 
 
-def _segmentation_stage(task: TaskConfig) -> Stage:
+def segmentation_stage(task: TaskConfig) -> Stage:
+    """Return the stage that writes the segmentation of a task."""
     return RELABEL if task.agglomerates else CLASSES
 
 
 def _inputs(configuration: Configuration, run: str, volume: str) -> dict[str, StageInstance]:
-    segmentation = _segmentation_stage(configuration.runs[run].task)
+    segmentation = segmentation_stage(configuration.runs[run].task)
     return {
         "segmentation": StageInstance(segmentation, run, volume),
         "volume": StageInstance(VOLUME, volume=volume),
@@ -74,7 +75,7 @@ def work(arguments: StageArguments) -> None:
     task = read_task_config(arguments.parameters["task"])
     config = EvaluationConfig.model_validate(arguments.parameters["evaluation"])
     evaluator = create_task(task).create_evaluator(config, volume_manifest.result.get("unlabelled"))
-    segmentation = open_result(StageInstance(_segmentation_stage(task), run, volume), layout)
+    segmentation = open_result(StageInstance(segmentation_stage(task), run, volume), layout)
     ground_truth = required_volume_array(layout, volume, volume_manifest, "labels")
     mask = volume_array(layout, volume, volume_manifest, "mask")
     manifest = Manifest(

@@ -8,7 +8,15 @@ from attacca.atomic import write_json
 from attacca.config.run import Configuration
 from attacca.errors import AttaccaError
 from attacca.fingerprint import digest
-from attacca.jobs.stage import CostModel, Scope, Stage, StageInstance, plain_values, run_parameters
+from attacca.jobs.stage import (
+    CostModel,
+    Scope,
+    Stage,
+    StageInstance,
+    plain_values,
+    run_parameters,
+    without_paths,
+)
 from attacca.jobs.stage_main import StageArguments, stage_main
 from attacca.layout import Layout
 from attacca.provenance.environment import read_checkout_state, read_hardware, read_package_versions
@@ -92,11 +100,11 @@ def list_seeds(configuration: Configuration, run: str) -> dict[str, int]:
 
 
 def fingerprint_inputs(configuration: Configuration) -> dict[str, str]:
-    """Return a digest of the source of each volume: of its files and their sizes, or of its synthesis."""
+    """Return a digest of the source of each volume: of its files, or of its synthesis."""
     found = {}
     for name in configuration.volumes:
         try:
-            found[name] = digest(VOLUME.section(configuration, volume=name))
+            found[name] = digest(without_paths(VOLUME.section(configuration, volume=name)))
         except (AttaccaError, OSError) as error:
             found[name] = f"unknown: {error}"
     return found

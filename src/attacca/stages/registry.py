@@ -5,6 +5,7 @@ from attacca.jobs.stage import Scope, Stage, StageInstance
 from attacca.stages.agglomerate import AGGLOMERATE
 from attacca.stages.classes import CLASSES
 from attacca.stages.evaluate import EVALUATE
+from attacca.stages.export import EXPORT
 from attacca.stages.fragments import FRAGMENTS
 from attacca.stages.graph import GRAPH
 from attacca.stages.predict import PREDICT
@@ -26,6 +27,7 @@ STAGES: tuple[Stage, ...] = (
     RELABEL,
     CLASSES,
     EVALUATE,
+    EXPORT,
 )
 """Stages in the order of computation. A run has ``fragments`` to ``relabel``, or ``classes``.
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from attacca.config.run import Configuration
 from attacca.fingerprint import digest
-from attacca.jobs.stage import CostModel, Scope, Stage, plain_values, run_parameters
+from attacca.jobs.stage import CostModel, Scope, Stage, plain_values, run_parameters, without_paths
 from attacca.jobs.stage_main import StageArguments, stage_main
 
 
@@ -39,7 +39,7 @@ def work(arguments: StageArguments) -> None:
         arguments.parameters["runs"],
         arguments.parameters["volumes"],
         storage=arguments.layout.storage,
-        settings=digest(arguments.parameters),
+        settings=digest(without_paths(arguments.parameters)),
     )
 
 

@@ -42,6 +42,7 @@ def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str
 
 TUNE = Stage(
     name="tune",
+    version=2,
     title="choice of parameters",
     scope=Scope.RUN,
     inputs=_inputs,

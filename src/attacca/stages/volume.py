@@ -19,6 +19,7 @@ from attacca.jobs.stage import (
     Stage,
     StageInstance,
     plain_values,
+    without_paths,
 )
 from attacca.jobs.stage_main import stage_main
 from attacca.layout import VOLUME_IMAGES
@@ -98,8 +99,7 @@ class VolumeJob(BlockwiseJob):
 
     @property
     def key(self) -> Manifest:
-        # The source's fingerprint represents its content: its path may change without consequences.
-        return Manifest(self.stage.name, self.stage.version, self.parameters, {})
+        return Manifest(self.stage.name, self.stage.version, without_paths(self.parameters), {})
 
     @property
     def directory(self) -> str:

@@ -8,7 +8,6 @@ from attacca.arrays import ZarrArray
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import AffinitiesTaskConfig
-from attacca.evaluators import GroundTruthRules, InstanceConvention
 from attacca.progress import Progress
 from attacca.segmentation.block_size import choose_block_size
 from attacca.segmentation.tuning import TuningVolume, score_settings, tune
@@ -54,7 +53,7 @@ class AffinitiesTuner(Tuner):
             segmentation,
             scratch,
             criterion=segmentation.criterion or self.evaluation.criterion,
-            convention=InstanceConvention.from_config(self.evaluation),
+            evaluation=self.evaluation,
             block_size=choose_block_size(volumes[0].prediction, segmentation.block_size),
             num_workers=num_workers,
         )
@@ -69,16 +68,19 @@ class AffinitiesTuner(Tuner):
             self.segmentation,
             scratch,
             criterion=criterion,
-            convention=InstanceConvention.from_config(self.evaluation),
+            evaluation=self.evaluation,
             block_size=choose_block_size(volumes[0].prediction, self.segmentation.block_size),
         )
         return [float(row[criterion]) for row in rows]
 
     def _tuning_volume(self, volume: ValidationPrediction) -> TuningVolume:
-        rules = GroundTruthRules.from_config(self.evaluation, volume.unlabelled)
         labels = ZarrArray.open_from_array_identifier(volume.labels)
-        mask = None
-        if volume.mask is not None and self.segmentation.mask:
-            mask = ZarrArray.open_from_array_identifier(volume.mask)
-        ground_truth = rules.prepare(labels, volume.prediction.roi)
-        return TuningVolume(volume.name, volume.prediction, ground_truth, mask)
+        mask = None if volume.mask is None else ZarrArray.open_from_array_identifier(volume.mask)
+        return TuningVolume(
+            volume.name,
+            volume.prediction,
+            labels,
+            mask if self.segmentation.mask else None,
+            mask,
+            volume.unlabelled,
+        )

@@ -43,7 +43,8 @@ class VoxelwiseTuner(Tuner):
     ) -> dict[str, Any]:
         """Score each candidate on all validation volumes and choose the best one, the first of equals.
 
-        See ``Tuner.tune``. With a choice, the result also has ``higher_is_better``.
+        See ``Tuner.tune``. With a choice, the result also has ``higher_is_better``. The mean of a candidate that has no
+        score on a volume, for example because it segments nothing, is null, and it is not chosen.
         """
         criterion = self.evaluation.criterion or self.task.default_criterion
         candidates = self.task.post_processor.tuning_parameters()
@@ -52,16 +53,24 @@ class VoxelwiseTuner(Tuner):
             return {"criterion": criterion, "chosen": asdict(chosen), "table": []}
         is_upward = self._is_upward(criterion)
         values = self._score(volumes, criterion, scratch, progress)
-        # A candidate without a score, for example because it segments nothing, is worse than any other.
-        values[np.isnan(values)] = -1e9 if is_upward else 1e9
-        means = [sum(row) / len(row) for row in values.tolist()]
-        best = max(
-            range(len(means)), key=lambda index: (means[index] if is_upward else -means[index], -index)
-        )
+        # A volume on which no candidate has a score, for example because nothing is annotated, decides nothing.
+        values = values[:, ~np.isnan(values).all(axis=0)]
+        means = [sum(row) / len(row) if row else math.nan for row in values.tolist()]
+        scored = [index for index, mean in enumerate(means) if not math.isnan(mean)]
+        if not scored:
+            raise ConfigurationError(
+                f"evaluation.criterion: no candidate has a {criterion} on all validation volumes "
+                f"({', '.join(volume.name for volume in volumes)})",
+                fix="validate on volumes that have annotated objects inside the mask, or choose another criterion",
+            )
+        best = min(scored, key=lambda index: (-means[index] if is_upward else means[index], index))
         return {
             "criterion": criterion,
             "higher_is_better": is_upward,
-            "table": [{**asdict(parameters), criterion: mean} for parameters, mean in zip(candidates, means)],
+            "table": [
+                {**asdict(parameters), criterion: None if math.isnan(mean) else mean}
+                for parameters, mean in zip(candidates, means)
+            ],
             "chosen": asdict(candidates[best]),
         }
 

@@ -1,6 +1,9 @@
-"""Digest of the files of a volume, by which changed files are detected without reading voxels."""
+"""Digest of the files of a volume, by which changed files are detected."""
 
 import os
+import stat
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +12,30 @@ from attacca.arrays.storage import remote_file_system
 from attacca.arrays.zarr_opening import open_zarr
 from attacca.config.volumes import ArraySource, VolumeConfig
 from attacca.errors import MissingInputError
-from attacca.fingerprint import digest
+from attacca.fingerprint import digest, digest_file
 from attacca.volumes.readers.open_source import list_files
+from attacca.volumes.readers.precomputed import is_precomputed, read_info
 from attacca.volumes.readers.zarr_container import split_container
 
 # Increment it when the tissue of a seed changes: all synthetic volumes are recomputed.
 TISSUE_VERSION = 1
 _METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", "attributes.json")
 _MOST_DIRECTORIES = 2000
+_MOST_FILES = 20_000
+_DIGEST_LIMIT = 2**30
+"""Sources of at most this many bytes count with their content."""
+
+type Description = list[Any]
 
 
 def compute_content_fingerprint(config: VolumeConfig) -> str:
     """Compute a digest of the state of all files from which a volume is read.
 
-    Files count with path, size and modification time; voxels are not read. A Zarr or N5 array counts with its metadata
-    files and the modification times of its first 2000 directories, which change when a chunk is written. An array in an
-    object store counts with its metadata. Therefore a change that preserves size and time is not detected, and a file
-    of which only the time changed counts as changed. A missing file counts as missing.
+    Files count with their names below their common directory, and with their content: a moved or copied project has the
+    same digest. Of a source of more than 1 GiB or 20,000 files, the content is not read: files count with their sizes
+    and modification times, and directories of a Zarr or N5 array with the modification times of the first 2000 and
+    with their metadata files. A copy of such a source counts as the same if it keeps the times (``cp -a``). An array in
+    an object store counts with its address and its metadata. A missing file counts as missing.
     """
     if config.synthetic is not None:
         return digest({"tissue": TISSUE_VERSION})
@@ -34,35 +44,81 @@ def compute_content_fingerprint(config: VolumeConfig) -> str:
 
 
 def _describe_source(source: ArraySource) -> Any:
+    if is_precomputed(source.path):
+        return [str(source.path), source.dataset, read_info(source.path)]
     container = split_container(source.path, source.dataset)
     if container is not None:
         if is_url(container.container):
             return [str(container), _read_remote_metadata(str(container.container), container.dataset)]
-        return [
-            str(container),
-            _describe_directories(Path(join_path(container.container, container.dataset))),
-        ]
+        return _describe_directory(Path(join_path(container.container, container.dataset)))
     files = list_files(source)
-    return [_describe_file(path) for path in files] if files else [str(source.path), "missing"]
+    return _describe_files(files) if files else [Path(source.path).name, "missing"]
 
 
-def _describe_file(path: Path) -> list[Any]:
+def _describe_files(paths: Sequence[Path]) -> Description:
+    """Return names below the common directory, sizes, and contents (or modification times) of files."""
+    top = os.path.commonpath([path.parent for path in paths])
+    found = [(path, _read_state(path)) for path in paths]
+    reads_content = (
+        len(paths) <= _MOST_FILES and sum(state.st_size for _, state in found if state) <= _DIGEST_LIMIT
+    )
+    states: Description = []
+    for path, state in found:
+        name = os.path.relpath(path, top)
+        if state is None:
+            states.append([name, "missing"])
+        elif reads_content:
+            states.append([name, _digest_unchanged_file(path, state.st_size, state.st_mtime_ns)])
+        else:
+            states.append([name, state.st_size, state.st_mtime_ns])
+    return states
+
+
+def _read_state(path: Path) -> os.stat_result | None:
+    """Return the state of a regular file; None for anything else."""
     try:
         state = path.stat()
     except OSError:
-        return [str(path), "missing"]
-    return [str(path), state.st_size, state.st_mtime_ns]
+        return None
+    return state if stat.S_ISREG(state.st_mode) else None
 
 
-def _describe_directories(top: Path) -> list[Any]:
-    states: list[Any] = []
+@lru_cache(maxsize=_MOST_FILES)
+def _digest_unchanged_file(path: Path, size: int, time: int) -> str:
+    """Return the digest of a file's bytes; ``size`` and ``time`` only distinguish its states."""
+    try:
+        return digest_file(path)
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+
+
+def _describe_directory(top: Path) -> Description:
+    files: list[Path] = []
+    size = 0
+    for directory, names, found in os.walk(top):
+        names.sort()
+        for name in sorted(found):
+            files.append(Path(directory) / name)
+            state = _read_state(files[-1])
+            size += state.st_size if state else 0
+        if len(files) > _MOST_FILES or size > _DIGEST_LIMIT:
+            return _describe_directories(top)
+    return [
+        [os.path.relpath(path, top), *description[1:]]
+        for path, description in zip(files, _describe_files(files) if files else [])
+    ] or ["missing"]
+
+
+def _describe_directories(top: Path) -> Description:
+    states: Description = []
     for directory, names, files in os.walk(top):
         names.sort()
-        states.append([directory, os.stat(directory).st_mtime_ns])
-        states.extend(_describe_file(Path(directory) / name) for name in sorted(files) if name in _METADATA)
+        states.append([os.path.relpath(directory, top), os.stat(directory).st_mtime_ns])
+        metadata = [Path(directory) / name for name in sorted(files) if name in _METADATA]
+        states.extend(_describe_files([path]) for path in metadata)
         if len(states) >= _MOST_DIRECTORIES:
             break
-    return states or [str(top), "missing"]
+    return states
 
 
 def _read_remote_metadata(container: str, dataset: str) -> list[Any]:

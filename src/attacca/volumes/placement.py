@@ -100,6 +100,8 @@ def place_sources(config: VolumeConfig, problems: SourceProblems) -> PlacedVolum
         if key != ("raw",):
             with problems.at(*key, *(["offset"] if other.config.offset is not None else [])):
                 warnings += _check_position(config, str(key[0]), other, raw, roi, voxel_size)
+    if problems.found:
+        return None
     labels = tuple(source for key, source in placed.items() if key[0] == "labels")
     mask = placed.get(("mask",))
     return PlacedVolume(voxel_size, voxel_size_from, roi, raw, labels, mask, tuple(warnings))

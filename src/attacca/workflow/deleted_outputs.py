@@ -60,6 +60,9 @@ def _expected_outputs(instance: StageInstance, workflow: Workflow) -> list[str]:
     first = instance.first_file(layout) if stage.plan_creates_arrays else manifest
     if not first.exists():
         return []
+    if stage.manifest_lists_files:
+        files = ((read_values(manifest) or {}).get("result") or {}).get("files", ())
+        return [str(manifest.parent / file) for file in files]
     if not stage.manifest_lists_arrays:
         return [*instance.arrays(layout), *instance.files(layout)]
     arrays = ((read_values(manifest) or {}).get("result") or {}).get("arrays", {})

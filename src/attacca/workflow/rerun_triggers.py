@@ -16,7 +16,7 @@ from pathlib import Path
 from attacca.atomic import write_text
 from attacca.errors import AttaccaError
 from attacca.fingerprint import canonical_json, digest, list_differences
-from attacca.jobs.stage import Stage, StageInstance
+from attacca.jobs.stage import Stage, StageInstance, without_paths
 from attacca.manifest import read_values
 from attacca.stages.provenance import PROVENANCE
 from attacca.stages.report import REPORT
@@ -81,10 +81,11 @@ class RerunTriggers:
         if instance.stage == PROVENANCE:
             section = PROVENANCE.section(self.workflow.configuration, instance.run)
             settings = {"runs": {instance.run: section["run"]}, "volumes": section["volumes"]}
-            plain = json.loads(canonical_json(settings))
-            return list(list_differences((read_values(output) or {}).get("configuration"), plain, "it"))
+            plain = without_paths(json.loads(canonical_json(settings)))
+            recorded = without_paths((read_values(output) or {}).get("configuration"))
+            return list(list_differences(recorded, plain, "it"))
         if instance.stage == REPORT:
-            settings_digest = digest(REPORT.section(self.workflow.configuration))
+            settings_digest = digest(without_paths(REPORT.section(self.workflow.configuration)))
             with output.open(encoding="utf-8") as page:
                 is_current = settings_digest in page.read(_REPORT_HEAD)
             return [] if is_current else ["it was written with other settings"]

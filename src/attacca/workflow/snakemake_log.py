@@ -3,16 +3,24 @@
 import logging
 
 _SCHEDULER_MESSAGES = ("Select jobs to execute...", "Execute ")
+_FAILED_COMMAND = "CalledProcessError in file"
 
 
-class _SchedulerFilter(logging.Filter):
-    """Drops the scheduler's message about each of its choices."""
+class _MessageFilter(logging.Filter):
+    """Drops the scheduler's message about each of its choices, and the commands of failed jobs.
+
+    A failed job has printed its own message, which a command of a thousand characters would hide.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if hasattr(record, "shellcmd") and record.levelno >= logging.ERROR:
+            record.shellcmd = None
         message = record.getMessage()
+        if record.levelno >= logging.ERROR and _FAILED_COMMAND in message:
+            return False
         return not (message.startswith(_SCHEDULER_MESSAGES) and message.endswith("..."))
 
 
-def hide_scheduler_messages() -> None:
-    """Have this Snakemake process print no message for each choice of its scheduler."""
-    logging.getLogger("snakemake.logging").addFilter(_SchedulerFilter())
+def shorten_messages() -> None:
+    """Have this Snakemake process print neither the choices of its scheduler nor the commands of failed jobs."""
+    logging.getLogger("snakemake.logging").addFilter(_MessageFilter())

@@ -80,6 +80,9 @@ def list_changed_inputs(
 
 def _common_settings(old: Any, new: Any) -> tuple[Any, Any]:
     """Return both without the keys that only one has: a stage keeps the part of its section that it depends on."""
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        items = [_common_settings(*pair) for pair in zip(old, new)]
+        return [item[0] for item in items], [item[1] for item in items]
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return old, new
     pairs = {key: _common_settings(old[key], new[key]) for key in old if key in new}

@@ -1,6 +1,7 @@
 """Record of the last start of the workflow, from which later commands find its configuration."""
 
 import json
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ def write_start_record(configuration: Configuration, path: Path, overrides: Mapp
         layout.start_record(),
         {
             "configuration_file": str(path.absolute()),
+            # From here, a moved or copied project finds its own configuration.
+            "relative_configuration_file": os.path.relpath(path.absolute(), configuration.results),
             "overrides": json.loads(canonical_json(dict(overrides))),
             "configuration_digest": digest(values),
             "execution": plain_values(configuration.execution),
@@ -73,8 +76,9 @@ def read_start_record(results: Path) -> StartRecord:
         )
     values = read_values(path) or {}
     try:
+        relative = results.absolute() / values.get("relative_configuration_file", "")
         return StartRecord(
-            Path(values["configuration_file"]),
+            Path(os.path.normpath(relative)) if relative.is_file() else Path(values["configuration_file"]),
             dict(values["overrides"]),
             str(values["configuration_digest"]),
             str(values.get("host", "")),

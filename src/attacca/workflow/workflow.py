@@ -98,15 +98,13 @@ class Workflow:
         return {**manifests, **stage.other_inputs(self.configuration, run)}
 
     def run_results(self, run: str) -> list[Path]:
-        """Return the last manifest of a run per volume: scores if the volume has labels, otherwise the segmentation.
+        """Return the last manifests of a run: scores of volumes with labels, exports, or else the segmentation.
 
         A run without segmented volumes ends with the manifest of its training.
         """
-        last: dict[str, StageInstance] = {}
-        for instance in self.instances():
-            if instance.run == run and instance.stage.is_final:
-                last[instance.volume] = instance
-        return [instance.manifest(self.layout) for instance in last.values()] or [
+        final = [instance for instance in self.instances() if instance.run == run and instance.stage.is_final]
+        read = {upstream for instance in final for upstream in instance.inputs(self.configuration).values()}
+        return [instance.manifest(self.layout) for instance in final if instance not in read] or [
             StageInstance(TRAIN, run).manifest(self.layout)
         ]
 

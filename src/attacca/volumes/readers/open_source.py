@@ -11,6 +11,7 @@ from attacca.volumes.readers.hdf5 import HDF5_SUFFIXES, Hdf5Source, has_hdf5_sig
 from attacca.volumes.readers.image_file import IMAGE_SUFFIXES, TIFF_SUFFIXES
 from attacca.volumes.readers.image_stack import ImageStack, split_numbers
 from attacca.volumes.readers.mrc import MRC_SUFFIXES, MrcSource
+from attacca.volumes.readers.precomputed import PrecomputedSource, is_precomputed
 from attacca.volumes.readers.source import SelectedChannel, SinglePlane, Source, build_missing_error
 from attacca.volumes.readers.tiff import MultipageTiff
 from attacca.volumes.readers.zarr_container import ZarrSource, split_container
@@ -25,6 +26,9 @@ def open_source(source: ArraySource) -> Source:
         MissingInputError: the path or data set does not exist; the message lists the existing ones.
         VolumeError: the file cannot be read.
     """
+    if is_precomputed(source.path):
+        _refuse_axes(source)
+        return PrecomputedSource(source.path, source.dataset)
     container = split_container(source.path, source.dataset)
     if container is not None:
         _refuse_axes(source)

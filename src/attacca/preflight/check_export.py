@@ -1,0 +1,48 @@
+"""Checks of the formats in which a run's segmentations are exported."""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+from attacca.config.export import EXTRA_PACKAGES, PrecomputedExport
+from attacca.config.problems import Problem
+from attacca.config.run import RunConfig
+from attacca.volumes import VolumePlan
+
+
+def check_export(name: str, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[Problem]:
+    """Yield the problems of a run's exports: missing packages, and formats that its volumes do not have.
+
+    Args:
+        name: name of the run.
+        run: settings of the run.
+        plans: import of each volume without problems, by the volume's name.
+    """
+    section = ("runs", name, "export")
+    if not run.export.formats:
+        return
+    if not run.volumes.segmented:
+        yield Problem(
+            section,
+            "a run without volumes to segment",
+            "volumes under 'validate' or 'test', which are exported",
+        )
+    task = run.task
+    if not task.agglomerates and task.label_classes is None and task.num_channels > 1:
+        found = f"a segmentation with {task.num_channels} channels ({', '.join(task.class_names)})"
+        yield Problem(section, found, "a segmentation with one id per voxel")
+    precomputed = run.export.formats.get("precomputed")
+    if not isinstance(precomputed, PrecomputedExport):
+        return
+    flat = [volume for volume in run.volumes.segmented if volume in plans and len(plans[volume].axes) == 2]
+    for setting, package in EXTRA_PACKAGES.items():
+        if not getattr(precomputed, setting):
+            continue
+        key = (*section, "precomputed", setting)
+        if find_spec(package) is None:
+            yield Problem(
+                key,
+                message=f"{setting} need the package {package}, which is not installed",
+                hint="python -m pip install 'attacca[export]'",
+            )
+        if flat:
+            yield Problem(key, f"{setting} of {', '.join(flat)}, which is 2D", "3D volumes")
