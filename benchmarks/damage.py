@@ -108,8 +108,15 @@ def main() -> None:
         seconds = time.perf_counter() - start
         after = {path: path.read_bytes() for path in list_results(results)}
         different = [path for path in before if after.get(path) != before[path]]
-        print(f"{len(before)} files of a finished run; {len(flipped)} with a flipped bit, {len(deleted)} deleted")
-        print(next((line for line in done.stderr.splitlines() if line.startswith("results: ")), "nothing was found"))
+        print(
+            f"{len(before)} files of a finished run; {len(flipped)} with a flipped bit, {len(deleted)} deleted"
+        )
+        print(
+            next(
+                (line for line in done.stderr.splitlines() if line.startswith("results: ")),
+                "nothing was found",
+            )
+        )
         print(f"the same command: exit code {done.returncode}, {seconds:.0f} s")
         print(f"files that differ afterwards: {len(different)} of {len(before)}")
         for path in different:
