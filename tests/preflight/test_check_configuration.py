@@ -194,15 +194,24 @@ def test_sizes_that_a_later_stage_would_refuse_are_reported_once(inspected, run,
 
 
 @pytest.mark.parametrize(
-    ("results", "expected"), [("r" * 300, "a shorter name"), ("res{run}", "without braces")]
+    ("results", "expected"), [("r" * 300, "names of 255 bytes"), ("res{run}", "takes braces for wildcards")]
 )
 def test_a_directory_of_results_that_cannot_be_made_is_reported(inspected, tmp_path, results, expected):
     inspected()
     path = tmp_path / "config.yaml"
     path.write_text(path.read_text() + f"results: '{results}'\n")
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError, match="has 1 problem") as caught:
         check_configuration(load_configuration(path), path)
     assert "results (line" in str(caught.value) and expected in str(caught.value)
+
+
+def test_a_local_directory_of_arrays_with_braces_is_reported(inspected, tmp_path):
+    inspected()
+    path = tmp_path / "config.yaml"
+    path.write_text(path.read_text() + "storage: 'arrays{1}'\n")
+    with pytest.raises(ConfigurationError, match="has 1 problem") as caught:
+        check_configuration(load_configuration(path), path)
+    assert "storage (line" in str(caught.value) and "takes braces for wildcards" in str(caught.value)
 
 
 def test_a_volume_without_objects_gives_a_warning_and_training_volumes_without_any_a_problem(inspected):

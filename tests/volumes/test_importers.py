@@ -25,7 +25,7 @@ from attacca.volumes import (
     plan_volume,
     prepare_volume,
 )
-from attacca.volumes.readers.image_stack import find_missing_numbers
+from attacca.volumes.readers.section_names import find_missing_numbers
 
 RAW = np.random.default_rng(0).integers(0, 255, (5, 12, 9), dtype=np.uint8)
 LABELS = np.random.default_rng(1).integers(0, 9, (5, 12, 9), dtype=np.uint32)
@@ -518,7 +518,9 @@ def test_each_section_is_decoded_once_for_a_layer_of_blocks(tmp_path, monkeypatc
     source = open_source(ArraySource(path=stack))
     decoded = []
     original = image_stack.decode_image
-    monkeypatch.setattr(image_stack, "decode_image", lambda path: decoded.append(path.name) or original(path))
+    monkeypatch.setattr(
+        image_stack, "decode_image", lambda path, page: decoded.append(path.name) or original(path, page)
+    )
     for y, x in product(range(0, 12, 4), range(0, 9, 3)):
         source.read((0, y, x), (5, y + 4, x + 3))
     assert len(decoded) == 5

@@ -86,6 +86,21 @@ def test_the_reader_of_ome_zarr_finds_all_scales_and_the_labels(container):
     assert any("classes" in str(node.zarr) for node in nodes)
 
 
+def test_the_reader_of_napari_gives_an_image_and_labels_in_nanometers(container):
+    path, _ = container
+    reader = pytest.importorskip("napari_ome_zarr", reason="needs napari-ome-zarr").napari_get_reader(
+        str(path)
+    )
+    assert reader is not None
+    layers = {kind: (data, keywords) for data, keywords, kind in reader(str(path))}
+    assert set(layers) == {"image", "labels"}
+    for kind, name in (("image", "raw/s0"), ("labels", "labels/classes/s0")):
+        data, keywords = layers[kind]
+        expected = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(path, name))
+        assert len(data) > 1 and np.array_equal(np.asarray(data[0]), expected.data[:])
+        assert list(keywords["scale"]) == list(VOXEL)
+
+
 def test_tensorstore_reads_the_voxels(container):
     path, version = container
     tensorstore = pytest.importorskip("tensorstore")

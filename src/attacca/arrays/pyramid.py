@@ -38,6 +38,7 @@ def build_pyramid(
     >>> from attacca.arrays import LocalArrayIdentifier, ZarrArray
     >>> s0 = LocalArrayIdentifier("memory://pyramid.zarr/raw", "s0")
     >>> array = ZarrArray.create_from_array_identifier(s0, "yx", Roi((0, 0), (400, 400)), None, (4, 4), "u1")
+    >>> array[array.roi] = 7
     >>> build_pyramid("memory://pyramid.zarr/raw")
     ['s0', 's1']
     """

@@ -470,7 +470,7 @@ class ZarrArray(NeuroglancerSource, Array):
         reason = reasons[0] if reasons else f"{type(error).__name__}: {summarize_error(error)}"
         advice = ""
         if self.is_own:
-            advice = "; run the workflow again to recompute the blocks that they hold"
+            advice = "; delete this array and run the workflow again to recompute it"
         elif "missing" in reasons:
             advice = f"; {ACCEPT_MISSING_CHUNKS}"
         return f"{self.directory}: the stored data cannot be read: {_join_names(damaged) or roi} ({reason}){advice}"

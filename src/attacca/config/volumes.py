@@ -60,10 +60,11 @@ class ArraySource(StrictModel):
     """One array: a stack of images, a file, or a data set in a container."""
 
     path: Location
-    """A directory with one PNG or TIFF per section, a pattern such as ``raw/*.png``, a single image, a multi-page TIFF,
+    """A directory with PNG, TIFF, BMP or JPEG sections, a pattern such as ``raw/*.png``, a single image, a multi-page TIFF,
     an HDF5 or MRC file, a Zarr (format 2 or 3, also zipped) or N5 container, a directory in the format Neuroglancer
     Precomputed, or a URL such as ``s3://bucket/volume.zarr`` or ``precomputed://gs://bucket/volume``.
-    Sections are sorted in the natural order of their names, 2 before 10."""
+    Sections are sorted in the natural order of their names, 2 before 10; the pages of a file follow each other. JPEG
+    changes values, so it is refused for labels."""
     dataset: str | None = None
     """Name of the data set in an HDF5 file, Zarr or N5 container; not needed if there is only one."""
     channel: Annotated[int, Field(ge=0)] | None = None
@@ -80,7 +81,15 @@ class ArraySource(StrictModel):
     of an image are an error, and those of labels and masks a warning."""
 
 
-class ClassSource(ArraySource):
+class LabelArraySource(ArraySource):
+    """One array of labels."""
+
+    encoding: Literal["rgb"] | None = None
+    """Encoding of ids in a color image: ``rgb`` for red * 65536 + green * 256 + blue (VAST and other painting programs). By
+    default the values are the ids."""
+
+
+class ClassSource(LabelArraySource):
     """The voxels of one class, read from a source of their own."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -105,6 +114,9 @@ class LabelsSource(StrictModel):
     offset: WorldNumbers | None = None
     """Lower corner of the first voxel in the volume's unit; replaces the offset in the file and the volume's
     ``offset``."""
+    encoding: Literal["rgb"] | None = None
+    """Encoding of ids in a color image: ``rgb`` for red * 65536 + green * 256 + blue (VAST and other painting programs). By
+    default the values are the ids."""
     missing_chunks: Literal["refuse", "zero"] | None = None
     """Meaning of chunks that a Zarr or N5 array or an HDF5 data set does not hold. Some programs omit chunks of zeros; an
     interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks
@@ -132,11 +144,11 @@ class LabelsSource(StrictModel):
                 raise ValueError(f"found the class {doubled[0]!r} twice, expected each name once")
             if self.unlabelled is not None:
                 raise ValueError("found 'unlabelled' with 'classes'; use 'mask' to ignore voxels")
-            values = (self.dataset, self.channel, self.axes, self.offset, self.missing_chunks)
+            values = (self.dataset, self.channel, self.axes, self.offset, self.missing_chunks, self.encoding)
             if any(value is not None for value in values):
                 raise ValueError(
-                    "found 'dataset', 'channel', 'axes', 'offset' or 'missing_chunks' beside 'classes'; give them in "
-                    "each class"
+                    "found 'dataset', 'channel', 'axes', 'offset', 'missing_chunks' or 'encoding' beside "
+                    "'classes'; give them in each class"
                 )
             if self.combine == "channels" and any(
                 0 in source.values and len(source.values) > 1 for source in self.classes if source.values
@@ -155,8 +167,8 @@ class LabelsSource(StrictModel):
         if self.classes is not None:
             return list(self.classes)
         assert self.path is not None
-        names = ("path", "dataset", "channel", "axes", "offset", "missing_chunks")
-        return [ArraySource(**{name: getattr(self, name) for name in names})]
+        names = ("path", "dataset", "channel", "axes", "offset", "missing_chunks", "encoding")
+        return [LabelArraySource(**{name: getattr(self, name) for name in names})]
 
     @property
     def num_channels(self) -> int | None:

@@ -114,15 +114,6 @@ def check_directories(configuration: Configuration) -> Iterator[Problem]:
             found = f"'{directory}', which {which} {kind}"
             yield Problem((key,), found, "a directory, or the name of a new directory")
             continue
-        if "{" in str(directory) or "}" in str(directory):
-            found = f"'{directory}', with braces, which Snakemake takes for wildcards"
-            yield Problem((key,), found, "a path without braces")
-            continue
-        longest = os.pathconf(existing, "PC_NAME_MAX")
-        if any(len(os.fsencode(part)) > longest for part in directory.parts):
-            found = f"a directory with a name of more than {longest} characters"
-            yield Problem((key,), found, "a shorter name")
-            continue
         try:
             with tempfile.TemporaryFile(dir=existing):
                 pass

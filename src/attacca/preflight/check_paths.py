@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+from attacca.arrays.identifier import is_url
 from attacca.config.problems import Problem
 from attacca.config.run import Configuration
 
@@ -24,19 +25,20 @@ def check_paths(configuration: Configuration, working_directory: Path | None = N
         configuration: the configuration; its results are checked first.
         working_directory: directory in which Snakemake runs; that of this process by default.
     """
-    directories = {
-        "the directory of results": configuration.results,
-        "the working directory": working_directory or Path.cwd(),
-        "the directory of Attacca": _CHECKOUT,
-    }
-    for name, directory in directories.items():
+    directories: list[tuple[str, str, Path]] = [
+        ("results", "the directory of results", configuration.results)
+    ]
+    if configuration.storage and not is_url(configuration.storage):
+        directories.append(("storage", "the directory of arrays", Path(configuration.storage)))
+    directories.append(("", "the working directory", working_directory or Path.cwd()))
+    directories.append(("", "the directory of Attacca", _CHECKOUT))
+    for key, name, directory in directories:
         reason = describe_unsupported_characters(str(directory))
         if reason:
-            is_result = directory == configuration.results
             yield Problem(
-                ("results",) if is_result else (),
+                (key,) if key else (),
                 message=f"{name} is {ascii(str(directory))[1:-1]}: {reason}",
-                hint="rename the directory" + (", or set 'results' to another one" if is_result else ""),
+                hint="rename the directory" + (f", or set '{key}' to another one" if key else ""),
             )
             return
 

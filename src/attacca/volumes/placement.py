@@ -115,7 +115,9 @@ def _open_sources(
     for key, given in configs.items():
         source = None
         with problems.at(*key, guess_wrong_key(given)):
-            source = open_source(given)
+            source = open_source(
+                given, "raw" if key[0] == "raw" else "mask" if key[0] == "mask" else "labels"
+            )
         if source is not None:
             with problems.at(*key):
                 warning = _check_chunks(str(key[0]), source, given)

@@ -1,125 +1,122 @@
-"""Files that hold one section: PNG, BMP, JPEG, single-page TIFF."""
+"""Files that hold sections: PNG, BMP, JPEG, TIFF."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
 from attacca.errors import VolumeError
+from attacca.volumes.readers.image_header import ImageHeader, check_size, explain_damage
+from attacca.volumes.readers.png_chunks import check_png_chunks, read_png_header
+from attacca.volumes.readers.tiff_pages import TiffPages, decode_tiff_page, open_tiff, read_tiff_pages
 
 TIFF_SUFFIXES = (".tif", ".tiff")
-IMAGE_SUFFIXES = (".png", *TIFF_SUFFIXES, ".bmp", ".jpg", ".jpeg")
+JPEG_SUFFIXES = (".jpg", ".jpeg")
+IMAGE_SUFFIXES = (".png", *TIFF_SUFFIXES, ".bmp", *JPEG_SUFFIXES)
 
-_DTYPES = {"1": "u1", "L": "u1", "P": "u1", "I;16": "u2", "I;16B": "u2", "I": "i4", "F": "f4"}
-_CHANNELS = {"LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4, "YCbCr": 3}
-
-
-class ImageHeader(NamedTuple):
-    """Type and size of an image.
-
-    Attributes:
-        dtype: dtype of the decoded image.
-        shape: rows and columns.
-        num_channels: None for gray values.
-    """
-
-    dtype: np.dtype
-    shape: tuple[int, int]
-    num_channels: int | None
-
-    def __str__(self) -> str:
-        channels = f" with {self.num_channels} channels" if self.num_channels else ""
-        return f"{self.shape[1]} x {self.shape[0]} pixels of {self.dtype}{channels}"
+# Samples and meaning of the modes of Pillow.
+_MODES = {"1": (1, "gray"), "L": (1, "gray"), "P": (1, "palette"), "RGB": (3, "rgb"), "RGBA": (4, "rgb")}
+# Largest ratio of decoded to stored bytes: that of deflate, and that of blocks of 64 JPEG pixels.
+_LARGEST_RATIOS = {".png": 1040, ".bmp": 256, ".jpg": 1000, ".jpeg": 1000}
 
 
-_RESTORE = "copy the file again, or correct the path"
-
-
-def read_image_header(path: Path) -> ImageHeader:
-    """Read type and size of an image without decoding it.
+def read_image_headers(path: Path) -> TiffPages:
+    """Read type and size of all images in a file, without decoding them.
 
     Raises:
         VolumeError: the file cannot be read, or its pixel type is not supported.
     """
-    if path.suffix.lower() in TIFF_SUFFIXES:
-        return _read_tiff_header(path)
-    # deferred: only needed for image files
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            mode, (columns, rows) = image.mode, image.size
-    except (OSError, SyntaxError) as error:
-        raise VolumeError(f"{path} cannot be read as an image: {error}", fix=_RESTORE) from error
-    if mode not in _DTYPES and mode not in _CHANNELS:
-        raise VolumeError(f"{path} has the unsupported pixel type {mode}", fix="save it as gray values")
-    return ImageHeader(np.dtype(_DTYPES.get(mode, "u1")), (rows, columns), _CHANNELS.get(mode))
+    suffix = path.suffix.lower()
+    if suffix in TIFF_SUFFIXES:
+        with open_tiff(path) as file:
+            pages = read_tiff_pages(path, file)
+            _check_ome(path, file)
+        return pages
+    with explain_damage(str(path), "cannot be read as an image"):
+        header = read_png_header(path) if suffix == ".png" else _read_pillow_header(path)
+        check_size(path, header, _LARGEST_RATIOS.get(suffix))
+    return TiffPages({0: header}, [])
 
 
-def _read_tiff_header(path: Path) -> ImageHeader:
-    # deferred: tifffile takes 0.1 s to import
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            page = file.pages[0]
-            shape, dtype = page.shape, np.dtype(page.dtype).newbyteorder("=")  # type: ignore[union-attr]
-    except (tifffile.TiffFileError, OSError, ValueError, IndexError) as error:
-        raise VolumeError(f"{path} cannot be read as TIFF: {error}", fix=_RESTORE) from error
-    if len(shape) not in (2, 3):
-        raise VolumeError(
-            f"{path}: found {len(shape)} axes, expected one section with rows and columns",
-            fix="save each section as a file, or give the path of a single TIFF instead of a directory",
-        )
-    dtype = np.dtype(np.uint8) if dtype == np.bool_ else dtype
-    return ImageHeader(dtype, (shape[0], shape[1]), shape[2] if len(shape) == 3 else None)
-
-
-def decode_image(path: Path) -> np.ndarray:
-    """Decode an image.
+def decode_image(path: Path, page: int = 0) -> np.ndarray:
+    """Decode an image as stored.
 
     Returns:
-        Array (rows, columns) or (rows, columns, channels) with the dtype of ``read_image_header``.
+        Array ``[y, x]``, ``[z, y, x]`` for a TIFF page with volumetric tiles; the samples of a pixel are last.
 
     Raises:
         VolumeError: the file cannot be decoded.
     """
-    if path.suffix.lower() in TIFF_SUFFIXES:
-        data = decode_tiff_page(path, 0)
-    else:
-        # deferred: only needed for image files
-        from PIL import Image
+    suffix = path.suffix.lower()
+    if suffix in TIFF_SUFFIXES:
+        return decode_tiff_page(path, page)
+    with explain_damage(str(path), "cannot be decoded"):
+        return _decode_png(path) if suffix == ".png" else _decode_with_pillow(path)
 
-        try:
-            with Image.open(path) as image:
-                data = np.asarray(image)
-        except (OSError, SyntaxError) as error:
-            raise VolumeError(f"{path} cannot be decoded: {error}", fix=_RESTORE) from error
+
+def _decode_png(path: Path) -> np.ndarray:
+    # deferred: only needed for image files
+    import imagecodecs
+
+    check_png_chunks(path)
+    header = read_png_header(path)
+    if header.photometric == "palette" or header.bits < 8:
+        data = _decode_with_pillow(path)
+        # Pillow scales 2 and 4 bits to 0 to 255.
+        scale = 255 // (2**header.bits - 1) if header.photometric == "gray" and header.bits in (2, 4) else 1
+        return data // np.uint8(scale)
+    data = imagecodecs.png_decode(path.read_bytes())
+    if data.ndim == 3:
+        # A transparent color is decoded as an additional sample.
+        data = data[..., : header.samples] if header.samples > 1 else data[..., 0]
+    return np.asarray(
+        data.reshape(header.rows, header.columns, *([header.samples] if header.samples > 1 else []))
+    )
+
+
+def _open_pillow(path: Path) -> Any:
+    # deferred: only needed for image files
+    from PIL import Image, ImageFile
+
+    # Sections of electron microscopy exceed the limit of Pillow; ``check_size`` compares the size with the file.
+    Image.MAX_IMAGE_PIXELS = None
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    return Image.open(path)
+
+
+def _read_pillow_header(path: Path) -> ImageHeader:
+    with _open_pillow(path) as image:
+        mode, (columns, rows) = image.mode, image.size
+        if getattr(image, "n_frames", 1) > 1:
+            raise VolumeError(f"{path} holds {image.n_frames} images", fix="save each section as one file")
+        if mode not in _MODES:
+            raise VolumeError(f"{path} has the unsupported pixel type {mode}", fix="save it as gray values")
+        samples, photometric = _MODES[mode]
+        palette = np.array(image.getpalette("RGB") if mode == "P" else [], np.uint16) * 257
+    bits = 1 if mode == "1" else 8
+    lossy = path.suffix.lower() in JPEG_SUFFIXES
+    return ImageHeader(
+        np.dtype(np.uint8), rows, columns, samples, bits, photometric, mode == "RGBA",
+        palette.astype(np.uint16).tobytes(), is_lossy=lossy,
+    )  # fmt: skip
+
+
+def _decode_with_pillow(path: Path) -> np.ndarray:
+    with _open_pillow(path) as image:
+        image.load()
+        data = np.asarray(image)
     return data.astype(np.uint8) if data.dtype == np.bool_ else data
 
 
-def decode_tiff_page(path: Path, index: int) -> np.ndarray:
-    """Decode one page of a TIFF file in native byte order.
-
-    Raises:
-        VolumeError: the page cannot be decoded.
-    """
-    # deferred: tifffile takes 0.1 s to import
-    import tifffile
-    from PIL import Image
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            data = file.pages[index].asarray()
-    except (ValueError, tifffile.TiffFileError, OSError) as error:
-        # tifffile needs an additional package for some compressions; Pillow decodes the usual ones.
-        try:
-            with Image.open(path) as image:
-                image.seek(index)
-                data = np.asarray(image)
-        except (OSError, EOFError, SyntaxError):
+def _check_ome(path: Path, file: Any) -> None:
+    """Refuse a file whose pages are channels or time points, which cannot be stacked as sections."""
+    if not file.is_ome:
+        return
+    for series in file.series:
+        sizes = dict(zip(series.axes, series.shape))
+        several = [f"{size} points along {axis}" for axis, size in sizes.items() if axis in "CT" and size > 1]
+        if several:
             raise VolumeError(
-                f"{path}, page {index + 1}, cannot be decoded: {error}",
-                fix="copy the file again, or save it without compression",
-            ) from error
-    return data.astype(data.dtype.newbyteorder("="), copy=False)
+                f"{path} has {' and '.join(several)} according to its OME-XML; expected sections",
+                fix="give the path of the file, or save one channel",
+            )

@@ -1,17 +1,26 @@
 """Choice of the reader for a configured path."""
 
-import glob
+import os
 from pathlib import Path
 
 from attacca.arrays.identifier import is_url
-from attacca.config.volumes import ArraySource
+from attacca.config.volumes import ArraySource, LabelArraySource
 from attacca.errors import AttaccaError, MissingInputError, VolumeError
+from attacca.volumes.readers.encoded_ids import RgbIds, WholeNumberIds
 from attacca.volumes.readers.foreign_formats import describe_conversion
 from attacca.volumes.readers.hdf5 import HDF5_SUFFIXES, Hdf5Source, has_hdf5_signature
-from attacca.volumes.readers.image_file import IMAGE_SUFFIXES, TIFF_SUFFIXES
-from attacca.volumes.readers.image_stack import ImageStack, split_numbers
+from attacca.volumes.readers.image_file import IMAGE_SUFFIXES, JPEG_SUFFIXES, TIFF_SUFFIXES
+from attacca.volumes.readers.image_stack import ImageStack
 from attacca.volumes.readers.mrc import MRC_SUFFIXES, MrcSource
+from attacca.volumes.readers.pixel_meaning import Kind
 from attacca.volumes.readers.precomputed import PrecomputedSource, is_precomputed
+from attacca.volumes.readers.section_names import (
+    check_access,
+    check_regular_file,
+    is_pattern,
+    list_sections,
+    match_files,
+)
 from attacca.volumes.readers.source import SelectedChannel, SinglePlane, Source, build_missing_error
 from attacca.volumes.readers.tiff import MultipageTiff
 from attacca.volumes.readers.zarr_container import ZarrSource, split_container
@@ -19,13 +28,31 @@ from attacca.volumes.readers.zarr_container import ZarrSource, split_container
 _OTHER_SUFFIXES = (*IMAGE_SUFFIXES, *TIFF_SUFFIXES, *MRC_SUFFIXES)
 
 
-def open_source(source: ArraySource) -> Source:
-    """Open a configured source with all its channels; only headers are read.
+def open_source(source: ArraySource, kind: Kind = "raw") -> Source:
+    """Open a configured source with all its channels; only headers are read, and the first section of a color image.
+
+    Args:
+        source: the source.
+        kind: use of the voxels, which decides the meaning of palettes, colors and floating-point numbers.
 
     Raises:
         MissingInputError: the path or data set does not exist; the message lists the existing ones.
         VolumeError: the file cannot be read.
     """
+    encoding = source.encoding if isinstance(source, LabelArraySource) else None
+    if encoding is None:
+        return _open(source, kind, source.channel)
+    if source.channel is not None:
+        raise VolumeError(
+            f"{source.path}: found 'channel' with 'encoding', which uses all channels",
+            fix="remove one of them",
+        )
+    return RgbIds(_open(source, "encoded labels", None))
+
+
+def _open(source: ArraySource, kind: Kind, channel: int | None) -> Source:
+    if not is_url(source.path):
+        check_access(Path(source.path))
     if is_precomputed(source.path):
         _refuse_axes(source)
         return PrecomputedSource(source.path, source.dataset)
@@ -34,12 +61,14 @@ def open_source(source: ArraySource) -> Source:
         _refuse_axes(source)
         return ZarrSource(container)
     path = Path(source.path)
-    if _is_pattern(path):
-        paths = _match_files(path)
+    if is_pattern(path):
+        paths = match_files(path)
         if not paths:
             raise MissingInputError(f"{path}: no file matches this pattern", fix="correct 'path'")
-        return ImageStack(paths, str(path))
+        return _read_floats(ImageStack(paths, str(path), kind, channel), kind)
     if not path.exists():
+        if os.path.islink(path):
+            check_regular_file(path)
         raise build_missing_error(path)
     conversion = describe_conversion(path)
     if conversion is not None:
@@ -48,9 +77,8 @@ def open_source(source: ArraySource) -> Source:
             f"{path} is in the format {format_name}, which is not read", fix=f"convert it: {program}"
         )
     if path.is_dir():
-        return _open_directory(path)
-    if not path.is_file():
-        raise VolumeError(f"{path} is not a regular file", fix="correct 'path'")
+        return _read_floats(_open_directory(path, kind, channel), kind)
+    check_regular_file(path)
     suffix = path.suffix.lower()
     if suffix in HDF5_SUFFIXES or (suffix not in _OTHER_SUFFIXES and has_hdf5_signature(path)):
         return Hdf5Source(path, source.dataset, source.axes)
@@ -62,9 +90,9 @@ def open_source(source: ArraySource) -> Source:
         return MrcSource(path, source.axes)
     _refuse_axes(source)
     if suffix in TIFF_SUFFIXES:
-        return MultipageTiff(path)
+        return _read_floats(MultipageTiff(path, kind, channel), kind)
     if suffix in IMAGE_SUFFIXES:
-        return SinglePlane(ImageStack([path], str(path)))
+        return SinglePlane(ImageStack([path], str(path), kind, channel))
     raise VolumeError(
         f"{path} has an unknown format; expected a directory or pattern of {', '.join(IMAGE_SUFFIXES)}, a TIFF, an "
         f"HDF5 file ({', '.join(HDF5_SUFFIXES)}), an MRC file ({', '.join(MRC_SUFFIXES)}), or a .zarr or .n5 container",
@@ -113,10 +141,11 @@ def list_files(source: ArraySource) -> list[Path]:
     if is_url(source.path):
         return []
     path = Path(source.path)
-    if _is_pattern(path):
-        return _match_files(path)
+    if is_pattern(path):
+        return match_files(path)
+    check_access(path)
     if path.is_dir() and split_container(path) is None:
-        return _list_sections(path)
+        return list_sections(path)
     if path.suffix.lower() in HDF5_SUFFIXES and path.is_file():
         try:
             return Hdf5Source(path, source.dataset, source.axes).list_files()
@@ -126,31 +155,21 @@ def list_files(source: ArraySource) -> list[Path]:
     return [path] if path.exists() else []
 
 
-def _open_directory(path: Path) -> Source:
-    paths = _list_sections(path)
+def _open_directory(path: Path, kind: Kind, channel: int | None) -> Source:
+    paths = list_sections(path)
     suffixes = sorted({item.suffix.lower() for item in paths})
     if not paths:
         raise MissingInputError(
             f"{path} holds no images ({', '.join(IMAGE_SUFFIXES)}) and is not a Zarr or N5 container",
             fix="correct 'path'",
         )
-    if len(suffixes) > 1 and set(suffixes) - set(TIFF_SUFFIXES):
+    if len(suffixes) > 1 and set(suffixes) - set(TIFF_SUFFIXES) and set(suffixes) - set(JPEG_SUFFIXES):
         raise VolumeError(
             f"{path} holds images of several formats ({', '.join(suffixes)})",
             fix=f"use a pattern such as {path}/*{suffixes[0]}",
         )
-    return ImageStack(paths, str(path))
+    return ImageStack(paths, str(path), kind, channel)
 
 
-def _is_pattern(path: Path) -> bool:
-    return any(mark in str(path) for mark in "*?[") and not path.exists()
-
-
-def _match_files(pattern: Path) -> list[Path]:
-    paths = [Path(name) for name in glob.glob(str(pattern))]
-    return sorted((path for path in paths if path.is_file()), key=split_numbers)
-
-
-def _list_sections(directory: Path) -> list[Path]:
-    paths = [item for item in directory.iterdir() if not item.name.startswith(".")]
-    return sorted((path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES), key=split_numbers)
+def _read_floats(source: Source, kind: Kind) -> Source:
+    return WholeNumberIds(source) if kind == "labels" and source.dtype.kind == "f" else source
