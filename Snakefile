@@ -40,6 +40,7 @@ rule all:
 onstart:
     ATTACCA.record_start()
     ATTACCA.hold_lock()
+    TRIGGERS.discard_damaged_work()
 
 
 onsuccess:

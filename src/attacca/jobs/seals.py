@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 
+from attacca.arrays.damage_notes import clear_damage
 from attacca.arrays.identifier import is_url
 from attacca.atomic import write_bytes
 from attacca.fingerprint import canonical_json, digest_file
@@ -29,12 +30,15 @@ from attacca.layout import Layout
 WHOLE_BYTES = 1 << 30
 """Size of a stage's files up to which all of them have digests."""
 
+WEIGHTS_SUFFIX = ".pt"
+"""Suffix of checkpoints."""
+
 _LIST = "files.json"
 _COPIES = "copies/"
 _COPIED_BYTES = 1 << 20
-_COPIED_SUFFIXES = (".json", ".tsv", ".zattrs", ".zarray", ".zgroup")
+_COPIED_SUFFIXES = (".json", ".tsv")
 _COPIED_NAMES = (".zattrs", ".zarray", ".zgroup")
-_WEIGHTS = ".pt"
+_COPIED_RECORD_BYTES = 64 << 20
 _STAMP = (1980, 1, 1, 0, 0, 0)
 _THREADS = 4
 
@@ -75,9 +79,17 @@ def seal_paths(instance: StageInstance, layout: Layout) -> tuple[Path, Path]:
 
 
 def break_seal(instance: StageInstance, layout: Layout) -> None:
-    """Remove the seal of a stage whose files are going to change."""
+    """Remove the seal of a stage whose files are going to change, and the notes of its damaged objects."""
     for path in seal_paths(instance, layout):
         path.unlink(missing_ok=True)
+    for directory in list_scales(instance, layout):
+        clear_damage(str(directory))
+
+
+def list_scales(instance: StageInstance, layout: Layout) -> list[Path]:
+    """Return the directories of all scales of the local arrays of a stage."""
+    arrays = [Path(array) for array in instance.arrays(layout) if not is_url(array)]
+    return [scale for array in arrays for scale in sorted(array.parent.glob("s[0-9]*"))]
 
 
 def write_seal(instance: StageInstance, layout: Layout) -> None:
@@ -157,13 +169,17 @@ def _read_archive(path: Path) -> Seal | None:
 def is_copied(name: str, size: int) -> bool:
     """Return whether a seal contains a copy of a file.
 
+    Curves and other records of a training are copied up to 64 MiB, because only another training would write them again.
+
     >>> is_copied("first/tuning.json", 900), is_copied("first/cube.zarr/prediction/s0/c/0/0/0", 900)
     (True, False)
+    >>> is_copied("first/training/metrics.tsv", 10_000_000)
+    True
     """
     path = Path(name)
-    is_small_text = path.suffix in _COPIED_SUFFIXES or path.name in _COPIED_NAMES
-    is_record = "/training/" in name and path.suffix != _WEIGHTS
-    return size <= _COPIED_BYTES and (is_small_text or is_record)
+    if "/training/" in name and path.suffix != WEIGHTS_SUFFIX:
+        return size <= _COPIED_RECORD_BYTES
+    return size <= _COPIED_BYTES and (path.suffix in _COPIED_SUFFIXES or path.name in _COPIED_NAMES)
 
 
 def name_file(path: Path, layout: Layout) -> str:

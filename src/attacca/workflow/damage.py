@@ -1,31 +1,29 @@
-"""Damaged files of finished stages: they are found by the seals of stages, and restored or computed again.
+"""Damaged files of finished stages, which are found by the seals of the stages.
 
-Small files are restored from the seal. Blocks whose stored objects are damaged are removed from the ledger, so that the
-stage computes them again. An array that was deleted as a whole is no damage, see ``deleted_outputs``.
+An array that was deleted as a whole does not count as damaged, see ``deleted_outputs``.
 """
 
-import json
 import os
-import sys
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import batched, chain
 from pathlib import Path
 
-import numpy as np
-from funlib.geometry import Coordinate
-
-from attacca.arrays import LocalArrayIdentifier, ZarrArray
-from attacca.arrays.array_creation import write_block_of
-from attacca.arrays.damage_notes import clear_damage, note_damage, read_damage
+from attacca.arrays.damage_notes import read_damage
 from attacca.arrays.identifier import is_url
-from attacca.atomic import write_bytes
-from attacca.blockwise import BlockGrid
-from attacca.blockwise.ledger import remove_records
-from attacca.errors import AttaccaError
 from attacca.fingerprint import digest_file
-from attacca.jobs.seals import Seal, SealedFile, is_copied, locate_file, name_file, read_seal
+from attacca.jobs.seals import (
+    WEIGHTS_SUFFIX,
+    Seal,
+    SealedFile,
+    is_copied,
+    list_scales,
+    locate_file,
+    name_file,
+    read_seal,
+)
 from attacca.jobs.stage import StageInstance
 from attacca.layout import Layout
 from attacca.manifest import read_values
@@ -34,7 +32,11 @@ from attacca.stages.report import REPORT
 from attacca.stages.train import TRAIN
 from attacca.workflow.workflow import Workflow
 
+READ_BYTES = 4 << 30
+"""Bytes of arrays and weights that one search reads. Beyond, changed modification times decide what is read first."""
+
 _THREADS = 8
+_BATCH = 500
 _LISTED = 3
 
 
@@ -43,25 +45,31 @@ class StageDamage:
     """Damaged files of a stage.
 
     Attributes:
-        files: state (``deleted``, ``truncated`` or ``changed``) of each damaged file by its path.
+        files: state (``deleted``, ``truncated``, ``changed`` or ``unreadable``) of each damaged file by its path.
         copies: content of those files that can be restored, by path.
         times: modification times of these in nanoseconds.
+        irreparable: records of a training that have no copy. Only a training from its start would write them again.
     """
 
     files: dict[Path, str] = field(default_factory=dict)
     copies: dict[Path, bytes] = field(default_factory=dict)
     times: dict[Path, int] = field(default_factory=dict)
+    irreparable: set[Path] = field(default_factory=set)
 
     def __str__(self) -> str:
         names = [f"{path} is {state}" for path, state in sorted(self.files.items())]
-        return ", ".join(names[:_LISTED]) + (
-            f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-        )
+        rest = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+        return ", ".join(names[:_LISTED]) + rest
+
+    @property
+    def lost(self) -> list[Path]:
+        """The files that have to be computed again."""
+        return [path for path in self.files if path not in self.copies and path not in self.irreparable]
 
     @property
     def needs_work(self) -> bool:
         """True if a file has to be computed again."""
-        return len(self.copies) < len(self.files)
+        return bool(self.lost)
 
 
 @dataclass
@@ -88,89 +96,114 @@ class DamageReport:
         return text + (f"; {self.unsealed} stages have no record of their files" if self.unsealed else "")
 
 
+@dataclass(frozen=True)
+class _Present:
+    """A file that exists with its size, and may be read.
+
+    Attributes:
+        instance: its stage.
+        path: its path.
+        sealed: its state when the stage finished.
+        rank: files of a lower rank are read first, those of rank 0 always.
+    """
+
+    instance: StageInstance
+    path: Path
+    sealed: SealedFile
+    rank: int
+
+
 def all_instances(workflow: Workflow) -> list[StageInstance]:
     """Return all instances of stages, those that describe results included."""
     runs = [StageInstance(PROVENANCE, run) for run in workflow.configuration.runs]
     return [*workflow.instances(), *runs, StageInstance(REPORT)]
 
 
-def find_damage(workflow: Workflow, read_arrays: bool = True, repair: bool = False) -> DamageReport:
+def find_damage(workflow: Workflow, read_arrays: bool = True, repair_seals: bool = False) -> DamageReport:
     """Compare the files of all finished stages with their seals.
 
     Args:
         workflow: the configuration.
-        read_arrays: whether to read all files that have a digest; otherwise only small files are read.
-        repair: whether damaged seals are replaced by their copies.
+        read_arrays: whether to read arrays and weights up to ``READ_BYTES``; otherwise only small files are read.
+        repair_seals: whether damaged seals are replaced by their copies.
     """
-    report = DamageReport()
+    report, layout = DamageReport(), workflow.layout
+    found: dict[StageInstance, StageDamage] = {}
+    seals: dict[StageInstance, Seal] = {}
+    present: list[_Present] = []
     for instance in all_instances(workflow):
-        damage = _find_stage_damage(instance, workflow.layout, read_arrays, repair, report)
-        if damage.files:
-            report.stages[instance] = damage
+        seal = read_seal(instance, layout, repair_seals)
+        if seal is None:
+            report.unsealed += instance.manifest(layout).exists()
+            seal = Seal()
+        seals[instance], found[instance] = seal, StageDamage()
+        found[instance].files = dict.fromkeys(_list_noted_objects(instance, layout), "unreadable")
+        present += _compare_sizes(instance, layout, seal, found[instance], report)
+    for item, digest in _read_digests(present, READ_BYTES if read_arrays else 0):
+        report.read += 1
+        if digest != item.sealed.digest:
+            found[item.instance].files[item.path] = "changed"
+    for instance, damage in found.items():
+        for path in damage.files:
+            name = name_file(path, layout)
+            if name in seals[instance].copies:
+                damage.copies[path] = seals[instance].copies[name]
+                damage.times[path] = seals[instance].files[name].time
+            elif instance.stage == TRAIN and path.suffix != WEIGHTS_SUFFIX:
+                damage.irreparable.add(path)
+    report.stages = {instance: damage for instance, damage in found.items() if damage.files}
     return report
 
 
-def repair_damage(workflow: Workflow) -> DamageReport:
-    """Restore small damaged files, and remove damaged blocks from ledgers; print what was found.
-
-    Returns:
-        The damage, whose stages with ``needs_work`` have to run again.
-    """
-    report = find_damage(workflow, repair=True)
-    for instance, damage in report.stages.items():
-        for path, data in damage.copies.items():
-            write_bytes(path, data)
-            os.utime(path, ns=(damage.times[path], damage.times[path]))
-        lost = [path for path in damage.files if path not in damage.copies]
-        if lost:
-            _void(instance, workflow.layout, lost)
-        action = "computed again" if lost else "restored"
-        print(f"{instance.stage.name} {instance.label}: {damage}; {action}", file=sys.stderr, flush=True)
-    if report.checked:
-        print(report, file=sys.stderr, flush=True)
-    return report
-
-
-def _find_stage_damage(
-    instance: StageInstance, layout: Layout, read_arrays: bool, repair: bool, report: DamageReport
-) -> StageDamage:
-    damage = StageDamage()
-    seal = read_seal(instance, layout, repair)
-    if seal is None:
-        report.unsealed += instance.manifest(layout).exists()
-        seal = Seal()
+def _compare_sizes(
+    instance: StageInstance, layout: Layout, seal: Seal, damage: StageDamage, report: DamageReport
+) -> Iterator[_Present]:
+    """Add missing files and files of other sizes to the damage of a stage, and yield those that may be read."""
     missing = _find_deleted_directories(instance, layout, seal)
-    for name, path in _noted_objects(instance, layout):
-        if not (name in seal.files and seal.files[name].digest):
-            damage.files[path] = "damaged"
-    to_read: list[tuple[str, Path, SealedFile]] = []
-    for name, sealed in seal.files.items():
-        path = locate_file(name, layout)
-        try:
-            size = path.stat().st_size
-        except OSError:
+    paths = [locate_file(name, layout) for name in seal.files]
+    for (name, sealed), path, state in zip(seal.files.items(), paths, _read_states(paths)):
+        if state is None:
             if not _may_be_deleted(instance, layout, path, missing):
                 damage.files[path] = "deleted"
             continue
         report.checked += 1
-        if size != sealed.size:
-            damage.files[path] = "truncated" if size < sealed.size else "changed"
-        elif sealed.digest and (read_arrays or is_copied(name, size)):
-            to_read.append((name, path, sealed))
+        if state.st_size != sealed.size:
+            damage.files[path] = "truncated" if state.st_size < sealed.size else "changed"
+        elif sealed.digest:
+            rank = 0 if is_copied(name, sealed.size) else 1 if state.st_mtime_ns != sealed.time else 2
+            yield _Present(instance, path, sealed, rank)
+
+
+def _read_states(paths: Sequence[Path]) -> Iterator[os.stat_result | None]:
     with ThreadPoolExecutor(_THREADS) as pool:
-        digests = pool.map(lambda item: _digest(item[1]), to_read)
-        for (_, path, sealed), present in zip(to_read, digests):
-            report.read += 1
-            if present != sealed.digest:
-                damage.files[path] = "changed"
-    for path in damage.files:
-        name = name_file(path, layout)
-        if name in seal.copies:
-            damage.copies[path], damage.times[path] = seal.copies[name], seal.files[name].time
-    return damage
+        # One task per file would take longer than the system call.
+        yield from chain.from_iterable(pool.map(_read_batch, batched(paths, _BATCH)))
 
 
-def _digest(path: Path) -> str:
+def _read_batch(paths: Iterable[Path]) -> list[os.stat_result | None]:
+    return [_read_state(path) for path in paths]
+
+
+def _read_state(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _read_digests(present: list[_Present], budget: int) -> Iterator[tuple[_Present, str]]:
+    """Yield files with the digests of their present content, empty for a file that cannot be read."""
+    chosen, total = [], 0
+    for item in sorted(present, key=lambda item: (item.rank, zlib.crc32(str(item.path).encode()))):
+        total += item.sealed.size if item.rank else 0
+        if item.rank and total > budget:
+            break
+        chosen.append(item)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        yield from zip(chosen, pool.map(lambda item: _read_digest(item.path), chosen))
+
+
+def _read_digest(path: Path) -> str:
     try:
         return digest_file(path)
     except OSError:
@@ -204,74 +237,15 @@ def _may_be_deleted(instance: StageInstance, layout: Layout, path: Path, deleted
         return True
     if any(path.is_relative_to(root) for root in deleted):
         return True
-    if instance.stage == TRAIN and path.suffix == ".pt":
+    if instance.stage == TRAIN and path.suffix == WEIGHTS_SUFFIX:
         result = (read_values(manifest) or {}).get("result", {})
         is_named = path.name in (result.get("best_file"), result.get("latest_file"))
         return not is_named or not any(path.parent.glob("*.pt"))
     return False
 
 
-def _noted_objects(instance: StageInstance, layout: Layout) -> Iterator[tuple[str, Path]]:
-    """Yield the stored objects that a job could not read."""
-    for array in instance.arrays(layout):
-        if not is_url(array):
-            for directory in sorted(Path(array).parent.glob("s*")):
-                for key in read_damage(str(directory)):
-                    yield name_file(directory / key, layout), directory / key
-
-
-def _void(instance: StageInstance, layout: Layout, lost: Iterable[Path]) -> None:
-    """Remove the records of all work whose files are lost."""
-    lost, manifest = list(lost), instance.manifest(layout)
-    if manifest in lost:
-        manifest.unlink(missing_ok=True)
-    if instance.stage == TRAIN:
-        # The training discards a damaged checkpoint and all later ones when it runs.
-        checkpoints = layout.checkpoints(instance.run)
-        note_damage(str(checkpoints), [path.name for path in lost if path.parent == checkpoints])
-        return
-    if not instance.stage.is_blockwise:
-        manifest.with_name(f".{manifest.stem}.finished.json").unlink(missing_ok=True)
-        for root in instance.contents(layout):
-            for path in (Path(root) / ".attacca" / "ledger").glob("shard-*.txt"):
-                path.unlink()
-        return
-    plan = read_values(instance.plan(layout)) or {}
-    grid = BlockGrid.from_json(json.dumps(plan["grid"])) if "grid" in plan else None
-    ledgers = [
-        Path(root) / ".attacca" / "ledger" for root in (*instance.arrays(layout), *instance.contents(layout))
+def _list_noted_objects(instance: StageInstance, layout: Layout) -> list[Path]:
+    """Return the stored objects that a job could not read."""
+    return [
+        directory / key for directory in list_scales(instance, layout) for key in read_damage(str(directory))
     ]
-    ledgers = [directory for directory in dict.fromkeys(ledgers) if directory.is_dir()]
-    blocks: set[int] | None = set()
-    for path in lost:
-        found = None if grid is None else _find_blocks(instance, layout, grid, path)
-        blocks = None if blocks is None or found is None else blocks | found
-    for directory in ledgers:
-        remove_records(directory, blocks)
-    for array in instance.arrays(layout):
-        for directory in Path(array).parent.glob("s*"):
-            clear_damage(str(directory))
-
-
-def _find_blocks(instance: StageInstance, layout: Layout, grid: BlockGrid, path: Path) -> set[int] | None:
-    """Return the blocks that write a file; None if all may write it."""
-    if path.suffix == ".npy":
-        return {int(path.name.partition(".")[0])}
-    for directory in map(Path, instance.arrays(layout)):
-        if path.is_relative_to(directory):
-            with suppress(AttaccaError, ValueError):
-                array = ZarrArray.open_from_array_identifier(
-                    LocalArrayIdentifier(directory.parent, directory.name)
-                )
-                parts = [
-                    part for part in path.relative_to(directory).as_posix().split("/") if part.isdecimal()
-                ]
-                index = Coordinate(map(int, parts[-array.dims :]))
-                block = Coordinate(write_block_of(array.data)[-array.dims :]) * array.voxel_size
-                low, high = array.roi.begin + index * block, array.roi.begin + (index + 1) * block
-                begins, ends = grid.bounds(np.arange(len(grid)))
-                touched = ((begins < np.array(high)) & (ends > np.array(low))).all(axis=1)
-                return {int(number) for number in np.flatnonzero(touched)}
-            return None
-    # Coarser scales and other files are written when all blocks are finished.
-    return set()

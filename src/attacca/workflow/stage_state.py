@@ -104,11 +104,8 @@ def read_states(workflow: Workflow) -> list[StageState]:
     for instance, damage in find_damage(workflow, read_arrays=False).stages.items():
         if instance in states and states[instance].state in ("done", "stale"):
             state = states[instance]
-            state.state, state.done, state.reason = (
-                "stale",
-                0,
-                "; ".join(filter(None, (state.reason, str(damage)))),
-            )
+            state.state, state.done = "stale", 0
+            state.reason = "; ".join(filter(None, (state.reason, str(damage))))
     for instance, state in states.items():
         if state.state not in ("done", "running"):
             failure = find_last_failure(instance, workflow.layout, workflow.shards(instance.stage))
