@@ -161,6 +161,9 @@ def _read_archive(path: Path) -> Seal | None:
         zlib.error,
     ):
         return None
+    # Checksums of the archive do not cover the names of its members.
+    if copies.keys() != {name for name, file in files.items() if is_copied(name, file.size)}:
+        return None
     if any(hashlib.sha256(data).hexdigest() != files[name].digest for name, data in copies.items()):
         return None
     return Seal(files, copies)

@@ -114,6 +114,8 @@ def _discard_blocks(instance: StageInstance, layout: Layout, lost: Iterable[Path
 
 
 def _find_array(path: Path, arrays: Iterable[Path]) -> Path | None:
+    if path.suffix == ".npy":
+        return None
     return next((array for array in arrays if path.is_relative_to(array)), None)
 
 
@@ -136,6 +138,8 @@ def _find_blocks(grid: BlockGrid, directory: Path | None, paths: list[Path]) -> 
         size = Coordinate(write_block_of(array.data)[-array.dims :]) * array.voxel_size
         for path in paths:
             parts = [part for part in path.relative_to(directory).parts if part.isdecimal()]
+            if len(parts) < array.dims:
+                return None
             low = array.roi.begin + Coordinate(map(int, parts[-array.dims :])) * size
             touched = ((begins < np.array(low + size)) & (ends > np.array(low))).all(axis=1)
             blocks.update(map(int, np.flatnonzero(touched)))
