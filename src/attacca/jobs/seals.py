@@ -155,7 +155,7 @@ def _read_archive(path: Path) -> Seal | None:
         ValueError,
         KeyError,
         TypeError,
-        NotImplementedError,
+        RuntimeError,
         EOFError,
         zipfile.BadZipFile,
         zlib.error,
