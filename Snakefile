@@ -41,6 +41,8 @@ onstart:
     ATTACCA.record_start()
     ATTACCA.hold_lock()
     TRIGGERS.discard_damaged_work()
+    if not workflow.local_exec:
+        watch_queue()
 
 
 onsuccess:
