@@ -15,6 +15,7 @@ include: "rules/train.smk"
 include: "rules/predict.smk"
 include: "rules/segment.smk"
 include: "rules/evaluate.smk"
+include: "rules/objects.smk"
 include: "rules/export.smk"
 include: "rules/report.smk"
 
