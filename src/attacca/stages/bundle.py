@@ -61,6 +61,7 @@ BUNDLE = Stage(
     manifest=lambda layout, run, volume: layout.model_manifest(run),
     parameters=_parameters,
     files=lambda layout, run, volume: [str(layout.model_file(run))],
+    contents=lambda layout, run, volume: [str(layout.model_file(run))],
     is_final=True,
     cost=CostModel(900, 0, 1e9, 5),
     disk=lambda sizes: _disk(sizes),

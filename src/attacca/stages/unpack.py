@@ -11,7 +11,7 @@ from attacca.jobs.stage import CostModel, ProductSizes, Scope, Stage, StageInsta
 from attacca.jobs.stage_main import StageArguments, stage_main
 from attacca.layout import checkpoint_name
 from attacca.manifest import Manifest
-from attacca.stages.train import TRAIN, take_directory
+from attacca.stages.train import TRAIN, discard_damaged_checkpoints, take_directory
 
 _WEIGHT_BYTES = 4
 
@@ -34,6 +34,7 @@ UNPACK = Stage(
     manifest=TRAIN.manifest,
     parameters=_parameters,
     files=TRAIN.files,
+    contents=TRAIN.contents,
     cost=CostModel(900, 0, 1e9, 5),
     disk=_disk,
 )
@@ -64,6 +65,7 @@ def work(arguments: StageArguments) -> None:
                 fix="start the workflow again",
             )
         take_directory(directory, manifest.fingerprint)
+        discard_damaged_checkpoints(arguments.layout.checkpoints(arguments.run))
         iteration = int(description.checkpoint["iteration"])
         checkpoint = arguments.layout.checkpoints(arguments.run) / checkpoint_name(iteration)
         unpack_model(path, checkpoint)
