@@ -38,12 +38,13 @@ STAGES = (
     "agglomerate",
     "relabel",
     "evaluate",
+    "objects",
     "export",
     "provenance",
     "report",
 )
-SEGMENTATION = ("tune", "fragments", "graph", "agglomerate", "relabel", "evaluate", "export")
-APPLIED = ("predict", "fragments", "graph", "agglomerate", "relabel", "evaluate", "export")
+SEGMENTATION = ("tune", "fragments", "graph", "agglomerate", "relabel", "evaluate", "objects", "export")
+APPLIED = ("predict", "fragments", "graph", "agglomerate", "relabel", "evaluate", "objects", "export")
 ALWAYS = ("provenance", "report")
 
 
