@@ -165,7 +165,7 @@ def _intersect(a: np.ndarray, b: np.ndarray, is_a_above: np.ndarray, axis: int, 
 
 
 def _z_curve(position: Position) -> int:
-    """Return the place of a box on the Z-curve, x fastest.
+    """Return the position of a box on the Z-curve, x fastest.
 
     >>> [_z_curve(position) for position in ((1, 0, 0), (0, 1, 0), (0, 0, 1), (2, 0, 0))]
     [1, 2, 4, 8]
