@@ -40,7 +40,7 @@ class ForeignArray(ABC):
 
     @property
     def has_unnamed_objects(self) -> bool:
-        """Whether ``name_object`` names parts of files, such as the chunks of a sharded Precomputed volume."""
+        """True if ``name_object`` names parts of files, such as the chunks of a sharded Precomputed volume."""
         return False
 
     @abstractmethod
