@@ -165,7 +165,7 @@ def test_each_level_of_detail_is_closed_has_the_volume_of_the_ball_and_fewer_tri
 ):
     monkeypatch.setattr("attacca.export.meshes._COARSEST_FACES", 200)
     labels = Labels(store(ball))
-    settings = MeshExport(segments=[7], reduction=0)
+    settings = MeshExport(format="multiresolution", segments=[7], reduction=0)
     write_meshes(tmp_path / "mesh", labels, count_segments(labels), settings)
     levels = decode_levels(tmp_path / "mesh", 7)
     assert len(levels) >= 3
@@ -187,7 +187,9 @@ def test_each_level_of_detail_is_closed_has_the_volume_of_the_ball_and_fewer_tri
 
 def test_a_small_segment_has_one_level(store, ball, tmp_path):
     labels = Labels(store(ball))
-    write_meshes(tmp_path / "mesh", labels, count_segments(labels), MeshExport(segments=[9]))
+    write_meshes(
+        tmp_path / "mesh", labels, count_segments(labels), MeshExport(format="multiresolution", segments=[9])
+    )
     ((vertices, faces, _),) = decode_levels(tmp_path / "mesh", 9)
     assert volume_of(vertices, faces) == pytest.approx((ball == 9).sum() * VOXEL.prod(), rel=0.2)
 

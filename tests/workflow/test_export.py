@@ -68,7 +68,7 @@ def test_each_format_holds_the_segmentation_and_the_manifest_lists_it(project):
     ]
     count = manifest["result"]["formats"]["precomputed"]["meshes"]
     assert count == min(2, len(np.unique(ids[ids > 0])))
-    assert len(list((export / "precomputed" / "mesh").glob("*.index"))) == count
+    assert len(list((export / "precomputed" / "mesh").glob("*:0:0"))) == count
 
 
 def test_a_deleted_product_is_written_again_and_the_others_are_kept(project):
