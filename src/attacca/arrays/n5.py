@@ -7,6 +7,7 @@ Reference: Saalfeld, S. et al. N5: a scalable Java API for hierarchies of chunke
 https://github.com/saalfeldlab/n5
 """
 
+import copy
 import json
 import math
 import os
@@ -114,6 +115,7 @@ class N5Array:
                 f"{summarize_error(error).partition(' [')[0]}",
                 fix="restore the file, or copy the volume again",
             ) from error
+        self._spec, self._context = spec, context
         self._view = opened.T
         self.shape: tuple[int, ...] = tuple(self._view.shape)
         self.chunks: tuple[int, ...] = tuple(values["blockSize"][::-1])
@@ -126,8 +128,27 @@ class N5Array:
         """None: N5 has no shards."""
         return None
 
+    def with_config(self, config: Mapping[str, Any]) -> "N5Array":
+        """Return the array, opened for reading, as ``zarr.Array.with_config`` does.
+
+        Args:
+            config: ``read_missing_chunks``: False if a missing block is an error when it is read.
+        """
+        # deferred: only N5 containers need TensorStore
+        import tensorstore
+
+        result = copy.copy(self)
+        spec = {**self._spec, "fill_missing_data_reads": config["read_missing_chunks"]}
+        result._view = tensorstore.open(spec, open=True, read=True, context=self._context).result().T
+        return result
+
     def __getitem__(self, index: Any) -> np.ndarray:
-        return np.asarray(self._view[self._bounded(index)].read().result())
+        try:
+            return np.asarray(self._view[self._bounded(index)].read().result())
+        except ValueError as error:
+            if "is missing" in str(error):
+                raise zarr.errors.ChunkNotFoundError(summarize_error(error)) from error
+            raise
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._view[self._bounded(index)].write(np.asarray(value, self.dtype)).result()
@@ -167,7 +188,7 @@ def _clean_storage(directory: str, values: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(compression, str):
         compression = {"type": compression}
     kind = compression.get("type") if isinstance(compression, dict) else compression
-    if kind not in _CODECS:
+    if not isinstance(kind, str) or kind not in _CODECS:
         raise VolumeError(
             f"{path}: found the compression {kind!r}, expected {', '.join(_CODECS)}",
             fix="convert the data set to one of these, for example to gzip with n5-utils or Fiji",

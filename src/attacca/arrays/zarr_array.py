@@ -20,14 +20,14 @@ from attacca.arrays.array_creation import (
     write_block_of,
 )
 from attacca.arrays.damage_notes import note_damage
-from attacca.arrays.identifier import LocalArrayIdentifier, is_url, join_path
+from attacca.arrays.identifier import LocalArrayIdentifier, join_path
 from attacca.arrays.links import read_link
 from attacca.arrays.metadata import GridMetadata, build_attributes, complete_metadata
 from attacca.arrays.n5 import N5Array, StoredArray, is_n5_container
 from attacca.arrays.neuroglancer_source import NeuroglancerSource
 from attacca.arrays.ome_zarr import read_grid_metadata
 from attacca.arrays.stored_values import ACCEPT_MISSING_CHUNKS, check_values
-from attacca.arrays.zarr_opening import ZarrArrayConfig, open_zarr
+from attacca.arrays.zarr_opening import DECODING_ERRORS, ZarrArrayConfig, open_zarr
 from attacca.config.units import normalize_unit, to_whole_coordinate
 from attacca.errors import DamagedDataError, MissingInputError, VolumeError, summarize_error
 
@@ -418,10 +418,8 @@ class ZarrArray(NeuroglancerSource, Array):
             data = np.asarray(self._checked[slices])
         except OSError as error:
             raise VolumeError(self._describe_damaged_objects(roi, error)) from error
-        except (ValueError, RuntimeError) as error:
+        except DECODING_ERRORS as error:
             raise DamagedDataError(self._describe_damaged_objects(roi, error)) from error
-        if self._missing_chunks == "refuse" and isinstance(self._zarr, N5Array):
-            self._check_n5_blocks(roi)
         if self._contents:
             check_values(data, self._contents, self.directory, roi)
         return data
@@ -434,20 +432,11 @@ class ZarrArray(NeuroglancerSource, Array):
     @cached_property
     def _checked(self) -> StoredArray:
         """The array, which raises an error instead of filling a missing chunk with zeros where that is damage."""
-        is_finished = self.is_own and not self.writable
-        if isinstance(self._zarr, zarr.Array) and (is_finished or self._missing_chunks == "refuse"):
+        # An N5 array of Attacca does not hold blocks of zeros.
+        is_finished = self.is_own and not self.writable and isinstance(self._zarr, zarr.Array)
+        if is_finished or self._missing_chunks == "refuse":
             return self._zarr.with_config({"read_missing_chunks": False})
         return self._zarr
-
-    def _check_n5_blocks(self, roi: Roi) -> None:
-        if is_url(self.directory):
-            return
-        missing = [key for _, key in self._stored_objects(roi) if not (Path(self.directory) / key).exists()]
-        if missing:
-            raise DamagedDataError(
-                f"{self.directory}: {len(missing)} blocks are missing in {roi}: {_join_names(missing)}",
-                fix=ACCEPT_MISSING_CHUNKS,
-            )
 
     def _describe_damaged_objects(self, roi: Roi, error: Exception) -> str:
         """Return a message that names the stored objects that cannot be read."""
@@ -459,7 +448,7 @@ class ZarrArray(NeuroglancerSource, Array):
             )
             try:
                 self._checked[window]
-            except (ValueError, RuntimeError, OSError) as cause:
+            except DECODING_ERRORS as cause:
                 damaged.append(key)
                 is_missing = isinstance(cause, zarr.errors.ChunkNotFoundError)
                 reasons.append(

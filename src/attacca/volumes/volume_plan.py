@@ -8,9 +8,10 @@ import numpy as np
 from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays.zarr_opening import ZarrArrayConfig
-from attacca.config.volumes import ArraySource, ClassSource, VolumeConfig
+from attacca.config.volumes import ClassSource, VolumeConfig
 from attacca.errors import VolumeError
 from attacca.volumes.placement import PlacedSource, PlacedVolume, place_sources
+from attacca.volumes.readers.open_source import choose_missing_chunks
 from attacca.volumes.readers.zarr_container import ZarrSource
 from attacca.volumes.source_problems import SourceProblem, SourceProblems
 from attacca.volumes.tissue.geometry import TissueGeometry
@@ -186,15 +187,6 @@ def _choose_labels_dtype(config: VolumeConfig, sources: Sequence[PlacedSource]) 
     if config.labels.unlabelled is not None and config.labels.unlabelled < 0:
         return np.dtype(np.uint64)
     return max((np.dtype(f"u{source.source.dtype.itemsize}") for source in sources), key=lambda d: d.itemsize)
-
-
-def choose_missing_chunks(name: str, source: ArraySource) -> str:
-    """Return ``refuse`` or ``zero``, the treatment of missing chunks of an array.
-
-    >>> choose_missing_chunks("raw", ArraySource(path="em.zarr")), choose_missing_chunks("labels", ArraySource(path="a"))
-    ('refuse', 'zero')
-    """
-    return source.missing_chunks or ("refuse" if name == "raw" else "zero")
 
 
 def _plan_array(

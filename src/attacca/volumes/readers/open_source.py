@@ -10,6 +10,7 @@ from attacca.volumes.readers.encoded_ids import RgbIds, WholeNumberIds
 from attacca.volumes.readers.foreign_formats import describe_conversion
 from attacca.volumes.readers.hdf5 import HDF5_SUFFIXES, Hdf5Source, has_hdf5_signature
 from attacca.volumes.readers.image_file import IMAGE_SUFFIXES, JPEG_SUFFIXES, TIFF_SUFFIXES
+from attacca.volumes.readers.image_header import explain_damage
 from attacca.volumes.readers.image_stack import ImageStack
 from attacca.volumes.readers.mrc import MRC_SUFFIXES, MrcSource
 from attacca.volumes.readers.pixel_meaning import Kind
@@ -40,26 +41,28 @@ def open_source(source: ArraySource, kind: Kind = "raw") -> Source:
         VolumeError: the file cannot be read.
     """
     encoding = source.encoding if isinstance(source, LabelArraySource) else None
-    if encoding is None:
-        return _open(source, kind, source.channel)
-    if source.channel is not None:
-        raise VolumeError(
-            f"{source.path}: found 'channel' with 'encoding', which uses all channels",
-            fix="remove one of them",
-        )
-    return RgbIds(_open(source, "encoded labels", None))
+    with explain_damage(str(source.path), "cannot be read"):
+        if encoding is None:
+            return _open(source, kind, source.channel)
+        if source.channel is not None:
+            raise VolumeError(
+                f"{source.path}: found 'channel' with 'encoding', which uses all channels",
+                fix="remove one of them",
+            )
+        return RgbIds(_open(source, "encoded labels", None))
 
 
 def _open(source: ArraySource, kind: Kind, channel: int | None) -> Source:
     if not is_url(source.path):
         check_access(Path(source.path))
+    refuses_missing = choose_missing_chunks(kind, source) == "refuse"
     if is_precomputed(source.path):
         _refuse_axes(source)
-        return PrecomputedSource(source.path, source.dataset)
+        return PrecomputedSource(source.path, source.dataset, refuses_missing)
     container = split_container(source.path, source.dataset)
     if container is not None:
         _refuse_axes(source)
-        return ZarrSource(container)
+        return ZarrSource(container, refuses_missing)
     path = Path(source.path)
     if is_pattern(path):
         paths = match_files(path)
@@ -130,6 +133,15 @@ def select_channel(opened: Source, source: ArraySource) -> Source:
     return SelectedChannel(opened, 0) if channels == 1 else opened
 
 
+def choose_missing_chunks(name: str, source: ArraySource) -> str:
+    """Return ``refuse`` or ``zero``, the treatment of missing chunks of an array.
+
+    >>> choose_missing_chunks("raw", ArraySource(path="em.zarr")), choose_missing_chunks("labels", ArraySource(path="a"))
+    ('refuse', 'zero')
+    """
+    return source.missing_chunks or ("refuse" if name == "raw" else "zero")
+
+
 def guess_wrong_key(source: ArraySource) -> str:
     """Return the key that is probably wrong if a source cannot be opened: ``dataset`` or ``path``."""
     exists = not is_url(source.path) and Path(source.path).exists()
@@ -148,7 +160,8 @@ def list_files(source: ArraySource) -> list[Path]:
         return list_sections(path)
     if path.suffix.lower() in HDF5_SUFFIXES and path.is_file():
         try:
-            return Hdf5Source(path, source.dataset, source.axes).list_files()
+            with explain_damage(str(path), "cannot be read"):
+                return Hdf5Source(path, source.dataset, source.axes).list_files()
         except AttaccaError:
             # The check reports it.
             return [path]

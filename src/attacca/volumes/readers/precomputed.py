@@ -4,8 +4,10 @@ Reference: https://github.com/google/neuroglancer/blob/master/src/datasource/pre
 """
 
 import json
+import math
 import os
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from attacca.arrays.identifier import is_url
 from attacca.arrays.metadata import GridMetadata
 from attacca.arrays.n5 import locate_kvstore
 from attacca.arrays.storage import check_regular_file
+from attacca.arrays.stored_values import ACCEPT_MISSING_CHUNKS
 from attacca.errors import MissingInputError, VolumeError, summarize_error
 from attacca.volumes.readers.image_file import IMAGE_SUFFIXES
 from attacca.volumes.readers.source import Source
@@ -43,14 +46,19 @@ class PrecomputedSource(Source):
     Args:
         path: local directory, or an address that begins with ``precomputed://``.
         dataset: key or number of the scale; the finest by default.
+        refuses_missing: True if a missing chunk is an error when it is read; otherwise it holds zeros.
+
+    Attributes:
+        missing: number of missing chunks of a local volume without shards, as text.
 
     Raises:
         MissingInputError: the volume or the scale does not exist.
         VolumeError: the volume cannot be read.
     """
 
-    def __init__(self, path: Path | str, dataset: str | None = None) -> None:
+    def __init__(self, path: Path | str, dataset: str | None = None, refuses_missing: bool = False) -> None:
         self._path = _strip(path)
+        self._refuses_missing = refuses_missing
         self.name = self._path
         info = read_info(path)
         scales = info["scales"]
@@ -67,6 +75,8 @@ class PrecomputedSource(Source):
         shape, self.dtype = self._open().shape, np.dtype(self._open().dtype.numpy_dtype)
         self.axes = ["c", "z", "y", "x"] if shape[0] > 1 else ["z", "y", "x"]
         self.shape = tuple(shape[4 - len(self.axes) :])
+        if not is_url(self._path) and "sharding" not in scales[self._index]:
+            self.missing = self._describe_missing(scales[self._index].get("voxel_offset", [0, 0, 0]))
         self.stored_axes = "xyzc" if shape[0] > 1 else "xyz"
         size, begin = (
             scales[self._index].get("resolution"),
@@ -84,11 +94,38 @@ class PrecomputedSource(Source):
         try:
             data = np.asarray(self._open()[(slice(None), *window)].read().result())
         except (ValueError, OSError) as error:
+            reason = summarize_error(error).partition(" [")[0]
             raise VolumeError(
-                f"{self.name}: the stored voxels cannot be read: {summarize_error(error).partition(' [')[0]}",
-                fix="copy the volume again, or restore the file",
+                f"{self.name}: the stored voxels cannot be read: {reason}",
+                fix=ACCEPT_MISSING_CHUNKS
+                if "is missing" in reason
+                else "copy the volume again, or restore the file",
             ) from error
         return data if "c" in self.axes else data[0]
+
+    def _describe_missing(self, corner: Sequence[int]) -> str:
+        """Return how many chunks of a local volume without shards are missing, or an empty text.
+
+        Args:
+            corner: first voxel along x, y, z.
+
+        Raises:
+            VolumeError: the chunks are compressed files, which TensorStore does not find.
+        """
+        sizes = self._open().chunk_layout.read_chunk.shape[:0:-1]
+        ranges = [
+            [f"{a}-{min(a + step, first + extent)}" for a in range(first, first + extent, step)]
+            for first, extent, step in zip(corner, self._open().shape[:0:-1], sizes)
+        ]
+        names = set(os.listdir(self.name)) if os.path.isdir(self.name) else set()
+        absent = [name for name in map("_".join, product(*ranges)) if name not in names]
+        if any(f"{name}.gz" in names for name in absent):
+            raise VolumeError(
+                f"{self.name} holds chunks with the suffix .gz, as CloudVolume writes them, which are not read",
+                fix=f"gunzip -r {self.name}",
+            )
+        total = math.prod(map(len, ranges))
+        return f"{len(absent):,} of {total:,} chunks are missing, such as {absent[0]}" if absent else ""
 
     def _open(self) -> Any:
         # deferred: only Precomputed volumes need it
@@ -99,6 +136,7 @@ class PrecomputedSource(Source):
                 "driver": "neuroglancer_precomputed",
                 "kvstore": locate_kvstore(self._path),
                 "scale_index": self._index,
+                "fill_missing_data_reads": not self._refuses_missing,
             }
             try:
                 opened = tensorstore.open(spec, open=True, read=True).result()

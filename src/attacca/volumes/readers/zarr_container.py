@@ -71,6 +71,7 @@ class ZarrSource(Source):
 
     Args:
         identifier: container and data set.
+        refuses_missing: True if a missing chunk is an error when it is read; otherwise it holds fill values.
 
     Attributes:
         identifier: container, and data set of the array itself.
@@ -80,8 +81,10 @@ class ZarrSource(Source):
         VolumeError: the metadata are damaged, or the axes are not those of an image.
     """
 
-    def __init__(self, identifier: LocalArrayIdentifier) -> None:
+    def __init__(self, identifier: LocalArrayIdentifier, refuses_missing: bool = False) -> None:
         self._array, dataset = open_zarr(identifier.container, identifier.dataset, "r")
+        if refuses_missing:
+            self._array = self._array.with_config({"read_missing_chunks": False})
         self.identifier = LocalArrayIdentifier(identifier.container, dataset)
         self.name = str(self.identifier)
         self.dtype = self._array.dtype.newbyteorder("=")
