@@ -158,17 +158,21 @@ def describe_size(array: Array) -> list[Fact]:
     symbol = SYMBOLS.get(array.unit, array.unit)
     shape = array.roi.shape / array.voxel_size
     facts = [
-        Fact(f"shape ({order})", f"{_join_lengths(shape)} voxels"),
-        Fact(f"voxel size ({order})", f"{_join_lengths(array.voxel_size)} {symbol}"),
+        Fact(f"shape ({order})", f"{join_lengths(shape)} voxels"),
+        Fact(f"voxel size ({order})", f"{join_lengths(array.voxel_size)} {symbol}"),
     ]
     if array.unit in SYMBOLS:
         lengths = convert_length(array.roi.shape, array.unit, "micrometer")
-        facts.append(Fact(f"extent ({order})", f"{_join_lengths([float(length) for length in lengths])} µm"))
+        facts.append(Fact(f"extent ({order})", f"{join_lengths([float(length) for length in lengths])} µm"))
     return facts
 
 
-def _join_lengths(values: Iterable[float]) -> str:
+def join_lengths(values: Iterable[float]) -> str:
+    """Format lengths along the axes.
+
+    >>> join_lengths([160, 0.125])
+    '160 × 0.125'
+    """
     return " × ".join(
-        f"{value:,.4g}".replace(",", "\u202f") if value < 1000 else f"{value:,.0f}".replace(",", "\u202f")
-        for value in values
-    )
+        f"{value:,.{0 if value >= 1000 else 4}{'f' if value >= 1000 else 'g'}}" for value in values
+    ).replace(",", "\u202f")

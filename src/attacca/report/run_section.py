@@ -12,6 +12,7 @@ from attacca.report.choice import Choice, list_chosen_settings, read_choice
 from attacca.report.drawings import make_chart
 from attacca.report.facts import Fact, as_mapping, describe_configuration
 from attacca.report.fallback import compute_or
+from attacca.report.methods import Methods, describe_methods
 from attacca.report.pictures import Picture
 from attacca.report.provenance_tables import list_block_times, list_output_digests, read_provenance_facts
 from attacca.report.results import Results, read_json, read_table
@@ -49,6 +50,7 @@ class RunSection:
         provenance: versions, seeds, hardware, digests.
         blocks: result, volume, blocks and time of each stage over a volume.
         outputs: stage, volume, name and digest of each output.
+        methods: text for a publication.
     """
 
     name: str
@@ -67,6 +69,7 @@ class RunSection:
     provenance: list[Fact] = field(default_factory=list)
     blocks: list[tuple[str, ...]] = field(default_factory=list)
     outputs: list[tuple[str, ...]] = field(default_factory=list)
+    methods: Methods | None = None
 
 
 def make_run_section(
@@ -93,6 +96,12 @@ def make_run_section(
     section.provenance = compute_or([], "the provenance", lambda: read_provenance_facts(results, name))
     section.blocks = compute_or([], "the table of blocks", lambda: list_block_times(results, name))
     section.outputs = compute_or([], "the digests", lambda: list_output_digests(results, name))
+    scores = {
+        volume.name: volume.scores for volume in section.volumes if volume.purpose == "test" and volume.scores
+    }
+    section.methods = compute_or(
+        None, "the methods", lambda: describe_methods(results, name, config, task, section.criterion, scores)
+    )
     return section
 
 

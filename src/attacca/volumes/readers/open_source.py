@@ -14,7 +14,6 @@ from attacca.volumes.readers.image_header import explain_damage
 from attacca.volumes.readers.image_stack import ImageStack
 from attacca.volumes.readers.mrc import MRC_SUFFIXES, MrcSource
 from attacca.volumes.readers.pixel_meaning import Kind
-from attacca.volumes.readers.precomputed import PrecomputedSource, is_precomputed
 from attacca.volumes.readers.section_names import (
     check_access,
     check_regular_file,
@@ -22,7 +21,13 @@ from attacca.volumes.readers.section_names import (
     list_sections,
     match_files,
 )
-from attacca.volumes.readers.source import SelectedChannel, SinglePlane, Source, build_missing_error
+from attacca.volumes.readers.source import (
+    SelectedChannel,
+    SinglePlane,
+    Source,
+    build_missing_error,
+    choose_missing_chunks,
+)
 from attacca.volumes.readers.tiff import MultipageTiff
 from attacca.volumes.readers.zarr_container import ZarrSource, split_container
 
@@ -55,14 +60,10 @@ def open_source(source: ArraySource, kind: Kind = "raw") -> Source:
 def _open(source: ArraySource, kind: Kind, channel: int | None) -> Source:
     if not is_url(source.path):
         check_access(Path(source.path))
-    refuses_missing = choose_missing_chunks(kind, source) == "refuse"
-    if is_precomputed(source.path):
-        _refuse_axes(source)
-        return PrecomputedSource(source.path, source.dataset, refuses_missing)
     container = split_container(source.path, source.dataset)
     if container is not None:
         _refuse_axes(source)
-        return ZarrSource(container, refuses_missing)
+        return ZarrSource(container, choose_missing_chunks(kind, source) == "refuse")
     path = Path(source.path)
     if is_pattern(path):
         paths = match_files(path)
@@ -131,15 +132,6 @@ def select_channel(opened: Source, source: ArraySource) -> Source:
             )
         return SelectedChannel(opened, source.channel)
     return SelectedChannel(opened, 0) if channels == 1 else opened
-
-
-def choose_missing_chunks(name: str, source: ArraySource) -> str:
-    """Return ``refuse`` or ``zero``, the treatment of missing chunks of an array.
-
-    >>> choose_missing_chunks("raw", ArraySource(path="em.zarr")), choose_missing_chunks("labels", ArraySource(path="a"))
-    ('refuse', 'zero')
-    """
-    return source.missing_chunks or ("refuse" if name == "raw" else "zero")
 
 
 def guess_wrong_key(source: ArraySource) -> str:
