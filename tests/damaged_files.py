@@ -47,13 +47,15 @@ FAULTS = ("traceback", "unnamed", "silent", "hang", "memory", "crash")
 SOUND = ("refused", "equal", "shown", "payload")
 TIMEOUT = 20
 """Seconds after which a file counts as a hang; sound files take hundredths of a second."""
+_START = 300
+"""Seconds until the libraries are imported and the first file is read."""
 MEMORY = 6 << 30
 """Bytes of address space above that of the interpreter with all libraries."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one damaged file.
+    """Result of the readers for one damaged file.
 
     Attributes:
         case: format and variant.
@@ -430,6 +432,7 @@ def _work(connection: Connection, tasks: Sequence[tuple[int, int]], directory: P
     """Send the outcome of each task; runs in a process of its own."""
     damager = Damager(directory)
     damager.try_damage(*tasks[0])
+    connection.send(None)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -452,6 +455,12 @@ def try_damages(tasks: Sequence[tuple[int, int]], directory: Path) -> Iterator[O
         process = context.Process(target=_work, args=(sender, tasks[position:], room), daemon=True)
         process.start()
         sender.close()
+        try:
+            if not receiver.poll(_START):
+                raise TimeoutError("no file was read")
+            receiver.recv()
+        except EOFError:
+            raise RuntimeError("the process ended before a file was read") from None
         try:
             while position < len(tasks):
                 if not receiver.poll(TIMEOUT + 60):
