@@ -156,6 +156,7 @@ class Stage:
         runs_network: whether it runs the network and can use GPUs.
         plans_locally: whether its plan is short enough for the machine that runs Snakemake.
         max_threads: largest useful number of threads.
+        max_finish_threads: largest useful number of threads of the job that finishes it.
     """
 
     name: str
@@ -184,6 +185,7 @@ class Stage:
     runs_network: bool = field(default=False, compare=False)
     plans_locally: bool = field(default=True, compare=False)
     max_threads: int | None = field(default=None, compare=False)
+    max_finish_threads: int | None = field(default=None, compare=False)
 
     @property
     def is_blockwise(self) -> bool:

@@ -35,6 +35,7 @@ AGGLOMERATE = Stage(
     # The whole graph is in memory at once.
     cost=CostModel(350, 0, 3.0e7, 1, bytes_per_fragment=400),
     disk=lambda sizes: (1e4 + sizes.fragments * 16, 5),
+    max_threads=1,
 )
 
 
