@@ -10,8 +10,8 @@ judgment are in ``tests/damaged_files.py``, the files in ``tests/format_cases``.
 - ``equal``: all voxels are those of the sound file, and ``check`` prints the same.
 - ``shown``: ``check`` prints something else than for the sound file (shape, type, voxel size, a warning).
 - ``payload``: other voxels; each damaged byte that matters holds voxels that the format stores without a checksum.
-- ``faults``: a traceback, a message without the file, other voxels without a notice, a hang of 20 s, an allocation beyond
-  the limit of memory, or a crash of the process. They are listed with the seed that repeats them.
+- ``faults``: a traceback, a message without the file, other voxels without a notice, a hang (20 s of processor time), an
+  allocation beyond the limit of memory, or a crash of the process. They are listed with the seed that repeats them.
 """
 
 import argparse

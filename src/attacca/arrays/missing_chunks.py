@@ -110,9 +110,9 @@ def _count_missing(
 ) -> MissingChunks | None:
     """Return the missing chunks of an array whose grid is too large for a table, as a wrong shape makes it."""
     stored = set(_list_indices(array, directory, len(part)))
-    inside = sum(all(s.start <= i < s.stop for i, s in zip(index, part)) for index in stored)
+    present = sum(all(s.start <= i < s.stop for i, s in zip(index, part)) for index in stored)
     total = math.prod(s.stop - s.start for s in part)
-    if inside == total:
+    if present == total:
         return None
     indices = product(*(range(s.start, s.stop) for s in part))
     first = list(islice((index for index in indices if index not in stored), 3))
@@ -120,7 +120,7 @@ def _count_missing(
     upper = tuple(min(s.stop * k, n) for s, k, n in zip(part, block, array.shape))
     names = tuple(name_stored_object(array, index) for index in first)
     return MissingChunks(
-        "chunks" if array.shards is None else "shards", total - inside, total, names, lower, upper
+        "chunks" if array.shards is None else "shards", total - present, total, names, lower, upper
     )
 
 
