@@ -41,6 +41,7 @@ rule all:
 onstart:
     ATTACCA.record_start()
     ATTACCA.hold_lock()
+    TRIGGERS.discard_damaged_work()
     if not workflow.local_exec:
         watch_queue()
 

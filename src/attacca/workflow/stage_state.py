@@ -21,6 +21,7 @@ from attacca.stages.predict import choose_checkpoint
 from attacca.stages.registry import STAGES
 from attacca.stages.train import TRAIN
 from attacca.workflow.cluster_jobs import ClusterJob, read_cluster_jobs
+from attacca.workflow.damage import find_damage
 from attacca.workflow.deleted_outputs import find_deleted_outputs, stages_to_repeat
 from attacca.workflow.failures import find_last_failure
 from attacca.workflow.job_groups import JobGroups
@@ -102,6 +103,11 @@ def read_states(workflow: Workflow) -> list[StageState]:
     repeated = stages_to_repeat(workflow, deleted, lambda instance: states[instance].state != "done")
     for instance, paths in deleted.items():
         _report_deletion(states[instance], workflow.layout, paths, instance in repeated)
+    for instance, damage in find_damage(workflow, read_arrays=False).stages.items():
+        if instance in states and states[instance].state in ("done", "stale"):
+            state = states[instance]
+            state.state, state.done = "stale", 0
+            state.reason = "; ".join(filter(None, (state.reason, str(damage))))
     for instance, state in states.items():
         if state.state not in ("done", "running"):
             failure = find_last_failure(instance, workflow.layout, count_shards(instance, workflow))
