@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import islice, product
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,8 @@ def _count_missing(
     total = math.prod(s.stop - s.start for s in part)
     if present == total:
         return None
-    indices = product(*(range(s.start, s.stop) for s in part))
+    offsets = np.ndindex(*(s.stop - s.start for s in part))
+    indices = (tuple(s.start + i for s, i in zip(part, offset)) for offset in offsets)
     first = list(islice((index for index in indices if index not in stored), 3))
     lower = tuple(s.start * k for s, k in zip(part, block))
     upper = tuple(min(s.stop * k, n) for s, k, n in zip(part, block, array.shape))
