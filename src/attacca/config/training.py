@@ -238,6 +238,10 @@ class TrainingConfig(StrictModel):
     """Batches that each process prepares ahead. The number does not change results."""
     sampling: dict[str, SamplingConfig] = Field(default_factory=dict)
     """Locations and frequency of samples, for training volumes by name."""
+    object_samples: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = "auto"
+    """Probability that a sample contains a voxel of an object: annotated, inside the mask, and not 0. ``auto``: 0.75 for
+    volumes of which more than half of the samples at uniform positions would contain none, otherwise 0: uniform
+    positions."""
     reject_empty: float = Field(default=0.0, ge=0, le=1)
     """Probability that a sample with background only is replaced."""
     min_masked: float = Field(default=0.0, ge=0, le=1)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gunpowder as gp
@@ -20,6 +20,7 @@ from attacca.tasks import create_task
 from attacca.training.augmentations import create_augmentations
 from attacca.training.class_counts import convert_to_plain_counts
 from attacca.training.job import TrainingVolume
+from attacca.training.object_points import ObjectPoints
 from attacca.training.sample_points import read_points
 from attacca.training.volume_data import VolumeData
 
@@ -45,6 +46,7 @@ class SampleSpec:
         seed: source of all random draws.
         class_counts: counts from which weights are balanced; None for running counts, to estimate them.
         augment: False for validation.
+        object_points: positions of objects in volumes whose samples are placed at objects.
     """
 
     volumes: tuple[TrainingVolume, ...]
@@ -56,6 +58,7 @@ class SampleSpec:
     seed: int
     class_counts: Any = None
     augment: bool = True
+    object_points: tuple[ObjectPoints, ...] = field(default=(), compare=False)
 
 
 class VolumeProvider(gp.BatchProvider):
@@ -162,9 +165,14 @@ class SamplePipeline:
                     f"training.sampling.{name}.roi: {configured} has nothing in common with the labels at "
                     f"{volume.labeled_roi}; give a region inside them, in world units"
                 )
-        points = read_points(sampling.points, region, name) if sampling.points and self.spec.augment else None
+        points, probability, keep_inside = None, sampling.point_probability, False
+        objects = next((item for item in self.spec.object_points if item.volume == name), None)
+        if sampling.points and self.spec.augment:
+            points = read_points(sampling.points, region, name)
+        elif objects is not None and objects.probability:
+            points, probability, keep_inside = objects.points, objects.probability, True
         source = VolumeProvider(volume) + SampleLocation(
-            [region], self.window, self.voxel_size, points, sampling.point_probability
+            [region], self.window, self.voxel_size, points, probability, keep_inside
         )
         if training.min_masked > 0:
             source = source + RejectIfMasked(MASK, training.min_masked, self.window, name=name)
