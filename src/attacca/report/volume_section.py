@@ -13,7 +13,7 @@ from attacca.report.facts import Fact, as_mapping, describe_checks
 from attacca.report.fallback import compute_or
 from attacca.report.label_overlap import LabelOverlap, measure_overlap
 from attacca.report.results import Results, read_json
-from attacca.report.scores import Score, describe_broken_scores, read_scores
+from attacca.report.scores import Score, describe_broken_scores, read_scores, read_warnings
 from attacca.report.slice_rows import Row, VolumeImages, make_slice_rows
 from attacca.report.tuning_plots import plot_sizes
 from attacca.report.viewer import make_open_link
@@ -32,6 +32,7 @@ class VolumeSection:
         ground_truth_expected: True if the configuration has labels for the volume.
         status: a sentence about missing results; empty if the volume is finished.
         lost: a clause about deleted arrays; empty without them.
+        warnings: sentences of the evaluation about an implausible segmentation.
         scores: in the order of ``scores.json``.
         rows: pictures of planes.
         splits, merges: the error atlas.
@@ -46,6 +47,7 @@ class VolumeSection:
     ground_truth_expected: bool
     status: str = ""
     lost: str = ""
+    warnings: list[str] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     splits: list[AtlasEntry] = field(default_factory=list)
@@ -78,6 +80,7 @@ def make_volume_section(
     section = VolumeSection(volume, purpose, ground_truth_expected or images.ground_truth is not None)
     section.scores = compute_or([], "the scores", lambda: read_scores(results, run, volume))
     section.lost = compute_or("", "deleted arrays", lambda: _describe_lost(results, run, volume, images))
+    section.warnings = read_warnings(results, run, volume)
     section.status = _describe_status(results, run, section, images)
     section.link = make_open_link(run, volume)
     checks = as_mapping(read_json(results.layout.scores(run, volume)).get("segmentation"))

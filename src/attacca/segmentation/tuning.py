@@ -271,7 +271,7 @@ def score_settings(
                     agglomerations,
                     directory,
                     evaluation,
-                    block_size,
+                    None if block_size is None else _scale_block(block_size, volumes[0], volume),
                     num_workers,
                 )
                 scores.append(_score_all(graph, table, agglomerations, evaluation, criterion))
@@ -283,6 +283,11 @@ def score_settings(
                 {**_describe_settings(fragments, agglomeration), **_average([volume[i] for volume in scores])}
             )
     return settings, rows
+
+
+def _scale_block(block_size: Sequence[int], first: TuningVolume, volume: TuningVolume) -> Coordinate:
+    """Return a block of as many voxels of a volume as ``block_size``, in world units, has of the first volume."""
+    return Coordinate(block_size) / first.prediction.voxel_size * volume.prediction.voxel_size
 
 
 def _describe_choice(
