@@ -58,5 +58,5 @@ def test_volumes_within_the_tolerance_give_samples_of_their_own_voxels(tmp_path)
 
 def test_other_volumes_are_refused_with_the_name_of_the_tolerance(tmp_path):
     volumes = (write(tmp_path, "one", (50, 4, 4)), write(tmp_path, "other", (40, 4, 4)))
-    with pytest.raises(ConfigurationError, match="training.voxel_size_tolerance"):
+    with pytest.raises(ConfigurationError, match="voxel_size_tolerance"):
         open_pipeline(volumes, voxel_size_tolerance=0.1)
