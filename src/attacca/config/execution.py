@@ -13,7 +13,7 @@ BlockwiseStage = Literal["volume", "targets", "predict", "fragments", "graph", "
 """Stages that are computed in blocks by shard jobs."""
 NetworkStage = Literal["train", "predict"]
 """Stages that can use GPUs."""
-Stage = Literal[BlockwiseStage, "train", "tune", "agglomerate", "evaluate", "export", "provenance"]
+Stage = Literal[BlockwiseStage, "train", "tune", "agglomerate", "evaluate", "objects", "export", "provenance"]
 """Stages whose jobs ask for cores, memory and time."""
 Job = Literal[
     Stage,

@@ -35,6 +35,7 @@ AGGLOMERATE = Stage(
     # The whole graph is in memory at once.
     cost=CostModel(350, 0, 3.0e7, 1, bytes_per_fragment=400),
     disk=lambda sizes: (1e4 + sizes.fragments * 16, 5),
+    max_threads=1,
 )
 
 
@@ -43,7 +44,7 @@ def work(arguments: StageArguments) -> None:
     # deferred: the Snakefile does not need numba.
     from attacca.segmentation.agglomerate import agglomerate
     from attacca.segmentation.checks import check_sizes
-    from attacca.segmentation.graph_tables import load_graph
+    from attacca.segmentation.graph_tables import load_graph, remove_columns
 
     layout, graph_manifest = arguments.layout, arguments.inputs["graph"]
     settings = read_agglomeration_settings(arguments.inputs["tuning"])
@@ -63,6 +64,7 @@ def work(arguments: StageArguments) -> None:
     voxels = int(np.prod(fragments.roi.shape / fragments.voxel_size, dtype=np.int64))
     shares = check_sizes(graph, table, voxels, checks, f"the segmentation of {arguments.label}")
     table.save(path)
+    remove_columns(layout.graph(arguments.run, arguments.volume))
     segments = int(table.segments.max(initial=np.uint64(0)))
     message = f"{AGGLOMERATE.name} {arguments.label}: {len(table.ids)} fragments, {len(graph.u)} edges, {segments} segments"
     logger.info("%s", message)
