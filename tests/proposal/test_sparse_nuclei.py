@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from proposed_data import write_kind
 
 from attacca.cli.main import main
+from proposed_data import write_kind
 
 ROOT = Path(__file__).parents[2]
 
