@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from attacca.config.load import load_configuration
+from attacca.jobs.seals import read_seal
+from attacca.workflow.damage import all_instances
+from attacca.workflow.workflow import Workflow
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 FLIPS, DELETIONS = 30, 10
@@ -29,6 +34,9 @@ def read_results(results: Path) -> dict[str, bytes]:
 def test_the_same_command_names_and_repairs_flipped_and_deleted_files(finished, tmp_path):
     damaged = finished.copy(tmp_path / "damaged", finished.warm)
     before, draws = read_results(damaged.results), random.Random(8)
+    workflow = Workflow(load_configuration(damaged.configuration))
+    sealed = [read_seal(instance, workflow.layout) for instance in all_instances(workflow)]
+    assert before.keys() <= {name for seal in sealed for name in seal.files}
     files = [name for name, content in before.items() if content]
     assert len(files) > 100
     chosen = draws.sample(files, FLIPS + DELETIONS)
@@ -41,7 +49,7 @@ def test_the_same_command_names_and_repairs_flipped_and_deleted_files(finished, 
         (damaged.results / name).unlink()
     output = damaged.snakemake().stderr
     # A deleted manifest or unnamed checkpoint is computed again, too, and does not count as damage.
-    found = int(re.search(r"^results: (\d+) of \d+ files are damaged", output, re.MULTILINE)[1])
+    found = int(re.search(r"^results: (\d+) of [\d,]+ files are damaged", output, re.MULTILINE)[1])
     uncounted = [name for name in chosen[FLIPS:] if name.endswith((".json", ".pt"))]
     assert FLIPS + DELETIONS - len(uncounted) <= found <= FLIPS + DELETIONS, output
     after = read_results(damaged.results)

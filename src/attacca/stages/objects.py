@@ -47,6 +47,10 @@ OBJECTS = Stage(
     manifest=locate_manifest("objects"),
     parameters=_parameters,
     files=lambda layout, run, volume: [str(layout.object_table(run, volume))],
+    contents=lambda layout, run, volume: [
+        str(layout.objects(run, volume)),
+        str(layout.object_table(run, volume)),
+    ],
     is_final=True,
     cost=CostModel(350, 40, 1.0e7, 1, voxels_at_once=_voxels_at_once),
     disk=_disk,
