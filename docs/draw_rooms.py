@@ -19,7 +19,7 @@ START, END = "<!-- rooms: python docs/draw_rooms.py -->", "<!-- end of rooms -->
 
 BASE = "base"
 BANDS = {
-    "#7a4fa3": ("cli", "api", "costs", "workflow", "stages", "jobs"),
+    "#7a4fa3": ("cli", "api", "proposal", "costs", "workflow", "stages", "jobs"),
     "#a34f06": ("preflight", "provenance", "report"),
     "#0b6e75": ("training", "prediction", "tasks", "post_processors", "segmentation", "evaluators", "export"),
     "#3f7d20": ("losses", "predictors", "model", "checkpoint", "device", "architectures", "gp"),
@@ -28,8 +28,9 @@ BANDS = {
 """Color of each group of rooms."""
 
 CONTENTS = {
-    "cli": "attacca check, plan, status, summary, view, reproduce",
+    "cli": "attacca init, check, plan, status, summary, view, reproduce",
     "api": "train, predict, segment and evaluate arrays from a script",
+    "proposal": "attacca init: from given files to a commented configuration",
     "costs": "blocks, memory, disk, files and time of each stage",
     "workflow": "what the Snakefile uses: rules, rerun triggers, staleness, start record",
     "stages": "one module per stage, with its declaration; the registry of all stages",

@@ -49,6 +49,7 @@ LAYERS = [
     ["stages"],
     ["workflow"],
     ["costs"],
+    ["proposal"],
     ["cli", "api"],
 ]
 """Rooms of ``src/attacca`` from bottom to top."""

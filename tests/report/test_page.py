@@ -205,12 +205,14 @@ _CHECK = """
 addEventListener("load", () => {
   const images = [...document.images];
   const bad = images.filter((i) => !i.complete || !i.naturalWidth || !i.getBoundingClientRect().width);
-  const drawings = [...document.querySelectorAll("svg")].filter((s) => s.getBoundingClientRect().height < 50);
+  const visible = [...document.querySelectorAll("svg")].filter((s) => s.getClientRects().length);
+  const drawings = visible.filter((s) => s.getBoundingClientRect().height < 50);
+  const hidden = [...document.querySelectorAll(".scroll, .chart")].filter((e) => e.scrollWidth > e.clientWidth + 1);
   const wide = document.documentElement.scrollWidth > innerWidth;
   document.querySelector(".zoomable").click();
   const open = document.getElementById("zoom").open;
   document.title = JSON.stringify({
-    images: images.length, bad: bad.length, drawings: drawings.length, wide, open, errors: window.errors,
+    images: images.length, bad: bad.length, drawings: drawings.length, visible: visible.length, hidden: hidden.length, wide, open, errors: window.errors,
   });
 });
 </script>
@@ -221,7 +223,7 @@ _WATCH = """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [1400, 500])
+@pytest.mark.parametrize("width", [1400, 500, 390])
 def test_a_real_browser_shows_every_picture_and_logs_no_error(page: str, width: int, tmp_path: Path) -> None:
     browser = shutil.which("chromium")
     if browser is None:
@@ -244,6 +246,8 @@ def test_a_real_browser_shows_every_picture_and_logs_no_error(page: str, width: 
         "images": 0,
         "bad": 0,
         "drawings": 0,
+        "visible": page.count('class="drawing"') // 2,
+        "hidden": 0,
         "wide": False,
         "open": True,
         "errors": [],

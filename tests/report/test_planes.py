@@ -12,6 +12,7 @@ from attacca.report.colors import (
     color_labels,
     color_signed,
     find_boundaries,
+    mix_axis_colors,
     mix_class_colors,
 )
 from attacca.report.planes import choose_views, make_scale_bar, place_window, read_plane
@@ -132,3 +133,55 @@ def test_distances_of_both_signs_are_distinguished_and_nan_is_neutral() -> None:
 def test_boundaries_lie_between_different_labels_alone() -> None:
     labels = np.array([[1, 1, 2], [1, 1, 2]])
     assert find_boundaries(labels).tolist() == [[False, True, False], [False, True, False]]
+
+
+# Machado, Oliveira, Fernandes, "A physiologically-based model for simulation of color vision deficiency", 2009.
+DEFICIENCIES = {
+    "none": np.eye(3),
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.01182, 0.04294, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.3039],
+    ],
+}
+
+
+def to_lab(colors: np.ndarray, deficiency: np.ndarray) -> np.ndarray:
+    """Colors as CIELAB, as an eye with a deficiency sees them."""
+    srgb = colors / 255
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    xyz_of_rgb = np.array(
+        [
+            [0.4124564, 0.3575761, 0.1804375],
+            [0.2126729, 0.7151522, 0.072175],
+            [0.0193339, 0.119192, 0.9503041],
+        ]
+    )
+    xyz = np.clip(linear @ np.transpose(deficiency), 0, 1) @ xyz_of_rgb.T / [0.95047, 1, 1.08883]
+    f = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
+    return np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
+
+
+@pytest.mark.parametrize("name", DEFICIENCIES)
+def test_affinities_can_be_distinguished_with_color_blindness(name: str) -> None:
+    on = np.array(list(np.ndindex(2, 2, 2)), dtype=float).T.reshape(3, 1, 8)
+    colors = mix_axis_colors(on)[0].astype(float)
+    lab = to_lab(colors, np.array(DEFICIENCIES[name]))
+    distances = np.linalg.norm(lab[:, None] - lab[None], axis=-1)[np.triu_indices(8, 1)]
+    assert colors.max() == 255 and distances.min() > 30
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_all_affinities_high_are_white(number: int) -> None:
+    assert (mix_axis_colors(np.ones((number, 1, 1))) == 255).all()
+    assert (mix_axis_colors(np.zeros((number, 1, 1))) == 0).all()

@@ -78,6 +78,19 @@ def test_the_summary_shows_scores_directions_and_the_path_of_the_report(fake_res
     assert "report.html" in text
 
 
+def test_the_summary_names_unlabeled_volumes_and_the_location_of_their_segmentation(
+    tmp_path: Path, fake_results: Any
+) -> None:
+    shutil.copytree(fake_results.directory, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "default" / "tissue-test" / "scores.json").unlink()
+    shutil.rmtree(tmp_path / "volumes" / "tissue-test.zarr" / "labels")
+    segmentation = tmp_path / "default" / "tissue-test.zarr" / "labels" / "segmentation"
+    assert f"default/tissue-test is segmented (no labels): {segmentation}" in summarize_results(tmp_path)
+    shutil.rmtree(segmentation)
+    moved = "default/tissue-test.zarr/labels/segmentation in the 'storage' of the configuration"
+    assert moved in summarize_results(tmp_path)
+
+
 def test_the_summary_names_unfinished_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "workflow.json").write_text("{}")
     assert main(["summary", str(tmp_path)]) == 0

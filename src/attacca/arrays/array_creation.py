@@ -11,8 +11,9 @@ from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 from attacca.arrays.chunk_shapes import shard_and_chunk
 from attacca.arrays.identifier import LocalArrayIdentifier
-from attacca.arrays.n5 import StoredArray, create_n5_array, is_n5_container
+from attacca.arrays.n5 import create_n5_array, is_n5_container
 from attacca.arrays.storage import open_store, zarr_format
+from attacca.arrays.stored_array import StoredArray
 from attacca.arrays.zarr_opening import list_group, open_node, open_zarr
 from attacca.errors import MissingInputError, VolumeError
 

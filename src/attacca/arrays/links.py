@@ -8,6 +8,7 @@ import zarr
 
 from attacca.arrays.identifier import is_url
 from attacca.arrays.n5 import is_n5_container
+from attacca.arrays.precomputed import is_precomputed
 from attacca.arrays.storage import open_store, zarr_format
 from attacca.arrays.zarr_opening import ZarrArrayConfig, open_node
 from attacca.errors import MissingInputError
@@ -41,6 +42,8 @@ def write_link(container: Path | str, dataset: str, target: ZarrArrayConfig) -> 
         "roi": [list(map(int, target.roi.begin)), list(map(int, target.roi.shape))] if target.roi else None,
         "contents": target.contents,
         "missing_chunks": target.missing_chunks,
+        "stored_axes": list(target.stored_axes) if target.stored_axes is not None else None,
+        "points": dict(target.points),
     }
     group = zarr.open_group(store, mode="a", path=str(dataset).strip("/"), zarr_format=zarr_format())
     group.attrs.put({_LINK: link})
@@ -51,14 +54,14 @@ def read_link(container: Path | str, dataset: str) -> dict[str, Any] | None:
 
     Returns:
         The keys ``container``, ``dataset``, ``axes``, ``unit``, ``voxel_size``, ``offset``, ``roi``, ``contents``,
-        ``missing_chunks``; None without a link.
+        ``missing_chunks``, ``stored_axes``, ``points``; None without a link.
 
     >>> write_link("memory://links.zarr", "labels", ZarrArrayConfig("/data/labels.n5", "neurons"))
     >>> read_link("memory://links.zarr", "labels")["dataset"], read_link("memory://links.zarr", "mask")
     ('neurons', None)
     """
     path = str(dataset).strip("/")
-    if is_n5_container(container):
+    if is_n5_container(container) or is_precomputed(container):
         return None
     try:
         store = open_store(container, "r")

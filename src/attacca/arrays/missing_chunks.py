@@ -14,7 +14,9 @@ from zarr.storage import LocalStore
 
 from attacca.arrays.array_creation import write_block_of
 from attacca.arrays.identifier import join_path
-from attacca.arrays.n5 import N5Array, StoredArray
+from attacca.arrays.n5 import N5Array
+from attacca.arrays.precomputed import PrecomputedArray, locate_precomputed
+from attacca.arrays.stored_array import StoredArray, name_stored_object
 
 _MOST_INDICES = 1000
 _ABSENT = np.uint64(2**64 - 1)
@@ -54,7 +56,7 @@ def find_missing_chunks(
     """Return the missing chunks of a local array in a window of voxels; None if there are none.
 
     Directories are listed, so that an array of a million chunks takes seconds. Inner chunks are examined in the indices
-    of at most a thousand shards. Arrays in archives and behind addresses are not examined.
+    of at most a thousand shards. Arrays in archives and behind addresses, and sharded Precomputed volumes, are not examined.
 
     Args:
         array: the array.
@@ -69,9 +71,13 @@ def find_missing_chunks(
     >>> print(find_missing_chunks(array, directory, "raw", (slice(0, 4), slice(1, 4))))
     2 of 4 chunks are missing, in the voxels [2..4, 0..4]: c/1/0, c/1/1
     """
+    if isinstance(array, PrecomputedArray):
+        container = locate_precomputed(container)
     directory = Path(join_path(container, path))
-    is_local = isinstance(array, N5Array) or isinstance(array.store, LocalStore)
-    if not is_local or not directory.is_dir():
+    is_listed = isinstance(array, N5Array) or (
+        not array.has_unnamed_objects if isinstance(array, PrecomputedArray) else _is_local(array)
+    )
+    if not is_listed or not directory.is_dir():
         return None
     block = write_block_of(array)
     grid = tuple(-(-n // k) for n, k in zip(array.shape, block))
@@ -85,13 +91,17 @@ def find_missing_chunks(
     absent = np.argwhere(~stored[part])
     if len(absent):
         absent += [s.start for s in part]
-        names = [_encode_key(array, tuple(map(int, index))) for index in absent[:3]]
+        names = [name_stored_object(array, tuple(map(int, index))) for index in absent[:3]]
         total = int(np.prod([s.stop - s.start for s in part]))
         kind = "chunks" if array.shards is None else "shards"
         return _describe(kind, absent, names, total, block, array.shape)
-    if isinstance(array, N5Array) or array.shards is None:
+    if not isinstance(array, zarr.Array) or array.shards is None:
         return None
     return _find_inner(array, directory, part, window)
+
+
+def _is_local(array: StoredArray) -> bool:
+    return isinstance(array, zarr.Array) and isinstance(array.store, LocalStore)
 
 
 def _describe(
@@ -108,18 +118,15 @@ def _describe(
     return MissingChunks(kind, len(absent), total, tuple(names), lower, upper, are_sampled)
 
 
-def _encode_key(array: StoredArray, index: tuple[int, ...]) -> str:
-    if isinstance(array, N5Array):
-        return "/".join(map(str, index[::-1]))
-    return array.metadata.encode_chunk_key(index)
-
-
 def _list_indices(array: StoredArray, directory: Path, ndim: int) -> Iterator[tuple[int, ...]]:
     """Yield the index of each stored object of a directory."""
+    if isinstance(array, PrecomputedArray):
+        yield from array.list_indices(_names(directory))
+        return
     if isinstance(array, N5Array):
         separator, top, step = "/", directory, -1
     else:
-        key = _encode_key(array, (0,) * ndim)
+        key = name_stored_object(array, (0,) * ndim)
         separator = "/" if "/" in key.removeprefix("c/") else "." if "." in key else "/"
         top, step = (directory / "c" if key.startswith("c/") else directory), 1
         if key.startswith("c."):
@@ -176,7 +183,7 @@ def _find_inner(
     total = 0
     for offset in shards[::step]:
         shard = tuple(s.start + i for s, i in zip(part, offset))
-        with open(directory / _encode_key(array, shard), "rb") as file:
+        with open(directory / name_stored_object(array, shard), "rb") as file:
             if codec.index_location == ShardingCodecIndexLocation.end:
                 file.seek(-(size + 4 * checksum), os.SEEK_END)
             index = np.frombuffer(file.read(size), "<u8").reshape(*counts, 2)

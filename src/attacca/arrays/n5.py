@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 
 from attacca.arrays.identifier import is_url, join_path
 from attacca.arrays.storage import parse_metadata_file, remote_file_system
+from attacca.arrays.tensorstore_array import TensorStoreArray, locate_kvstore
 from attacca.atomic import write_text
-from attacca.errors import MissingInputError, VolumeError, summarize_error
+from attacca.errors import MissingInputError, VolumeError
 
 ATTRIBUTES_FILE = "attributes.json"
 _RESERVED = ("dimensions", "blockSize", "dataType", "compression", "compressionType", "n5")
@@ -66,7 +66,7 @@ class N5Attributes(MutableMapping[str, Any]):
         _write_attributes_file(self._directory, {**kept, **values})
 
 
-class N5Array:
+class N5Array(TensorStoreArray):
     """An N5 array.
 
     Args:
@@ -78,8 +78,6 @@ class N5Array:
         MissingInputError: the array does not exist.
         VolumeError: its metadata or its codec cannot be read.
     """
-
-    fill_value = 0
 
     def __init__(self, container: str | Path, path: str, writable: bool = False) -> None:
         # deferred: only N5 containers need TensorStore
@@ -106,42 +104,15 @@ class N5Array:
         overlay = {"base": {"driver": "memory", "path": ATTRIBUTES_FILE}, "exact": ATTRIBUTES_FILE}
         layers = [{"base": locate_kvstore(self.directory)}, overlay]
         spec = {"driver": "n5", "kvstore": {"driver": "kvstack", "layers": layers}}
-        try:
-            opened = tensorstore.open(spec, open=True, read=True, write=writable, context=context).result()
-        except (ValueError, OSError) as error:
-            raise VolumeError(
-                f"{join_path(self.directory, ATTRIBUTES_FILE)}: found metadata that describe no readable array: "
-                f"{summarize_error(error).partition(' [')[0]}",
-                fix="restore the file, or copy the volume again",
-            ) from error
-        self._view = opened.T
-        self.shape: tuple[int, ...] = tuple(self._view.shape)
-        self.chunks: tuple[int, ...] = tuple(values["blockSize"][::-1])
-        self.dtype = np.dtype(opened.dtype.numpy_dtype)
-        self.ndim = len(self.shape)
+        self._open(spec, join_path(self.directory, ATTRIBUTES_FILE), context, writable)
+        self.chunks = tuple(values["blockSize"][::-1])
         self.attrs = N5Attributes(self.directory)
 
-    @property
-    def shards(self) -> None:
-        """None: N5 has no shards."""
-        return None
+    def read_grid_metadata(self) -> None:
+        """None: the attributes hold it."""
 
-    def __getitem__(self, index: Any) -> np.ndarray:
-        return np.asarray(self._view[self._bounded(index)].read().result())
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        self._view[self._bounded(index)].write(np.asarray(value, self.dtype)).result()
-
-    def _bounded(self, index: Any) -> tuple[Any, ...]:
-        parts = index if isinstance(index, tuple) else (index,)
-        if Ellipsis in parts:
-            at = parts.index(Ellipsis)
-            missing = self.ndim - len(parts) + 1
-            parts = (*parts[:at], *[slice(None)] * missing, *parts[at + 1 :])
-        return tuple(
-            slice(*part.indices(size)[:2]) if isinstance(part, slice) else part
-            for part, size in zip(parts, self.shape)
-        )
+    def name_object(self, index: tuple[int, ...]) -> str:
+        return "/".join(map(str, index[::-1]))
 
 
 _CODECS = {
@@ -189,10 +160,6 @@ def _clean_storage(directory: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _MOST_VOXELS = {"dimensions": 2**60, "blockSize": 2**33}
-
-
-StoredArray = zarr.Array[Any] | N5Array
-"""An array in a container of either kind, indexed by voxels."""
 
 
 def create_n5_array(
@@ -293,24 +260,3 @@ def _mark_groups(container: str | Path, path: str) -> None:
     values = read_attributes_file(str(container)) or {}
     if "n5" not in values:
         _write_attributes_file(str(container), {"n5": "2.0.0", **values})
-
-
-def locate_kvstore(directory: str) -> dict[str, Any] | str:
-    """Return TensorStore's specification of a directory, by its path or address.
-
-    >>> locate_kvstore("gs://bucket/em")
-    'gs://bucket/em/'
-    """
-    if not is_url(directory):
-        return {"driver": "file", "path": os.path.abspath(directory) + "/"}
-    protocol, _, rest = directory.partition("://")
-    if protocol == "s3":
-        bucket, _, path = rest.partition("/")
-        store: dict[str, Any] = {"driver": "s3", "bucket": bucket, "path": path.rstrip("/") + "/"}
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        if endpoint:
-            store["endpoint"] = endpoint
-        if os.environ.get("ATTACCA_S3_ANONYMOUS"):
-            store["aws_credentials"] = {"type": "anonymous"}
-        return store
-    return f"{protocol}://{rest.rstrip('/')}/"

@@ -25,8 +25,9 @@ from attacca.arrays.metadata import (
     parse_attributes,
     set_lengths,
 )
-from attacca.arrays.n5 import N5Array, StoredArray, read_attributes_file
+from attacca.arrays.n5 import N5Array, read_attributes_file
 from attacca.arrays.storage import open_store, zarr_format
+from attacca.arrays.stored_array import ForeignArray, StoredArray
 from attacca.arrays.zarr_opening import FIRST_SCALES, multiscales, open_node, open_zarr
 from attacca.config.units import convert_length
 
@@ -43,6 +44,10 @@ def read_grid_metadata(array: StoredArray) -> GridMetadata:
     >>> read_grid_metadata(array)
     GridMetadata(axes=None, voxel_size=(8.0, 4.0), offset=None, unit=None)
     """
+    if isinstance(array, ForeignArray):
+        known = array.read_grid_metadata()
+        if known is not None:
+            return known
     is_n5 = isinstance(array, N5Array)
     attributes = array.attrs.asdict()
     own = parse_attributes(attributes, array.ndim, reverse=is_n5)
@@ -77,6 +82,8 @@ def _read_group_attributes(array: StoredArray) -> tuple[Mapping[str, Any], str]:
         return {}, ""
     if isinstance(array, N5Array):
         return read_attributes_file(join_path(array.container, parent)) or {}, name
+    if not isinstance(array, zarr.Array):
+        return {}, name
     node = open_node(array.store, parent)
     return (node.attrs.asdict() if isinstance(node, zarr.Group) else {}), name
 
@@ -137,9 +144,10 @@ def _find_first_transform(array: StoredArray, group: Mapping[str, Any], is_n5: b
         return None
     for first in FIRST_SCALES:
         path = f"{parent}/{first}".strip("/")
+        attributes: Mapping[str, Any] = {}
         if isinstance(array, N5Array):
-            attributes: Mapping[str, Any] = read_attributes_file(join_path(array.container, path)) or {}
-        else:
+            attributes = read_attributes_file(join_path(array.container, path)) or {}
+        elif isinstance(array, zarr.Array):
             node = open_node(array.store, path)
             attributes = node.attrs.asdict() if isinstance(node, zarr.Array) else {}
         if isinstance(attributes.get("transform"), Mapping):

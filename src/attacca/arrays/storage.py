@@ -23,6 +23,10 @@ FORMAT_VARIABLE = "ATTACCA_ZARR_FORMAT"
 """Environment variable with the Zarr format of new arrays: 3 (OME-Zarr 0.5) by default, or 2 (OME-Zarr 0.4)."""
 
 
+_EXTRAS = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "http": "http", "https": "http"}
+"""Extra of the package that reads a kind of address."""
+
+
 class AtomicLocalStore(LocalStore):
     """Directory store in which a file is either complete or absent, even after its writer was killed.
 
@@ -161,28 +165,34 @@ def open_store(container: str | Path, mode: str = "r") -> Store:
     """
     read_only = mode == "r"
     if is_url(container):
-        try:
+        with _explain_protocol(container):
             options = storage_options(container)
             return FsspecStore.from_url(str(container), storage_options=options, read_only=read_only)
-        except ImportError as error:
-            protocol = str(container).partition("://")[0]
-            extra = {"s3": "attacca[s3]", "gs": "attacca[gcs]", "gcs": "attacca[gcs]"}.get(protocol)
-            raise VolumeError(
-                f"{container}: a package that reads {protocol}:// addresses is not installed ({summarize_error(error)})",
-                fix=f"pip install '{extra}'" if extra else "install the package",
-            ) from error
-        except ValueError as error:
-            kind = str(container).partition("://")[0]
-            raise VolumeError(
-                f"{container}: found the kind of address '{kind}://', which cannot be read ({error}); expected the "
-                "address of a Zarr or N5 container that begins with s3://, gs://, http:// or https://"
-            ) from error
     path = Path(container)
     if path.suffix == ".zip" and path.is_file():
         return ZipStore(path, mode="r")
     if read_only and not path.is_dir():
         raise MissingInputError(f"{path}: no such directory{_suggest_names(path)}")
     return AtomicLocalStore(path, read_only=read_only)
+
+
+@contextmanager
+def _explain_protocol(address: str | Path) -> Iterator[None]:
+    """Convert errors for an address whose kind is unknown, or whose package is not installed."""
+    protocol = str(address).partition("://")[0]
+    try:
+        yield
+    except ImportError as error:
+        extra = _EXTRAS.get(protocol)
+        raise VolumeError(
+            f"{address}: a package that reads {protocol}:// addresses is not installed ({summarize_error(error)})",
+            fix=f"python -m pip install 'attacca[{extra}]'" if extra else "install the package",
+        ) from error
+    except ValueError as error:
+        raise VolumeError(
+            f"{address}: found the kind of address '{protocol}://', which cannot be read ({error}); expected the "
+            "address of a Zarr or N5 container that begins with s3://, gs://, http:// or https://"
+        ) from error
 
 
 def remote_file_system(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -192,7 +202,8 @@ def remote_file_system(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
     >>> path, system.exists(path)
     ('/volume.zarr/raw', False)
     """
-    system, path = fsspec.core.url_to_fs(address, **storage_options(address))
+    with _explain_protocol(address):
+        system, path = fsspec.core.url_to_fs(address, **storage_options(address))
     return system, path
 
 
@@ -255,6 +266,30 @@ def read_metadata_file(path: str) -> bytes | None:
             f"{path} cannot be read: {error.strerror}",
             fix="ask its owner for permission, or correct the path",
         ) from error
+
+
+def list_objects(address: str, limit: int = 20_000) -> list[list[str | int]]:
+    """Return key, size and ETag of the first objects below an address in S3; empty for other addresses.
+
+    A page of a thousand objects is one request, whatever their directories.
+
+    Args:
+        address: URL of an array.
+        limit: number of objects.
+    """
+    if not address.startswith("s3://"):
+        return []
+    system, path = remote_file_system(address)
+    bucket, _, prefix = path.partition("/")
+    objects: list[list[str | int]] = []
+    query = {"Bucket": bucket, "Prefix": f"{prefix.rstrip('/')}/"}
+    while len(objects) < limit:
+        page = system.call_s3("list_objects_v2", **query)
+        objects += [[item["Key"], item["Size"], item["ETag"]] for item in page.get("Contents", [])]
+        if not page.get("IsTruncated"):
+            break
+        query["ContinuationToken"] = page["NextContinuationToken"]
+    return objects[:limit]
 
 
 def parse_metadata_file(path: str) -> dict[str, Any] | None:

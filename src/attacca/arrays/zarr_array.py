@@ -1,6 +1,6 @@
 """Arrays in Zarr and N5 containers, on a local disk or in an object store."""
 
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import product
@@ -20,12 +20,18 @@ from attacca.arrays.array_creation import (
     write_block_of,
 )
 from attacca.arrays.damage_notes import note_damage
-from attacca.arrays.identifier import LocalArrayIdentifier, is_url, join_path
+from attacca.arrays.identifier import LocalArrayIdentifier, join_path
 from attacca.arrays.links import read_link
 from attacca.arrays.metadata import GridMetadata, build_attributes, complete_metadata
-from attacca.arrays.n5 import N5Array, StoredArray, is_n5_container
+from attacca.arrays.n5 import is_n5_container
 from attacca.arrays.neuroglancer_source import NeuroglancerSource
 from attacca.arrays.ome_zarr import read_grid_metadata
+from attacca.arrays.stored_array import (
+    ReorderedArray,
+    StoredArray,
+    name_stored_object,
+    refuse_missing_chunks,
+)
 from attacca.arrays.stored_values import ACCEPT_MISSING_CHUNKS, check_values
 from attacca.arrays.zarr_opening import ZarrArrayConfig, open_zarr
 from attacca.config.units import normalize_unit, to_whole_coordinate
@@ -66,6 +72,8 @@ class ZarrArray(NeuroglancerSource, Array):
         roi: Roi | None = getattr(array_config, "roi", None)
         self._contents: str = getattr(array_config, "contents", "")
         self._missing_chunks: str = getattr(array_config, "missing_chunks", "zero")
+        self._stored_axes: Sequence[str] | None = getattr(array_config, "stored_axes", None)
+        self._points: Mapping[str, int] = getattr(array_config, "points", {})
         try:
             self._zarr, self.dataset = open_zarr(self.file_name, self.dataset, self._mode)
         except MissingInputError:
@@ -79,7 +87,10 @@ class ZarrArray(NeuroglancerSource, Array):
             roi = Roi(*link["roi"]) if link["roi"] else None
             self._contents = link.get("contents", "")
             self._missing_chunks = link.get("missing_chunks", "zero")
+            self._stored_axes, self._points = link.get("stored_axes"), link.get("points", {})
             self._zarr, self.dataset = open_zarr(self.file_name, link["dataset"], "r")
+        if self._stored_axes is not None:
+            self._zarr = ReorderedArray(self._zarr, self._stored_axes, self._axes or [], self._points)
         self._read_metadata(unit, voxel_size, offset)
         if roi is not None:
             if not self._roi.contains(roi):
@@ -112,6 +123,8 @@ class ZarrArray(NeuroglancerSource, Array):
             roi=self._roi,
             contents=self._contents,
             missing_chunks=self._missing_chunks,
+            stored_axes=self._stored_axes,
+            points=self._points,
         )
 
     @classmethod
@@ -390,7 +403,7 @@ class ZarrArray(NeuroglancerSource, Array):
         covers_blocks = all(
             b % k == 0 and (e % k == 0 or e == n) for b, e, k, n in zip(begin, end, block, shape)
         )
-        if not covers_blocks or isinstance(self._zarr, N5Array):
+        if not covers_blocks or not isinstance(self._zarr, zarr.Array):
             self._zarr[slices] = np.broadcast_to(value, extent)
             return
         # zarr reads a block before writing it unless the data contain all its voxels, even those beyond the array.
@@ -420,8 +433,6 @@ class ZarrArray(NeuroglancerSource, Array):
             raise VolumeError(self._describe_damaged_objects(roi, error)) from error
         except (ValueError, RuntimeError) as error:
             raise DamagedDataError(self._describe_damaged_objects(roi, error)) from error
-        if self._missing_chunks == "refuse" and isinstance(self._zarr, N5Array):
-            self._check_n5_blocks(roi)
         if self._contents:
             check_values(data, self._contents, self.directory, roi)
         return data
@@ -434,20 +445,9 @@ class ZarrArray(NeuroglancerSource, Array):
     @cached_property
     def _checked(self) -> StoredArray:
         """The array, which raises an error instead of filling a missing chunk with zeros where that is damage."""
-        is_finished = self.is_own and not self.writable
-        if isinstance(self._zarr, zarr.Array) and (is_finished or self._missing_chunks == "refuse"):
-            return self._zarr.with_config({"read_missing_chunks": False})
-        return self._zarr
-
-    def _check_n5_blocks(self, roi: Roi) -> None:
-        if is_url(self.directory):
-            return
-        missing = [key for _, key in self._stored_objects(roi) if not (Path(self.directory) / key).exists()]
-        if missing:
-            raise DamagedDataError(
-                f"{self.directory}: {len(missing)} blocks are missing in {roi}: {_join_names(missing)}",
-                fix=ACCEPT_MISSING_CHUNKS,
-            )
+        is_finished = self.is_own and not self.writable and isinstance(self._zarr, zarr.Array)
+        refuses = is_finished or self._missing_chunks == "refuse"
+        return refuse_missing_chunks(self._zarr) if refuses else self._zarr
 
     def _describe_damaged_objects(self, roi: Roi, error: Exception) -> str:
         """Return a message that names the stored objects that cannot be read."""
@@ -508,10 +508,7 @@ class ZarrArray(NeuroglancerSource, Array):
             begin, end, _ = part.indices(size)
             ranges.append(range(begin // edge, -(-end // edge)))
         for index in product(*ranges):
-            if isinstance(self._zarr, N5Array):
-                yield index, "/".join(map(str, index[::-1]))
-            else:
-                yield index, self._zarr.metadata.encode_chunk_key(index)
+            yield index, name_stored_object(self._zarr, index)
 
     def add_metadata(self, metadata: dict[str, Any]) -> None:
         """Add entries to the stored attributes.

@@ -1,4 +1,4 @@
-"""Opening of Zarr and N5 arrays by name, including the first scale of a multiscale group."""
+"""Opening of stored arrays by name, including the first scale of a multiscale group."""
 
 import json
 import math
@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore
 
 from attacca.arrays.identifier import is_url, join_path
-from attacca.arrays.n5 import N5Array, StoredArray, is_n5_container, list_n5_members, read_attributes_file
+from attacca.arrays.n5 import N5Array, is_n5_container, list_n5_members, read_attributes_file
+from attacca.arrays.precomputed import PrecomputedArray, is_precomputed
 from attacca.arrays.storage import explain_server_errors, open_store
+from attacca.arrays.stored_array import StoredArray, name_stored_object
 from attacca.errors import AttaccaError, MissingInputError, VolumeError, summarize_error
 
 _LARGEST_ARRAY = 2**63 - 1
@@ -49,6 +51,8 @@ class ZarrArrayConfig:
         contents: ``raw`` or ``labels`` if each block is checked for values that such data must not hold when it is
             read; empty for no check.
         missing_chunks: ``refuse`` if a missing chunk is an error when it is read, ``zero`` if it holds fill values.
+        stored_axes: names of the axes as they are stored, if ``axes`` are others; see ``ReorderedArray``.
+        points: index along each stored axis that is left out.
     """
 
     file_name: Path | str
@@ -63,10 +67,12 @@ class ZarrArrayConfig:
     roi: Roi | None = None
     contents: str = ""
     missing_chunks: str = "zero"
+    stored_axes: Sequence[str] | None = None
+    points: Mapping[str, int] = field(default_factory=dict)
 
 
 def open_zarr(container: Path | str, dataset: str, mode: str) -> tuple[StoredArray, str]:
-    """Open a Zarr (format 2 or 3) or N5 array, or the first scale of a multiscale group.
+    """Open a Zarr (format 2 or 3), N5 or Precomputed array, or the first scale of a multiscale group.
 
     Args:
         container: path or URL.
@@ -87,6 +93,9 @@ def open_zarr(container: Path | str, dataset: str, mode: str) -> tuple[StoredArr
     ((2, 4, 4), 'raw/s0')
     """
     path = str(dataset).strip("/")
+    if mode == "r" and is_precomputed(container):
+        scale = PrecomputedArray(container, path)
+        return scale, scale.path
     if is_n5_container(container):
         with explain_server_errors(container):
             return _open_n5(container, path, mode)
@@ -367,18 +376,6 @@ def _list_separators(directory: Path, ndim: int, declared: str) -> Iterator[str]
             if separator not in seen:
                 seen.add(separator)
                 yield separator
-
-
-def name_stored_object(array: StoredArray, index: tuple[int, ...]) -> str:
-    """Return the name of a shard or chunk below its array.
-
-    >>> array = zarr.create_array(zarr.storage.MemoryStore(), shape=(4, 4), dtype="u1", chunks=(2, 2))
-    >>> name_stored_object(array, (0, 1))
-    'c/0/1'
-    """
-    if isinstance(array, zarr.Array):
-        return array.metadata.encode_chunk_key(index)
-    return "/".join(map(str, index[::-1]))
 
 
 @contextmanager

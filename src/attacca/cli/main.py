@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from attacca.errors import AttaccaError, summarize_error
 from attacca.version import __version__
 
-_COMMANDS = ("check", "plan", "status", "summary", "view", "reproduce")
+_COMMANDS = ("init", "check", "plan", "status", "summary", "view", "reproduce")
 _TRACEBACK_VARIABLE = "ATTACCA_TRACEBACK"
 
 
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``attacca`` and return its exit code. Errors of users are printed without a traceback."""
     parser = argparse.ArgumentParser(
         prog="attacca",
-        description="Check and plan a configuration, follow a run, look at results, reproduce them. "
+        description="Propose, check and plan a configuration, follow a run, look at results, reproduce them. "
         "The workflow itself is run by snakemake.",
     )
     parser.add_argument("--version", action="version", version=f"attacca {__version__}")

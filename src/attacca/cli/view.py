@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         command = f"{TOKEN_VARIABLE}={token} attacca view {shlex.quote(str(args.results))}"
         print(f"\nwhile this command runs: {command}\n{make_hosted_link(state)}")
         return 0
-    viewer = LocalViewer(results, args.bind)
+    viewer = LocalViewer(results)
     server = ResultsServer(results, viewer.open, args.bind, args.port, token=token)
     viewer.address = server.address
     query = {"run": run_name, "volume": volume, **({"position": args.position} if position else {})}

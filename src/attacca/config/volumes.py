@@ -62,11 +62,13 @@ class ArraySource(StrictModel):
     path: Location
     """A directory with PNG, TIFF, BMP or JPEG sections, a pattern such as ``raw/*.png``, a single image, a multi-page TIFF,
     an HDF5 or MRC file, a Zarr (format 2 or 3, also zipped) or N5 container, a directory in the format Neuroglancer
-    Precomputed, or a URL such as ``s3://bucket/volume.zarr`` or ``precomputed://gs://bucket/volume``.
+    Precomputed, or an address of a container: ``s3://bucket/volume.zarr``, ``https://host/volume.n5/raw``,
+    ``gs://bucket/volume.zarr``, ``precomputed://gs://bucket/volume``.
     Sections are sorted in the natural order of their names, 2 before 10; the pages of a file follow each other. JPEG
     changes values, so it is refused for labels."""
     dataset: str | None = None
-    """Name of the data set in an HDF5 file, Zarr or N5 container; not needed if there is only one."""
+    """Name of the data set in an HDF5 file, Zarr or N5 container, not needed if there is only one; key or number of the
+    scale of a Precomputed volume, by default the finest."""
     channel: Annotated[int, Field(ge=0)] | None = None
     """Channel to read from an image with several channels (0 is red in a color image)."""
     axes: Axes | None = None
@@ -76,9 +78,9 @@ class ArraySource(StrictModel):
     """Lower corner of the first voxel in the volume's unit; replaces the offset in the file and the volume's
     ``offset``."""
     missing_chunks: Literal["refuse", "zero"] | None = None
-    """Meaning of chunks that a Zarr or N5 array or an HDF5 data set does not hold. Some programs omit chunks of zeros; an
-    interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks
-    of an image are an error, and those of labels and masks a warning."""
+    """Meaning of chunks that a Zarr, N5 or Precomputed array or an HDF5 data set does not hold. Some programs omit chunks
+    of zeros; an interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default
+    missing chunks of an image are an error, and those of labels and masks a warning."""
 
 
 class LabelArraySource(ArraySource):
@@ -236,7 +238,8 @@ class VolumeConfig(StrictModel):
     """Shape in voxels of a block of the import, which is stored in one file: a shard in Zarr 3, a chunk in Zarr 2. By
     default it is derived from shape and voxel size."""
     in_place: bool = True
-    """Read Zarr images and labels at their location; ``false`` copies them."""
+    """Read images and labels in Zarr (also zipped or at an address), N5 and Precomputed at their location, with the axes
+    z, y, x in any order and any axes of a single point; ``false`` copies them."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "VolumeConfig":

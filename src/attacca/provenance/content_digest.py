@@ -27,8 +27,11 @@ from pathlib import Path
 import fsspec
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.arrays.identifier import is_url
 from attacca.arrays.links import read_link
+from attacca.arrays.precomputed import is_precomputed, locate_precomputed
 from attacca.arrays.storage import remote_file_system, storage_options
+from attacca.arrays.stored_array import ForeignArray
 from attacca.fingerprint import canonical_json, digest
 
 WHOLE_BYTES = 64 * 10**9
@@ -98,7 +101,8 @@ def digest_content(
 def digest_linked_array(container: str, dataset: str, threads: int = 1) -> ContentDigest | None:
     """Digest the part of another array that a data set links to, or return None if the data set is not a link.
 
-    The other array may be far larger than the linked region: chunks outside of the region are not read.
+    The other array may be far larger than the linked region: chunks outside of the region are not read. Of an archive,
+    and of a sharded Precomputed volume, all files are digested. Web servers do not list files: None for their arrays.
 
     Raises:
         MissingInputError: the other array does not exist any more.
@@ -106,8 +110,18 @@ def digest_linked_array(container: str, dataset: str, threads: int = 1) -> Conte
     if read_link(container, dataset) is None:
         return None
     linked = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(container, dataset))
-    names = {"zarr.json", ".zarray", "attributes.json", *linked.object_keys()}
-    return digest_content(linked.directory, threads, names=names)
+    container = str(linked.file_name)
+    if not is_url(container) and Path(container).is_file():
+        return digest_content(container, threads)
+    names: set[str] | None = {"zarr.json", ".zarray", "attributes.json", *linked.object_keys()}
+    directory = linked.directory
+    if is_precomputed(container):
+        directory = locate_precomputed(directory)
+        is_sharded = isinstance(linked.data, ForeignArray) and linked.data.has_unnamed_objects
+        names = None if is_sharded else names
+    if directory.startswith(("http://", "https://")):
+        return None
+    return digest_content(directory, threads, names=names)
 
 
 class _FileList:

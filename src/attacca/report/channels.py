@@ -5,11 +5,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from attacca.config.tasks import TaskConfig
-from attacca.report.colors import category_color, color_signed, gray_to_rgb, mix_class_colors
-from attacca.report.pictures import Picture, make_picture, quantize_unit_range
+from attacca.report.colors import (
+    category_color,
+    choose_axis_colors,
+    color_signed,
+    format_css,
+    mix_axis_colors,
+    mix_class_colors,
+)
+from attacca.report.pictures import Picture, make_picture
 from attacca.report.planes import View
 
-_RGB = ("#ff5050", "#40d060", "#6080ff")
+_AXES = ("z", "y", "x")
 _SIGNED = (("-1 outside", "#2166ac"), ("0", "#f7f7f7"), ("1 inside", "#cc5c18"))
 
 
@@ -91,14 +98,36 @@ def _draw_affinities(
     offsets = [tuple(int(step) for step in offset) for offset in task.offsets] if task is not None else []
     number = min(len(offsets) or len(channels), len(channels))
     chosen = [c for c in choose_axis_channels(offsets, plane) if c < number] or list(range(min(3, number)))
-    swatches = tuple((str(list(offsets[c])), color) for c, color in zip(chosen, _RGB) if offsets)
-    alt = f"Affinities as red, green and blue, {name}, {location}"
-    pictures = [make_picture(_combine_as_rgb(channels, chosen), alt, name, pixel_size, swatches)]
-    if offsets and len(channels) >= number + 3:
+    # Most of the picture is white: an affinity that is low appears as the color of the others.
+    missing = [format_css(255 - color) for color in choose_axis_colors(len(chosen[:3]))]
+    swatches = tuple((_name_offset(offsets[c]), color) for c, color in zip(chosen, missing) if offsets)
+    alt = f"Affinities in three colors that add up to white, {name}, {location}"
+    legend = (
+        "white inside objects, black at boundaries, else low along" if swatches else "one color per channel"
+    )
+    image = mix_axis_colors(channels[chosen[:3]])
+    pictures = [make_picture(image, alt, name, pixel_size, swatches, legend)]
+    if offsets and len(channels) >= number + len(offsets[0]):
         alt = f"Local shape descriptors, {name}, {location}"
-        image = _combine_as_rgb(channels[number:], [0, 1, 2])
-        pictures.append(make_picture(image, alt, f"{name}: shape descriptors", pixel_size))
+        dims = len(offsets[0])
+        image = mix_axis_colors(channels[number : number + dims])
+        colors = [format_css(color) for color in choose_axis_colors(dims)]
+        axes = tuple(zip(_AXES[-dims:], colors))
+        title = f"{name}: shape descriptors"
+        pictures.append(
+            make_picture(image, alt, title, pixel_size, axes, "offset to the center of mass nearby, along")
+        )
     return pictures
+
+
+def _name_offset(offset: Sequence[int]) -> str:
+    """Name the neighbor at an offset along one axis.
+
+    >>> _name_offset((0, -3, 0))
+    'y, 3 voxels'
+    """
+    axis, steps = next((axis, abs(step)) for axis, step in enumerate(offset) if step)
+    return f"{_AXES[axis - len(offset)]}, {steps} voxel{'s' * (steps > 1)}"
 
 
 def choose_axis_channels(offsets: Sequence[Sequence[int]], plane: tuple[int, ...]) -> list[int]:
@@ -120,10 +149,3 @@ def choose_axis_channels(offsets: Sequence[Sequence[int]], plane: tuple[int, ...
         if along:
             chosen.append(min(along, key=lambda index: (abs(offsets[index][axis]), index)))
     return chosen
-
-
-def _combine_as_rgb(channels: np.ndarray, chosen: Sequence[int]) -> np.ndarray:
-    image = np.zeros((*channels.shape[1:], 3), dtype=np.uint8)
-    for position, channel in enumerate(chosen[:3]):
-        image[..., position] = quantize_unit_range(channels[channel])
-    return gray_to_rgb(image[..., 0]) if len(chosen) == 1 else image

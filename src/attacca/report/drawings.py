@@ -53,6 +53,20 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+_PHONE_WIDTH = 5.2
+"""Width of a compact figure in inches of 72 pixels."""
+
+
+def make_chart(draw: Callable[[bool], str]) -> str:
+    """Draw a chart for wide pages and a compact one for phones; the style of the page shows one of the two.
+
+    Args:
+        draw: returns an SVG element, compact or not; empty without data.
+    """
+    wide = draw(False)
+    return f'<div class="on-wide">{wide}</div><div class="on-phone">{draw(True)}</div>' if wide else ""
+
+
 def use_page_style[**P](draw: Callable[P, str]) -> Callable[P, str]:
     """Decorate a function that draws, so that matplotlib uses the style of the page and no other settings."""
 
@@ -70,14 +84,16 @@ def use_page_style[**P](draw: Callable[P, str]) -> Callable[P, str]:
 
 
 def make_figure(
-    width: float, height: float, ratios: tuple[float, ...] = (1.0,)
+    width: float, height: float, ratios: tuple[float, ...] = (1.0,), compact: bool = False
 ) -> "tuple[Figure, list[Axes]]":
     """Make a matplotlib figure and its axes, one above the other with a common x axis.
 
     Args:
         width, height: in inches of 72 pixels.
         ratios: relative heights of the axes.
+        compact: limit the width to that of a phone.
     """
+    width = min(width, _PHONE_WIDTH) if compact else width
     # deferred: matplotlib is slow to import, and the terminal summary does not draw.
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure

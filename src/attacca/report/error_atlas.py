@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attacca.arrays import Array
+from attacca.evaluators.object_errors import find_pieces
 from attacca.report.colors import CATEGORIES, blend, find_boundaries, format_css, gray_to_rgb
 from attacca.report.label_overlap import LabelOverlap
 from attacca.report.pictures import Picture, make_picture, normalize_contrast
@@ -42,20 +43,29 @@ class AtlasEntry:
 
     @property
     def description(self) -> str:
-        """The error in words, such as ``object 4: 98.7 % in segment 6, the rest in 29 other segments``."""
+        """The error in words, such as ``object 4: 61.0 % in segment 6, the rest in 1 other segment``."""
         noun, part_noun = _nouns(self.error.kind)
-        first, *others = self.error.parts
-        fraction = f"{100 * self.error.voxels[0] / sum(self.error.voxels):.1f} %"
-        text = (
-            f"{noun} {self.error.whole}: {fraction} {f'in {part_noun} {first}' if first else 'unsegmented'}"
-        )
+        error, total = self.error, sum(self.error.voxels)
+        first = error.parts[0]
+        place = f"in {part_noun} {first}" if first else "unsegmented"
+        text = f"{noun} {error.whole}: {_format_share(error.voxels[0], total)} {place}"
         rest = []
-        number = sum(part != 0 for part in others)
-        if number:
+        number = error.pieces - (first != 0)
+        if number > 0:
             rest.append(f"in {number} {'other ' if first else ''}{part_noun}{'s' * (number > 1)}")
-        if 0 in others:
+        if 0 in error.parts[1:]:
             rest.append("unsegmented")
+        number = sum(part != 0 for part in error.parts) - error.pieces
+        if number:
+            slivers = sum([voxels for part, voxels in zip(error.parts, error.voxels) if part][error.pieces :])
+            rest.append(
+                f"along boundaries ({_format_share(slivers, total)} in {number} {part_noun}{'s' * (number > 1)})"
+            )
         return f"{text}, the rest {' or '.join(rest)}" if rest else text
+
+
+def _format_share(voxels: int, total: int) -> str:
+    return f"{100 * voxels / total:.1f} %"
 
 
 def make_error_atlas(
@@ -66,7 +76,7 @@ def make_error_atlas(
     kind: ErrorKind,
     count: int = 8,
 ) -> list[AtlasEntry]:
-    """Make the entries of the most expensive errors.
+    """Make the entries of the most expensive errors, without differences of boundaries.
 
     Args:
         raw: gray values; its voxels become pixels.
@@ -76,7 +86,7 @@ def make_error_atlas(
         count: largest number of entries.
     """
     entries: list[AtlasEntry] = []
-    for error in rank_segment_errors(overlap.table, kind, count):
+    for error in rank_segment_errors(overlap.table, kind, count, find_pieces(overlap.table)):
         contact = find_contact(error, overlap, segmentation, ground_truth)
         if contact is None:
             continue
@@ -129,10 +139,15 @@ def _draw_cut_outs(
     part_image = _highlight(below, part_ids, mask, colors, outside)
     images = (whole_image, part_image) if is_split else (part_image, whole_image)
     location = f"{_nouns(error.kind)[0]} {error.whole}, {view.title}"
+    legend = f"white line: {_nouns(error.kind)[0]} {error.whole}"
     return (
-        make_picture(gray, f"Raw image around {location}", "raw", view.pixel_size),
-        make_picture(images[0], f"Ground truth around {location}", "ground truth", view.pixel_size),
-        make_picture(images[1], f"Segmentation around {location}", "segmentation", view.pixel_size),
+        make_picture(gray, f"Raw image around {location}", "raw", view.pixel_size, legend="gray values"),
+        make_picture(
+            images[0], f"Ground truth around {location}", "ground truth", view.pixel_size, legend=legend
+        ),
+        make_picture(
+            images[1], f"Segmentation around {location}", "segmentation", view.pixel_size, legend=legend
+        ),
     )
 
 

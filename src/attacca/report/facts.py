@@ -1,9 +1,11 @@
 """Settings and measurements as short lines of text."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from attacca.arrays import Array
 from attacca.config.tasks import TaskConfig
+from attacca.config.units import SYMBOLS, convert_length
 
 _CHECK_TEXTS = {
     "segmented_share": ("segmented", "{:.1%} of the voxels"),
@@ -140,3 +142,37 @@ def describe_checks(values: Mapping[str, Any]) -> list[Fact]:
         elif is_short and key != "id" and not key.endswith(("digest", "fingerprint")):
             facts.append(Fact(str(key).replace("_", " "), format_setting(value)))
     return facts
+
+
+def describe_size(array: Array) -> list[Fact]:
+    """Describe shape, voxel size and extent of an image.
+
+    >>> import numpy as np
+    >>> from funlib.geometry import Roi
+    >>> from attacca.arrays import NumpyArray
+    >>> image = NumpyArray.from_np_array(np.zeros((20, 500)), Roi((0, 0), (800, 4000)), (40, 8), ["z", "x"])
+    >>> [fact.value for fact in describe_size(image)]
+    ['20 × 500 voxels', '40 × 8 nm', '0.8 × 4 µm']
+    """
+    order = ", ".join(array.spatial_axes)
+    symbol = SYMBOLS.get(array.unit, array.unit)
+    shape = array.roi.shape / array.voxel_size
+    facts = [
+        Fact(f"shape ({order})", f"{join_lengths(shape)} voxels"),
+        Fact(f"voxel size ({order})", f"{join_lengths(array.voxel_size)} {symbol}"),
+    ]
+    if array.unit in SYMBOLS:
+        lengths = convert_length(array.roi.shape, array.unit, "micrometer")
+        facts.append(Fact(f"extent ({order})", f"{join_lengths([float(length) for length in lengths])} µm"))
+    return facts
+
+
+def join_lengths(values: Iterable[float]) -> str:
+    """Format lengths along the axes.
+
+    >>> join_lengths([160, 0.125])
+    '160 × 0.125'
+    """
+    return " × ".join(
+        f"{value:,.{0 if value >= 1000 else 4}{'f' if value >= 1000 else 'g'}}" for value in values
+    ).replace(",", "\u202f")

@@ -104,8 +104,9 @@ def draw_labels(
         is_matched = segments is not None and ids is ground_truth
         remark = "matching objects and segments have the same color" if is_matched else "one color per object"
         alt = f"{title.capitalize()}, {location}; {remark}"
+        legend = "same color as in the segmentation" if is_matched else "one color per object, 0 is black"
         image = color_labels(ids, same_as if ids is segments else None)
-        pictures.append(make_picture(image, alt, title, view.pixel_size))
+        pictures.append(make_picture(image, alt, title, view.pixel_size, legend=legend))
     return pictures
 
 
@@ -146,4 +147,5 @@ def draw_boundaries(
         image[expected] = GROUND_TRUTH_ONLY
     name = "the segmentation" if predicted is not None else "the ground truth"
     alt = f"Boundaries of {name} on the raw image, {view.title}"
-    return make_picture(image, alt, "boundaries", view.pixel_size)
+    color = SEGMENTATION_ONLY if predicted is not None else GROUND_TRUTH_ONLY
+    return make_picture(image, alt, "boundaries", view.pixel_size, ((name, format_css(color)),))

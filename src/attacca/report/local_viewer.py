@@ -12,14 +12,14 @@ from attacca.report.viewer import ADDRESS, make_viewer_state
 class LocalViewer:
     """One viewer, which shows what the last query named.
 
+    It listens on this machine only; ``ResultsServer`` passes requests on to it.
+
     Args:
         results: results to show.
-        bind: address to listen on.
     """
 
-    def __init__(self, results: Results, bind: str = "127.0.0.1") -> None:
+    def __init__(self, results: Results) -> None:
         self.results = results
-        self.bind = bind
         self.address = ADDRESS
         self._viewer: Any = None
 
@@ -27,19 +27,20 @@ class LocalViewer:
         """Show a run and a volume, and return the viewer's address.
 
         Args:
-            query: ``run`` and ``volume``, ``position`` in world units, ``segments`` and ``objects`` to select.
+            query: ``run`` and ``volume``, ``position`` in world units, ``segments`` and ``objects`` to select,
+                ``address`` of the results; ``self.address`` by default.
         """
         if self._viewer is None:
             # deferred: needed by this command only
             import neuroglancer
 
-            neuroglancer.set_server_bind_address(self.bind)
+            neuroglancer.set_server_bind_address("127.0.0.1")
             self._viewer = neuroglancer.Viewer()
         state = make_viewer_state(
             self.results,
             query.get("run", ""),
             query.get("volume", ""),
-            self.address,
+            query.get("address") or self.address,
             parse_numbers(query.get("position")),
             parse_numbers(query.get("segments")) or (),
             parse_numbers(query.get("objects")) or (),

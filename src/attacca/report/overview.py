@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from attacca.report.findings import Findings
 from attacca.report.run_section import RunSection
 from attacca.report.scores import Score, choose_principal_keys, find_best, group_comparable
 from attacca.report.volume_section import VolumeSection
@@ -19,6 +20,7 @@ class Headline:
         details: label, value and unit of further scores.
         runs, volumes: names of all runs and volumes.
         missing: number of segmentations without scores, in words; empty if there are none.
+        findings: objects that are whole, split, merged or missing; None without a comparison of objects.
     """
 
     score: Score | None
@@ -29,6 +31,7 @@ class Headline:
     runs: tuple[str, ...]
     volumes: tuple[str, ...]
     missing: str
+    findings: Findings | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,9 @@ def make_headline(sections: Sequence[RunSection]) -> Headline:
     keys = [key for key in choose_principal_keys(volume.scores, section.criterion, 5) if key != chosen.key]
     by_key = {score.key: score for score in volume.scores}
     details = tuple((by_key[key].label, by_key[key].text, by_key[key].unit_symbol) for key in keys[:4])
-    return Headline(chosen, section.name, volume.name, volume.purpose, details, names, volumes, missing)
+    return Headline(
+        chosen, section.name, volume.name, volume.purpose, details, names, volumes, missing, volume.findings
+    )
 
 
 def _improves(score: Score, other: Score) -> bool:

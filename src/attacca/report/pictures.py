@@ -17,6 +17,7 @@ class Picture:
         alt: text for readers who do not see the picture.
         title: short heading.
         swatches: names and colors of classes or channels.
+        legend: meaning of the colors or gray values in words.
     """
 
     source: str
@@ -25,6 +26,7 @@ class Picture:
     alt: str
     title: str = ""
     swatches: tuple[tuple[str, str], ...] = ()
+    legend: str = ""
 
 
 def make_picture(
@@ -33,6 +35,7 @@ def make_picture(
     title: str = "",
     pixel_size: tuple[float, float] = (1.0, 1.0),
     swatches: tuple[tuple[str, str], ...] = (),
+    legend: str = "",
 ) -> Picture:
     """Encode an array as a picture.
 
@@ -43,6 +46,7 @@ def make_picture(
         pixel_size: lengths of a pixel along y and x in a common unit. Pixels that are not square are
             stretched.
         swatches: names and colors for the legend.
+        legend: meaning of the colors or gray values in words.
     """
     # deferred: the terminal summary and the viewer need no pictures.
     from PIL import Image
@@ -52,7 +56,7 @@ def make_picture(
     source = "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
     unit = min(pixel_size)
     height, width = (max(1, round(n * size / unit)) for n, size in zip(image.shape[:2], pixel_size))
-    return Picture(source, width, height, alt, title, swatches)
+    return Picture(source, width, height, alt, title, swatches, legend)
 
 
 def normalize_contrast(image: np.ndarray, low: float = 0.5, high: float = 99.5) -> np.ndarray:

@@ -17,12 +17,14 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from attacca.errors import AttaccaError, ResourceError
 from attacca.report.results import Results
-from attacca.report.viewer import HOSTED, find_served_directories, make_open_link
+from attacca.report.viewer import ADDRESS, HOSTED, find_served_directories, make_open_link
+from attacca.report.viewer_proxy import forward_request, is_viewer_path
 
 logger = logging.getLogger(__name__)
 
 OpenViewer = Callable[[Mapping[str, str]], str]
-"""Takes the query of a link from ``make_open_link`` and returns the address of the viewer."""
+"""Takes the query of a link from ``make_open_link``, and ``address``, under which the browser reaches the results. It
+returns the address of the viewer."""
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -56,6 +58,9 @@ class ResultsServer:
     exists. A request under a foreign host name is refused, because a web page can let its own name point to this
     machine. Only pages of this machine and of the given origins may read: for any other page, the server sends no
     permission, and the browser refuses.
+
+    Pages and events of a viewer on this machine are passed on, so that one port (or one tunnel) serves everything. Their
+    addresses contain the token of the viewer.
 
     Args:
         results: results that are served.
@@ -94,6 +99,7 @@ class ResultsServer:
                 "stop it, or choose another port with --port (links in the report use 8765)"
             ) from error
         self._server.daemon_threads = True
+        self.viewer_port: int | None = None
 
     @property
     def address(self) -> str:
@@ -131,6 +137,20 @@ class ResultsServer:
         """Release the port."""
         self._server.server_close()
 
+    def open_location(self, query: Mapping[str, str], host: str) -> str:
+        """Open a viewer and return its address. A viewer of this machine is reached through the port of this server.
+
+        Args:
+            query: query of a link.
+            host: name and port under which the browser reached this server.
+        """
+        viewer = self.open_viewer({**query, "address": f"http://{host}/{self.token}"})
+        parts = urlsplit(viewer)
+        if not _is_loopback(parts.hostname or ""):
+            return viewer
+        self.viewer_port = parts.port
+        return parts.path
+
     def find_file(self, path: str) -> Path | None:
         """Return the file at the path of an address; None if it does not exist or is not served."""
         name, _, relative = unquote(path).lstrip("/").partition("/")
@@ -161,6 +181,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Send a file, the index, or a redirection to a viewer."""
         self._respond(with_body=True)
 
+    def do_POST(self) -> None:
+        """Pass a change of the viewer's state on."""
+        if not self._forward():
+            self.close_connection = True
+            self._send(HTTPStatus.FORBIDDEN, _FORBIDDEN.encode(), "text/plain; charset=utf-8")
+
     def do_HEAD(self) -> None:
         """Send the headers of ``do_GET``."""
         self._respond(with_body=False)
@@ -169,7 +195,19 @@ class _Handler(BaseHTTPRequestHandler):
         """Send the permissions of pages from elsewhere."""
         self._send(HTTPStatus.NO_CONTENT, b"", "text/plain")
 
+    def _forward(self) -> bool:
+        """Pass a request of a viewer's page on; False if it is not one, or comes under a foreign host name."""
+        if not is_viewer_path(self.path) or not self.owner.is_own_host(self.headers.get("Host")):
+            return False
+        origin = self.headers.get("Origin")
+        if origin and urlsplit(origin).netloc != self.headers.get("Host"):
+            return False
+        forward_request(self, self.owner.viewer_port)
+        return True
+
     def _respond(self, with_body: bool) -> None:
+        if with_body and self._forward():
+            return
         address = urlsplit(self.path)
         path = self._authorize(address.path)
         if path is None:
@@ -180,7 +218,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/open":
             query = {key: values[-1] for key, values in parse_qs(address.query).items()}
             try:
-                viewer = self.owner.open_viewer(query)
+                viewer = self.owner.open_location(query, self.headers["Host"])
             except AttaccaError as error:
                 message = str(error).encode()
                 self._send(HTTPStatus.NOT_FOUND, message, "text/plain; charset=utf-8", with_body)
@@ -223,6 +261,11 @@ class _Handler(BaseHTTPRequestHandler):
             size = os.fstat(opened.fileno()).st_size
             part = parse_range(self.headers.get("Range"), size)
             start, stop = part or (0, size)
+            if file == self.owner.results.layout.report().resolve() and not part:
+                # A tunnel may have another port than the links of the page.
+                page = opened.read().replace(ADDRESS.encode(), f"/{self.owner.token}".encode())
+                self._send(HTTPStatus.OK, page, content_type, with_body)
+                return
             if part and start >= stop:
                 unsatisfiable = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
                 self._send(unsatisfiable, b"", content_type, content_range=f"bytes */{size}")

@@ -1,6 +1,6 @@
 """The part of the page about one run: configuration, training, tuning, volumes, provenance."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -9,8 +9,10 @@ import numpy as np
 
 from attacca.config.tasks import TaskConfig, read_task_config
 from attacca.report.choice import Choice, list_chosen_settings, read_choice
+from attacca.report.drawings import make_chart
 from attacca.report.facts import Fact, as_mapping, describe_configuration
 from attacca.report.fallback import compute_or
+from attacca.report.methods import Methods, describe_methods
 from attacca.report.pictures import Picture
 from attacca.report.provenance_tables import list_block_times, list_output_digests, read_provenance_facts
 from attacca.report.results import Results, read_json, read_table
@@ -21,8 +23,9 @@ from attacca.report.volume_section import VolumeSection, make_volume_section
 _MAX_SNAPSHOTS = 4
 
 _AFFINITY_NOTE = (
-    "Red, green and blue show affinities: the probability that a voxel belongs to the same object as the voxel at the "
-    "offset of the color (z, y, x)."
+    "Affinities are the probabilities that a voxel and its neighbor along x, y and z belong to the same object, in three "
+    "colors that add up to white. Inside objects all are high: white. At a boundary they are low: black. Where only one of "
+    "them is low, the picture has the color below it."
 )
 
 
@@ -34,11 +37,11 @@ class RunSection:
         name: name of the run.
         criterion: the score that chooses settings; None if it is not known.
         facts: summary of the configuration.
-        curve: SVG element of the training curve, or empty.
+        curve: chart of the training curve, or empty.
         training_note: a sentence if the training is not finished.
         channel_note: meaning of the colors of affinities; empty for other tasks.
         snapshots: title and pictures of training batches.
-        tuning: SVG element of the settings that were tried, or empty.
+        tuning: chart of the settings that were tried, or empty.
         tuning_caption: caption of ``tuning``.
         chosen: the principal chosen settings.
         chosen_too: the other settings in effect.
@@ -47,6 +50,7 @@ class RunSection:
         provenance: versions, seeds, hardware, digests.
         blocks: result, volume, blocks and time of each stage over a volume.
         outputs: stage, volume, name and digest of each output.
+        methods: text for a publication.
     """
 
     name: str
@@ -65,6 +69,7 @@ class RunSection:
     provenance: list[Fact] = field(default_factory=list)
     blocks: list[tuple[str, ...]] = field(default_factory=list)
     outputs: list[tuple[str, ...]] = field(default_factory=list)
+    methods: Methods | None = None
 
 
 def make_run_section(
@@ -91,6 +96,12 @@ def make_run_section(
     section.provenance = compute_or([], "the provenance", lambda: read_provenance_facts(results, name))
     section.blocks = compute_or([], "the table of blocks", lambda: list_block_times(results, name))
     section.outputs = compute_or([], "the digests", lambda: list_output_digests(results, name))
+    scores = {
+        volume.name: volume.scores for volume in section.volumes if volume.purpose == "test" and volume.scores
+    }
+    section.methods = compute_or(
+        None, "the methods", lambda: describe_methods(results, name, config, task, section.criterion, scores)
+    )
     return section
 
 
@@ -99,7 +110,8 @@ def _read_task(config: Mapping[str, Any]) -> TaskConfig | None:
 
 
 def _find_criterion(config: Mapping[str, Any]) -> str | None:
-    for key in ("evaluation", "segmentation", "training"):
+    """Return the score by which the tuner chooses settings, if the configuration names it."""
+    for key in ("segmentation", "evaluation"):
         value = as_mapping(config.get(key)).get("criterion")
         if isinstance(value, str):
             return value
@@ -124,11 +136,14 @@ def _add_training(section: RunSection, results: Results, task: TaskConfig | None
     section.curve = compute_or(
         "",
         "the training curve",
-        lambda: plot_training_curve(
-            read_table(files.metrics),
-            results.validation_curves(name),
-            _find_best_iteration(results, name, manifest),
-            f"training-{name}",
+        lambda: make_chart(
+            lambda compact: plot_training_curve(
+                read_table(files.metrics),
+                results.validation_curves(name),
+                _find_best_iteration(results, name, manifest),
+                f"training-{name}{'-compact' * compact}",
+                compact,
+            )
         ),
     )
     if not section.curve:
@@ -165,10 +180,14 @@ def _add_tuning(section: RunSection, results: Results) -> None:
     tuning = read_json(results.layout.tuning(section.name))
     choice = compute_or(Choice(), "the choice of settings", lambda: read_choice(tuning))
     plot_name, subject = f"tuning-{section.name}", "the plot of settings"
-    section.tuning = compute_or("", subject, lambda: plot_split_and_merge(choice, plot_name))
+
+    def draw(plot: Callable[[Choice, str, bool], str]) -> str:
+        return make_chart(lambda compact: plot(choice, f"{plot_name}{'-compact' * compact}", compact))
+
+    section.tuning = compute_or("", subject, lambda: draw(plot_split_and_merge))
     section.tuning_caption = "Lower left is better. Dotted lines join equal sums of split and merge."
     if not section.tuning:
-        section.tuning = compute_or("", subject, lambda: plot_criterion(choice, plot_name))
+        section.tuning = compute_or("", subject, lambda: draw(plot_criterion))
         section.tuning_caption = f"{'Higher' if choice.higher_is_better else 'Lower'} is better."
     section.criterion = section.criterion or choice.criterion
     section.chosen, section.chosen_too = compute_or(

@@ -20,10 +20,11 @@ class SegmentError:
     Attributes:
         kind: ``"split"`` or ``"merge"``.
         whole: id of the object that was split, or of the segment that merges.
-        parts: ids of the segments in the object, or of the objects in the segment, largest first.
+        parts: ids of the segments in the object, or of the objects in the segment: pieces first, largest first.
         voxels: number of voxels of each part in ``whole``.
         share: contribution to VOI split or VOI merge, in bits.
         part_of_total: ``share`` divided by the sum over all errors of the kind.
+        pieces: number of segments or objects among ``parts`` that are pieces; the others are differences of boundaries.
     """
 
     kind: ErrorKind
@@ -32,9 +33,12 @@ class SegmentError:
     voxels: tuple[int, ...]
     share: float
     part_of_total: float
+    pieces: int
 
 
-def rank_segment_errors(table: ContingencyTable, kind: ErrorKind, count: int) -> list[SegmentError]:
+def rank_segment_errors(
+    table: ContingencyTable, kind: ErrorKind, count: int, is_piece: np.ndarray | None = None
+) -> list[SegmentError]:
     """Return the objects that add most to VOI split, or the segments that add most to VOI merge.
 
     The share of an object t is the sum over segments s of p(s, t) log2(p(t) / p(s, t)). The shares of all
@@ -45,6 +49,8 @@ def rank_segment_errors(table: ContingencyTable, kind: ErrorKind, count: int) ->
         table: overlaps without the background of the ground truth.
         kind: ``"split"`` or ``"merge"``.
         count: largest number of errors.
+        is_piece: rows that are pieces, bool, shape (rows,). Objects and segments with a single piece are left out, except
+            objects that are mostly unsegmented. By default, each row is a piece.
     """
     total = table.total
     if not total:
@@ -60,12 +66,20 @@ def rank_segment_errors(table: ContingencyTable, kind: ErrorKind, count: int) ->
         # Predicted background does not count as a merge error: it is shown as unsegmented.
         shares[ids == 0] = 0
     sum_of_shares = shares.sum()
+    is_error = shares > 0
+    if is_piece is None:
+        is_piece = parts != 0
+    else:
+        is_lost = np.bincount(index_of_row, weights=np.where(parts == 0, table.count, 0)) > 0.5 * sizes
+        is_error &= (np.bincount(index_of_row[is_piece], minlength=len(ids)) > 1) | (
+            is_lost & (kind == "split")
+        )
+    pieces = np.bincount(index_of_row[is_piece], minlength=len(ids))
+    candidates = np.flatnonzero(is_error)
     errors = []
-    for index in np.lexsort((ids, -shares))[:count]:
-        if shares[index] <= 0:
-            break
+    for index in candidates[np.lexsort((ids[candidates], -shares[candidates]))][:count]:
         rows = np.flatnonzero(index_of_row == index)
-        rows = rows[np.lexsort((parts[rows], -table.count[rows]))]
+        rows = rows[np.lexsort((parts[rows], -table.count[rows], ~is_piece[rows] & (parts[rows] != 0)))]
         errors.append(
             SegmentError(
                 kind,
@@ -74,6 +88,7 @@ def rank_segment_errors(table: ContingencyTable, kind: ErrorKind, count: int) ->
                 tuple(int(value) for value in table.count[rows]),
                 float(shares[index]),
                 float(shares[index] / sum_of_shares),
+                int(pieces[index]),
             )
         )
     return errors

@@ -101,7 +101,9 @@ def _make_row(
     gray = None
     if images.raw:
         gray = _read_gray(images.raw.finest, view)
-        tiles.append(Tile(make_picture(gray, f"Raw image, {view.title}", "raw", view.pixel_size)))
+        tiles.append(
+            Tile(make_picture(gray, f"Raw image, {view.title}", "raw", view.pixel_size, legend="gray values"))
+        )
     for name, image in (("target", images.target), ("prediction", images.prediction)):
         if image:
             tiles += map(Tile, draw_view_channels(read_plane(image.finest, view), task, name, view))
@@ -131,7 +133,13 @@ def _make_overview_rows(
         return []
     array, view = chosen
     title = f"whole {view.title}"
-    tiles = [Tile(make_picture(_read_gray(array, view), f"Raw image, {title}", "raw", view.pixel_size))]
+    tiles = [
+        Tile(
+            make_picture(
+                _read_gray(array, view), f"Raw image, {title}", "raw", view.pixel_size, legend="gray values"
+            )
+        )
+    ]
     segments = _read_coarse_labels(images.segmentation, view)
     ground_truth = None
     # Objects on a coarse scale are hard to compare; classes are not.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attacca.errors import MissingInputError
-from attacca.report.results import Results
+from attacca.report.results import Results, read_json
 from attacca.report.scores import (
     Score,
     choose_principal_keys,
@@ -66,6 +66,9 @@ def summarize_results(directory: Path | str, width: int = 110) -> str:
         is_compared = len({volume for _, volume, _ in rows}) < len(rows)
         star = "  * best on the volume" if is_compared else ""
         print_line(f"{_LEGEND}{star}; the report explains how each score is computed")
+    for run, volume, scores in rows:
+        if not scores and read_json(results.layout.manifest(run, volume, "segmentation")):
+            print_line(_describe_unscored(results, run, volume))
     for run, volume, _ in rows:
         broken = describe_broken_scores(results, run, volume)
         if broken:
@@ -78,6 +81,17 @@ def summarize_results(directory: Path | str, width: int = 110) -> str:
             f"The report {report} does not exist yet; 'attacca status {directory}' lists what is missing"
         )
     return stream.getvalue().rstrip("\n")
+
+
+def _describe_unscored(results: Results, run: str, volume: str) -> str:
+    """Name a segmentation without scores, the reason, and its path."""
+    reason = "labels, but not evaluated yet" if results.volume_image(volume, "labels") else "no labels"
+    segmentation = Path(results.layout.image(run, volume, "segmentation"))
+    if segmentation.exists():
+        place = str(segmentation.absolute())
+    else:
+        place = f"{segmentation.relative_to(results.directory)} in the 'storage' of the configuration"
+    return f"{run}/{volume} is segmented ({reason}): {place}"
 
 
 def _check_directory(results: Results) -> None:

@@ -25,6 +25,7 @@ def plot_training_curve(
     validation: Mapping[str, Curve],
     best_iteration: int | None,
     name: str,
+    compact: bool = False,
 ) -> str:
     """Plot loss, validation scores and learning rate over iterations, and mark the best checkpoint.
 
@@ -33,6 +34,7 @@ def plot_training_curve(
         validation: curves by the name of the score; ``loss`` is plotted beside the training loss.
         best_iteration: iteration of the checkpoint that predicts.
         name: unique on the page.
+        compact: draw for the width of a phone.
 
     Returns:
         An SVG element; empty without a loss.
@@ -44,7 +46,7 @@ def plot_training_curve(
     scores = {key: curve for key, curve in validation.items() if key != "loss" and _has_values(curve)}
     scores = {key: curve for key, curve in scores.items() if key.startswith("voi")} or scores
     ratios = (3.0, *([1.6] if scores else []), *([1.2] if has_rate else []))
-    figure, axes = make_figure(14.6, 1.0 + 0.95 * sum(ratios), ratios)
+    figure, axes = make_figure(14.6, 1.0 + 0.95 * sum(ratios), ratios, compact)
     _plot_loss(axes[0], iteration, loss, validation.get("loss"))
     for (key, curve), color in zip(scores.items(), (SERIES[0], SERIES[1], SERIES[3])):
         at, values = _drop_infinite(curve)
@@ -63,7 +65,7 @@ def plot_training_curve(
             axis.axvline(best_iteration, color=INK, lw=1, ls=(0, (4, 3)), label=label)
     for axis in axes[: len(axes) - has_rate]:
         # Above the axes, where the legend covers no curve.
-        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2)
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=1 if compact else 4, borderaxespad=0.2)
     axes[-1].set_xlabel("iteration")
     axes[-1].set_xlim(0, max(float(iteration.max()), float(best_iteration or 0)) * 1.01)
     last = f"{loss[-1]:.4g}" if np.isfinite(loss[-1]) else "not finite"
@@ -135,12 +137,18 @@ def draw_snapshot(path: Path, task: TaskConfig | None) -> list[Picture]:
         if target is not None and "offset" in arrays:
             y, x = (max(0, int(value)) for value in arrays["offset"])
             raw = raw[y : y + target.shape[1], x : x + target.shape[2]]
-        pictures.append(make_picture(normalize_contrast(raw), "Raw image of a training batch", "raw"))
+        pictures.append(
+            make_picture(
+                normalize_contrast(raw), "Raw image of a training batch", "raw", legend="gray values"
+            )
+        )
     for key in ("target", "weight", "prediction"):
         if key == "weight" and key in arrays:
             weight = arrays[key][0]
             image = quantize_unit_range(weight / max(float(weight.max()), 1e-6))
-            pictures.append(make_picture(image, "Loss weights of a training batch, largest white", "weight"))
+            pictures.append(
+                make_picture(image, "Loss weights of a training batch", "weight", legend="white: counts most")
+            )
         elif key in arrays:
             pictures.append(draw_channels(arrays[key], task, key, (1, 2), (1.0, 1.0), "training batch")[0])
     return pictures

@@ -33,12 +33,13 @@ def _has_voi(row: Mapping[str, object]) -> bool:
 
 
 @use_page_style
-def plot_split_and_merge(choice: Choice, name: str) -> str:
+def plot_split_and_merge(choice: Choice, name: str, compact: bool = False) -> str:
     """Plot VOI split against VOI merge of all settings, their Pareto front, and the chosen setting.
 
     Args:
         choice: the settings.
         name: unique on the page.
+        compact: draw for the width of a phone.
 
     Returns:
         An SVG element; empty if no setting has these scores.
@@ -57,7 +58,7 @@ def plot_split_and_merge(choice: Choice, name: str) -> str:
     is_visible = (split <= limit) & (merge <= limit)
     right = 1.08 * max(float(split[is_visible].max(initial=0)), best, 1e-3)
     top = 1.08 * max(float(merge[is_visible].max(initial=0)), best, 1e-3)
-    figure, (axis,) = make_figure(8.4, 5.6)
+    figure, (axis,) = make_figure(8.4, 5.6, compact=compact)
     for total in np.linspace(0.5, 3, 6) * best:
         axis.plot([0, total], [total, 0], color=QUIET, lw=0.6, ls=(0, (2, 4)), zorder=0.5)
     points = np.flatnonzero(is_visible)
@@ -84,12 +85,13 @@ def plot_split_and_merge(choice: Choice, name: str) -> str:
 
 
 @use_page_style
-def plot_criterion(choice: Choice, name: str) -> str:
+def plot_criterion(choice: Choice, name: str, compact: bool = False) -> str:
     """Plot the criterion over the setting that was varied, and mark the chosen value.
 
     Args:
         choice: the settings.
         name: unique on the page.
+        compact: draw for the width of a phone.
 
     Returns:
         An SVG element; empty unless exactly one number was varied.
@@ -107,7 +109,7 @@ def plot_criterion(choice: Choice, name: str) -> str:
         return ""
     setting = varied[0]
     rows = sorted(rows, key=lambda row: row[setting])
-    figure, (axis,) = make_figure(8.4, 3.8)
+    figure, (axis,) = make_figure(8.4, 3.8, compact=compact)
     x, y = [row[setting] for row in rows], [row[criterion] for row in rows]
     axis.plot(x, y, "o-", ms=5, color=SERIES[0], label=f"{len(rows)} settings tried")
     alt = f"{criterion} over {setting} from {x[0]:g} to {x[-1]:g} on the validation volumes"
@@ -124,13 +126,14 @@ def plot_criterion(choice: Choice, name: str) -> str:
 
 
 @use_page_style
-def plot_sizes(sizes: Mapping[str, np.ndarray], unit: str, name: str) -> str:
+def plot_sizes(sizes: Mapping[str, np.ndarray], unit: str, name: str, compact: bool = False) -> str:
     """Plot histograms of sizes with logarithmic bins.
 
     Args:
         sizes: sizes by the name of the series, such as ``segments``; shape (n,) each.
         unit: unit of a size.
         name: unique on the page.
+        compact: draw for the width of a phone.
 
     Returns:
         An SVG element; empty without sizes above 0.
@@ -141,7 +144,7 @@ def plot_sizes(sizes: Mapping[str, np.ndarray], unit: str, name: str) -> str:
     largest = max(float(values.max()) for values in series.values())
     smallest = min(float(values.min()) for values in series.values())
     edges = np.logspace(np.log10(smallest) - 0.05, max(np.log10(smallest) + 1, np.log10(largest) + 0.05), 32)
-    figure, (axis,) = make_figure(8.4, 3.4)
+    figure, (axis,) = make_figure(8.4, 3.4, compact=compact)
     for (key, values), color in zip(series.items(), SERIES):
         counts, _ = np.histogram(values, edges)
         axis.stairs(counts, edges, color=color, lw=1.8, label=f"{key} ({len(values)})")
@@ -151,7 +154,7 @@ def plot_sizes(sizes: Mapping[str, np.ndarray], unit: str, name: str) -> str:
     axis.set_ylabel("number")
     axis.locator_params(axis="y", integer=True)
     # Above the axes, where the legend covers no bin.
-    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=1 if compact else 2, borderaxespad=0.2)
     summaries = [
         f"{key}: {len(values)}, median {np.median(values):.0f} {unit}" for key, values in series.items()
     ]

@@ -10,6 +10,7 @@ import numpy as np
 
 from attacca.arrays import Array, ZarrArray
 from attacca.errors import ConfigurationError, MissingInputError
+from attacca.report.colors import choose_axis_colors
 from attacca.report.deleted import describe_lost_images
 from attacca.report.results import Image, Results
 
@@ -29,9 +30,19 @@ _UNITS = {
     "picometer": ("m", 1e-12),
 }
 
-_AFFINITY_SHADER = """void main() {
-  emitRGB(vec3(toNormalized(getDataValue(2)), toNormalized(getDataValue(1)), toNormalized(getDataValue(0))));
-}"""
+# The colors of the report, which color-blind readers can distinguish.
+_AFFINITY_SHADER = "\n".join(
+    [
+        "void main() {",
+        "  emitRGB("
+        + " + ".join(
+            f"toNormalized(getDataValue({channel})) * vec3({', '.join(f'{value / 255:.3f}' for value in color)})"
+            for channel, color in zip((2, 1, 0), choose_axis_colors(3))
+        )
+        + ");",
+        "}",
+    ]
+)
 _GRAY_SHADER = "#uicontrol invlerp normalized\nvoid main() { emitGrayscale(normalized()); }"
 
 

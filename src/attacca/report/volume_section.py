@@ -8,9 +8,11 @@ import numpy as np
 from attacca.config.tasks import TaskConfig
 from attacca.report.channels import has_classes
 from attacca.report.deleted import describe_lost_images
+from attacca.report.drawings import make_chart
 from attacca.report.error_atlas import AtlasEntry, make_error_atlas
-from attacca.report.facts import Fact, as_mapping, describe_checks
+from attacca.report.facts import Fact, as_mapping, describe_checks, describe_size
 from attacca.report.fallback import compute_or
+from attacca.report.findings import Findings, describe_findings
 from attacca.report.label_overlap import LabelOverlap, measure_overlap
 from attacca.report.results import Results, read_json
 from attacca.report.scores import Score, describe_broken_scores, read_scores
@@ -36,9 +38,11 @@ class VolumeSection:
         rows: pictures of planes.
         splits, merges: the error atlas.
         atlas_note: reason why the atlas is missing, or the region that it covers.
-        histogram: SVG element with the sizes of segments and objects, or empty.
+        histogram: chart with the sizes of segments and objects, or empty.
         link: opens the volume in a viewer.
         checks: measurements of the segmentation.
+        size: shape, voxel size and extent of the volume.
+        findings: objects that are whole, split, merged or missing; None without a comparison of objects.
     """
 
     name: str
@@ -54,6 +58,8 @@ class VolumeSection:
     histogram: str = ""
     link: str = ""
     checks: list[Fact] = field(default_factory=list)
+    size: list[Fact] = field(default_factory=list)
+    findings: Findings | None = None
 
 
 def make_volume_section(
@@ -80,6 +86,8 @@ def make_volume_section(
     section.lost = compute_or("", "deleted arrays", lambda: _describe_lost(results, run, volume, images))
     section.status = _describe_status(results, run, section, images)
     section.link = make_open_link(run, volume)
+    image = images.raw or images.segmentation or images.ground_truth
+    section.size = describe_size(image.finest) if image is not None else []
     checks = as_mapping(read_json(results.layout.scores(run, volume)).get("segmentation"))
     section.checks = describe_checks(checks)
     if not section.scores and not read_json(results.layout.manifest(run, volume, "segmentation")):
@@ -96,6 +104,8 @@ def make_volume_section(
     section.rows = compute_or(
         section.rows, f"slices of {volume}", lambda: make_slice_rows(images, task, matches)
     )
+    if overlap is not None:
+        section.findings = compute_or(None, "the errors in words", partial(describe_findings, overlap.table))
     if has_objects:
         _add_atlas(section, images, overlap, run)
     return section
@@ -169,7 +179,13 @@ def _add_atlas(section: VolumeSection, images: VolumeImages, overlap: LabelOverl
     }
     name = f"sizes-{run}-{section.name}"
     section.histogram = compute_or(
-        "", "the histogram of sizes", lambda: plot_sizes(sizes, "voxels inside labeled objects", name)
+        "",
+        "the histogram of sizes",
+        lambda: make_chart(
+            lambda compact: plot_sizes(
+                sizes, "voxels inside labeled objects", f"{name}{'-compact' * compact}", compact
+            )
+        ),
     )
 
 

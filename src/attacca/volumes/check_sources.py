@@ -15,10 +15,10 @@ from attacca.config.volumes import ClassSource, VolumeConfig
 from attacca.errors import AttaccaError, VolumeError
 from attacca.volumes.import_volume import import_block
 from attacca.volumes.placement import PlacedSource
-from attacca.volumes.readers.source import SelectedChannel, Source
+from attacca.volumes.readers.source import SelectedChannel, Source, choose_missing_chunks
 from attacca.volumes.readers.zarr_container import ZarrSource
 from attacca.volumes.source_problems import Key, SourceProblem
-from attacca.volumes.volume_plan import PlannedArray, VolumePlan, choose_missing_chunks
+from attacca.volumes.volume_plan import PlannedArray, VolumePlan
 
 QUICK_LIMIT = 64 << 20
 """Bytes of an array that the check of a configuration reads at most."""

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from attacca.arrays.identifier import is_url, join_path
-from attacca.arrays.storage import remote_file_system
+from attacca.arrays.precomputed import is_precomputed, locate_precomputed, read_info
+from attacca.arrays.storage import list_objects, read_metadata_file
 from attacca.arrays.zarr_opening import open_zarr
 from attacca.config.volumes import ArraySource, VolumeConfig
-from attacca.errors import MissingInputError
+from attacca.errors import AttaccaError, MissingInputError
 from attacca.fingerprint import digest, digest_file
 from attacca.volumes.readers.open_source import list_files
-from attacca.volumes.readers.precomputed import is_precomputed, read_info
 from attacca.volumes.readers.zarr_container import split_container
 
 # Increment it when the tissue of a seed changes: all synthetic volumes are recomputed.
@@ -34,8 +34,12 @@ def compute_content_fingerprint(config: VolumeConfig) -> str:
     Files count with their names below their common directory, and with their content: a moved or copied project has the
     same digest. Of a source of more than 1 GiB or 20,000 files, the content is not read: files count with their sizes
     and modification times, and directories of a Zarr or N5 array with the modification times of the first 2000 and
-    with their metadata files. A copy of such a source counts as the same if it keeps the times (``cp -a``). An array in
-    an object store counts with its address and its metadata. A missing file counts as missing.
+    with their metadata files. A copy of such a source counts as the same if it keeps the times (``cp -a``). A
+    Precomputed volume counts with its file ``info`` and the files of the scale that is read. A missing file counts as
+    missing.
+
+    An array at an address counts with the address and its metadata, in S3 also with the names, sizes and ETags of its
+    first 20,000 objects. Voxels that change on other servers without their metadata are not detected.
     """
     if config.synthetic is not None:
         return digest({"tissue": TISSUE_VERSION})
@@ -44,15 +48,29 @@ def compute_content_fingerprint(config: VolumeConfig) -> str:
 
 
 def _describe_source(source: ArraySource) -> Any:
-    if is_precomputed(source.path):
-        return [str(source.path), source.dataset, read_info(source.path)]
     container = split_container(source.path, source.dataset)
     if container is not None:
-        if is_url(container.container):
-            return [str(container), _read_remote_metadata(str(container.container), container.dataset)]
-        return _describe_directory(Path(join_path(container.container, container.dataset)))
+        return _describe_container(container.container, container.dataset)
     files = list_files(source)
     return _describe_files(files) if files else [Path(source.path).name, "missing"]
+
+
+def _describe_container(container: Path | str, dataset: str) -> Description:
+    if is_precomputed(container):
+        try:
+            _, key = open_zarr(container, dataset, "r")
+        except AttaccaError:
+            # The check reports it.
+            return [locate_precomputed(container), "unreadable"]
+        location = locate_precomputed(container)
+        if is_url(location):
+            return [location, key, read_info(container), list_objects(join_path(location, key))]
+        return [read_info(container), key, _describe_directory(Path(join_path(location, key)))]
+    if is_url(container):
+        address = str(container)
+        return [join_path(address, dataset), *_describe_remote_array(address, dataset)]
+    path = Path(container)
+    return _describe_files([path]) if path.is_file() else _describe_directory(path / dataset)
 
 
 def _describe_files(paths: Sequence[Path]) -> Description:
@@ -121,20 +139,16 @@ def _describe_directories(top: Path) -> Description:
     return states
 
 
-def _read_remote_metadata(container: str, dataset: str) -> list[Any]:
+def _describe_remote_array(container: str, dataset: str) -> Description:
     try:
         _, array = open_zarr(container, dataset, "r")
     except MissingInputError:
         return ["missing"]
-    system, root = remote_file_system(container)
     groups = dict.fromkeys([dataset, array])
-    keys = [f"{group}/{name}".strip("/") for group in groups for name in _METADATA]
-    found = {key: _read_remote(system, f"{root.rstrip('/')}/{key}") for key in keys}
-    return [[key, value] for key, value in found.items() if value is not None] or ["missing"]
-
-
-def _read_remote(system: Any, path: str) -> str | None:
-    try:
-        return str(system.cat_file(path).decode())
-    except FileNotFoundError:
-        return None
+    found = {}
+    for group in groups:
+        for name in _METADATA:
+            data = read_metadata_file(join_path(container, group, name))
+            if data is not None:
+                found[f"{group}/{name}".strip("/")] = data.decode(errors="replace")
+    return [found or "missing", list_objects(join_path(container, array))]

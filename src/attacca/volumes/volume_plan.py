@@ -3,14 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays.zarr_opening import ZarrArrayConfig
-from attacca.config.volumes import ArraySource, ClassSource, VolumeConfig
+from attacca.config.volumes import ClassSource, VolumeConfig
 from attacca.errors import VolumeError
 from attacca.volumes.placement import PlacedSource, PlacedVolume, place_sources
+from attacca.volumes.readers.source import SelectedChannel, Source, choose_missing_chunks
 from attacca.volumes.readers.zarr_container import ZarrSource
 from attacca.volumes.source_problems import SourceProblem, SourceProblems
 from attacca.volumes.tissue.geometry import TissueGeometry
@@ -188,15 +190,6 @@ def _choose_labels_dtype(config: VolumeConfig, sources: Sequence[PlacedSource]) 
     return max((np.dtype(f"u{source.source.dtype.itemsize}") for source in sources), key=lambda d: d.itemsize)
 
 
-def choose_missing_chunks(name: str, source: ArraySource) -> str:
-    """Return ``refuse`` or ``zero``, the treatment of missing chunks of an array.
-
-    >>> choose_missing_chunks("raw", ArraySource(path="em.zarr")), choose_missing_chunks("labels", ArraySource(path="a"))
-    ('refuse', 'zero')
-    """
-    return source.missing_chunks or ("refuse" if name == "raw" else "zero")
-
-
 def _plan_array(
     config: VolumeConfig,
     name: str,
@@ -207,24 +200,38 @@ def _plan_array(
     voxel_size: Coordinate,
 ) -> PlannedArray:
     link = None
-    source, given = sources[0].source, sources[0].config
-    can_be_linked = (
-        isinstance(source, ZarrSource) and source.can_be_linked and not isinstance(given, ClassSource)
-    )
-    # Masks are converted to 0 and 1, and negative labels to positive ones, so they are always copied.
-    if name == "labels" and config.labels is not None and (config.labels.unlabelled or 0) < 0:
-        can_be_linked = False
-    if config.in_place and can_be_linked and len(sources) == 1 and name != "mask":
-        assert isinstance(source, ZarrSource)
+    axes = _describe_link(config, name, sources)
+    if axes is not None:
+        source, container = sources[0], _find_container(sources[0].source)
+        assert container is not None
         link = ZarrArrayConfig(
-            source.identifier.container,
-            source.identifier.dataset,
-            axes=source.axes,
+            container.identifier.container,
+            container.identifier.dataset,
             unit=config.unit,
             voxel_size=voxel_size,
-            offset=sources[0].roi.begin,
+            offset=source.roi.begin,
             roi=roi,
             contents=name,
-            missing_chunks=choose_missing_chunks(name, given),
+            missing_chunks=choose_missing_chunks(name, source.config),
+            **axes,
         )
     return PlannedArray(name, roi, dtype, num_channels, sources, link)
+
+
+def _describe_link(config: VolumeConfig, name: str, sources: Sequence[PlacedSource]) -> dict[str, Any] | None:
+    """Return the axes of an array that is used in place, see ``ZarrSource.describe_link``; None if it is copied."""
+    # Masks are converted to 0 and 1, and negative labels to positive ones.
+    is_converted = name == "mask" or isinstance(sources[0].config, ClassSource)
+    if name == "labels" and config.labels is not None and (config.labels.unlabelled or 0) < 0:
+        is_converted = True
+    source = sources[0].source
+    container = _find_container(source)
+    if not config.in_place or is_converted or len(sources) > 1 or container is None:
+        return None
+    return container.describe_link(source.channel if isinstance(source, SelectedChannel) else None)
+
+
+def _find_container(source: Source) -> ZarrSource | None:
+    """Return the container of a source or of its chosen channel; None for other formats."""
+    stored = source.source if isinstance(source, SelectedChannel) else source
+    return stored if isinstance(stored, ZarrSource) else None

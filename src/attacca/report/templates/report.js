@@ -22,5 +22,13 @@ for (const button of document.querySelectorAll(".zoomable")) {
 dialog.addEventListener("click", (event) => {
   if (event.target === dialog) dialog.close();
 });
+for (const button of document.querySelectorAll(".copy")) {
+  button.addEventListener("click", () => {
+    const text = button.nextElementSibling;
+    getSelection().selectAllChildren(text);
+    // Pages from a file may not use the clipboard; the text is then selected.
+    if (navigator.clipboard) navigator.clipboard.writeText(text.textContent).then(() => (button.textContent = "Copied"), () => {});
+  });
+}
 // Print folded parts, too.
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => (part.open = true)));

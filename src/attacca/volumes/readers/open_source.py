@@ -13,7 +13,6 @@ from attacca.volumes.readers.image_file import IMAGE_SUFFIXES, JPEG_SUFFIXES, TI
 from attacca.volumes.readers.image_stack import ImageStack
 from attacca.volumes.readers.mrc import MRC_SUFFIXES, MrcSource
 from attacca.volumes.readers.pixel_meaning import Kind
-from attacca.volumes.readers.precomputed import PrecomputedSource, is_precomputed
 from attacca.volumes.readers.section_names import (
     check_access,
     check_regular_file,
@@ -21,7 +20,13 @@ from attacca.volumes.readers.section_names import (
     list_sections,
     match_files,
 )
-from attacca.volumes.readers.source import SelectedChannel, SinglePlane, Source, build_missing_error
+from attacca.volumes.readers.source import (
+    SelectedChannel,
+    SinglePlane,
+    Source,
+    build_missing_error,
+    choose_missing_chunks,
+)
 from attacca.volumes.readers.tiff import MultipageTiff
 from attacca.volumes.readers.zarr_container import ZarrSource, split_container
 
@@ -53,13 +58,10 @@ def open_source(source: ArraySource, kind: Kind = "raw") -> Source:
 def _open(source: ArraySource, kind: Kind, channel: int | None) -> Source:
     if not is_url(source.path):
         check_access(Path(source.path))
-    if is_precomputed(source.path):
-        _refuse_axes(source)
-        return PrecomputedSource(source.path, source.dataset)
     container = split_container(source.path, source.dataset)
     if container is not None:
         _refuse_axes(source)
-        return ZarrSource(container)
+        return ZarrSource(container, choose_missing_chunks(kind, source) == "refuse")
     path = Path(source.path)
     if is_pattern(path):
         paths = match_files(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from attacca.arrays.metadata import GridMetadata
+from attacca.config.volumes import ArraySource
 from attacca.errors import MissingInputError
 
 _NO_METADATA = GridMetadata(None, None, None, None)
@@ -69,10 +70,10 @@ class SelectedChannel(Source):
         self.name, self.dtype, self.metadata = source.name, source.dtype, source.metadata
         self.warnings, self.stored_axes = source.warnings, source.stored_axes
         self.axes, self.shape = source.axes[1:], source.shape[1:]
-        self.source, self._channel = source, channel
+        self.source, self.channel = source, channel
 
     def read(self, begin: Sequence[int], end: Sequence[int]) -> np.ndarray:
-        return self.source.read(begin, end)[self._channel]
+        return self.source.read(begin, end)[self.channel]
 
 
 class SinglePlane(Source):
@@ -110,3 +111,16 @@ def build_missing_error(path: Path) -> MissingInputError:
     else:
         hint = f"{parent} holds {', '.join(names[:10]) or 'nothing'}{' ...' if len(names) > 10 else ''}"
     return MissingInputError(f"{path}: no such file or directory; {hint}")
+
+
+def choose_missing_chunks(name: str, source: ArraySource) -> str:
+    """Return ``refuse`` or ``zero``, the treatment of missing chunks of an array.
+
+    Args:
+        name: use of the array: ``raw``, ``labels`` or ``mask``.
+        source: its configuration.
+
+    >>> choose_missing_chunks("raw", ArraySource(path="em.zarr")), choose_missing_chunks("labels", ArraySource(path="a"))
+    ('refuse', 'zero')
+    """
+    return source.missing_chunks or ("refuse" if name == "raw" else "zero")

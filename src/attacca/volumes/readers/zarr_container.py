@@ -1,17 +1,21 @@
-"""Arrays in Zarr and N5 containers."""
+"""Arrays in Zarr, N5 and Precomputed containers."""
 
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from attacca.arrays.identifier import LocalArrayIdentifier, is_url
 from attacca.arrays.metadata import SPATIAL_AXES, GridMetadata, select_spatial
 from attacca.arrays.ome_zarr import read_grid_metadata
+from attacca.arrays.precomputed import is_precomputed, locate_precomputed
+from attacca.arrays.stored_array import ReorderedArray, refuse_missing_chunks
 from attacca.arrays.zarr_opening import explain_damaged_data, open_zarr
 from attacca.errors import VolumeError
+from attacca.volumes.readers.image_file import IMAGE_SUFFIXES
 from attacca.volumes.readers.source import Source
 
 _MARKER_FILES = (".zarray", ".zgroup", ".zattrs", "attributes.json", "zarr.json")
@@ -31,6 +35,9 @@ def split_container(path: Path | str, dataset: str | None = None) -> LocalArrayI
     's3://bucket/volume.zarr'
     """
     below = (dataset or "").strip("/")
+    if is_precomputed(path) and not _holds_images(path):
+        location = locate_precomputed(path)
+        return LocalArrayIdentifier(Path(location) if is_precomputed(location) else path, below)
     if is_url(path):
         parts = str(path).rstrip("/").split("/")
         for index, part in enumerate(parts):
@@ -51,6 +58,13 @@ def split_container(path: Path | str, dataset: str | None = None) -> LocalArrayI
     return None
 
 
+def _holds_images(path: Path | str) -> bool:
+    """Return whether a path is a directory of sections, which may hold a file ``info`` as well."""
+    if is_url(path):
+        return False
+    return any(name.lower().endswith(IMAGE_SUFFIXES) for name in os.listdir(path))
+
+
 def _check_directory(path: Path) -> None:
     """Raise an error for a directory whose files cannot be listed and opened."""
     try:
@@ -64,13 +78,14 @@ def _check_directory(path: Path) -> None:
 
 
 class ZarrSource(Source):
-    """An array in a Zarr or N5 container, or the first scale of a multiscale group.
+    """An array in a Zarr, N5 or Precomputed container, or the first scale of a multiscale group.
 
     The result of ``read`` has the axes ``[c,] z, y, x`` whatever the order in which the array stores them; other axes
     must have one point.
 
     Args:
         identifier: container and data set.
+        refuses_missing: raise an error when a missing chunk is read, instead of returning its fill value.
 
     Attributes:
         identifier: container, and data set of the array itself.
@@ -80,39 +95,51 @@ class ZarrSource(Source):
         VolumeError: the metadata are damaged, or the axes are not those of an image.
     """
 
-    def __init__(self, identifier: LocalArrayIdentifier) -> None:
-        self._array, dataset = open_zarr(identifier.container, identifier.dataset, "r")
+    def __init__(self, identifier: LocalArrayIdentifier, refuses_missing: bool = False) -> None:
+        array, dataset = open_zarr(identifier.container, identifier.dataset, "r")
+        self._array = refuse_missing_chunks(array) if refuses_missing else array
         self.identifier = LocalArrayIdentifier(identifier.container, dataset)
         self.name = str(self.identifier)
-        self.dtype = self._array.dtype.newbyteorder("=")
-        metadata = read_grid_metadata(self._array)
-        stored = _name_axes(self.name, metadata.axes, self._array.shape)
+        metadata = read_grid_metadata(array)
+        stored = _name_axes(self.name, metadata.axes, array.shape)
         self.stored_axes = "".join(stored)
         self.axes = [axis for axis in ("c", *SPATIAL_AXES) if axis in stored]
-        kept = [axis for axis in stored if axis in self.axes]
-        self._order = [kept.index(axis) for axis in self.axes]
         self._stored = stored
-        self.shape = tuple(self._array.shape[stored.index(axis)] for axis in self.axes)
+        points = {axis: 0 for axis in stored if axis not in self.axes}
+        self._view = ReorderedArray(self._array, stored, self.axes, points)
+        self.shape, self.dtype = self._view.shape, self._view.dtype
         self.metadata = _order_metadata(metadata, stored, [axis for axis in self.axes if axis != "c"])
 
-    @property
-    def can_be_linked(self) -> bool:
-        """True if the stored array has exactly the axes of this source, so that it can be used in place."""
-        return self._stored == self.axes
+    def describe_link(self, channel: int | None) -> dict[str, Any] | None:
+        """Return the axes by which the array can be used in place; None if it has to be copied.
+
+        An array with several channels in a chunk is copied if one of them is chosen: each use would read all of them.
+
+        Args:
+            channel: the chosen channel; None if the array has none.
+
+        Returns:
+            The values ``axes``, ``stored_axes`` and ``points`` of a ``ZarrArrayConfig``.
+        """
+        axes = [axis for axis in self.axes if axis != "c"]
+        if channel is not None and self._view.chunks[0] != 1:
+            return None
+        if self._stored == axes:
+            return {"axes": axes}
+        points = {axis: 0 for axis in self._stored if axis not in axes} | (
+            {} if channel is None else {"c": channel}
+        )
+        return {"axes": axes, "stored_axes": self._stored, "points": points}
 
     def locate(self, begin: Sequence[int], end: Sequence[int]) -> tuple[slice, ...]:
         """Return the slices of the stored array that hold a box of voxels; see ``read``."""
-        spatial = [axis for axis in self.axes if axis != "c"]
-        window = {axis: slice(int(b), int(e)) for axis, b, e in zip(spatial, begin, end)}
-        whole = (slice(0, size) for size in self._array.shape)
-        return tuple(window.get(axis, all_points) for axis, all_points in zip(self._stored, whole))
+        spatial = [slice(int(b), int(e)) for b, e in zip(begin, end)]
+        channels = [slice(0, self.shape[0])] if "c" in self.axes else []
+        return self._view.locate([*channels, *spatial])
 
     def read(self, begin: Sequence[int], end: Sequence[int]) -> np.ndarray:
-        window = self.locate(begin, end)
-        with explain_damaged_data(self._array, self.name, window):
-            data = np.asarray(self._array[window])
-        data = data[tuple(slice(None) if axis in self.axes else 0 for axis in self._stored)]
-        return data.transpose(self._order).astype(self.dtype, copy=False)
+        with explain_damaged_data(self._array, self.name, self.locate(begin, end)):
+            return self._view[(..., *(slice(int(b), int(e)) for b, e in zip(begin, end)))]
 
 
 def _name_axes(name: str, axes: Sequence[str] | None, shape: Sequence[int]) -> list[str]:

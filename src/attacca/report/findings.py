@@ -1,0 +1,98 @@
+"""The quality of a segmentation in plain words."""
+
+from dataclasses import dataclass
+
+from attacca.evaluators.contingency import ContingencyTable
+from attacca.evaluators.instance_scores import voi_from_table
+from attacca.evaluators.object_errors import (
+    REAL_SHARE,
+    ObjectErrors,
+    count_object_errors,
+    find_missing,
+    find_pieces,
+)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Objects of a volume that are whole, and the errors of the others.
+
+    Attributes:
+        errors: numbers of objects.
+        boundary_bits: part of the variation of information that comes from differences of boundaries.
+        bits: the whole variation of information over the same voxels.
+    """
+
+    errors: ObjectErrors
+    boundary_bits: float
+    bits: float
+
+    @property
+    def verdict(self) -> str:
+        """The main sentence, such as ``118 of 125 objects are whole``."""
+        errors = self.errors
+        if errors.whole == errors.objects:
+            return f"{'All ' if errors.objects > 1 else ''}{_count(errors.objects, 'object')} {_be(errors.objects)} whole"
+        return f"{errors.whole} of {_count(errors.objects, 'object')} {_be(errors.whole)} whole"
+
+    @property
+    def details(self) -> str:
+        """The errors in words, such as ``4 objects are split, 1 segment merges 2 objects``."""
+        errors, parts = self.errors, []
+        if errors.split:
+            parts.append(f"{_count(errors.split, 'object')} {_be(errors.split)} split")
+        if errors.merging:
+            verb = "merges" if errors.merging == 1 else "merge"
+            parts.append(f"{_count(errors.merging, 'segment')} {verb} {_count(errors.merged, 'object')}")
+        if errors.missing:
+            parts.append(f"{_count(errors.missing, 'object')} {_be(errors.missing)} missing")
+        return ", ".join(parts) if parts else "no real split, no real merge"
+
+    @property
+    def boundaries(self) -> str:
+        """The differences of boundaries in words."""
+        text = f"Boundaries differ in {100 * self.errors.boundary_share:.1f} % of the objects' voxels"
+        if self.bits > 0:
+            text += f"; {self.boundary_bits:.3f} of {self.bits:.3f} bits of VOI come from them"
+        return f"{text}."
+
+    @property
+    def rule(self) -> str:
+        """Definition of an error."""
+        return (
+            f"A part of an object counts as a piece from {100 * REAL_SHARE:.0f} % of its voxels on. Smaller parts are "
+            "differences of boundaries."
+        )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def _be(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def describe_findings(table: ContingencyTable) -> Findings | None:
+    """Describe the overlap of a segmentation with its ground truth.
+
+    Args:
+        table: voxels by segment and object.
+
+    Returns:
+        None without objects.
+
+    >>> segments, objects = np.array([1, 2, 3], np.uint64), np.array([7, 7, 8], np.uint64)
+    >>> findings = describe_findings(ContingencyTable(segments, objects, np.array([700, 300, 500])))
+    >>> f"{findings.verdict}: {findings.details}"
+    '1 of 2 objects is whole: 1 object is split'
+    """
+    table = table.select(table.ground_truth != 0)
+    errors = count_object_errors(table)
+    if not errors.objects:
+        return None
+    bits = voi_from_table(table).total
+    # Without the slivers, what is left of the variation of information comes from real errors.
+    is_counted = find_pieces(table) | find_missing(table)
+    real = voi_from_table(table.select(is_counted)).total if is_counted.any() else 0.0
+    return Findings(errors, max(0.0, bits - real), bits)

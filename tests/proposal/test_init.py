@@ -1,0 +1,227 @@
+"""``attacca init``: the proposed configuration fits the data, passes the check, and explains its choices."""
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+import yaml
+
+from attacca.cli.main import main
+from attacca.config.load import load_configuration
+from proposed_data import make_nuclei, write_hdf5, write_tiff
+
+
+def make_columns(shape, width):
+    """Ids of square columns along z that fill a volume, and an image with dark boundaries."""
+    z, y, x = np.indices(shape)
+    labels = (1 + (y // width) * 100 + x // width).astype(np.uint32)
+    raw = np.where((y % width < 2) | (x % width < 2), 60, 190).astype(np.uint8)
+    return raw + (z % 7).astype(np.uint8), labels
+
+
+def propose(*arguments, out="config.yaml"):
+    assert main(["init", *map(str, arguments), "--out", str(out)]) == 0
+    return next(iter(load_configuration(out).runs.values())), load_configuration(out)
+
+
+@pytest.fixture(autouse=True)
+def in_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def test_dense_isotropic_ids_get_affinities_with_offsets_by_their_width(tmp_path):
+    write_hdf5(tmp_path / "cube.h5", *make_columns((48, 60, 60), 10), (8, 8, 8))
+    run, configuration = propose("cube.h5")
+    assert run.task.type == "affinities" and run.task.lsds
+    steps = sorted({max(map(abs, offset)) for offset in run.task.neighborhood})
+    assert steps[0] == 1 and 5 <= steps[-1] <= 10
+    assert run.architecture.downsample_factors == ((2, 2, 2), (2, 2, 2))
+    assert run.segmentation.debris == "merge" and run.evaluation.criterion is None
+    assert configuration.volumes["cube-train"].raw.dataset == "volumes/raw"
+    assert configuration.volumes["cube-train"].labels.dataset == "volumes/labels/neuron_ids"
+
+
+def test_anisotropic_sections_are_kept_until_voxels_are_about_cubic(tmp_path):
+    raw, labels = make_columns((24, 96, 96), 12)
+    image, ids = (
+        write_tiff(tmp_path / "a.tif", raw, (40, 8, 8)),
+        write_tiff(tmp_path / "b.tif", labels, (40, 8, 8)),
+    )
+    run, _ = propose(f"{image}:{ids}")
+    assert run.architecture.downsample_factors[0] == (1, 2, 2)
+    assert run.architecture.kernel_sizes[0] == (1, 3, 3) and run.architecture.kernel_sizes[-1] == (3, 3, 3)
+    z, y, _ = run.architecture.input_shape
+    assert 2.5 <= y / z <= 10
+    assert run.training.augmentation.intensity.per_section
+    longest = [max(abs(offset[axis]) for offset in run.task.neighborhood) for axis in range(3)]
+    assert longest[0] < longest[1] == longest[2]
+
+
+def test_sparse_ids_get_a_criterion_that_counts_objects_in_the_background(tmp_path, capsys):
+    raw, labels = make_nuclei((64, 64, 64), (6, 6, 6), 40)
+    write_hdf5(tmp_path / "nuclei.h5", raw, labels, (100, 100, 100))
+    run, _ = propose("nuclei.h5")
+    assert run.task.type == "affinities"
+    assert run.evaluation.criterion == "average_precision"
+    assert run.segmentation.debris == "delete" and run.segmentation.background_below >= 0.5
+    assert "--unlabelled 0" in capsys.readouterr().out
+
+
+def test_one_value_in_separate_objects_gets_distances(tmp_path):
+    raw, labels = make_nuclei((64, 64, 64), (6, 6, 6), 40)
+    write_hdf5(tmp_path / "nuclei.h5", raw, (labels > 0).astype(np.uint8), (100, 100, 100))
+    run, _ = propose("nuclei.h5", "--classes", "nucleus")
+    assert run.task.type == "distance" and run.task.channels == ["nucleus"]
+    assert 100 <= run.task.scale_factor <= 1200
+
+
+def test_thin_boundaries_in_an_image_get_classes_and_a_2d_network(tmp_path):
+    y, x = np.indices((128, 128))
+    boundary = (y % 16 < 2) | (x % 16 < 2)
+    image = write_tiff(tmp_path / "em_raw.tif", np.where(boundary, 60, 190).astype(np.uint8), (4, 4))
+    labels = write_tiff(tmp_path / "em_labels.tif", np.where(boundary, 0, 255).astype(np.uint8), (4, 4))
+    run, configuration = propose(f"{image}:{labels}", "--classes", "membrane,cell")
+    assert run.task.type == "one_hot" and run.task.classes == ["membrane", "cell"]
+    assert len(run.architecture.input_shape) == 2
+    # 255 is not the number of a class.
+    assert configuration.volumes["em-train"].labels.classes[0].values == [255]
+
+
+def test_boundaries_in_thick_sections_get_a_2d_network_on_the_stack(tmp_path):
+    _, y, x = np.indices((12, 96, 96))
+    boundary = (y % 16 < 2) | (x % 16 < 2)
+    image = write_tiff(tmp_path / "raw.tif", np.where(boundary, 60, 190).astype(np.uint8), (50, 4, 4))
+    labels = write_tiff(tmp_path / "labels.tif", boundary.astype(np.uint8), (50, 4, 4))
+    run, _ = propose(f"{image}:{labels}")
+    assert run.architecture.input_shape[0] == 1
+    assert all(kernel[0] == 1 for kernel in run.architecture.kernel_sizes)
+    assert run.task.kernel_size == 1
+
+
+def test_values_with_many_pieces_are_classes_and_the_user_can_state_the_contrary(tmp_path):
+    labels = np.zeros((48, 48, 48), np.uint8)
+    labels[4::12, 4::12, 4::12] = 1
+    labels[10::12, 10::12, 10::12] = 2
+    labels = np.maximum(labels, np.roll(labels, 1, 0))
+    write_hdf5(tmp_path / "a.h5", np.full(labels.shape, 100, np.uint8) + labels * 50, labels, (20, 20, 20))
+    run, _ = propose("a.h5", "--classes", "none,er,golgi")
+    assert run.task.type == "one_hot" and run.task.classes == ["none", "er", "golgi"]
+    run, _ = propose("a.h5", "--labels", "instances", out="other.yaml")
+    assert run.task.type == "affinities"
+
+
+def test_names_pair_images_and_labels_of_a_directory(tmp_path):
+    raw, labels = make_columns((24, 48, 48), 12)
+    (tmp_path / "data").mkdir()
+    for name in ("one", "two", "three"):
+        write_tiff(tmp_path / "data" / f"{name}_raw.tif", raw, (10, 10, 10))
+        write_tiff(tmp_path / "data" / f"{name}_labels.tif", labels, (10, 10, 10))
+    write_tiff(tmp_path / "data" / "whole_raw.tif", raw, (10, 10, 10))
+    run, configuration = propose("data")
+    assert set(configuration.volumes) == {"one", "two", "three", "whole"}
+    assert all(
+        volume.labels.path.name == f"{name}_labels.tif"
+        for name, volume in configuration.volumes.items()
+        if name != "whole"
+    )
+    assert len(run.volumes.train) == 1 and len(run.volumes.validation) == 1 and "whole" in run.volumes.test
+
+
+def test_boxes_of_a_single_volume_share_no_voxel_and_cover_its_labels(tmp_path):
+    write_hdf5(tmp_path / "cube.h5", *make_columns((48, 60, 60), 10), (8, 8, 8))
+    _, configuration = propose("cube.h5")
+    boxes = [(volume.roi.offset, volume.roi.shape) for volume in configuration.volumes.values()]
+    assert len(boxes) == 3
+    covered = np.zeros((48, 60, 60), int)
+    for offset, shape in boxes:
+        begin = [int(o) // 8 for o in offset]
+        covered[tuple(slice(b, b + int(s) // 8) for b, s in zip(begin, shape))] += 1
+    assert (covered == 1).all()
+
+
+def test_each_choice_has_a_reason_above_it(tmp_path):
+    write_hdf5(tmp_path / "cube.h5", *make_columns((48, 60, 60), 10), (8, 8, 8))
+    propose("cube.h5")
+    lines = (tmp_path / "config.yaml").read_text().splitlines()
+    keys = ("type:", "neighborhood:", "input_shape:", "iterations:", "train:", "batch_size:")
+    for key in keys:
+        above = next(lines[number - 1] for number, line in enumerate(lines) if line.strip().startswith(key))
+        assert above.strip().startswith("# "), key
+    yaml.safe_load("\n".join(lines))
+
+
+def test_iterations_follow_the_time_that_the_user_has(tmp_path):
+    write_hdf5(tmp_path / "cube.h5", *make_columns((48, 60, 60), 10), (8, 8, 8))
+    short, _ = propose("cube.h5", "--minutes", "5", out="short.yaml")
+    long, _ = propose("cube.h5", "--minutes", "20", out="long.yaml")
+    assert long.training.iterations == pytest.approx(4 * short.training.iterations, abs=400)
+
+
+def test_an_existing_file_is_not_replaced(tmp_path, capsys):
+    write_hdf5(tmp_path / "cube.h5", *make_columns((48, 60, 60), 10), (8, 8, 8))
+    (tmp_path / "config.yaml").write_text("mine")
+    assert main(["init", "cube.h5"]) == 2
+    assert "exists" in capsys.readouterr().err and (tmp_path / "config.yaml").read_text() == "mine"
+
+
+def test_a_missing_voxel_size_names_the_option_that_states_it(tmp_path, capsys):
+    raw, labels = make_columns((48, 60, 60), 10)
+    with h5py.File(tmp_path / "cube.h5", "w") as file:
+        file["raw"], file["labels"] = raw, labels
+    assert main(["init", "cube.h5"]) == 2
+    assert "--voxel-size" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.yaml")) and not list(tmp_path.glob(".config*"))
+    _, configuration = propose("cube.h5", "--voxel-size", "50,4.6,4.6")
+    volume = configuration.volumes["cube-train"]
+    assert (volume.voxel_size, volume.unit) == ([500, 46, 46], "angstrom")
+
+
+def test_twelve_bits_in_sixteen_get_the_range_of_the_data(tmp_path):
+    raw, labels = make_columns((48, 60, 60), 10)
+    write_hdf5(tmp_path / "cube.h5", raw.astype(np.uint16) * 16, labels, (8, 8, 8))
+    run, _ = propose("cube.h5")
+    low, high = run.training.intensity
+    assert 900 <= low <= 1100 and 2900 <= high <= 3300
+
+
+def test_the_largest_number_of_64_bits_is_a_voxel_without_annotation(tmp_path):
+    raw, labels = make_columns((48, 60, 60), 10)
+    labels = labels.astype(np.uint64)
+    labels[:, :10] = 2**64 - 1
+    write_hdf5(tmp_path / "cube.h5", raw, labels, (8, 8, 8))
+    _, configuration = propose("cube.h5")
+    assert configuration.volumes["cube-train"].labels.unlabelled == 2**64 - 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.tif"], "no such file"),
+        (["raw.tif"], "found no labels"),
+        (["empty.tif:empty_labels.tif"], "no object"),
+        (["raw.tif:labels.tif", "--classes", "a,b,c"], "expected"),
+        (["columns.h5", "--classes", "a,b"], "one id per object"),
+    ],
+)
+def test_what_cannot_be_decided_is_one_message_with_a_fix(tmp_path, capsys, arguments, message):
+    raw, labels = make_columns((16, 48, 48), 12)
+    write_tiff(tmp_path / "raw.tif", raw, (8, 8, 8))
+    write_tiff(tmp_path / "labels.tif", (labels % 2).astype(np.uint8), (8, 8, 8))
+    write_tiff(tmp_path / "empty.tif", raw, (8, 8, 8))
+    write_hdf5(tmp_path / "columns.h5", raw, labels, (8, 8, 8))
+    write_tiff(tmp_path / "empty_labels.tif", labels * 0, (8, 8, 8))
+    assert main(["init", *arguments]) != 0
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "config.yaml").exists()
+
+
+def test_a_stack_of_sections_is_one_volume(tmp_path):
+    raw, labels = make_columns((20, 48, 48), 12)
+    for name, data in (("raw", raw), ("labels", labels.astype(np.uint16))):
+        (tmp_path / name).mkdir()
+        for number, section in enumerate(data):
+            tifffile.imwrite(tmp_path / name / f"s{number:03}.tif", section)
+    run, configuration = propose(".", "--voxel-size", "8,8,8")
+    assert run.task.type == "affinities"
+    assert {str(volume.raw.path.name) for volume in configuration.volumes.values()} == {"raw"}

@@ -1,0 +1,66 @@
+"""The paragraph and the bibliography for a paper name what a run used, and nothing else."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attacca.config.tasks import read_task_config
+from attacca.report.citations import CITATIONS, format_bibliography
+from attacca.report.methods import Methods, describe_methods
+from attacca.report.results import Results
+from attacca.report.scores import read_scores
+
+
+def describe(fake_results: Any, run: str) -> Methods:
+    results, config = Results(fake_results.directory), fake_results.runs[run]
+    scores = {"tissue-test": read_scores(results, run, "tissue-test")}
+    return describe_methods(results, run, config, read_task_config(config["task"]), "voi", scores)
+
+
+def test_data_model_settings_scores_and_versions_are_named(fake_results: Any) -> None:
+    text = describe(fake_results, "default").text
+    for part in (
+        "on tissue-train to predict affinities to 5 neighbors",
+        "3000 iterations, batches of 1",
+        "seed 7",
+        "chosen among 198 by their VOI on tissue-validation",
+        "On the held-out volume tissue-test, the variation of information is 0.390 bits (split 0.270, merge 0.120)",
+        "PyTorch 2.13.0",
+        "ef" * 32,
+    ):
+        assert part in text, (part, text)
+
+
+def test_a_run_without_results_is_described_as_far_as_it_is_known(tmp_path: Path) -> None:
+    methods = describe_methods(Results(tmp_path), "run", {}, None, None, {})
+    assert re.fullmatch(
+        r"Volumes were segmented with Attacca \S+, a Snakemake workflow. A network was trained.", methods.text
+    )
+    assert re.findall(r"^@\w+{(\w+),", methods.bibliography, re.MULTILINE) == [
+        "attacca",
+        "snakemake",
+        "ome_zarr",
+    ]
+
+
+def test_only_methods_of_the_run_are_cited(fake_results: Any, tmp_path: Path) -> None:
+    keys = re.findall(r"^@\w+{(\w+),", describe(fake_results, "membranes").bibliography, re.MULTILINE)
+    assert keys == ["attacca", "snakemake", "unet", "ome_zarr"]
+    chosen = {
+        "fragments": {"chain": "mutex_watershed"},
+        "agglomeration": {"method": "mean_affinity", "threshold": 0.5},
+    }
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "tuning.json").write_text(json.dumps({"result": {"chosen": chosen}}))
+    cited = describe_methods(Results(tmp_path), "run", {}, None, None, {}).bibliography
+    assert "{mutex_watershed," in cited and "{mean_affinity," in cited and "{lsds," not in cited
+
+
+@pytest.mark.parametrize("key", CITATIONS)
+def test_each_entry_is_balanced_bibtex(key: str) -> None:
+    text = format_bibliography([key], "1.0")
+    assert text.count("{") == text.count("}") and text.startswith("@") and text.endswith("}")
+    assert key == "attacca" or "doi = {10." in text
