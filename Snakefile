@@ -15,6 +15,7 @@ include: "rules/train.smk"
 include: "rules/predict.smk"
 include: "rules/segment.smk"
 include: "rules/evaluate.smk"
+include: "rules/objects.smk"
 include: "rules/export.smk"
 include: "rules/report.smk"
 
@@ -40,6 +41,9 @@ rule all:
 onstart:
     ATTACCA.record_start()
     ATTACCA.hold_lock()
+    TRIGGERS.discard_damaged_work()
+    if not workflow.local_exec:
+        watch_queue()
 
 
 onsuccess:

@@ -23,8 +23,8 @@ from pathlib import Path
 
 from attacca.config.load import load_configuration
 from attacca.costs.estimates import estimate_costs, estimate_wall_seconds
-from attacca.costs.extents import read_extents
 from attacca.costs.probe import measure_with_probe
+from attacca.jobs.extents import read_extents
 from attacca.jobs.stage import StageInstance
 from attacca.workflow.workflow import Workflow
 

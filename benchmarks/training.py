@@ -32,6 +32,7 @@ from attacca.arrays.zarr_array import ZarrArray  # noqa: E402
 from attacca.config.load import load_configuration  # noqa: E402
 from attacca.device import choose_device  # noqa: E402
 from attacca.errors import AttaccaError  # noqa: E402
+from attacca.layout import VOLUME_IMAGES  # noqa: E402
 from attacca.training import TrainingJob, TrainingVolume  # noqa: E402
 from attacca.training.loader import BatchLoader  # noqa: E402
 from attacca.training.loop import choose_intensity, estimate_class_counts  # noqa: E402
@@ -50,7 +51,7 @@ def import_volume(config: Any, name: str, directory: Path) -> TrainingVolume:
     plan = prepare_volume(config, container)
     arrays = {}
     for planned in plan.arrays.values():
-        identifier = LocalArrayIdentifier(container, f"{planned.name}/s0")
+        identifier = LocalArrayIdentifier(container, f"{VOLUME_IMAGES[planned.name]}/s0")
         array = ZarrArray.open_from_array_identifier(identifier, mode="a")
         array[array.roi] = import_block(config, plan, planned, array.roi)
         arrays[planned.name] = identifier
@@ -85,7 +86,7 @@ def make_step(state: TrainingState, batch: Any) -> None:
     """Make a step, and wait until it is finished on a GPU; the iteration stays the same, and with it the work."""
     state.step(batch)
     state.iteration = 100
-    if state.place.device.type == "cuda":
+    if state.device.device.type == "cuda":
         torch.cuda.synchronize()
 
 

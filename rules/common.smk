@@ -7,6 +7,9 @@ SOURCE = Path(str(workflow.current_basedir)).resolve().parent / "src"
 sys.path.insert(0, str(SOURCE))
 
 from attacca.costs.resources import JobResources
+from attacca.workflow.cluster_jobs import watch_queue
+from attacca.workflow.job_groups import JobGroups
+from attacca.workflow.partition_limits import PartitionLimits
 from attacca.workflow.rerun_triggers import RerunTriggers
 from attacca.workflow.rules import WorkflowRules
 from attacca.workflow.snakemake_log import shorten_messages
@@ -20,8 +23,15 @@ ATTACCA = open_workflow(
     is_main_process=workflow.is_main_process,
 )
 TRIGGERS = RerunTriggers(ATTACCA, active=workflow.is_main_process)
-STAGES = WorkflowRules(ATTACCA, TRIGGERS)
-RESOURCES = JobResources(ATTACCA)
+SPECIAL = workflow.resource_settings.overwrite_resources
+GROUPS = JobGroups(ATTACCA, special_rules=SPECIAL)
+STAGES = WorkflowRules(ATTACCA, TRIGGERS, GROUPS)
+LIMITS = PartitionLimits(
+    default_resources=workflow.resource_settings.default_resources or {},
+    special_resources=SPECIAL,
+    is_on_cluster=lambda: not workflow.local_exec,
+)
+RESOURCES = JobResources(ATTACCA, GROUPS, LIMITS)
 
 
 wildcard_constraints:

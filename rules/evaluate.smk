@@ -2,6 +2,8 @@
 
 
 use rule job as evaluate with:
+    group:
+        STAGES.evaluate.group
     input:
         **STAGES.evaluate.reads,
     output:

@@ -2,6 +2,8 @@
 
 
 use rule job as predict_plan with:
+    group:
+        STAGES.predict.group
     input:
         **STAGES.predict.reads,
     output:

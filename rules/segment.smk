@@ -16,6 +16,8 @@ use rule job as tune with:
 
 
 use rule job as fragments_plan with:
+    group:
+        STAGES.fragments.group
     input:
         **STAGES.fragments.reads,
     output:
@@ -47,6 +49,8 @@ use rule fragments_plan as fragments_finish with:
 
 
 use rule job as graph_plan with:
+    group:
+        STAGES.graph.group
     input:
         **STAGES.graph.reads,
     output:
@@ -79,6 +83,8 @@ use rule graph_plan as graph_finish with:
 
 # Shards agglomerate leaves of a large volume, if execution.shards names the stage.
 use rule job as agglomerate_shard with:
+    group:
+        STAGES.agglomerate.group
     input:
         **STAGES.agglomerate.reads,
     output:
@@ -104,6 +110,8 @@ use rule agglomerate_shard as agglomerate with:
 
 
 use rule job as relabel_plan with:
+    group:
+        STAGES.relabel.group
     input:
         **STAGES.relabel.reads,
     output:
@@ -135,6 +143,8 @@ use rule relabel_plan as relabel_finish with:
 
 
 use rule job as classes_plan with:
+    group:
+        STAGES.classes.group
     input:
         **STAGES.classes.reads,
     output:

@@ -2,6 +2,8 @@
 
 
 use rule job as targets_plan with:
+    group:
+        STAGES.targets.group
     input:
         **STAGES.targets.reads,
     output:

@@ -2,6 +2,8 @@
 
 
 use rule job as volume_plan with:
+    group:
+        STAGES.volume.group
     input:
         **STAGES.volume.reads,
     output:

@@ -86,7 +86,7 @@ class WarmPython:
                 stdout=log,
                 stderr=log,
             )
-        end = time.monotonic() + 120
+        end = time.monotonic() + 600
         while not address.exists():
             assert self._server.poll() is None and time.monotonic() < end, self._log.read_text()
             time.sleep(0.05)

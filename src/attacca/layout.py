@@ -183,6 +183,14 @@ class Layout:
         """Directory of the tables from which the scores of a volume are computed."""
         return self.run(run) / volume / "evaluation"
 
+    def objects(self, run: str, volume: str) -> Path:
+        """Directory of the tables from which the table of a volume's objects is computed."""
+        return self.run(run) / volume / "objects"
+
+    def object_table(self, run: str, volume: str) -> Path:
+        """Table of the objects of a segmentation: volume, surface, centroid, extent."""
+        return self.run(run) / volume / "objects.tsv"
+
     def export(self, run: str, volume: str) -> Path:
         """Directory of a segmentation in formats of other programs."""
         return self.run(run) / volume / "export"

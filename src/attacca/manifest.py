@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from attacca.atomic import write_json
-from attacca.errors import AttaccaError, MissingInputError
+from attacca.errors import AttaccaError, MissingInputError, summarize_error
 from attacca.fingerprint import digest
 
 
@@ -62,7 +62,7 @@ def read_manifest(path: str | Path) -> Manifest:
         AttaccaError: the file is not a manifest.
     """
     try:
-        values = json.loads(Path(path).read_text())
+        values = json.loads(Path(path).read_bytes())
         return Manifest(
             **{key: values[key] for key in ("stage", "version", "parameters", "inputs", "result")}
         )
@@ -70,10 +70,32 @@ def read_manifest(path: str | Path) -> Manifest:
         raise MissingInputError(
             f"{path} is missing: the stage that writes it has not finished; run the workflow again"
         ) from None
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise AttaccaError(
             f"{path} is not a manifest of Attacca ({error}); delete it and run the workflow again"
         ) from None
+
+
+def read_object(path: str | Path, fix: str) -> dict[str, Any]:
+    """Read the values of a JSON file that a stage has written.
+
+    Args:
+        path: the file.
+        fix: instruction to the user if the file is damaged.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        AttaccaError: the file is damaged: it does not hold a JSON object.
+    """
+    try:
+        value = json.loads(Path(path).read_bytes())
+    except ValueError as error:
+        raise AttaccaError(f"{path} is damaged: {summarize_error(error)}", fix=fix) from None
+    if not isinstance(value, dict):
+        raise AttaccaError(
+            f"{path} is damaged: expected a JSON object, found {type(value).__name__}", fix=fix
+        )
+    return value
 
 
 def read_values(path: str | Path) -> dict[str, Any] | None:

@@ -10,9 +10,9 @@ from attacca.cli.main import main
 from attacca.config.load import load_configuration
 from attacca.costs.advice import format_size, recommend_shards
 from attacca.costs.estimates import estimate_costs, estimate_wall_seconds
-from attacca.costs.extents import Extent, read_extents
 from attacca.costs.measurements import read_measured_costs
 from attacca.errors import MissingInputError, VolumeError
+from attacca.jobs.extents import Extent, read_extents
 from attacca.workflow.workflow import Workflow
 
 

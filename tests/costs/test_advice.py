@@ -6,8 +6,8 @@ import yaml
 from attacca.config.load import load_configuration
 from attacca.costs.advice import list_advice, list_excesses, suggest_less_memory
 from attacca.costs.estimates import estimate_costs
-from attacca.costs.extents import read_extents
 from attacca.costs.limits import Limits
+from attacca.jobs.extents import read_extents
 from attacca.workflow.workflow import Workflow
 
 RUN = "runs.first"

@@ -13,6 +13,7 @@ from attacca.config.execution import BlockwiseStage, Job, NetworkStage, Stage
 from attacca.config.run import Configuration
 from attacca.costs.resources import JobResources, job_megabytes
 from attacca.jobs.block_shape import BlockShape, block_shape
+from attacca.jobs.extents import Extent
 from attacca.jobs.stage import StageInstance
 from attacca.layout import Layout
 from attacca.stages.fragments import FRAGMENTS
@@ -91,7 +92,7 @@ def test_every_rule_has_resources_and_only_network_stages_have_gpus(tmp_path):
     for name in names:
         threads = resources.threads(job, name)
         assert threads >= 1 and resources.mem_mb(job, 1, threads, name) > 0
-        assert resources.runtime(job, 1, threads, name) >= 30
+        assert resources.runtime(job, 1, threads, name) >= 1
         assert resources.mem_mb(job, 1, threads, f"segmentation_{name}") == resources.mem_mb(
             job, 1, threads, name
         )
@@ -212,3 +213,68 @@ def test_the_configuration_decides_what_the_job_that_digests_results_asks_for(tm
     settings = configuration(tmp_path, memory_mb={"provenance": 7000}, runtime_minutes={"provenance": 90})
     assert memory(settings, "provenance")(wildcards(run="r"), 1, threads=4) == 7000
     assert runtime(settings, "provenance")(wildcards(run="r"), 2, threads=4) == 180
+
+
+class Limits:
+    """Partitions that all have one time limit."""
+
+    def __init__(self, minutes):
+        self._minutes = minutes
+
+    def minutes(self, rulename):
+        return self._minutes
+
+
+def test_no_job_asks_for_more_time_than_its_partition_allows(tmp_path):
+    write_plan(tmp_path, 100_000, 256)
+    workflow = Workflow(configuration(tmp_path, shards=2))
+    names = wildcards(run="r", volume="a")
+    assert JobResources(workflow).runtime(names, 1, 1, "fragments_shard") > 600
+    assert JobResources(workflow, limits=Limits(600)).runtime(names, 3, 1, "fragments_shard") == 600
+
+
+def test_the_jobs_of_a_group_share_the_time_that_their_partition_allows(tmp_path):
+    workflow = Workflow(configuration(tmp_path))
+    names = wildcards(run="r", volume="a")
+    rules = [
+        f"{stage}_{part}"
+        for stage in ("fragments", "graph", "relabel")
+        for part in ("plan", "shard", "finish")
+    ]
+    rules += ["agglomerate", "evaluate"]
+
+    def total(**options):
+        resources = JobResources(workflow, **options)
+        return sum(resources.runtime(names, 1, 1, rule) for rule in rules)
+
+    assert total() >= 30
+    write_plan(tmp_path, 100_000, 256)
+    assert total() > 600
+    assert 0.9 * 600 < total(limits=Limits(600)) <= 600
+
+
+def test_a_job_asks_for_no_more_cores_than_it_uses(tmp_path):
+    resources = JobResources(Workflow(configuration(tmp_path, threads=16)))
+    job = wildcards(run="r", volume="a")
+    single = ("agglomerate", "fragments_finish", "graph_finish", "export")
+    assert {resources.threads(job, name) for name in single} == {1}
+    assert resources.threads(job, "fragments_shard") == resources.threads(job, "relabel_finish") == 16
+
+
+def test_before_a_stage_is_planned_the_size_of_its_volume_decides(tmp_path):
+    settings, job = configuration(tmp_path), wildcards(run="r", volume="a")
+
+    def minutes(edge):
+        workflow = Workflow(settings, extents={"a": Extent((edge,) * 3, (64,) * 3)})
+        return JobResources(workflow).runtime(job, 1, 1, "fragments_shard")
+
+    assert minutes(4096) > 100 * minutes(64)
+
+
+def test_a_stage_has_no_more_shards_than_blocks(tmp_path):
+    settings = configuration(tmp_path, shards=64)
+    workflow = Workflow(settings, extents={"a": Extent((64, 64, 128), (64, 64, 64))})
+    assert workflow.shards(VOLUME, "", "a") == 2
+    assert workflow.shards(FRAGMENTS, "r", "a") == 1
+    large = Workflow(settings, extents={"a": Extent((1024,) * 3, (64,) * 3)})
+    assert large.shards(VOLUME, "", "a") == 64 and large.shard_counts == {}

@@ -24,7 +24,13 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = REPOSITORY / "docs" / "reruns.md"
 REWRITE = "ATTACCA_WRITE_DOCS"
 
-CONFIGURATION: dict[str, Any] = tiny_configuration(seed=5, export={"hdf5": True})
+HALF = [16, 32, 32]
+"""Block of which every volume has two: another number of shards changes nothing where there is one block."""
+CONFIGURATION: dict[str, Any] = tiny_configuration(
+    seed=5, export={"hdf5": True}, prediction={"block_size": HALF}, segmentation={"block_size": HALF}
+)
+for _volume in CONFIGURATION["volumes"].values():
+    _volume["chunk"] = HALF
 CONFIGURATION["execution"]["shards"] = 1
 
 STAGES = (
@@ -38,12 +44,13 @@ STAGES = (
     "agglomerate",
     "relabel",
     "evaluate",
+    "objects",
     "export",
     "provenance",
     "report",
 )
-SEGMENTATION = ("tune", "fragments", "graph", "agglomerate", "relabel", "evaluate", "export")
-APPLIED = ("predict", "fragments", "graph", "agglomerate", "relabel", "evaluate", "export")
+SEGMENTATION = ("tune", "fragments", "graph", "agglomerate", "relabel", "evaluate", "objects", "export")
+APPLIED = ("predict", "fragments", "graph", "agglomerate", "relabel", "evaluate", "objects", "export")
 ALWAYS = ("provenance", "report")
 
 

@@ -10,22 +10,26 @@ from attacca.arrays.identifier import is_url
 _NOTE = Path(".attacca") / "damaged.txt"
 
 
-def note_damage(directory: str, keys: Iterable[str]) -> None:
-    """Note damaged objects of a local array. Without permission to write, nothing is noted.
+def note_damage(directory: str, keys: Iterable[str]) -> bool:
+    """Note damaged objects of a local array.
 
     Args:
         directory: path of the array.
         keys: names of its stored objects.
 
+    Returns:
+        Whether they are noted: not in an object store, and not without permission to write.
+
     >>> import tempfile
     >>> directory = tempfile.mkdtemp()
     >>> note_damage(directory, ["c/0/0/1"])
+    True
     >>> read_damage(directory), read_damage("s3://bucket/raw/s0")
     (['c/0/0/1'], [])
     """
     if is_url(directory):
-        return
-    with suppress(OSError):
+        return False
+    try:
         path = Path(directory) / _NOTE
         path.parent.mkdir(exist_ok=True)
         # Several processes may append: one write per note.
@@ -34,6 +38,9 @@ def note_damage(directory: str, keys: Iterable[str]) -> None:
             os.write(handle, "".join(f"{key}\n" for key in keys).encode())
         finally:
             os.close(handle)
+    except OSError:
+        return False
+    return True
 
 
 def read_damage(directory: str) -> list[str]:

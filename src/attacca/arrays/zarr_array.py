@@ -465,11 +465,12 @@ class ZarrArray(NeuroglancerSource, Array):
                 reasons.append(
                     "missing" if is_missing else f"{type(cause).__name__}: {summarize_error(cause)}"
                 )
-        if self.is_own and not isinstance(error, OSError):
-            note_damage(self.directory, damaged)
+        is_noted = self.is_own and not isinstance(error, OSError) and note_damage(self.directory, damaged)
         reason = reasons[0] if reasons else f"{type(error).__name__}: {summarize_error(error)}"
         advice = ""
-        if self.is_own:
+        if is_noted:
+            advice = "; run the workflow again: it is recomputed"
+        elif self.is_own:
             advice = "; delete this array and run the workflow again to recompute it"
         elif "missing" in reasons:
             advice = f"; {ACCEPT_MISSING_CHUNKS}"

@@ -20,7 +20,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -314,6 +314,35 @@ def read_files(directory: Path) -> Iterator[LedgerFile]:
             )
         except (OSError, ValueError, KeyError, TypeError):
             continue
+
+
+def remove_records(directory: Path, blocks: Collection[int] | None) -> None:
+    """Remove blocks from all files of a ledger, so that they are computed again.
+
+    Args:
+        directory: directory of the ledger.
+        blocks: numbers of the blocks; None for all blocks.
+
+    >>> import tempfile
+    >>> array = tempfile.mkdtemp()
+    >>> ledger = Ledger(array, {"seed": 1}, 3)
+    >>> with ledger.shard_writer() as writer:
+    ...     writer.record(0, 1, 2)
+    >>> remove_records(ledger.directory, {1})
+    >>> ledger.missing().tolist()
+    [1]
+    """
+    if blocks is not None and not blocks:
+        return
+    with lock_file(directory / ".lock"):
+        for file in read_files(directory):
+            if blocks is None:
+                file.path.unlink()
+            else:
+                head = file.path.read_bytes().partition(b"\n")[0].decode()
+                kept = [str(number) for number in file.blocks.tolist() if number not in blocks]
+                write_text(file.path, "\n".join([head, *kept]) + "\n")
+            get_note_path(file.path).unlink(missing_ok=True)
 
 
 def _shard_name(index: int, count: int) -> str:

@@ -11,11 +11,11 @@ from attacca.config.load import load_configuration
 from attacca.costs.advice import list_advice, list_excesses
 from attacca.costs.cost_table import print_costs
 from attacca.costs.estimates import estimate_costs
-from attacca.costs.extents import read_extents
 from attacca.costs.limits import read_limits
 from attacca.costs.measurements import read_measured_costs
 from attacca.costs.probe import measure_with_probe
 from attacca.errors import ResourceError
+from attacca.jobs.extents import read_extents
 from attacca.preflight.check_configuration import check_configuration
 from attacca.workflow.workflow import Workflow
 

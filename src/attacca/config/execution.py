@@ -15,7 +15,7 @@ NetworkStage = Literal["train", "predict"]
 """Stages that can use GPUs."""
 ShardedStage = Literal[BlockwiseStage, "agglomerate"]
 """Stages that shard jobs compute. ``agglomerate`` has shards if they are given by its name."""
-Stage = Literal[BlockwiseStage, "train", "tune", "agglomerate", "evaluate", "export", "provenance"]
+Stage = Literal[BlockwiseStage, "train", "tune", "agglomerate", "evaluate", "objects", "export", "provenance"]
 """Stages whose jobs ask for cores, memory and time."""
 Job = Literal[
     Stage,

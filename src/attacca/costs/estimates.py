@@ -10,12 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from funlib.geometry import Coordinate
-
 from attacca.architectures.operations import count_flops, count_weights
-from attacca.arrays.chunk_shapes import shard_and_chunk
 from attacca.config.run import RunConfig
-from attacca.costs.extents import Extent
 from attacca.costs.fragment_count import fragments_in
 from attacca.costs.measurements import MeasuredCost
 from attacca.costs.network_cost import (
@@ -27,9 +23,9 @@ from attacca.costs.network_cost import (
 from attacca.costs.provenance_cost import digest_megabytes, digest_seconds
 from attacca.costs.resources import add_reserve, job_megabytes
 from attacca.jobs.block_shape import BlockShape
-from attacca.jobs.stage import Blocks, ProductSizes, Scope, Stage, StageInstance
-from attacca.prediction.sizes import ConfiguredSizes, PredictionSizes, choose_sizes
-from attacca.segmentation.block_size import choose_block_shape
+from attacca.jobs.expected_blocks import StageBlocks, count_blocks, expect_blocks, expect_prediction_sizes
+from attacca.jobs.extents import Extent
+from attacca.jobs.stage import ProductSizes, Scope, Stage, StageInstance
 from attacca.stages.provenance import PROVENANCE
 from attacca.stages.train import TRAIN
 from attacca.workflow.workflow import Workflow
@@ -172,11 +168,10 @@ def _estimate_stage(
     configuration, stage = workflow.configuration, instance.stage
     run, extent = configuration.runs.get(instance.run), extents.get(instance.volume)
     voxels = _count_voxels(stage, run, extents, extent)
-    block, context, stored = _choose_block(stage, run, extent, workflow.configuration.zarr_format)
-    blocks = 0
-    if stage.is_blockwise and extent is not None:
-        # The import of a volume that is used in place only writes a link.
-        blocks = _count_blocks(extent.shape, block) if voxels else 1
+    planned = StageBlocks(0, (), (), ())
+    if extent is not None:
+        planned = expect_blocks(configuration, instance, extent)
+    blocks = planned.count if stage.is_blockwise else 0
     shards = max(1, min(workflow.shards(stage), blocks))
     threads = min(workflow.threads(stage), cores)
     gpus = workflow.gpus(stage)
@@ -200,7 +195,7 @@ def _estimate_stage(
         sizes = replace(
             sizes,
             voxels=extent.voxels,
-            chunks=_count_blocks(extent.shape, stored),
+            chunks=count_blocks(extent.shape, planned.stored),
             blocks=blocks,
             fragments=fragments,
             pyramid=_PYRAMID[len(extent.shape)],
@@ -209,17 +204,14 @@ def _estimate_stage(
             is_copied=extent.is_copied,
         )
     disk, files = stage.disk(sizes)
-    shape = BlockShape(1, voxels, voxels)
-    if stage.is_blockwise:
-        read = math.prod(edge + 2 * margin for edge, margin in zip(block, context))
-        shape = BlockShape(max(1, blocks), math.prod(block), read)
+    shape = planned.shape if stage.is_blockwise else BlockShape(1, voxels, voxels)
     given = configuration.execution.get_memory_mb(stage.name)
     around = _AROUND_SECONDS if measured is None else measured.around_seconds
     return StageEstimate(
         instance=instance,
         blocks=blocks,
-        block=block if blocks else (),
-        stored=stored,
+        block=planned.block if blocks else (),
+        stored=planned.stored,
         shards=shards,
         workers=workers,
         cores=occupied,
@@ -258,42 +250,6 @@ def _estimate_work(stage: Stage, run: RunConfig | None, voxels: int, gpus: int, 
         flops *= count_flops(run.architecture, run.architecture.input_shape)
         seconds = flops / (GPU_FLOPS if gpus else CORE_TRAINING_FLOPS * parallel)
         return run.training.iterations * max(seconds, _LOADER_SECONDS)
-    sizes, context = _plan_network(run, None)
+    sizes, context = expect_prediction_sizes(run, None)
     flops = count_flops(run.architecture, sizes.tile + context * 2) * run.prediction.copies(sizes.tile.dims)
     return voxels * flops / math.prod(sizes.tile) / (GPU_FLOPS if gpus else CORE_FLOPS)
-
-
-def _plan_network(run: RunConfig, extent: Extent | None) -> tuple[PredictionSizes, Coordinate]:
-    """Return the sizes of a run's predictions, and the voxels that are read on each side of a block."""
-    network = ConfiguredSizes(run.architecture, run.task.head_kernel)
-    return choose_sizes(network, run.prediction, None if extent is None else extent.shape), network.context
-
-
-def _choose_block(
-    stage: Stage, run: RunConfig | None, extent: Extent | None, zarr_format: int
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Return the voxels of a block, of its context on each side, and of a stored file."""
-    if extent is None:
-        return (), (), ()
-    none = (0,) * len(extent.shape)
-    if run is None or stage.blocks is Blocks.VOLUME_CHUNKS:
-        return extent.chunk, none, extent.chunk
-    sizes, context = _plan_network(run, extent)
-    chunk, has_shards = _clip(sizes.chunk, extent), zarr_format == 3
-    if stage.blocks is Blocks.NETWORK:
-        block, margin = _clip(sizes.block, extent), tuple(context)
-    elif stage.blocks is Blocks.SEGMENTATION:
-        block = _clip(choose_block_shape(chunk, run.segmentation.block_size), extent)
-        margin = tuple(run.segmentation.context or none)
-        chunk = _clip(shard_and_chunk(block, extent.shape, chunk)[1], extent)
-    else:
-        block, margin = _clip(sizes.block, extent) if has_shards else chunk, none
-    return block, margin, block if has_shards else chunk
-
-
-def _clip(sizes: Sequence[int], extent: Extent) -> tuple[int, ...]:
-    return tuple(min(int(size), edge) for size, edge in zip(sizes, extent.shape))
-
-
-def _count_blocks(shape: Sequence[int], block: Sequence[int]) -> int:
-    return math.prod(-(-size // edge) for size, edge in zip(shape, block))

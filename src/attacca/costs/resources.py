@@ -12,13 +12,14 @@ from attacca.costs.fragment_count import fragments_in
 from attacca.costs.network_cost import prediction_seconds, training_seconds
 from attacca.costs.provenance_cost import planned_megabytes, planned_seconds
 from attacca.jobs.block_shape import ASSUMED, BlockShape, read_block_shape
-from attacca.jobs.stage import FINISH, PLAN, Scope, Stage, StageInstance
-from attacca.layout import Layout
+from attacca.jobs.stage import FINISH, PLAN, RUN, SHARD, Scope, Stage, StageInstance
 from attacca.stages.predict import PREDICT
 from attacca.stages.provenance import PROVENANCE
 from attacca.stages.train import TRAIN
 from attacca.stages.tune import TUNE
 from attacca.stages.volume import VOLUME
+from attacca.workflow.job_groups import JobGroups
+from attacca.workflow.partition_limits import PartitionLimits
 from attacca.workflow.workflow import ALL_STAGES, Wildcards, Workflow, read_wildcards
 
 SNAKEMAKE_MB = 250
@@ -26,6 +27,9 @@ SNAKEMAKE_MB = 250
 
 FINISH_VOXELS_PER_SECOND = 1.0e7
 """Typical speed of a finish job, in voxels per second and worker: it reads and downsamples them for the pyramid."""
+
+LEAST_MINUTES = 30
+"""Shortest time limit of a job of the cluster, in minutes."""
 
 # Memory of the process of a blockwise job that starts its workers.
 _PARENT_MB = 200
@@ -40,18 +44,30 @@ class JobResources:
 
     Args:
         workflow: the configuration.
+        groups: jobs that a cluster runs as one; by default those of the configuration.
+        limits: time limits of the cluster's partitions; None without a cluster.
     """
 
-    def __init__(self, workflow: Workflow) -> None:
+    def __init__(
+        self,
+        workflow: Workflow,
+        groups: JobGroups | None = None,
+        limits: PartitionLimits | None = None,
+    ) -> None:
         self._workflow = workflow
+        self._groups = groups or JobGroups(workflow)
+        self._limits = limits
         self._configuration = workflow.configuration
         self._stages = {stage.name: stage for stage in ALL_STAGES}
 
     def threads(self, wildcards: Wildcards, rulename: str) -> int:
         """Return the threads of a job; Snakemake limits them to ``--cores``."""
         stage = self._stage_of(rulename)
-        is_short = stage.plans_locally and _is_part(rulename, PLAN)
-        return 1 if is_short else self._workflow.threads(stage)
+        if stage.plans_locally and _is_part(rulename, PLAN):
+            return 1
+        threads = self._workflow.threads(stage)
+        most = stage.max_finish_threads if _is_part(rulename, FINISH) else None
+        return threads if most is None else min(threads, most)
 
     def mem_mb(self, wildcards: Wildcards, attempt: int, threads: int, rulename: str) -> int:
         """Return the memory of a job in MB; each further attempt adds 50 % of the first attempt's memory."""
@@ -61,26 +77,46 @@ class JobResources:
             if stage == PROVENANCE:
                 needed = add_reserve(planned_megabytes(self._configuration, run))
             else:
-                shape = _planned_shape(self._configuration, stage, wildcards)
+                shape = _planned_shape(self._workflow, stage, wildcards)
                 needed = job_megabytes(self._configuration, stage, run, shape, int(threads))
         return int(needed * (1 + 0.5 * (attempt - 1)))
 
     def runtime(self, wildcards: Wildcards, attempt: int, threads: int, rulename: str) -> int:
         """Return the time limit of a job in minutes, multiplied by the number of the attempt.
 
-        The limit is four times the typical time, and at least half an hour, because it ends only jobs that hang.
+        The limit is four times the typical time, and at least half an hour for a job of the cluster, because it ends
+        only jobs that hang. It is at most the limit of the partition.
         """
         stage, (run, _) = self._stage_of(rulename), read_wildcards(wildcards)
-        given = self._configuration.execution.get_runtime_minutes(_job_name(stage, rulename))
-        if given is not None:
-            return given * attempt
+        group = self._groups.members(stage, run) or [(stage, _action_of(stage, rulename))]
+        each = [self._minutes(*member, wildcards, int(threads), len(group)) * attempt for member in group]
+        minutes = (
+            self._minutes(stage, _action_of(stage, rulename), wildcards, int(threads), len(group)) * attempt
+        )
+        limit = self._limits.minutes(rulename) if self._limits is not None else None
+        if limit is not None and sum(each) > limit:
+            # The jobs of a group run one after another in the time of one job.
+            return max(1, math.floor(minutes * limit / sum(each)))
+        return math.ceil(minutes)
+
+    def _minutes(
+        self, stage: Stage, action: str, wildcards: Wildcards, threads: int, group_size: int
+    ) -> float:
+        """Return the time of a job at its first attempt in minutes."""
+        run, _ = read_wildcards(wildcards)
+        job = f"{stage.name}_{FINISH}" if action == FINISH else stage.name
+        given = self._configuration.execution.get_runtime_minutes(job)
+        if given is not None and (action != PLAN or group_size == 1):
+            return given
         if stage == PROVENANCE:
-            seconds = planned_seconds(self._configuration, run, int(threads))
+            seconds = planned_seconds(self._configuration, run, threads)
         elif stage == TRAIN:
             seconds = _training_seconds(self._configuration, run)
+        elif action == PLAN:
+            seconds = stage.cost.start_seconds
         else:
-            seconds = self._stage_seconds(stage, wildcards, int(threads), _is_part(rulename, FINISH))
-        return math.ceil(max(30.0, 4 * seconds / 60)) * attempt
+            seconds = self._stage_seconds(stage, wildcards, threads, action == FINISH)
+        return max(LEAST_MINUTES / group_size, 4 * seconds / 60)
 
     def gpu(self, wildcards: Wildcards, rulename: str) -> int | None:
         """Return the GPUs of a job, or None for stages without a network."""
@@ -94,8 +130,8 @@ class JobResources:
 
     def _stage_seconds(self, stage: Stage, wildcards: Wildcards, threads: int, is_finish: bool) -> float:
         configuration = self._configuration
-        shape = _planned_shape(configuration, stage, wildcards)
-        shards = 1 if is_finish else self._workflow.shards(stage)
+        shape = _planned_shape(self._workflow, stage, wildcards)
+        shards = 1 if is_finish else self._workflow.shards(stage, *read_wildcards(wildcards))
         blocks = math.ceil(shape.blocks / shards)
         workers = min(threads, max(1, blocks))
         if is_finish:
@@ -175,6 +211,11 @@ def _is_part(rulename: str, *parts: str) -> bool:
     return any(word in parts for word in rulename.split("_"))
 
 
+def _action_of(stage: Stage, rulename: str) -> str:
+    actions = (PLAN, SHARD, FINISH) if stage.is_blockwise else ()
+    return next((action for action in actions if _is_part(rulename, action)), RUN)
+
+
 def _job_name(stage: Stage, rulename: str) -> str:
     """Return the name of a job in ``execution``: that of the stage, or ``STAGE_finish``."""
     return f"{stage.name}_{FINISH}" if _is_part(rulename, FINISH) else stage.name
@@ -188,21 +229,32 @@ def _training_seconds(configuration: Configuration, run: str) -> float:
     return TRAIN.cost.start_seconds + max(preparing, computing)
 
 
-def _planned_shape(configuration: Configuration, stage: Stage, wildcards: Wildcards) -> BlockShape:
-    """Return the blocks in the plan of a stage, or of a stage whose voxels it reads; an assumption without a plan."""
-    layout = Layout(configuration.results, configuration.storage)
+def _planned_shape(workflow: Workflow, stage: Stage, wildcards: Wildcards) -> BlockShape:
+    """Return the blocks of a stage, or of a stage whose voxels it reads.
+
+    They are read from a plan, or else derived from the volume; if neither exists, they are assumed.
+    """
+    configuration = workflow.configuration
     run, volume = read_wildcards(wildcards)
     if stage == TUNE:
-        plans = [
-            read_block_shape(StageInstance(VOLUME, volume=name).plan(layout))
-            for name in configuration.runs[run].volumes.validation
-        ]
-        voxels = sum(plan.blocks * plan.write_voxels for plan in plans if plan is not None)
+        voxels = sum(_count_voxels(workflow, name) for name in configuration.runs[run].volumes.validation)
         return BlockShape(1, voxels or ASSUMED.write_voxels, ASSUMED.read_voxels)
     for planned in (stage, PREDICT, VOLUME):
         instance = StageInstance(planned, "" if planned.scope is Scope.VOLUME else run, volume)
         if volume and planned.is_blockwise:
-            shape = read_block_shape(instance.plan(layout))
+            shape = _find_shape(workflow, instance)
             if shape is not None:
                 return shape
     return ASSUMED
+
+
+def _count_voxels(workflow: Workflow, volume: str) -> int:
+    extent = workflow.extents.get(volume)
+    if extent is not None:
+        return extent.voxels
+    shape = read_block_shape(StageInstance(VOLUME, volume=volume).plan(workflow.layout))
+    return 0 if shape is None else shape.blocks * shape.write_voxels
+
+
+def _find_shape(workflow: Workflow, instance: StageInstance) -> BlockShape | None:
+    return read_block_shape(instance.plan(workflow.layout)) or workflow.expect_blocks(instance)

@@ -1,11 +1,11 @@
 """Files that store the best iteration of a training for each data set and criterion."""
 
-import json
 from pathlib import Path
 from urllib.parse import quote
 
 from attacca.atomic import write_json
 from attacca.errors import MissingInputError
+from attacca.manifest import read_object
 
 
 class BestWeights:
@@ -42,7 +42,7 @@ class BestWeights:
         """
         path = self.path(dataset, criterion)
         try:
-            best = json.loads(path.read_text())
+            best = read_object(path, "delete it and validate again")
         except FileNotFoundError:
             raise MissingInputError(
                 f"{path}: no best iteration is stored for data set '{dataset}' and criterion '{criterion}'; "

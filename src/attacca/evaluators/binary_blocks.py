@@ -11,7 +11,6 @@ A pencil is complete along the axis of its pass and one scratch chunk wide acros
 pencils.
 """
 
-import json
 import math
 import shutil
 from collections.abc import Callable, Sequence
@@ -35,6 +34,7 @@ from attacca.evaluators.binary_scores import BinaryTable
 from attacca.evaluators.distance_transform import NOWHERE, compute_distance_unit, extend_along_axis, scan_axis
 from attacca.evaluators.ground_truth import GroundTruthRules
 from attacca.evaluators.table_blocks import announce_blocks, count_max_voxels, locate_block_file
+from attacca.manifest import read_object
 from attacca.progress import Progress
 
 PENCIL_VOXELS = 1 << 23
@@ -254,7 +254,7 @@ class LastPass:
         for index in range(len(grid)):
             path = locate_block_file(directory, index, ".json")
             try:
-                table += BinaryTable(**json.loads(path.read_text()))
+                table += BinaryTable(**read_object(path, f"delete {directory} and run the workflow again"))
             except FileNotFoundError:
                 raise MissingInputError(
                     f"{path}: the result of this block is missing; evaluate it again"

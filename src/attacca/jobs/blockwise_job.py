@@ -21,12 +21,12 @@ import numpy as np
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.atomic import write_json
 from attacca.blockwise import Block, BlockGrid, Ledger, check_memory, run_blocks
-from attacca.errors import BlocksFailedError, MissingInputError, VolumeError
+from attacca.errors import AttaccaError, BlocksFailedError, MissingInputError, VolumeError, summarize_error
 from attacca.jobs.block_shape import grid_shape
 from attacca.jobs.open_results import open_result, result_array
 from attacca.jobs.stage import FINISH, PLAN, SHARD, Stage, StageInstance
 from attacca.jobs.stage_main import StageArguments
-from attacca.manifest import Manifest
+from attacca.manifest import Manifest, read_object
 from attacca.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -138,19 +138,20 @@ class BlockwiseJob(ABC):
 
         Raises:
             MissingInputError: the plan is missing, or was written with other settings.
+        AttaccaError: the plan is damaged.
         """
         path = self.layout.plan_of_output(self.arguments.output)
+        fix = f"run the workflow again with -R {self.stage.name}_{PLAN}"
         try:
-            plan = json.loads(path.read_text())
+            plan = read_object(path, fix)
         except FileNotFoundError:
-            raise MissingInputError(
-                f"{path} is missing: run the workflow again with -R {self.stage.name}_{PLAN}"
-            ) from None
-        if plan["fingerprint"] != self.key.fingerprint:
-            raise MissingInputError(
-                f"{path} was written with other settings or inputs; run the workflow again with -R {self.stage.name}_{PLAN}"
-            )
-        return BlockGrid.from_json(json.dumps(plan["grid"]))
+            raise MissingInputError(f"{path} is missing", fix=fix) from None
+        if plan.get("fingerprint") != self.key.fingerprint:
+            raise MissingInputError(f"{path} was written with other settings or inputs", fix=fix)
+        try:
+            return BlockGrid.from_json(json.dumps(plan["grid"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise AttaccaError(f"{path} is damaged: {summarize_error(error)}", fix=fix) from None
 
     def ledger(self, grid: BlockGrid) -> Ledger:
         """Return the record of blocks that are done under the present key."""

@@ -144,6 +144,8 @@ class Stage:
         volumes: volumes of a run for which it runs.
         arrays: directories or addresses of the arrays that it writes, at full resolution.
         files: other files that it writes, or glob patterns of which one file must exist.
+        contents: directories and files with everything that it writes, besides its plan and its manifest; by default
+            the images of its arrays, and its files.
         disk: estimate of the bytes and files that it stores.
         blocks: the blocks in which it computes.
         block_setting: key of the configuration that holds the size of its blocks.
@@ -156,6 +158,7 @@ class Stage:
         runs_network: whether it runs the network and can use GPUs.
         plans_locally: whether its plan is short enough for the machine that runs Snakemake.
         max_threads: largest useful number of threads.
+        max_finish_threads: largest useful number of threads of the job that finishes it.
     """
 
     name: str
@@ -173,6 +176,7 @@ class Stage:
     volumes: Callable[[Configuration, str], Sequence[str]] = field(default=_segmented_volumes, compare=False)
     arrays: Callable[[Layout, str, str], Sequence[str]] = field(default=_no_paths, compare=False)
     files: Callable[[Layout, str, str], Sequence[str]] = field(default=_no_paths, compare=False)
+    contents: Callable[[Layout, str, str], Sequence[str]] | None = field(default=None, compare=False)
     disk: Callable[[ProductSizes], tuple[float, float]] = field(default=_small_disk, compare=False)
     blocks: Blocks = field(default=Blocks.NONE, compare=False)
     block_setting: str = field(default="", compare=False)
@@ -184,6 +188,7 @@ class Stage:
     runs_network: bool = field(default=False, compare=False)
     plans_locally: bool = field(default=True, compare=False)
     max_threads: int | None = field(default=None, compare=False)
+    max_finish_threads: int | None = field(default=None, compare=False)
 
     @property
     def is_blockwise(self) -> bool:
@@ -249,6 +254,12 @@ class StageInstance:
         """Return directories or addresses of the arrays at full resolution."""
         return list(self.stage.arrays(layout, self.run, self.volume))
 
+    def contents(self, layout: Layout) -> list[str]:
+        """Return the directories and files with everything that the stage writes, besides its plan and manifest."""
+        if self.stage.contents is not None:
+            return list(self.stage.contents(layout, self.run, self.volume))
+        return [*(path.removesuffix("/s0") for path in self.arrays(layout)), *self.files(layout)]
+
     def files(self, layout: Layout) -> list[str]:
         """Return other files that the stage writes, or glob patterns of them."""
         return list(self.stage.files(layout, self.run, self.volume))
@@ -262,6 +273,15 @@ def locate_manifest(result: str) -> Callable[[Layout, str, str], Path]:
 def locate_array(image: str) -> Callable[[Layout, str, str], Sequence[str]]:
     """Return the function of a stage's arrays for one image in the container of a run and volume."""
     return lambda layout, run, volume: [f"{layout.image(run, volume, image)}/s0"]
+
+
+def list_segmentation_contents(layout: Layout, run: str, volume: str) -> list[str]:
+    """Return what the last stage of a run on a volume writes: its image, and the metadata of the container."""
+    container = layout.run_container(run, volume)
+    groups = (container, f"{container}/labels")
+    names = ("zarr.json", ".zattrs", ".zgroup")
+    metadata = [f"{group}/{name}" for group in groups for name in names]
+    return [layout.image(run, volume, "segmentation"), *metadata]
 
 
 def estimate_pyramid_disk(sizes: ProductSizes, bytes_per_voxel: float = LABEL_BYTES) -> tuple[float, float]:

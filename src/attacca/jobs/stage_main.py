@@ -16,8 +16,9 @@ from typing import Any
 from attacca.config.execution import ExecutionConfig
 from attacca.errors import AttaccaError, ResourceError
 from attacca.jobs.job_locks import hold_job_lock
+from attacca.jobs.seals import break_seal, write_seal
 from attacca.jobs.snakemake_process import end_with_snakemake
-from attacca.jobs.stage import ACTIONS, Stage
+from attacca.jobs.stage import ACTIONS, FINISH, PLAN, RUN, Stage, StageInstance
 from attacca.layout import Layout
 from attacca.manifest import Manifest, read_manifest
 
@@ -117,21 +118,25 @@ def stage_main(
     signal.signal(signal.SIGTERM, _stop)
     end_with_snakemake()
     with hold_job_lock(options.log):
-        return _run_job(name, work, options, execution)
+        return _run_job(stage, work, options, execution)
 
 
 def _run_job(
-    name: str,
+    stage: Stage,
     work: Callable[[StageArguments], None],
     options: argparse.Namespace,
     execution: ExecutionConfig,
 ) -> int:
+    name, layout = stage.name, Layout(options.results, options.storage)
+    instance = StageInstance(stage, options.run, options.volume)
     try:
         index, _, count = options.shard.partition("/")
+        if options.action in (PLAN, RUN):
+            break_seal(instance, layout)
         work(
             StageArguments(
                 action=options.action,
-                layout=Layout(options.results, options.storage),
+                layout=layout,
                 run=options.run,
                 volume=options.volume,
                 parameters=options.parameters,
@@ -149,6 +154,8 @@ def _run_job(
             raise AttaccaError(
                 f"the stage {name} ended without writing {options.output}; this is a bug in Attacca: report it with the log"
             )
+        if options.action in (FINISH, RUN):
+            write_seal(instance, layout)
         return 0
     except AttaccaError as error:
         return _report(name, options, error)

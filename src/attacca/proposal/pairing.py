@@ -8,11 +8,11 @@ from pathlib import Path
 
 from attacca.arrays.container_listing import list_arrays
 from attacca.arrays.identifier import is_url, join_path
+from attacca.arrays.precomputed import is_precomputed
 from attacca.errors import ConfigurationError, MissingInputError
 from attacca.volumes.readers.hdf5 import HDF5_SUFFIXES, list_hdf5_volumes
 from attacca.volumes.readers.image_file import IMAGE_SUFFIXES
 from attacca.volumes.readers.mrc import MRC_SUFFIXES
-from attacca.volumes.readers.precomputed import is_precomputed
 from attacca.volumes.readers.source import build_missing_error
 from attacca.volumes.readers.zarr_container import split_container
 

@@ -14,6 +14,7 @@ from attacca.report.facts import Fact, as_mapping, describe_checks, describe_siz
 from attacca.report.fallback import compute_or
 from attacca.report.findings import Findings, describe_findings
 from attacca.report.label_overlap import LabelOverlap, measure_overlap
+from attacca.report.object_section import ObjectSection, read_objects
 from attacca.report.results import Results, read_json
 from attacca.report.scores import Score, describe_broken_scores, read_scores
 from attacca.report.slice_rows import Row, VolumeImages, make_slice_rows
@@ -42,6 +43,7 @@ class VolumeSection:
         link: opens the volume in a viewer.
         checks: measurements of the segmentation.
         size: shape, voxel size and extent of the volume.
+        objects: the largest objects; None before they are measured.
         findings: objects that are whole, split, merged or missing; None without a comparison of objects.
     """
 
@@ -60,6 +62,7 @@ class VolumeSection:
     checks: list[Fact] = field(default_factory=list)
     size: list[Fact] = field(default_factory=list)
     findings: Findings | None = None
+    objects: ObjectSection | None = None
 
 
 def make_volume_section(
@@ -86,6 +89,7 @@ def make_volume_section(
     section.lost = compute_or("", "deleted arrays", lambda: _describe_lost(results, run, volume, images))
     section.status = _describe_status(results, run, section, images)
     section.link = make_open_link(run, volume)
+    section.objects = compute_or(None, "the table of objects", lambda: read_objects(results, run, volume))
     image = images.raw or images.segmentation or images.ground_truth
     section.size = describe_size(image.finest) if image is not None else []
     checks = as_mapping(read_json(results.layout.scores(run, volume)).get("segmentation"))

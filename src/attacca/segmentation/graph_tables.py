@@ -7,6 +7,7 @@ with the volume: tables of blocks are sorted, and a range of ids is one slice of
 
 import io
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -47,6 +48,7 @@ NUMBER = np.int32
 
 _EDGE_COLUMNS = ("direct_sum", "direct_count", "direct_max", "long_sum", "long_count")
 _BLOCKS_PER_FOLDER = 1000
+_COLUMNS = "whole"
 
 
 def locate_table(directory: str | os.PathLike[str], table: str, index: int) -> Path:
@@ -150,7 +152,7 @@ def load_graph(directory: str | os.PathLike[str], num_blocks: int, part_rows: in
     nodes = _node_columns(map(reduce_nodes, parts))
     ids = nodes["ids"]
     check_range(len(ids), NUMBER, "fragments of a graph")
-    whole = Path(directory) / "whole"
+    whole = Path(directory) / _COLUMNS
     whole.mkdir(parents=True, exist_ok=True)
     columns = ("u", "v", *_EDGE_COLUMNS)
     files = {name: open(whole / f"{name}.bin", "wb") for name in columns}  # noqa: SIM115
@@ -172,6 +174,14 @@ def load_graph(directory: str | os.PathLike[str], num_blocks: int, part_rows: in
         kind = np.dtype(NUMBER) if name in ("u", "v") else EDGE_TYPE[name]
         mapped[name] = np.memmap(whole / f"{name}.bin", kind, "r") if num_rows else np.zeros(0, kind)
     return Graph(**nodes, **mapped)
+
+
+def remove_columns(directory: str | os.PathLike[str]) -> None:
+    """Remove the files that ``load_graph`` wrote; a graph in memory stays valid.
+
+    >>> remove_columns("graph")
+    """
+    shutil.rmtree(Path(directory) / _COLUMNS, ignore_errors=True)
 
 
 def _node_columns(parts: Iterable[np.ndarray]) -> dict[str, np.ndarray]:

@@ -57,6 +57,7 @@ AGGLOMERATE = Stage(
     # The whole graph is in memory at once.
     cost=CostModel(350, 0, 3.0e7, 1, bytes_per_fragment=400),
     disk=lambda sizes: (1e4 + sizes.fragments * 16, 5),
+    max_threads=1,
 )
 
 
@@ -167,13 +168,13 @@ def _agglomerate_at_once(
     """Agglomerate the graph of the volume in one piece, and write the look-up table."""
     # deferred: the Snakefile does not need numba.
     from attacca.segmentation.agglomerate import agglomerate
-    from attacca.segmentation.graph_tables import load_graph
+    from attacca.segmentation.graph_tables import load_graph, remove_columns
     from attacca.segmentation.octree_agglomeration import AgglomeratedVolume
 
-    graph = load_graph(
-        arguments.layout.graph(arguments.run, arguments.volume), arguments.inputs["graph"].result["blocks"]
-    )
+    directory = arguments.layout.graph(arguments.run, arguments.volume)
+    graph = load_graph(directory, arguments.inputs["graph"].result["blocks"])
     table = agglomerate(graph, settings)
+    remove_columns(directory)
     lattice, _ = _divide(arguments, fragments)
     table.divide(lattice).save(arguments.layout.look_up_table(arguments.run, arguments.volume))
     return AgglomeratedVolume(len(table.ids), len(graph.u), table.count_voxels(graph.sizes))

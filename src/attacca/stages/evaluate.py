@@ -55,6 +55,7 @@ EVALUATE = Stage(
         "task": task_parameters(configuration.runs[run]),
         "evaluation": plain_values(configuration.runs[run].evaluation),
     },
+    contents=lambda layout, run, volume: [str(layout.evaluation(run, volume))],
     manifest_is_result=True,
     is_final=True,
     cost=CostModel(350, 80, 1.0e7, 1, voxels_at_once=_voxels_at_once),

@@ -63,6 +63,7 @@ EXPORT = Stage(
     applies=lambda run: bool(run.export.formats),
     manifest=locate_manifest("export"),
     parameters=_parameters,
+    contents=lambda layout, run, volume: [str(layout.export(run, volume))],
     manifest_lists_files=True,
     is_final=True,
     cost=CostModel(400, 60, 5.0e6, 2, voxels_at_once=_voxels_at_once),

@@ -56,6 +56,8 @@ FRAGMENTS = Stage(
     disk=lambda sizes: (sizes.voxels * LABEL_BYTES, sizes.chunks + FILES_PER_STAGE),
     blocks=Blocks.SEGMENTATION,
     block_setting="segmentation.block_size",
+    # It reads the ledger.
+    max_finish_threads=1,
 )
 
 

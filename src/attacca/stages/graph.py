@@ -59,6 +59,8 @@ GRAPH = Stage(
     disk=_disk,
     blocks=Blocks.SEGMENTATION,
     block_setting="segmentation.block_size",
+    # It reads the ledger.
+    max_finish_threads=1,
 )
 
 

@@ -8,6 +8,7 @@ from attacca.stages.evaluate import EVALUATE
 from attacca.stages.export import EXPORT
 from attacca.stages.fragments import FRAGMENTS
 from attacca.stages.graph import GRAPH
+from attacca.stages.objects import OBJECTS
 from attacca.stages.predict import PREDICT
 from attacca.stages.relabel import RELABEL
 from attacca.stages.targets import TARGETS
@@ -27,6 +28,7 @@ STAGES: tuple[Stage, ...] = (
     RELABEL,
     CLASSES,
     EVALUATE,
+    OBJECTS,
     EXPORT,
 )
 """Stages in the order of computation. A run has ``fragments`` to ``relabel``, or ``classes``.

@@ -18,6 +18,7 @@ from attacca.jobs.stage import (
     Stage,
     StageInstance,
     estimate_pyramid_disk,
+    list_segmentation_contents,
     locate_array,
     locate_manifest,
 )
@@ -40,6 +41,7 @@ RELABEL = Stage(
     manifest=locate_manifest("segmentation"),
     parameters=block_parameters,
     arrays=locate_array("segmentation"),
+    contents=list_segmentation_contents,
     is_final=True,
     # Workers share the look-up table, which has 24 bytes per fragment.
     cost=CostModel(300, 60, 2.0e7, 1, 0.003, bytes_per_fragment=24),

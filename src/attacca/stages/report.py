@@ -22,6 +22,7 @@ REPORT = Stage(
     scope=Scope.WORKFLOW,
     manifest=lambda layout, run, volume: layout.report(),
     parameters=_parameters,
+    contents=lambda layout, run, volume: [str(layout.scores_table())],
     cost=CostModel(500, 0, 1e6, 2),
     max_threads=1,
 )

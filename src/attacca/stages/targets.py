@@ -4,7 +4,6 @@ The counts are needed before the first weight can be computed. So ``plan`` creat
 the whole volume, block by block, and ``shard`` computes targets and weights.
 """
 
-import json
 import sys
 from collections.abc import Callable
 from functools import cached_property, partial
@@ -21,6 +20,7 @@ from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.open_results import required_volume_array, volume_array
 from attacca.jobs.stage import (
     FILES_PER_STAGE,
+    PLAN,
     Blocks,
     CostModel,
     ProductSizes,
@@ -30,6 +30,7 @@ from attacca.jobs.stage import (
     task_parameters,
 )
 from attacca.jobs.stage_main import stage_main
+from attacca.manifest import read_object, read_values
 from attacca.progress import Progress
 from attacca.stages.volume import VOLUME
 
@@ -58,6 +59,10 @@ TARGETS = Stage(
     parameters=lambda configuration, run, volume: {"task": task_parameters(configuration.runs[run])},
     arrays=lambda layout, run, volume: [
         f"{layout.targets_container(run, volume)}/{image}/s0" for image in ("target", "weight")
+    ],
+    contents=lambda layout, run, volume: [
+        layout.targets_container(run, volume),
+        str(layout.class_counts(run, volume)),
     ],
     cost=CostModel(400, 160, 1.2e6, 1, 0.012, bytes_per_channel=6),
     disk=_disk,
@@ -128,7 +133,7 @@ class TargetsJob(BlockwiseJob):
 
         path = self.layout.class_counts(self.arguments.run, self.arguments.volume)
         key = self.key.fingerprint
-        if path.is_file() and json.loads(path.read_text()).get("fingerprint") == key:
+        if (read_values(path) or {}).get("fingerprint") == key:
             return
         progress = Progress(
             f"count classes {self.arguments.label}",
@@ -155,7 +160,8 @@ class TargetsJob(BlockwiseJob):
     def counts(self) -> list[Any]:
         """Class counts of the volume."""
         path = self.layout.class_counts(self.arguments.run, self.arguments.volume)
-        return [(classes, mask) for classes, mask in json.loads(path.read_text())["counts"]]
+        fix = f"delete it and run the workflow again with -R {TARGETS.name}_{PLAN}"
+        return [(classes, mask) for classes, mask in read_object(path, fix)["counts"]]
 
     def block_function(self) -> Callable[[Block], Any]:
         # deferred: predictors import numba, which the Snakefile does not need.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attacca.arrays import LocalArrayIdentifier
+from attacca.arrays.damage_notes import clear_damage, read_damage
 from attacca.atomic import write_text
 from attacca.blockwise.locking import lock_file
 from attacca.config.architecture import UNetConfig
@@ -100,6 +101,7 @@ TRAIN = Stage(
     parameters=_parameters,
     # A training deletes all checkpoints but some.
     files=lambda layout, run, volume: [str(layout.checkpoints(run) / "*.pt")],
+    contents=lambda layout, run, volume: [str(layout.training(run))],
     cost=CostModel(1600, 0, 1.0e5, 10),
     disk=_disk,
     runs_network=True,
@@ -129,6 +131,7 @@ def _train(arguments: StageArguments, directory: Path) -> None:
         {name: given.fingerprint for name, given in sorted(arguments.inputs.items())},
     )
     take_directory(directory, manifest.fingerprint)
+    discard_damaged_checkpoints(arguments.layout.checkpoints(arguments.run))
     task = read_task_config(section["task"])
     validation = tuple(_training_volume(arguments, name) for name in names["validate"])
     scores = _segmentation_validation(task, training, section, validation)
@@ -211,6 +214,19 @@ def take_directory(directory: Path, key: str) -> None:
         os.replace(own, directory)
     directory.mkdir(parents=True, exist_ok=True)
     write_text(directory / _KEY, key)
+
+
+def discard_damaged_checkpoints(directory: Path) -> None:
+    """Delete the checkpoints that the start of the workflow found damaged or deleted, and all later ones.
+
+    The training then resumes before them, and writes the same checkpoints again.
+    """
+    damaged = read_damage(str(directory))
+    for path in sorted(directory.glob("*.pt")):
+        # Names have numbers of eight digits, so that their order is that of the iterations.
+        if damaged and path.name >= min(damaged):
+            path.unlink()
+    clear_damage(str(directory))
 
 
 def _read_key(directory: Path) -> str:

@@ -62,6 +62,7 @@ VOLUME = Stage(
     arrays=lambda layout, run, volume: [
         f"{layout.volume_image(volume, image)}/s0" for image in VOLUME_IMAGES
     ],
+    contents=lambda layout, run, volume: [layout.volume_container(volume)],
     cost=CostModel(250, 90, 0.6e6, 1.5, 0.012),
     disk=_disk,
     blocks=Blocks.VOLUME_CHUNKS,

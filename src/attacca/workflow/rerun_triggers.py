@@ -20,6 +20,8 @@ from attacca.jobs.stage import Stage, StageInstance, without_paths
 from attacca.manifest import read_values
 from attacca.stages.provenance import PROVENANCE
 from attacca.stages.report import REPORT
+from attacca.workflow.damage import DamageReport
+from attacca.workflow.damage_repair import discard_damaged_work, restore_files
 from attacca.workflow.deleted_outputs import find_deleted_outputs, stages_to_repeat
 from attacca.workflow.staleness import list_changed_inputs, list_changed_settings
 from attacca.workflow.workflow import Workflow
@@ -47,6 +49,8 @@ class RerunTriggers:
         # Workflows with other results may run in the same working directory.
         self.directory = directory / digest(str(workflow.layout.results))[:12]
         self.active = active
+        # Files are restored before their content decides what has to run.
+        self._damage = restore_files(workflow) if active else DamageReport()
         self._written: set[Path] = set()
         self._outdated: dict[StageInstance, bool] = {}
 
@@ -60,6 +64,14 @@ class RerunTriggers:
             self._write(path, instance)
         return str(path)
 
+    def discard_damaged_work(self) -> None:
+        """Remove the records of damaged results before jobs start, so that the jobs compute them again."""
+        discard_damaged_work(self.workflow, self._damage)
+
+    def _needs_repair(self, instance: StageInstance) -> bool:
+        damage = self._damage.stages.get(instance)
+        return damage is not None and damage.needs_work
+
     def _write(self, path: Path, instance: StageInstance) -> None:
         output = instance.first_file(self.workflow.layout)
         reasons = self._list_reasons(instance, output) if output.exists() else []
@@ -72,6 +84,8 @@ class RerunTriggers:
         os.utime(path, (time, time))
 
     def _list_reasons(self, instance: StageInstance, output: Path) -> list[str]:
+        if self._needs_repair(instance):
+            return [str(self._damage.stages[instance])]
         if instance.stage == PROVENANCE:
             section = PROVENANCE.section(self.workflow.configuration, instance.run)
             settings = {"runs": {instance.run: section["run"]}, "volumes": section["volumes"]}
@@ -99,6 +113,7 @@ class RerunTriggers:
             self._outdated[instance] = (
                 not instance.manifest(self.workflow.layout).exists()
                 or bool(self._list_changes(instance))
+                or self._needs_repair(instance)
                 or any(map(self._is_outdated, instance.inputs(self.workflow.configuration).values()))
             )
         return self._outdated[instance]

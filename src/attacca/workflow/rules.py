@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from attacca.jobs.stage import FINISH, PLAN, RUN, SHARD, Scope, Stage
+from attacca.workflow.job_groups import JobGroups
 from attacca.workflow.rerun_triggers import RerunTriggers
 from attacca.workflow.workflow import ALL_STAGES, Wildcards, Workflow, read_wildcards
 
@@ -21,10 +22,12 @@ class StageRules:
         stage: the stage.
         workflow: the configuration.
         triggers: files that make Snakemake rerun stale stages.
+        groups: jobs that a cluster runs as one.
     """
 
-    def __init__(self, stage: Stage, workflow: Workflow, triggers: RerunTriggers) -> None:
+    def __init__(self, stage: Stage, workflow: Workflow, triggers: RerunTriggers, groups: JobGroups) -> None:
         self.stage = stage
+        self.group = groups.pattern(stage)
         self.workflow = workflow
         self.triggers = triggers
         self._layout = workflow.layout
@@ -52,13 +55,19 @@ class StageRules:
         return str(self._layout.plan(self._manifest))
 
     @property
-    def computed(self) -> list[str]:
-        """Patterns of the files of all shards, as inputs."""
-        count = self.workflow.shards(self.stage)
-        return [str(self._layout.shard(self._manifest, shard, count)) for shard in range(count)]
+    def computed(self) -> Function:
+        """Files of all shards, as inputs."""
+
+        def list_shards(wildcards: Wildcards) -> list[str]:
+            run, volume = read_wildcards(wildcards)
+            count = self.workflow.shards(self.stage, run, volume)
+            manifest = self.stage.manifest(self._layout, run, volume)
+            return [str(self._layout.shard(manifest, shard, count)) for shard in range(count)]
+
+        return list_shards
 
     @property
-    def prepared(self) -> list[str]:
+    def prepared(self) -> list[str] | Function:
         """Patterns of the files of all shards of a stage that needs none, as inputs; empty with one shard."""
         return self.computed if self.workflow.shards(self.stage) > 1 else []
 
@@ -127,10 +136,16 @@ class StageRules:
 
 
 class WorkflowRules:
-    """The rules of all stages, as attributes with the names of the stages."""
+    """The rules of all stages, as attributes with the names of the stages.
 
-    def __init__(self, workflow: Workflow, triggers: RerunTriggers) -> None:
-        self._stages = {stage.name: StageRules(stage, workflow, triggers) for stage in ALL_STAGES}
+    Args:
+        workflow: the configuration.
+        triggers: files that make Snakemake rerun stale stages.
+        groups: jobs that a cluster runs as one.
+    """
+
+    def __init__(self, workflow: Workflow, triggers: RerunTriggers, groups: JobGroups) -> None:
+        self._stages = {stage.name: StageRules(stage, workflow, triggers, groups) for stage in ALL_STAGES}
 
     def __getattr__(self, name: str) -> StageRules:
         try:

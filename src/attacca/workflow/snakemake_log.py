@@ -3,11 +3,12 @@
 import logging
 
 _SCHEDULER_MESSAGES = ("Select jobs to execute...", "Execute ")
+_NO_GROUPS = "Group jobs: inactive"
 _FAILED_COMMAND = "CalledProcessError in file"
 
 
 class _MessageFilter(logging.Filter):
-    """Drops the scheduler's message about each of its choices, and the commands of failed jobs.
+    """Drops messages about each choice of the scheduler and about groups of jobs, and the commands of failed jobs.
 
     A failed job has printed its own message, which a command of a thousand characters would hide.
     """
@@ -17,6 +18,8 @@ class _MessageFilter(logging.Filter):
             record.shellcmd = None
         message = record.getMessage()
         if record.levelno >= logging.ERROR and _FAILED_COMMAND in message:
+            return False
+        if message.startswith(_NO_GROUPS):
             return False
         return not (message.startswith(_SCHEDULER_MESSAGES) and message.endswith("..."))
 

@@ -18,10 +18,13 @@ from attacca.jobs.stage import FINISH, PLAN, SHARD, StageInstance
 from attacca.layout import Layout
 from attacca.manifest import read_values
 from attacca.stages.predict import choose_checkpoint
+from attacca.stages.registry import STAGES
 from attacca.stages.train import TRAIN
 from attacca.workflow.cluster_jobs import ClusterJob, read_cluster_jobs
+from attacca.workflow.damage import find_damage
 from attacca.workflow.deleted_outputs import find_deleted_outputs, stages_to_repeat
 from attacca.workflow.failures import find_last_failure
+from attacca.workflow.job_groups import JobGroups
 from attacca.workflow.staleness import list_changed_inputs, list_changed_settings
 from attacca.workflow.workflow import Workflow
 
@@ -100,11 +103,23 @@ def read_states(workflow: Workflow) -> list[StageState]:
     repeated = stages_to_repeat(workflow, deleted, lambda instance: states[instance].state != "done")
     for instance, paths in deleted.items():
         _report_deletion(states[instance], workflow.layout, paths, instance in repeated)
+    for instance, damage in find_damage(workflow, read_arrays=False).stages.items():
+        if instance in states and states[instance].state in ("done", "stale"):
+            state = states[instance]
+            state.state, state.done = "stale", 0
+            state.reason = "; ".join(filter(None, (state.reason, str(damage))))
     for instance, state in states.items():
         if state.state not in ("done", "running"):
-            failure = find_last_failure(instance, workflow.layout, workflow.shards(instance.stage))
+            failure = find_last_failure(instance, workflow.layout, count_shards(instance, workflow))
             state.reason = "; ".join(filter(None, (state.reason, str(failure or ""))))
     return list(states.values())
+
+
+def count_shards(instance: StageInstance, workflow: Workflow) -> int:
+    """Return the number of shards of a stage: at most one for each block that it has planned."""
+    count = workflow.shards(instance.stage, instance.run, instance.volume)
+    plan = read_values(instance.plan(workflow.layout)) if instance.stage.is_blockwise else None
+    return min(count, max(1, int(plan.get("blocks", count)))) if plan else count
 
 
 def is_workflow_running_here(results: Path) -> bool:
@@ -130,6 +145,7 @@ class _Reader:
         self.workflow = workflow
         self.layout = workflow.layout
         self.queue = queue
+        self.groups = JobGroups(workflow)
         self.now = time.time()
         self.locked = locked_inodes()
         self._states: dict[StageInstance, StageState] = {}
@@ -169,7 +185,7 @@ class _Reader:
         """Return whether a job of a stage runs on this machine."""
         parts = [""]
         if instance.stage.is_blockwise:
-            count = self.workflow.shards(instance.stage)
+            count = count_shards(instance, self.workflow)
             shards = (f"_{SHARD}_{index}_of_{count}" for index in range(count))
             parts = [f"_{PLAN}", *shards, f"_{FINISH}"]
         return any(self._job_is_locked(instance, part) for part in parts)
@@ -220,7 +236,7 @@ class _Reader:
             state.reason = self._void_reason(instance, ledger)
         done = ledger.done() if not state.reason else None
         state.done = int(done.sum()) if done is not None else 0
-        count = self.workflow.shards(instance.stage)
+        count = count_shards(instance, self.workflow)
         for index in range(count):
             first, end = blocks * index // count, blocks * (index + 1) // count
             recorded = int(done[first:end].sum()) if done is not None else 0
@@ -339,7 +355,18 @@ class _Reader:
     def _cluster_job(self, instance: StageInstance, shard: str) -> ClusterJob | None:
         part = "_shard" if shard else ""
         wildcards = "_".join(item for item in (instance.run, instance.volume) if item)
-        return self.queue.get(f"rule_{instance.stage.name}{part}_wildcards_{wildcards}{shard}")
+        job = self.queue.get(f"rule_{instance.stage.name}{part}_wildcards_{wildcards}{shard}")
+        return job or self._group_job(instance)
+
+    def _group_job(self, instance: StageInstance) -> ClusterJob | None:
+        """Return the job of a stage's group whose turn the stage can be, or None."""
+        group = self.groups.name(instance)
+        upstream = instance.inputs(self.workflow.configuration).values()
+        if group is None or any(self.read_state(item).state != "done" for item in upstream):
+            return None
+        # The names of the group's rules follow, the first of them in the order of the alphabet.
+        names = tuple(f"rule_{group}_{stage.name}" for stage in STAGES)
+        return next((job for comment, job in self.queue.items() if comment.startswith(names)), None)
 
 
 def _read_last_number(table: Path) -> float:

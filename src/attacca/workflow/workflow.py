@@ -1,5 +1,6 @@
 """A configuration as the Snakemake rules and the commands see it."""
 
+import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,9 @@ from attacca.config.load import load_configuration
 from attacca.config.run import Configuration
 from attacca.errors import AttaccaError, ConfigurationError, MissingInputError
 from attacca.fingerprint import canonical_json
+from attacca.jobs.block_shape import BlockShape
+from attacca.jobs.expected_blocks import expect_blocks
+from attacca.jobs.extents import Extent, extents_of
 from attacca.jobs.job_locks import hold_workflow_lock
 from attacca.jobs.snakemake_process import PROCESS_VARIABLE, release_stale_lock
 from attacca.jobs.stage import Stage, StageInstance, plain_values
@@ -21,6 +25,9 @@ from attacca.stages.registry import STAGES, instances
 from attacca.stages.report import REPORT
 from attacca.stages.train import TRAIN
 from attacca.workflow.start_record import read_start_record, write_start_record
+
+SHARDS_VARIABLE = "ATTACCA_SHARDS"
+"""Environment variable with the numbers of shards that are below the configured ones."""
 
 ALL_STAGES = (*STAGES, PROVENANCE, REPORT)
 """All stages: those that compute results, and those that describe them."""
@@ -44,13 +51,24 @@ class Workflow:
     Args:
         configuration: the checked configuration.
         source: the file that it was read from, and the settings of ``--config``.
+        extents: sizes of the volumes by name, as far as they are known.
+        shard_counts: numbers of shards that are below the configured ones, by ``STAGE/RUN/VOLUME``; by default derived
+            from the extents.
     """
 
     def __init__(
-        self, configuration: Configuration, source: tuple[Path, Mapping[str, Any]] | None = None
+        self,
+        configuration: Configuration,
+        source: tuple[Path, Mapping[str, Any]] | None = None,
+        extents: Mapping[str, Extent] | None = None,
+        shard_counts: Mapping[str, int] | None = None,
     ) -> None:
         self.configuration = configuration
         self.source = source
+        self.extents = extents or {}
+        self._shard_counts = (
+            _limit_shards(configuration, self.extents) if shard_counts is None else shard_counts
+        )
         self.layout = Layout(configuration.results, configuration.storage)
 
     def record_start(self) -> None:
@@ -74,9 +92,22 @@ class Workflow:
         """Return every stage for each run and volume, in the order of computation."""
         return instances(self.configuration)
 
-    def shards(self, stage: Stage) -> int:
-        """Return the number of jobs over which the blocks of a stage are distributed."""
-        return self.configuration.execution.get_shards(stage.name)
+    def shards(self, stage: Stage, run: str = "", volume: str = "") -> int:
+        """Return the number of jobs over which the blocks of a stage are distributed: at most one for each block."""
+        configured = self.configuration.execution.get_shards(stage.name)
+        return self._shard_counts.get(_shard_key(StageInstance(stage, run, volume)), configured)
+
+    @property
+    def shard_counts(self) -> Mapping[str, int]:
+        """Numbers of shards that are below the configured ones, by ``STAGE/RUN/VOLUME``."""
+        return self._shard_counts
+
+    def expect_blocks(self, instance: StageInstance) -> BlockShape | None:
+        """Return the number and size of the blocks of a stage before it is planned, or None if the volume is unknown."""
+        extent = self.extents.get(instance.volume)
+        if extent is None or not instance.stage.is_blockwise:
+            return None
+        return expect_blocks(self.configuration, instance, extent).shape
 
     def threads(self, stage: Stage) -> int:
         """Return the number of processes or threads of a job of a stage; Snakemake limits it to ``--cores``."""
@@ -135,6 +166,7 @@ def open_workflow(
         is_main_process: whether this is the Snakemake that starts jobs: it checks the volumes against the
             configuration, and removes the locks of a killed Snakemake.
     """
+    extents: Mapping[str, Extent] = {}
     try:
         if len(configuration_files) > 1:
             raise ConfigurationError(
@@ -148,8 +180,10 @@ def open_workflow(
             # deferred: jobs read the configuration, too, and do not check it.
             from attacca.preflight.check_configuration import check_configuration
 
-            for warning in check_configuration(configuration, path).warnings:
+            checked = check_configuration(configuration, path)
+            for warning in checked.warnings:
                 print(f"warning: {warning}", file=sys.stderr, flush=True)
+            extents = extents_of(configuration, checked.plans)
     except AttaccaError as error:
         print(f"\n{error}\n", file=sys.stderr, flush=True)
         # Snakemake would print a traceback of the Snakefile for any exception.
@@ -168,10 +202,29 @@ def open_workflow(
             for name, run in configuration.runs.items()
         }
     )
-    workflow = Workflow(configuration, (path, overrides))
+    # Jobs have to expect the same number of shards, and do not examine the volumes again.
+    recorded = None if is_main_process else json.loads(os.environ.get(SHARDS_VARIABLE) or "{}")
+    workflow = Workflow(configuration, (path, overrides), extents, recorded)
+    os.environ[SHARDS_VARIABLE] = canonical_json(workflow.shard_counts)
     if is_main_process:
         workflow.release_stale_lock()
     return workflow
+
+
+def _limit_shards(configuration: Configuration, extents: Mapping[str, Extent]) -> dict[str, int]:
+    """Return the numbers of shards of those stages and volumes that have fewer blocks than shards are configured."""
+    counts = {}
+    for instance in instances(configuration):
+        configured = configuration.execution.get_shards(instance.stage.name)
+        if configured > 1 and instance.stage.is_blockwise and instance.volume in extents:
+            blocks = expect_blocks(configuration, instance, extents[instance.volume]).count
+            if blocks < configured:
+                counts[_shard_key(instance)] = max(1, blocks)
+    return counts
+
+
+def _shard_key(instance: StageInstance) -> str:
+    return f"{instance.stage.name}/{instance.run}/{instance.volume}"
 
 
 def _prepend_path(variable: str, directory: Path) -> None:

@@ -1,10 +1,11 @@
 """Sizes of the volumes of a configuration, from headers."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from attacca.config.run import Configuration
-from attacca.volumes import plan_volume
+from attacca.volumes import VolumePlan, plan_volume
 from attacca.volumes.volume_plan import choose_chunk_shape
 
 
@@ -39,12 +40,16 @@ def read_extents(configuration: Configuration) -> dict[str, Extent]:
         MissingInputError: the file of a volume does not exist.
         VolumeError: a volume cannot be imported.
     """
+    names = dict.fromkeys(name for run in configuration.runs.values() for name in run.volumes.used)
+    return extents_of(configuration, {name: plan_volume(configuration.volumes[name]) for name in names})
+
+
+def extents_of(configuration: Configuration, plans: Mapping[str, VolumePlan]) -> dict[str, Extent]:
+    """Return the extents of volumes from the plans of their import, by name."""
     extents = {}
-    for name in dict.fromkeys(name for run in configuration.runs.values() for name in run.volumes.used):
-        config = configuration.volumes[name]
-        plan = plan_volume(config)
+    for name, plan in plans.items():
         shape = tuple(int(size) for size in plan.roi.shape / plan.voxel_size)
         raw = plan.arrays["raw"]
-        chunk = choose_chunk_shape(config, shape, plan.voxel_size)
+        chunk = choose_chunk_shape(configuration.volumes[name], shape, plan.voxel_size)
         extents[name] = Extent(shape, chunk, raw.dtype.itemsize, raw.link is None, "labels" in plan.arrays)
     return extents

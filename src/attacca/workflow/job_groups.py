@@ -1,0 +1,81 @@
+"""Groups of jobs that a cluster runs as one job, so that fewer jobs wait in its queue one after another.
+
+Snakemake submits the rules of a group together: each starts when the one before it has ended, and all of them in one job
+of the cluster. On one machine, groups have no effect. A stage is grouped if one shard computes all of its blocks. If
+that is true for each stage of the segmentation, the segmentation of a volume, from fragments to scores, is one group.
+"""
+
+from collections.abc import Collection
+
+from attacca.jobs.stage import FINISH, PLAN, RUN, SHARD, Scope, Stage, StageInstance
+from attacca.stages.agglomerate import AGGLOMERATE
+from attacca.stages.classes import CLASSES
+from attacca.stages.evaluate import EVALUATE
+from attacca.stages.fragments import FRAGMENTS
+from attacca.stages.graph import GRAPH
+from attacca.stages.registry import STAGES
+from attacca.stages.relabel import RELABEL
+from attacca.workflow.workflow import Workflow
+
+SEGMENT = "segment"
+"""Name of the group of all stages that segment a volume."""
+
+_SEGMENTING = (FRAGMENTS, GRAPH, AGGLOMERATE, RELABEL, CLASSES, EVALUATE)
+
+
+class JobGroups:
+    """The groups of a workflow.
+
+    Args:
+        workflow: the configuration.
+        special_rules: rules that have resources of their own (``set-resources`` of the profile): the jobs of a group
+            need the same partition, so stages with such a rule are not grouped.
+    """
+
+    def __init__(self, workflow: Workflow, special_rules: Collection[str] = ()) -> None:
+        self._workflow = workflow
+        self._special = set(special_rules)
+
+    def pattern(self, stage: Stage) -> str | None:
+        """Return the name of the group of a stage's jobs, with wildcards; None if they are submitted one by one."""
+        wildcards = {
+            Scope.VOLUME: ["{volume}"],
+            Scope.RUN: ["{run}"],
+            Scope.RUN_AND_VOLUME: ["{run}", "{volume}"],
+            Scope.WORKFLOW: [],
+        }[stage.scope]
+        if stage in _SEGMENTING and all(map(self._is_one_job, _SEGMENTING)):
+            return "_".join([SEGMENT, *wildcards])
+        if stage.is_blockwise and self._is_one_job(stage):
+            return "_".join([stage.name, *wildcards])
+        return None
+
+    def name(self, instance: StageInstance) -> str | None:
+        """Return the name of the group of a stage for its run and volume, or None."""
+        pattern = self.pattern(instance.stage)
+        return pattern and pattern.format(run=instance.run, volume=instance.volume)
+
+    def members(self, stage: Stage, run: str) -> list[tuple[Stage, str]]:
+        """Return the stages and actions of all jobs in the group of a stage, for a run; empty without a group."""
+        pattern = self.pattern(stage)
+        if pattern is None:
+            return []
+        settings = self._workflow.configuration.runs.get(run)
+        stages = [
+            other
+            for other in STAGES
+            if self.pattern(other) == pattern and (settings is None or other.applies(settings))
+        ]
+        return [
+            (other, action)
+            for other in stages
+            for action in ((PLAN, SHARD, FINISH) if other.is_blockwise else (RUN,))
+        ]
+
+    def _is_one_job(self, stage: Stage) -> bool:
+        if stage.is_blockwise:
+            rules = {f"{stage.name}_{action}" for action in (PLAN, SHARD, FINISH)}
+        else:
+            rules = {stage.name}
+        configured = self._workflow.configuration.execution.get_shards(stage.name)
+        return (configured == 1 or not stage.is_blockwise) and not rules & self._special

@@ -1,0 +1,60 @@
+"""Random files of a finished run are damaged and deleted, and the same command repairs them."""
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from attacca.config.load import load_configuration
+from attacca.jobs.seals import read_seal
+from attacca.workflow.damage import all_instances
+from attacca.workflow.workflow import Workflow
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+FLIPS, DELETIONS = 30, 10
+
+# The report shows the times of jobs.
+TIMES = re.compile(rb"[0-9]+ s(?=</td>)")
+
+
+def read_results(results: Path) -> dict[str, bytes]:
+    """Content of all results, without logs, benchmarks, hidden files and the records of the start."""
+    found = {}
+    for path in sorted(results.rglob("*")):
+        name = path.relative_to(results)
+        is_result = name.parts[0] not in ("logs", "benchmarks", "machines", "workflow.json")
+        if path.is_file() and is_result and name.name != "run.json" and not re.search(r"(^|/)\.", str(name)):
+            found[str(name)] = path.read_bytes()
+    found["report.html"] = TIMES.sub(b"", found["report.html"])
+    return found
+
+
+def test_the_same_command_names_and_repairs_flipped_and_deleted_files(finished, tmp_path):
+    damaged = finished.copy(tmp_path / "damaged", finished.warm)
+    before, draws = read_results(damaged.results), random.Random(8)
+    workflow = Workflow(load_configuration(damaged.configuration))
+    sealed = [read_seal(instance, workflow.layout) for instance in all_instances(workflow)]
+    assert before.keys() <= {name for seal in sealed for name in seal.files}
+    files = [name for name, content in before.items() if content]
+    assert len(files) > 100
+    chosen = draws.sample(files, FLIPS + DELETIONS)
+    for name in chosen[:FLIPS]:
+        path = damaged.results / name
+        content = bytearray(path.read_bytes())
+        content[draws.randrange(len(content))] ^= 1 << draws.randrange(8)
+        path.write_bytes(content)
+    for name in chosen[FLIPS:]:
+        (damaged.results / name).unlink()
+    output = damaged.snakemake().stderr
+    # A deleted manifest or unnamed checkpoint is computed again, too, and does not count as damage.
+    found = int(re.search(r"^results: (\d+) of [\d,]+ files are damaged", output, re.MULTILINE)[1])
+    uncounted = [name for name in chosen[FLIPS:] if name.endswith((".json", ".pt"))]
+    assert FLIPS + DELETIONS - len(uncounted) <= found <= FLIPS + DELETIONS, output
+    after = read_results(damaged.results)
+    assert after.keys() == before.keys()
+    assert [name for name in before if after[name] != before[name]] == []
+    again = damaged.snakemake().stderr
+    assert "Nothing to be done" in again
+    assert "files are damaged" not in again
