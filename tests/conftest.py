@@ -59,6 +59,7 @@ LONG_FILES = (
     "prediction/test_killed_jobs.py",
     "cli/test_reproduce_workflow.py",
     "blockwise/test_existing_dask_cluster.py",
+    "volumes/test_damaged_files.py",
     "segmentation/test_block_invariance.py",
     "blockwise/test_segment_blockwise.py",
     "training/test_batch_loader.py",

@@ -46,6 +46,7 @@ def _voxels_at_once(run: RunConfig, voxels: int) -> int:
 
 EVALUATE = Stage(
     name="evaluate",
+    version=2,
     title="scores",
     scope=Scope.RUN_AND_VOLUME,
     inputs=_inputs,
