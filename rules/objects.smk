@@ -2,6 +2,8 @@
 
 
 use rule job as objects with:
+    group:
+        STAGES.objects.group
     input:
         **STAGES.objects.reads,
     output:

@@ -81,19 +81,32 @@ use rule graph_plan as graph_finish with:
         STAGES.graph.log("finish"),
 
 
-use rule job as agglomerate with:
+# Shards agglomerate leaves of a large volume, if execution.shards names the stage.
+use rule job as agglomerate_shard with:
     group:
         STAGES.agglomerate.group
     input:
         **STAGES.agglomerate.reads,
+    output:
+        STAGES.agglomerate.shard,
+    log:
+        STAGES.agglomerate.log("shard"),
+    benchmark:
+        STAGES.agglomerate.benchmark("shard")
+    params:
+        **STAGES.agglomerate.params,
+
+
+use rule agglomerate_shard as agglomerate with:
+    input:
+        **STAGES.agglomerate.reads,
+        shards=STAGES.agglomerate.prepared,
     output:
         STAGES.agglomerate.manifest,
     log:
         STAGES.agglomerate.log(),
     benchmark:
         STAGES.agglomerate.benchmark()
-    params:
-        **STAGES.agglomerate.params,
 
 
 use rule job as relabel_plan with:

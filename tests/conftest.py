@@ -59,6 +59,7 @@ LONG_FILES = (
     "prediction/test_killed_jobs.py",
     "cli/test_reproduce_workflow.py",
     "blockwise/test_existing_dask_cluster.py",
+    "volumes/test_damaged_files.py",
     "segmentation/test_block_invariance.py",
     "blockwise/test_segment_blockwise.py",
     "training/test_batch_loader.py",
@@ -301,6 +302,7 @@ class Project:
                 place = self.workflow.layout.look_up_table(instance.run, instance.volume)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.touch()
+                self.workflow.layout.look_up_table_leaves(instance.run, instance.volume).touch()
             if instance.stage.name == "bundle":
                 self.workflow.layout.model_file(instance.run).touch()
             if instance.stage.name == "train":

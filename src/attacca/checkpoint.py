@@ -148,6 +148,7 @@ class CheckpointMeta:
         intensity: arguments of ``attacca.architectures.intensity.normalize``.
         class_counts: counts from which the loss was balanced.
         digest: see ``checkpoint_digest``.
+        voxel_size_tolerance: relative difference up to which the voxel size of a volume may differ.
     """
 
     iteration: int
@@ -158,6 +159,7 @@ class CheckpointMeta:
     intensity: dict[str, float]
     class_counts: Any
     digest: str
+    voxel_size_tolerance: float = 0.0
 
     @classmethod
     def from_content(cls, content: dict[str, Any], path: Path | str) -> "CheckpointMeta":
@@ -181,6 +183,9 @@ class CheckpointMeta:
                 intensity=content["intensity"],
                 class_counts=content["class_counts"],
                 digest=_content_digest(content, description),
+                voxel_size_tolerance=float(
+                    (description.get("training") or {}).get("voxel_size_tolerance", 0.0)
+                ),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(

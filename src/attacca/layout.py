@@ -167,9 +167,17 @@ class Layout:
         """Directory of the columns of the region adjacency graph."""
         return self.run(run) / volume / "graph"
 
+    def agglomeration(self, run: str, volume: str) -> Path:
+        """Directory of the parts of an agglomeration."""
+        return self.run(run) / volume / "agglomeration"
+
     def look_up_table(self, run: str, volume: str) -> Path:
         """Table from fragment ids to segment ids."""
         return self.run(run) / volume / "look_up_table.npy"
+
+    def look_up_table_leaves(self, run: str, volume: str) -> Path:
+        """Leaves of the octree, to which the rows of the look-up table belong."""
+        return self.look_up_table(run, volume).with_suffix(".leaves.json")
 
     def evaluation(self, run: str, volume: str) -> Path:
         """Directory of the tables from which the scores of a volume are computed."""

@@ -90,12 +90,12 @@ def unpack_model(path: Path, checkpoint: Path) -> ModelDescription:
         ModelFileError: it is damaged or unsafe.
     """
     description, _ = read_model_description(path)
-    keys = ("task", "architecture", "voxel_size", "num_in_channels", "seed")
+    keys = ("task", "architecture", "voxel_size", "num_in_channels", "seed", "training")
     values = description.model_dump(mode="json")
     save_checkpoint(
         checkpoint,
         {
-            "configuration": canonical_json({**{key: values[key] for key in keys}, "training": {}}),
+            "configuration": canonical_json({key: values[key] for key in keys}),
             "model": read_model_weights(path),
             "ema": None,
             "intensity": values["intensity"],

@@ -161,3 +161,48 @@ def test_the_convention_is_stored_with_each_score():
     assert rows["voi"]["unit"] == "bits" and rows["voi"]["bounds"] == [0.0, None]
     assert "one to one" in rows["f1_iou50"]["convention"]
     assert all(row["convention"].endswith("a note") for row in rows.values())
+
+
+def count_by_definition(segmentation: np.ndarray, ground_truth: np.ndarray) -> dict[str, float]:
+    """Shares of whole, split, merged and missing objects by their definitions, object by object."""
+    sizes = {int(value): int((ground_truth == value).sum()) for value in np.unique(ground_truth) if value}
+    pieces: dict[int, set[int]] = {}
+    missing = 0
+    for value, size in sizes.items():
+        inner = segmentation[ground_truth == value]
+        if (inner == 0).sum() > size / 2:
+            missing += 1
+            continue
+        least = max(0.05 * size, size ** (2 / 3)) - 1e-9
+        pieces[value] = {int(s) for s in np.unique(inner) if s and (inner == s).sum() >= least}
+    owners: dict[int, set[int]] = {}
+    for value, segments in pieces.items():
+        for segment in segments:
+            owners.setdefault(segment, set()).add(value)
+    merging = {segment for segment, values in owners.items() if len(values) > 1}
+    counts = {
+        "whole_objects": sum(len(own) == 1 and not own & merging for own in pieces.values()),
+        "split_objects": sum(len(own) > 1 for own in pieces.values()),
+        "merged_objects": sum(bool(own & merging) for own in pieces.values()),
+        "missing_objects": missing,
+    }
+    return {name: count / len(sizes) for name, count in counts.items()}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_shares_of_objects_follow_from_their_definitions(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    ground_truth = np.repeat(np.repeat(random.integers(0, 5, (3, 4, 4)), 3, axis=1), 3, axis=2)
+    segmentation = np.where(
+        random.random(ground_truth.shape) < 0.8, ground_truth, random.integers(0, 6, ground_truth.shape)
+    )
+    segmentation[:1] = random.integers(0, 3)
+    scores = scores_from_table(contingency_table(segmentation, ground_truth))
+    for name, value in count_by_definition(segmentation, ground_truth).items():
+        assert scores.value(name) == value, name
+    assert scores.cremi_score == pytest.approx((scores.voi * scores.adapted_rand_error) ** 0.5)
+
+
+def test_the_score_of_cremi_is_zero_for_a_perfect_segmentation() -> None:
+    labels = np.array([1, 1, 2, 2, 3])
+    assert scores_from_table(contingency_table(labels, labels)).cremi_score == 0

@@ -1,5 +1,6 @@
 """Predicting volumes block by block."""
 
+import math
 import pickle
 import sys
 from pathlib import Path
@@ -219,6 +220,18 @@ def test_default_sizes_fit_the_network():
         assert not any(plan.tile % network.factor)
         assert not any(plan.block % plan.tile) and not any(plan.block % plan.chunk)
         assert estimate_memory(network, PredictionConfig()) > 0
+
+
+def test_a_network_at_half_the_resolution_needs_less_memory():
+    full, half = small_network(), small_network(stem=(2, 2, 2))
+    config = PredictionConfig(tile_size=[256] * 3)
+    assert _estimate_features(half, config) < 0.8 * _estimate_features(full, config)
+
+
+def _estimate_features(network, config):
+    """Return bytes of memory per voxel of a tile with its context."""
+    voxels = math.prod(Coordinate(config.tile_size) + network.context * 2)
+    return (estimate_memory(network, config) - (600 << 20)) / voxels
 
 
 def test_blocks_larger_than_the_volume_need_the_memory_of_the_volume():

@@ -37,7 +37,7 @@ def test_dense_isotropic_ids_get_affinities_with_offsets_by_their_width(tmp_path
     steps = sorted({max(map(abs, offset)) for offset in run.task.neighborhood})
     assert steps[0] == 1 and 5 <= steps[-1] <= 10
     assert run.architecture.downsample_factors == ((2, 2, 2), (2, 2, 2))
-    assert run.segmentation.debris == "merge" and run.evaluation.criterion is None
+    assert run.segmentation.objects == "auto" and run.evaluation.criterion is None
     assert configuration.volumes["cube-train"].raw.dataset == "volumes/raw"
     assert configuration.volumes["cube-train"].labels.dataset == "volumes/labels/neuron_ids"
 
@@ -64,7 +64,8 @@ def test_sparse_ids_get_a_criterion_that_counts_objects_in_the_background(tmp_pa
     run, _ = propose("nuclei.h5")
     assert run.task.type == "affinities"
     assert run.evaluation.criterion == "average_precision"
-    assert run.segmentation.debris == "delete" and run.segmentation.background_below >= 0.5
+    assert run.segmentation.objects == "sparse"
+    assert all(settings.background_below >= 0.5 for settings in run.segmentation.fragment_candidates())
     assert "--unlabelled 0" in capsys.readouterr().out
 
 
@@ -192,6 +193,16 @@ def test_the_largest_number_of_64_bits_is_a_voxel_without_annotation(tmp_path):
     write_hdf5(tmp_path / "cube.h5", raw, labels, (8, 8, 8))
     _, configuration = propose("cube.h5")
     assert configuration.volumes["cube-train"].labels.unlabelled == 2**64 - 1
+
+
+def test_similar_voxel_sizes_get_a_tolerance_and_others_are_refused(tmp_path, capsys):
+    raw, labels = make_columns((24, 48, 48), 12)
+    for name, size in (("one", (50, 4, 4)), ("two", (45, 4, 4)), ("far", (25, 4, 4))):
+        write_hdf5(tmp_path / f"{name}.h5", raw, labels, size)
+    run, _ = propose("one.h5", "two.h5")
+    assert run.training.voxel_size_tolerance == pytest.approx(0.1)
+    assert main(["init", "one.h5", "far.h5", "--out", "other.yaml"]) == 2
+    assert "different voxel sizes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

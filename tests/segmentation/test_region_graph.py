@@ -12,9 +12,10 @@ from attacca.errors import MissingInputError
 from attacca.segmentation.agglomerate import agglomerate
 from attacca.segmentation.block_graph import count_block_graph
 from attacca.segmentation.box import Box
+from attacca.segmentation.fragment_lattice import FragmentLattice
 from attacca.segmentation.graph import Graph
 from attacca.segmentation.graph_tables import EDGE_TYPE, NODE_TYPE, join_tables, load_graph, locate_table
-from attacca.segmentation.look_up_table import LookUpTable, relabel
+from attacca.segmentation.look_up_table import LeafTable, relabel
 from attacca.segmentation.mean_affinity import cut_merges, merge_by_mean_affinity
 from attacca.segmentation.offsets import Offsets
 
@@ -195,7 +196,7 @@ def test_ids_are_consecutive_by_first_fragment_and_relabeling_applies_them(tmp_p
     table = agglomerate(graph, AgglomerationSettings(threshold=0.5))
     values, first = np.unique(table.segments, return_index=True)
     assert values.tolist() == list(range(1, len(values) + 1)) and (np.diff(first) > 0).all()
-    table.save(tmp_path / "table.npy")
+    table.divide(FragmentLattice((1, 1, 400), (1, 1, 90), None)).save(tmp_path / "table.npy")
     fragments = np.array([[[0, 7, 7, 350, 8]]], np.uint64)
     expected = [0, table.segments[0], table.segments[0], table.segments[49], 0]
-    assert relabel(fragments, LookUpTable.load(tmp_path / "table.npy")).ravel().tolist() == expected
+    assert relabel(fragments, LeafTable.load(tmp_path / "table.npy")).ravel().tolist() == expected

@@ -59,18 +59,22 @@ def test_a_dominating_segment_and_an_empty_segmentation_are_refused() -> None:
     graph = join_tables(
         *count_block_graph(cells, np.zeros((3, 8, 8, 8), np.uint8), offsets, Box((0, 0, 0), (8, 8, 8)))
     )
-    fine = check_sizes(graph, LookUpTable(graph.ids, graph.ids), 512, THRESHOLDS)
+    fine = check_sizes(LookUpTable(graph.ids, graph.ids).count_voxels(graph.sizes), 512, THRESHOLDS)
     assert fine["segmented_share"] == 1 and fine["largest_share"] < 0.2
     with pytest.raises(SegmentationCheckError, match="one segment has 100 %"):
-        check_sizes(graph, LookUpTable(graph.ids, np.ones_like(graph.ids)), 512, THRESHOLDS)
+        check_sizes(
+            LookUpTable(graph.ids, np.ones_like(graph.ids)).count_voxels(graph.sizes), 512, THRESHOLDS
+        )
     # A single fragment.
     merged = np.ones_like(cells)
     region = Box((0, 0, 0), (8, 8, 8))
     single = join_tables(*count_block_graph(merged, np.full((3, 8, 8, 8), 255, np.uint8), offsets, region))
     with pytest.raises(SegmentationCheckError, match="one segment has 100 %"):
-        check_sizes(single, LookUpTable(single.ids, single.ids), 512, THRESHOLDS)
+        check_sizes(LookUpTable(single.ids, single.ids).count_voxels(single.sizes), 512, THRESHOLDS)
     with pytest.raises(SegmentationCheckError, match="0 % of the voxels belong to a segment"):
-        check_sizes(graph, LookUpTable(graph.ids, np.zeros_like(graph.ids)), 512, THRESHOLDS)
+        check_sizes(
+            LookUpTable(graph.ids, np.zeros_like(graph.ids)).count_voxels(graph.sizes), 512, THRESHOLDS
+        )
 
 
 @pytest.mark.parametrize(("value", "word"), [(0, "empty"), (255, "saturated"), (77, "constant")])

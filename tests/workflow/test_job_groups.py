@@ -70,5 +70,6 @@ def test_the_members_of_a_group_are_the_jobs_of_the_stages_that_a_run_has():
         "agglomerate_run",
         *(f"relabel_{part}" for part in parts),
         "evaluate_run",
+        "objects_run",
     ]
     assert groups(1).members(TRAIN, "tiny") == []

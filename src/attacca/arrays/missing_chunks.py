@@ -1,9 +1,11 @@
 """Search for stored objects that an array of another program does not hold, in listings of directories."""
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from attacca.arrays.precomputed import PrecomputedArray, locate_precomputed
 from attacca.arrays.stored_array import StoredArray, name_stored_object
 
 _MOST_INDICES = 1000
+_MOST_DENSE = 2**25
 _ABSENT = np.uint64(2**64 - 1)
 
 
@@ -84,6 +87,8 @@ def find_missing_chunks(
     part = tuple(
         slice(s.indices(n)[0] // k, -(-s.indices(n)[1] // k)) for s, n, k in zip(window, array.shape, block)
     )
+    if math.prod(s.stop - s.start for s in part) > _MOST_DENSE:
+        return _count_missing(array, directory, part, block)
     stored = np.zeros(grid, dtype=bool)
     for index in _list_indices(array, directory, len(grid)):
         if all(i < n for i, n in zip(index, grid)):
@@ -98,6 +103,26 @@ def find_missing_chunks(
     if not isinstance(array, zarr.Array) or array.shards is None:
         return None
     return _find_inner(array, directory, part, window)
+
+
+def _count_missing(
+    array: StoredArray, directory: Path, part: Sequence[slice], block: Sequence[int]
+) -> MissingChunks | None:
+    """Return the missing chunks of an array whose grid is too large for a table, as a wrong shape makes it."""
+    stored = set(_list_indices(array, directory, len(part)))
+    present = sum(all(s.start <= i < s.stop for i, s in zip(index, part)) for index in stored)
+    total = math.prod(s.stop - s.start for s in part)
+    if present == total:
+        return None
+    offsets = np.ndindex(*(s.stop - s.start for s in part))
+    indices = (tuple(s.start + i for s, i in zip(part, offset)) for offset in offsets)
+    first = list(islice((index for index in indices if index not in stored), 3))
+    lower = tuple(s.start * k for s, k in zip(part, block))
+    upper = tuple(min(s.stop * k, n) for s, k, n in zip(part, block, array.shape))
+    names = tuple(name_stored_object(array, index) for index in first)
+    return MissingChunks(
+        "chunks" if array.shards is None else "shards", total - present, total, names, lower, upper
+    )
 
 
 def _is_local(array: StoredArray) -> bool:

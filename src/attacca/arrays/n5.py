@@ -138,7 +138,7 @@ def _clean_storage(directory: str, values: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(compression, str):
         compression = {"type": compression}
     kind = compression.get("type") if isinstance(compression, dict) else compression
-    if kind not in _CODECS:
+    if not isinstance(kind, str) or kind not in _CODECS:
         raise VolumeError(
             f"{path}: found the compression {kind!r}, expected {', '.join(_CODECS)}",
             fix="convert the data set to one of these, for example to gzip with n5-utils or Fiji",

@@ -170,9 +170,9 @@ def read_info(container: Path | str) -> dict[str, Any]:
 
 
 def _check_compression(directory: Path) -> None:
-    """Raise an error for chunks whose names tell that cloud-volume compressed the files.
+    """Raise an error for chunks that cloud-volume compressed, by the endings of their names.
 
-    A web server would decompress them; read as files they do not exist under the names of the format.
+    A web server decompresses them. On a disk, the format's names of the chunks do not exist.
     """
     try:
         with os.scandir(directory) as files:

@@ -40,7 +40,7 @@ class ForeignArray(ABC):
 
     @property
     def has_unnamed_objects(self) -> bool:
-        """Whether ``name_object`` names parts of files, such as the chunks of a sharded Precomputed volume."""
+        """True if ``name_object`` names parts of files, such as the chunks of a sharded Precomputed volume."""
         return False
 
     @abstractmethod
@@ -139,7 +139,7 @@ class ReorderedArray(ForeignArray):
         return data.transpose(self._order).astype(self.dtype, copy=False)
 
     def read_grid_metadata(self) -> GridMetadata:
-        """Return the axes alone: whoever reorders an array knows its grid."""
+        """Return the axes alone; voxel size and offset are given beside the new order of the axes."""
         return GridMetadata(self._axes, None, None, None)
 
     def refuse_missing_chunks(self) -> Self:

@@ -33,7 +33,7 @@ from attacca.arrays.stored_array import (
     refuse_missing_chunks,
 )
 from attacca.arrays.stored_values import ACCEPT_MISSING_CHUNKS, check_values
-from attacca.arrays.zarr_opening import ZarrArrayConfig, open_zarr
+from attacca.arrays.zarr_opening import DECODING_ERRORS, ZarrArrayConfig, open_zarr
 from attacca.config.units import normalize_unit, to_whole_coordinate
 from attacca.errors import DamagedDataError, MissingInputError, VolumeError, summarize_error
 
@@ -431,7 +431,7 @@ class ZarrArray(NeuroglancerSource, Array):
             data = np.asarray(self._checked[slices])
         except OSError as error:
             raise VolumeError(self._describe_damaged_objects(roi, error)) from error
-        except (ValueError, RuntimeError) as error:
+        except DECODING_ERRORS as error:
             raise DamagedDataError(self._describe_damaged_objects(roi, error)) from error
         if self._contents:
             check_values(data, self._contents, self.directory, roi)
@@ -459,7 +459,7 @@ class ZarrArray(NeuroglancerSource, Array):
             )
             try:
                 self._checked[window]
-            except (ValueError, RuntimeError, OSError) as cause:
+            except DECODING_ERRORS as cause:
                 damaged.append(key)
                 is_missing = isinstance(cause, zarr.errors.ChunkNotFoundError)
                 reasons.append(

@@ -1,9 +1,12 @@
 """Opening of stored arrays by name, including the first scale of a multiscale group."""
 
 import json
+import lzma
 import math
 import os
 import re
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -156,7 +159,8 @@ def first_scale(attributes: Mapping[str, Any]) -> str | None:
     """
     images = multiscales(attributes)
     datasets = images[0].get("datasets") if images else None
-    return str(datasets[0]["path"]) if datasets else None
+    first = datasets[0] if isinstance(datasets, list) and datasets else None
+    return str(first["path"]) if isinstance(first, Mapping) and "path" in first else None
 
 
 def ome_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -230,7 +234,13 @@ _DAMAGE = (
     RecursionError,
     MemoryError,
     ImportError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    EOFError,
 )
+DECODING_ERRORS = (*_DAMAGE, RuntimeError, OSError)
+"""Errors of libraries that decode damaged metadata or voxels."""
 
 
 @contextmanager
@@ -254,7 +264,7 @@ def _explain_damaged_metadata(store: Store, path: str) -> Iterator[None]:
         for name in _METADATA_FILES:
             try:
                 data = sync(store.get(f"{path}/{name}".strip("/"), prototype=default_buffer_prototype()))
-            except (OSError, ValueError):
+            except DECODING_ERRORS:
                 continue
             if data is None:
                 continue
@@ -266,7 +276,7 @@ def _explain_damaged_metadata(store: Store, path: str) -> Iterator[None]:
                     fix="restore the file, or copy the volume again",
                 ) from error
         raise VolumeError(
-            f"{where}/{existing[0] if existing else ''}: found metadata that describe no readable array "
+            f"{where}/{' and '.join(existing)}: found metadata that describe no readable array "
             f"({type(error).__name__}: {summarize_error(error)[:300]})",
             fix="restore the file, or write the array with other settings if it names a codec or type that is unknown here",
         ) from error
@@ -400,7 +410,7 @@ def explain_damaged_data(array: StoredArray, name: str, selection: tuple[slice |
         yield
     except AttaccaError:
         raise
-    except (*_DAMAGE, RuntimeError, OSError, EOFError) as error:
+    except DECODING_ERRORS as error:
         damaged = []
         block = array.shards or array.chunks
         ranges = []
@@ -411,7 +421,7 @@ def explain_damaged_data(array: StoredArray, name: str, selection: tuple[slice |
             corner = [number * edge for number, edge in zip(index, block)]
             try:
                 _ = array[tuple(slice(c, min(c + e, n)) for c, e, n in zip(corner, block, array.shape))]
-            except (*_DAMAGE, RuntimeError, OSError, EOFError):
+            except DECODING_ERRORS:
                 damaged.append(name_stored_object(array, index))
                 if len(damaged) == 5:
                     break

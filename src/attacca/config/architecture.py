@@ -18,7 +18,9 @@ class UNetConfig(StrictModel):
     type: Literal["unet"] = "unet"
     """Type of the network."""
     input_shape: tuple[int, ...] = Field(default=(64, 64, 64), min_length=2, max_length=3)
-    """Input shape of the network in training, in voxels."""
+    """Input shape of the network in training, in voxels. In 2D, images have the axes y, x. A 2D network on the sections of
+    a stack has one voxel along z, as in [1, 128, 128], and convolutions and factors of 1 along z: ``kernel_sizes``
+    [[1, 3, 3], ...] and ``downsample_factors`` [[1, 2, 2], ...]."""
     eval_shape_increase: tuple[int, ...] | None = None
     """Difference of the input shapes in prediction and in training, in voxels; null: prediction chooses its shapes."""
     stem: Factors | None = None

@@ -13,6 +13,8 @@ BlockwiseStage = Literal["volume", "targets", "predict", "fragments", "graph", "
 """Stages that are computed in blocks by shard jobs."""
 NetworkStage = Literal["train", "predict"]
 """Stages that can use GPUs."""
+ShardedStage = Literal[BlockwiseStage, "agglomerate"]
+"""Stages that shard jobs compute. ``agglomerate`` has shards if they are given by its name."""
 Stage = Literal[
     BlockwiseStage,
     "train",
@@ -43,7 +45,7 @@ Count = Annotated[int, Field(ge=0)]
 # Smaller numbers were probably meant in gigabytes: even the process of a stage needs more.
 Megabytes = Annotated[int, Field(ge=100)]
 
-Shards = Positive | dict[Literal["default", BlockwiseStage], Positive]
+Shards = Positive | dict[Literal["default", ShardedStage], Positive]
 Threads = Positive | dict[Literal["default", Stage], Positive]
 Gpus = Count | dict[Literal["default", NetworkStage], Count]
 Memory = Megabytes | dict[Literal["default", Job], Megabytes]
@@ -64,7 +66,9 @@ class ExecutionConfig(StrictModel):
 
     shards: Shards = 1
     """Number of jobs that share the blocks of a stage: one number, or one per stage by name (``predict: 8``) with
-    ``default`` for the others. 1 on one machine; on a cluster, the number of jobs that should run at once."""
+    ``default`` for the others. 1 on one machine; on a cluster, the number of jobs that should run at once.
+    ``agglomerate: 8`` divides the agglomeration of volumes of several leaves (``agglomeration_blocks``); without its name,
+    the agglomeration is one job."""
     threads: Threads = 1000
     """Maximum number of processes (blockwise stages) or threads (training) per job; at most ``--cores``."""
     gpus: Gpus = 0
@@ -76,6 +80,10 @@ class ExecutionConfig(StrictModel):
     runtime_minutes: Minutes | None = None
     """Time limit per job in minutes, at its first attempt; by default derived from the number of blocks. One number, or
     one per stage by name, as for ``memory_mb``."""
+    agglomeration_blocks: Positive | None = None
+    """Blocks, along each axis, of the boxes (leaves) whose graphs are agglomerated first and joined then, so that no process
+    holds the graph of the volume. By default, volumes of up to 2^32 voxels are one leaf, and leaves of larger volumes have
+    about 2^30 voxels. Segments do not depend on it."""
     retries: int = Field(default=2, ge=0)
     """Number of retries of a failed block before it is reported. Blocks with invalid data or settings are not retried."""
     block_timeout: float | None = Field(default=None, gt=0)
@@ -90,6 +98,8 @@ class ExecutionConfig(StrictModel):
 
     def get_shards(self, stage: str) -> int:
         """Return the number of shard jobs of a stage."""
+        if stage == "agglomerate":
+            return self.shards.get("agglomerate", 1) if isinstance(self.shards, dict) else 1
         return _look_up(self.shards, stage, 1)
 
     def get_threads(self, stage: str) -> int:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from attacca.config.base import StrictModel
 
-EXTRA_PACKAGES = {"meshes": "zmesh", "skeletons": "kimimaro"}
+EXTRA_PACKAGES = {"meshes": ("zmesh", "DracoPy"), "skeletons": ("kimimaro",)}
 """Packages of the extra ``export`` by the setting that needs them."""
 
 Ids = Literal["keep", "consecutive"]
@@ -26,6 +26,9 @@ class SegmentChoice(StrictModel):
 class MeshExport(SegmentChoice):
     """Surface meshes, for segments of three-dimensional volumes."""
 
+    format: Literal["multiresolution", "legacy"] = "legacy"
+    """``legacy``: one level of detail without compression. ``multiresolution``: several levels in fragments, compressed by
+    Draco (``neuroglancer_multilod_draco``)."""
     reduction: Annotated[int, Field(ge=0)] = 100
     """Factor by which triangles are reduced; 0 keeps the triangles of the voxels' surface."""
     max_error: Annotated[float, Field(ge=0)] = 40.0

@@ -120,6 +120,22 @@ def _allow_path(schema: dict[str, Any]) -> None:
     schema["anyOf"].insert(0, {"type": "string", "format": "path"})
 
 
+def _choose_head_kernel(values: Any) -> Any:
+    """Return the values of a run whose network has one voxel along an axis, with a last convolution of one voxel."""
+    if not isinstance(values, dict):
+        return values
+    task, architecture = values.get("task"), values.get("architecture")
+    shape = architecture.get("input_shape") if isinstance(architecture, dict) else None
+    if not isinstance(task, dict) or not isinstance(shape, list | tuple) or 1 not in shape:
+        return values
+    if isinstance(task.get("sub_task_config"), dict):
+        inner = _choose_head_kernel({**values, "task": task["sub_task_config"]})["task"]
+        return {**values, "task": {**task, "sub_task_config": inner}}
+    if task.get("type") in ("one_hot", "hot_distance") and task.get("kernel_size") is None:
+        return {**values, "task": {**task, "kernel_size": 1}}
+    return values
+
+
 class RunConfig(StrictModel):
     """One experiment: a task, trained on some volumes and applied to others."""
 
@@ -129,6 +145,9 @@ class RunConfig(StrictModel):
     """A trained network that is applied instead of training one (``docs/models.md``): the path of a model file. Its
     task, network, prediction, segmentation and evaluation become those of the run; keys that the run sets replace those
     of the model, as far as they do not belong to the network. With training volumes, the training starts from it."""
+
+    _head_kernel = model_validator(mode="before")(_choose_head_kernel)
+
     task: AnyTaskConfig
     """The predicted quantity, and the path from the prediction to a segmentation and scores."""
     architecture: ArchitectureConfig = Field(default_factory=ArchitectureConfig)

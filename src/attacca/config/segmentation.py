@@ -103,11 +103,15 @@ class SegmentationConfig(StrictModel):
     one by ``criterion`` is used. Nothing is tuned if each setting has one value.
     """
 
+    objects: Literal["auto", "dense", "sparse"] = "auto"
+    """``dense``: objects fill the volume. ``sparse``: objects are in annotated background, as nuclei are. ``auto``:
+    sparse if more than half of the annotated voxels of the validation volumes are 0. It decides the defaults of
+    ``chain``, ``background_below``, ``debris`` and ``criterion``."""
     chain: Chain | Literal["auto"] | Annotated[list[Chain], Field(min_length=1)] = "auto"
     """Method of the fragments: ``mutex_watershed`` (long-range affinities forbid merges), ``seeded`` (grown from the
     centers of objects along affinities), ``connected_components`` (above a threshold, for easy data and for
-    predictions without affinities). ``auto`` tries ``seeded`` and ``mutex_watershed``; a list tries each of its
-    methods."""
+    predictions without affinities). ``auto`` tries ``seeded`` and ``mutex_watershed``, for sparse objects
+    ``connected_components`` and ``seeded``; a list tries each of its methods."""
     bias: Unit | Annotated[list[Bias], Field(min_length=1)] = Field(default=_DEFAULT_BIASES)
     """Mutex watershed: affinity above which two voxels attract each other. A number; or a list of candidates, each a
     number, two numbers (nearest-neighbor and long-range offsets), or one number for each offset."""
@@ -127,8 +131,9 @@ class SegmentationConfig(StrictModel):
     fill_background: bool = True
     """Mutex watershed: assign background voxels to a neighbor too, if they have an affinity above
     ``background_below``."""
-    background_below: Unit = 0.1
-    """Affinities up to this value do not connect; voxels without a higher affinity are background."""
+    background_below: Unit | None = None
+    """Affinities up to this value do not connect; voxels without a higher affinity are background. By default 0.1, for
+    sparse objects 0.5."""
     inside_above: Unit | Annotated[list[Unit], Field(min_length=1)] = 0.5
     """Seeded: mean nearest-neighbor affinity above which a voxel is inside an object; a number, or candidates."""
     window: Annotated[int, Field(ge=1, le=16)] = 3
@@ -156,8 +161,9 @@ class SegmentationConfig(StrictModel):
     """Segments with a smaller bounding box along an axis, in voxels, are debris."""
     min_affinity: Unit = 0.0
     """Segments with a lower mean of their inner affinities are debris."""
-    debris: Literal["merge", "delete"] = "merge"
-    """Treatment of debris: merge into the neighbor with the highest mean affinity, or delete."""
+    debris: Literal["merge", "delete"] | None = None
+    """Treatment of debris: merge into the neighbor with the highest mean affinity, or delete. By default merge, for
+    sparse objects delete."""
     sigma: Annotated[float, Field(ge=0)] = 0.0
     """Standard deviation of a Gaussian that smooths affinities first, in voxels of the finest axis."""
     block_size: Voxels | None = None
@@ -170,7 +176,7 @@ class SegmentationConfig(StrictModel):
     """Segment only inside the mask of a volume, if it has one."""
     criterion: str | None = None
     """Score that the tuner optimizes, such as ``voi`` or ``adapted_rand_error``; by default that of
-    ``evaluation``."""
+    ``evaluation``, otherwise ``voi``, for sparse objects ``average_precision``: ``voi`` ignores the background."""
     checks: CheckThresholds = Field(default_factory=CheckThresholds)
     """Thresholds by which a segmentation is refused."""
 
@@ -217,21 +223,37 @@ class SegmentationConfig(StrictModel):
                 "nearest-neighbor affinities, so add one offset for each axis"
             )
 
+    def with_objects(self, objects: Literal["dense", "sparse"]) -> "SegmentationConfig":
+        """Return the settings with ``objects`` decided, unless the configuration decides it.
+
+        >>> SegmentationConfig().with_objects("sparse").fragment_candidates()[0].background_below
+        0.5
+        """
+        return self if self.objects != "auto" else self.model_copy(update={"objects": objects})
+
+    @property
+    def default_criterion(self) -> str:
+        """The score that chooses settings if the configuration does not name one."""
+        return "average_precision" if self.objects == "sparse" else "voi"
+
     def biases(self) -> list[Bias]:
         """Return the candidates of the bias of the mutex watershed."""
         return self.bias if isinstance(self.bias, list) else [self.bias]
 
     def fragment_candidates(self) -> list[FragmentSettings]:
         """Return the candidate settings of the fragments."""
+        is_sparse = self.objects == "sparse"
         chains: list[Chain]
         if self.chain == "auto":
-            chains = ["seeded", "mutex_watershed"]
+            chains = ["connected_components", "seeded"] if is_sparse else ["seeded", "mutex_watershed"]
         else:
             chains = self.chain if isinstance(self.chain, list) else [self.chain]
         shared: dict[str, Any] = {
             "sigma": self.sigma,
             "context": self.context,
-            "background_below": self.background_below,
+            "background_below": self.background_below
+            if self.background_below is not None
+            else (0.5 if is_sparse else 0.1),
             "cell_size": self.block_size,
         }
         # Without agglomeration, the mutex watershed has to decide all merges.
@@ -282,7 +304,7 @@ class SegmentationConfig(StrictModel):
         filters: dict[str, Any] = {
             "min_extent": self.min_extent,
             "min_affinity": self.min_affinity,
-            "debris": self.debris,
+            "debris": self.debris or ("delete" if self.objects == "sparse" else "merge"),
         }
         candidates = []
         if fragments.chain == "connected_components":

@@ -265,7 +265,8 @@ class HotDistanceTaskConfig(BinaryTaskConfig):
     mask_distances: bool = False
     """Give weight 0 to voxels whose distance could change with a boundary outside the crop."""
     kernel_size: Annotated[int, Field(gt=0)] | None = None
-    """Edge length in voxels of the last convolution; 3 by default."""
+    """Edge length in voxels of the last convolution; 3 by default, 1 for 2D networks on stacks (``input_shape`` with a
+    1)."""
     evaluated_half: Literal["distance", "one_hot"] = "distance"
     """The half of the channels from which the segmentation is made."""
 
@@ -287,7 +288,8 @@ class OneHotTaskConfig(TaskConfig):
     classes: Names
     """Names of the classes, in the order of their label values, which count from 0."""
     kernel_size: Annotated[int, Field(gt=0)] | None = None
-    """Edge length in voxels of the last convolution; 3 by default."""
+    """Edge length in voxels of the last convolution; 3 by default, 1 for 2D networks on stacks (``input_shape`` with a
+    1)."""
     loss: Literal["cross_entropy", "dummy"] = "cross_entropy"
     """``dummy`` is the mean absolute difference of logits and one-hot target."""
     balance_classes: bool = False

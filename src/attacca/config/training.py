@@ -238,6 +238,14 @@ class TrainingConfig(StrictModel):
     """Batches that each process prepares ahead. The number does not change results."""
     sampling: dict[str, SamplingConfig] = Field(default_factory=dict)
     """Locations and frequency of samples, for training volumes by name."""
+    voxel_size_tolerance: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Relative difference of voxel sizes up to which volumes are treated as equal: 0.1 for sections of 45 and 50 nm.
+    Voxels are not interpolated: the network sees those of each volume as they are. Each volume keeps its voxel size in
+    its results and scores."""
+    object_samples: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = "auto"
+    """Probability that a sample contains a voxel of an object: annotated, inside the mask, and not 0. ``auto``: 0.75 for
+    volumes of which more than half of the samples at uniform positions would contain none, otherwise 0: uniform
+    positions."""
     reject_empty: float = Field(default=0.0, ge=0, le=1)
     """Probability that a sample with background only is replaced."""
     min_masked: float = Field(default=0.0, ge=0, le=1)

@@ -149,3 +149,12 @@ def to_whole_coordinate(values: Sequence[float], unit: str, what: str, to: str |
     raise VolumeError(
         f"{what} is ({found}) {to}, but must be whole numbers; use unit: {better} and ({whole}) instead"
     )
+
+
+def find_largest_difference(size: Sequence[int], other: Sequence[int]) -> float:
+    """Return the largest relative difference of two voxel sizes along an axis.
+
+    >>> find_largest_difference((50, 4, 4), (45, 4, 4))
+    0.1
+    """
+    return max(abs(a - b) / max(a, b) for a, b in zip(size, other, strict=True))

@@ -14,6 +14,7 @@ from attacca.evaluators.instance_scores import (
     scores_from_table,
     voi_from_table,
 )
+from attacca.evaluators.scores import Coverage
 from attacca.evaluators.table_evaluator import TableEvaluator
 
 
@@ -60,7 +61,14 @@ class InstanceEvaluator(TableEvaluator[InstanceEvaluationScores]):
         return ["voi_merge", "voi_split", "voi"]
 
     def scores(self, table: ContingencyTable, unit: str = "nanometer") -> InstanceEvaluationScores:
-        return scores_from_table(table, self.convention, self.iou_thresholds, self.rules.describe(unit))
+        scores = scores_from_table(table, self.convention, self.iou_thresholds, self.rules.describe(unit))
+        if table.total:
+            shares = (
+                float(table.count[ids != 0].sum()) / table.total
+                for ids in (table.segment, table.ground_truth)
+            )
+            scores.coverage = Coverage(*shares)
+        return scores
 
 
 def voi(

@@ -3,6 +3,9 @@
 - Variation of information: M. Meila, "Comparing clusterings", J. Multivariate Analysis 98 (2007).
 - Adapted Rand error: I. Arganda-Carreras et al., Frontiers in Neuroanatomy 9:142 (2015), and the CREMI
   challenge.
+- CREMI score: the geometric mean of variation of information and adapted Rand error (challenge "Circuit Reconstruction from
+  Electron Microscopy Images", cremi.org).
+- Whole objects: see ``object_errors``.
 - Matched objects: precision, recall, F1 and tp / (tp + fp + fn) at thresholds of intersection over union, as in
   the 2018 Data Science Bowl (J. C. Caicedo et al., Nature Methods 16, 2019).
 """
@@ -17,6 +20,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from attacca.config.evaluation import EvaluationConfig
 from attacca.evaluators.contingency import ContingencyTable
+from attacca.evaluators.object_errors import REAL_SHARE, count_object_errors
 from attacca.evaluators.scores import UNBOUNDED, Criterion, EvaluationScores
 
 Unlabelled = Literal["object", "ignored", "voxels", "cremi"]
@@ -350,6 +354,24 @@ def list_instance_criteria(
         Criterion("rand_precision", True, convention=f"low if objects are merged, {rand}"),
         Criterion("rand_recall", True, convention=f"low if objects are split, {rand}"),
         Criterion("average_precision", True, convention=f"tp / (tp + fp + fn), {mean}"),
+        Criterion(
+            "cremi_score",
+            False,
+            (0.0, UNBOUNDED),
+            convention=f"sqrt(voi * adapted_rand_error); CREMI excludes a border (evaluation.border); {background}",
+        ),
+    ]
+    pieces = (
+        f"a piece has at least {100 * REAL_SHARE:g} % of an object's voxels and one side of its cube{end}"
+    )
+    shares = "share of the objects of the ground truth"
+    criteria += [
+        Criterion("whole_objects", True, convention=f"{shares} in one piece, merged with no other; {pieces}"),
+        Criterion("split_objects", False, convention=f"{shares} in several pieces; {pieces}"),
+        Criterion(
+            "merged_objects", False, convention=f"{shares} in a segment with pieces of others; {pieces}"
+        ),
+        Criterion("missing_objects", False, convention=f"{shares} of which more than half has id 0{end}"),
     ]
     for threshold in thresholds:
         end_of_name = format_threshold(threshold)
@@ -412,12 +434,18 @@ def scores_from_table(
     convention = convention or InstanceConvention()
     voi = voi_from_table(table, convention)
     rand = rand_from_table(table, convention)
+    errors = count_object_errors(table)
     values = {
         "voi_split": voi.split,
         "voi_merge": voi.merge,
         "adapted_rand_error": rand.error,
         "rand_precision": rand.precision,
         "rand_recall": rand.recall,
+        "cremi_score": float(np.sqrt(voi.total * rand.error)),
+        "whole_objects": _ratio(errors.whole, errors.objects),
+        "split_objects": _ratio(errors.split, errors.objects),
+        "merged_objects": _ratio(errors.merged, errors.objects),
+        "missing_objects": _ratio(errors.missing, errors.objects),
     }
     matchings = match_objects(table, thresholds)
     for threshold, matching in matchings.items():

@@ -42,6 +42,49 @@ class Criterion:
         return score > other if self.higher_is_better else score < other
 
 
+@dataclass(frozen=True)
+class Coverage:
+    """Shares of the counted voxels that belong to an object.
+
+    Attributes:
+        segmented: share of the voxels in a segment.
+        labeled: share of the voxels in a labeled object.
+
+    >>> Coverage(0.84, 0.11).differs, Coverage(0.98, 0.75).differs
+    (True, False)
+    """
+
+    segmented: float
+    labeled: float
+
+    @property
+    def differs(self) -> bool:
+        """Return whether one share is more than twice the other, and they differ by more than 5 % of the voxels."""
+        low, high = sorted((self.segmented, self.labeled))
+        return high > 2 * low and high - low > 0.05
+
+    def describe(self) -> str:
+        """Return a warning about shares that differ.
+
+        >>> print(Coverage(0.84, 0.11).describe())
+        84 % of the voxels are segmented, but 11 % are labeled: the segmentation fills the background. ...
+        """
+        found = (
+            f"{self.segmented:.0%} of the voxels are segmented, but {self.labeled:.0%} are labeled".replace(
+                "%", " %"
+            )
+        )
+        if self.segmented < self.labeled:
+            return (
+                f"{found}: the segmentation misses most of the objects. Lower segmentation.background_below, or train "
+                "longer"
+            )
+        return (
+            f"{found}: the segmentation fills the background. Set segmentation.objects: sparse; if 0 marks voxels without "
+            "annotation, set labels.unlabelled: 0"
+        )
+
+
 class EvaluationScores:
     """The scores of one segmentation. Each is an attribute with the name of its criterion; nan if undefined.
 
@@ -57,6 +100,9 @@ class EvaluationScores:
         >>> scores.dice, scores.voi
         (0.75, nan)
     """
+
+    coverage: "Coverage | None" = None
+    """Shares of the counted voxels in objects; None for scores that do not compare objects."""
 
     def __init__(self, criteria: Iterable[Criterion], values: Mapping[str, float] | None = None) -> None:
         self._criteria = {criterion.name: criterion for criterion in criteria}

@@ -1,4 +1,4 @@
-"""Surface meshes of segments in the legacy (single-resolution) format of Neuroglancer Precomputed."""
+"""Surface meshes of segments in the formats of Neuroglancer Precomputed: with several levels of detail, or with one."""
 
 import json
 import math
@@ -12,10 +12,16 @@ import numpy as np
 
 from attacca.config.export import MeshExport
 from attacca.export.labels import Labels
+from attacca.export.multiresolution import encode_levels, make_info
 from attacca.export.segment_table import SegmentTable
 
 _LARGEST_RANGE = (1 << 20) - 1
 """Largest range of coordinates that the simplification of zmesh represents."""
+
+_COARSEST_FACES = 4000
+"""Triangles below which a level of detail is the coarsest one."""
+
+_MOST_LEVELS = 6
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,9 @@ def write_meshes(directory: Path, labels: Labels, table: SegmentTable, settings:
     temporary file beside the meshes, joined at their equal vertices, and then simplified. Surfaces are closed at the
     border of the volume. Memory: one block, and the mesh of one segment.
 
+    With several levels of detail, each has about a quarter of the triangles of the next finer one, up to a level of a few
+    thousand triangles.
+
     Args:
         directory: new directory.
         labels: the segmentation, 3D.
@@ -72,7 +81,9 @@ def write_meshes(directory: Path, labels: Labels, table: SegmentTable, settings:
         Number of meshes.
     """
     directory.mkdir(parents=True)
-    (directory / "info").write_text(json.dumps({"@type": "neuroglancer_legacy_mesh"}) + "\n")
+    is_legacy = settings.format == "legacy"
+    info = {"@type": "neuroglancer_legacy_mesh"} if is_legacy else make_info()
+    (directory / "info").write_text(json.dumps(info) + "\n")
     chosen = table.ids[table.choose(settings)]
     with tempfile.TemporaryFile(dir=directory) as file:
         parts = _Parts(file)
@@ -80,8 +91,15 @@ def write_meshes(directory: Path, labels: Labels, table: SegmentTable, settings:
             _mesh_block(block, start, chosen, parts)
         for segment in chosen.tolist():
             mesh = _simplify(_join(parts, segment), labels, settings)
-            (directory / f"{segment}:0:0").write_bytes(mesh.encode())
-            (directory / f"{segment}:0").write_text(json.dumps({"fragments": [f"{segment}:0:0"]}) + "\n")
+            if is_legacy:
+                (directory / f"{segment}:0:0").write_bytes(mesh.encode())
+                (directory / f"{segment}:0").write_text(json.dumps({"fragments": [f"{segment}:0:0"]}) + "\n")
+                continue
+            levels = [mesh, *_coarsen(mesh)]
+            scales = [max(labels.voxel_size) * 2**level for level in range(len(levels))]
+            index, data = encode_levels([(level.vertices, level.faces) for level in levels], scales)
+            (directory / f"{segment}.index").write_bytes(index)
+            (directory / str(segment)).write_bytes(data)
     return len(chosen)
 
 
@@ -122,6 +140,25 @@ def _join(parts: _Parts, segment: int) -> Mesh:
         count += len(part_vertices)
     joined, inverse = np.unique(np.concatenate(vertices), axis=0, return_inverse=True)
     return Mesh(joined, inverse.reshape(-1)[np.concatenate(faces)].astype(np.uint32))
+
+
+def _coarsen(mesh: Mesh) -> Iterator[Mesh]:
+    """Yield the coarser levels of detail of a mesh, each with a quarter of the triangles of the last one."""
+    # deferred: a package of the extra 'export'
+    import zmesh
+
+    for _ in range(_MOST_LEVELS - 1):
+        count = len(mesh.faces)
+        if count <= _COARSEST_FACES:
+            return
+        corner = mesh.vertices.min(axis=0)
+        coarse = zmesh.simplify_fqmr(
+            zmesh.Mesh(mesh.vertices - corner, mesh.faces, None), target_count=count // 4
+        )
+        if not 0 < len(coarse.faces) < count:
+            return
+        mesh = Mesh((coarse.vertices + corner).astype(np.float32), coarse.faces.astype(np.uint32))
+        yield mesh
 
 
 def _simplify(mesh: Mesh, labels: Labels, settings: MeshExport) -> Mesh:

@@ -25,6 +25,7 @@ class SampleLocation(gp.BatchFilter):
         points: (number, axes), world units; if given, each window contains one of these points, at a random
             position.
         point_probability: probability that a window is placed by ``points``.
+        keep_inside: move windows that are placed by ``points`` into the first region.
 
     Raises:
         ValueError: the list of regions is empty.
@@ -37,6 +38,7 @@ class SampleLocation(gp.BatchFilter):
         voxel_size: Coordinate,
         points: np.ndarray | None = None,
         point_probability: float = 1.0,
+        keep_inside: bool = False,
     ) -> None:
         if not regions:
             raise ValueError("found no region to sample from, expected at least one")
@@ -45,6 +47,7 @@ class SampleLocation(gp.BatchFilter):
         self.voxel_size = voxel_size
         self.points = points
         self.point_probability = point_probability
+        self.keep_inside = keep_inside
         self._locations = [self._count_locations(region) for region in self.regions]
         numbers = np.array([float(np.prod([float(n) for n in counts])) for counts in self._locations])
         self._cumulative = np.cumsum(numbers / numbers.sum())
@@ -84,7 +87,10 @@ class SampleLocation(gp.BatchFilter):
             size = self.voxel_size[axis]
             within = random.randint(self.window.shape[axis] // size)
             voxel = int(np.floor((point[axis] - first[axis]) / size))
-            corner.append(first[axis] + (voxel - within) * size)
+            offset = voxel - within
+            if self.keep_inside:
+                offset = max(0, min(offset, self._locations[0][axis] - 1))
+            corner.append(first[axis] + offset * size)
         return Coordinate(corner)
 
     def provide(self, request: gp.BatchRequest) -> gp.Batch:

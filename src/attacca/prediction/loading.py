@@ -54,4 +54,5 @@ def load_network(path: str | Path) -> Network:
         model,
         intensity=(float(meta.intensity["minimum"]), float(meta.intensity["maximum"])),
         voxel_size=Coordinate(meta.voxel_size) if meta.voxel_size else None,
+        voxel_size_tolerance=meta.voxel_size_tolerance,
     )

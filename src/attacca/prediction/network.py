@@ -10,6 +10,7 @@ from funlib.geometry import Coordinate
 
 from attacca.architectures.intensity import normalize
 from attacca.arrays import Array
+from attacca.config.units import find_largest_difference
 from attacca.errors import ConfigurationError
 from attacca.model import Model
 from attacca.tasks.task import Task
@@ -33,6 +34,7 @@ class Network:
         not_mirrored: reason why predictions of mirrored inputs cannot be mapped back; empty if they can.
         voxel_size: voxel size of the training volumes, in world units; None if unknown.
         fixed_input_shape: the only permitted input shape, in voxels; None if any shape is permitted.
+        voxel_size_tolerance: relative difference up to which the voxel size of raw data may differ.
     """
 
     model: torch.nn.Module
@@ -46,6 +48,7 @@ class Network:
     not_mirrored: str = ""
     voxel_size: Coordinate | None = None
     fixed_input_shape: Coordinate | None = None
+    voxel_size_tolerance: float = 0.0
 
     @property
     def dims(self) -> int:
@@ -65,6 +68,7 @@ class Network:
         *,
         intensity: tuple[float, float],
         voxel_size: Coordinate | None = None,
+        voxel_size_tolerance: float = 0.0,
     ) -> "Network":
         """Describe a model by the task that created it.
 
@@ -73,6 +77,7 @@ class Network:
             model: the task's model.
             intensity: raw values that are mapped to -1 and 1.
             voxel_size: world units of the training volumes; None if unknown.
+            voxel_size_tolerance: relative difference up to which the voxel size of raw data may differ.
         """
         names = task.predictor.channel_names
         offsets = tuple(tuple(int(step) for step in offset) for offset in task.config.offsets) or None
@@ -88,6 +93,7 @@ class Network:
             offsets=offsets,
             not_mirrored=reason,
             voxel_size=voxel_size,
+            voxel_size_tolerance=voxel_size_tolerance,
         )
 
     @classmethod
@@ -137,8 +143,12 @@ class Network:
                 f"{raw}: found {raw.dims} spatial axes and {channels} channels, the network expects {self.dims} axes "
                 f"and {self.num_in_channels} channels; train a network on such volumes"
             )
-        if self.voxel_size is not None and Coordinate(raw.voxel_size) != self.voxel_size:
+        if self.voxel_size is None:
+            return
+        difference = find_largest_difference(raw.voxel_size, self.voxel_size)
+        if difference > self.voxel_size_tolerance:
             raise ConfigurationError(
-                f"{raw}: found voxels of {tuple(raw.voxel_size)}, the network was trained on "
-                f"{tuple(self.voxel_size)}; predict the scale of the volume with this voxel size"
+                f"{raw}: found voxels of {tuple(raw.voxel_size)}, the network was trained on {tuple(self.voxel_size)} with "
+                f"a voxel_size_tolerance of {self.voxel_size_tolerance:g}; predict the scale of the volume with this voxel "
+                "size"
             )

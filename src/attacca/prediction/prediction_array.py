@@ -1,8 +1,11 @@
 """Grid, array and memory of a blockwise prediction."""
 
+import math
+
 import numpy as np
 from funlib.geometry import Coordinate, Roi
 
+from attacca.architectures.unet import SubPixelConvolution
 from attacca.arrays import Array
 from attacca.arrays.identifier import LocalArrayIdentifier
 from attacca.arrays.zarr_array import ZarrArray
@@ -107,9 +110,7 @@ def estimate_memory(network: Network, config: PredictionConfig, region: Coordina
     inputs = float(np.prod(tile_size + network.context * 2))
     block = float(np.prod(block_size))
     with_context = float(np.prod(block_size + network.context * 2))
-    # At the finest level, two sets of features, their concatenation and the workspace of a convolution exist
-    # at once.
-    features = 6 * _finest_channels(network)
+    features = _count_features(network)
     size = np.dtype(config.dtype).itemsize
     copies = 1 if config.augmentation == "none" else 2
     tile = inputs * 4 * (features + copies * network.num_channels)
@@ -117,6 +118,13 @@ def estimate_memory(network: Network, config: PredictionConfig, region: Coordina
     return int(tile + whole) + (600 << 20)
 
 
-def _finest_channels(network: Network) -> int:
+def _count_features(network: Network) -> float:
+    """Return the features per voxel of the input that exist at once."""
+    for module in network.model.modules():
+        if isinstance(module, SubPixelConvolution):
+            # At full resolution: the output before and after the activation, and with its channels as voxels.
+            features = 6 * module.conv.in_channels + 3 * module.conv.out_channels
+            return float(features / math.prod(module.factors))
     channels = [p.shape[0] for p in network.model.parameters() if p.dim() == network.dims + 2]
-    return max(channels[:1] or [1])
+    # At the finest level: two sets of features, their concatenation and the workspace of a convolution.
+    return 6.0 * max(channels[:1] or [1])

@@ -34,14 +34,15 @@ def check_export(name: str, run: RunConfig, plans: dict[str, VolumePlan]) -> Ite
     if not isinstance(precomputed, PrecomputedExport):
         return
     flat = [volume for volume in run.volumes.segmented if volume in plans and len(plans[volume].axes) == 2]
-    for setting, package in EXTRA_PACKAGES.items():
+    for setting, packages in EXTRA_PACKAGES.items():
         if not getattr(precomputed, setting):
             continue
         key = (*section, "precomputed", setting)
-        if find_spec(package) is None:
+        missing = [package for package in packages if find_spec(package) is None]
+        if missing:
             yield Problem(
                 key,
-                message=f"{setting} need the package {package}, which is not installed",
+                message=f"{setting} need the package {' and '.join(missing)}, which is not installed",
                 hint="python -m pip install 'attacca[export]'",
             )
         if flat:

@@ -6,7 +6,7 @@ from attacca.architectures.intensity import Intensity
 from attacca.config.model_description import ModelDescription, read_model_description
 from attacca.config.problems import Problem, format_value
 from attacca.config.run import Configuration, RunConfig
-from attacca.config.units import SYMBOLS
+from attacca.config.units import SYMBOLS, find_largest_difference
 from attacca.config.yaml_text import KeyPath
 from attacca.errors import AttaccaError
 from attacca.volumes import VolumePlan
@@ -39,7 +39,9 @@ def check_model(
             # The axes are compared with those of the network.
             continue
         found = f"'{volume}' with voxels of {list(plan.voxel_size)} {SYMBOLS.get(plan.unit, plan.unit)}"
-        if (list(plan.voxel_size), plan.unit) != (description.voxel_size, description.unit):
+        tolerance = float(description.training.get("voxel_size_tolerance", 0.0))
+        difference = find_largest_difference(plan.voxel_size, description.voxel_size)
+        if plan.unit != description.unit or difference > tolerance:
             trained_on = f"{description.voxel_size} {SYMBOLS.get(description.unit, description.unit)}"
             if run.is_trained:
                 yield f"runs.{name}: {found}; the model from which the training starts was trained on {trained_on}"

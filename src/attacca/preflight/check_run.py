@@ -1,11 +1,13 @@
 """Checks of a run against its volumes: axes, voxel sizes, the network's input, blocks, criteria."""
 
+import math
 from collections.abc import Iterator
 
 from attacca.architectures.operations import estimate_training_bytes
 from attacca.architectures.shapes import check_input_shape, compute_output_shape, create_axes
 from attacca.config.problems import Problem, format_value
 from attacca.config.run import Configuration, RunConfig
+from attacca.config.units import find_largest_difference
 from attacca.config.yaml_text import KeyPath
 from attacca.errors import ConfigurationError
 from attacca.prediction.sizes import ConfiguredSizes, SizeError, choose_sizes
@@ -39,12 +41,9 @@ def check_run(
         found = ", ".join(f"{volume} is {len(plan.axes)}D" for volume, plan in used.items())
         yield Problem((*section, "volumes"), found, "volumes with the same number of axes in one run")
         return
-    if len({(tuple(plan.voxel_size), plan.unit) for plan in used.values()}) > 1:
-        yield Problem(
-            (*section, "volumes"),
-            ", ".join(f"{volume} has {list(plan.voxel_size)} {plan.unit}" for volume, plan in used.items()),
-            "volumes with the same voxel size in one run: a network does not generalize to other voxel sizes",
-        )
+    problem = _check_voxel_sizes(section, run, used)
+    if problem is not None:
+        yield problem
         return
     if not used:
         return
@@ -53,6 +52,27 @@ def check_run(
     yield from _check_memory((*section, "architecture"), run)
     if len(run.architecture.input_shape) == axes:
         yield from _check_network(section, run)
+
+
+def _check_voxel_sizes(section: KeyPath, run: RunConfig, used: dict[str, VolumePlan]) -> Problem | None:
+    """Return a problem if the voxel sizes of a run differ by more than its tolerance."""
+    if not used:
+        return None
+    first = next(iter(used.values()))
+    same_unit = [plan for plan in used.values() if plan.unit == first.unit]
+    difference = max(find_largest_difference(plan.voxel_size, first.voxel_size) for plan in same_unit)
+    if len(same_unit) == len(used) and difference <= run.training.voxel_size_tolerance:
+        return None
+    hint = ""
+    if len(same_unit) == len(used) and difference <= 0.5:
+        tolerance = math.ceil(100 * difference) / 100
+        hint = f"training.voxel_size_tolerance: {tolerance:g} treats these sizes as equal, if the images are similar"
+    return Problem(
+        (*section, "volumes"),
+        ", ".join(f"{volume} has {list(plan.voxel_size)} {plan.unit}" for volume, plan in used.items()),
+        "volumes with the same voxel size in one run: a network does not generalize to other voxel sizes",
+        hint,
+    )
 
 
 def _check_labeled_volumes(

@@ -205,8 +205,12 @@ def _pair_by_names(locations: list[Location]) -> list[tuple[Location, Location |
     found: list[tuple[Location, Location | None]] = []
     for image in images:
         matching = [item for item in labels if _key(item, shared) == _key(image, shared)]
-        if len(images) == 1 and not matching:
-            matching = labels
+        if not matching:
+            # Labels such as neuron_ids have words of their own.
+            own = _key(image, shared)
+            matching = [
+                item for item in labels if _key(item, shared)[: len(own)] == own and (own or len(images) == 1)
+            ]
         sure = [item for item in matching if set(item.words[shared:]) & _SURE_LABEL_WORDS] or matching
         if len(sure) > 1:
             names = ", ".join(map(str, sure))

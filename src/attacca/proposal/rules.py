@@ -3,12 +3,14 @@
 Each rule returns choices: a value and its reason. ``docs/choosing.md`` lists the rules as a table, with evidence.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from attacca.architectures.intensity import Intensity
 from attacca.config.run import RunConfig
+from attacca.config.units import find_largest_difference
 from attacca.costs.network_cost import training_seconds
 from attacca.errors import ConfigurationError
 from attacca.proposal.choices import Choice, Kind, Machine, Scale, strip_reasons
@@ -23,6 +25,8 @@ THIN_BELOW = 6.0
 
 _MOST_STEPS = {False: 20_000, True: 100_000}
 _FEWEST_STEPS = 200
+LARGEST_TOLERANCE = 0.2
+"""Relative difference of voxel sizes up to which volumes are treated as equal."""
 _LONGEST_OFFSET = 27
 
 
@@ -65,16 +69,18 @@ def propose(
         ConfigurationError: volumes do not fit each other, or the names do not fit the labels.
     """
     labeled = [item for item in facts if item.labels is not None]
-    check_equal_voxels(facts)
+    tolerance = find_tolerance(facts)
     kind = find_kind(labeled, contents)
     scale = Scale.measure(labeled)
     questions: list[str] = []
     volumes = {name: dict(settings) for name, settings in division.volumes.items()}
     task = choose_task(kind, labeled, scale, names, volumes, questions)
     architecture = choose_architecture(kind, scale, division.train_shape, machine)
-    if task["type"].value == "one_hot" and 1 in architecture["input_shape"].value:
-        task["kernel_size"] = Choice(1, "the last convolution of a 2D network has one section")
     training = choose_training(kind, facts, scale, machine)
+    if tolerance:
+        training["voxel_size_tolerance"] = Choice(
+            tolerance, "voxel sizes differ slightly; the network sees the voxels of each volume as they are"
+        )
     run: dict[str, Any] = {"task": task, "architecture": architecture, "training": training}
     segmentation = choose_segmentation(kind, labeled, scale)
     if segmentation:
@@ -98,19 +104,26 @@ def propose(
     return Proposal(kind, kind.replace(" ", "-"), run, volumes, questions)
 
 
-def check_equal_voxels(facts: Sequence[VolumeFacts]) -> None:
-    """Raise an error for volumes that one run cannot contain.
+def find_tolerance(facts: Sequence[VolumeFacts]) -> float:
+    """Return the tolerance that the voxel sizes need; 0 if they are equal.
 
     Raises:
-        ConfigurationError: the numbers of axes or the voxel sizes differ.
+        ConfigurationError: one run cannot contain the volumes: numbers of axes or units differ, or voxel sizes by more
+            than the largest tolerance.
     """
-    found = {(item.voxel_size, item.unit): item.name for item in facts}
-    if len(found) > 1:
-        text = "; ".join(f"{name} has {list(size)} {unit}" for (size, unit), name in found.items())
+    first = facts[0]
+    differences = []
+    for item in facts[1:]:
+        is_similar = item.dims == first.dims and item.unit == first.unit
+        differences.append(find_largest_difference(item.voxel_size, first.voxel_size) if is_similar else 1.0)
+    largest = max(differences, default=0.0)
+    if largest > LARGEST_TOLERANCE:
+        text = "; ".join(f"{item.name} has {list(item.voxel_size)} {item.unit}" for item in facts)
         raise ConfigurationError(
             f"found different voxel sizes: {text}",
             fix="resample the volumes, or start a configuration for each size",
         )
+    return math.ceil(100 * largest) / 100
 
 
 def find_kind(
@@ -298,10 +311,6 @@ def choose_training(
     intensity = choose_intensity(facts)
     if intensity is not None:
         training["intensity"] = intensity
-    if kind in ("sparse instances", "objects"):
-        training["reject_empty"] = Choice(
-            0.75, "objects are sparse: three of four samples without an object are replaced"
-        )
     if scale.dims == 3 and scale.ratios[0] >= 4:
         training["augmentation"] = {
             "intensity": {"per_section": Choice(True, "brightness and contrast of serial sections vary")}
@@ -327,18 +336,14 @@ def choose_segmentation(kind: Kind, labeled: Sequence[VolumeFacts], scale: Scale
         return {}
     small = max(1, scale.fewest_voxels)
     return {
-        "chain": Choice(
-            ["connected_components", "seeded"],
-            "components are sufficient for objects that rarely touch; both methods are tried",
-        ),
-        "background_below": Choice(
-            0.5, "background is annotated, so affinities below the middle are background"
+        "objects": Choice(
+            "sparse",
+            "components and seeds are tried, affinities up to 0.5 are background, small segments are deleted",
         ),
         "threshold": Choice([0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9], "tried on the validation volumes"),
         "min_size": Choice(
             sorted({0, small // 8, small // 3}), f"small objects have {small} voxels; parts of this are tried"
         ),
-        "debris": Choice("delete", "small segments in background are errors, not parts of a neighbor"),
     }
 
 

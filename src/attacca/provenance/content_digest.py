@@ -75,7 +75,7 @@ def digest_content(
         whole_bytes: total size above which only a sample of the files is read.
         names: paths of the only files to consider, relative to ``path``; missing ones are skipped. All files by default.
     """
-    if "://" in str(path):
+    if is_url(path):
         remote = _list_remote_files(str(path))
         files = _FileList(item for item in remote if names is None or item[0] in names)
     elif names is None:
@@ -203,7 +203,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _hash_file(root: str, name: str) -> str:
-    if "://" in root:
+    if is_url(root):
         with fsspec.open(f"{root.rstrip('/')}/{name}", "rb", **storage_options(root)) as file:
             return hashlib.sha256(file.read()).hexdigest()
     path = Path(root, name) if name else Path(root)

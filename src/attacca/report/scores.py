@@ -136,6 +136,12 @@ def read_scores(results: Results, run: str, volume: str) -> list[Score]:
     return _parse_scores(results, run, volume) or []
 
 
+def read_warnings(results: Results, run: str, volume: str) -> list[str]:
+    """Return the warnings of the evaluation of a segmentation; empty without any."""
+    found = read_json(results.layout.scores(run, volume)).get("warnings")
+    return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
+
+
 def describe_broken_scores(results: Results, run: str, volume: str) -> str:
     """Name a file of scores that cannot be read, and the fix, as a clause; empty if the file is fine or missing."""
     path = results.layout.scores(run, volume)

@@ -14,6 +14,7 @@ from attacca.report.scores import (
     find_best,
     group_comparable,
     read_scores,
+    read_warnings,
 )
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def summarize_results(directory: Path | str, width: int = 110) -> str:
         broken = describe_broken_scores(results, run, volume)
         if broken:
             print_line(f"{directory}/{broken}")
+        for warning in read_warnings(results, run, volume):
+            print_line(f"warning: {run}/{volume}: {warning}")
     report = results.layout.report()
     if report.exists():
         print_line(f"Report: {report.absolute()}")

@@ -16,7 +16,7 @@ from attacca.report.findings import Findings, describe_findings
 from attacca.report.label_overlap import LabelOverlap, measure_overlap
 from attacca.report.object_section import ObjectSection, read_objects
 from attacca.report.results import Results, read_json
-from attacca.report.scores import Score, describe_broken_scores, read_scores
+from attacca.report.scores import Score, describe_broken_scores, read_scores, read_warnings
 from attacca.report.slice_rows import Row, VolumeImages, make_slice_rows
 from attacca.report.tuning_plots import plot_sizes
 from attacca.report.viewer import make_open_link
@@ -35,6 +35,7 @@ class VolumeSection:
         ground_truth_expected: True if the configuration has labels for the volume.
         status: a sentence about missing results; empty if the volume is finished.
         lost: a clause about deleted arrays; empty without them.
+        warnings: sentences of the evaluation about an implausible segmentation.
         scores: in the order of ``scores.json``.
         rows: pictures of planes.
         splits, merges: the error atlas.
@@ -52,6 +53,7 @@ class VolumeSection:
     ground_truth_expected: bool
     status: str = ""
     lost: str = ""
+    warnings: list[str] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     splits: list[AtlasEntry] = field(default_factory=list)
@@ -87,6 +89,7 @@ def make_volume_section(
     section = VolumeSection(volume, purpose, ground_truth_expected or images.ground_truth is not None)
     section.scores = compute_or([], "the scores", lambda: read_scores(results, run, volume))
     section.lost = compute_or("", "deleted arrays", lambda: _describe_lost(results, run, volume, images))
+    section.warnings = read_warnings(results, run, volume)
     section.status = _describe_status(results, run, section, images)
     section.link = make_open_link(run, volume)
     section.objects = compute_or(None, "the table of objects", lambda: read_objects(results, run, volume))

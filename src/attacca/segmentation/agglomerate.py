@@ -10,10 +10,14 @@ import numpy as np
 from attacca.config.segmentation import AgglomerationSettings
 from attacca.segmentation.debris import filter_debris
 from attacca.segmentation.graph import Graph
+from attacca.segmentation.index_range import check_range
 from attacca.segmentation.look_up_table import LookUpTable
 from attacca.segmentation.mean_affinity import Merges, cut_merges, merge_by_mean_affinity
 from attacca.segmentation.mutex_clusters import cluster_graph, make_sort_keys
 from attacca.segmentation.union_find import join_pairs, number_clusters
+
+MUTEX_NUMBER = np.int32
+"""Type of the numbers of mutexes. Two edges of each pair, nearest-neighbor and long-range, set two of them each."""
 
 
 def agglomerate(graph: Graph, settings: AgglomerationSettings, merges: Merges | None = None) -> LookUpTable:
@@ -74,10 +78,20 @@ def cluster_by_mutexes(graph: Graph, direct_bias: float, long_bias: float) -> np
     Returns:
         int64 (nodes,): index of each node's cluster, 0, 1, ... by first node.
 
+    Raises:
+        ResourceError: there are 2^29 edges or more: each may need four numbers of 31 bits.
+
     >>> from attacca.segmentation.block_graph import make_example_graph
     >>> cluster_by_mutexes(make_example_graph(), direct_bias=0.5, long_bias=0.5)
     array([0, 0, 1])
     """
+    check_range(
+        len(graph.u),
+        MUTEX_NUMBER,
+        "edges for a mutex watershed on the graph, which takes one job for the volume",
+        "set segmentation.agglomeration: mean_affinity, or make larger fragments (segmentation.min_fragment_size)",
+        factor=4,
+    )
     keys = []
     for number, (kind, bias) in enumerate((("direct", direct_bias), ("long", long_bias))):
         count = graph.read_column(f"{kind}_count")

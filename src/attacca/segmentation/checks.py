@@ -17,8 +17,6 @@ from numba import njit
 from attacca.config.segmentation import CheckThresholds
 from attacca.errors import SegmentationCheckError
 from attacca.segmentation.box import Triple
-from attacca.segmentation.graph import Graph
-from attacca.segmentation.look_up_table import LookUpTable
 
 
 @dataclass(frozen=True)
@@ -147,8 +145,7 @@ def check_seams(
 
 
 def check_sizes(
-    graph: Graph,
-    table: LookUpTable,
+    sizes: np.ndarray,
     num_voxels: int,
     thresholds: CheckThresholds,
     name: str = "the segmentation",
@@ -156,8 +153,7 @@ def check_sizes(
     """Raise an error if a segmentation is empty, or if a single segment dominates it.
 
     Args:
-        graph: graph of the fragments.
-        table: look-up table from fragments to segments.
+        sizes: int64 (segments,), voxels of each segment.
         num_voxels: number of voxels inside the mask.
         thresholds: ``min_segmented_share`` and ``max_segment_share`` are the limits.
         name: name of the segmentation in the message.
@@ -168,19 +164,12 @@ def check_sizes(
     Raises:
         SegmentationCheckError: a share is beyond its limit.
 
-    Three fragments in a row:
-
-    >>> from attacca.segmentation.block_graph import make_example_graph
-    >>> graph = make_example_graph()
-    >>> table = LookUpTable(graph.ids, np.array([1, 2, 0], np.uint64))
-    >>> check_sizes(graph, table, 10, CheckThresholds())
+    >>> check_sizes(np.array([2, 3]), 10, CheckThresholds())
     {'segmented_share': 0.5, 'largest_share': 0.6, 'segments': 2.0}
     """
-    sizes = np.zeros(table.num_segments + 1, np.int64)
-    np.add.at(sizes, table.segments.astype(np.int64), graph.sizes)
-    segmented = int(sizes[1:].sum())
+    segmented = int(sizes.sum())
     share = segmented / max(1, num_voxels)
-    largest = int(sizes[1:].max(initial=0)) / max(1, segmented)
+    largest = int(sizes.max(initial=0)) / max(1, segmented)
     if thresholds.min_segmented_share is not None and share <= thresholds.min_segmented_share:
         raise SegmentationCheckError(
             f"{name}: {100 * share:.3g} % of the voxels belong to a segment; more than "
@@ -194,7 +183,7 @@ def check_sizes(
             "segmentation.threshold or bias, train longer, or raise segmentation.checks.max_segment_share "
             "if there is only one object"
         )
-    return {"segmented_share": share, "largest_share": largest, "segments": float(len(sizes) - 1)}
+    return {"segmented_share": share, "largest_share": largest, "segments": float(len(sizes))}
 
 
 def count_values(affinities: np.ndarray) -> np.ndarray:

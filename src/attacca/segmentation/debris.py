@@ -20,7 +20,7 @@ from attacca.segmentation.graph import Graph
 from attacca.segmentation.union_find import find_root, find_roots
 
 
-class _Regions(NamedTuple):
+class Regions(NamedTuple):
     """Properties of clusters.
 
     Attributes:
@@ -36,7 +36,7 @@ class _Regions(NamedTuple):
     inner: np.ndarray
 
 
-class _Limits(NamedTuple):
+class Limits(NamedTuple):
     """A region below any of these limits is debris.
 
     Attributes:
@@ -49,8 +49,18 @@ class _Limits(NamedTuple):
     extent: tuple[int, int, int]
     affinity: float
 
+    @classmethod
+    def create(cls, settings: AgglomerationSettings) -> "Limits | None":
+        """Return the limits of settings; None if nothing is debris.
 
-class _Contacts(NamedTuple):
+        >>> Limits.create(AgglomerationSettings(min_size=2)).size, Limits.create(AgglomerationSettings())
+        (2, None)
+        """
+        limits = cls(settings.min_size, triple(settings.min_extent), settings.min_affinity * 255.0)
+        return None if max(limits.size, *limits.extent) <= 1 and limits.affinity <= 0 else limits
+
+
+class Contacts(NamedTuple):
     """Contacts between clusters, each pair once.
 
     Attributes:
@@ -89,23 +99,41 @@ def filter_debris(graph: Graph, clusters: np.ndarray, settings: AgglomerationSet
     >>> filter_debris(graph, np.arange(3), AgglomerationSettings(min_size=2, debris="delete"))
     array([ 0,  1, -1])
     """
-    limits = _Limits(settings.min_size, triple(settings.min_extent), settings.min_affinity * 255.0)
-    if max(limits.size, *limits.extent) <= 1 and limits.affinity <= 0:
+    limits = Limits.create(settings)
+    if limits is None:
         return clusters
     regions = _sum_regions(graph, clusters)
     is_merging = settings.debris == "merge"
     contacts = _sum_contacts(graph, clusters, regions, limits, is_merging)
     if is_merging:
-        order = np.lexsort((contacts.v, contacts.u, -(contacts.sums / contacts.counts)))
-        roots = _merge_debris(_Contacts(*(column[order] for column in contacts)), regions, limits)
-        clusters = roots[clusters]
-    return np.where(_find_debris(regions, limits)[clusters], -1, clusters)
+        clusters = merge_debris(contacts, regions, limits)[clusters]
+    return np.where(find_debris(regions, limits)[clusters], -1, clusters)
 
 
-def _sum_regions(graph: Graph, clusters: np.ndarray) -> _Regions:
+def merge_debris(contacts: Contacts, regions: Regions, limits: Limits) -> np.ndarray:
+    """Step 3: merge debris along contacts.
+
+    Args:
+        contacts: contacts of debris, each pair once. Equal means are taken in the order of ``(u, v)``.
+        regions: properties of the clusters; changed for the clusters that are returned.
+        limits: limits of debris.
+
+    Returns:
+        int64 (clusters,): the cluster that stands for each merged region.
+
+    >>> sizes, corners, inner = np.array([5, 1, 9]), np.zeros((3, 3), np.int32), np.zeros((3, 2), np.int64)
+    >>> contacts = Contacts(*map(np.array, ([0, 1], [1, 2], [100, 200], [1, 1])))
+    >>> merge_debris(contacts, Regions(sizes, corners, corners, inner), Limits(2, (0, 0, 0), 0.0))
+    array([0, 2, 2])
+    """
+    order = np.lexsort((contacts.v, contacts.u, -(contacts.sums / contacts.counts)))
+    return _merge_debris(Contacts(*(column[order] for column in contacts)), regions, limits)
+
+
+def _sum_regions(graph: Graph, clusters: np.ndarray) -> Regions:
     """Step 1."""
     count = int(clusters.max(initial=-1)) + 1
-    regions = _Regions(
+    regions = Regions(
         np.zeros(count, np.int64),
         np.full((count, 3), np.iinfo(np.int32).max, np.int32),
         np.full((count, 3), np.iinfo(np.int32).min, np.int32),
@@ -120,12 +148,12 @@ def _sum_regions(graph: Graph, clusters: np.ndarray) -> _Regions:
 
 
 def _sum_contacts(
-    graph: Graph, clusters: np.ndarray, regions: _Regions, limits: _Limits, is_merging: bool
-) -> _Contacts:
+    graph: Graph, clusters: np.ndarray, regions: Regions, limits: Limits, is_merging: bool
+) -> Contacts:
     """Step 2; contacts are returned only if debris is merged. Changes ``regions.inner``."""
     # Merging makes regions larger, so only contacts of present debris matter; but a mean affinity may decrease.
-    is_debris = None if limits.affinity > 0 else _find_debris(regions, limits)
-    parts = [_reduce_contacts(_Contacts(*[np.zeros(0, np.int64)] * 4))]
+    is_debris = None if limits.affinity > 0 else find_debris(regions, limits)
+    parts = [_reduce_contacts(Contacts(*[np.zeros(0, np.int64)] * 4))]
     for u, v, sums, counts in graph.read_edges("u", "v", "direct_sum", "direct_count"):
         u, v = clusters[u], clusters[v]
         is_inner = u == v
@@ -135,12 +163,12 @@ def _sum_contacts(
             kept = ~is_inner & (counts > 0)
             if is_debris is not None:
                 kept &= is_debris[u] | is_debris[v]
-            part = _Contacts(u[kept], v[kept], sums[kept], counts[kept].astype(np.int64))
+            part = Contacts(u[kept], v[kept], sums[kept], counts[kept].astype(np.int64))
             parts.append(_reduce_contacts(part))
-    return _reduce_contacts(_Contacts(*map(np.concatenate, zip(*parts))))
+    return _reduce_contacts(Contacts(*map(np.concatenate, zip(*parts))))
 
 
-def _reduce_contacts(edges: _Contacts) -> _Contacts:
+def _reduce_contacts(edges: Contacts) -> Contacts:
     """Add up all edges between the same two clusters."""
     keys = np.minimum(edges.u, edges.v).astype(np.uint64) << np.uint64(32)
     keys |= np.maximum(edges.u, edges.v).astype(np.uint64)
@@ -148,9 +176,9 @@ def _reduce_contacts(edges: _Contacts) -> _Contacts:
     keys = keys[order]
     first = np.flatnonzero(np.diff(keys, prepend=np.uint64(0xFFFFFFFFFFFFFFFF)) != 0)
     if not len(first):
-        return _Contacts(*[np.zeros(0, np.int64)] * 4)
+        return Contacts(*[np.zeros(0, np.int64)] * 4)
     keys = keys[first]
-    return _Contacts(
+    return Contacts(
         (keys >> np.uint64(32)).astype(np.int64),
         (keys & np.uint64(0xFFFFFFFF)).astype(np.int64),
         np.add.reduceat(edges.sums[order], first),
@@ -169,7 +197,13 @@ def _is_debris(i, regions, limits):
 
 
 @njit(cache=True, nogil=True)
-def _find_debris(regions, limits):
+def find_debris(regions, limits):
+    """Return whether each cluster is debris, bool (clusters,).
+
+    >>> corners, inner = np.zeros((2, 3), np.int32), np.zeros((2, 2), np.int64)
+    >>> find_debris(Regions(np.array([1, 3]), corners, corners, inner), Limits(2, (0, 0, 0), 0.0))
+    array([ True, False])
+    """
     result = np.empty(len(regions.sizes), np.bool_)
     for i in range(len(regions.sizes)):
         result[i] = _is_debris(i, regions, limits)
@@ -178,7 +212,7 @@ def _find_debris(regions, limits):
 
 @njit(cache=True, nogil=True)
 def _merge_debris(contacts, regions, limits):
-    """Step 3: return the root of each cluster. Changes ``regions`` at the roots."""
+    """Take the contacts in their order; return the root of each cluster. Changes ``regions`` at the roots."""
     sizes, lower, upper, inner = regions
     parents = np.arange(len(sizes))
     for e in range(len(contacts.u)):

@@ -1,19 +1,17 @@
 """Step 2 of the segmentation, block by block: writes tables of the region adjacency graph."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from attacca.arrays import Array
-from attacca.atomic import write_bytes
 from attacca.blockwise import Block
 from attacca.segmentation.block_graph import count_block_graph
 from attacca.segmentation.box import Box
 from attacca.segmentation.compiled import compile_kernels
 from attacca.segmentation.frame import Frame
-from attacca.segmentation.graph_tables import locate_table
+from attacca.segmentation.graph_tables import locate_table, write_array
 from attacca.segmentation.inputs import read_affinities
 from attacca.segmentation.offsets import Offsets, Strides
 
@@ -50,9 +48,7 @@ class GraphBlocks:
         frame = Frame(self.fragments.roi, self.fragments.voxel_size)
         nodes, edges = self._count(frame, frame.to_box(block.write_roi))
         for name, table in (("nodes", nodes), ("edges", edges)):
-            buffer = io.BytesIO()
-            np.save(buffer, table)
-            write_bytes(locate_table(self.directory, name, block.index), buffer.getvalue())
+            write_array(locate_table(self.directory, name, block.index), table)
 
     def _count(self, frame: Frame, box: Box) -> tuple[np.ndarray, np.ndarray]:
         """Return the tables of nodes and edges of the voxels of a box."""

@@ -5,17 +5,18 @@ of jobs. The graph is assembled afterwards, one range of fragment ids at a time,
 with the volume: tables of blocks are sorted, and a range of ids is one slice of each.
 """
 
+import io
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from attacca.errors import MissingInputError, ResourceError
+from attacca.atomic import write_bytes
+from attacca.errors import MissingInputError, VolumeError
 from attacca.segmentation.graph import Graph
+from attacca.segmentation.index_range import check_range
 
 NODE_TYPE = np.dtype(
     [
@@ -42,6 +43,9 @@ EDGE_TYPE = np.dtype(
 )
 """Rows of a block's table of edges; ``u < v`` are fragment ids, other columns as in ``Graph``."""
 
+NUMBER = np.int32
+"""Type of the numbers of nodes and edges in a graph that is in memory."""
+
 _EDGE_COLUMNS = ("direct_sum", "direct_count", "direct_max", "long_sum", "long_count")
 _BLOCKS_PER_FOLDER = 1000
 _COLUMNS = "whole"
@@ -54,6 +58,32 @@ def locate_table(directory: str | os.PathLike[str], table: str, index: int) -> P
     'graph/000001/000001234.nodes.npy'
     """
     return Path(directory) / f"{index // _BLOCKS_PER_FOLDER:06d}" / f"{index:09d}.{table}.npy"
+
+
+def read_table(path: Path) -> np.ndarray:
+    """Read a block's table.
+
+    Raises:
+        MissingInputError: the table is missing.
+        VolumeError: the table is damaged.
+    """
+    try:
+        return np.load(path)
+    except FileNotFoundError:
+        raise MissingInputError(
+            f"{path}: the table of the graph is missing; run the graph stage for all blocks first"
+        ) from None
+    except (ValueError, EOFError) as error:
+        raise VolumeError(
+            f"{path}: the table of the graph is damaged ({error}); delete its directory and run the workflow again"
+        ) from error
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an array to a ``.npy`` file, which appears whole or not at all."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    write_bytes(path, buffer.getvalue())
 
 
 def join_tables(nodes: np.ndarray, edges: np.ndarray) -> Graph:
@@ -72,12 +102,12 @@ def join_tables(nodes: np.ndarray, edges: np.ndarray) -> Graph:
     >>> graph.ids, graph.sizes, graph.upper
     (array([7], dtype=uint64), array([5]), array([[1, 1, 5]], dtype=int32))
     """
-    columns = _node_columns([_reduce_nodes(nodes)])
-    edges = _reduce_edges(edges)
+    columns = _node_columns([reduce_nodes(nodes)])
+    edges = reduce_edges(edges)
     return Graph(
         **columns,
-        u=np.searchsorted(columns["ids"], edges["u"]).astype(np.int32),
-        v=np.searchsorted(columns["ids"], edges["v"]).astype(np.int32),
+        u=np.searchsorted(columns["ids"], edges["u"]).astype(NUMBER),
+        v=np.searchsorted(columns["ids"], edges["v"]).astype(NUMBER),
         **{name: np.ascontiguousarray(edges[name]) for name in _EDGE_COLUMNS},
     )
 
@@ -94,7 +124,7 @@ def load_graph(directory: str | os.PathLike[str], num_blocks: int, part_rows: in
 
     Raises:
         MissingInputError: a block's table is missing.
-        ResourceError: there are 2^31 or more fragments.
+        ResourceError: there are more fragments than 31 bits can number.
 
     The tables of a single block, with one fragment of two voxels:
 
@@ -118,31 +148,30 @@ def load_graph(directory: str | os.PathLike[str], num_blocks: int, part_rows: in
             f"{len(missing)} tables of the graph are missing below {directory}, the first is "
             f"{missing[0].name}; run the graph stage for all blocks first"
         )
-    parts = _read_parts(paths["nodes"], "id", NODE_TYPE, part_rows)
-    nodes = _node_columns(map(_reduce_nodes, parts))
+    parts = _read_parts(paths["nodes"], "id", part_rows)
+    nodes = _node_columns(map(reduce_nodes, parts))
     ids = nodes["ids"]
-    if len(ids) >= 2**31:
-        raise ResourceError(f"{len(ids)} fragments are more than 2^31; make larger fragments")
+    check_range(len(ids), NUMBER, "fragments of a graph")
     whole = Path(directory) / _COLUMNS
     whole.mkdir(parents=True, exist_ok=True)
     columns = ("u", "v", *_EDGE_COLUMNS)
     files = {name: open(whole / f"{name}.bin", "wb") for name in columns}  # noqa: SIM115
     num_rows = 0
     try:
-        for part in _read_parts(paths["edges"], "u", EDGE_TYPE, part_rows):
-            table = _reduce_edges(part)
+        for part in _read_parts(paths["edges"], "u", part_rows):
+            table = reduce_edges(part)
             num_rows += len(table)
             for name in columns:
                 column = table[name]
                 if name in ("u", "v"):
-                    column = np.searchsorted(ids, column).astype(np.int32)
+                    column = np.searchsorted(ids, column).astype(NUMBER)
                 np.ascontiguousarray(column).tofile(files[name])
     finally:
         for file in files.values():
             file.close()
     mapped = {}
     for name in columns:
-        kind = np.dtype(np.int32) if name in ("u", "v") else EDGE_TYPE[name]
+        kind = np.dtype(NUMBER) if name in ("u", "v") else EDGE_TYPE[name]
         mapped[name] = np.memmap(whole / f"{name}.bin", kind, "r") if num_rows else np.zeros(0, kind)
     return Graph(**nodes, **mapped)
 
@@ -169,59 +198,50 @@ def _node_columns(parts: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
     }
 
 
-@dataclass(frozen=True)
-class _Table:
-    """A block's sorted table on disk: its number of rows, and the keys of the first and the last."""
+def _read_parts(paths: list[Path], key: str, part_rows: int) -> Iterator[np.ndarray]:
+    """Yield all rows of sorted tables, in parts of ascending, disjoint ranges of ``key``.
 
-    path: Path
-    num_rows: int
-    first: np.uint64
-    last: np.uint64
-
-
-def _read_parts(paths: list[Path], key: str, dtype: np.dtype, part_rows: int) -> Iterator[np.ndarray]:
-    """Yield all rows of sorted tables, in parts of ascending, disjoint ranges of ``key``."""
-    tables = []
+    Each table is read twice: for a sample of its keys, and for its rows, which wait until no later table has rows of
+    their range. Ids ascend with the blocks, so that the rows of one layer of blocks wait at most.
+    """
+    firsts, filled, samples, total = [], [], [], 0
     for path in paths:
-        keys = np.load(path, mmap_mode="r")[key]
+        keys = read_table(path)[key]
         if len(keys):
-            tables.append(_Table(path, len(keys), keys[0], keys[-1]))
-    for low, high in pairwise(_choose_bounds(tables, key, part_rows)):
-        pieces = []
-        for table in tables:
-            if (low and table.last < low) or (high is not None and table.first >= high):
-                continue
-            rows = np.load(table.path, mmap_mode="r")
-            start = int(np.searchsorted(rows[key], np.uint64(low))) if low else 0
-            stop = len(rows) if high is None else int(np.searchsorted(rows[key], np.uint64(high)))
-            if stop > start:
-                pieces.append((table.path, start, stop))
-        if pieces:
-            part = np.empty(sum(stop - start for _, start, stop in pieces), dtype)
-            filled = 0
-            for path, start, stop in pieces:
-                part[filled : filled + stop - start] = np.load(path, mmap_mode="r")[start:stop]
-                filled += stop - start
-            yield part
-
-
-def _choose_bounds(tables: list[_Table], key: str, part_rows: int) -> list[int | None]:
-    """Return bounds of ranges of ``key`` with about ``part_rows`` rows each, from a sample; None means unbounded."""
-    total = sum(table.num_rows for table in tables)
-    if not total:
-        return []
+            filled.append(path)
+            firsts.append(keys[0])
+            total += len(keys)
+            samples.append(keys[:: max(1, part_rows // 1000)])
+    if not filled:
+        return
+    order = np.argsort(np.array(firsts), kind="stable")
     count = -(-total // part_rows)
-    cuts: list[int] = []
-    if count > 1:
-        step = max(1, total // (1000 * count))
-        samples = [np.load(table.path, mmap_mode="r")[key][::step] for table in tables]
-        sample = np.sort(np.concatenate(samples))
-        cuts = sorted({int(sample[len(sample) * i // count]) for i in range(1, count)})
-    return [0, *cuts, None]
+    sample = np.sort(np.concatenate(samples))
+    cuts = np.unique(sample[[len(sample) * i // count for i in range(1, count)]])
+    waiting: list[list[np.ndarray]] = [[] for _ in range(len(cuts) + 1)]
+    done = 0
+    for table in order.tolist():
+        # Rows below the first key of this table are complete.
+        ready = int(np.searchsorted(cuts, firsts[table], side="right"))
+        yield from _join_waiting(waiting, done, ready)
+        done = max(done, ready)
+        rows = read_table(filled[table])
+        bounds = [0, *np.searchsorted(rows[key], cuts).tolist(), len(rows)]
+        for i in range(ready, len(waiting)):
+            if bounds[i + 1] > bounds[i]:
+                waiting[i].append(rows[bounds[i] : bounds[i + 1]])
+    yield from _join_waiting(waiting, done, len(waiting))
 
 
-def _reduce_nodes(table: np.ndarray) -> np.ndarray:
-    """Sum up the rows of each id, and take the box around their boxes."""
+def _join_waiting(waiting: list[list[np.ndarray]], start: int, stop: int) -> Iterator[np.ndarray]:
+    for i in range(start, stop):
+        if waiting[i]:
+            yield np.concatenate(waiting[i])
+            waiting[i] = []
+
+
+def reduce_nodes(table: np.ndarray) -> np.ndarray:
+    """Return the sum of the rows (``NODE_TYPE``) of each id, with the box around their boxes, by ascending id."""
     if not len(table):
         return table
     table = table[np.argsort(table["id"], kind="stable")]
@@ -235,8 +255,12 @@ def _reduce_nodes(table: np.ndarray) -> np.ndarray:
     return result
 
 
-def _reduce_edges(table: np.ndarray) -> np.ndarray:
-    """Sum up the rows of each pair, and take the maximum of their maxima."""
+def reduce_edges(table: np.ndarray) -> np.ndarray:
+    """Return the sum of the rows (``EDGE_TYPE``) of each pair, with the maximum of their maxima, by ascending pair.
+
+    Raises:
+        ResourceError: two fragments touch in more voxels than a count of 31 bits holds.
+    """
     if not len(table):
         return table
     table = table[np.lexsort((table["v"], table["u"]))]
@@ -246,6 +270,14 @@ def _reduce_edges(table: np.ndarray) -> np.ndarray:
     result = np.zeros(len(first), EDGE_TYPE)
     result["u"], result["v"] = table["u"][first], table["v"][first]
     for name in ("direct_sum", "direct_count", "long_sum", "long_count"):
-        result[name] = np.add.reduceat(table[name], first)
+        total = np.add.reduceat(table[name].astype(np.int64), first)
+        if name.endswith("count"):
+            check_range(
+                int(total.max()),
+                EDGE_TYPE[name],
+                "affinities between two fragments",
+                "make smaller fragments",
+            )
+        result[name] = total
     result["direct_max"] = np.maximum.reduceat(table["direct_max"], first)
     return result

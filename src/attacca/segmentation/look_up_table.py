@@ -4,16 +4,19 @@
 # mypy: disable-error-code="no-untyped-def"
 
 import io
+import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numba import njit
 
-from attacca.atomic import write_bytes
+from attacca.atomic import write_bytes, write_json
 from attacca.errors import MissingInputError
 from attacca.segmentation.dense_labels import index_labels
+from attacca.segmentation.fragment_lattice import FragmentLattice
 
 
 @dataclass(frozen=True)
@@ -37,23 +40,18 @@ class LookUpTable:
         """Number of segments."""
         return int(self.segments.max(initial=np.uint64(0)))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write both columns to one ``.npy`` file, which appears whole or not at all."""
-        buffer = io.BytesIO()
-        np.save(buffer, np.stack([self.ids, self.segments]))
-        write_bytes(Path(path), buffer.getvalue())
+    def count_voxels(self, sizes: np.ndarray) -> np.ndarray:
+        """Return the voxels of each segment, int64 (segments,), from those of the fragments, int64 (fragments,)."""
+        totals = np.zeros(self.num_segments + 1, np.int64)
+        np.add.at(totals, self.segments.astype(np.int64), sizes)
+        return totals[1:]
 
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "LookUpTable":
-        """Open a table that ``save`` wrote, memory-mapped.
-
-        Raises:
-            MissingInputError: the file is missing.
-        """
-        if not os.path.exists(path):
-            raise MissingInputError(f"{path}: the look-up table is missing; run the agglomeration first")
-        table = np.load(path, mmap_mode="r")
-        return cls(table[0], table[1])
+    def divide(self, lattice: FragmentLattice) -> "LeafTable":
+        """Return the table in slices for the leaves of an octree."""
+        leaves = lattice.find_leaves(self.ids)
+        order = np.argsort(leaves, kind="stable")
+        offsets = np.searchsorted(leaves[order], np.arange(lattice.octree.count(0) + 1)).tolist()
+        return LeafTable(lattice, offsets, np.stack([self.ids[order], self.segments[order]]))
 
     def map_ids(self, ids: np.ndarray) -> np.ndarray:
         """Return the segment of each id, uint64; 0 for ids that the table lacks."""
@@ -66,7 +64,71 @@ class LookUpTable:
         return segments
 
 
-def relabel(fragments: np.ndarray, table: LookUpTable) -> np.ndarray:
+def locate_leaves(table: str | os.PathLike[str]) -> Path:
+    """Return the path of the file that describes the leaves of a look-up table.
+
+    >>> locate_leaves("results/look_up_table.npy").as_posix()
+    'results/look_up_table.leaves.json'
+    """
+    return Path(table).with_suffix(".leaves.json")
+
+
+@dataclass(frozen=True)
+class LeafTable:
+    """The segment of each fragment, in slices for the leaves of an octree, memory-mapped.
+
+    Args:
+        lattice: leaves of the volume.
+        offsets: first row of each leaf, and the number of rows.
+        rows: uint64 (2, fragments): fragments, ascending in each leaf, and their segments.
+    """
+
+    lattice: FragmentLattice
+    offsets: Sequence[int]
+    rows: np.ndarray
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "LeafTable":
+        """Open a table that the agglomeration wrote.
+
+        Raises:
+            MissingInputError: the table or the file of its leaves is missing, or they do not belong together.
+        """
+        try:
+            leaves = json.loads(locate_leaves(path).read_text())
+            rows = np.load(path, mmap_mode="r")
+        except FileNotFoundError as error:
+            raise MissingInputError(
+                f"{error.filename}: the look-up table is missing; run the agglomeration first"
+            ) from None
+        offsets = leaves["offsets"]
+        if offsets[-1] != rows.shape[1]:
+            raise MissingInputError(
+                f"{path}: found {rows.shape[1]} fragments, expected {offsets[-1]}, those of {locate_leaves(path).name}; "
+                "delete both files and run the workflow again"
+            )
+        return cls(FragmentLattice.from_json(leaves["lattice"]), offsets, rows)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the table and the file of its leaves; both appear whole or not at all."""
+        write_json(locate_leaves(path), {"lattice": self.lattice.to_json(), "offsets": list(self.offsets)})
+        buffer = io.BytesIO()
+        np.save(buffer, self.rows)
+        write_bytes(Path(path), buffer.getvalue())
+
+    def map_ids(self, ids: np.ndarray) -> np.ndarray:
+        """Return the segment of each id, uint64; 0 for ids that the table lacks. Reads slices of their leaves only."""
+        segments = np.zeros(len(ids), np.uint64)
+        known = np.flatnonzero(ids)
+        leaves = self.lattice.find_leaves(ids[known])
+        for leaf in np.unique(leaves).tolist():
+            rows = known[leaves == leaf]
+            part = slice(self.offsets[leaf], self.offsets[leaf + 1])
+            segments[rows] = LookUpTable(self.rows[0, part], self.rows[1, part]).map_ids(ids[rows])
+        return segments
+
+
+def relabel(fragments: np.ndarray, table: LookUpTable | LeafTable) -> np.ndarray:
     """Replace fragments by their segments.
 
     Args:

@@ -10,6 +10,12 @@ merges.
 3. Take the highest edge and merge its two regions: the edges of the smaller list move to the other region,
    edges to a common neighbor are added up.
 
+The order is strict: of two edges with the same mean, the one with the lower number comes first, and a sum of edges
+has the highest number of its parts. A sum is then never before the first of its parts, so a merge of two regions
+that are each other's best neighbor may be done at any time: the regions at a given threshold are the same. This is
+why a part of a graph can be agglomerated without the rest (``chunk_merges``). Regions with neighbors outside the part
+are *frozen*: step 3 freezes the neighbors of frozen regions instead of merging them.
+
 References:
     Average linkage on region adjacency graphs is the agglomeration of K. Lee et al., "Superhuman Accuracy on
     the SNEMI3D Connectomics Challenge", 2017, and of ``waterz`` (J. Funke et al., "Large Scale Image
@@ -26,7 +32,8 @@ import numpy as np
 from numba import njit
 
 from attacca.segmentation.graph import Graph
-from attacca.segmentation.hash_table import DELETED, EMPTY, add_index, find_slot, make_table, pack_pair
+from attacca.segmentation.hash_table import DELETED, EMPTY, add_index, find_slot, pack_pair
+from attacca.segmentation.index_range import check_range, check_sums
 from attacca.segmentation.union_find import join_pairs, number_clusters
 
 
@@ -35,8 +42,8 @@ class Merges:
     """The merges of an agglomeration by mean affinity, in descending order of the mean.
 
     Args:
-        a: int32 (merges,), a node of the first region.
-        b: int32 (merges,), a node of the second region.
+        a: int (merges,), a node of the first region.
+        b: int (merges,), a node of the second region.
         heights: float64 (merges,), mean affinity (0 to 1) at which they were merged, descending.
 
     >>> Merges(np.array([0, 1]), np.array([1, 2]), np.array([0.9, 0.4])).count(threshold=0.5)
@@ -72,17 +79,40 @@ def merge_by_mean_affinity(graph: Graph, threshold: float = 0.0) -> Merges:
     >>> merges.heights, merges.count(threshold=0.5)
     (array([0.8, 0.4]), 1)
     """
-    a, b, heights = _merge(
-        len(graph.ids),
-        _Edges(
-            graph.read_column("u"),
-            graph.read_column("v"),
-            graph.read_column("direct_sum"),
-            graph.read_column("direct_count"),
-        ),
-        threshold * 255.0,
-    )
-    return Merges(a, b, np.minimum.accumulate(heights / 255.0) if len(heights) else heights)
+    edges = Edges(*map(graph.read_column, ("u", "v", "direct_sum", "direct_count")))
+    return merge_edges(edges, np.zeros(len(graph.ids), bool), threshold)
+
+
+def merge_edges(
+    edges: "Edges", is_frozen: np.ndarray, threshold: float, index_type: np.typing.DTypeLike = np.int32
+) -> Merges:
+    """Merge the regions of a graph that are not frozen.
+
+    Args:
+        edges: edges in the order that decides between equal means. They are changed: afterwards, ``u`` and ``v`` are
+            regions (each named by one of its nodes), and the edges that are left have a count above 0.
+        is_frozen: bool (nodes,), regions with unknown edges; changed. Afterwards, regions that are not frozen have no
+            edge above the threshold left, and will never have one.
+        threshold: mean affinity, 0 to 1.
+        index_type: integer type of the numbers of nodes and edges inside the kernel.
+
+    Raises:
+        ResourceError: there are more nodes or edges than the type can number, or a sum is not exact.
+
+    A row of three nodes, of which the last one has edges elsewhere. The second one stays, because it may be joined
+    to the third one before the first one:
+
+    >>> edges = Edges(*map(np.array, ([0, 1], [1, 2], [102, 204], [1, 1])))
+    >>> is_frozen = np.array([False, False, True])
+    >>> len(merge_edges(edges, is_frozen, threshold=0.3).a), is_frozen
+    (0, array([ True,  True,  True]))
+    """
+    check_range(len(is_frozen), index_type, "fragments of a graph")
+    check_range(len(edges.u), index_type, "edges of a graph")
+    numbers = np.zeros(0, index_type)
+    a, b, heights = _merge(edges, is_frozen, threshold, numbers)
+    check_sums(edges.sums)
+    return Merges(a, b, heights / 255.0)
 
 
 def cut_merges(merges: Merges, num_nodes: int, threshold: float) -> np.ndarray:
@@ -103,19 +133,19 @@ def cut_merges(merges: Merges, num_nodes: int, threshold: float) -> np.ndarray:
     (array([0, 0, 1]), array([0, 0, 0]))
     """
     count = merges.count(threshold)
-    parents = np.arange(num_nodes, dtype=np.int32)
+    parents = np.arange(num_nodes, dtype=np.int64)
     join_pairs(parents, merges.a[:count], merges.b[:count])
     return number_clusters(parents)
 
 
-class _Edges(NamedTuple):
+class Edges(NamedTuple):
     """Edges during the agglomeration.
 
     Attributes:
-        u: int32 (edges,), a region (its root node).
-        v: int32 (edges,), the other region.
+        u: int (edges,), a region (one of its nodes).
+        v: int (edges,), the other region.
         sums: int64 (edges,), stored affinities.
-        counts: int32 (edges,), 0 for edges that are gone.
+        counts: int64 (edges,), 0 for edges that are gone.
     """
 
     u: np.ndarray
@@ -128,10 +158,10 @@ class _Lists(NamedTuple):
     """Linked list of edges of each region.
 
     Attributes:
-        heads: int32 (nodes,), first edge, -1 for an empty list.
-        degrees: int32 (nodes,), number of edges.
-        next_u: int32 (edges,), next edge in the list of ``u``.
-        next_v: int32 (edges,), next edge in the list of ``v``.
+        heads: int (nodes,), first edge, -1 for an empty list.
+        degrees: int (nodes,), number of edges.
+        next_u: int (edges,), next edge in the list of ``u``.
+        next_v: int (edges,), next edge in the list of ``v``.
     """
 
     heads: np.ndarray
@@ -145,11 +175,17 @@ class _Heap(NamedTuple):
 
     Attributes:
         means: float64 (capacity,).
-        edges: int32 (capacity,).
+        edges: int (capacity,).
     """
 
     means: np.ndarray
     edges: np.ndarray
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _is_above(mean, threshold):
+    """Compare as ``Merges.count`` does: rounded means of sums are never above those of all their parts."""
+    return mean / 255.0 > threshold
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -193,19 +229,19 @@ def _sift_down(heap, count, i):
 def _enlarge_heap(heap):
     size = len(heap.means)
     means = np.empty(size + size // 2 + 16, np.float64)
-    edges = np.empty(size + size // 2 + 16, np.int32)
+    edges = np.empty(size + size // 2 + 16, heap.edges.dtype)
     means[:size], edges[:size] = heap.means, heap.edges
     return _Heap(means, edges)
 
 
 @njit(cache=True, nogil=True)
-def _link_edges(edges, num_nodes):
+def _link_edges(edges, num_nodes, numbers):
     """Step 1: return the list of edges of each region."""
     u, v, _, counts = edges
-    heads = np.full(num_nodes, -1, np.int32)
-    degrees = np.zeros(num_nodes, np.int32)
-    next_u = np.empty(len(u), np.int32)
-    next_v = np.empty(len(u), np.int32)
+    heads = np.full(num_nodes, -1, numbers.dtype)
+    degrees = np.zeros(num_nodes, numbers.dtype)
+    next_u = np.empty(len(u), numbers.dtype)
+    next_v = np.empty(len(u), numbers.dtype)
     for e in range(len(u)):
         if counts[e] > 0:
             next_u[e], heads[u[e]] = heads[u[e]], e
@@ -226,16 +262,16 @@ def _fill_table(table, edges):
 
 
 @njit(cache=True, nogil=True)
-def _make_heap(edges, threshold):
+def _make_heap(edges, threshold, numbers):
     """Step 2: return the heap and its number of entries."""
     _, _, sums, counts = edges
     size = 0
     for e in range(len(sums)):
-        size += counts[e] > 0 and sums[e] > threshold * counts[e]
-    heap = _Heap(np.empty(size + 16, np.float64), np.empty(size + 16, np.int32))
+        size += counts[e] > 0 and _is_above(sums[e] / counts[e], threshold)
+    heap = _Heap(np.empty(size + 16, np.float64), np.empty(size + 16, numbers.dtype))
     count = 0
     for e in range(len(sums)):
-        if counts[e] > 0 and sums[e] > threshold * counts[e]:
+        if counts[e] > 0 and _is_above(sums[e] / counts[e], threshold):
             heap.means[count], heap.edges[count] = sums[e] / counts[e], e
             count += 1
     for i in range(count // 2 - 1, -1, -1):
@@ -244,19 +280,20 @@ def _make_heap(edges, threshold):
 
 
 @njit(cache=True, nogil=True)
-def _merge(num_nodes, edges, threshold):
-    """Step 3: return both regions and the mean of each merge. Changes ``edges``."""
+def _merge(edges, is_frozen, threshold, numbers):
+    """Step 3: return both regions and the mean of each merge. Changes ``edges`` and ``is_frozen``."""
     u, v, sums, counts = edges
-    lists = _link_edges(edges, num_nodes)
+    num_nodes = len(is_frozen)
+    lists = _link_edges(edges, num_nodes, numbers)
     heads, degrees, next_u, next_v = lists
     size = 1024
     while size < 2 * len(u):
         size *= 2
-    table = make_table((u, v), 0, 0, size)
+    table = np.full(size, EMPTY, numbers.dtype)
     used = _fill_table(table, edges)
-    heap, held = _make_heap(edges, threshold)
-    merged_a = np.empty(num_nodes, np.int32)
-    merged_b = np.empty(num_nodes, np.int32)
+    heap, held = _make_heap(edges, threshold, numbers)
+    merged_a = np.empty(num_nodes, numbers.dtype)
+    merged_b = np.empty(num_nodes, numbers.dtype)
     heights = np.empty(num_nodes, np.float64)
     done = 0
     while held > 0:
@@ -267,6 +304,9 @@ def _merge(num_nodes, edges, threshold):
         if counts[e] == 0 or sums[e] / counts[e] != mean:
             continue
         a, b = u[e], v[e]
+        if is_frozen[a] or is_frozen[b]:
+            is_frozen[a] = is_frozen[b] = True
+            continue
         if degrees[a] < degrees[b]:
             a, b = b, a
         merged_a[done], merged_b[done], heights[done] = a, b, mean
@@ -279,28 +319,38 @@ def _merge(num_nodes, edges, threshold):
             following = next_u[edge] if u[edge] == b else next_v[edge]
             if counts[edge] > 0:
                 other = v[edge] if u[edge] == b else u[edge]
-                common = table[find_slot(table, (u, v), pack_pair(a, other))]
+                slot = find_slot(table, (u, v), pack_pair(a, other))
+                common = table[slot]
                 table[find_slot(table, (u, v), pack_pair(b, other))] = DELETED
-                if common >= 0:
+                if common > edge:
                     sums[common] += sums[edge]
                     counts[common] += counts[edge]
                     counts[edge] = 0
                     degrees[other] -= 1
-                    if sums[common] > threshold * counts[common]:
-                        if held == len(heap.means):
-                            heap = _enlarge_heap(heap)
-                        _push(heap, held, sums[common] / counts[common], common)
-                        held += 1
                 else:
                     if u[edge] == b:
                         u[edge], next_u[edge] = a, heads[a]
                     else:
                         v[edge], next_v[edge] = a, heads[a]
                     heads[a] = edge
-                    degrees[a] += 1
-                    used += add_index(table, (u, v), edge)
-                    if 10 * used > 9 * size:
-                        table[:] = EMPTY
-                        used = _fill_table(table, edges)
+                    if common >= 0:
+                        # The sum keeps the higher number.
+                        table[slot] = edge
+                        sums[edge] += sums[common]
+                        counts[edge] += counts[common]
+                        counts[common] = 0
+                        degrees[other] -= 1
+                        common = edge
+                    else:
+                        degrees[a] += 1
+                        used += add_index(table, (u, v), edge)
+                        if 10 * used > 9 * size:
+                            table[:] = EMPTY
+                            used = _fill_table(table, edges)
+                if common >= 0 and _is_above(sums[common] / counts[common], threshold):
+                    if held == len(heap.means):
+                        heap = _enlarge_heap(heap)
+                    _push(heap, held, sums[common] / counts[common], common)
+                    held += 1
             edge = following
     return merged_a[:done].copy(), merged_b[:done].copy(), heights[:done].copy()

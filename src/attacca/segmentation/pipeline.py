@@ -90,9 +90,8 @@ def segment_volume(
         num_workers=num_workers,
         mask=mask,
     )
-    table = directory / "lookup.npy"
-    agglomerate(graph, agglomeration_settings).save(table)
-    run_blocks(ThreadedBlocks(RelabelBlocks(fragments, output, str(table)), num_workers), grid)
+    table = agglomerate(graph, agglomeration_settings)
+    run_blocks(ThreadedBlocks(RelabelBlocks(fragments, output, table), num_workers), grid)
     return output
 
 

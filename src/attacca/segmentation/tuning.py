@@ -69,6 +69,32 @@ class TuningVolume:
         return NumpyArray.from_np_array(self.ground_truth, prediction.roi, prediction.voxel_size, axes)
 
 
+def count_labeled(volume: TuningVolume) -> tuple[int, int]:
+    """Return the number of voxels in labeled objects, and of annotated voxels, where labels and prediction overlap.
+
+    >>> from funlib.geometry import Roi
+    >>> labels = np.array([[[0, 0, 5, 9]]], np.uint8)
+    >>> roi, voxel_size = Roi((0, 0, 0), (1, 1, 4)), Coordinate((1, 1, 1))
+    >>> array = NumpyArray.from_np_array(np.zeros((1, 1, 1, 4), np.float32), roi, voxel_size, ["c", "z", "y", "x"])
+    >>> count_labeled(TuningVolume("cube", array, labels, unlabelled=9))
+    (1, 3)
+    """
+    labels = volume.open_ground_truth()
+    region = labels.roi.intersect(volume.prediction.roi)
+    if region.empty:
+        return 0, 0
+    labeled = annotated = 0
+    size = find_chunk_size(volume.prediction)
+    for block in BlockGrid(region, size, labels.voxel_size):
+        values = labels[block.write_roi]
+        valid = np.ones(values.shape, bool) if volume.unlabelled is None else values != volume.unlabelled
+        if volume.counted is not None:
+            valid &= volume.counted.read(block.write_roi, 0) != 0
+        annotated += int(valid.sum())
+        labeled += int((valid & (values != 0)).sum())
+    return labeled, annotated
+
+
 @dataclass(frozen=True)
 class TuningResult:
     """All settings with their scores, and the best of them.
@@ -126,7 +152,7 @@ def tune(
         config: candidates of all settings.
         workdir: directory for fragments and graphs, which are removed after use.
         criterion: score to optimize, one of ``attacca.evaluators.instance_scores``; the configuration's own
-            by default, else ``voi``.
+            by default, else that of its kind of objects, ``voi`` or ``average_precision``.
         evaluation: conventions of the scores; the defaults of the configuration without it.
         block_size: world units; one chunk of the prediction by default.
         num_workers: threads.
@@ -154,7 +180,7 @@ def tune(
     >>> [(row["threshold"], round(row["voi"], 3)) for row in result.table], result.agglomeration.threshold
     ([(0.2, 1.0), (0.6, 0.0), (0.9, 1.0)], 0.6)
     """
-    name = criterion or config.criterion or "voi"
+    name = criterion or config.criterion or config.default_criterion
     evaluation = evaluation or EvaluationConfig()
     known = {item.name: item for item in list_instance_criteria(evaluation.iou_thresholds)}
     if name not in known:
@@ -245,7 +271,7 @@ def score_settings(
                     agglomerations,
                     directory,
                     evaluation,
-                    block_size,
+                    None if block_size is None else _scale_block(block_size, volumes[0], volume),
                     num_workers,
                 )
                 scores.append(_score_all(graph, table, agglomerations, evaluation, criterion))
@@ -257,6 +283,11 @@ def score_settings(
                 {**_describe_settings(fragments, agglomeration), **_average([volume[i] for volume in scores])}
             )
     return settings, rows
+
+
+def _scale_block(block_size: Sequence[int], first: TuningVolume, volume: TuningVolume) -> Coordinate:
+    """Return a block of as many voxels of a volume as ``block_size``, in world units, has of the first volume."""
+    return Coordinate(block_size) / first.prediction.voxel_size * volume.prediction.voxel_size
 
 
 def _describe_choice(

@@ -1,5 +1,6 @@
 """Stage that compares a segmentation with labels, block by block."""
 
+import logging
 import math
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from attacca.progress import Progress
 from attacca.stages.classes import CLASSES
 from attacca.stages.relabel import RELABEL
 from attacca.stages.volume import VOLUME
+
+logger = logging.getLogger(__name__)
 
 _DEFAULT_BLOCK_VOXELS = 1 << 23
 
@@ -46,6 +49,7 @@ def _voxels_at_once(run: RunConfig, voxels: int) -> int:
 
 EVALUATE = Stage(
     name="evaluate",
+    version=2,
     title="scores",
     scope=Scope.RUN_AND_VOLUME,
     inputs=_inputs,
@@ -102,6 +106,10 @@ def work(arguments: StageArguments) -> None:
         num_workers=arguments.threads,
         progress=progress,
     )
+    warnings = {}
+    if scores.coverage is not None and scores.coverage.differs:
+        warnings = {"warnings": [scores.coverage.describe()]}
+        logger.warning("%s: %s", arguments.label, scores.coverage.describe())
     write_json(
         arguments.output,
         {
@@ -110,6 +118,7 @@ def work(arguments: StageArguments) -> None:
             "volume": volume,
             "scores": scores_to_json(scores),
             "segmentation": dict(segmentation_manifest.result),
+            **warnings,
         },
     )
     progress.finish()

@@ -10,7 +10,7 @@ from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import AffinitiesTaskConfig
 from attacca.progress import Progress
 from attacca.segmentation.block_size import choose_block_size
-from attacca.segmentation.tuning import TuningVolume, score_settings, tune
+from attacca.segmentation.tuning import TuningVolume, count_labeled, score_settings, tune
 from attacca.tasks.tuner import Tuner, ValidationPrediction
 
 
@@ -38,7 +38,7 @@ class AffinitiesTuner(Tuner):
         num_workers: int = 1,
         progress: Progress | None = None,
     ) -> dict[str, Any]:
-        segmentation = self.segmentation
+        segmentation = self._decide_objects(volumes)
         if not volumes or segmentation.is_fixed:
             fragments = segmentation.fragment_candidates()[0]
             candidates = segmentation.agglomeration_candidates(fragments)
@@ -65,13 +65,21 @@ class AffinitiesTuner(Tuner):
         _, rows = score_settings(
             [self._tuning_volume(volume) for volume in volumes],
             self.task.neighborhood,
-            self.segmentation,
+            self._decide_objects(volumes),
             scratch,
             criterion=criterion,
             evaluation=self.evaluation,
             block_size=choose_block_size(volumes[0].prediction, self.segmentation.block_size),
         )
         return [float(row[criterion]) for row in rows]
+
+    def _decide_objects(self, volumes: Sequence[ValidationPrediction]) -> SegmentationConfig:
+        """Return the settings for dense or sparse objects, by the labels of the validation volumes."""
+        if self.segmentation.objects != "auto" or not volumes:
+            return self.segmentation.with_objects("dense")
+        counts = [count_labeled(self._tuning_volume(volume)) for volume in volumes]
+        labeled, annotated = (sum(column) for column in zip(*counts, strict=True))
+        return self.segmentation.with_objects("sparse" if 2 * labeled < annotated else "dense")
 
     def _tuning_volume(self, volume: ValidationPrediction) -> TuningVolume:
         labels = ZarrArray.open_from_array_identifier(volume.labels)

@@ -8,11 +8,13 @@
    its files are byte for byte those of a run without interruption.
 """
 
+import logging
 import time
 from dataclasses import replace
 from typing import Any
 
 import numpy.typing as npt
+from funlib.geometry import Coordinate
 
 from attacca.architectures.intensity import Intensity
 from attacca.arrays import ZarrArray
@@ -25,10 +27,13 @@ from attacca.training.checkpoint_directory import latest_checkpoint
 from attacca.training.class_counts import convert_to_plain_counts
 from attacca.training.job import TrainingJob
 from attacca.training.loader import BatchLoader
+from attacca.training.object_points import find_object_points
 from attacca.training.pipeline import SamplePipeline, SampleSpec
 from attacca.training.records import Records, write_initial_weights
 from attacca.training.state import TrainingState
 from attacca.training.training_device import TrainingDevice, set_up_device
+
+logger = logging.getLogger(__name__)
 
 
 def train(job: TrainingJob, progress: Progress | None = None) -> dict[str, Any]:
@@ -82,7 +87,11 @@ def _train(job: TrainingJob, device: TrainingDevice, progress: Progress | None) 
         intensity=choose_intensity(config, raw.dtype),
         seed=job.seed,
         class_counts=convert_to_plain_counts(job.class_counts),
+        object_points=find_object_points(job.volumes, config, Coordinate(state.model.output_shape)),
     )
+    if device.is_first:
+        for objects in spec.object_points:
+            logger.log(logging.WARNING if objects.probability else logging.INFO, "%s", objects)
     if latest is not None:
         state.restore(latest[1])
         spec = replace(spec, class_counts=latest[1]["class_counts"])

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gunpowder as gp
@@ -12,6 +12,7 @@ from funlib.geometry import Coordinate, Roi
 from attacca.architectures.intensity import Intensity, scale_to_network
 from attacca.config.tasks import TaskConfig
 from attacca.config.training import SamplingConfig, TrainingConfig
+from attacca.config.units import find_largest_difference
 from attacca.errors import AttaccaError, ConfigurationError, TrainingError, VolumeError
 from attacca.gp import DaCapoTargetFilter, RejectIfEmpty, SampleLocation, ToUnit
 from attacca.gp.reject_if_empty import RejectIfMasked
@@ -20,6 +21,7 @@ from attacca.tasks import create_task
 from attacca.training.augmentations import create_augmentations
 from attacca.training.class_counts import convert_to_plain_counts
 from attacca.training.job import TrainingVolume
+from attacca.training.object_points import ObjectPoints
 from attacca.training.sample_points import read_points
 from attacca.training.volume_data import VolumeData
 
@@ -45,6 +47,7 @@ class SampleSpec:
         seed: source of all random draws.
         class_counts: counts from which weights are balanced; None for running counts, to estimate them.
         augment: False for validation.
+        object_points: positions of objects in volumes whose samples are placed at objects.
     """
 
     volumes: tuple[TrainingVolume, ...]
@@ -56,6 +59,7 @@ class SampleSpec:
     seed: int
     class_counts: Any = None
     augment: bool = True
+    object_points: tuple[ObjectPoints, ...] = field(default=(), compare=False)
 
 
 class VolumeProvider(gp.BatchProvider):
@@ -112,15 +116,20 @@ class SamplePipeline:
     def __init__(self, spec: SampleSpec) -> None:
         self.spec = spec
         self.stored_targets = spec.training.targets == "from_target_stage"
-        self.volumes = [VolumeData(volume, self.stored_targets) for volume in spec.volumes]
+        self.volumes = [VolumeData(spec.volumes[0], self.stored_targets)]
         first = self.volumes[0].raw
-        for volume in self.volumes[1:]:
-            if volume.raw.voxel_size != first.voxel_size or volume.raw.dims != first.dims:
+        for given in spec.volumes[1:]:
+            volume = VolumeData(given, self.stored_targets)
+            size, tolerance = volume.raw.voxel_size, spec.training.voxel_size_tolerance
+            if size.dims != first.dims or find_largest_difference(size, first.voxel_size) > tolerance:
                 raise ConfigurationError(
-                    f"volumes {self.volumes[0].volume.name} and {volume.volume.name} have voxels of "
-                    f"{tuple(first.voxel_size)} and {tuple(volume.raw.voxel_size)}: a network needs equal voxels; "
-                    "resample one of them"
+                    f"volumes {self.volumes[0].volume.name} and {given.name} have voxels of {tuple(first.voxel_size)} and "
+                    f"{tuple(size)}: a network needs equal voxels; resample one of them, or treat similar ones as equal "
+                    "(training.voxel_size_tolerance)"
                 )
+            if size != first.voxel_size:
+                volume = VolumeData(given, self.stored_targets, first.voxel_size)
+            self.volumes.append(volume)
             if volume.num_raw_channels != self.volumes[0].num_raw_channels:
                 raise ConfigurationError(
                     f"volumes {self.volumes[0].volume.name} and {volume.volume.name} have "
@@ -155,16 +164,25 @@ class SamplePipeline:
         sampling = training.sampling.get(name, SamplingConfig())
         region = volume.labeled_roi
         if sampling.roi is not None and self.spec.augment:
-            configured = Roi(sampling.roi.offset, sampling.roi.shape).snap_to_grid(self.voxel_size, "grow")
+            configured = volume.convert_roi(Roi(sampling.roi.offset, sampling.roi.shape))
             region = region.intersect(configured)
             if region.empty:
                 raise ConfigurationError(
                     f"training.sampling.{name}.roi: {configured} has nothing in common with the labels at "
                     f"{volume.labeled_roi}; give a region inside them, in world units"
                 )
-        points = read_points(sampling.points, region, name) if sampling.points and self.spec.augment else None
+        points, probability, keep_inside = None, sampling.point_probability, False
+        objects = next((item for item in self.spec.object_points if item.volume == name), None)
+        if sampling.points and self.spec.augment:
+            points = read_points(sampling.points, region, name)
+        elif objects is not None and objects.probability:
+            points, probability, keep_inside = (
+                volume.convert_points(objects.points),
+                objects.probability,
+                True,
+            )
         source = VolumeProvider(volume) + SampleLocation(
-            [region], self.window, self.voxel_size, points, sampling.point_probability
+            [region], self.window, self.voxel_size, points, probability, keep_inside
         )
         if training.min_masked > 0:
             source = source + RejectIfMasked(MASK, training.min_masked, self.window, name=name)

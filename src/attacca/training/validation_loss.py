@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from funlib.geometry import Coordinate
 
 from attacca.gp.seeds import mix_seed
 from attacca.losses import Loss
 from attacca.training.job import TrainingVolume
+from attacca.training.object_points import find_object_points
 from attacca.training.pipeline import Batch, SamplePipeline, SampleSpec
 from attacca.training.training_device import TrainingDevice
 
@@ -29,7 +31,12 @@ class ValidationLoss:
         self._loss = loss
         crops = spec.training.validation.crops
         settings = spec.training.model_copy(update={"min_masked": 0.0, "reject_empty": 0.0, "batch_size": 1})
-        pipeline = SamplePipeline(replace(spec, volumes=volumes, training=settings, augment=False))
+        # Regions and points of samples are those of training volumes.
+        settings_of_volumes = settings.model_copy(update={"sampling": {}})
+        points = find_object_points(volumes, settings_of_volumes, Coordinate(spec.output_shape))
+        pipeline = SamplePipeline(
+            replace(spec, volumes=volumes, training=settings, augment=False, object_points=points)
+        )
         if crops is None:
             crops = _count_covering_samples(pipeline)
         self._samples: list[Batch] = []

@@ -1,12 +1,13 @@
 """Volumes as sources of training samples."""
 
 import numpy as np
-from funlib.geometry import Roi
+from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays import Array, ZarrArray
 from attacca.errors import ConfigurationError
 from attacca.training.cached_array import open_cached
 from attacca.training.job import TrainingVolume
+from attacca.training.rescaled_array import RescaledArray, rescale_roi
 
 
 class VolumeData:
@@ -17,12 +18,16 @@ class VolumeData:
     Args:
         volume: identifiers of the arrays.
         stored_targets: open the arrays of the target stage too.
+        voxel_size: voxel size under which all arrays are read, with the first voxel of the raw data at 0; that of the raw
+            data and their own positions by default.
 
     Raises:
         ConfigurationError: raw data and labels do not fit each other, or targets are missing.
     """
 
-    def __init__(self, volume: TrainingVolume, stored_targets: bool = False) -> None:
+    def __init__(
+        self, volume: TrainingVolume, stored_targets: bool = False, voxel_size: Coordinate | None = None
+    ) -> None:
         self.volume = volume
         self.raw = open_cached(volume.raw)
         self.labels = open_cached(volume.labels)
@@ -37,6 +42,32 @@ class VolumeData:
             self.target = ZarrArray.open_from_array_identifier(volume.target)
             self.weight = ZarrArray.open_from_array_identifier(volume.weight)
         self._check()
+        self._stored_grid: tuple[Coordinate, Coordinate] | None = None
+        if voxel_size is not None and voxel_size != self.raw.voxel_size:
+            origin = self.raw.roi.begin
+            self._stored_grid = (self.raw.voxel_size, origin)
+            for name in ("raw", "labels", "mask", "target", "weight"):
+                array = getattr(self, name)
+                if array is not None:
+                    setattr(self, name, RescaledArray(array, voxel_size, origin))
+
+    def convert_roi(self, roi: Roi) -> Roi:
+        """Return a ROI of the volume, grown to whole voxels, in the coordinates under which its arrays are read."""
+        if self._stored_grid is None:
+            return roi.snap_to_grid(self.raw.voxel_size, "grow")
+        voxel_size, origin = self._stored_grid
+        shifted = roi.shift(-origin).snap_to_grid(voxel_size, "grow")
+        return rescale_roi(shifted, voxel_size, self.raw.voxel_size, Coordinate((0,) * origin.dims))
+
+    def convert_points(self, points: np.ndarray) -> np.ndarray:
+        """Return points of the volume, (number, axes), in the coordinates under which its arrays are read."""
+        if self._stored_grid is None:
+            return points
+        voxel_size, origin = self._stored_grid
+        converted: np.ndarray = (
+            (points - np.array(origin)) / np.array(voxel_size) * np.array(self.raw.voxel_size)
+        )
+        return converted
 
     def _check(self) -> None:
         arrays = {"labels": self.labels, "mask": self.mask, "target": self.target, "weight": self.weight}

@@ -20,6 +20,7 @@ from attacca.arrays.zarr_array import ZarrArray
 from attacca.config.volumes import ClassSource, VolumeConfig
 from attacca.errors import MissingInputError, VolumeError
 from attacca.layout import VOLUME_IMAGES, VOLUME_LABELS
+from attacca.volumes.readers.image_header import explain_damage
 from attacca.volumes.volume_plan import PlannedArray, VolumePlan, plan_volume
 
 logger = logging.getLogger(__name__)
@@ -120,7 +121,8 @@ def import_block(config: VolumeConfig, plan: VolumePlan, array: PlannedArray, ro
     parts = []
     for placed in array.sources:
         begin = (roi.begin - placed.roi.begin) / plan.voxel_size
-        parts.append(placed.source.read(tuple(begin), tuple(begin + roi.shape / plan.voxel_size)))
+        with explain_damage(placed.source.name, f"cannot be read in {roi}"):
+            parts.append(placed.source.read(tuple(begin), tuple(begin + roi.shape / plan.voxel_size)))
     if array.name == "raw":
         data = parts[0].astype(array.dtype, copy=False)
         if data.dtype.kind == "f" and not np.isfinite(data).all():

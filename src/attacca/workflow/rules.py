@@ -67,6 +67,11 @@ class StageRules:
         return list_shards
 
     @property
+    def prepared(self) -> list[str] | Function:
+        """Patterns of the files of all shards of a stage that needs none, as inputs; empty with one shard."""
+        return self.computed if self.workflow.shards(self.stage) > 1 else []
+
+    @property
     def plan(self) -> str:
         """Pattern of the plan, as an output."""
         return self._constrain(self.planned)

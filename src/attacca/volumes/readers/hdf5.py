@@ -10,15 +10,17 @@ import numpy as np
 
 from attacca.arrays.metadata import GridMetadata, parse_attributes
 from attacca.errors import AttaccaError, MissingInputError, VolumeError, summarize_error
-from attacca.volumes.readers.foreign_formats import describe_content
+from attacca.volumes.readers.foreign_formats import CONVERTERS, describe_content
 from attacca.volumes.readers.hdf5_attributes import check_axes, find_axes, guess_axes, read_attributes
 from attacca.volumes.readers.hdf5_links import find_object, list_datasets
 from attacca.volumes.readers.hdf5_storage import (
+    check_chunk_table,
     check_files,
     check_filters,
     describe_missing,
     list_linked_files,
 )
+from attacca.volumes.readers.image_header import describe_unused_bytes
 from attacca.volumes.readers.source import Source
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5", ".mat", ".nxs")
@@ -51,6 +53,7 @@ class Hdf5Source(Source):
         self._data: Any = None
         self._broken: list[AttaccaError] = []
         _check_not_written(path)
+        self._refuse_imaris()
         self._dataset = self._choose_dataset(dataset)
         self.name = f"{path}:{self._dataset}"
         data = self._open()
@@ -61,6 +64,7 @@ class Hdf5Source(Source):
             self.dtype = np.dtype("u2")
         check_filters(data, self.name)
         check_files(data, Path(data.file.filename), self.name)
+        check_chunk_table(data, self.name)
         self.missing = describe_missing(data)
         attributes = read_attributes(data)
         order, origin = self._choose_axes(data, attributes, axes)
@@ -68,7 +72,8 @@ class Hdf5Source(Source):
         self._stored = order
         self.axes = [axis for axis in "czyx" if axis in order]
         self.shape = tuple(shape[order.index(axis)] for axis in self.axes)
-        self.metadata, self.warnings = self._read_metadata(attributes, origin)
+        self.metadata, warnings = self._read_metadata(attributes, origin)
+        self.warnings = (*warnings, *describe_unused_bytes(path, _read_end(path)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_file": None, "_data": None}
@@ -113,6 +118,15 @@ class Hdf5Source(Source):
             except OSError as error:
                 raise _explain(self._path, error) from error
         return self._file
+
+    def _refuse_imaris(self) -> None:
+        """Refuse a file of Imaris, which pads its data sets beyond the size of the image, whatever its suffix."""
+        if "ImarisDataSet" in self._open_file().attrs:
+            name, program = CONVERTERS[".ims"]
+            raise VolumeError(
+                f"{self._path} is in the format {name}, which is not read: its data sets are larger than the image",
+                fix=f"convert it: {program}",
+            )
 
     def _choose_dataset(self, name: str | None) -> str:
         # deferred: h5py takes 0.1 s to import
@@ -286,6 +300,20 @@ def _check_not_written(path: Path) -> None:
     except OSError:
         # The file system has no locks.
         pass
+
+
+def _read_end(path: Path) -> int:
+    """Return the number of bytes of a file according to its superblock; the size of the file if it does not say so.
+
+    Reference: https://docs.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html#Superblock
+    """
+    with path.open("rb") as file:
+        block = file.read(96)
+    position, base = {0: (40, 24), 1: (44, 28), 2: (28, 12), 3: (28, 12)}.get(block[8], (0, 0))
+    is_usual = block.startswith(b"\x89HDF") and position and block[13 if block[8] < 2 else 9] == 8
+    if not is_usual or any(block[base : base + 8]):
+        return path.stat().st_size
+    return int.from_bytes(block[position : position + 8], "little")
 
 
 def _is_matlab(path: Path) -> bool:

@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from attacca.errors import MissingInputError, VolumeError
 from attacca.volumes.readers.hdf5_links import find_object, locate_linked, open_linked
 
@@ -144,6 +146,45 @@ def describe_missing(dataset: Any) -> str:
     expected = math.prod(-(-size // chunk) for size, chunk in zip(dataset.shape, dataset.chunks))
     written = dataset.id.get_num_chunks()
     return f"{expected - written} of {expected} chunks were never written" if written < expected else ""
+
+
+_MOST_CHUNKS = 4_000_000
+
+
+def check_chunk_table(dataset: Any, name: str) -> None:
+    """Raise an error if the index of the chunks is damaged: most HDF5 files protect it by no checksum.
+
+    Raises:
+        VolumeError: chunks are listed twice, outside the data set or the file, or overlap in the file.
+    """
+    if dataset.is_virtual or dataset.external or dataset.chunks is None:
+        return
+    if not 0 < dataset.id.get_num_chunks() <= _MOST_CHUNKS:
+        return
+    corners: list[tuple[int, ...]] = []
+    places: list[tuple[int, int]] = []
+
+    def visit(info: Any) -> None:
+        corners.append(info.chunk_offset)
+        places.append((info.byte_offset, info.size))
+
+    dataset.id.chunk_iter(visit)
+    grid, stored = np.array(corners, dtype=np.uint64), np.array(places, dtype=np.uint64)
+    stored = stored[np.argsort(stored[:, 0], kind="stable")]
+    begin, end = stored[:, 0], stored.sum(axis=1)
+    problem = ""
+    if (grid % np.array(dataset.chunks, np.uint64)).any() or (
+        grid >= np.array(dataset.shape, np.uint64)
+    ).any():
+        problem = "a chunk that is not in its grid"
+    elif len(np.unique(grid, axis=0)) < len(grid):
+        problem = "a chunk twice"
+    elif int(end.max()) > dataset.file.id.get_filesize() or (begin[1:] < end[:-1]).any():
+        problem = "chunks that overlap or are outside the file"
+    if problem:
+        raise VolumeError(
+            f"{name}: the index of its chunks is damaged: it lists {problem}", fix="copy the file again"
+        )
 
 
 def list_linked_files(dataset: Any, path: Path) -> list[Path]:

@@ -6,7 +6,13 @@ from typing import Any
 import numpy as np
 
 from attacca.errors import VolumeError
-from attacca.volumes.readers.image_header import ImageHeader, check_size, explain_damage
+from attacca.volumes.readers.image_header import (
+    ImageHeader,
+    check_orientation,
+    check_size,
+    describe_unused_bytes,
+    explain_damage,
+)
 from attacca.volumes.readers.png_chunks import check_png_chunks, read_png_header
 from attacca.volumes.readers.tiff_pages import TiffPages, decode_tiff_page, open_tiff, read_tiff_pages
 
@@ -16,6 +22,7 @@ IMAGE_SUFFIXES = (".png", *TIFF_SUFFIXES, ".bmp", *JPEG_SUFFIXES)
 
 # Samples and meaning of the modes of Pillow.
 _MODES = {"1": (1, "gray"), "L": (1, "gray"), "P": (1, "palette"), "RGB": (3, "rgb"), "RGBA": (4, "rgb")}
+_ORIENTATION = 0x0112
 # Largest ratio of decoded to stored bytes: that of deflate, and that of blocks of 64 JPEG pixels.
 _LARGEST_RATIOS = {".png": 1040, ".bmp": 256, ".jpg": 1000, ".jpeg": 1000}
 
@@ -31,11 +38,19 @@ def read_image_headers(path: Path) -> TiffPages:
         with open_tiff(path) as file:
             pages = read_tiff_pages(path, file)
             _check_ome(path, file)
-        return pages
+        return pages._replace(warnings=[*pages.warnings, *describe_unused_bytes(path, pages.end)])
     with explain_damage(str(path), "cannot be read as an image"):
         header = read_png_header(path) if suffix == ".png" else _read_pillow_header(path)
         check_size(path, header, _LARGEST_RATIOS.get(suffix))
-    return TiffPages({0: header}, [])
+    size = path.stat().st_size
+    end = (_read_bmp_size(path) or size) if suffix == ".bmp" else size
+    return TiffPages({0: header}, describe_unused_bytes(path, end), end)
+
+
+def _read_bmp_size(path: Path) -> int:
+    """Return the number of bytes in the header of a BMP file; 0 if the writer did not know it."""
+    with path.open("rb") as file:
+        return int.from_bytes(file.read(6)[2:], "little")
 
 
 def decode_image(path: Path, page: int = 0) -> np.ndarray:
@@ -92,6 +107,7 @@ def _read_pillow_header(path: Path) -> ImageHeader:
         if mode not in _MODES:
             raise VolumeError(f"{path} has the unsupported pixel type {mode}", fix="save it as gray values")
         samples, photometric = _MODES[mode]
+        check_orientation(str(path), image.getexif().get(_ORIENTATION))
         palette = np.array(image.getpalette("RGB") if mode == "P" else [], np.uint16) * 257
     bits = 1 if mode == "1" else 8
     lossy = path.suffix.lower() in JPEG_SUFFIXES

@@ -64,6 +64,11 @@ def explain_damage(what: str, action: str) -> Iterator[None]:
         yield
     except AttaccaError:
         raise
+    except MemoryError as error:
+        raise VolumeError(
+            f"{what} {action}: it needs more memory than is free",
+            fix="check the size in its header; free memory",
+        ) from error
     except PermissionError as error:
         raise VolumeError(f"{what} {action}: permission denied", fix="ask for read permission") from error
     except Exception as error:
@@ -98,3 +103,50 @@ def check_size(path: Path, header: ImageHeader, largest_ratio: int | None) -> No
             f"{path} is {header}, which exceeds the memory of this machine",
             fix="divide the image into sections or tiles, or convert it to Zarr",
         )
+
+
+def check_orientation(what: str, orientation: object) -> None:
+    """Refuse an image whose rows and columns have to be mirrored or exchanged before it is displayed.
+
+    Programs disagree: viewers of photographs turn the image, most programs of microscopy show it as it is stored.
+
+    Args:
+        what: file, and page if it has several.
+        orientation: the tag Orientation of TIFF or EXIF; 1 is the stored order.
+
+    Raises:
+        VolumeError: the orientation is another one.
+
+    >>> check_orientation("a.jpg", 6)
+    Traceback (most recent call last):
+    attacca.errors.VolumeError: a.jpg has the orientation 6 (EXIF), so programs show it differently: as stored or ...
+    """
+    if orientation in (None, 0, 1):
+        return
+    raise VolumeError(
+        f"{what} has the orientation {orientation} (EXIF), so programs show it differently: as stored or turned",
+        fix="save it again as your viewer shows it; or, if the pixels are right as stored, remove the tag: exiftool "
+        "-Orientation= FILE, or tiffset -s 274 1 FILE",
+    )
+
+
+def describe_unused_bytes(path: Path, end: int) -> list[str]:
+    """Return a warning if a file has bytes after the last one that its headers use: of lost pages, or moved by a damage.
+
+    Args:
+        path: the file.
+        end: number of bytes that the headers describe.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     path = Path(directory, "a.bmp")
+    ...     _ = path.write_bytes(bytes(9))
+    ...     describe_unused_bytes(path, 9), len(describe_unused_bytes(path, 7))
+    ([], 1)
+    """
+    unused = path.stat().st_size - end
+    if unused <= 0:
+        return []
+    return [
+        f"{path} has {unused} bytes more than its headers describe: it may be damaged, or hold something that is not read"
+    ]

@@ -10,6 +10,7 @@ from attacca.volumes.readers.encoded_ids import RgbIds, WholeNumberIds
 from attacca.volumes.readers.foreign_formats import describe_conversion
 from attacca.volumes.readers.hdf5 import HDF5_SUFFIXES, Hdf5Source, has_hdf5_signature
 from attacca.volumes.readers.image_file import IMAGE_SUFFIXES, JPEG_SUFFIXES, TIFF_SUFFIXES
+from attacca.volumes.readers.image_header import explain_damage
 from attacca.volumes.readers.image_stack import ImageStack
 from attacca.volumes.readers.mrc import MRC_SUFFIXES, MrcSource
 from attacca.volumes.readers.pixel_meaning import Kind
@@ -45,14 +46,15 @@ def open_source(source: ArraySource, kind: Kind = "raw") -> Source:
         VolumeError: the file cannot be read.
     """
     encoding = source.encoding if isinstance(source, LabelArraySource) else None
-    if encoding is None:
-        return _open(source, kind, source.channel)
-    if source.channel is not None:
-        raise VolumeError(
-            f"{source.path}: found 'channel' with 'encoding', which uses all channels",
-            fix="remove one of them",
-        )
-    return RgbIds(_open(source, "encoded labels", None))
+    with explain_damage(str(source.path), "cannot be read"):
+        if encoding is None:
+            return _open(source, kind, source.channel)
+        if source.channel is not None:
+            raise VolumeError(
+                f"{source.path}: found 'channel' with 'encoding', which uses all channels",
+                fix="remove one of them",
+            )
+        return RgbIds(_open(source, "encoded labels", None))
 
 
 def _open(source: ArraySource, kind: Kind, channel: int | None) -> Source:
@@ -150,7 +152,8 @@ def list_files(source: ArraySource) -> list[Path]:
         return list_sections(path)
     if path.suffix.lower() in HDF5_SUFFIXES and path.is_file():
         try:
-            return Hdf5Source(path, source.dataset, source.axes).list_files()
+            with explain_damage(str(path), "cannot be read"):
+                return Hdf5Source(path, source.dataset, source.axes).list_files()
         except AttaccaError:
             # The check reports it.
             return [path]

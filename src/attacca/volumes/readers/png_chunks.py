@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from attacca.errors import VolumeError
-from attacca.volumes.readers.image_header import RESTORE, ImageHeader
+from attacca.volumes.readers.image_header import RESTORE, ImageHeader, check_orientation
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOR_TYPES = {0: ("gray", 1), 2: ("rgb", 3), 3: ("palette", 1), 4: ("gray", 2), 6: ("rgb", 4)}
@@ -37,6 +37,7 @@ def read_png_header(path: Path) -> ImageHeader:
         raise ValueError(f"the header has the color type {color} with {bits} bits")
     if b"acTL" in chunks and struct.unpack(">I", chunks[b"acTL"][:4])[0] > 1:
         raise VolumeError(f"{path} is an animation with several images", fix="save each section as one file")
+    check_orientation(str(path), _read_orientation(chunks.get(b"eXIf", b"")))
     photometric, samples = _COLOR_TYPES[color]
     palette = np.frombuffer(chunks.get(b"PLTE", b""), np.uint8) if color == 3 else np.zeros(0, np.uint8)
     transparent = color == 3 and min(chunks.get(b"tRNS", b""), default=255) < 255
@@ -44,6 +45,15 @@ def read_png_header(path: Path) -> ImageHeader:
         np.dtype(np.uint16 if bits == 16 else np.uint8), rows, columns, samples, bits, photometric,
         color in (4, 6) or transparent, (palette.astype(np.uint16) * 257).tobytes(),
     )  # fmt: skip
+
+
+def _read_orientation(exif: bytes) -> object:
+    # deferred: only needed for image files
+    from PIL import Image
+
+    values = Image.Exif()
+    values.load(exif)
+    return values.get(0x0112)
 
 
 def check_png_chunks(path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from attacca.errors import VolumeError
-from attacca.volumes.readers.image_header import ImageHeader
+from attacca.volumes.readers.image_header import ImageHeader, describe_unused_bytes
 from attacca.volumes.readers.image_stack import Section, SectionStack, list_pages
 from attacca.volumes.readers.pixel_meaning import Kind
 from attacca.volumes.readers.source import Source
@@ -65,15 +65,19 @@ class MultipageTiff(Source):
         self._stored_shape = tuple(arranged.sizes[axis] for axis in arranged.names)
         self._contiguous = arranged.contiguous
         stack = SectionStack(self.name, _make_grid(path, pages.headers, arranged), kind, channel)
-        self.warnings = (*pages.warnings, *stack.warnings)
+        end = pages.end
+        if arranged.contiguous is not None:
+            offset, dtype, shape = arranged.contiguous
+            end = max(end, offset + dtype.itemsize * math.prod(shape))
+        self.warnings = (*pages.warnings, *describe_unused_bytes(path, end), *stack.warnings)
         self._stack = stack
         self.dtype = stack.dtype
         if not stack.has_stored_values:
             self._contiguous = None
-        elif arranged.pages is None and self._contiguous is None:
+        if arranged.pages is None and self._contiguous is None:
             raise VolumeError(
                 f"{path} describes {math.prod(self._stored_shape)} voxels, but holds {len(pages.headers)} pages",
-                fix="save it again with all sections",
+                fix="save it again with one page per section",
             )
         depth = ("z",) if "Z" in arranged.names else ()
         if arranged.pages is None:

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from attacca.errors import VolumeError
-from attacca.volumes.readers.image_header import RESTORE, ImageHeader, check_size, explain_damage
+from attacca.volumes.readers.image_header import (
+    RESTORE,
+    ImageHeader,
+    check_orientation,
+    check_size,
+    explain_damage,
+)
 
 if TYPE_CHECKING:
     from tifffile import TiffFile
@@ -27,10 +33,12 @@ class TiffPages(NamedTuple):
     Attributes:
         headers: header of each page, by index of the page.
         warnings: descriptions of pages that are ignored.
+        end: number of bytes that headers, tags and pixels occupy.
     """
 
     headers: dict[int, ImageHeader]
     warnings: list[str]
+    end: int
 
 
 @contextmanager
@@ -99,10 +107,7 @@ def read_tiff_pages(path: Path, file: "TiffFile") -> TiffPages:
                     fix="save the image at full resolution as a file of its own",
                 )
             ignored.append(f"a reduced copy below page {index + 1}")
-        if getattr(page, "tags", None) and int(page.tags.valueof("Orientation", 1)) != 1:  # type: ignore[union-attr]
-            warnings.append(
-                f"{where} has another orientation than that of its rows; pixels are read as stored"
-            )
+        check_orientation(str(where), page.tags.valueof("Orientation", 1))  # type: ignore[union-attr]
     if not headers:
         raise VolumeError(
             f"{path} holds {len(file.pages)} pages, all of which are thumbnails or masks"
@@ -113,7 +118,7 @@ def read_tiff_pages(path: Path, file: "TiffFile") -> TiffPages:
     if ignored:
         text = ", ".join(ignored[:3]) + (f" and {len(ignored) - 3} more" if len(ignored) > 3 else "")
         warnings.append(f"{path}: {text} ignored, because they are marked as reduced copies or masks")
-    return TiffPages(headers, warnings[:5])
+    return TiffPages(headers, warnings[:5], _find_end(file, size))
 
 
 def decode_tiff_page(path: Path, index: int) -> np.ndarray:
@@ -180,6 +185,27 @@ def _check_data(path: Path, where: str, page: Any, header: ImageHeader, size: in
         raise VolumeError(
             f"{path} is truncated: it has {size} bytes, but its voxels need {needed}", fix="copy it again"
         )
+
+
+_NESTED = ("ExifTag", "GPSTag", "InteroperabilityTag")
+
+
+def _find_end(file: "TiffFile", size: int) -> int:
+    """Return the number of bytes that headers, tags and pixels occupy; ``size`` if tags have tables of their own."""
+    is_big = file.is_bigtiff
+    end = 16 if is_big else 8
+    pages: list[Any] = list(file.pages)
+    while pages:
+        page = pages.pop()
+        end = max(end, page.offset + (len(page.tags) * 20 + 16 if is_big else len(page.tags) * 12 + 6))
+        for tag in page.tags:
+            if tag.name in _NESTED:
+                return size
+            end = max(end, tag.valueoffset + tag.valuebytecount)
+        for offset, count in zip(page.dataoffsets, page.databytecounts):
+            end = max(end, offset + count)
+        pages += _list_copies(page)
+    return end
 
 
 def _list_copies(page: Any) -> list[Any]:
