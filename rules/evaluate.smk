@@ -2,8 +2,6 @@
 
 
 use rule job as evaluate with:
-    group:
-        STAGES.evaluate.group
     input:
         **STAGES.evaluate.reads,
     output:
@@ -12,5 +10,7 @@ use rule job as evaluate with:
         STAGES.evaluate.log(),
     benchmark:
         STAGES.evaluate.benchmark()
+    group:
+        STAGES.evaluate.group
     params:
         **STAGES.evaluate.params,

@@ -2,8 +2,6 @@
 
 
 use rule job as objects with:
-    group:
-        STAGES.objects.group
     input:
         **STAGES.objects.reads,
     output:
@@ -12,5 +10,7 @@ use rule job as objects with:
         STAGES.objects.log(),
     benchmark:
         STAGES.objects.benchmark()
+    group:
+        STAGES.objects.group
     params:
         **STAGES.objects.params,

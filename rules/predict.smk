@@ -2,14 +2,14 @@
 
 
 use rule job as predict_plan with:
-    group:
-        STAGES.predict.group
     input:
         **STAGES.predict.reads,
     output:
         STAGES.predict.plan,
     log:
         STAGES.predict.log("plan"),
+    group:
+        STAGES.predict.group
     params:
         **STAGES.predict.params,
 

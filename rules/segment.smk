@@ -16,14 +16,14 @@ use rule job as tune with:
 
 
 use rule job as fragments_plan with:
-    group:
-        STAGES.fragments.group
     input:
         **STAGES.fragments.reads,
     output:
         STAGES.fragments.plan,
     log:
         STAGES.fragments.log("plan"),
+    group:
+        STAGES.fragments.group
     params:
         **STAGES.fragments.params,
 
@@ -49,14 +49,14 @@ use rule fragments_plan as fragments_finish with:
 
 
 use rule job as graph_plan with:
-    group:
-        STAGES.graph.group
     input:
         **STAGES.graph.reads,
     output:
         STAGES.graph.plan,
     log:
         STAGES.graph.log("plan"),
+    group:
+        STAGES.graph.group
     params:
         **STAGES.graph.params,
 
@@ -83,8 +83,6 @@ use rule graph_plan as graph_finish with:
 
 # Shards agglomerate leaves of a large volume, if execution.shards names the stage.
 use rule job as agglomerate_shard with:
-    group:
-        STAGES.agglomerate.group
     input:
         **STAGES.agglomerate.reads,
     output:
@@ -93,6 +91,8 @@ use rule job as agglomerate_shard with:
         STAGES.agglomerate.log("shard"),
     benchmark:
         STAGES.agglomerate.benchmark("shard")
+    group:
+        STAGES.agglomerate.group
     params:
         **STAGES.agglomerate.params,
 
@@ -110,14 +110,14 @@ use rule agglomerate_shard as agglomerate with:
 
 
 use rule job as relabel_plan with:
-    group:
-        STAGES.relabel.group
     input:
         **STAGES.relabel.reads,
     output:
         STAGES.relabel.plan,
     log:
         STAGES.relabel.log("plan"),
+    group:
+        STAGES.relabel.group
     params:
         **STAGES.relabel.params,
 
@@ -143,14 +143,14 @@ use rule relabel_plan as relabel_finish with:
 
 
 use rule job as classes_plan with:
-    group:
-        STAGES.classes.group
     input:
         **STAGES.classes.reads,
     output:
         STAGES.classes.plan,
     log:
         STAGES.classes.log("plan"),
+    group:
+        STAGES.classes.group
     params:
         **STAGES.classes.params,
 

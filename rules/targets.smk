@@ -2,14 +2,14 @@
 
 
 use rule job as targets_plan with:
-    group:
-        STAGES.targets.group
     input:
         **STAGES.targets.reads,
     output:
         STAGES.targets.plan,
     log:
         STAGES.targets.log("plan"),
+    group:
+        STAGES.targets.group
     params:
         **STAGES.targets.params,
 

@@ -2,14 +2,14 @@
 
 
 use rule job as volume_plan with:
-    group:
-        STAGES.volume.group
     input:
         **STAGES.volume.reads,
     output:
         STAGES.volume.plan,
     log:
         STAGES.volume.log("plan"),
+    group:
+        STAGES.volume.group
     params:
         **STAGES.volume.params,
 

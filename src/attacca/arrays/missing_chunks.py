@@ -114,8 +114,10 @@ def _count_missing(
     total = math.prod(s.stop - s.start for s in part)
     if present == total:
         return None
-    offsets = np.ndindex(*(s.stop - s.start for s in part))
-    indices = (tuple(s.start + i for s, i in zip(part, offset)) for offset in offsets)
+    # itertools.product and np.ndindex hold all indices of an axis in memory.
+    extent = tuple(s.stop - s.start for s in part)
+    offsets = (np.unravel_index(number, extent) for number in range(total))
+    indices = (tuple(s.start + int(i) for s, i in zip(part, offset)) for offset in offsets)
     first = list(islice((index for index in indices if index not in stored), 3))
     lower = tuple(s.start * k for s, k in zip(part, block))
     upper = tuple(min(s.stop * k, n) for s, k, n in zip(part, block, array.shape))
