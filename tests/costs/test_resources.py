@@ -86,7 +86,7 @@ def test_every_rule_has_resources_and_only_network_stages_have_gpus(tmp_path):
         for part in ("plan", "shard", "finish")
     ]
     whole = [stage.name for stage in STAGES if not stage.is_blockwise]
-    assert sorted(names) == sorted([*parts, *whole, "provenance", "report"])
+    assert sorted(names) == sorted([*parts, *whole, "agglomerate_shard", "provenance", "report"])
     resources = JobResources(Workflow(configuration(tmp_path, gpus=1)))
     job = wildcards(run="r", volume="a")
     for name in names:

@@ -106,7 +106,7 @@ class Part(StoredTables):
 
 @dataclass(frozen=True)
 class Outcome(StoredTables):
-    """What the agglomeration of a part decided.
+    """Decisions of the agglomeration of a part.
 
     Args:
         moves: uint64 (2, n), regions that became part of another one, by ascending id, and these; 0 for regions that were
