@@ -191,6 +191,9 @@ def to_contacts(edges: np.ndarray) -> np.ndarray:
 
     Args:
         edges: ``CROSSING_TYPE``.
+
+    >>> to_contacts(np.array([(5, 8, 10, 1, False)], CROSSING_TYPE)).tolist()
+    [(5, 8, 5, 8, 10, 1, False)]
     """
     contacts = np.empty(len(edges), CONTACT_TYPE)
     for name in ("u", "v", "sum", "count", "joins"):
