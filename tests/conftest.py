@@ -305,6 +305,8 @@ class Project:
                 self.workflow.layout.look_up_table_leaves(instance.run, instance.volume).touch()
             if instance.stage.name == "bundle":
                 self.workflow.layout.model_file(instance.run).touch()
+            if instance.stage.name == "objects":
+                self.workflow.layout.object_table(instance.run, instance.volume).touch()
             if instance.stage.name == "train":
                 checkpoints = self.workflow.layout.training(instance.run) / "checkpoints"
                 checkpoints.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from attacca.jobs.stage import StageInstance
 from attacca.layout import Layout
 from attacca.stages.fragments import FRAGMENTS
 from attacca.stages.registry import STAGES
+from attacca.stages.targets import TARGETS
 from attacca.stages.volume import VOLUME
 from attacca.workflow.workflow import Workflow
 
@@ -86,7 +87,7 @@ def test_every_rule_has_resources_and_only_network_stages_have_gpus(tmp_path):
         for part in ("plan", "shard", "finish")
     ]
     whole = [stage.name for stage in STAGES if not stage.is_blockwise]
-    assert sorted(names) == sorted([*parts, *whole, "provenance", "report"])
+    assert sorted(names) == sorted([*parts, *whole, "agglomerate_shard", "provenance", "report"])
     resources = JobResources(Workflow(configuration(tmp_path, gpus=1)))
     job = wildcards(run="r", volume="a")
     for name in names:
@@ -241,7 +242,7 @@ def test_the_jobs_of_a_group_share_the_time_that_their_partition_allows(tmp_path
         for stage in ("fragments", "graph", "relabel")
         for part in ("plan", "shard", "finish")
     ]
-    rules += ["agglomerate", "evaluate"]
+    rules += ["agglomerate", "evaluate", "objects"]
 
     def total(**options):
         resources = JobResources(workflow, **options)
@@ -275,6 +276,6 @@ def test_a_stage_has_no_more_shards_than_blocks(tmp_path):
     settings = configuration(tmp_path, shards=64)
     workflow = Workflow(settings, extents={"a": Extent((64, 64, 128), (64, 64, 64))})
     assert workflow.shards(VOLUME, "", "a") == 2
-    assert workflow.shards(FRAGMENTS, "r", "a") == 1
+    assert workflow.shards(TARGETS, "r", "a") == 2
     large = Workflow(settings, extents={"a": Extent((1024,) * 3, (64,) * 3)})
     assert large.shards(VOLUME, "", "a") == 64 and large.shard_counts == {}

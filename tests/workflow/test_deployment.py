@@ -126,7 +126,8 @@ def test_every_rule_has_the_conda_environment_from_the_template_that_it_inherits
         for stage in ALL_STAGES
         for action in (PLAN, SHARD, FINISH)
     }
-    assert set(parents) == {"job", *expected}
+    # The leaves of an agglomeration can be computed by several jobs.
+    assert set(parents) == {"job", *expected, "agglomerate_shard"}
     for name in parents:
         while parents[name]:
             name = parents[name]

@@ -117,7 +117,7 @@ def test_another_model_recomputes_the_prediction(applied: Path, attacca: Attacca
     )
     assert done.returncode == 0, done.stderr
     status = attacca(other, "status", "out", "--json")
-    states = {item["stage"]: item["state"] for item in json.loads(status.stdout)["stages"]}
+    states = {item["stage"]: item["state"] for item in json.loads(status.stdout)}
     assert (states["unpack"], states["volume"]) == ("stale", "done")
     assert values["runs"]["applied"]["model"] == "model.zip"
 

@@ -89,19 +89,15 @@ class JobResources:
         """
         stage, (run, _) = self._stage_of(rulename), read_wildcards(wildcards)
         group = self._groups.members(stage, run) or [(stage, _action_of(stage, rulename))]
-        each = [self._minutes(*member, wildcards, int(threads), len(group)) * attempt for member in group]
-        minutes = (
-            self._minutes(stage, _action_of(stage, rulename), wildcards, int(threads), len(group)) * attempt
-        )
+        each = [self._minutes(*member, wildcards, int(threads), len(group)) for member in group]
+        own = self._minutes(stage, _action_of(stage, rulename), wildcards, int(threads), len(group))
         limit = self._limits.minutes(rulename) if self._limits is not None else None
-        if limit is not None and sum(each) > limit:
-            # The jobs of a group run one after another in the time of one job.
-            return max(1, math.floor(minutes * limit / sum(each)))
-        return math.ceil(minutes)
+        if limit is not None and attempt * sum(each) > limit:
+            # The jobs of a group run one after another in the time of one job. Each gets at least a minute.
+            return 1 + math.floor(own / sum(each) * max(0, limit - len(group)))
+        return own * attempt
 
-    def _minutes(
-        self, stage: Stage, action: str, wildcards: Wildcards, threads: int, group_size: int
-    ) -> float:
+    def _minutes(self, stage: Stage, action: str, wildcards: Wildcards, threads: int, group_size: int) -> int:
         """Return the time of a job at its first attempt in minutes."""
         run, _ = read_wildcards(wildcards)
         job = f"{stage.name}_{FINISH}" if action == FINISH else stage.name
@@ -116,7 +112,7 @@ class JobResources:
             seconds = stage.cost.start_seconds
         else:
             seconds = self._stage_seconds(stage, wildcards, threads, action == FINISH)
-        return max(LEAST_MINUTES / group_size, 4 * seconds / 60)
+        return math.ceil(max(LEAST_MINUTES / group_size, 4 * seconds / 60))
 
     def gpu(self, wildcards: Wildcards, rulename: str) -> int | None:
         """Return the GPUs of a job, or None for stages without a network."""

@@ -66,6 +66,12 @@ def read_table(path: Path) -> np.ndarray:
     Raises:
         MissingInputError: the table is missing.
         VolumeError: the table is damaged.
+
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp(), "table.npy")
+    >>> write_array(path, np.arange(3))
+    >>> read_table(path)
+    array([0, 1, 2])
     """
     try:
         return np.load(path)
@@ -80,7 +86,11 @@ def read_table(path: Path) -> np.ndarray:
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
-    """Write an array to a ``.npy`` file, which appears whole or not at all."""
+    """Write an array to a ``.npy`` file, which appears whole or not at all; see ``read_table``.
+
+    >>> from tempfile import mkdtemp
+    >>> write_array(Path(mkdtemp(), "table.npy"), np.arange(3))
+    """
     buffer = io.BytesIO()
     np.save(buffer, array)
     write_bytes(path, buffer.getvalue())

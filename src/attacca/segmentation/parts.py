@@ -106,7 +106,7 @@ class Part(StoredTables):
 
 @dataclass(frozen=True)
 class Outcome(StoredTables):
-    """What the agglomeration of a part decided.
+    """Decisions of the agglomeration of a part.
 
     Args:
         moves: uint64 (2, n), regions that became part of another one, by ascending id, and these; 0 for regions that were
@@ -191,6 +191,9 @@ def to_contacts(edges: np.ndarray) -> np.ndarray:
 
     Args:
         edges: ``CROSSING_TYPE``.
+
+    >>> to_contacts(np.array([(5, 8, 10, 1, False)], CROSSING_TYPE)).tolist()
+    [(5, 8, 5, 8, 10, 1, False)]
     """
     contacts = np.empty(len(edges), CONTACT_TYPE)
     for name in ("u", "v", "sum", "count", "joins"):
