@@ -67,12 +67,16 @@ def test_a_seal_holds_sizes_and_digests_of_all_files_but_ledgers_and_copies_of_s
     assert seal.copies["first/cube/prediction.json"] == b'{"seed": 1}'
 
 
-def test_equal_files_have_equal_seals_wherever_they_are(layout, tmp_path):
+def test_equal_files_have_equal_seals_wherever_and_whenever_they_were_written(layout, tmp_path):
     write_seal(PREDICTION, layout)
-    shutil.copytree(layout.results, tmp_path / "copy")
     copied = Layout(tmp_path / "copy")
-    assert read_seal(PREDICTION, copied) == read_seal(PREDICTION, layout)
-    assert all(path.is_relative_to(copied.results) for path in seal_paths(PREDICTION, copied))
+    shutil.copytree(layout.results, copied.results, copy_function=shutil.copyfile)
+    first = seal_paths(PREDICTION, layout)[0].read_bytes()
+    break_seal(PREDICTION, copied)
+    write_seal(PREDICTION, copied)
+    paths = seal_paths(PREDICTION, copied)
+    assert all(path.is_relative_to(copied.results) for path in paths)
+    assert [path.read_bytes() for path in paths] == [first, first]
 
 
 def test_arrays_that_are_stored_elsewhere_are_sealed_too(tmp_path):

@@ -105,7 +105,7 @@ def test_an_object_that_a_job_could_not_read_is_damaged_whatever_its_digest(seal
 def test_beyond_a_size_files_with_another_time_are_read_first_and_small_texts_always(sealed, monkeypatch):
     monkeypatch.setattr(damage_module, "READ_BYTES", sealed.chunk.stat().st_size)
     flip(sealed.chunk)
-    os.utime(sealed.chunk)
+    os.utime(sealed.chunk, (2**33, 2**33))
     flip(sealed.fragments.plan(sealed.workflow.layout))
     assert found(sealed) == {"fragments first/cube-c": {"0": "changed", "fragments.plan.json": "changed"}}
 

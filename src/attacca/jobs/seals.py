@@ -50,12 +50,10 @@ class SealedFile:
     Attributes:
         size: bytes.
         digest: SHA-256 in hexadecimal; empty for a file that was not read.
-        time: modification time in nanoseconds, for files that are restored.
     """
 
     size: int
     digest: str
-    time: int
 
 
 @dataclass(frozen=True)
@@ -105,9 +103,7 @@ def write_seal(instance: StageInstance, layout: Layout) -> None:
     ]
     with ThreadPoolExecutor(_THREADS) as pool:
         digests = dict(zip(chosen, pool.map(lambda name: digest_file(paths[name]), chosen)))
-    files = {
-        name: [sizes[name], digests.get(name, ""), paths[name].stat().st_mtime_ns] for name in sorted(paths)
-    }
+    files = {name: [sizes[name], digests.get(name, "")] for name in sorted(paths)}
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(
@@ -140,7 +136,15 @@ def read_seal(instance: StageInstance, layout: Layout, repair: bool = False) -> 
         for other, found in contents:
             if found is None:
                 write_bytes(other, path.read_bytes())
+                time = path.stat().st_mtime_ns
+                os.utime(other, ns=(time, time))
     return seal
+
+
+def read_seal_time(instance: StageInstance, layout: Layout) -> int:
+    """Return the time of a stage's seal in nanoseconds: no file of the stage is newer; 0 without a seal."""
+    paths = seal_paths(instance, layout)
+    return min((path.stat().st_mtime_ns for path in paths if path.exists()), default=0)
 
 
 def _read_archive(path: Path) -> Seal | None:

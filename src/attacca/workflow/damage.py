@@ -23,6 +23,7 @@ from attacca.jobs.seals import (
     locate_file,
     name_file,
     read_seal,
+    read_seal_time,
 )
 from attacca.jobs.stage import StageInstance
 from attacca.layout import Layout
@@ -33,7 +34,7 @@ from attacca.stages.train import TRAIN
 from attacca.workflow.workflow import Workflow
 
 READ_BYTES = 4 << 30
-"""Bytes of arrays and weights that one search reads. Beyond, changed modification times decide what is read first."""
+"""Bytes of arrays and weights that one search reads. Files that changed after their stage are read first."""
 
 _THREADS = 8
 _BATCH = 500
@@ -47,13 +48,11 @@ class StageDamage:
     Attributes:
         files: state (``deleted``, ``truncated``, ``changed`` or ``unreadable``) of each damaged file by its path.
         copies: content of those files that can be restored, by path.
-        times: modification times of these in nanoseconds.
         irreparable: records of a training that have no copy. Only a training from its start would write them again.
     """
 
     files: dict[Path, str] = field(default_factory=dict)
     copies: dict[Path, bytes] = field(default_factory=dict)
-    times: dict[Path, int] = field(default_factory=dict)
     irreparable: set[Path] = field(default_factory=set)
 
     def __str__(self) -> str:
@@ -148,7 +147,6 @@ def find_damage(workflow: Workflow, read_arrays: bool = True, repair_seals: bool
             name = name_file(path, layout)
             if name in seals[instance].copies:
                 damage.copies[path] = seals[instance].copies[name]
-                damage.times[path] = seals[instance].files[name].time
             elif instance.stage == TRAIN and path.suffix != WEIGHTS_SUFFIX:
                 damage.irreparable.add(path)
     report.stages = {instance: damage for instance, damage in found.items() if damage.files}
@@ -161,6 +159,7 @@ def _compare_sizes(
     """Add missing files and files of other sizes to the damage of a stage, and yield those that may be read."""
     missing = _find_deleted_directories(instance, layout, seal)
     paths = [locate_file(name, layout) for name in seal.files]
+    time = read_seal_time(instance, layout)
     for (name, sealed), path, state in zip(seal.files.items(), paths, _read_states(paths)):
         if state is None:
             if not _may_be_deleted(instance, layout, path, missing):
@@ -170,7 +169,7 @@ def _compare_sizes(
         if state.st_size != sealed.size:
             damage.files[path] = "truncated" if state.st_size < sealed.size else "changed"
         elif sealed.digest:
-            rank = 0 if is_copied(name, sealed.size) else 1 if state.st_mtime_ns != sealed.time else 2
+            rank = 0 if is_copied(name, sealed.size) else 1 if state.st_mtime_ns > time else 2
             yield _Present(instance, path, sealed, rank)
 
 

@@ -24,7 +24,7 @@ from attacca.blockwise import BlockGrid
 from attacca.blockwise.ledger import remove_records
 from attacca.errors import AttaccaError
 from attacca.export.products import PRODUCTS, remove_product
-from attacca.jobs.seals import seal_paths
+from attacca.jobs.seals import read_seal_time, seal_paths
 from attacca.jobs.stage import StageInstance
 from attacca.layout import Layout
 from attacca.manifest import read_values
@@ -45,7 +45,7 @@ def restore_files(workflow: Workflow) -> DamageReport:
         try:
             for path, data in damage.copies.items():
                 write_bytes(path, data)
-                os.utime(path, ns=(damage.times[path], damage.times[path]))
+            _restore_times(instance, workflow.layout, damage)
             action = _describe_repair(instance, damage, workflow.layout)
         except OSError as error:
             action = f"cannot be restored: {error.strerror}"
@@ -60,6 +60,19 @@ def discard_damaged_work(workflow: Workflow, report: DamageReport) -> None:
     for instance, damage in report.stages.items():
         if damage.needs_work:
             _discard(instance, workflow.layout, damage.lost)
+
+
+def _restore_times(instance: StageInstance, layout: Layout, damage: StageDamage) -> None:
+    """Give restored files times in the order in which the stage wrote them, before those of all stages downstream."""
+    manifest, plan = instance.manifest(layout), instance.plan(layout)
+    marks = sorted(manifest.parent.glob(f"{manifest.stem}.shard-*.json"))
+    written_last = [path for path in damage.copies if path not in (manifest, plan, *marks)]
+    time = read_seal_time(instance, layout)
+    for path in (*written_last, manifest, *marks, plan):
+        if path in damage.copies:
+            os.utime(path, ns=(time, time))
+        elif path.exists():
+            time = min(time, path.stat().st_mtime_ns)
 
 
 def _describe_repair(instance: StageInstance, damage: StageDamage, layout: Layout) -> str:
