@@ -87,6 +87,13 @@ def test_deleted_manifests_arrays_and_unnamed_checkpoints_do_not_count(sealed):
     assert found(sealed) == {}
 
 
+def test_a_run_that_was_deleted_as_a_whole_is_not_damaged(sealed):
+    shutil.rmtree(sealed.results / "first")
+    assert found(sealed) == {}
+    assert found(sealed, repair_seals=True) == {}
+    assert not (sealed.results / "first").exists()
+
+
 def test_status_lists_damage_without_reading_arrays(sealed):
     flip(sealed.chunk)
     assert found(sealed, read_arrays=False) == {}

@@ -71,9 +71,8 @@ class Seal:
 
 def seal_paths(instance: StageInstance, layout: Layout) -> tuple[Path, Path]:
     """Return the paths of both archives of a stage's seal."""
-    manifest = instance.manifest(layout)
-    second = manifest.relative_to(layout.results).with_suffix(".zip")
-    return manifest.with_name(f".{manifest.stem}.seal.zip"), layout.results / ".seals" / second
+    name = instance.manifest(layout).relative_to(layout.results).with_suffix(".zip")
+    return layout.results / ".seals" / "1" / name, layout.results / ".seals" / "2" / name
 
 
 def break_seal(instance: StageInstance, layout: Layout) -> None:

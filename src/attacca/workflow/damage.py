@@ -234,6 +234,12 @@ def _may_be_deleted(instance: StageInstance, layout: Layout, path: Path, deleted
     if path in (manifest, manifest.with_name(f".{manifest.stem}.finished.json")):
         # Users delete manifests to compute a result again.
         return True
+    is_mark = path.parent == manifest.parent and path.name.startswith(
+        (f"{manifest.stem}.plan", f"{manifest.stem}.shard-")
+    )
+    if is_mark and not manifest.exists():
+        # Snakemake runs the stage.
+        return True
     if any(path.is_relative_to(root) for root in deleted):
         return True
     if instance.stage == TRAIN and path.suffix == WEIGHTS_SUFFIX:
