@@ -148,6 +148,7 @@ GROUPS: dict[str, tuple[Callable[[dict[str, Any]], None], tuple[str, ...]]] = {
             runtime_minutes=600,
             retries=0,
             block_timeout=100.0,
+            agglomeration_blocks=4,
             scheduler_address="tcp://127.0.0.1:8786",
             progress_interval=1.0,
             log_level="debug",
