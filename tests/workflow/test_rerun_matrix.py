@@ -271,9 +271,7 @@ def test_every_section_of_a_run_and_every_setting_of_the_execution_is_in_the_tab
 
 @pytest.mark.parametrize("group", [group for group in GROUPS if group.startswith("one more")])
 def test_what_is_added_is_computed_and_nothing_else(answers, group):
-    found = re.findall(
-        r"^ *rule (\w+):\n(?: +.*\n)*? +wildcards: (.*)$", answers[group], flags=re.MULTILINE
-    )
+    found = re.findall(r"^ *rule (\w+):\n(?: +.*\n)*? +wildcards: (.*)$", answers[group], flags=re.MULTILINE)
     work = [wildcards for rule, wildcards in found if rule not in ALWAYS]
     assert len(work) > len(APPLIED)
     assert [wildcards for wildcards in work if "=added" not in wildcards] == []
