@@ -10,7 +10,5 @@ use rule job as objects with:
         STAGES.objects.log(),
     benchmark:
         STAGES.objects.benchmark()
-    group:
-        STAGES.objects.group
     params:
         **STAGES.objects.params,

@@ -22,9 +22,9 @@ def groups(shards, **options):
     return JobGroups(Workflow(Configuration.model_validate(values)), **options)
 
 
-def test_with_one_shard_a_volume_passes_through_seven_jobs_from_its_import_to_its_scores():
+def test_with_one_shard_a_volume_passes_through_few_jobs_from_its_import_to_its_scores():
     one = groups(1)
-    beside = ("classes", "unpack", "bundle", "export")
+    beside = ("classes", "unpack", "bundle", "objects", "export")
     instances = [StageInstance(stage, "tiny", "tested") for stage in STAGES if stage.name not in beside]
     names = [one.name(instance) or instance.stage.name for instance in instances]
     assert list(dict.fromkeys(names)) == [
@@ -70,6 +70,5 @@ def test_the_members_of_a_group_are_the_jobs_of_the_stages_that_a_run_has():
         "agglomerate_run",
         *(f"relabel_{part}" for part in parts),
         "evaluate_run",
-        "objects_run",
     ]
     assert groups(1).members(TRAIN, "tiny") == []

@@ -148,6 +148,7 @@ GROUPS: dict[str, tuple[Callable[[dict[str, Any]], None], tuple[str, ...]]] = {
             runtime_minutes=600,
             retries=0,
             block_timeout=100.0,
+            agglomeration_blocks=4,
             scheduler_address="tcp://127.0.0.1:8786",
             progress_interval=1.0,
             log_level="debug",
@@ -270,9 +271,7 @@ def test_every_section_of_a_run_and_every_setting_of_the_execution_is_in_the_tab
 
 @pytest.mark.parametrize("group", [group for group in GROUPS if group.startswith("one more")])
 def test_what_is_added_is_computed_and_nothing_else(answers, group):
-    found = re.findall(
-        r"^rule (\w+):\n(?:    .*\n)*?    wildcards: (.*)$", answers[group], flags=re.MULTILINE
-    )
+    found = re.findall(r"^ *rule (\w+):\n(?: +.*\n)*? +wildcards: (.*)$", answers[group], flags=re.MULTILINE)
     work = [wildcards for rule, wildcards in found if rule not in ALWAYS]
     assert len(work) > len(APPLIED)
     assert [wildcards for wildcards in work if "=added" not in wildcards] == []

@@ -1,4 +1,4 @@
-"""Configuration model of the ``about:`` section: what a model file tells its users about itself."""
+"""Configuration model of the ``about:`` section: authors, license and citation in a model file."""
 
 import unicodedata
 from typing import Annotated, Any

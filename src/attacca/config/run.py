@@ -165,7 +165,7 @@ class RunConfig(StrictModel):
     export: ExportConfig = Field(default_factory=ExportConfig)
     """Formats of other programs in which segmentations are written."""
     about: AboutConfig = Field(default_factory=AboutConfig)
-    """What the model file tells its users: authors, license, citation."""
+    """Description of the model in its file: authors, license, citation."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of all random draws of this run."""
 

@@ -13,7 +13,6 @@ from attacca.stages.classes import CLASSES
 from attacca.stages.evaluate import EVALUATE
 from attacca.stages.fragments import FRAGMENTS
 from attacca.stages.graph import GRAPH
-from attacca.stages.objects import OBJECTS
 from attacca.stages.registry import STAGES
 from attacca.stages.relabel import RELABEL
 from attacca.workflow.workflow import Workflow
@@ -21,7 +20,8 @@ from attacca.workflow.workflow import Workflow
 SEGMENT = "segment"
 """Name of the group of all stages that segment a volume."""
 
-_SEGMENTING = (FRAGMENTS, GRAPH, AGGLOMERATE, RELABEL, CLASSES, OBJECTS, EVALUATE)
+# One after another: cores and memory of jobs that a group can run at the same time are added up, and may exceed a node.
+_SEGMENTING = (FRAGMENTS, GRAPH, AGGLOMERATE, RELABEL, CLASSES, EVALUATE)
 
 
 class JobGroups:
