@@ -133,6 +133,19 @@ def test_the_copy_of_the_manifest_of_a_damaged_table_is_removed(sealed):
     assert not kept.exists()
 
 
+def test_all_files_of_a_part_of_an_agglomeration_with_a_damaged_file_are_removed(sealed):
+    layout = sealed.workflow.layout
+    agglomerate = sealed.instance("agglomerate", "first", "cube-c")
+    directory = layout.agglomeration("first", "cube-c") / "parts-1/level-0/000000"
+    directory.mkdir(parents=True)
+    for name in ("0.leaf.npz", "0.moves.npy", "1.leaf.npz", "1.moves.npy"):
+        (directory / name).write_bytes(b"part")
+    write_seal(agglomerate, layout)
+    (directory / "1.moves.npy").write_bytes(b"")
+    discard_damaged_work(sealed.workflow, restore_files(sealed.workflow))
+    assert sorted(path.name for path in directory.iterdir()) == ["0.leaf.npz", "0.moves.npy"]
+
+
 def test_a_training_discards_a_damaged_checkpoint_and_all_later_ones(sealed):
     layout = sealed.workflow.layout
     checkpoints, train = layout.checkpoints("first"), sealed.instance("train", "first")

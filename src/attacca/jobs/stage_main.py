@@ -139,7 +139,7 @@ def _run_job(
     instance = StageInstance(stage, options.run, options.volume)
     try:
         index, _, count = options.shard.partition("/")
-        if options.action in (PLAN, RUN):
+        if options.action in (PLAN, RUN) or not stage.is_blockwise:
             break_seal(instance, layout)
         work(
             StageArguments(

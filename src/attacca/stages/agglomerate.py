@@ -54,6 +54,11 @@ AGGLOMERATE = Stage(
         str(layout.look_up_table(run, volume)),
         str(layout.look_up_table_leaves(run, volume)),
     ],
+    contents=lambda layout, run, volume: [
+        str(layout.look_up_table(run, volume)),
+        str(layout.look_up_table_leaves(run, volume)),
+        str(layout.agglomeration(run, volume)),
+    ],
     # The whole graph is in memory at once.
     cost=CostModel(350, 0, 3.0e7, 1, bytes_per_fragment=400),
     disk=lambda sizes: (1e4 + sizes.fragments * 16, 5),

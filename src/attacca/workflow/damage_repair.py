@@ -106,9 +106,18 @@ def _discard(instance: StageInstance, layout: Layout, lost: list[Path]) -> None:
         _discard_blocks(instance, layout, lost)
     else:
         manifest.with_name(f".{manifest.stem}.finished.json").unlink(missing_ok=True)
+        _remove_parts(lost, layout.agglomeration(instance.run, instance.volume))
         for root in instance.contents(layout):
             for path in (Path(root) / ".attacca" / "ledger").glob("shard-*.txt"):
                 path.unlink()
+
+
+def _remove_parts(lost: Iterable[Path], directory: Path) -> None:
+    """Remove the files of all parts of an agglomeration that have a damaged file, so that the parts are computed again."""
+    for path in lost:
+        if path.is_relative_to(directory):
+            for file in path.parent.glob(f"{path.name.partition('.')[0]}.*"):
+                file.unlink()
 
 
 def _discard_blocks(instance: StageInstance, layout: Layout, lost: Iterable[Path]) -> None:
