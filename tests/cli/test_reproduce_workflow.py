@@ -28,6 +28,7 @@ STAGES = (
     "agglomerate",
     "relabel",
     "evaluate",
+    "objects",
 )
 
 

@@ -242,7 +242,7 @@ def test_the_jobs_of_a_group_share_the_time_that_their_partition_allows(tmp_path
         for stage in ("fragments", "graph", "relabel")
         for part in ("plan", "shard", "finish")
     ]
-    rules += ["agglomerate", "evaluate", "objects"]
+    rules += ["agglomerate", "evaluate"]
 
     def total(**options):
         resources = JobResources(workflow, **options)

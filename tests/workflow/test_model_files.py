@@ -149,7 +149,7 @@ def test_labels_are_scored_and_a_voxelwise_model_keeps_its_threshold(
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
     assert read_manifest(tmp_path / "out/applied/tuning.json").result["chosen"]["threshold"] == 0.01
-    assert (tmp_path / "out/applied/raw-volume/scores.json").is_file()
+    assert (tmp_path / "out/applied/raw/scores.json").is_file()
 
 
 def test_a_training_starts_from_the_weights_of_a_model(taught, tmp_path: Path, warm_python) -> None:

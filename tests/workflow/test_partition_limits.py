@@ -24,7 +24,7 @@ def test_time_limits_are_read_as_slurm_prints_them(text, minutes):
     assert parse_minutes(text) == minutes
 
 
-def test_without_a_cluster_no_command_runs_and_there_is_no_limit(monkeypatch):
+def test_without_a_cluster_no_command_runs_and_time_is_unlimited(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert PartitionLimits({}, {}, lambda: False).minutes("train") is None
     assert PartitionLimits({}, {}, lambda: True).minutes("train") is None

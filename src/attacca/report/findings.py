@@ -82,6 +82,7 @@ def describe_findings(table: ContingencyTable) -> Findings | None:
     Returns:
         None without objects.
 
+    >>> import numpy as np
     >>> segments, objects = np.array([1, 2, 3], np.uint64), np.array([7, 7, 8], np.uint64)
     >>> findings = describe_findings(ContingencyTable(segments, objects, np.array([700, 300, 500])))
     >>> f"{findings.verdict}: {findings.details}"

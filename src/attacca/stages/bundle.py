@@ -143,12 +143,12 @@ def _read_unit(arguments: StageArguments) -> str:
 
 
 def _describe_volumes(arguments: StageArguments) -> list[VolumeDescription]:
-    described = []
+    descriptions = []
     for purpose, names in arguments.parameters["volumes"].items():
         for name in names:
             manifest = arguments.inputs[f"volume.{name}"]
             raw = manifest.result["arrays"]["raw"]
-            described.append(
+            descriptions.append(
                 VolumeDescription(
                     name=name,
                     purpose=purpose,
@@ -157,7 +157,7 @@ def _describe_volumes(arguments: StageArguments) -> list[VolumeDescription]:
                     digest=manifest.fingerprint,
                 )
             )
-    return described
+    return descriptions
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a job of the cluster sees: its machine, its Python, files and GPUs. ``attacca check --cluster`` submits it.
+"""Environment of a job on the cluster: machine, Python, files, GPUs. ``attacca check --cluster`` submits the module.
 
 The module imports the standard library alone before it imports Attacca, so that it can report that this fails.
 """
