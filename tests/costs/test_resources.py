@@ -27,11 +27,11 @@ def configuration(tmp_path, **execution):
     return Configuration.model_validate(
         {
             "results": str(tmp_path),
-            "volumes": {"a": {"synthetic": {"shape": [64, 64, 64]}}},
+            "volumes": {name: {"synthetic": {"shape": [64, 64, 64]}} for name in ("a", "t")},
             "runs": {
                 "r": {
                     "task": {"type": "affinities", "neighborhood": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]},
-                    "volumes": {"train": ["a"]},
+                    "volumes": {"train": ["t"], "test": ["a"]},
                 }
             },
             "execution": execution,
@@ -274,8 +274,9 @@ def test_before_a_stage_is_planned_the_size_of_its_volume_decides(tmp_path):
 
 def test_a_stage_has_no_more_shards_than_blocks(tmp_path):
     settings = configuration(tmp_path, shards=64)
-    workflow = Workflow(settings, extents={"a": Extent((64, 64, 128), (64, 64, 64))})
+    extent = Extent((64, 64, 128), (64, 64, 64))
+    workflow = Workflow(settings, extents={"a": extent, "t": extent})
     assert workflow.shards(VOLUME, "", "a") == 2
-    assert workflow.shards(TARGETS, "r", "a") == 2
+    assert workflow.shards(TARGETS, "r", "t") == 2
     large = Workflow(settings, extents={"a": Extent((1024,) * 3, (64,) * 3)})
     assert large.shards(VOLUME, "", "a") == 64 and large.shard_counts == {}

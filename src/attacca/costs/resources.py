@@ -71,13 +71,14 @@ class JobResources:
 
     def mem_mb(self, wildcards: Wildcards, attempt: int, threads: int, rulename: str) -> int:
         """Return the memory of a job in MB; each further attempt adds 50 % of the first attempt's memory."""
-        stage, (run, _) = self._stage_of(rulename), read_wildcards(wildcards)
+        instance = StageInstance(self._stage_of(rulename), *read_wildcards(wildcards))
+        stage, run = instance.stage, instance.run
         needed = self._configuration.execution.get_memory_mb(_job_name(stage, rulename))
         if needed is None:
             if stage == PROVENANCE:
                 needed = add_reserve(planned_megabytes(self._configuration, run))
             else:
-                shape = _planned_shape(self._workflow, stage, wildcards)
+                shape = _planned_shape(self._workflow, instance)
                 needed = job_megabytes(self._configuration, stage, run, shape, int(threads))
         return int(needed * (1 + 0.5 * (attempt - 1)))
 
@@ -87,19 +88,20 @@ class JobResources:
         The limit is four times the typical time, and at least half an hour for a job of the cluster, because it ends
         only jobs that hang. It is at most the limit of the partition.
         """
-        stage, (run, _) = self._stage_of(rulename), read_wildcards(wildcards)
-        group = self._groups.members(stage, run) or [(stage, _action_of(stage, rulename))]
-        each = [self._minutes(*member, wildcards, int(threads), len(group)) for member in group]
-        own = self._minutes(stage, _action_of(stage, rulename), wildcards, int(threads), len(group))
+        instance = StageInstance(self._stage_of(rulename), *read_wildcards(wildcards))
+        this = (instance, _action_of(instance.stage, rulename))
+        group = self._groups.members(instance) or [this]
+        each = [self._minutes(*member, int(threads), len(group)) for member in group]
+        own = self._minutes(*this, int(threads), len(group))
         limit = self._limits.minutes(rulename) if self._limits is not None else None
         if limit is not None and attempt * sum(each) > limit:
             # The jobs of a group run one after another in the time of one job. Each gets at least a minute.
             return 1 + math.floor(own / sum(each) * max(0, limit - len(group)))
         return own * attempt
 
-    def _minutes(self, stage: Stage, action: str, wildcards: Wildcards, threads: int, group_size: int) -> int:
+    def _minutes(self, instance: StageInstance, action: str, threads: int, group_size: int) -> int:
         """Return the time of a job at its first attempt in minutes."""
-        run, _ = read_wildcards(wildcards)
+        stage, run = instance.stage, instance.run
         job = f"{stage.name}_{FINISH}" if action == FINISH else stage.name
         given = self._configuration.execution.get_runtime_minutes(job)
         if given is not None and (action != PLAN or group_size == 1):
@@ -111,7 +113,7 @@ class JobResources:
         elif action == PLAN:
             seconds = stage.cost.start_seconds
         else:
-            seconds = self._stage_seconds(stage, wildcards, threads, action == FINISH)
+            seconds = self._stage_seconds(instance, threads, action == FINISH)
         return math.ceil(max(LEAST_MINUTES / group_size, 4 * seconds / 60))
 
     def gpu(self, wildcards: Wildcards, rulename: str) -> int | None:
@@ -124,17 +126,17 @@ class JobResources:
         # A workflow that uses this one as a module can put its own words around the name.
         return next(self._stages[word] for word in reversed(rulename.split("_")) if word in self._stages)
 
-    def _stage_seconds(self, stage: Stage, wildcards: Wildcards, threads: int, is_finish: bool) -> float:
-        configuration = self._configuration
-        shape = _planned_shape(self._workflow, stage, wildcards)
-        shards = 1 if is_finish else self._workflow.shards(stage, *read_wildcards(wildcards))
+    def _stage_seconds(self, instance: StageInstance, threads: int, is_finish: bool) -> float:
+        stage = instance.stage
+        shape = _planned_shape(self._workflow, instance)
+        shards = 1 if is_finish else self._workflow.shards(stage, instance.run, instance.volume)
         blocks = math.ceil(shape.blocks / shards)
         workers = min(threads, max(1, blocks))
         if is_finish:
             return finish_seconds(stage, blocks * shape.write_voxels, workers)
         seconds = job_seconds(stage, blocks * shape.write_voxels, blocks, workers)
         if stage == PREDICT:
-            run = configuration.runs[read_wildcards(wildcards)[0]]
+            run = self._configuration.runs[instance.run]
             network = prediction_seconds(run, blocks * shape.read_voxels, workers, self._workflow.gpus(stage))
             seconds = max(seconds, stage.cost.start_seconds + network)
         return seconds
@@ -225,20 +227,20 @@ def _training_seconds(configuration: Configuration, run: str) -> float:
     return TRAIN.cost.start_seconds + max(preparing, computing)
 
 
-def _planned_shape(workflow: Workflow, stage: Stage, wildcards: Wildcards) -> BlockShape:
+def _planned_shape(workflow: Workflow, instance: StageInstance) -> BlockShape:
     """Return the blocks of a stage, or of a stage whose voxels it reads.
 
     They are read from a plan, or else derived from the volume; if neither exists, they are assumed.
     """
-    configuration = workflow.configuration
-    run, volume = read_wildcards(wildcards)
+    stage, run, volume = instance.stage, instance.run, instance.volume
     if stage == TUNE:
-        voxels = sum(_count_voxels(workflow, name) for name in configuration.runs[run].volumes.validation)
+        validation = workflow.configuration.runs[run].volumes.validation
+        voxels = sum(_count_voxels(workflow, name) for name in validation)
         return BlockShape(1, voxels or ASSUMED.write_voxels, ASSUMED.read_voxels)
     for planned in (stage, PREDICT, VOLUME):
-        instance = StageInstance(planned, "" if planned.scope is Scope.VOLUME else run, volume)
         if volume and planned.is_blockwise:
-            shape = _find_shape(workflow, instance)
+            earlier = StageInstance(planned, "" if planned.scope is Scope.VOLUME else run, volume)
+            shape = _find_shape(workflow, earlier)
             if shape is not None:
                 return shape
     return ASSUMED
