@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from attacca.arrays import ZarrArray
+from attacca.atomic import write_json
 from attacca.blockwise import BlockGrid, Ledger, run_blocks
 from attacca.config.run import Configuration, RunConfig
 from attacca.jobs.block_shape import grid_shape
 from attacca.jobs.open_results import open_result
-from attacca.jobs.stage import CostModel, ProductSizes, Scope, Stage, StageInstance, locate_manifest
+from attacca.jobs.stage import SHARD, CostModel, ProductSizes, Scope, Stage, StageInstance, locate_manifest
 from attacca.jobs.stage_main import StageArguments, stage_main
 from attacca.manifest import Manifest
 from attacca.progress import Progress
@@ -58,7 +59,7 @@ OBJECTS = Stage(
 
 
 def work(arguments: StageArguments) -> None:
-    """Write ``objects.tsv``, and the manifest with the largest objects."""
+    """Measure the blocks of a shard; or write ``objects.tsv``, and the manifest with the largest objects."""
     # deferred: the Snakefile does not need numba.
     from attacca.segmentation.object_blocks import ObjectBlocks
 
@@ -74,21 +75,31 @@ def work(arguments: StageArguments) -> None:
     directory = layout.objects(run, volume)
     directory.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(str(directory), manifest.key_parts(), len(grid))
-    done = len(grid) - len(ledger.missing(range(len(grid))))
+    # The job after the shards computes what is left of all blocks.
+    shard = arguments.shard if arguments.action == SHARD else (0, 1)
+    blocks = grid.shard(*shard)
     progress = Progress(
         f"{OBJECTS.name} {arguments.label}",
-        total=len(grid),
-        done=done,
+        total=len(blocks),
+        done=len(blocks) - len(ledger.missing(blocks)),
         interval=arguments.execution.progress_interval,
     )
     run_blocks(
         ObjectBlocks(segmentation, str(directory)),
         grid,
         ledger=ledger,
+        shard=shard,
         num_workers=arguments.threads,
+        retries=arguments.execution.retries,
+        timeout=arguments.execution.block_timeout,
+        scheduler_address=arguments.execution.scheduler_address,
         progress=progress,
         memory_per_block=int(OBJECTS.cost.bytes_per_voxel * grid_shape(grid).read_voxels),
     )
+    if arguments.action == SHARD:
+        progress.finish()
+        write_json(arguments.output, {"stage": OBJECTS.name, "shard": list(shard)})
+        return
     result = write_table(layout.object_table(run, volume), directory, len(grid), segmentation)
     Manifest(**{**manifest.key_parts(), "result": result}).write(arguments.output)
     progress.finish()

@@ -7,10 +7,10 @@ from typing import Any
 
 from attacca.arrays import ZarrArray
 from attacca.arrays.ome_display import write_image_label, write_root_metadata
-from attacca.arrays.pyramid import build_pyramid
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.segmentation import CheckThresholds
 from attacca.jobs.blockwise_job import BlockwiseJob
+from attacca.jobs.pyramids import Image
 from attacca.jobs.stage import (
     Blocks,
     CostModel,
@@ -82,12 +82,15 @@ class RelabelJob(BlockwiseJob):
         table = self.layout.look_up_table(self.arguments.run, self.arguments.volume)
         return RelabelBlocks(self.fragments, output, str(table))
 
+    def images(self) -> list[Image]:
+        return [Image(str(self.output.container), "labels", "segmentation")]
+
     def complete(self) -> dict[str, Any]:
         # deferred: the Snakefile does not need numba.
         from attacca.segmentation.sampled_checks import check_stitching
 
         group = str(self.output.container)
-        build_pyramid(group, kind="labels", num_workers=self.arguments.threads, name="segmentation")
+        self.finish_pyramids()
         write_image_label(group)
         container = self.layout.run_container(self.arguments.run, self.arguments.volume)
         write_root_metadata(container, RUN_LABELS)
