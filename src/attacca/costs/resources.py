@@ -7,14 +7,15 @@ contains the number and size of its blocks; before, a typical shape is assumed. 
 
 import math
 
-from attacca.config.run import Configuration
-from attacca.costs.fragment_count import fragments_in
+from attacca.config.run import Configuration, RunConfig
+from attacca.costs.fragment_count import fragments_at_once
 from attacca.costs.network_cost import prediction_seconds, training_seconds
 from attacca.costs.provenance_cost import planned_megabytes, planned_seconds
 from attacca.jobs.block_shape import ASSUMED, BlockShape, read_block_shape
 from attacca.jobs.stage import FINISH, PLAN, RUN, SHARD, Scope, Stage, StageInstance
 from attacca.stages.predict import PREDICT
 from attacca.stages.provenance import PROVENANCE
+from attacca.stages.targets import TARGETS
 from attacca.stages.train import TRAIN
 from attacca.stages.tune import TUNE
 from attacca.stages.volume import VOLUME
@@ -25,8 +26,11 @@ from attacca.workflow.workflow import ALL_STAGES, Wildcards, Workflow, read_wild
 SNAKEMAKE_MB = 250
 """Memory of the Snakemake processes of a cluster job besides the stage (two of about 100 MB each)."""
 
-FINISH_VOXELS_PER_SECOND = 1.0e7
-"""Typical speed of a finish job, in voxels per second and worker: it reads and downsamples them for the pyramid."""
+SCALES_VOXELS_PER_SECOND = 1.0e7
+"""Typical speed with which a worker reads voxels and downsamples them for coarser scales, in voxels per second."""
+
+FINISH_BLOCKS_PER_SECOND = 1.0e5
+"""Typical speed with which a finish job reads the records of blocks."""
 
 LEAST_MINUTES = 30
 """Shortest time limit of a job of the cluster, in minutes."""
@@ -133,7 +137,7 @@ class JobResources:
         blocks = math.ceil(shape.blocks / shards)
         workers = min(threads, max(1, blocks))
         if is_finish:
-            return finish_seconds(stage, blocks * shape.write_voxels, workers)
+            return finish_seconds(stage, blocks)
         seconds = job_seconds(stage, blocks * shape.write_voxels, blocks, workers)
         if stage == PREDICT:
             run = self._configuration.runs[instance.run]
@@ -154,10 +158,18 @@ def network_bytes(configuration: Configuration, run: str, read_voxels: int) -> f
     return read_voxels * 4.0 * features
 
 
+def count_read_channels(run: RunConfig, stage: Stage) -> int:
+    """Return the channels of a prediction that a stage has in memory: without descriptors, one for each offset."""
+    task = run.task
+    if stage.runs_network or run.prediction.descriptors or stage == TARGETS:
+        return task.num_channels
+    return len(task.offsets) or task.num_channels
+
+
 def block_megabytes(configuration: Configuration, stage: Stage, run: str, shape: BlockShape) -> float:
     """Return the memory of one worker of a stage in MB: its process and one block."""
     cost = stage.cost
-    channels = configuration.runs[run].task.num_channels if run else 1
+    channels = count_read_channels(configuration.runs[run], stage) if run else 1
     data = (cost.bytes_per_voxel + cost.bytes_per_channel * channels) * shape.read_voxels
     if stage.runs_network:
         data += network_bytes(configuration, run, min(shape.read_voxels, ASSUMED.read_voxels))
@@ -183,8 +195,9 @@ def job_megabytes(
         if cost.voxels_at_once is not None:
             in_memory = cost.voxels_at_once(configuration.runs[run], voxels)
         needed = cost.process_mb + cost.bytes_per_voxel * in_memory / 1e6
-    if cost.bytes_per_fragment:
-        needed += fragments_in(configuration, run, voxels) * cost.bytes_per_fragment / 1e6
+        if stage.has_processes and workers > 1:
+            needed = _PARENT_MB + needed * min(workers, math.ceil(voxels / in_memory))
+    needed += fragments_at_once(configuration, stage, run, voxels) * cost.bytes_per_fragment / 1e6
     return add_reserve(needed)
 
 
@@ -197,12 +210,14 @@ def job_seconds(stage: Stage, voxels: float, blocks: int, workers: int) -> float
     """Return the typical time of one job that writes ``voxels`` voxels in ``blocks`` blocks with ``workers`` workers."""
     cost = stage.cost
     work = voxels / cost.voxels_per_second + blocks * cost.block_seconds
+    if stage.has_scales:
+        work += voxels / SCALES_VOXELS_PER_SECOND
     return cost.start_seconds + work / max(1, workers)
 
 
-def finish_seconds(stage: Stage, voxels: float, workers: int) -> float:
-    """Return the typical time of the job that finishes a stage of ``voxels`` voxels."""
-    return stage.cost.start_seconds + voxels / (FINISH_VOXELS_PER_SECOND * max(1, workers))
+def finish_seconds(stage: Stage, blocks: int) -> float:
+    """Return the typical time of the job that finishes a stage, whose shards have computed everything."""
+    return stage.cost.start_seconds + blocks / FINISH_BLOCKS_PER_SECOND
 
 
 def _is_part(rulename: str, *parts: str) -> bool:

@@ -46,6 +46,7 @@ CLASSES = Stage(
     cost=CostModel(400, 80, 2.0e6, 1.5, 0.002, bytes_per_channel=6),
     disk=estimate_pyramid_disk,
     blocks=Blocks.PREDICTION_CHUNKS,
+    has_scales=True,
     block_setting="prediction.block_size",
 )
 

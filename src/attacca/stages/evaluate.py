@@ -63,6 +63,7 @@ EVALUATE = Stage(
     contents=lambda layout, run, volume: [str(layout.evaluation(run, volume))],
     manifest_is_result=True,
     is_final=True,
+    has_processes=True,
     cost=CostModel(350, 80, 1.0e7, 1, voxels_at_once=_voxels_at_once),
     disk=lambda sizes: (1e4 + sizes.fragments * 16, 5),
     block_setting="evaluation.block_size",

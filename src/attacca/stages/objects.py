@@ -1,6 +1,7 @@
 """Stage that measures the objects of a segmentation: volume, surface, centroid, extent."""
 
 import heapq
+import math
 import os
 import sys
 from functools import partial
@@ -17,7 +18,6 @@ from attacca.jobs.stage import SHARD, CostModel, ProductSizes, Scope, Stage, Sta
 from attacca.jobs.stage_main import StageArguments, stage_main
 from attacca.manifest import Manifest
 from attacca.progress import Progress
-from attacca.segmentation.block_size import choose_block_size
 from attacca.stages.fragments import is_agglomerated
 from attacca.stages.relabel import RELABEL
 
@@ -31,12 +31,13 @@ def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str
 
 
 def _voxels_at_once(run: RunConfig, voxels: int) -> int:
-    return min(voxels, _BLOCK_VOXELS)
+    block = run.segmentation.block_size
+    return min(voxels, math.prod(block) if block else _BLOCK_VOXELS)
 
 
 def _disk(sizes: ProductSizes) -> tuple[float, float]:
     # A table per block, and one of all objects; a tenth of the fragments is a typical number of objects.
-    return sizes.fragments * 25 + 1e4, sizes.voxels / (_BLOCK_VOXELS / 2) + 5
+    return sizes.fragments * 25 + 1e4, sizes.chunks + 5
 
 
 OBJECTS = Stage(
@@ -53,6 +54,7 @@ OBJECTS = Stage(
         str(layout.object_table(run, volume)),
     ],
     is_final=True,
+    has_processes=True,
     cost=CostModel(350, 40, 1.0e7, 1, voxels_at_once=_voxels_at_once),
     disk=_disk,
 )
@@ -71,7 +73,7 @@ def work(arguments: StageArguments) -> None:
         arguments.parameters,
         {name: given.fingerprint for name, given in arguments.inputs.items()},
     )
-    grid = BlockGrid(segmentation.roi, choose_block_size(segmentation, None), segmentation.voxel_size)
+    grid = BlockGrid(segmentation.roi, segmentation.chunk_size, segmentation.voxel_size)
     directory = layout.objects(run, volume)
     directory.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(str(directory), manifest.key_parts(), len(grid))

@@ -64,6 +64,7 @@ PREDICT = Stage(
     cost=CostModel(900, 60, 2.5e5, 3, 0.016, bytes_per_channel=6),
     disk=_disk,
     blocks=Blocks.NETWORK,
+    has_scales=True,
     block_setting="prediction.block_size",
     runs_network=True,
 )

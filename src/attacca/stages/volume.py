@@ -67,6 +67,7 @@ VOLUME = Stage(
     cost=CostModel(250, 90, 0.6e6, 1.5, 0.012),
     disk=_disk,
     blocks=Blocks.VOLUME_CHUNKS,
+    has_scales=True,
     plan_creates_arrays=False,
     manifest_lists_arrays=True,
 )
