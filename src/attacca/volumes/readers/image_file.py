@@ -14,7 +14,14 @@ from attacca.volumes.readers.image_header import (
     explain_damage,
 )
 from attacca.volumes.readers.png_chunks import check_png_chunks, read_png_header
-from attacca.volumes.readers.tiff_pages import TiffPages, decode_tiff_page, open_tiff, read_tiff_pages
+from attacca.volumes.readers.tiff_pages import (
+    KnownPages,
+    TiffPages,
+    decode_tiff_page,
+    open_tiff,
+    read_tiff_pages,
+    recall_tiff_pages,
+)
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 JPEG_SUFFIXES = (".jpg", ".jpeg")
@@ -27,22 +34,28 @@ _ORIENTATION = 0x0112
 _LARGEST_RATIOS = {".png": 1040, ".bmp": 256, ".jpg": 1000, ".jpeg": 1000}
 
 
-def read_image_headers(path: Path) -> TiffPages:
+def read_image_headers(path: Path, known: KnownPages) -> TiffPages:
     """Read type and size of all images in a file, without decoding them.
+
+    Args:
+        path: the file.
+        known: descriptions of TIFF pages that were read before; those of this file are added.
 
     Raises:
         VolumeError: the file cannot be read, or its pixel type is not supported.
     """
     suffix = path.suffix.lower()
     if suffix in TIFF_SUFFIXES:
-        with open_tiff(path) as file:
-            pages = read_tiff_pages(path, file)
-            _check_ome(path, file)
+        pages = recall_tiff_pages(path, known)
+        if pages is None:
+            with open_tiff(path) as file:
+                pages = read_tiff_pages(path, file, known)
+                _check_ome(path, file)
         return pages._replace(warnings=[*pages.warnings, *describe_unused_bytes(path, pages.end)])
     with explain_damage(str(path), "cannot be read as an image"):
         header = read_png_header(path) if suffix == ".png" else _read_pillow_header(path)
-        check_size(path, header, _LARGEST_RATIOS.get(suffix))
-    size = path.stat().st_size
+        size = path.stat().st_size
+        check_size(path, header, _LARGEST_RATIOS.get(suffix), size)
     end = (_read_bmp_size(path) or size) if suffix == ".bmp" else size
     return TiffPages({0: header}, describe_unused_bytes(path, end), end)
 
