@@ -45,12 +45,13 @@ def test_the_tags_of_a_page_are_those_that_tifffile_reads(tmp_path, variant):
         page = file.pages[0]
         (tags,) = read_page_tags(paths[0])
         assert (tags.offsets, tags.counts) == (tuple(page.dataoffsets), tuple(page.databytecounts))
-        known = {}
-        interpreted = read_tiff_pages(paths[0], file, known)
-    assert known.keys() == {tags.key}
-    assert recall_tiff_pages(paths[0], known) == interpreted
+        assert tags.end == tiff_pages._find_end(page, file.is_bigtiff, paths[0].stat().st_size)
+        interpreted = read_tiff_pages(paths[0], file)
+    assert interpreted.key == (tags.key,)
+    known = {interpreted.key: interpreted.layouts}
+    assert recall_tiff_pages(paths[0], known)[:3] == interpreted[:3]
     with open_tiff(paths[1]) as file:
-        assert recall_tiff_pages(paths[1], known) == read_tiff_pages(paths[1], file)
+        assert recall_tiff_pages(paths[1], known)[:3] == read_tiff_pages(paths[1], file)[:3]
 
 
 def test_equal_pages_are_interpreted_once_and_other_ones_each(tmp_path, count_interpreted):
@@ -75,6 +76,29 @@ def test_equal_pages_of_one_file_are_interpreted_once(tmp_path, count_interprete
     source = open_source(ArraySource(path=tmp_path / "a.tif"))
     assert count_interpreted() == 1
     np.testing.assert_array_equal(source.read((0, 0, 0), RAW.shape), RAW)
+
+
+def test_files_with_fewer_pages_than_equal_ones_are_refused(tmp_path):
+    for name in ("a", "b"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", RAW[:3], imagej=True)
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        first = file.pages[0]
+        following = file.pages[1].offset
+    content = bytearray((tmp_path / "b.tif").read_bytes())
+    place = content.index(following.to_bytes(4, "little"), first.offset)
+    content[place : place + 4] = bytes(4)
+    (tmp_path / "b.tif").write_bytes(content)
+    with pytest.raises(VolumeError, match=r"b\.tif describes 3 sections, but has 1 page;"):
+        open_source(ArraySource(path=tmp_path))
+
+
+@pytest.mark.parametrize("options", [{}, {"imagej": True}, {"photometric": "minisblack", "bigtiff": True}])
+def test_values_of_tags_that_tifffile_writes_twice_are_not_unused(tmp_path, options):
+    tifffile.imwrite(tmp_path / "a.tif", RAW, **options)
+    assert open_source(ArraySource(path=tmp_path / "a.tif")).warnings == ()
+    with open(tmp_path / "a.tif", "ab") as file:
+        file.write(bytes(3))
+    assert "more than its headers describe" in str(open_source(ArraySource(path=tmp_path / "a.tif")).warnings)
 
 
 @pytest.mark.parametrize("compression", [None, "zlib"])

@@ -13,7 +13,7 @@ from attacca.volumes.readers.pixel_meaning import Kind, PixelMeaning, check_pale
 from attacca.volumes.readers.section_cache import SectionCache
 from attacca.volumes.readers.section_names import check_repeated_numbers, find_missing_numbers
 from attacca.volumes.readers.source import Source
-from attacca.volumes.readers.tiff_pages import KnownPages
+from attacca.volumes.readers.tiff_pages import KnownFiles
 
 
 class Section(NamedTuple):
@@ -163,7 +163,7 @@ class ImageStack(SectionStack):
         warnings: list[str] = []
         check_repeated_numbers(name, paths)
         counts = []
-        known: KnownPages = {}
+        known: KnownFiles = {}
         for path in paths:
             pages = read_image_headers(path, known)
             sections += list_pages(path, pages.headers)

@@ -42,8 +42,8 @@ class PageLayout(NamedTuple):
     is_planar: bool
 
 
-KnownPages = dict[tuple[object, ...], PageLayout]
-"""Descriptions of pages by ``PageTags.key``."""
+KnownFiles = dict[tuple[object, ...], list[PageLayout]]
+"""Descriptions of the pages of files by the keys of all pages."""
 
 
 class TiffPages(NamedTuple):
@@ -53,11 +53,15 @@ class TiffPages(NamedTuple):
         headers: header of each page, by index of the page.
         warnings: descriptions of pages that are ignored.
         end: number of bytes that headers, tags and pixels occupy.
+        key: keys of all pages; None if the file is unusual.
+        layouts: descriptions of all pages, if the file has a key.
     """
 
     headers: dict[int, ImageHeader]
     warnings: list[str]
     end: int
+    key: tuple[object, ...] | None = None
+    layouts: list[PageLayout] | None = None
 
 
 @contextmanager
@@ -95,42 +99,38 @@ def open_tiff(path: Path) -> Iterator["TiffFile"]:
         logger.propagate = propagate
 
 
-def recall_tiff_pages(path: Path, known: KnownPages) -> TiffPages | None:
-    """Return the headers of all pages if pages like them were read before; otherwise None.
+def recall_tiff_pages(path: Path, known: KnownFiles) -> TiffPages | None:
+    """Return the headers of all pages if a file with equal tags was read before; otherwise None.
 
     Args:
         path: the file.
-        known: descriptions of pages that ``read_tiff_pages`` interpreted.
+        known: descriptions of files that ``read_tiff_pages`` interpreted.
 
     Raises:
         VolumeError: a page is incomplete.
     """
     tags = read_page_tags(path)
-    if not tags or any(page.key not in known for page in tags):
+    layouts = known.get(tuple(page.key for page in tags))
+    if not tags or layouts is None:
         return None
     size = path.stat().st_size
-    for index, page in enumerate(tags):
+    for index, (page, layout) in enumerate(zip(tags, layouts)):
         where = str(path) if len(tags) == 1 else f"{path}, page {index + 1},"
-        _check_page(path, where, known[page.key], page.offsets, page.counts, size)
-    headers = {index: known[page.key].header for index, page in enumerate(tags)}
-    return TiffPages(headers, [], max(page.end for page in tags))
+        _check_page(path, where, layout, page.offsets, page.counts, size)
+    headers = {index: layout.header for index, layout in enumerate(layouts)}
+    return TiffPages(headers, [], _skip_copies(tags, max(page.end for page in tags), size))
 
 
-def read_tiff_pages(path: Path, file: "TiffFile", known: KnownPages | None = None) -> TiffPages:
+def read_tiff_pages(path: Path, file: "TiffFile") -> TiffPages:
     """Read the headers of all pages.
 
     Reduced copies (thumbnails, pyramids) and transparency masks are left out, with a warning.
-
-    Args:
-        path: the file.
-        file: the open file.
-        known: descriptions of pages that were read before; those of this file are added.
 
     Raises:
         VolumeError: a page is incomplete or not supported.
     """
     file.pages.useframes = False
-    known = {} if known is None else known
+    known: dict[tuple[object, ...], PageLayout] = {}
     headers: dict[int, ImageHeader] = {}
     ignored: list[str] = []
     warnings: list[str] = []
@@ -176,7 +176,16 @@ def read_tiff_pages(path: Path, file: "TiffFile", known: KnownPages | None = Non
     if ignored:
         text = ", ".join(ignored[:3]) + (f" and {len(ignored) - 3} more" if len(ignored) > 3 else "")
         warnings.append(f"{path}: {text} ignored, because they are marked as reduced copies or masks")
-    return TiffPages(headers, warnings[:5], end)
+    end = _skip_copies(tags, end, size)
+    if len(tags) != count or any(page.key not in known for page in tags):
+        return TiffPages(headers, warnings[:5], end)
+    key = tuple(page.key for page in tags)
+    return TiffPages(headers, warnings[:5], end, key, [known[page.key] for page in tags])
+
+
+def _skip_copies(tags: Sequence[PageTags], end: int, size: int) -> int:
+    """Return the end of a file; tifffile repeats the values of the last page's tags after the last page."""
+    return size if tags and tags[-1].end_of_copies == size else end
 
 
 def _agrees(quick: PageTags, page: Any, end: int) -> bool:

@@ -28,13 +28,15 @@ class PageTags(NamedTuple):
     Attributes:
         key: order of bytes, and each tag with its type, count and value; without values that differ between sections.
         offsets, counts: positions and lengths of the strips or tiles in bytes.
-        end: number of bytes of the file up to the end of the page's tags and strips.
+        end: position after the page's tags and strips.
+        end_of_copies: position after the table of tags, if copies of the tags' values follow it.
     """
 
     key: tuple[object, ...]
     offsets: tuple[int, ...]
     counts: tuple[int, ...]
     end: int
+    end_of_copies: int
 
 
 def read_page_tags(path: Path) -> list[PageTags]:
@@ -97,7 +99,7 @@ class _Reader:
         position += struct.calcsize(self._num_code)
         length = number * self._entry.size
         table = self._bytes(position, length + struct.calcsize(self._offset_code))
-        end = position + length
+        end = copies = position + len(table)
         key: list[object] = [self._order, self._is_big]
         parts: dict[tuple[int, ...], tuple[int, ...]] = {}
         previous = -1
@@ -115,6 +117,7 @@ class _Reader:
                     raise _UnusualError
                 content = b"" if tag == _DATE else self._bytes(begin, size)
                 end = max(end, begin + size)
+                copies += size
             if tag in _POSITIONS or tag in _LENGTHS:
                 if kind not in _INTEGERS:
                     raise _UnusualError
@@ -129,4 +132,4 @@ class _Reader:
             raise _UnusualError
         end = max(end, max(map(sum, zip(offsets, counts))))
         following = int(struct.unpack_from(self._order + self._offset_code, table, length)[0])
-        return PageTags(tuple(key), offsets, counts, end), following
+        return PageTags(tuple(key), offsets, counts, end, copies), following
