@@ -45,6 +45,14 @@ def find_damaged_objects(array: StoredArray, selection: Sequence[slice | int]) -
     Args:
         array: the array.
         selection: one slice or index per axis.
+
+    >>> import zarr
+    >>> store = zarr.storage.MemoryStore()
+    >>> array = zarr.create_array(store, shape=(4,), dtype="u1", chunks=(2,), compressors=None)
+    >>> array[:] = 7
+    >>> store._store_dict["c/1"] = store._store_dict["c/1"][:1]
+    >>> [key for key, _ in find_damaged_objects(array, (slice(0, 4),))]
+    ['c/1']
     """
     block = write_block_of(array)
     for index, key in list_objects(array, selection):
@@ -56,14 +64,22 @@ def find_damaged_objects(array: StoredArray, selection: Sequence[slice | int]) -
 
 
 def describe_decoding_error(error: Exception) -> str:
-    """Return the reason for which an object cannot be read."""
+    """Return the reason for which an object cannot be read.
+
+    >>> describe_decoding_error(ValueError("wrong length"))
+    'ValueError: wrong length'
+    """
     if isinstance(error, ChunkNotFoundError):
         return MISSING
     return f"{type(error).__name__}: {summarize_error(error)[:300]}"
 
 
 def join_names(names: Sequence[str]) -> str:
-    """Return the first of some names, and the number of the others."""
+    """Return the first of some names, and the number of the others.
+
+    >>> join_names(list("abcdefg"))
+    'a, b, c, d, e and 2 more'
+    """
     rest = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return ", ".join(names[:_MOST_NAMED]) + rest
 
