@@ -1,5 +1,7 @@
 """Costs of a volume of ten terabytes."""
 
+from pathlib import Path
+
 import pytest
 import zarr
 
@@ -10,26 +12,7 @@ from attacca.costs.limits import Limits
 from attacca.jobs.extents import read_extents
 from attacca.workflow.workflow import Workflow
 
-CONFIGURATION = """
-results: results
-volumes:
-  taught: {voxel_size: [8, 8, 8], synthetic: {shape: [160, 160, 160], seed: 1}}
-  chosen: {voxel_size: [8, 8, 8], synthetic: {shape: [160, 160, 160], seed: 2}}
-  brain: {raw: {path: raw.zarr, dataset: s0, missing_chunks: zero}, voxel_size: [8, 8, 8]}
-runs:
-  neurites:
-    task:
-      type: affinities
-      lsds: true
-      neighborhood: [[1, 0, 0], [0, 1, 0], [0, 0, 1], [3, 0, 0], [0, 3, 0], [0, 0, 3], [9, 0, 0], [0, 9, 0], [0, 0, 9]]
-    volumes: {train: [taught], validate: [chosen], test: [brain]}
-    prediction: {block_size: [448, 448, 448], tile_size: [112, 112, 112]}
-    segmentation: {chain: seeded, window: 4, agglomeration: mean_affinity, block_size: [448, 448, 448]}
-execution:
-  threads: {default: 8, train: 3, fragments: 1, graph: 4, relabel: 4, objects: 4}
-  gpus: {predict: 1}
-  shards: {default: 100, predict: 250, fragments: 1000, agglomerate: 50, objects: 100}
-"""
+CONFIGURATION = (Path(__file__).parents[2] / "benchmarks" / "ten_terabytes.yaml").read_text()
 
 
 @pytest.fixture

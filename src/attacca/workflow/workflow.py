@@ -76,6 +76,7 @@ class Workflow:
             _limit_shards(configuration, self.extents) if shard_counts is None else shard_counts
         )
         self.layout = Layout(configuration.results, configuration.storage)
+        self._expected: dict[StageInstance, BlockShape | None] = {}
 
     def record_start(self) -> None:
         """Record the configuration beside the results."""
@@ -115,7 +116,10 @@ class Workflow:
         extent = self.extents.get(instance.volume)
         if extent is None or not instance.stage.is_blockwise:
             return None
-        return expect_blocks(self.configuration, instance, extent).shape
+        # Snakemake asks for each of thousands of shards.
+        if instance not in self._expected:
+            self._expected[instance] = expect_blocks(self.configuration, instance, extent).shape
+        return self._expected[instance]
 
     def threads(self, stage: Stage) -> int:
         """Return the number of processes or threads of a job of a stage; Snakemake limits it to ``--cores``."""
