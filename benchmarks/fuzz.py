@@ -29,6 +29,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from damage import CONFIGURATION, run_workflow
+
 from damaged_files import FAULTS, READ, SOUND, Outcome, try_damages
 from damaged_projects import CONFIGURATIONS, NAMES, RESULTS, create_judge
 
