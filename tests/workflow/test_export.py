@@ -15,6 +15,7 @@ import yaml
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from tiny_configuration import tiny_configuration
+from viewer_pictures import find_segment, photograph, serve
 from warm_python import WarmPython
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -68,7 +69,7 @@ def test_each_format_holds_the_segmentation_and_the_manifest_lists_it(project):
     ]
     count = manifest["result"]["formats"]["precomputed"]["meshes"]
     assert count == min(2, len(np.unique(ids[ids > 0])))
-    assert len(list((export / "precomputed" / "mesh").glob("*:0:0"))) == count
+    assert len(list((export / "precomputed" / "mesh").glob("*.index"))) == count
 
 
 def test_a_deleted_product_is_written_again_and_the_others_are_kept(project):
@@ -88,3 +89,16 @@ def test_a_format_that_is_not_configured_anymore_is_deleted(project):
     products = {path.name for path in (project.results / "export").iterdir() if not path.name.startswith(".")}
     assert products == {"segmentation.h5"}
     project.run(FORMATS)
+
+
+def test_the_view_of_a_finished_run_draws_the_mesh_of_a_segment(project, tmp_path):
+    ids, counts = np.unique(project.segmentation(), return_counts=True)
+    largest = int(ids[ids > 0][np.argmax(counts[ids > 0])])
+    assert (project.results / "export" / "precomputed" / "mesh" / f"{largest}.index").is_file()
+    with serve(project.directory / "results", "tiny", "tested") as address:
+        panel = photograph(
+            f"{address}&segments={largest}",
+            lambda pixels: find_segment(pixels, largest).sum() > 1000,
+            tmp_path / "view.png",
+        )
+    assert find_segment(panel, largest).sum() > 1000

@@ -26,9 +26,9 @@ class SegmentChoice(StrictModel):
 class MeshExport(SegmentChoice):
     """Surface meshes, for segments of three-dimensional volumes."""
 
-    format: Literal["multiresolution", "legacy"] = "legacy"
-    """``legacy``: one level of detail without compression. ``multiresolution``: several levels in fragments, compressed by
-    Draco (``neuroglancer_multilod_draco``)."""
+    format: Literal["multiresolution", "legacy"] = "multiresolution"
+    """``multiresolution``: several levels of detail in fragments, compressed by Draco (``neuroglancer_multilod_draco``).
+    ``legacy``: one level without compression, for programs that do not read the other format."""
     reduction: Annotated[int, Field(ge=0)] = 100
     """Factor by which triangles are reduced; 0 keeps the triangles of the voxels' surface."""
     max_error: Annotated[float, Field(ge=0)] = 40.0
