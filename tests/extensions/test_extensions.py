@@ -191,10 +191,10 @@ def test_an_edited_file_reruns_the_stages_that_depend_on_it(tmp_path, name):
 def test_a_file_that_cannot_be_loaded_is_reported_with_its_line(tmp_path, text, expected):
     values = write_project(tmp_path)
     (tmp_path / "absolute.py").write_text(text)
-    told = message(tmp_path, values)
-    assert expected in told
-    assert told.startswith(f"{tmp_path / 'config.yaml'} has 1 problem;")
-    assert "extensions[1] (line 3)" in told
+    problems = message(tmp_path, values)
+    assert expected in problems
+    assert problems.startswith(f"{tmp_path / 'config.yaml'} has 1 problem;")
+    assert "extensions[1] (line 3)" in problems
 
 
 @pytest.mark.parametrize(
@@ -209,29 +209,29 @@ def test_a_file_that_cannot_be_loaded_is_reported_with_its_line(tmp_path, text, 
 def test_a_section_that_selects_no_extension_is_reported(tmp_path, section, expected):
     values = write_project(tmp_path)
     values["runs"]["tiny"]["task"]["loss"] = section
-    told = message(tmp_path, values)
-    assert expected in told
-    assert "runs.tiny.task.loss" in told
-    assert "has 1 problem;" in told
+    problems = message(tmp_path, values)
+    assert expected in problems
+    assert "runs.tiny.task.loss" in problems
+    assert "has 1 problem;" in problems
 
 
 def test_values_of_an_extension_are_checked_by_its_model(tmp_path):
     values = write_project(tmp_path)
     values["runs"]["tiny"]["task"]["post_processor"] = {"type": "above", "thresholds": ["low"]}
     values["runs"]["tiny"]["architecture"]["channels"] = True
-    told = message(tmp_path, values)
-    assert "runs.tiny.task.post_processor.thresholds[0]" in told
-    assert "runs.tiny.architecture.channels" in told
-    assert "has 2 problems;" in told
+    problems = message(tmp_path, values)
+    assert "runs.tiny.task.post_processor.thresholds[0]" in problems
+    assert "runs.tiny.architecture.channels" in problems
+    assert "has 2 problems;" in problems
 
 
 def test_a_missing_file_and_two_of_one_name_are_reported(tmp_path):
     values = write_project(tmp_path)
     (tmp_path / "other.py").write_text(LOSS + "\n# another file\n")
     values["extensions"] += ["other.py", "absent.py"]
-    told = message(tmp_path, values)
-    assert "the loss 'absolute' is in absolute.py and in other.py" in told
-    assert "absent.py: no such file" in told
+    problems = message(tmp_path, values)
+    assert "the loss 'absolute' is in absolute.py and in other.py" in problems
+    assert "absent.py: no such file" in problems
 
 
 def test_a_predictor_of_another_number_of_channels_is_refused(tmp_path):

@@ -72,8 +72,10 @@ def test_an_edited_evaluator_computes_scores_again_and_nothing_else(extended, tm
     checkout = extended.copy(tmp_path / "copy", warm_python())
     path = checkout.directory / "above.py"
     path.write_text(path.read_text() + "\n# edited\n")
-    told = checkout.snakemake("--dry-run", "--quiet", "rules").stdout
-    jobs = {line.split()[0] for line in told.splitlines() if line.split()[-1:] and line.split()[-1].isdigit()}
+    output = checkout.snakemake("--dry-run", "--quiet", "rules").stdout
+    jobs = {
+        line.split()[0] for line in output.splitlines() if line.split()[-1:] and line.split()[-1].isdigit()
+    }
     assert {"tune", "classes_plan", "bundle"} <= jobs
     assert not {"train", "predict_plan", "volume_plan", "targets_plan"} & jobs
 

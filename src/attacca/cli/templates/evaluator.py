@@ -6,9 +6,7 @@ the task:
     extensions: [evaluator.py]
     runs:
       NAME:
-        task:
-          type: one_hot
-          evaluator: {type: my_evaluator}
+        task: {type: one_hot, evaluator: {type: my_evaluator}}
 """
 
 from typing import Literal

@@ -5,9 +5,7 @@ In the configuration, beside the other keys of any task:
     extensions: [loss.py]
     runs:
       NAME:
-        task:
-          type: distance
-          loss: {type: my_loss, delta: 0.5}
+        task: {type: distance, loss: {type: my_loss, delta: 0.5}}
 """
 
 from typing import Literal

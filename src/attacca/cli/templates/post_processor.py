@@ -1,13 +1,11 @@
 """Post-processor: makes a segmentation from a prediction, each voxel from its own channels.
 
-In the configuration, beside the other keys of a task other than affinities:
+In the configuration, beside the other keys of any task but affinities:
 
     extensions: [post_processor.py]
     runs:
       NAME:
-        task:
-          type: distance
-          post_processor: {type: my_post_processor, thresholds: [0.2, 0.5]}
+        task: {type: distance, post_processor: {type: my_post_processor, thresholds: [0.2, 0.5]}}
 """
 
 from dataclasses import dataclass

@@ -5,12 +5,9 @@ The task decides the labels, the segmentation and the scores; this file replaces
     extensions: [predictor.py]
     runs:
       NAME:
-        task:
-          type: distance
-          channels: [inside]        # as many channels as the predictor has
-          clip_distance: 100
-          tol_distance: 20
-          predictor: {type: my_predictor, width: 1}
+        task: {type: distance, channels: [inside], clip_distance: 100, tol_distance: 20, predictor: {type: my_predictor}}
+
+The task has as many channels as the predictor. ``width: 1`` beside ``type: my_predictor`` is an option of this file.
 """
 
 from typing import Any, Literal
