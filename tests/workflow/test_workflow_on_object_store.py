@@ -3,11 +3,7 @@
 import json
 
 import fsspec
-import numpy as np
 import pytest
-import tifffile
-
-from attacca.arrays import LocalArrayIdentifier, ZarrArray
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -72,24 +68,12 @@ def test_a_sharded_volume_on_s3_is_used_in_place_and_its_results_go_back_to_s3(
     generated = "tested: {synthetic: {shape: [40, 36, 33], seed: 3}, voxel_size: [12, 12, 12]}"
     assert generated in text
     text = text.replace(generated, f"tested: {{raw: {{path: s3://{place}/tested.zarr/raw}}}}")
-    assert "    segmentation:\n" in text
-    text = text.replace(
-        "    segmentation:\n",
-        "    export: {tiff: {dtype: uint64}, precomputed: true, webknossos: true}\n    segmentation:\n",
-    )
     checkout.configuration.write_text(f"storage: s3://{bucket.removeprefix('s3://')}/results\n{text}")
-    checkout.make("small", "tested", "export.json")
+    checkout.make("small", "tested", "segmentation.json")
     for name in ("prediction", "labels/segmentation"):
         array = f"{bucket.removeprefix('s3://')}/results/small/tested.zarr/{name}/s0/c"
         objects = {path.removeprefix(f"{array}/"): store.cat_file(path) for path in store.find(array)}
         assert objects, name
         assert objects == segmented.chunks("small", "tested.zarr", *name.split("/"), "s0", "c"), name
-    # Exported files are on the disk.
-    container = LocalArrayIdentifier(f"{bucket}/results/small/tested.zarr", "labels/segmentation/s0")
-    ids = ZarrArray.open_from_array_identifier(container)
-    export = checkout.results / "small" / "tested" / "export"
-    assert np.array_equal(tifffile.imread(export / "segmentation.tif"), ids[ids.roi])
-    for path in ("precomputed/info", "webknossos/datasource-properties.json"):
-        assert (export / path).is_file()
     assert sorted(store.find(place)) == before
     assert not store.exists(f"{bucket.removeprefix('s3://')}/results/volumes/tested.zarr/raw/s0/c")
