@@ -25,11 +25,11 @@ import resource
 import shutil
 import signal
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
@@ -202,9 +202,9 @@ _BINARY = (_cut, _flip, _flip, _flip, _overwrite, _overwrite, _exchange, _insert
 _JSON = (_cut, _flip, _overwrite, _exchange, _replace, *[_edit] * 8)
 
 
-def choose_damage(directory: Path, draws: random.Random) -> Damage:
-    """Choose a file below a directory and a damage of it. Files of metadata are chosen in half of the cases."""
-    files = list_files(directory)
+def choose_damage(directory: Path, draws: random.Random, files: Sequence[Path] | None = None) -> Damage:
+    """Choose a file below a directory, or of a list, and a damage of it. Half of the chosen files are metadata."""
+    files = list_files(directory) if files is None else files
     texts = [path for path in files if path.read_bytes()[:1] in (b"{", b"[")]
     path = draws.choice(texts if texts and draws.random() < 0.5 else files)
     content = path.read_bytes()
@@ -330,12 +330,17 @@ def write_configuration(case: FormatCase, keys: dict[str, Any], directory: Path)
 
 def run_check(directory: Path) -> tuple[str, int]:
     """Return the output of ``attacca check`` and its exit code."""
+    return run_command(directory, "check", "config.yaml")
+
+
+def run_command(directory: Path, *arguments: str) -> tuple[str, int]:
+    """Return the output of a command of ``attacca`` in a directory, and its exit code."""
     stdout, stderr = io.StringIO(), io.StringIO()
     before = Path.cwd()
     try:
         os.chdir(directory)
         with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
-            code = main(["check", "config.yaml"])
+            code = main(arguments)
     finally:
         os.chdir(before)
     return stdout.getvalue() + stderr.getvalue(), code
@@ -384,8 +389,6 @@ class Damager:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._sound: dict[int, tuple[dict[str, Any], Reading]] = {}
-        signal.signal(signal.SIGALRM, _interrupt)
-        signal.signal(signal.SIGPROF, _interrupt)
 
     def try_damage(self, number: int, seed: int) -> Outcome:
         """Damage a copy of the files of ``READ[number]`` and return the outcome."""
@@ -427,32 +430,64 @@ class Damager:
         if path is None:
             # The first file imports the libraries.
             return read_source(case, keys, copy)
-        signal.alarm(TIMEOUT)
-        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
-        try:
+        with limit_time():
             return read_source(case, keys, copy)
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
-            signal.alarm(0)
 
 
-def _work(connection: Connection, tasks: Sequence[tuple[int, int]], directory: Path) -> None:
+class Judge(Protocol):
+    """Damages of numbered subjects, and their judgment."""
+
+    def try_damage(self, number: int, seed: int) -> Outcome:
+        """Damage a subject and return the outcome."""
+
+
+@contextlib.contextmanager
+def limit_time(seconds: float = CPU_SECONDS) -> Iterator[None]:
+    """Raise ``Hang`` in the block after some seconds of processor time, or after ``TIMEOUT`` seconds."""
+    signal.signal(signal.SIGALRM, _interrupt)
+    signal.signal(signal.SIGPROF, _interrupt)
+    signal.alarm(TIMEOUT)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.alarm(0)
+
+
+def _work(
+    connection: Connection,
+    tasks: Sequence[tuple[int, int]],
+    directory: Path,
+    create_judge: Callable[[Path], Judge],
+) -> None:
     """Send the outcome of each task; runs in a process of its own."""
-    damager = Damager(directory)
-    damager.try_damage(*tasks[0])
+    judge = create_judge(directory)
+    judge.try_damage(*tasks[0])
     connection.send(None)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     for task in tasks:
-        connection.send(damager.try_damage(*task))
+        connection.send(judge.try_damage(*task))
     connection.close()
 
 
-def try_damages(tasks: Sequence[tuple[int, int]], directory: Path) -> Iterator[Outcome]:
-    """Yield the outcome of each task, a number of ``READ`` and a seed, in order.
+def try_damages(
+    tasks: Sequence[tuple[int, int]],
+    directory: Path,
+    create_judge: Callable[[Path], Judge] = Damager,
+    names: Sequence[object] = READ,
+) -> Iterator[Outcome]:
+    """Yield the outcome of each task, the number of a subject and a seed, in order.
 
     The files are read in another process with limits of time and memory. After a crash or hang, another one continues.
+
+    Args:
+        tasks: numbers and seeds.
+        directory: an empty directory.
+        create_judge: function that returns the judge for an empty directory.
+        names: names of the subjects.
     """
     context = multiprocessing.get_context("spawn")
     position = 0
@@ -460,7 +495,9 @@ def try_damages(tasks: Sequence[tuple[int, int]], directory: Path) -> Iterator[O
         receiver, sender = context.Pipe(duplex=False)
         room = directory / f"from-{position}"
         room.mkdir()
-        process = context.Process(target=_work, args=(sender, tasks[position:], room), daemon=True)
+        process = context.Process(
+            target=_work, args=(sender, tasks[position:], room, create_judge), daemon=True
+        )
         process.start()
         sender.close()
         try:
@@ -473,18 +510,18 @@ def try_damages(tasks: Sequence[tuple[int, int]], directory: Path) -> Iterator[O
             while position < len(tasks):
                 if not receiver.poll(TIMEOUT + 60):
                     process.kill()
-                    yield _lose(tasks[position], "hang")
+                    yield _lose(names, tasks[position], "hang")
                     position += 1
                     break
                 yield receiver.recv()
                 position += 1
         except EOFError:
             process.join()
-            yield _lose(tasks[position], "crash", f"exit code {process.exitcode}")
+            yield _lose(names, tasks[position], "crash", f"exit code {process.exitcode}")
             position += 1
         process.join()
         shutil.rmtree(room, ignore_errors=True)
 
 
-def _lose(task: tuple[int, int], kind: str, message: str = "") -> Outcome:
-    return Outcome(str(READ[task[0]]), task[1], "the process ended", kind, message)
+def _lose(names: Sequence[object], task: tuple[int, int], kind: str, message: str = "") -> Outcome:
+    return Outcome(str(names[task[0]]), task[1], "the process ended", kind, message)

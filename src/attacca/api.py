@@ -134,7 +134,7 @@ def predict_volume(
     identifier = _output_identifier(output)
     with _stored(raw) as source:
         image = ZarrArray.open_from_array_identifier(source)
-        network = load_network(checkpoint)
+        network = load_network(checkpoint, config.descriptors)
         array = create_prediction_array(identifier, image, network, config, overwrite=True)
         run_blocks(
             PredictBlocks(checkpoint, source, identifier, config),

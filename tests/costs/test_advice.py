@@ -81,25 +81,32 @@ def test_the_chunk_of_a_volume_decides_what_its_import_and_its_targets_need(plan
 
 def test_blocks_change_nothing_in_agglomeration_and_larger_fragments_and_smaller_volumes_do(planned):
     name = "agglomerate first/cube-c"
-    configuration, found = planned()
+    # Other agglomerations hold a part of the graph at a time.
+    mutex = {"agglomeration": "mutex_watershed"}
+    configuration, found = planned({"segmentation": mutex})
     need = found[name].least_memory_mb
-    assert planned({"segmentation": {"block_size": [96] * 3}})[1][name].least_memory_mb == need
+    assert planned({"segmentation": {**mutex, "block_size": [96] * 3}})[1][name].least_memory_mb == need
     text = remedy(configuration, found, name, limit=need / 2)
     assert f"{RUN}.segmentation.window: 5 instead of 3" in text
     assert "whatever the size of blocks" in text
     assert "cut volumes.cube-c into 3 volumes with 'roi'" in text
-    assert planned({"segmentation": {"window": 5}})[1][name].least_memory_mb <= need / 2
-    assert planned(volume={"synthetic": {"shape": [682, 2048, 2048]}})[1][name].least_memory_mb <= need / 2
+    assert planned({"segmentation": {**mutex, "window": 5}})[1][name].least_memory_mb <= need / 2
+    assert (
+        planned({"segmentation": mutex}, {"synthetic": {"shape": [682, 2048, 2048]}})[1][name].least_memory_mb
+        <= need / 2
+    )
     # No window makes fragments large enough.
     assert "window" not in remedy(configuration, found, name, limit=need / 1000)
 
 
 def test_a_graph_of_more_fragments_than_it_can_have_is_refused_whatever_the_memory(planned):
-    configuration, found = planned(volume={"synthetic": {"shape": [21600] * 3}})
+    mutex = {"segmentation": {"agglomeration": "mutex_watershed"}}
+    configuration, found = planned(mutex, {"synthetic": {"shape": [21600] * 3}})
     advice = "\n".join(list_excesses(configuration, list(found.values()), limits()))
     assert "agglomerate first/cube-c cannot join more than 2,147,483,647 fragments" in advice
     assert f"{RUN}.segmentation.window: 6" in advice
-    configuration, found = planned({"segmentation": {"window": 6}}, {"synthetic": {"shape": [21600] * 3}})
+    mutex["segmentation"]["window"] = 6
+    configuration, found = planned(mutex, {"synthetic": {"shape": [21600] * 3}})
     assert not list(list_excesses(configuration, list(found.values()), limits()))
 
 

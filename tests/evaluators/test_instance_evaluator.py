@@ -161,3 +161,27 @@ def test_arrays_without_one_id_per_voxel_are_refused():
         InstanceEvaluator().evaluate(double, array)
     with pytest.raises(VolumeError, match="found float32, expected ids"):
         InstanceEvaluator().evaluate(array, in_memory(array.data.astype(np.float32)))
+
+
+def test_the_job_after_the_shards_computes_no_block_again(tmp_path, monkeypatch):
+    ground_truth, segmentation = (
+        stored(tmp_path / "v.zarr", str(seed), volume(seed, (40, 32, 48))) for seed in (5, 6)
+    )
+    (tmp_path / "work").mkdir()
+    evaluator, options = InstanceEvaluator(), {"block_size": (32, 32, 32), "key": "a"}
+    expected = evaluator.evaluate(segmentation, ground_truth)
+    computed = []
+    compute = EvaluateBlocks.__call__
+
+    def count(self, block):
+        computed.append(block.index)
+        compute(self, block)
+
+    monkeypatch.setattr(EvaluateBlocks, "__call__", count)
+    for shard in (2, 0):
+        evaluator.compare_shard(segmentation, ground_truth, tmp_path / "work", (shard, 3), **options)
+    first = list(computed)
+    assert first
+    assert evaluator.evaluate_blockwise(segmentation, ground_truth, tmp_path / "work", **options) == expected
+    # The middle shard was left to the job after the shards.
+    assert len(computed) > len(first) and sorted(computed) == list(range(len(computed)))

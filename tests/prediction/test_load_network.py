@@ -72,9 +72,17 @@ def test_loading_leaves_random_numbers_alone(checkpoint):
 
 def test_descriptors_cannot_be_mirrored(checkpoint):
     path, _ = checkpoint(AffinitiesTaskConfig(neighborhood=[[1, 0, 0]], lsds=True))
-    network = load_network(path)
+    network = load_network(path, descriptors=True)
     assert network.num_channels == 11
     assert "descriptors" in network.not_mirrored
+
+
+def test_descriptors_are_predicted_on_request_alone(checkpoint):
+    path, _ = checkpoint(AffinitiesTaskConfig(neighborhood=[[1, 0, 0], [0, 3, 0]], lsds=True))
+    network = load_network(path)
+    assert network.channel_names == ("affinity(1,0,0)", "affinity(0,3,0)")
+    # What is left can be mirrored.
+    assert network.offsets == ((1, 0, 0), (0, 3, 0)) and not network.not_mirrored
 
 
 def test_a_missing_checkpoint_is_reported(tmp_path):

@@ -34,6 +34,7 @@ runs:
 execution: {threads: 1}
 """
 
+SHARDS = "{default: 2, volume: 1, targets: 1, agglomerate: 2, evaluate: 2, objects: 2}"
 # Prediction in 125 blocks, segmentation in 27; batches are made without a process of their own, which takes seconds
 # to start.
 BLOCKS = (
@@ -42,7 +43,7 @@ BLOCKS = (
     .replace("shape: [32, 32, 32]", "shape: [24, 24, 24]")
     .replace("    segmentation:\n", "    prediction: {block_size: [8, 8, 8]}\n    segmentation:\n")
     .replace("      bias:", "      block_size: [16, 16, 16]\n      bias:")
-    .replace("{threads: 1", "{threads: 1, shards: {default: 2, volume: 1, targets: 1}")
+    .replace("{threads: 1", "{threads: 1, agglomeration_blocks: 2, shards: " + SHARDS)
 )
 
 

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 from attacca.jobs.stage import FINISH, PLAN, SHARD
 from attacca.stages.report import REPORT
-from attacca.workflow.workflow import ALL_STAGES
+from attacca.workflow.workflow import ALL_STAGES, PREPARED
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REWRITE = "ATTACCA_WRITE_DOCS"
@@ -126,8 +126,7 @@ def test_every_rule_has_the_conda_environment_from_the_template_that_it_inherits
         for stage in ALL_STAGES
         for action in (PLAN, SHARD, FINISH)
     }
-    # The leaves of an agglomeration can be computed by several jobs.
-    assert set(parents) == {"job", *expected, "agglomerate_shard"}
+    assert set(parents) == {"job", *expected, *(f"{stage}_shard" for stage in PREPARED)}
     for name in parents:
         while parents[name]:
             name = parents[name]

@@ -9,6 +9,7 @@ from attacca.stages.evaluate import EVALUATE
 from attacca.stages.fragments import FRAGMENTS
 from attacca.stages.predict import PREDICT
 from attacca.stages.registry import STAGES
+from attacca.stages.targets import TARGETS
 from attacca.stages.train import TRAIN
 from attacca.stages.tune import TUNE
 from attacca.stages.volume import VOLUME
@@ -29,7 +30,6 @@ def test_with_one_shard_a_volume_passes_through_few_jobs_from_its_import_to_its_
     names = [one.name(instance) or instance.stage.name for instance in instances]
     assert list(dict.fromkeys(names)) == [
         "volume_tested",
-        "targets_tiny_tested",
         "train",
         "predict_tiny_tested",
         "tune",
@@ -62,13 +62,27 @@ def test_a_stage_whose_jobs_need_different_partitions_is_not_one_job():
 
 
 def test_the_members_of_a_group_are_the_jobs_of_the_stages_that_a_run_has():
-    members = [f"{stage.name}_{action}" for stage, action in groups(1).members(EVALUATE, "tiny")]
+    def members(*instance):
+        found = groups(1).members(StageInstance(*instance))
+        return [f"{other.stage.name}_{action}" for other, action in found]
+
     parts = ("plan", "shard", "finish")
-    assert members == [
+    assert members(EVALUATE, "tiny", "tested") == [
         *(f"fragments_{part}" for part in parts),
         *(f"graph_{part}" for part in parts),
         "agglomerate_run",
         *(f"relabel_{part}" for part in parts),
         "evaluate_run",
     ]
-    assert groups(1).members(TRAIN, "tiny") == []
+    assert members(TRAIN, "tiny") == []
+    prepared = [f"{stage}_{part}" for stage in ("volume", "targets") for part in parts]
+    assert members(TARGETS, "tiny", "taught") == members(VOLUME, "", "taught") == prepared
+    assert members(VOLUME, "", "tested") == prepared[:3]
+
+
+def test_volumes_that_several_runs_share_are_prepared_by_a_job_of_their_own():
+    values = tiny_configuration()
+    values["runs"]["other"] = values["runs"]["tiny"]
+    several = JobGroups(Workflow(Configuration.model_validate(values)))
+    assert several.pattern(VOLUME) == "volume_{volume}"
+    assert several.pattern(TARGETS) == "targets_{run}_{volume}"

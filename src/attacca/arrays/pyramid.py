@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import product
+from functools import partial
+from itertools import pairwise, product
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from funlib.geometry import Coordinate, Roi
 from attacca.arrays.identifier import LocalArrayIdentifier
 from attacca.arrays.ome_zarr import write_multiscale_metadata
 from attacca.arrays.zarr_array import ZarrArray
+from attacca.errors import MissingInputError, VolumeError
 
 _SMALLEST = 64
 _MOST_SCALES = 12
@@ -42,19 +44,37 @@ def build_pyramid(
     >>> build_pyramid("memory://pyramid.zarr/raw")
     ['s0', 's1']
     """
-    scales = ["s0"]
+    arrays = create_scales(group_path, overwrite=True)
+    with ThreadPoolExecutor(max_workers=max(1, num_workers)) as pool:
+        for fine, coarse in pairwise(arrays):
+            build = partial(downsample_box, fine, coarse, kind=kind)
+            list(pool.map(build, _divide(coarse.roi, coarse.chunk_size)))
+    scales = [f"s{number}" for number in range(len(arrays))]
+    write_multiscale_metadata(group_path, scales, name=name)
+    return scales
+
+
+def create_scales(group_path: str, overwrite: bool = False) -> list[ZarrArray]:
+    """Create the arrays of the coarser scales of an image, and return the arrays of all scales, the finest first.
+
+    Args:
+        group_path: path or URL of the group that holds ``s0``.
+        overwrite: replace existing arrays; otherwise only those of another shape, chunk or dtype are replaced.
+    """
     fine = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(group_path, "s0"))
     block, chunk = fine.chunk_size / fine.voxel_size, fine.inner_chunk_size / fine.voxel_size
-    while len(scales) < _MOST_SCALES and max(fine.roi.shape / fine.voxel_size) > _SMALLEST:
+    arrays = [fine]
+    while len(arrays) < _MOST_SCALES and max(fine.roi.shape / fine.voxel_size) > _SMALLEST:
         factor = choose_scale_factor(fine.voxel_size, fine.roi.shape / fine.voxel_size)
         if max(factor) == 1:
             break
-        scales.append(f"s{len(scales)}")
-        fine = _build_scale(
-            fine, LocalArrayIdentifier(group_path, scales[-1]), factor, block, chunk, kind, num_workers
-        )
-    write_multiscale_metadata(group_path, scales, name=name)
-    return scales
+        identifier = LocalArrayIdentifier(group_path, f"s{len(arrays)}")
+        try:
+            fine = _create_scale(fine, identifier, factor, block, chunk, overwrite)
+        except (VolumeError, MissingInputError):
+            fine = _create_scale(fine, identifier, factor, block, chunk, overwrite=True)
+        arrays.append(fine)
+    return arrays
 
 
 def choose_scale_factor(voxel_size: Sequence[int], shape: Sequence[int]) -> Coordinate:
@@ -71,18 +91,17 @@ def choose_scale_factor(voxel_size: Sequence[int], shape: Sequence[int]) -> Coor
     return Coordinate(2 if size < 2 * smallest and n > 1 else 1 for size, n in zip(voxel_size, shape))
 
 
-def _build_scale(
+def _create_scale(
     fine: ZarrArray,
     identifier: LocalArrayIdentifier,
     factor: Coordinate,
     block: Sequence[int],
     chunk: Sequence[int],
-    kind: Literal["raw", "labels"],
-    num_workers: int,
+    overwrite: bool,
 ) -> ZarrArray:
     voxel_size = fine.voxel_size * factor
     shape = Coordinate(-(-n // f) for n, f in zip(fine.roi.shape / fine.voxel_size, factor))
-    coarse = ZarrArray.create_from_array_identifier(
+    return ZarrArray.create_from_array_identifier(
         identifier,
         fine.axes,
         Roi(fine.roi.begin, shape * voxel_size),
@@ -91,24 +110,30 @@ def _build_scale(
         fine.dtype,
         write_size=Coordinate(block) * voxel_size,
         chunk_size=Coordinate(chunk) * voxel_size,
-        overwrite=True,
+        overwrite=overwrite,
         unit=fine.unit,
         value_scale=fine.value_scale,
         value_offset=fine.value_offset,
     )
 
-    def fill(roi: Roi) -> None:
-        lead = () if coarse.num_channels is None else (coarse.num_channels,)
-        data = np.empty((*lead, *(roi.shape / voxel_size)), coarse.dtype)
-        for part in _divide(roi, coarse.inner_chunk_size):
-            location: tuple[Any, ...] = (..., *((part - roi.begin) / voxel_size).to_slices())
-            # An odd axis ends with half a coarse voxel: its last fine voxel is used twice.
-            data[location] = downsample(fine.read(part, fill="edge"), tuple(factor), kind)
-        coarse[roi] = data
 
-    with ThreadPoolExecutor(max_workers=max(1, num_workers)) as pool:
-        list(pool.map(fill, _divide(coarse.roi, coarse.chunk_size)))
-    return coarse
+def downsample_box(fine: ZarrArray, coarse: ZarrArray, box: Roi, kind: Literal["raw", "labels"]) -> None:
+    """Write a box of a coarser scale, reading the part of the finer one that a chunk covers at a time.
+
+    Args:
+        fine: the finer scale.
+        coarse: the coarser scale; may be written by several threads, each with boxes of its own.
+        box: whole write blocks of the coarser scale, in world units.
+        kind: see ``build_pyramid``.
+    """
+    factor = tuple(coarse.voxel_size / fine.voxel_size)
+    lead = () if coarse.num_channels is None else (coarse.num_channels,)
+    data = np.empty((*lead, *(box.shape / coarse.voxel_size)), coarse.dtype)
+    for part in _divide(box, coarse.inner_chunk_size):
+        location: tuple[Any, ...] = (..., *((part - box.begin) / coarse.voxel_size).to_slices())
+        # An odd axis ends with half a coarse voxel: its last fine voxel is used twice.
+        data[location] = downsample(fine.read(part, fill="edge"), factor, kind)
+    coarse[box] = data
 
 
 def _divide(roi: Roi, size: Coordinate) -> Iterator[Roi]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +19,24 @@ from attacca.arrays.array_creation import (
     write_block_of,
 )
 from attacca.arrays.damage_notes import note_damage
+from attacca.arrays.damaged_objects import (
+    MISSING,
+    describe_decoding_error,
+    find_damaged_objects,
+    join_names,
+    list_objects,
+)
 from attacca.arrays.identifier import LocalArrayIdentifier, join_path
 from attacca.arrays.links import read_link
 from attacca.arrays.metadata import GridMetadata, build_attributes, complete_metadata
 from attacca.arrays.n5 import is_n5_container
 from attacca.arrays.neuroglancer_source import NeuroglancerSource
 from attacca.arrays.ome_zarr import read_grid_metadata
-from attacca.arrays.stored_array import (
-    ReorderedArray,
-    StoredArray,
-    name_stored_object,
-    refuse_missing_chunks,
-)
+from attacca.arrays.stored_array import ReorderedArray, StoredArray, refuse_missing_chunks
 from attacca.arrays.stored_values import ACCEPT_MISSING_CHUNKS, check_values
 from attacca.arrays.zarr_opening import DECODING_ERRORS, ZarrArrayConfig, open_zarr
 from attacca.config.units import normalize_unit, to_whole_coordinate
-from attacca.errors import DamagedDataError, MissingInputError, VolumeError, summarize_error
+from attacca.errors import DamagedDataError, MissingInputError, VolumeError
 
 
 class ZarrArray(NeuroglancerSource, Array):
@@ -450,31 +451,19 @@ class ZarrArray(NeuroglancerSource, Array):
         return refuse_missing_chunks(self._zarr) if refuses else self._zarr
 
     def _describe_damaged_objects(self, roi: Roi, error: Exception) -> str:
-        """Return a message that names the stored objects that cannot be read."""
-        block = write_block_of(self._zarr)
-        damaged, reasons = [], []
-        for index, key in self._stored_objects(roi):
-            window = tuple(
-                slice(i * k, min((i + 1) * k, n)) for i, k, n in zip(index, block, self._zarr.shape)
-            )
-            try:
-                self._checked[window]
-            except DECODING_ERRORS as cause:
-                damaged.append(key)
-                is_missing = isinstance(cause, zarr.errors.ChunkNotFoundError)
-                reasons.append(
-                    "missing" if is_missing else f"{type(cause).__name__}: {summarize_error(cause)}"
-                )
+        """Return a message that names the stored objects that cannot be read, and note them for the next start."""
+        found = list(find_damaged_objects(self._checked, self.to_slices(roi)))
+        damaged = [key for key, _ in found]
         is_noted = self.is_own and not isinstance(error, OSError) and note_damage(self.directory, damaged)
-        reason = reasons[0] if reasons else f"{type(error).__name__}: {summarize_error(error)}"
+        reason = found[0][1] if found else describe_decoding_error(error)
         advice = ""
         if is_noted:
             advice = "; run the workflow again: it is recomputed"
         elif self.is_own:
             advice = "; delete this array and run the workflow again to recompute it"
-        elif "missing" in reasons:
+        elif any(cause == MISSING for _, cause in found):
             advice = f"; {ACCEPT_MISSING_CHUNKS}"
-        return f"{self.directory}: the stored data cannot be read: {_join_names(damaged) or roi} ({reason}){advice}"
+        return f"{self.directory}: the stored data cannot be read: {join_names(damaged) or roi} ({reason}){advice}"
 
     @cached_property
     def _padded(self) -> zarr.Array[Any]:
@@ -499,17 +488,7 @@ class ZarrArray(NeuroglancerSource, Array):
         Args:
             roi: world units, inside the array; by default the array's ROI.
         """
-        return (key for _, key in self._stored_objects(roi or self.roi))
-
-    def _stored_objects(self, roi: Roi) -> Iterator[tuple[tuple[int, ...], str]]:
-        """Yield index and name of each stored object that holds voxels of a ROI."""
-        block = write_block_of(self._zarr)
-        ranges = []
-        for part, size, edge in zip(self.to_slices(roi), self._zarr.shape, block):
-            begin, end, _ = part.indices(size)
-            ranges.append(range(begin // edge, -(-end // edge)))
-        for index in product(*ranges):
-            yield index, name_stored_object(self._zarr, index)
+        return (key for _, key in list_objects(self._zarr, self.to_slices(roi or self.roi)))
 
     def add_metadata(self, metadata: dict[str, Any]) -> None:
         """Add entries to the stored attributes.
@@ -523,7 +502,3 @@ class ZarrArray(NeuroglancerSource, Array):
         if not self.writable:
             raise VolumeError(f"{self} was opened for reading only")
         self._zarr.attrs.update(metadata)
-
-
-def _join_names(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from attacca.arrays.identifier import is_url, join_path
 from attacca.arrays.n5 import N5Array, is_n5_container, list_n5_members, read_attributes_file
 from attacca.arrays.precomputed import PrecomputedArray, is_precomputed
 from attacca.arrays.storage import explain_server_errors, open_store
-from attacca.arrays.stored_array import StoredArray, name_stored_object
+from attacca.arrays.stored_array import StoredArray
 from attacca.errors import AttaccaError, MissingInputError, VolumeError, summarize_error
 
 _LARGEST_ARRAY = 2**63 - 1
@@ -386,50 +385,6 @@ def _list_separators(directory: Path, ndim: int, declared: str) -> Iterator[str]
             if separator not in seen:
                 seen.add(separator)
                 yield separator
-
-
-@contextmanager
-def explain_damaged_data(array: StoredArray, name: str, selection: tuple[slice | int, ...]) -> Iterator[None]:
-    """Convert errors of a library while voxels are read to one that names the damaged objects.
-
-    Args:
-        array: the array.
-        name: its path, for the message.
-        selection: the voxels that are read, one slice or index per axis.
-
-    Raises:
-        VolumeError: the voxels cannot be read.
-
-    >>> array = zarr.create_array(zarr.storage.MemoryStore(), shape=(4,), dtype="u1", chunks=(4,))
-    >>> with explain_damaged_data(array, "volume.zarr/raw", (slice(0, 2),)):
-    ...     raise RuntimeError("the checksum differs")
-    Traceback (most recent call last):
-    attacca.errors.VolumeError: volume.zarr/raw: the stored voxels cannot be read: ... the checksum differs)...
-    """
-    try:
-        yield
-    except AttaccaError:
-        raise
-    except DECODING_ERRORS as error:
-        damaged = []
-        block = array.shards or array.chunks
-        ranges = []
-        for part, size, edge in zip(selection, array.shape, block):
-            begin, end, _ = part.indices(size) if isinstance(part, slice) else (part, part + 1, 1)
-            ranges.append(range(begin // edge, -(-end // edge)))
-        for index in product(*ranges):
-            corner = [number * edge for number, edge in zip(index, block)]
-            try:
-                _ = array[tuple(slice(c, min(c + e, n)) for c, e, n in zip(corner, block, array.shape))]
-            except DECODING_ERRORS:
-                damaged.append(name_stored_object(array, index))
-                if len(damaged) == 5:
-                    break
-        raise VolumeError(
-            f"{name}: the stored voxels cannot be read: {', '.join(damaged) or 'an object'} "
-            f"({type(error).__name__}: {summarize_error(error)[:300]})",
-            fix="copy the volume again, or restore these files",
-        ) from error
 
 
 def _list_members(store: Store, path: str) -> str:

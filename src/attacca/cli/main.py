@@ -22,8 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"attacca {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    arguments = sys.argv[1:] if arguments is None else arguments
     modules = {}
-    for name in _COMMANDS:
+    # The modules of the other commands take a second to import; only the help and errors list them.
+    for name in [name for name in _COMMANDS if name in arguments[:1]] or _COMMANDS:
         modules[name] = importlib.import_module(f"attacca.cli.{name}")
         modules[name].add_parser(commands)
     options = parser.parse_args(arguments)

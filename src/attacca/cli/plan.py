@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     extents = read_extents(configuration)
     limits = read_limits(configuration.results, options.cores, options.memory, options.disk, options.jobs)
     measured = measure_with_probe(configuration, limits.cores) if options.probe else {}
-    workflow = Workflow(configuration)
+    workflow = Workflow(configuration, extents=extents)
     measured |= read_measured_costs(workflow, {name: extent.voxels for name, extent in extents.items()})
     estimates = estimate_costs(workflow, extents, measured, limits.cores)
     console = create_console()

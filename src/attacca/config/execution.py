@@ -13,8 +13,10 @@ BlockwiseStage = Literal["volume", "targets", "predict", "fragments", "graph", "
 """Stages that are computed in blocks by shard jobs."""
 NetworkStage = Literal["train", "predict"]
 """Stages that can use GPUs."""
-ShardedStage = Literal[BlockwiseStage, "agglomerate"]
-"""Stages that shard jobs compute. ``agglomerate`` has shards if they are given by its name."""
+PreparedStage = Literal["agglomerate", "evaluate", "objects"]
+"""Stages of one job, for which shard jobs compute parts before if their number is given by name."""
+ShardedStage = Literal[BlockwiseStage, PreparedStage]
+"""Stages that shard jobs compute."""
 Stage = Literal[
     BlockwiseStage,
     "train",
@@ -67,8 +69,9 @@ class ExecutionConfig(StrictModel):
     shards: Shards = 1
     """Number of jobs that share the blocks of a stage: one number, or one per stage by name (``predict: 8``) with
     ``default`` for the others. 1 on one machine; on a cluster, the number of jobs that should run at once.
-    ``agglomerate: 8`` divides the agglomeration of volumes of several leaves (``agglomeration_blocks``); without its name,
-    the agglomeration is one job."""
+    ``agglomerate: 8`` divides the agglomeration of volumes of several leaves (``agglomeration_blocks``), ``evaluate: 8`` and
+    ``objects: 8`` the comparison with labels and the table of objects of large volumes; without their names, each is one
+    job."""
     threads: Threads = 1000
     """Maximum number of processes (blockwise stages) or threads (training) per job; at most ``--cores``."""
     gpus: Gpus = 0
@@ -98,8 +101,9 @@ class ExecutionConfig(StrictModel):
 
     def get_shards(self, stage: str) -> int:
         """Return the number of shard jobs of a stage."""
-        if stage == "agglomerate":
-            return self.shards.get("agglomerate", 1) if isinstance(self.shards, dict) else 1
+        if stage in get_args(PreparedStage):
+            named = self.shards if isinstance(self.shards, dict) else {}
+            return {str(name): number for name, number in named.items()}.get(stage, 1)
         return _look_up(self.shards, stage, 1)
 
     def get_threads(self, stage: str) -> int:

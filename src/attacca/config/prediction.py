@@ -22,6 +22,8 @@ class PredictionConfig(StrictModel):
     network."""
     dtype: Literal["uint8", "float16", "float32"] = "uint8"
     """Dtype of stored values; ``uint8`` maps the value range of the task to 0 to 255, rounded."""
+    descriptors: bool = False
+    """Store local shape descriptors (``lsds`` of the task), too. They help the training; no stage reads them."""
     augmentation: Literal["none", "flips", "all"] = "none"
     """Average over mirrored copies of each tile (``flips``), or also over copies with y and x transposed (``all``)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from attacca.architectures.operations import count_flops, count_weights
 from attacca.config.run import RunConfig
-from attacca.costs.fragment_count import fragments_in
+from attacca.costs.fragment_count import fragments_at_once, fragments_in
 from attacca.costs.measurements import MeasuredCost
 from attacca.costs.network_cost import (
     CORE_FLOPS,
@@ -21,11 +21,18 @@ from attacca.costs.network_cost import (
     TRAINING_PASSES,
 )
 from attacca.costs.provenance_cost import digest_megabytes, digest_seconds
-from attacca.costs.resources import add_reserve, job_megabytes
+from attacca.costs.resources import (
+    FINISH_BLOCKS_PER_SECOND,
+    SCALES_VOXELS_PER_SECOND,
+    add_reserve,
+    job_megabytes,
+)
 from attacca.jobs.block_shape import BlockShape
 from attacca.jobs.expected_blocks import StageBlocks, count_blocks, expect_blocks, expect_prediction_sizes
 from attacca.jobs.extents import Extent
 from attacca.jobs.stage import ProductSizes, Scope, Stage, StageInstance
+from attacca.segmentation.leaf_size import count_joined_edges
+from attacca.stages.agglomerate import AGGLOMERATE
 from attacca.stages.provenance import PROVENANCE
 from attacca.stages.train import TRAIN
 from attacca.workflow.workflow import Workflow
@@ -34,6 +41,10 @@ from attacca.workflow.workflow import Workflow
 _LOADER_SECONDS = 0.05
 # Time of the jobs that plan and finish a stage, with a pyramid.
 _AROUND_SECONDS = 3.0
+# Time to agglomerate an edge, and bytes of a fragment in the look-up table.
+_EDGE_SECONDS, _TABLE_BYTES, _TABLE_BYTES_PER_SECOND = 2.6e-6, 16, 2e8
+# Rows of the tables of blocks, of objects or of overlaps with labels, that are merged.
+_ROWS_PER_FRAGMENT, _ROWS_PER_SECOND = 0.1, 1e6
 # Factor by which the coarser scales of a pyramid enlarge an array, by number of axes.
 _PYRAMID = {2: 1.34, 3: 1.15}
 
@@ -172,14 +183,22 @@ def _estimate_stage(
     if extent is not None:
         planned = expect_blocks(configuration, instance, extent)
     blocks = planned.count if stage.is_blockwise else 0
-    shards = max(1, min(workflow.shards(stage), blocks))
+    shards = workflow.shards(stage, instance.run, instance.volume)
+    if stage.is_blockwise:
+        shards = max(1, min(shards, blocks))
     threads = min(workflow.threads(stage), cores)
     gpus = workflow.gpus(stage)
     workers = gpus or (max(1, min(threads, math.ceil(blocks / shards))) if stage.is_blockwise else 1)
+    if stage.has_processes:
+        at_once = stage.cost.voxels_at_once
+        assert run is not None and at_once is not None
+        workers = min(threads, math.ceil(voxels / at_once(run, voxels) / shards))
 
     between = blocks * stage.cost.block_seconds if voxels else 0.0
     if measured is None:
         start, work = stage.cost.start_seconds, _estimate_work(stage, run, voxels, gpus, threads) + between
+        if stage.has_scales:
+            work += voxels / SCALES_VOXELS_PER_SECOND
     else:
         amount = run.training.iterations if run and stage == TRAIN else voxels
         start, work = measured.start_seconds, max(amount / measured.voxels_per_second, between)
@@ -188,6 +207,7 @@ def _estimate_stage(
     occupied = threads if stage == TRAIN else workers
 
     fragments = fragments_in(configuration, instance.run, voxels) if run else 0.0
+    in_memory = fragments_at_once(configuration, stage, instance.run, voxels)
     sizes = ProductSizes(configuration, instance.run, channels=run.task.num_channels if run else 1)
     if run is not None:
         sizes = replace(sizes, network_parameters=count_weights(run.architecture))
@@ -206,7 +226,15 @@ def _estimate_stage(
     disk, files = stage.disk(sizes)
     shape = planned.shape if stage.is_blockwise else BlockShape(1, voxels, voxels)
     given = configuration.execution.get_memory_mb(stage.name)
-    around = _AROUND_SECONDS if measured is None else measured.around_seconds
+    around = 0.0
+    if stage.is_blockwise:
+        around = (
+            _AROUND_SECONDS + blocks / FINISH_BLOCKS_PER_SECOND
+            if measured is None
+            else measured.around_seconds
+        )
+    elif shards > 1:
+        around = _estimate_joining(stage, fragments, shards)
     return StageEstimate(
         instance=instance,
         blocks=blocks,
@@ -222,11 +250,19 @@ def _estimate_stage(
         job_seconds=start + work / (shards * workers),
         core_seconds=0.0 if gpus else busy * occupied / workers,
         gpu_seconds=busy if gpus else 0.0,
-        around_seconds=around if stage.is_blockwise else 0.0,
+        around_seconds=around,
         source="typical" if measured is None else "measured",
-        fragments=fragments if stage.cost.bytes_per_fragment else 0.0,
+        fragments=in_memory,
         between_seconds=between,
     )
+
+
+def _estimate_joining(stage: Stage, fragments: float, shards: int) -> float:
+    """Return the seconds of the job after the shards of a stage, which joins their parts."""
+    if stage == AGGLOMERATE:
+        edges = count_joined_edges(fragments, shards)
+        return edges * _EDGE_SECONDS + fragments * _TABLE_BYTES / _TABLE_BYTES_PER_SECOND
+    return fragments * _ROWS_PER_FRAGMENT / _ROWS_PER_SECOND
 
 
 def _count_voxels(

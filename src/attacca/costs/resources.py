@@ -7,14 +7,15 @@ contains the number and size of its blocks; before, a typical shape is assumed. 
 
 import math
 
-from attacca.config.run import Configuration
-from attacca.costs.fragment_count import fragments_in
+from attacca.config.run import Configuration, RunConfig
+from attacca.costs.fragment_count import fragments_at_once
 from attacca.costs.network_cost import prediction_seconds, training_seconds
 from attacca.costs.provenance_cost import planned_megabytes, planned_seconds
 from attacca.jobs.block_shape import ASSUMED, BlockShape, read_block_shape
 from attacca.jobs.stage import FINISH, PLAN, RUN, SHARD, Scope, Stage, StageInstance
 from attacca.stages.predict import PREDICT
 from attacca.stages.provenance import PROVENANCE
+from attacca.stages.targets import TARGETS
 from attacca.stages.train import TRAIN
 from attacca.stages.tune import TUNE
 from attacca.stages.volume import VOLUME
@@ -25,8 +26,11 @@ from attacca.workflow.workflow import ALL_STAGES, Wildcards, Workflow, read_wild
 SNAKEMAKE_MB = 250
 """Memory of the Snakemake processes of a cluster job besides the stage (two of about 100 MB each)."""
 
-FINISH_VOXELS_PER_SECOND = 1.0e7
-"""Typical speed of a finish job, in voxels per second and worker: it reads and downsamples them for the pyramid."""
+SCALES_VOXELS_PER_SECOND = 1.0e7
+"""Typical speed with which a worker reads voxels and downsamples them for coarser scales, in voxels per second."""
+
+FINISH_BLOCKS_PER_SECOND = 1.0e5
+"""Typical speed with which a finish job reads the records of blocks."""
 
 LEAST_MINUTES = 30
 """Shortest time limit of a job of the cluster, in minutes."""
@@ -71,13 +75,14 @@ class JobResources:
 
     def mem_mb(self, wildcards: Wildcards, attempt: int, threads: int, rulename: str) -> int:
         """Return the memory of a job in MB; each further attempt adds 50 % of the first attempt's memory."""
-        stage, (run, _) = self._stage_of(rulename), read_wildcards(wildcards)
+        instance = StageInstance(self._stage_of(rulename), *read_wildcards(wildcards))
+        stage, run = instance.stage, instance.run
         needed = self._configuration.execution.get_memory_mb(_job_name(stage, rulename))
         if needed is None:
             if stage == PROVENANCE:
                 needed = add_reserve(planned_megabytes(self._configuration, run))
             else:
-                shape = _planned_shape(self._workflow, stage, wildcards)
+                shape = _planned_shape(self._workflow, instance)
                 needed = job_megabytes(self._configuration, stage, run, shape, int(threads))
         return int(needed * (1 + 0.5 * (attempt - 1)))
 
@@ -87,19 +92,20 @@ class JobResources:
         The limit is four times the typical time, and at least half an hour for a job of the cluster, because it ends
         only jobs that hang. It is at most the limit of the partition.
         """
-        stage, (run, _) = self._stage_of(rulename), read_wildcards(wildcards)
-        group = self._groups.members(stage, run) or [(stage, _action_of(stage, rulename))]
-        each = [self._minutes(*member, wildcards, int(threads), len(group)) for member in group]
-        own = self._minutes(stage, _action_of(stage, rulename), wildcards, int(threads), len(group))
+        instance = StageInstance(self._stage_of(rulename), *read_wildcards(wildcards))
+        this = (instance, _action_of(instance.stage, rulename))
+        group = self._groups.members(instance) or [this]
+        each = [self._minutes(*member, int(threads), len(group)) for member in group]
+        own = self._minutes(*this, int(threads), len(group))
         limit = self._limits.minutes(rulename) if self._limits is not None else None
         if limit is not None and attempt * sum(each) > limit:
             # The jobs of a group run one after another in the time of one job. Each gets at least a minute.
             return 1 + math.floor(own / sum(each) * max(0, limit - len(group)))
         return own * attempt
 
-    def _minutes(self, stage: Stage, action: str, wildcards: Wildcards, threads: int, group_size: int) -> int:
+    def _minutes(self, instance: StageInstance, action: str, threads: int, group_size: int) -> int:
         """Return the time of a job at its first attempt in minutes."""
-        run, _ = read_wildcards(wildcards)
+        stage, run = instance.stage, instance.run
         job = f"{stage.name}_{FINISH}" if action == FINISH else stage.name
         given = self._configuration.execution.get_runtime_minutes(job)
         if given is not None and (action != PLAN or group_size == 1):
@@ -111,7 +117,7 @@ class JobResources:
         elif action == PLAN:
             seconds = stage.cost.start_seconds
         else:
-            seconds = self._stage_seconds(stage, wildcards, threads, action == FINISH)
+            seconds = self._stage_seconds(instance, threads, action == FINISH)
         return math.ceil(max(LEAST_MINUTES / group_size, 4 * seconds / 60))
 
     def gpu(self, wildcards: Wildcards, rulename: str) -> int | None:
@@ -124,17 +130,17 @@ class JobResources:
         # A workflow that uses this one as a module can put its own words around the name.
         return next(self._stages[word] for word in reversed(rulename.split("_")) if word in self._stages)
 
-    def _stage_seconds(self, stage: Stage, wildcards: Wildcards, threads: int, is_finish: bool) -> float:
-        configuration = self._configuration
-        shape = _planned_shape(self._workflow, stage, wildcards)
-        shards = 1 if is_finish else self._workflow.shards(stage, *read_wildcards(wildcards))
+    def _stage_seconds(self, instance: StageInstance, threads: int, is_finish: bool) -> float:
+        stage = instance.stage
+        shape = _planned_shape(self._workflow, instance)
+        shards = 1 if is_finish else self._workflow.shards(stage, instance.run, instance.volume)
         blocks = math.ceil(shape.blocks / shards)
         workers = min(threads, max(1, blocks))
         if is_finish:
-            return finish_seconds(stage, blocks * shape.write_voxels, workers)
+            return finish_seconds(stage, blocks)
         seconds = job_seconds(stage, blocks * shape.write_voxels, blocks, workers)
         if stage == PREDICT:
-            run = configuration.runs[read_wildcards(wildcards)[0]]
+            run = self._configuration.runs[instance.run]
             network = prediction_seconds(run, blocks * shape.read_voxels, workers, self._workflow.gpus(stage))
             seconds = max(seconds, stage.cost.start_seconds + network)
         return seconds
@@ -152,10 +158,18 @@ def network_bytes(configuration: Configuration, run: str, read_voxels: int) -> f
     return read_voxels * 4.0 * features
 
 
+def count_read_channels(run: RunConfig, stage: Stage) -> int:
+    """Return the channels of a prediction that a stage has in memory: without descriptors, one for each offset."""
+    task = run.task
+    if stage.runs_network or run.prediction.descriptors or stage == TARGETS:
+        return task.num_channels
+    return len(task.offsets) or task.num_channels
+
+
 def block_megabytes(configuration: Configuration, stage: Stage, run: str, shape: BlockShape) -> float:
     """Return the memory of one worker of a stage in MB: its process and one block."""
     cost = stage.cost
-    channels = configuration.runs[run].task.num_channels if run else 1
+    channels = count_read_channels(configuration.runs[run], stage) if run else 1
     data = (cost.bytes_per_voxel + cost.bytes_per_channel * channels) * shape.read_voxels
     if stage.runs_network:
         data += network_bytes(configuration, run, min(shape.read_voxels, ASSUMED.read_voxels))
@@ -181,8 +195,9 @@ def job_megabytes(
         if cost.voxels_at_once is not None:
             in_memory = cost.voxels_at_once(configuration.runs[run], voxels)
         needed = cost.process_mb + cost.bytes_per_voxel * in_memory / 1e6
-    if cost.bytes_per_fragment:
-        needed += fragments_in(configuration, run, voxels) * cost.bytes_per_fragment / 1e6
+        if stage.has_processes and workers > 1:
+            needed = _PARENT_MB + needed * min(workers, math.ceil(voxels / in_memory))
+    needed += fragments_at_once(configuration, stage, run, voxels) * cost.bytes_per_fragment / 1e6
     return add_reserve(needed)
 
 
@@ -195,12 +210,14 @@ def job_seconds(stage: Stage, voxels: float, blocks: int, workers: int) -> float
     """Return the typical time of one job that writes ``voxels`` voxels in ``blocks`` blocks with ``workers`` workers."""
     cost = stage.cost
     work = voxels / cost.voxels_per_second + blocks * cost.block_seconds
+    if stage.has_scales:
+        work += voxels / SCALES_VOXELS_PER_SECOND
     return cost.start_seconds + work / max(1, workers)
 
 
-def finish_seconds(stage: Stage, voxels: float, workers: int) -> float:
-    """Return the typical time of the job that finishes a stage of ``voxels`` voxels."""
-    return stage.cost.start_seconds + voxels / (FINISH_VOXELS_PER_SECOND * max(1, workers))
+def finish_seconds(stage: Stage, blocks: int) -> float:
+    """Return the typical time of the job that finishes a stage, whose shards have computed everything."""
+    return stage.cost.start_seconds + blocks / FINISH_BLOCKS_PER_SECOND
 
 
 def _is_part(rulename: str, *parts: str) -> bool:
@@ -225,20 +242,20 @@ def _training_seconds(configuration: Configuration, run: str) -> float:
     return TRAIN.cost.start_seconds + max(preparing, computing)
 
 
-def _planned_shape(workflow: Workflow, stage: Stage, wildcards: Wildcards) -> BlockShape:
+def _planned_shape(workflow: Workflow, instance: StageInstance) -> BlockShape:
     """Return the blocks of a stage, or of a stage whose voxels it reads.
 
     They are read from a plan, or else derived from the volume; if neither exists, they are assumed.
     """
-    configuration = workflow.configuration
-    run, volume = read_wildcards(wildcards)
+    stage, run, volume = instance.stage, instance.run, instance.volume
     if stage == TUNE:
-        voxels = sum(_count_voxels(workflow, name) for name in configuration.runs[run].volumes.validation)
+        validation = workflow.configuration.runs[run].volumes.validation
+        voxels = sum(_count_voxels(workflow, name) for name in validation)
         return BlockShape(1, voxels or ASSUMED.write_voxels, ASSUMED.read_voxels)
     for planned in (stage, PREDICT, VOLUME):
-        instance = StageInstance(planned, "" if planned.scope is Scope.VOLUME else run, volume)
         if volume and planned.is_blockwise:
-            shape = _find_shape(workflow, instance)
+            earlier = StageInstance(planned, "" if planned.scope is Scope.VOLUME else run, volume)
+            shape = _find_shape(workflow, earlier)
             if shape is not None:
                 return shape
     return ASSUMED

@@ -80,6 +80,36 @@ class Evaluator(ABC, Generic[Scores]):
             BlocksFailedError: a block failed.
         """
 
+    def compare_shard(
+        self,
+        output_array_identifier: Compared,
+        evaluation_array: Compared,
+        directory: str | Path,
+        shard: tuple[int, int],
+        *,
+        mask: Compared | None = None,
+        block_size: Sequence[int] | None = None,
+        key: Any = None,
+        num_workers: int = 1,
+        progress: Progress | None = None,
+    ) -> None:
+        """Compute the blocks of a shard for ``evaluate_blockwise``, which computes what is missing.
+
+        An evaluator whose blocks depend on each other computes nothing here.
+
+        Args:
+            output_array_identifier: the segmentation.
+            evaluation_array: the ground truth.
+            directory: as for ``evaluate_blockwise``.
+            shard: number of the shard and number of shards.
+            mask: as for ``evaluate_blockwise``.
+            block_size: as for ``evaluate_blockwise``.
+            key: as for ``evaluate_blockwise``.
+            num_workers: processes.
+            progress: counts the blocks of the shard.
+        """
+        return None
+
     @property
     @abstractmethod
     def score(self) -> Scores:

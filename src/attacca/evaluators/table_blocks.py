@@ -157,8 +157,10 @@ def count_max_voxels(grid: BlockGrid) -> int:
     return math.prod(int(min(side, extent)) // int(size) for side, extent, size in sides)
 
 
-def announce_blocks(progress: Progress | None, grid: BlockGrid, ledger: Ledger | None) -> None:
-    """Add the blocks of a grid to the expected units of ``progress``, recorded ones as done.
+def announce_blocks(
+    progress: Progress | None, grid: BlockGrid, ledger: Ledger | None, blocks: range | None = None
+) -> None:
+    """Add the blocks of a grid, or some of them, to the expected units of ``progress``, recorded ones as done.
 
     Examples:
         >>> from funlib.geometry import Coordinate, Roi
@@ -168,7 +170,8 @@ def announce_blocks(progress: Progress | None, grid: BlockGrid, ledger: Ledger |
         4 0
     """
     if progress is not None:
-        progress.expect(len(grid), 0 if ledger is None else len(grid) - len(ledger.missing(range(len(grid)))))
+        own = range(len(grid)) if blocks is None else blocks
+        progress.expect(len(own), 0 if ledger is None else len(own) - len(ledger.missing(own)))
 
 
 def collect_tables(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from attacca.arrays import Array
-from attacca.blockwise import Ledger, run_blocks
+from attacca.blockwise import BlockGrid, Ledger, run_blocks
 from attacca.evaluators.compared_arrays import BYTES_PER_VOXEL, check_ids, make_comparison_grid, open_array
 from attacca.evaluators.contingency import ContingencyTable
 from attacca.evaluators.evaluator import Compared, Evaluator, Scores
@@ -66,6 +66,32 @@ class TableEvaluator(Evaluator[Scores]):
         )
         return self.scores(table, ground_truth.unit)
 
+    def compare_shard(
+        self,
+        output_array_identifier: Compared,
+        evaluation_array: Compared,
+        directory: str | Path,
+        shard: tuple[int, int],
+        *,
+        mask: Compared | None = None,
+        block_size: Sequence[int] | None = None,
+        key: Any = None,
+        num_workers: int = 1,
+        progress: Progress | None = None,
+    ) -> None:
+        compare_blocks(
+            open_array(output_array_identifier),
+            open_array(evaluation_array),
+            directory,
+            self.rules,
+            shard,
+            mask=mask,
+            block_size=block_size,
+            key=key,
+            num_workers=num_workers,
+            progress=progress,
+        )
+
     @abstractmethod
     def scores(self, table: ContingencyTable, unit: str = "nanometer") -> Scores:
         """Return all scores of a contingency table.
@@ -117,6 +143,41 @@ def count_overlaps(
         >>> count_overlaps(ids, ids, mkdtemp(), GroundTruthRules(unlabelled=0)).count.tolist()
         [2, 1]
     """
+    grid = compare_blocks(
+        segmentation,
+        ground_truth,
+        directory,
+        rules,
+        mask=mask,
+        block_size=block_size,
+        key=key,
+        num_workers=num_workers,
+        progress=progress,
+    )
+    return collect_tables(grid, directory, rules.components)
+
+
+def compare_blocks(
+    segmentation: Array,
+    ground_truth: Array,
+    directory: str | Path,
+    rules: GroundTruthRules,
+    shard: tuple[int, int] = (0, 1),
+    *,
+    mask: Compared | None = None,
+    block_size: Sequence[int] | None = None,
+    key: Any = None,
+    num_workers: int = 1,
+    progress: Progress | None = None,
+) -> BlockGrid:
+    """Write the tables of the blocks of a shard, see ``count_overlaps``.
+
+    Returns:
+        The grid of all blocks.
+
+    Raises:
+        VolumeError: the arrays cannot be compared.
+    """
     for array in (segmentation, ground_truth):
         check_ids(array)
     grid = make_comparison_grid(
@@ -124,13 +185,14 @@ def count_overlaps(
     )
     parts = {"key": key, "grid": grid.to_dict(), "rules": vars(rules)}
     ledger = None if key is None else Ledger(directory, parts, len(grid))
-    announce_blocks(progress, grid, ledger)
+    announce_blocks(progress, grid, ledger, grid.shard(*shard))
     run_blocks(
         EvaluateBlocks(segmentation, ground_truth, rules, mask, str(directory)),
         grid,
         ledger=ledger,
+        shard=shard,
         num_workers=num_workers,
         progress=progress,
         memory_per_block=BYTES_PER_VOXEL * count_max_voxels(grid),
     )
-    return collect_tables(grid, directory, rules.components)
+    return grid

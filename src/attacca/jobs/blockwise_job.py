@@ -1,9 +1,10 @@
 """Jobs of a stage over a volume: plan, shards of blocks, and finish.
 
 1. ``plan`` creates the array (in one job, so that shards do not race on its metadata) and writes its key and its grid.
-2. ``shard`` computes those blocks of one contiguous range of the grid that are not in a ledger yet.
-3. ``finish`` fails unless every block of every shard is recorded, computes what needs all of them (a pyramid, checks),
-   and writes the manifest.
+2. ``shard`` computes those blocks of one contiguous range of the grid that are not in a ledger yet, and then the coarser
+   scales of the image as far as their voxels exist.
+3. ``finish`` fails unless every block of every shard is recorded, computes what needs all of them (checks, what is left of
+   the coarser scales), and writes the manifest.
 
 Each job can be killed at any moment and run again.
 """
@@ -24,6 +25,7 @@ from attacca.blockwise import Block, BlockGrid, Ledger, check_memory, run_blocks
 from attacca.errors import AttaccaError, BlocksFailedError, MissingInputError, VolumeError, summarize_error
 from attacca.jobs.block_shape import grid_shape
 from attacca.jobs.open_results import open_result, result_array
+from attacca.jobs.pyramids import Image, ShardedPyramid
 from attacca.jobs.stage import FINISH, PLAN, SHARD, Stage, StageInstance
 from attacca.jobs.stage_main import StageArguments
 from attacca.manifest import Manifest, read_object
@@ -111,6 +113,10 @@ class BlockwiseJob(ABC):
             )
         )
 
+    def images(self) -> list[Image]:
+        """Return the images of the stage that have coarser scales."""
+        return []
+
     def before_blocks(self) -> None:
         """Prepare the first block of a shard that has blocks to compute."""
         return None
@@ -157,6 +163,18 @@ class BlockwiseJob(ABC):
         """Return the record of blocks that are done under the present key."""
         return Ledger(self.directory, self.key.key_parts(), len(grid), state_directory=self.state_directory())
 
+    def pyramids(self, grid: BlockGrid) -> list[ShardedPyramid]:
+        """Return the coarser scales of all images of the stage."""
+        ledger, state = self.ledger(grid), self.state_directory()
+        return [
+            ShardedPyramid(image, grid, ledger, state and f"{state}/{image.name}") for image in self.images()
+        ]
+
+    def finish_pyramids(self) -> dict[str, list[str]]:
+        """Build what the shards left of the coarser scales, and return the names of all scales by image."""
+        pyramids = self.pyramids(self.planned_grid())
+        return {pyramid.image.name: pyramid.finish(self.arguments.threads) for pyramid in pyramids}
+
     def state_directory(self) -> str | None:
         """Return the directory of the ledger if the array is in an object store, or None."""
         if "://" not in self.directory:
@@ -174,6 +192,9 @@ class BlockwiseJob(ABC):
         self.create()
         grid = self.grid
         ledger = self.ledger(grid)
+        for pyramid in self.pyramids(grid):
+            pyramid.create()
+            pyramid.wait_for_writers()
         if ledger.void_reason:
             logger.info("earlier blocks are stale: %s", ledger.void_reason)
         write_json(
@@ -218,6 +239,8 @@ class BlockwiseJob(ABC):
                 scheduler_address=arguments.execution.scheduler_address,
             )
         progress.finish()
+        for pyramid in self.pyramids(grid):
+            pyramid.build((index, count), arguments.threads)
         write_json(
             arguments.output,
             {

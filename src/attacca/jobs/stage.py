@@ -45,7 +45,9 @@ class CostModel:
         start_seconds: time of a job before its first block and after its last block.
         block_seconds: time per block to open and record it, without the time for its voxels.
         bytes_per_channel: memory per channel of the prediction, for each voxel that a block reads.
-        bytes_per_fragment: memory per fragment of the volume.
+        bytes_per_fragment: memory per fragment that is in memory.
+        fragments_at_once: function of a run, the voxels and the fragments of a volume. It returns the number of fragments
+            that are in memory at the same time; by default all are.
         voxels_at_once: function of a run and the number of voxels of the volume. It returns the number of voxels that are
             in memory at the same time, for a stage without blocks that reads the volume in parts.
     """
@@ -57,6 +59,7 @@ class CostModel:
     block_seconds: float = 0.0
     bytes_per_channel: float = 0.0
     bytes_per_fragment: float = 0.0
+    fragments_at_once: Callable[[RunConfig, float, float], float] | None = None
     voxels_at_once: Callable[[RunConfig, int], int] | None = None
 
 
@@ -157,6 +160,9 @@ class Stage:
         is_final: whether users need its results even if no other stage reads them.
         runs_network: whether it runs the network and can use GPUs.
         plans_locally: whether its plan is short enough for the machine that runs Snakemake.
+        has_processes: whether its job computes blocks in several processes, although no shard jobs are needed. The job
+            computes what is missing after those shards that the configuration names.
+        has_scales: whether its images have coarser scales, which its shards build.
         max_threads: largest useful number of threads.
         max_finish_threads: largest useful number of threads of the job that finishes it.
     """
@@ -187,6 +193,8 @@ class Stage:
     is_final: bool = field(default=False, compare=False)
     runs_network: bool = field(default=False, compare=False)
     plans_locally: bool = field(default=True, compare=False)
+    has_processes: bool = field(default=False, compare=False)
+    has_scales: bool = field(default=False, compare=False)
     max_threads: int | None = field(default=None, compare=False)
     max_finish_threads: int | None = field(default=None, compare=False)
 

@@ -41,8 +41,12 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> tuple[Mo
     return model.to(device).eval(), meta
 
 
-def load_network(path: str | Path) -> Network:
+def load_network(path: str | Path, descriptors: bool = False) -> Network:
     """Return the network of a checkpoint for blockwise prediction, on the CPU.
+
+    Args:
+        path: a checkpoint of training.
+        descriptors: predict local shape descriptors, too.
 
     Raises:
         MissingInputError: the file does not exist.
@@ -55,4 +59,5 @@ def load_network(path: str | Path) -> Network:
         intensity=(float(meta.intensity["minimum"]), float(meta.intensity["maximum"])),
         voxel_size=Coordinate(meta.voxel_size) if meta.voxel_size else None,
         voxel_size_tolerance=meta.voxel_size_tolerance,
+        descriptors=descriptors,
     )

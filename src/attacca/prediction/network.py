@@ -24,7 +24,7 @@ class Network:
         model: maps float32 (batch, channels, spatial axes) to (batch, channels, spatial axes), with the
             activation of prediction.
         num_in_channels: number of channels of the raw data.
-        channel_names: names of the output channels.
+        channel_names: names of the output channels that are predicted; the model may have further ones after them.
         context: voxels that are read on each side of a tile.
         factor: tile corners are multiples of it, in voxels from the start of the volume.
         intensity: raw values that are mapped to -1 and 1.
@@ -57,7 +57,7 @@ class Network:
 
     @property
     def num_channels(self) -> int:
-        """Number of output channels."""
+        """Number of predicted channels."""
         return len(self.channel_names)
 
     @classmethod
@@ -69,6 +69,7 @@ class Network:
         intensity: tuple[float, float],
         voxel_size: Coordinate | None = None,
         voxel_size_tolerance: float = 0.0,
+        descriptors: bool = False,
     ) -> "Network":
         """Describe a model by the task that created it.
 
@@ -78,9 +79,12 @@ class Network:
             intensity: raw values that are mapped to -1 and 1.
             voxel_size: world units of the training volumes; None if unknown.
             voxel_size_tolerance: relative difference up to which the voxel size of raw data may differ.
+            descriptors: predict local shape descriptors, too, which only the training needs.
         """
         names = task.predictor.channel_names
         offsets = tuple(tuple(int(step) for step in offset) for offset in task.config.offsets) or None
+        if offsets is not None and not descriptors:
+            names = names[: len(offsets)]
         reason = ""
         if offsets is not None and len(names) > len(offsets):
             offsets, reason = None, "local shape descriptors are directions, which mirroring changes"

@@ -74,7 +74,7 @@ class PredictBlocks:
         if callable(self.checkpoint):
             network = self.checkpoint()
         else:
-            network = load_network(self.checkpoint)
+            network = load_network(self.checkpoint, self.config.descriptors)
         raw = ZarrArray.open_from_array_identifier(self.raw)
         output = ZarrArray.open_from_array_identifier(self.output, mode="a")
         network.check_raw(raw)

@@ -148,5 +148,5 @@ class TiledNetwork:
         tensor = torch.from_numpy(np.ascontiguousarray(data)[None]).to(self.device)
         tensor = tensor.contiguous(memory_format=self._layout)
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=self._autocast):
-            output = self._model(tensor)[0]
+            output = self._model(tensor)[0, : self.network.num_channels]
         return output.float().cpu().numpy()

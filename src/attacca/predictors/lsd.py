@@ -22,7 +22,6 @@ from functools import lru_cache
 import fastremap
 import numba
 import numpy as np
-from scipy import ndimage
 
 from attacca.errors import VolumeError
 from attacca.predictors.label_arrays import convert_to_unsigned
@@ -297,6 +296,9 @@ def compute_local_shape_descriptors(
     result = np.zeros((channels, *labels.shape), dtype=np.float32) if out is None else out
     dense, _ = fastremap.renumber(convert_to_unsigned(labels), preserve_zero=True, in_place=False)
     spacing = [float(size * downsample) for size in voxel_size]
+    # deferred: scipy.ndimage takes 0.2 s to import
+    from scipy import ndimage
+
     for label, box in enumerate(ndimage.find_objects(dense), start=1):
         if box is None:
             continue

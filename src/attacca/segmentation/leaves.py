@@ -11,14 +11,9 @@ from attacca.segmentation.box import Triple, triple
 from attacca.segmentation.fragment_lattice import FragmentLattice
 from attacca.segmentation.fragments import compute_context, fix_cell_size
 from attacca.segmentation.frame import Frame
+from attacca.segmentation.leaf_size import LEAF_VOXELS, ONE_LEAF_VOXELS
 from attacca.segmentation.offsets import Offsets
 from attacca.segmentation.part_blocks import GraphTables
-
-ONE_LEAF_VOXELS = 2**32
-"""Volumes of up to so many voxels are one leaf by default: typically 15 million edges, agglomerated in a minute in 1 GB."""
-
-LEAF_VOXELS = 2**30
-"""Approximate voxels of a leaf of a larger volume: typically 4 million edges."""
 
 
 def divide_volume(

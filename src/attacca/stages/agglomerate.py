@@ -14,6 +14,7 @@ import numpy as np
 from attacca.arrays import ZarrArray
 from attacca.atomic import write_json
 from attacca.blockwise import run_blocks
+from attacca.config.run import RunConfig
 from attacca.config.segmentation import AgglomerationSettings, CheckThresholds, graph_options
 from attacca.fingerprint import digest, digest_file
 from attacca.jobs.kept_manifests import keep_manifest, recall_manifest
@@ -27,6 +28,7 @@ from attacca.segmentation.chosen_settings import (
     read_fragment_settings,
     read_neighborhood,
 )
+from attacca.segmentation.leaf_size import count_agglomerated
 from attacca.stages.fragments import FRAGMENTS, block_parameters, is_agglomerated
 from attacca.stages.graph import GRAPH
 from attacca.stages.tune import TUNE
@@ -38,6 +40,18 @@ if TYPE_CHECKING:
     from attacca.segmentation.part_blocks import GraphTables
 
 logger = logging.getLogger(__name__)
+
+
+def _fragments_at_once(run: RunConfig, voxels: float, fragments: float) -> float:
+    """Return the fragments of the largest part of the octree; a mutex watershed needs the whole graph."""
+    settings = run.segmentation
+    methods = {
+        choice.method
+        for candidate in settings.fragment_candidates()
+        for choice in settings.agglomeration_candidates(candidate)
+    }
+    return fragments if "mutex_watershed" in methods else count_agglomerated(voxels, fragments)
+
 
 AGGLOMERATE = Stage(
     name="agglomerate",
@@ -59,8 +73,7 @@ AGGLOMERATE = Stage(
         str(layout.look_up_table_leaves(run, volume)),
         str(layout.agglomeration(run, volume)),
     ],
-    # The whole graph is in memory at once.
-    cost=CostModel(350, 0, 3.0e7, 1, bytes_per_fragment=400),
+    cost=CostModel(350, 0, 3.0e7, 1, bytes_per_fragment=400, fragments_at_once=_fragments_at_once),
     disk=lambda sizes: (1e4 + sizes.fragments * 16, 5),
     max_threads=1,
 )

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from attacca.arrays import ZarrArray
 from attacca.arrays.ome_display import write_image_label, write_root_metadata
-from attacca.arrays.pyramid import build_pyramid
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.tasks import read_task_config
 from attacca.jobs.blockwise_job import BlockwiseJob
+from attacca.jobs.pyramids import Image
 from attacca.jobs.stage import (
     Blocks,
     CostModel,
@@ -46,6 +46,7 @@ CLASSES = Stage(
     cost=CostModel(400, 80, 2.0e6, 1.5, 0.002, bytes_per_channel=6),
     disk=estimate_pyramid_disk,
     blocks=Blocks.PREDICTION_CHUNKS,
+    has_scales=True,
     block_setting="prediction.block_size",
 )
 
@@ -106,9 +107,12 @@ class ClassesJob(BlockwiseJob):
 
         return PostProcessBlocks(self.prediction, self.output, self.operation())
 
+    def images(self) -> list[Image]:
+        return [Image(str(self.output.container), "labels", "segmentation")]
+
     def complete(self) -> dict[str, Any]:
         group = str(self.output.container)
-        build_pyramid(group, kind="labels", num_workers=self.arguments.threads, name="segmentation")
+        self.finish_pyramids()
         task = read_task_config(self.parameters["task"])
         # With a class for each voxel, the first class has id 0, which OME-Zarr takes for background.
         write_image_label(group, task.class_names if task.label_classes is None else task.class_names[1:])

@@ -4,6 +4,7 @@ import logging
 import math
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from attacca.arrays import LocalArrayIdentifier
 from attacca.atomic import write_json
@@ -11,7 +12,7 @@ from attacca.config.evaluation import EvaluationConfig
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.tasks import TaskConfig, read_task_config
 from attacca.jobs.open_results import open_result, required_volume_array, volume_array
-from attacca.jobs.stage import CostModel, Scope, Stage, StageInstance, plain_values, task_parameters
+from attacca.jobs.stage import SHARD, CostModel, Scope, Stage, StageInstance, plain_values, task_parameters
 from attacca.jobs.stage_main import StageArguments, stage_main
 from attacca.manifest import Manifest
 from attacca.progress import Progress
@@ -62,6 +63,7 @@ EVALUATE = Stage(
     contents=lambda layout, run, volume: [str(layout.evaluation(run, volume))],
     manifest_is_result=True,
     is_final=True,
+    has_processes=True,
     cost=CostModel(350, 80, 1.0e7, 1, voxels_at_once=_voxels_at_once),
     disk=lambda sizes: (1e4 + sizes.fragments * 16, 5),
     block_setting="evaluation.block_size",
@@ -69,7 +71,7 @@ EVALUATE = Stage(
 
 
 def work(arguments: StageArguments) -> None:
-    """Write ``scores.json``: every score with its direction, bounds and convention."""
+    """Compare the blocks of a shard; or write ``scores.json``: every score with its direction, bounds and convention."""
     # deferred: the Snakefile does not need numba.
     from attacca.evaluators import scores_to_json
     from attacca.tasks import create_task
@@ -96,16 +98,20 @@ def work(arguments: StageArguments) -> None:
         block_size = [n * size for n, size in zip(config.block_size, segmentation.voxel_size)]
     directory = layout.evaluation(run, volume)
     directory.mkdir(exist_ok=True)
-    scores = evaluator.evaluate_blockwise(
-        LocalArrayIdentifier(segmentation.file_name, segmentation.dataset),
-        ground_truth,
-        directory,
-        mask=mask,
-        block_size=block_size,
-        key=manifest.key_parts(),
-        num_workers=arguments.threads,
-        progress=progress,
-    )
+    identifier = LocalArrayIdentifier(segmentation.file_name, segmentation.dataset)
+    options: dict[str, Any] = {
+        "mask": mask,
+        "block_size": block_size,
+        "key": manifest.key_parts(),
+        "num_workers": arguments.threads,
+        "progress": progress,
+    }
+    if arguments.action == SHARD:
+        evaluator.compare_shard(identifier, ground_truth, directory, arguments.shard, **options)
+        progress.finish()
+        write_json(arguments.output, {"stage": EVALUATE.name, "shard": list(arguments.shard)})
+        return
+    scores = evaluator.evaluate_blockwise(identifier, ground_truth, directory, **options)
     warnings = {}
     if scores.coverage is not None and scores.coverage.differs:
         warnings = {"warnings": [scores.coverage.describe()]}

@@ -1,6 +1,7 @@
 """Stage that measures the objects of a segmentation: volume, surface, centroid, extent."""
 
 import heapq
+import math
 import os
 import sys
 from functools import partial
@@ -8,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from attacca.arrays import ZarrArray
+from attacca.atomic import write_json
 from attacca.blockwise import BlockGrid, Ledger, run_blocks
 from attacca.config.run import Configuration, RunConfig
 from attacca.jobs.block_shape import grid_shape
 from attacca.jobs.open_results import open_result
-from attacca.jobs.stage import CostModel, ProductSizes, Scope, Stage, StageInstance, locate_manifest
+from attacca.jobs.stage import SHARD, CostModel, ProductSizes, Scope, Stage, StageInstance, locate_manifest
 from attacca.jobs.stage_main import StageArguments, stage_main
 from attacca.manifest import Manifest
 from attacca.progress import Progress
-from attacca.segmentation.block_size import choose_block_size
 from attacca.stages.fragments import is_agglomerated
 from attacca.stages.relabel import RELABEL
 
@@ -30,12 +31,13 @@ def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str
 
 
 def _voxels_at_once(run: RunConfig, voxels: int) -> int:
-    return min(voxels, _BLOCK_VOXELS)
+    block = run.segmentation.block_size
+    return min(voxels, math.prod(block) if block else _BLOCK_VOXELS)
 
 
 def _disk(sizes: ProductSizes) -> tuple[float, float]:
     # A table per block, and one of all objects; a tenth of the fragments is a typical number of objects.
-    return sizes.fragments * 25 + 1e4, sizes.voxels / (_BLOCK_VOXELS / 2) + 5
+    return sizes.fragments * 25 + 1e4, sizes.chunks + 5
 
 
 OBJECTS = Stage(
@@ -52,13 +54,14 @@ OBJECTS = Stage(
         str(layout.object_table(run, volume)),
     ],
     is_final=True,
+    has_processes=True,
     cost=CostModel(350, 40, 1.0e7, 1, voxels_at_once=_voxels_at_once),
     disk=_disk,
 )
 
 
 def work(arguments: StageArguments) -> None:
-    """Write ``objects.tsv``, and the manifest with the largest objects."""
+    """Measure the blocks of a shard; or write ``objects.tsv``, and the manifest with the largest objects."""
     # deferred: the Snakefile does not need numba.
     from attacca.segmentation.object_blocks import ObjectBlocks
 
@@ -70,25 +73,35 @@ def work(arguments: StageArguments) -> None:
         arguments.parameters,
         {name: given.fingerprint for name, given in arguments.inputs.items()},
     )
-    grid = BlockGrid(segmentation.roi, choose_block_size(segmentation, None), segmentation.voxel_size)
+    grid = BlockGrid(segmentation.roi, segmentation.chunk_size, segmentation.voxel_size)
     directory = layout.objects(run, volume)
     directory.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(str(directory), manifest.key_parts(), len(grid))
-    done = len(grid) - len(ledger.missing(range(len(grid))))
+    # The job after the shards computes what is left of all blocks.
+    shard = arguments.shard if arguments.action == SHARD else (0, 1)
+    blocks = grid.shard(*shard)
     progress = Progress(
         f"{OBJECTS.name} {arguments.label}",
-        total=len(grid),
-        done=done,
+        total=len(blocks),
+        done=len(blocks) - len(ledger.missing(blocks)),
         interval=arguments.execution.progress_interval,
     )
     run_blocks(
         ObjectBlocks(segmentation, str(directory)),
         grid,
         ledger=ledger,
+        shard=shard,
         num_workers=arguments.threads,
+        retries=arguments.execution.retries,
+        timeout=arguments.execution.block_timeout,
+        scheduler_address=arguments.execution.scheduler_address,
         progress=progress,
         memory_per_block=int(OBJECTS.cost.bytes_per_voxel * grid_shape(grid).read_voxels),
     )
+    if arguments.action == SHARD:
+        progress.finish()
+        write_json(arguments.output, {"stage": OBJECTS.name, "shard": list(shard)})
+        return
     result = write_table(layout.object_table(run, volume), directory, len(grid), segmentation)
     Manifest(**{**manifest.key_parts(), "result": result}).write(arguments.output)
     progress.finish()

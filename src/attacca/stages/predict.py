@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.ome_display import write_intensity_windows, write_root_metadata
-from attacca.arrays.pyramid import build_pyramid
 from attacca.blockwise import Block, BlockGrid
 from attacca.config.prediction import PredictionConfig
 from attacca.errors import MissingInputError
 from attacca.fingerprint import digest_file
 from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.open_results import required_volume_array
+from attacca.jobs.pyramids import Image
 from attacca.jobs.stage import (
     Blocks,
     CostModel,
@@ -42,8 +42,10 @@ _STORED_BYTES = {"uint8": 0.75, "float16": 2 * 0.8, "float32": 4 * 0.8}
 
 
 def _disk(sizes: ProductSizes) -> tuple[float, float]:
-    stored = _STORED_BYTES[sizes.configuration.runs[sizes.run].prediction.dtype]
-    return estimate_pyramid_disk(sizes, sizes.channels * stored)
+    run = sizes.configuration.runs[sizes.run]
+    # Without descriptors, a channel for each offset is stored.
+    channels = sizes.channels if run.prediction.descriptors else len(run.task.offsets) or sizes.channels
+    return estimate_pyramid_disk(sizes, channels * _STORED_BYTES[run.prediction.dtype])
 
 
 PREDICT = Stage(
@@ -62,6 +64,7 @@ PREDICT = Stage(
     cost=CostModel(900, 60, 2.5e5, 3, 0.016, bytes_per_channel=6),
     disk=_disk,
     blocks=Blocks.NETWORK,
+    has_scales=True,
     block_setting="prediction.block_size",
     runs_network=True,
 )
@@ -109,7 +112,7 @@ class PredictJob(BlockwiseJob):
         # deferred: torch takes seconds to import, and the job that finishes the stage needs no network.
         from attacca.prediction import load_network
 
-        return load_network(self.checkpoint)
+        return load_network(self.checkpoint, self.config.descriptors)
 
     @cached_property
     def raw(self) -> LocalArrayIdentifier:
@@ -175,10 +178,12 @@ class PredictJob(BlockwiseJob):
         grid = self.planned_grid()
         return estimate_memory(self.network, self.config, grid.roi.shape / grid.voxel_size)
 
+    def images(self) -> list[Image]:
+        return [Image(str(self.output.container), "raw", "prediction")]
+
     def complete(self) -> dict[str, Any]:
         group = str(self.output.container)
-        scales = build_pyramid(group, kind="raw", num_workers=self.arguments.threads, name="prediction")
-        write_intensity_windows(group, scales)
+        write_intensity_windows(group, self.finish_pyramids()["prediction"])
         container = self.layout.run_container(self.arguments.run, self.arguments.volume)
         write_root_metadata(container, RUN_LABELS)
         return {"checkpoint": self.checkpoint.name, "checkpoint_digest": self.checkpoint_digest}

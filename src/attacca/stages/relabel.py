@@ -7,10 +7,11 @@ from typing import Any
 
 from attacca.arrays import ZarrArray
 from attacca.arrays.ome_display import write_image_label, write_root_metadata
-from attacca.arrays.pyramid import build_pyramid
 from attacca.blockwise import Block, BlockGrid
+from attacca.config.run import RunConfig
 from attacca.config.segmentation import CheckThresholds
 from attacca.jobs.blockwise_job import BlockwiseJob
+from attacca.jobs.pyramids import Image
 from attacca.jobs.stage import (
     Blocks,
     CostModel,
@@ -26,8 +27,15 @@ from attacca.jobs.stage_main import stage_main
 from attacca.layout import RUN_LABELS
 from attacca.manifest import Manifest
 from attacca.segmentation.block_size import choose_block_size
+from attacca.segmentation.leaf_size import LEAF_VOXELS, ONE_LEAF_VOXELS
 from attacca.stages.agglomerate import AGGLOMERATE
 from attacca.stages.fragments import FRAGMENTS, block_parameters, is_agglomerated
+
+
+def _fragments_at_once(run: RunConfig, voxels: float, fragments: float) -> float:
+    """Return the fragments of the leaves around a corner; a small volume is one leaf."""
+    return fragments if voxels <= ONE_LEAF_VOXELS else min(fragments, 8 * fragments * LEAF_VOXELS / voxels)
+
 
 RELABEL = Stage(
     name="relabel",
@@ -44,9 +52,10 @@ RELABEL = Stage(
     contents=list_segmentation_contents,
     is_final=True,
     # Workers share the look-up table, which has 24 bytes per fragment.
-    cost=CostModel(300, 60, 2.0e7, 1, 0.003, bytes_per_fragment=24),
+    cost=CostModel(300, 60, 2.0e7, 1, 0.003, bytes_per_fragment=24, fragments_at_once=_fragments_at_once),
     disk=estimate_pyramid_disk,
     blocks=Blocks.SEGMENTATION,
+    has_scales=True,
     block_setting="segmentation.block_size",
 )
 
@@ -82,12 +91,15 @@ class RelabelJob(BlockwiseJob):
         table = self.layout.look_up_table(self.arguments.run, self.arguments.volume)
         return RelabelBlocks(self.fragments, output, str(table))
 
+    def images(self) -> list[Image]:
+        return [Image(str(self.output.container), "labels", "segmentation")]
+
     def complete(self) -> dict[str, Any]:
         # deferred: the Snakefile does not need numba.
         from attacca.segmentation.sampled_checks import check_stitching
 
         group = str(self.output.container)
-        build_pyramid(group, kind="labels", num_workers=self.arguments.threads, name="segmentation")
+        self.finish_pyramids()
         write_image_label(group)
         container = self.layout.run_container(self.arguments.run, self.arguments.volume)
         write_root_metadata(container, RUN_LABELS)

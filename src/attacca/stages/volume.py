@@ -10,6 +10,7 @@ from attacca.blockwise import Block, BlockGrid
 from attacca.config.run import Configuration
 from attacca.config.volumes import VolumeConfig
 from attacca.jobs.blockwise_job import BlockwiseJob
+from attacca.jobs.pyramids import Image
 from attacca.jobs.stage import (
     FILES_PER_STAGE,
     Blocks,
@@ -66,6 +67,7 @@ VOLUME = Stage(
     cost=CostModel(250, 90, 0.6e6, 1.5, 0.012),
     disk=_disk,
     blocks=Blocks.VOLUME_CHUNKS,
+    has_scales=True,
     plan_creates_arrays=False,
     manifest_lists_arrays=True,
 )
@@ -120,6 +122,13 @@ class VolumeJob(BlockwiseJob):
     def memory_per_block(self) -> int | None:
         return self.plan.memory_per_block or None
 
+    def images(self) -> list[Image]:
+        return [
+            Image(f"{self.container}/{VOLUME_IMAGES[name]}", "raw" if name == "raw" else "labels", name)
+            for name, array in self.plan.arrays.items()
+            if array.link is None
+        ]
+
     def complete(self) -> dict[str, Any]:
         # Copies were checked block by block.
         checks = check_sources(self.config, self.plan, FULL_LIMIT)
@@ -129,7 +138,7 @@ class VolumeJob(BlockwiseJob):
             logger.warning("%s", warning)
         for note in checks.notes:
             print(f"{self.stage.name} {self.arguments.label}: {note}", file=sys.stderr, flush=True)
-        facts = finish_volume(self.config, self.container, num_workers=self.arguments.threads)
+        facts = finish_volume(self.config, self.container, scales=self.finish_pyramids())
         return {
             "arrays": facts,
             "unlabelled": self.config.unlabelled,

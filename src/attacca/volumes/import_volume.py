@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import product
 from typing import Any, Literal, Protocol
@@ -186,7 +186,12 @@ def _select_values(part: np.ndarray, values: list[int]) -> np.ndarray:
     return is_member.astype(part.dtype) if 0 in values else np.where(is_member, part, 0)
 
 
-def finish_volume(config: VolumeConfig, container: str, num_workers: int = 1) -> dict[str, Any]:
+def finish_volume(
+    config: VolumeConfig,
+    container: str,
+    num_workers: int = 1,
+    scales: Mapping[str, list[str]] | None = None,
+) -> dict[str, Any]:
     """Check the labels, build pyramids and write OME metadata, after all blocks have been imported.
 
     A warning is logged if the labels hold a single value, such as 0: an example without objects.
@@ -195,6 +200,7 @@ def finish_volume(config: VolumeConfig, container: str, num_workers: int = 1) ->
         config: the volume.
         container: as for ``prepare_volume``.
         num_workers: number of threads.
+        scales: names of the scales of each array that is not used in place; None to build them.
 
     Returns:
         For each array its ROI, shape, dtype, voxel size, unit, and whether it is used in place.
@@ -210,13 +216,16 @@ def finish_volume(config: VolumeConfig, container: str, num_workers: int = 1) ->
         )
         if name in ("labels", "mask"):
             _check_values(array, config.unlabelled if name == "labels" else None, name, planned)
-        scales = ["s0"]
+        own_scales = ["s0"]
         if planned.link is None:
             group = join_path(container, VOLUME_IMAGES[name])
-            kind: Literal["raw", "labels"] = "raw" if name == "raw" else "labels"
-            scales = build_pyramid(group, kind=kind, num_workers=num_workers, name=name)
+            if scales is not None:
+                own_scales = scales[name]
+            else:
+                kind: Literal["raw", "labels"] = "raw" if name == "raw" else "labels"
+                own_scales = build_pyramid(group, kind=kind, num_workers=num_workers, name=name)
             if name == "raw":
-                write_intensity_windows(group, scales)
+                write_intensity_windows(group, own_scales)
             else:
                 write_image_label(group, (config.class_names or []) if name == "labels" else [])
         facts[name] = {
@@ -228,7 +237,7 @@ def finish_volume(config: VolumeConfig, container: str, num_workers: int = 1) ->
             "unit": array.unit,
             "dtype": str(array.dtype),
             "in_place": planned.link is not None,
-            "scales": scales,
+            "scales": own_scales,
         }
     write_root_metadata(container, list(VOLUME_LABELS.values()))
     return facts

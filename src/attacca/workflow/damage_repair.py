@@ -6,6 +6,7 @@ blocks are removed when jobs are about to start, so that a dry run keeps them.
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -32,6 +33,9 @@ from attacca.stages.export import EXPORT
 from attacca.stages.train import TRAIN
 from attacca.workflow.damage import DamageReport, StageDamage, find_damage
 from attacca.workflow.workflow import Workflow
+
+_COARSER = re.compile(r"s[1-9]\d*")
+"""Name of a coarser scale of an image."""
 
 
 def restore_files(workflow: Workflow) -> DamageReport:
@@ -126,6 +130,7 @@ def _discard_blocks(instance: StageInstance, layout: Layout, lost: Iterable[Path
     arrays = [Path(array) for array in instance.arrays(layout) if not is_url(array)]
     roots = [*map(str, arrays), *(root for root in instance.contents(layout) if not is_url(root))]
     ledgers = [Path(root) / ".attacca" / "ledger" for root in dict.fromkeys(roots)]
+    _discard_scales(lost)
     blocks: set[int] | None = set()
     for array, paths in groupby(sorted(lost), lambda path: _find_array(path, arrays)):
         found = None if grid is None else _find_blocks(grid, array, list(paths))
@@ -133,6 +138,15 @@ def _discard_blocks(instance: StageInstance, layout: Layout, lost: Iterable[Path
     for directory in ledgers:
         if directory.is_dir():
             remove_records(directory, blocks)
+
+
+def _discard_scales(lost: Iterable[Path]) -> None:
+    """Remove the records of coarser scales with a damaged file, so that all of their blocks are computed again."""
+    scales = {parent for path in lost for parent in path.parents if _COARSER.fullmatch(parent.name)}
+    for scale in scales:
+        ledger = scale / ".attacca" / "ledger"
+        if ledger.is_dir():
+            remove_records(ledger, None)
 
 
 def _find_array(path: Path, arrays: Iterable[Path]) -> Path | None:

@@ -3,9 +3,11 @@
 Snakemake submits the rules of a group together: each starts when the one before it has ended, and all of them in one job
 of the cluster. On one machine, groups have no effect. A stage is grouped if one shard computes all of its blocks. If
 that is true for each stage of the segmentation, the segmentation of a volume, from fragments to scores, is one group.
+So are the import of a volume and its targets, if the workflow has one run.
 """
 
 from collections.abc import Collection
+from functools import cached_property
 
 from attacca.jobs.stage import FINISH, PLAN, RUN, SHARD, Scope, Stage, StageInstance
 from attacca.stages.agglomerate import AGGLOMERATE
@@ -15,6 +17,8 @@ from attacca.stages.fragments import FRAGMENTS
 from attacca.stages.graph import GRAPH
 from attacca.stages.registry import STAGES
 from attacca.stages.relabel import RELABEL
+from attacca.stages.targets import TARGETS
+from attacca.stages.volume import VOLUME
 from attacca.workflow.workflow import Workflow
 
 SEGMENT = "segment"
@@ -22,6 +26,7 @@ SEGMENT = "segment"
 
 # One after another: cores and memory of jobs that a group can run at the same time are added up, and may exceed a node.
 _SEGMENTING = (FRAGMENTS, GRAPH, AGGLOMERATE, RELABEL, CLASSES, EVALUATE)
+_PREPARING = (VOLUME, TARGETS)
 
 
 class JobGroups:
@@ -47,6 +52,8 @@ class JobGroups:
         }[stage.scope]
         if stage in _SEGMENTING and all(map(self._is_one_job, _SEGMENTING)):
             return "_".join([SEGMENT, *wildcards])
+        if stage in _PREPARING and self._has_one_run and all(map(self._is_one_job, _PREPARING)):
+            return f"{VOLUME.name}_{{volume}}"
         if stage.is_blockwise and self._is_one_job(stage):
             return "_".join([stage.name, *wildcards])
         return None
@@ -56,22 +63,33 @@ class JobGroups:
         pattern = self.pattern(instance.stage)
         return pattern and pattern.format(run=instance.run, volume=instance.volume)
 
-    def members(self, stage: Stage, run: str) -> list[tuple[Stage, str]]:
-        """Return the stages and actions of all jobs in the group of a stage, for a run; empty without a group."""
-        pattern = self.pattern(stage)
+    def members(self, instance: StageInstance) -> list[tuple[StageInstance, str]]:
+        """Return the stages, with run and volume, and actions of all jobs in the group of a stage; empty without a group."""
+        pattern = self.pattern(instance.stage)
         if pattern is None:
             return []
-        settings = self._workflow.configuration.runs.get(run)
-        stages = [
-            other
+        configuration = self._workflow.configuration
+        runs = [instance.run] if instance.run or not self._has_one_run else list(configuration.runs)
+        others = [
+            StageInstance(other, "" if other.scope is Scope.VOLUME else run, instance.volume)
+            for run in runs
             for other in STAGES
-            if self.pattern(other) == pattern and (settings is None or other.applies(settings))
+            if self.pattern(other) == pattern
         ]
         return [
             (other, action)
-            for other in stages
-            for action in ((PLAN, SHARD, FINISH) if other.is_blockwise else (RUN,))
+            for other in others
+            if other in self._instances
+            for action in ((PLAN, SHARD, FINISH) if other.stage.is_blockwise else (RUN,))
         ]
+
+    @cached_property
+    def _instances(self) -> frozenset[StageInstance]:
+        return frozenset(self._workflow.instances())
+
+    @property
+    def _has_one_run(self) -> bool:
+        return len(self._workflow.configuration.runs) == 1
 
     def _is_one_job(self, stage: Stage) -> bool:
         if stage.is_blockwise:

@@ -67,9 +67,14 @@ class StageRules:
         return list_shards
 
     @property
-    def prepared(self) -> list[str] | Function:
-        """Patterns of the files of all shards of a stage that needs none, as inputs; empty with one shard."""
-        return self.computed if self.workflow.shards(self.stage) > 1 else []
+    def prepared(self) -> Function:
+        """Files of all shards of a stage that needs none, as inputs; empty with one shard."""
+
+        def list_shards(wildcards: Wildcards) -> list[str]:
+            files: list[str] = self.computed(wildcards)
+            return files if len(files) > 1 else []
+
+        return list_shards
 
     @property
     def plan(self) -> str:

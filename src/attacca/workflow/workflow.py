@@ -1,13 +1,15 @@
 """A configuration as the Snakemake rules and the commands see it."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from attacca.arrays.storage import FORMAT_VARIABLE
+from attacca.config.execution import PreparedStage
 from attacca.config.load import load_configuration
 from attacca.config.run import Configuration
 from attacca.errors import AttaccaError, ConfigurationError, MissingInputError
@@ -21,6 +23,7 @@ from attacca.jobs.snakemake_process import PROCESS_VARIABLE, release_stale_lock
 from attacca.jobs.stage import Stage, StageInstance, plain_values
 from attacca.jobs.stage_main import EXECUTION_VARIABLE, LOADERS_VARIABLE, RESULTS_VARIABLE, STORAGE_VARIABLE
 from attacca.layout import Layout
+from attacca.segmentation.leaf_size import LEAF_VOXELS
 from attacca.stages.provenance import PROVENANCE
 from attacca.stages.registry import STAGES, instances
 from attacca.stages.report import REPORT
@@ -28,6 +31,9 @@ from attacca.workflow.start_record import read_start_record, write_start_record
 
 SHARDS_VARIABLE = "ATTACCA_SHARDS"
 """Environment variable with the numbers of shards that are below the configured ones."""
+
+PREPARED = get_args(PreparedStage)
+"""Names of stages of one job that can have shards before it. A volume has at most one for each leaf of the octree."""
 
 ALL_STAGES = (*STAGES, PROVENANCE, REPORT)
 """All stages: those that compute results, and those that describe them."""
@@ -70,6 +76,7 @@ class Workflow:
             _limit_shards(configuration, self.extents) if shard_counts is None else shard_counts
         )
         self.layout = Layout(configuration.results, configuration.storage)
+        self._expected: dict[StageInstance, BlockShape | None] = {}
 
     def record_start(self) -> None:
         """Record the configuration beside the results."""
@@ -94,6 +101,8 @@ class Workflow:
 
     def shards(self, stage: Stage, run: str = "", volume: str = "") -> int:
         """Return the number of jobs over which the blocks of a stage are distributed: at most one for each block."""
+        if not stage.is_blockwise and stage.name not in PREPARED:
+            return 1
         configured = self.configuration.execution.get_shards(stage.name)
         return self._shard_counts.get(_shard_key(StageInstance(stage, run, volume)), configured)
 
@@ -107,7 +116,10 @@ class Workflow:
         extent = self.extents.get(instance.volume)
         if extent is None or not instance.stage.is_blockwise:
             return None
-        return expect_blocks(self.configuration, instance, extent).shape
+        # Snakemake asks for each of thousands of shards.
+        if instance not in self._expected:
+            self._expected[instance] = expect_blocks(self.configuration, instance, extent).shape
+        return self._expected[instance]
 
     def threads(self, stage: Stage) -> int:
         """Return the number of processes or threads of a job of a stage; Snakemake limits it to ``--cores``."""
@@ -217,8 +229,13 @@ def _limit_shards(configuration: Configuration, extents: Mapping[str, Extent]) -
     counts = {}
     for instance in instances(configuration):
         configured = configuration.execution.get_shards(instance.stage.name)
-        if configured > 1 and instance.stage.is_blockwise and instance.volume in extents:
-            blocks = expect_blocks(configuration, instance, extents[instance.volume]).count
+        if configured > 1 and instance.volume in extents:
+            extent = extents[instance.volume]
+            blocks = configured
+            if instance.stage.is_blockwise:
+                blocks = expect_blocks(configuration, instance, extent).count
+            elif instance.stage.name in PREPARED and configuration.execution.agglomeration_blocks is None:
+                blocks = math.ceil(extent.voxels / LEAF_VOXELS)
             if blocks < configured:
                 counts[_shard_key(instance)] = max(1, blocks)
     return counts

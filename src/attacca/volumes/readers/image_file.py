@@ -1,5 +1,6 @@
 """Files that hold sections: PNG, BMP, JPEG, TIFF."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,14 @@ from attacca.volumes.readers.image_header import (
     explain_damage,
 )
 from attacca.volumes.readers.png_chunks import check_png_chunks, read_png_header
-from attacca.volumes.readers.tiff_pages import TiffPages, decode_tiff_page, open_tiff, read_tiff_pages
+from attacca.volumes.readers.tiff_pages import (
+    KnownFiles,
+    TiffPages,
+    decode_tiff_page,
+    open_tiff,
+    read_tiff_pages,
+    recall_tiff_pages,
+)
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 JPEG_SUFFIXES = (".jpg", ".jpeg")
@@ -27,22 +35,30 @@ _ORIENTATION = 0x0112
 _LARGEST_RATIOS = {".png": 1040, ".bmp": 256, ".jpg": 1000, ".jpeg": 1000}
 
 
-def read_image_headers(path: Path) -> TiffPages:
+def read_image_headers(path: Path, known: KnownFiles) -> TiffPages:
     """Read type and size of all images in a file, without decoding them.
+
+    Args:
+        path: the file.
+        known: descriptions of TIFF files that were read before; that of this file is added.
 
     Raises:
         VolumeError: the file cannot be read, or its pixel type is not supported.
     """
     suffix = path.suffix.lower()
     if suffix in TIFF_SUFFIXES:
-        with open_tiff(path) as file:
-            pages = read_tiff_pages(path, file)
-            _check_ome(path, file)
+        pages = recall_tiff_pages(path, known)
+        if pages is None:
+            with open_tiff(path) as file:
+                pages = read_tiff_pages(path, file)
+                _check_series(path, file, pages.headers)
+            if pages.key is not None and pages.layouts is not None:
+                known[pages.key] = pages.layouts
         return pages._replace(warnings=[*pages.warnings, *describe_unused_bytes(path, pages.end)])
     with explain_damage(str(path), "cannot be read as an image"):
         header = read_png_header(path) if suffix == ".png" else _read_pillow_header(path)
-        check_size(path, header, _LARGEST_RATIOS.get(suffix))
-    size = path.stat().st_size
+        size = path.stat().st_size
+        check_size(path, header, _LARGEST_RATIOS.get(suffix), size)
     end = (_read_bmp_size(path) or size) if suffix == ".bmp" else size
     return TiffPages({0: header}, describe_unused_bytes(path, end), end)
 
@@ -124,15 +140,32 @@ def _decode_with_pillow(path: Path) -> np.ndarray:
     return data.astype(np.uint8) if data.dtype == np.bool_ else data
 
 
-def _check_ome(path: Path, file: Any) -> None:
-    """Refuse a file whose pages are channels or time points, which cannot be stacked as sections."""
-    if not file.is_ome:
-        return
+def _check_series(path: Path, file: Any, headers: dict[int, ImageHeader]) -> None:
+    """Refuse a file whose pages are not sections, or are not all sections that its description promises.
+
+    Args:
+        path: the file.
+        file: the open file.
+        headers: headers of its pages, by index.
+    """
+    existing = sum(header.depth for header in headers.values())
+    promised = 0
     for series in file.series:
         sizes = dict(zip(series.axes, series.shape))
         several = [f"{size} points along {axis}" for axis, size in sizes.items() if axis in "CT" and size > 1]
-        if several:
+        if file.is_ome and several:
             raise VolumeError(
                 f"{path} has {' and '.join(several)} according to its OME-XML; expected sections",
                 fix="give the path of the file, or save one channel",
             )
+        pages = {page.index for page in series if page is not None} & set(headers)
+        if pages:
+            first = headers[min(pages)]
+            promised += math.prod(series.shape) // (first.rows * first.columns * first.samples)
+    if file.is_imagej:
+        promised = max(promised, int((file.imagej_metadata or {}).get("images", 1)))
+    if promised > existing:
+        raise VolumeError(
+            f"{path} describes {promised} sections, but has {existing} page{'' if existing == 1 else 's'}",
+            fix="save each section as a page or file of its own; or copy the file again if it is incomplete",
+        )

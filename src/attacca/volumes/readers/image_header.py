@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -76,20 +77,25 @@ def explain_damage(what: str, action: str) -> Iterator[None]:
         raise VolumeError(f"{what} {action}: {kind}: {summarize_error(error)}", fix=RESTORE) from error
 
 
-def check_size(path: Path, header: ImageHeader, largest_ratio: int | None) -> None:
+@cache
+def _total_memory() -> int:
+    return int(psutil.virtual_memory().total)
+
+
+def check_size(path: Path, header: ImageHeader, largest_ratio: int | None, size: int) -> None:
     """Refuse an image that its file cannot hold, or that exceeds the memory of this machine.
 
     Args:
         path: the file.
         header: header of one of its images.
         largest_ratio: largest ratio of decoded to stored bytes that the compression reaches; None if it is unlimited.
+        size: bytes of the file.
 
     Raises:
         VolumeError: the size in the header is not plausible.
     """
     if header.rows < 1 or header.columns < 1:
         raise VolumeError(f"{path} is empty: its header has {header}", fix=RESTORE)
-    size = path.stat().st_size
     if (
         largest_ratio is not None
         and header.num_bytes * min(1, header.bits / 8) > largest_ratio * size + 2**16
@@ -98,7 +104,7 @@ def check_size(path: Path, header: ImageHeader, largest_ratio: int | None) -> No
             f"{path} is truncated or damaged: its header has {header}, but the file has {size} bytes",
             fix=RESTORE,
         )
-    if header.num_bytes > psutil.virtual_memory().total:
+    if header.num_bytes > _total_memory():
         raise VolumeError(
             f"{path} is {header}, which exceeds the memory of this machine",
             fix="divide the image into sections or tiles, or convert it to Zarr",

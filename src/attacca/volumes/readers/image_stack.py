@@ -13,6 +13,7 @@ from attacca.volumes.readers.pixel_meaning import Kind, PixelMeaning, check_pale
 from attacca.volumes.readers.section_cache import SectionCache
 from attacca.volumes.readers.section_names import check_repeated_numbers, find_missing_numbers
 from attacca.volumes.readers.source import Source
+from attacca.volumes.readers.tiff_pages import KnownFiles
 
 
 class Section(NamedTuple):
@@ -162,8 +163,9 @@ class ImageStack(SectionStack):
         warnings: list[str] = []
         check_repeated_numbers(name, paths)
         counts = []
+        known: KnownFiles = {}
         for path in paths:
-            pages = read_image_headers(path)
+            pages = read_image_headers(path, known)
             sections += list_pages(path, pages.headers)
             warnings += pages.warnings
             counts.append(len(pages.headers))

@@ -37,7 +37,7 @@ def read_png_header(path: Path) -> ImageHeader:
         raise ValueError(f"the header has the color type {color} with {bits} bits")
     if b"acTL" in chunks and struct.unpack(">I", chunks[b"acTL"][:4])[0] > 1:
         raise VolumeError(f"{path} is an animation with several images", fix="save each section as one file")
-    check_orientation(str(path), _read_orientation(chunks.get(b"eXIf", b"")))
+    check_orientation(str(path), _read_orientation(chunks.get(b"eXIf")))
     photometric, samples = _COLOR_TYPES[color]
     palette = np.frombuffer(chunks.get(b"PLTE", b""), np.uint8) if color == 3 else np.zeros(0, np.uint8)
     transparent = color == 3 and min(chunks.get(b"tRNS", b""), default=255) < 255
@@ -47,7 +47,9 @@ def read_png_header(path: Path) -> ImageHeader:
     )  # fmt: skip
 
 
-def _read_orientation(exif: bytes) -> object:
+def _read_orientation(exif: bytes | None) -> object:
+    if exif is None:
+        return None
     # deferred: only needed for image files
     from PIL import Image
 

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,8 +29,13 @@ def split_numbers(path: Path) -> list[int | str]:
     >>> [path.name for path in sort_sections([Path("z_-1.png"), Path("z_-10.png"), Path("z_0.png")])]
     ['z_-10.png', 'z_-1.png', 'z_0.png']
     """
+    return list(_split(path.name))
+
+
+@lru_cache(maxsize=2**17)
+def _split(name: str) -> tuple[int | str, ...]:
     parts: list[int | str] = []
-    for index, part in enumerate(_DIGITS.split(path.name)):
+    for index, part in enumerate(_DIGITS.split(name)):
         if index % 2 == 0:
             parts.append(part.lower())
         elif (index == 1 and parts[-1] == "-") or re.search(r"[^a-z0-9)\]]-$", str(parts[-1])):
@@ -37,7 +43,7 @@ def split_numbers(path: Path) -> list[int | str]:
             parts.append(-int(part))
         else:
             parts.append(int(part))
-    return parts
+    return tuple(parts)
 
 
 def sort_sections(paths: Iterable[Path]) -> list[Path]:
@@ -68,7 +74,7 @@ def find_missing_numbers(names: Sequence[str]) -> list[int]:
     >>> find_missing_numbers(["s2.png", "s4.png", "s5.png"]), find_missing_numbers(["s10.png", "s20.png", "s30.png"])
     ([3], [])
     """
-    parts = [split_numbers(Path(name)) for name in names]
+    parts = [_split(os.path.basename(name)) for name in names]
     if len({len(split) for split in parts}) != 1:
         return []
     varying = [column for column in zip(*parts) if len(set(column)) > 1]
@@ -88,14 +94,14 @@ def check_repeated_numbers(name: str, paths: Sequence[Path]) -> None:
         VolumeError: a number occurs twice.
     """
     # Suffixes such as .tif and .tiff do not distinguish sections.
-    keys = [tuple(split_numbers(path.with_suffix(""))) for path in paths]
+    keys = [_split(os.path.splitext(path.name)[0]) for path in paths]
     all_numbers = [tuple(part for part in key if isinstance(part, int)) for key in keys]
     # Names in which no number varies are distinguished by their texts.
     if len(set(all_numbers)) == 1:
         all_numbers = [()] * len(paths)
     found: dict[tuple[object, ...], Path] = {}
     for path, key, numbers in zip(paths, keys, all_numbers):
-        other = found.setdefault((path.parent, *(numbers or key)), path)
+        other = found.setdefault((os.path.dirname(path), *(numbers or key)), path)
         if other != path:
             raise VolumeError(
                 f"{name} has two files of the same section number: {other.name} and {path.name}",

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from attacca.arrays.damaged_objects import explain_damaged_data
 from attacca.arrays.identifier import LocalArrayIdentifier, is_url
 from attacca.arrays.metadata import SPATIAL_AXES, GridMetadata, select_spatial
 from attacca.arrays.ome_zarr import read_grid_metadata
 from attacca.arrays.precomputed import is_precomputed, locate_precomputed
 from attacca.arrays.stored_array import ReorderedArray, refuse_missing_chunks
-from attacca.arrays.zarr_opening import explain_damaged_data, open_zarr
+from attacca.arrays.zarr_opening import open_zarr
 from attacca.errors import VolumeError
 from attacca.volumes.readers.image_file import IMAGE_SUFFIXES
 from attacca.volumes.readers.source import Source
