@@ -23,12 +23,12 @@ BANDS = {
     "#a34f06": ("preflight", "provenance", "report"),
     "#0b6e75": ("training", "prediction", "tasks", "post_processors", "segmentation", "evaluators", "export"),
     "#3f7d20": ("losses", "predictors", "model", "checkpoint", "model_file", "device", "architectures", "gp"),
-    "#2a5fa8": ("volumes", "blockwise", "arrays", "config", "manifest", "archive", BASE),
+    "#2a5fa8": ("volumes", "blockwise", "arrays", "config", "manifest", "archive", "extensions", BASE),
 }
 """Color of each group of rooms."""
 
 CONTENTS = {
-    "cli": "attacca init, check, plan, apply, status, summary, view, reproduce, model",
+    "cli": "attacca init, check, plan, apply, status, summary, view, reproduce, model, new",
     "api": "train, predict, segment and evaluate arrays from a script",
     "proposal": "attacca init: from given files to a commented configuration",
     "costs": "blocks, memory, disk, files and time of each stage",
@@ -58,6 +58,7 @@ CONTENTS = {
     "arrays": "arrays in world units over Zarr and numpy, OME-Zarr, pyramids, storage",
     "config": "models of the configuration file",
     "manifest": "files that record a result and everything that it depends on",
+    "extensions": "parts of the user's own, in files and installed packages",
     "archive": "ZIP files that are read without trust in their origin",
     BASE: ", ".join(name for name in LAYERS[0] if name != "__init__"),
 }

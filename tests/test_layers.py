@@ -25,7 +25,7 @@ LAYERS = [
         "version",
         "__init__",
     ],
-    ["manifest", "archive"],
+    ["manifest", "archive", "extensions"],
     ["config"],
     ["arrays"],
     ["blockwise"],

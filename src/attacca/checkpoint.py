@@ -21,11 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter
 
 from attacca.atomic import write_bytes
-from attacca.config.architecture import ArchitectureConfig
-from attacca.config.tasks import AnyTaskConfig
+from attacca.config.architecture import ArchitectureConfig, read_architecture_config
+from attacca.config.tasks import read_task_config
 from attacca.errors import CheckpointError, MissingInputError, summarize_error
 from attacca.fingerprint import canonical_json
 
@@ -170,8 +169,8 @@ class CheckpointMeta:
         """
         try:
             description = json.loads(content["configuration"])
-            task: Any = TypeAdapter(AnyTaskConfig).validate_python(description["task"])
-            architecture = TypeAdapter(ArchitectureConfig).validate_python(description["architecture"])
+            task: Any = read_task_config(description["task"])
+            architecture = read_architecture_config(description["architecture"])
             voxel_size = description.get("voxel_size")
             return cls(
                 iteration=int(content["iteration"]),

@@ -43,6 +43,10 @@ def write_model_file(path: Path, description: ModelDescription, weights: Mapping
         weights: state of the model's chain.
     """
     values = json.loads(canonical_json(description.model_dump(mode="json")))
+    for key in ("parts", "extensions"):
+        # Earlier versions of Attacca do not know these keys.
+        if not values[key]:
+            del values[key]
     # A description that the reader refuses must not be written.
     parse_model_description(values, path)
     members = {MEMBER: (json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()}
@@ -62,6 +66,7 @@ def read_model_weights(path: Path) -> dict[str, torch.Tensor]:
         ModelFileError: the file is damaged or unsafe, or the weights are not those of its description.
     """
     description, _ = read_model_description(path)
+    description.require_extensions(path)
     weights: dict[str, torch.Tensor] = {}
     with open_archive(path) as archive:
         for member in archive.sizes:

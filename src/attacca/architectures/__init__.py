@@ -30,10 +30,14 @@ def create_architecture(config: "ArchitectureConfig", dims: int, num_in_channels
     ((24, 24), (8, 8), (8, 8))
     """
     # deferred: torch takes seconds to import, and the arithmetic of shapes does not need it
+    from attacca.architectures.measured_network import create_extension
     from attacca.architectures.unet import UNet, check_dims
+    from attacca.config.architecture import UNetConfig
 
     check_dims(config, dims)
-    return UNet(config, num_in_channels)
+    if isinstance(config, UNetConfig):
+        return UNet(config, num_in_channels)
+    return create_extension(config, num_in_channels)
 
 
 _MODULES = {"Architecture": "attacca.architectures.architecture", "UNet": "attacca.architectures.unet"}

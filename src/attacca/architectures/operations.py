@@ -1,12 +1,16 @@
-"""Operations and weights of networks, from their configuration alone: no network is created."""
+"""Operations and weights of networks, from their configuration alone.
+
+A U-Net is not created for that. The network of an extension is created without memory for its weights.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
 
-from attacca.config.architecture import UNetConfig
+from attacca.architectures.measured_network import measure_network
+from attacca.config.architecture import ArchitectureConfig, UNetConfig
 
 
-def count_flops(network: UNetConfig, shape: Sequence[int], channels: int = 1) -> int:
+def count_flops(network: ArchitectureConfig, shape: Sequence[int], channels: int = 1) -> int:
     """Return the floating-point operations of a forward pass, without the prediction head.
 
     Args:
@@ -21,24 +25,47 @@ def count_flops(network: UNetConfig, shape: Sequence[int], channels: int = 1) ->
         >>> count_flops(network, (32, 32, 64)) / count_flops(network, (32, 32, 32))
         2.0
     """
+    if not isinstance(network, UNetConfig):
+        measured = measure_network(network, channels)
+        return round(measured.flops * math.prod(shape) / math.prod(network.input_shape))
     return 2 * sum(weights * voxels for weights, voxels in _list_convolutions(network, shape, channels))
 
 
-def count_weights(network: UNetConfig, channels: int = 1) -> int:
+def count_weights(network: ArchitectureConfig, channels: int = 1) -> int:
     """Return the number of weights of the convolutions, without the prediction head."""
+    if not isinstance(network, UNetConfig):
+        return measure_network(network, channels).weights
     return sum(weights for weights, _ in _list_convolutions(network, network.input_shape, channels))
 
 
-def estimate_training_bytes(network: UNetConfig, batch_size: int) -> int:
+def estimate_training_bytes(network: ArchitectureConfig, batch_size: int) -> int:
     """Return a lower limit of the memory of a training: weights, gradients, the optimizer's means, one output.
 
     >>> estimate_training_bytes(UNetConfig(channels=(4, 800_000_000), downsample_factors=((2, 2, 2),)), 1) > 10**20
     True
     """
-    voxels, width = math.prod(network.input_shape), network.level_channels[0]
-    if network.stem is not None:
-        width = network.num_out_fmaps or width
+    voxels, width = math.prod(network.input_shape), _count_outputs(network)
     return 4 * (4 * count_weights(network) + batch_size * voxels * width)
+
+
+def estimate_features(network: ArchitectureConfig) -> float:
+    """Return the typical number of values per voxel that are in memory at once during a prediction."""
+    outputs = _count_outputs(network)
+    if not isinstance(network, UNetConfig) or network.stem is None:
+        # Features of the finest level: kept for the way up, upsampled, and the input and output of a convolution.
+        finest = network.level_channels[0] if isinstance(network, UNetConfig) else outputs
+        return 4 * finest + 2.0
+    # At full resolution: the raw data, and the output before and after its channels become voxels.
+    features = 4 * network.level_channels[0] + 2.0
+    return features / math.prod(network.stem) + 2 * outputs + 2
+
+
+def _count_outputs(network: ArchitectureConfig) -> int:
+    """Return the number of channels at full resolution."""
+    if not isinstance(network, UNetConfig):
+        return measure_network(network).outputs
+    width = network.level_channels[0]
+    return width if network.stem is None else network.num_out_fmaps or width
 
 
 def _list_convolutions(network: UNetConfig, shape: Sequence[int], channels: int) -> Iterator[tuple[int, int]]:

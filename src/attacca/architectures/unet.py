@@ -26,7 +26,7 @@ from attacca.architectures.shapes import (
     compute_output_shape,
     create_axes,
 )
-from attacca.config.architecture import UNetConfig
+from attacca.config.architecture import ArchitectureConfig, UNetConfig
 from attacca.errors import ConfigurationError
 
 _CONV: dict[int, Any] = {2: nn.Conv2d, 3: nn.Conv3d}
@@ -293,7 +293,7 @@ class UNet(Architecture):
         return Coordinate(compute_output_shape(self.axes, input_shape))
 
 
-def check_dims(config: UNetConfig, dims: int) -> None:
+def check_dims(config: ArchitectureConfig, dims: int) -> None:
     """Raise an error if a network and the volumes have different numbers of axes.
 
     Raises:

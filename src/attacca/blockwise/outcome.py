@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from attacca.errors import ConfigurationError, DamagedDataError, VolumeError, summarize_error
+from attacca.extensions import locate_failure
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Outcome:
             no_space = isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
             cause = cause.__cause__
         trace = "".join(traceback.format_exception(error))
-        text = f"{type(error).__name__}: {summarize_error(error)}"
+        text = locate_failure(error) or f"{type(error).__name__}: {summarize_error(error)}"
         # An error with a cause may come from the file system or the network, and be temporary.
         certain = isinstance(error, DamagedDataError) or (
             isinstance(error, VolumeError | ConfigurationError) and error.__cause__ is None

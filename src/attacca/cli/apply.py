@@ -41,6 +41,14 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="voxel size, z y x or y x, if the files do not hold it",
     )
     parser.add_argument("--unit", help="unit of the voxel size; by default nanometer")
+    parser.add_argument(
+        "--extension",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="Python file of an extension that the model needs; can be given several times. Its code runs on this machine",
+    )
     parser.add_argument("--cores", type=parse_cores, default="all", help="as for snakemake")
     parser.add_argument("--workflow-profile", help="as for snakemake: profiles/slurm computes on a cluster")
     parser.add_argument(
@@ -72,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
         voxel_size=options.voxel_size,
         unit=options.unit,
         settings=dict(options.set),
+        extensions=options.extension,
     )
     configuration = prepare_application(application, options.out)
     if options.only_configuration:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from attacca.errors import AttaccaError, summarize_error
 from attacca.version import __version__
 
-_COMMANDS = ("init", "check", "plan", "apply", "status", "summary", "view", "reproduce", "model")
+_COMMANDS = ("init", "check", "plan", "apply", "status", "summary", "view", "reproduce", "model", "new")
 _TRACEBACK_VARIABLE = "ATTACCA_TRACEBACK"
 
 

@@ -88,6 +88,7 @@ def insert_models(values: dict[str, Any], directory: Path) -> tuple[dict[str, An
         path = Path(os.path.normpath(directory / source.path.expanduser()))
         try:
             description, digest = read_model_description(path)
+            description.require_extensions(path)
         except AttaccaError as error:
             problems.append(Problem((*section, "model"), message=error.problem, hint=error.fix))
             expanded[name] = {**run, "task": _PLACEHOLDER}

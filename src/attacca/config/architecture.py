@@ -1,10 +1,12 @@
 """Models of the ``architecture`` section of a configuration."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
 from attacca.config.base import StrictModel
+from attacca.config.extension import ArchitectureOptions, extend_type
 
 Factors = tuple[int, ...]
 
@@ -113,4 +115,28 @@ class UNetConfig(StrictModel):
         return tuple(round(self.num_fmaps * self.fmap_inc_factor**level) for level in range(levels))
 
 
-ArchitectureConfig = UNetConfig
+def _is_unet(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return bool(value.get("type", "unet") == "unet")
+    return not isinstance(value, str | ArchitectureOptions)
+
+
+if TYPE_CHECKING:
+    ArchitectureConfig = UNetConfig | ArchitectureOptions
+else:
+    ArchitectureConfig = extend_type(UNetConfig, "architecture", _is_unet, ArchitectureOptions)
+
+_READER: TypeAdapter[ArchitectureConfig] = TypeAdapter(ArchitectureConfig)
+
+
+def read_architecture_config(section: Any) -> ArchitectureConfig:
+    """Return the network for the plain values of an ``architecture:`` section.
+
+    Raises:
+        pydantic.ValidationError: the values are not a valid network.
+
+    Examples:
+        >>> read_architecture_config({"input_shape": [32, 32]}).input_shape
+        (32, 32)
+    """
+    return _READER.validate_python(section)

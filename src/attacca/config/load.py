@@ -11,7 +11,8 @@ from attacca.config.applied_model import insert_models
 from attacca.config.problems import Problem, format_problems, list_problems, suggest_name
 from attacca.config.run import Configuration
 from attacca.config.yaml_text import KeyPath, read_yaml
-from attacca.errors import ConfigurationError
+from attacca.errors import AttaccaError, ConfigurationError
+from attacca.extensions import forget_extensions, load_extension
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -35,6 +36,10 @@ def load_configuration(path: str | Path, overrides: Mapping[str, Any] | None = N
     directory = path.parent
     for key, value in (overrides or {}).items():
         values[key] = _locate_results(value) if key == "results" else value
+    problems = _load_extensions(values.get("extensions"), directory)
+    if problems:
+        # Without the extensions, each section that selects one would be a further problem.
+        raise build_configuration_error(path, problems, lines)
     values, problems = insert_models(values, directory)
     problems += _find_unknown_volumes(values)
     try:
@@ -44,6 +49,20 @@ def load_configuration(path: str | Path, overrides: Mapping[str, Any] | None = N
     if problems:
         raise build_configuration_error(path, problems, lines)
     return _make_paths_absolute(configuration, directory)
+
+
+def _load_extensions(paths: Any, directory: Path) -> list[Problem]:
+    """Load the files under ``extensions``, and return their problems."""
+    forget_extensions()
+    problems = []
+    # Validation of the whole configuration reports values that are not paths.
+    for index, text in enumerate(paths if isinstance(paths, list) else []):
+        if isinstance(text, str):
+            try:
+                load_extension(Path(os.path.normpath(directory / Path(text).expanduser())))
+            except AttaccaError as error:
+                problems.append(Problem(("extensions", index), message=error.problem, hint=error.fix))
+    return problems
 
 
 def _locate_results(value: Any) -> str:

@@ -15,13 +15,14 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from attacca.archive import is_archive, open_archive
 from attacca.config.about import AboutConfig, check_texts
-from attacca.config.architecture import ArchitectureConfig
+from attacca.config.architecture import ArchitectureConfig, read_architecture_config
 from attacca.config.base import StrictModel
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.prediction import PredictionConfig
 from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import SubTaskConfig, TaskConfig
-from attacca.errors import ModelFileError, summarize_error
+from attacca.errors import AttaccaError, ModelFileError, summarize_error
+from attacca.extensions import Kind, require_extension
 from attacca.fingerprint import digest_file
 
 MEMBER = "model.json"
@@ -32,9 +33,10 @@ VERSION = 1
 
 _LARGEST = 64 << 20
 _TASK: TypeAdapter[TaskConfig] = TypeAdapter(SubTaskConfig)
-_ARCHITECTURE: TypeAdapter[ArchitectureConfig] = TypeAdapter(ArchitectureConfig)
 
 Plain = dict[str, Any]
+OWN_PARTS = ("predictor", "loss")
+"""Extensions of a task that belong to the network, in ``task``; the others are in ``parts``."""
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -51,6 +53,30 @@ class VolumeDescription(StrictModel):
     """Identity of the imported volume."""
 
 
+class ExtensionDescription(StrictModel):
+    """An extension that a model needs. Its code is not in the model file."""
+
+    kind: Kind
+    name: str
+    """Value of ``type`` in its section."""
+    source: str
+    """Name of the file or package."""
+    digest: str
+    """Digest of its source code."""
+
+    @property
+    def problem(self) -> str:
+        """The reason why the extension cannot be used; empty if it is loaded."""
+        needed = f"it needs the {self.kind.replace('_', '-')} '{self.name}' of {self.source} (digest {self.digest[:12]})"
+        try:
+            loaded = require_extension(self.kind, self.name).source
+        except AttaccaError:
+            return f"{needed}, which is not loaded"
+        if loaded.digest == self.digest:
+            return ""
+        return f"{needed}, but {loaded.name} with the digest {loaded.digest[:12]} is loaded"
+
+
 class ModelDescription(StrictModel):
     """Content of ``model.json``, version 1. Sections of the configuration are plain values, as in the training's run."""
 
@@ -64,8 +90,12 @@ class ModelDescription(StrictModel):
     """Description, authors, license, citation."""
     task: Plain
     """The predicted quantity."""
+    parts: Plain = Field(default={})
+    """Sections of the task's post-processor and evaluator, if they are extensions."""
     architecture: Plain
     """The network."""
+    extensions: list[ExtensionDescription] = Field(default=[])
+    """Extensions in all sections."""
     voxel_size: list[Positive]
     """Voxel size of the training volumes, in ``unit``."""
     unit: str
@@ -99,10 +129,13 @@ class ModelDescription(StrictModel):
 
     @model_validator(mode="after")
     def _check_sections(self) -> "ModelDescription":
+        if self.missing_extensions:
+            # Their models are needed to check the sections.
+            return self
         # The task is not pretrained: that would name a file of the reader's machine.
         sections: dict[str, tuple[Callable[[Any], Any], Any]] = {
-            "task": (_TASK.validate_python, self.task),
-            "architecture": (_ARCHITECTURE.validate_python, self.architecture),
+            "task": (_TASK.validate_python, {**self.task, **self.parts}),
+            "architecture": (read_architecture_config, self.architecture),
             "prediction": (PredictionConfig.model_validate, self.prediction),
             "evaluation": (EvaluationConfig.model_validate, self.evaluation),
         }
@@ -123,11 +156,34 @@ class ModelDescription(StrictModel):
 
     def read_task(self) -> TaskConfig:
         """Return the task."""
-        return _TASK.validate_python(self.task)
+        return _TASK.validate_python({**self.task, **self.parts})
 
     def read_architecture(self) -> ArchitectureConfig:
         """Return the network."""
-        return _ARCHITECTURE.validate_python(self.architecture)
+        return read_architecture_config(self.architecture)
+
+    @property
+    def missing_extensions(self) -> list[str]:
+        """Descriptions of the extensions without which the model cannot be used."""
+        return [extension.problem for extension in self.extensions if extension.problem]
+
+    def require_extensions(self, path: Path) -> None:
+        """Raise an error if an extension is not loaded. Code never comes from a model file.
+
+        Args:
+            path: the model file, for messages.
+
+        Raises:
+            ModelFileError: names the extensions and their files.
+        """
+        missing = self.missing_extensions
+        if missing:
+            files = ", ".join(sorted({ascii(extension.source)[1:-1] for extension in self.extensions}))
+            raise ModelFileError(
+                f"{path} was made with extensions: {'; '.join(missing)}",
+                fix=f"get {files} from the author of the model, read it (its code runs on this machine), and name it under "
+                "'extensions' of the configuration, or with --extension of attacca apply",
+            )
 
 
 def digest_of_weights(path: Path) -> str | None:

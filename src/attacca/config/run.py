@@ -16,7 +16,7 @@ from pydantic import (
 
 from attacca.config.about import AboutConfig
 from attacca.config.applied_model import ModelSource
-from attacca.config.architecture import ArchitectureConfig
+from attacca.config.architecture import ArchitectureConfig, UNetConfig
 from attacca.config.base import StrictModel
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.execution import ExecutionConfig
@@ -150,7 +150,7 @@ class RunConfig(StrictModel):
 
     task: AnyTaskConfig
     """The predicted quantity, and the path from the prediction to a segmentation and scores."""
-    architecture: ArchitectureConfig = Field(default_factory=ArchitectureConfig)
+    architecture: ArchitectureConfig = Field(default_factory=UNetConfig)
     """The network."""
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     """Training of the network."""
@@ -203,6 +203,9 @@ class Configuration(StrictModel):
     """Zarr format of new arrays: 3 (OME-Zarr 0.5, one file per block: a shard of chunks of about 64 voxels a side), or 2
     (OME-Zarr 0.4, one file per chunk, for programs that cannot read format 3). Existing arrays are kept: delete the results
     to convert them."""
+    extensions: list[Path] = Field(default=[])
+    """Python files with parts of your own (``docs/extending.md``): a predictor, loss, architecture, post-processor,
+    evaluator or reader, which sections of this file select by its ``type``. Their code runs on this machine."""
     volumes: dict[Name, VolumeConfig] = Field(min_length=1)
     """Volumes by name."""
     runs: dict[Name, RunConfig] = Field(min_length=1)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from numbers import Integral
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from funlib.geometry import Coordinate
 from pydantic import (
@@ -11,15 +11,33 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    SerializerFunctionWrapHandler,
     TypeAdapter,
     WithJsonSchema,
+    model_serializer,
     model_validator,
 )
 
 from attacca.config.base import StrictModel
+from attacca.config.extension import (
+    EvaluatorSection,
+    LossSection,
+    Options,
+    PostProcessorSection,
+    PredictorSection,
+    extend_type,
+)
 
 DEFAULT_HEAD_KERNEL = 3
 """Edge length in voxels of the last convolution of ``one_hot`` and ``hot_distance`` tasks."""
+
+PARTS: tuple[Literal["predictor", "loss", "post_processor", "evaluator"], ...] = (
+    "predictor",
+    "loss",
+    "post_processor",
+    "evaluator",
+)
+"""Keys of a task whose values are extensions."""
 
 LabelKind = Literal["neurites", "mitochondria", "channels", "classes"]
 """Contents of synthetic labels, see ``attacca.config.volumes``."""
@@ -87,6 +105,30 @@ class TaskConfig(StrictModel):
 
     name: str = ""
     """A name for display; it does not affect any result."""
+    predictor: PredictorSection = None
+    """An extension that makes the targets of the network from labels, in place of the predictor of the task; it has as many
+    channels."""
+    loss: LossSection = None
+    """An extension that compares predictions with targets, in place of the loss of the task."""
+    post_processor: PostProcessorSection = None
+    """An extension that makes segmentations from predictions, in place of the post-processor of the task. Affinities are
+    segmented by agglomeration instead (``segmentation``)."""
+    evaluator: EvaluatorSection = None
+    """An extension that computes scores, in place of the evaluator of the task."""
+
+    @model_serializer(mode="wrap")
+    def _omit_absent_parts(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = serialize(self)
+        return {key: value for key, value in values.items() if key not in PARTS or value is not None}
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> "TaskConfig":
+        if self.post_processor is not None and self.agglomerates:
+            raise ValueError(
+                "found post_processor in a task whose predictions are segmented by fragments and agglomeration, expected "
+                "a task that segments voxel by voxel"
+            )
+        return self
 
     def verify(self) -> tuple[bool, str]:
         """Return whether the task can run, and the reason. Most values are checked when they are read."""
@@ -121,6 +163,19 @@ class TaskConfig(StrictModel):
     def head_kernel(self) -> int:
         """Edge length in voxels of the last convolution."""
         return 1
+
+    def keep_parts(self, *names: str) -> "TaskConfig":
+        """Return the task without the extensions on which a result does not depend.
+
+        Args:
+            names: keys of the extensions that decide the result.
+        """
+        absent: dict[str, Any] = {
+            name: type(self).model_fields[name].default
+            for name in PARTS
+            if name not in names and isinstance(getattr(self, name), Options)
+        }
+        return self.model_copy(update=absent)
 
     @property
     def offsets(self) -> list[list[int]]:
@@ -279,6 +334,14 @@ class HotDistanceTaskConfig(BinaryTaskConfig):
         return self.kernel_size or DEFAULT_HEAD_KERNEL
 
 
+_CLASS_LOSSES = ("cross_entropy", "dummy")
+
+if TYPE_CHECKING:
+    _ClassLoss = Literal["cross_entropy", "dummy"] | Options
+else:
+    _ClassLoss = extend_type(Literal["cross_entropy", "dummy"], "loss", lambda value: value in _CLASS_LOSSES)
+
+
 class OneHotTaskConfig(TaskConfig):
     """One class for each voxel."""
 
@@ -290,8 +353,9 @@ class OneHotTaskConfig(TaskConfig):
     kernel_size: Annotated[int, Field(gt=0)] | None = None
     """Edge length in voxels of the last convolution; 3 by default, 1 for 2D networks on stacks (``input_shape`` with a
     1)."""
-    loss: Literal["cross_entropy", "dummy"] = "cross_entropy"
-    """``dummy`` is the mean absolute difference of logits and one-hot target."""
+    loss: _ClassLoss = "cross_entropy"  # type: ignore[assignment]
+    """``dummy`` is the mean absolute difference of logits and one-hot target; or an extension that compares predictions with
+    targets."""
     balance_classes: bool = False
     """Use class-balanced loss weights, from the voxel counts of the classes."""
 
@@ -409,9 +473,19 @@ class PretrainedTaskConfig(TaskConfig):
     def learned_task(self) -> TaskConfig:
         return self.sub_task_config
 
+    def keep_parts(self, *names: str) -> "TaskConfig":
+        return self.model_copy(update={"sub_task_config": self.sub_task_config.keep_parts(*names)})
+
     @property
     def learned_task_key(self) -> tuple[str, ...]:
         return ("sub_task_config",)
+
+    @model_validator(mode="after")
+    def _refuse_parts(self) -> "PretrainedTaskConfig":
+        for name in PARTS:
+            if getattr(self, name) is not None:
+                raise ValueError(f"found {name} beside sub_task_config, expected it in sub_task_config")
+        return self
 
     @property
     def initial_weights(self) -> Path | None:

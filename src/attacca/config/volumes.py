@@ -3,9 +3,19 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    model_serializer,
+    model_validator,
+)
 
 from attacca.config.base import StrictModel
+from attacca.config.extension import ReaderSection
 from attacca.config.units import normalize_unit, to_whole_coordinate
 
 
@@ -56,6 +66,11 @@ def _check_axes(axes: str) -> str:
 Axes = Annotated[str, AfterValidator(_check_axes)]
 
 
+def _without_absent_reader(values: dict[str, Any]) -> dict[str, Any]:
+    # Volumes that were imported before this key existed stay valid.
+    return {key: value for key, value in values.items() if key != "reader" or value is not None}
+
+
 class ArraySource(StrictModel):
     """One array: a stack of images, a file, or a data set in a container."""
 
@@ -81,6 +96,13 @@ class ArraySource(StrictModel):
     """Meaning of chunks that a Zarr, N5 or Precomputed array or an HDF5 data set does not hold. Some programs omit chunks
     of zeros; an interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default
     missing chunks of an image are an error, and those of labels and masks a warning."""
+
+    reader: ReaderSection = None
+    """An extension that reads the file or directory, in place of Attacca's readers."""
+
+    @model_serializer(mode="wrap")
+    def _omit_absent_reader(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_absent_reader(serialize(self))
 
 
 class LabelArraySource(ArraySource):
@@ -123,6 +145,8 @@ class LabelsSource(StrictModel):
     """Meaning of chunks that a Zarr or N5 array or an HDF5 data set does not hold. Some programs omit chunks of zeros; an
     interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default missing chunks
     of an image are an error, and those of labels and masks a warning."""
+    reader: ReaderSection = None
+    """An extension that reads the file or directory, in place of Attacca's readers."""
     unlabelled: Annotated[int, Field(ge=-(2**63), lt=2**64)] | None = None
     """Value of voxels without annotation, which are ignored in training and scores, such as 0, -1 or
     18446744073709551615 (the largest 64-bit number, in CREMI's files). Omit it if 0 is annotated background. Labels with
@@ -133,6 +157,10 @@ class LabelsSource(StrictModel):
     combine: Literal["ids", "channels"] = "ids"
     """Combination of ``classes`` to one array: ``ids`` stores one class id per voxel. ``channels`` stores one channel
     per class with the values of its source, so that touching instances stay separate."""
+
+    @model_serializer(mode="wrap")
+    def _omit_absent_reader(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_absent_reader(serialize(self))
 
     @model_validator(mode="after")
     def _one_kind(self) -> "LabelsSource":
@@ -146,12 +174,10 @@ class LabelsSource(StrictModel):
                 raise ValueError(f"found the class {doubled[0]!r} twice, expected each name once")
             if self.unlabelled is not None:
                 raise ValueError("found 'unlabelled' with 'classes'; use 'mask' to ignore voxels")
-            values = (self.dataset, self.channel, self.axes, self.offset, self.missing_chunks, self.encoding)
-            if any(value is not None for value in values):
-                raise ValueError(
-                    "found 'dataset', 'channel', 'axes', 'offset', 'missing_chunks' or 'encoding' beside "
-                    "'classes'; give them in each class"
-                )
+            keys = ("dataset", "channel", "axes", "offset", "missing_chunks", "encoding", "reader")
+            given = [key for key in keys if getattr(self, key) is not None]
+            if given:
+                raise ValueError(f"found '{given[0]}' beside 'classes'; give it in each class")
             if self.combine == "channels" and any(
                 0 in source.values and len(source.values) > 1 for source in self.classes if source.values
             ):
@@ -169,7 +195,7 @@ class LabelsSource(StrictModel):
         if self.classes is not None:
             return list(self.classes)
         assert self.path is not None
-        names = ("path", "dataset", "channel", "axes", "offset", "missing_chunks", "encoding")
+        names = ("path", "dataset", "channel", "axes", "offset", "missing_chunks", "encoding", "reader")
         return [LabelArraySource(**{name: getattr(self, name) for name in names})]
 
     @property

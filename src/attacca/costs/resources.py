@@ -7,6 +7,7 @@ contains the number and size of its blocks; before, a typical shape is assumed. 
 
 import math
 
+from attacca.architectures.operations import estimate_features
 from attacca.config.run import Configuration, RunConfig
 from attacca.costs.fragment_count import fragments_at_once
 from attacca.costs.network_cost import prediction_seconds, training_seconds
@@ -148,13 +149,7 @@ class JobResources:
 
 def network_bytes(configuration: Configuration, run: str, read_voxels: int) -> float:
     """Return the memory of one forward pass of a run's network over ``read_voxels`` voxels."""
-    architecture = configuration.runs[run].architecture
-    # Features of the finest level: kept for the way up, upsampled, and the input and output of a convolution.
-    features = 4 * architecture.level_channels[0] + 2.0
-    if architecture.stem is not None:
-        # At full resolution: the raw data, and the output before and after its channels become voxels.
-        outputs = architecture.num_out_fmaps or architecture.level_channels[0]
-        features = features / math.prod(architecture.stem) + 2 * outputs + 2
+    features = estimate_features(configuration.runs[run].architecture)
     return read_voxels * 4.0 * features
 
 

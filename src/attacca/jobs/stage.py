@@ -318,9 +318,14 @@ def without_paths(value: Any) -> Any:
     return value
 
 
-def task_parameters(run: RunConfig) -> dict[str, Any]:
-    """Return the task as plain values, without the weights that training starts from."""
-    return plain_values(run.task.learned_task)
+def task_parameters(run: RunConfig, *parts: str) -> dict[str, Any]:
+    """Return the task as plain values, without the weights that training starts from.
+
+    Args:
+        run: settings of the run.
+        parts: names of the task's extensions that decide the result of a stage; a change of others does not rerun it.
+    """
+    return plain_values(run.task.learned_task.keep_parts(*parts))
 
 
 def run_parameters(run: RunConfig) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from attacca.config.execution import ExecutionConfig
 from attacca.errors import AttaccaError, ResourceError
+from attacca.extensions import locate_failure
 from attacca.jobs.job_locks import hold_job_lock
 from attacca.jobs.run_sources import SOURCES_VARIABLE, RunSources
 from attacca.jobs.seals import break_seal, write_seal
@@ -184,6 +185,11 @@ def _run_job(
         print(f"{name} {_label(options)}: interrupted; finished blocks are kept", file=sys.stderr)
         return 130
     except Exception as error:
+        where = locate_failure(error)
+        if where:
+            failure = AttaccaError(f"an extension failed: {where}", fix="correct it and start again")
+            failure.__cause__ = error
+            return _report(name, options, failure)
         return _report_defect(name, options, error)
 
 

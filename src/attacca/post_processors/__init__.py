@@ -8,6 +8,7 @@ from attacca.post_processors.threshold_post_processor import (
     ThresholdPostProcessor,
     ThresholdPostProcessorParameters,
 )
+from attacca.post_processors.value_post_processor import ValuePostProcessor
 from attacca.post_processors.voxel_operations import Argmax, Constant, Threshold
 from attacca.post_processors.voxelwise_post_processor import (
     PostProcessBlocks,
@@ -30,6 +31,7 @@ __all__ = [
     "Threshold",
     "ThresholdPostProcessor",
     "ThresholdPostProcessorParameters",
+    "ValuePostProcessor",
     "VoxelwisePostProcessor",
     "WatershedPostProcessor",
     "WatershedPostProcessorParameters",

@@ -12,9 +12,10 @@ from typing import Protocol
 
 from funlib.geometry import Coordinate
 
+from attacca.architectures.measured_network import measure_network
 from attacca.architectures.shapes import compute_block_context, create_axes
 from attacca.arrays.chunk_shapes import inner_shape
-from attacca.config.architecture import UNetConfig
+from attacca.config.architecture import ArchitectureConfig, UNetConfig
 from attacca.config.prediction import PredictionConfig
 from attacca.errors import ConfigurationError
 
@@ -45,31 +46,37 @@ class NetworkSizes(Protocol):
 
 @dataclass(frozen=True)
 class ConfiguredSizes:
-    """Sizes of a network, computed from its configuration without torch.
+    """Sizes of a network, computed from its configuration; without torch for a U-Net.
 
     Args:
         architecture: configuration of the architecture.
         head_kernel: edge length in voxels of the convolution of the prediction head.
     """
 
-    architecture: UNetConfig
+    architecture: ArchitectureConfig
     head_kernel: int = 1
 
     @property
     def context(self) -> Coordinate:
         """Voxels of input on each side of an output."""
+        if not isinstance(self.architecture, UNetConfig):
+            return measure_network(self.architecture).find_context((self.head_kernel - 1) // 2)
         axes = create_axes(self.architecture)
         return Coordinate(compute_block_context(axes, [(self.head_kernel - 1) // 2] * len(axes)))
 
     @property
     def factor(self) -> Coordinate:
         """Voxels of which tiles are multiples."""
+        if not isinstance(self.architecture, UNetConfig):
+            return measure_network(self.architecture).factor
         return Coordinate(axis.factor for axis in create_axes(self.architecture))
 
     @property
     def fixed_input_shape(self) -> Coordinate | None:
         """Only input shape that the network takes; None if it takes others."""
         architecture = self.architecture
+        if not isinstance(architecture, UNetConfig):
+            return measure_network(architecture).fixed_input_shape
         if not architecture.fixed_input_shape:
             return None
         shape = Coordinate(architecture.input_shape)

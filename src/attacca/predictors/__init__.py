@@ -7,6 +7,7 @@ from attacca.predictors.dummy_predictor import DummyPredictor
 from attacca.predictors.hot_distance_predictor import HotDistancePredictor
 from attacca.predictors.inner_distance_predictor import InnerDistancePredictor
 from attacca.predictors.label_arrays import create_label_mask
+from attacca.predictors.label_predictor import LabelPredictor
 from attacca.predictors.one_hot_predictor import OneHotPredictor
 from attacca.predictors.predictor import Predictor
 
@@ -16,6 +17,7 @@ __all__ = [
     "DummyPredictor",
     "HotDistancePredictor",
     "InnerDistancePredictor",
+    "LabelPredictor",
     "LsdExtractor",
     "OneHotPredictor",
     "Predictor",

@@ -1,10 +1,12 @@
 """Checks of a run against its volumes: axes, voxel sizes, the network's input, blocks, criteria."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from attacca.architectures.measured_network import measure_network
 from attacca.architectures.operations import estimate_training_bytes
 from attacca.architectures.shapes import check_input_shape, compute_output_shape, create_axes
+from attacca.config.architecture import ArchitectureConfig, UNetConfig
 from attacca.config.problems import Problem, format_value
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.units import find_largest_difference
@@ -144,25 +146,42 @@ def _check_memory(key: KeyPath, run: RunConfig) -> Iterator[Problem]:
     """Yield a problem for a network that no machine can train."""
     size = estimate_training_bytes(run.architecture, run.training.batch_size)
     if size > _LARGEST_TRAINING:
-        channels = list(run.architecture.level_channels)
+        network = run.architecture
+        levels = (
+            f"levels of {list(network.level_channels)} channels and "
+            if isinstance(network, UNetConfig)
+            else ""
+        )
         yield Problem(
             key,
-            f"levels of {channels} channels and the input {list(run.architecture.input_shape)}, whose training needs "
+            f"{levels}the input {list(run.architecture.input_shape)}, whose training needs "
             f"more than {size / 1e12:.3g} TB of memory",
             "a smaller network: channels (or num_fmaps and fmap_inc_factor), input_shape, training.batch_size",
         )
 
 
+def _find_output_shape(architecture: ArchitectureConfig) -> Sequence[int]:
+    """Return the output shape of a network in training.
+
+    Raises:
+        ConfigurationError: the network cannot process its input shape.
+    """
+    if not isinstance(architecture, UNetConfig):
+        return measure_network(architecture).output_shape
+    axes = create_axes(architecture)
+    check_input_shape(axes, architecture.input_shape)
+    return compute_output_shape(axes, architecture.input_shape)
+
+
 def _check_network(section: KeyPath, run: RunConfig) -> Iterator[Problem]:
     """Yield problems of the input shape and, if the network can process it, of the blocks of its predictions."""
     shape, head_kernel = list(run.architecture.input_shape), run.task.head_kernel
-    axes, key = create_axes(run.architecture), (*section, "architecture", "input_shape")
+    key = (*section, "architecture", "input_shape")
     try:
-        check_input_shape(axes, shape)
+        output = _find_output_shape(run.architecture)
     except ConfigurationError as error:
-        yield Problem(key, format_value(shape), message=str(error))
+        yield Problem(key, format_value(shape), message=error.problem, hint=error.fix)
         return
-    output = compute_output_shape(axes, shape)
     if min(output) < head_kernel:
         yield Problem(
             key,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from attacca.config.architecture import UNetConfig
 from attacca.config.model_description import ModelDescription
 from attacca.config.units import SYMBOLS
 
@@ -17,16 +18,26 @@ def list_model_facts(description: ModelDescription, digest: str) -> list[tuple[s
 
 
 def _list_all(description: ModelDescription, digest: str) -> Iterator[tuple[str, str]]:
-    about, task = description.about, description.read_task()
+    about = description.about
     yield "name", description.name
     yield "description", about.description
     yield "authors", ", ".join(about.authors)
     yield "license", about.license or "none given: ask the authors before you share or use it"
     yield "citation", about.citation
     yield "address", about.url
-    yield "task", f"{description.task['type']}, {task.num_channels} channels"
-    yield "classes", ", ".join(task.class_names)
-    yield "network", _describe_network(description)
+    if description.missing_extensions:
+        yield "task", str(description.task.get("type"))
+        yield "network", str(description.architecture.get("type"))
+    else:
+        task = description.read_task()
+        yield "task", f"{description.task['type']}, {task.num_channels} channels"
+        yield "classes", ", ".join(task.class_names)
+        yield "network", _describe_network(description)
+    for extension in description.extensions:
+        yield (
+            "extension",
+            f"{extension.kind} '{extension.name}' of {extension.source}, digest {extension.digest[:12]}",
+        )
     symbol = SYMBOLS.get(description.unit, description.unit)
     yield "voxel size", f"{' x '.join(map(str, description.voxel_size))} {symbol}"
     low, high = description.intensity["minimum"], description.intensity["maximum"]
@@ -46,9 +57,10 @@ def _list_all(description: ModelDescription, digest: str) -> Iterator[tuple[str,
 
 def _describe_network(description: ModelDescription) -> str:
     network = description.read_architecture()
-    channels = ", ".join(map(str, network.level_channels))
     inputs = "1 channel" if description.num_in_channels == 1 else f"{description.num_in_channels} channels"
-    return f"{network.type}, channels {channels}, input of {inputs}"
+    if not isinstance(network, UNetConfig):
+        return f"{description.architecture['type']}, input of {inputs}"
+    return f"{network.type}, channels {', '.join(map(str, network.level_channels))}, input of {inputs}"
 
 
 def _describe_choice(description: ModelDescription) -> str:

@@ -4,9 +4,17 @@ import json
 import sys
 from typing import Any
 
-from attacca.config.model_description import VolumeDescription, digest_of_weights
+from attacca.config.extension import DIGEST
+from attacca.config.model_description import (
+    OWN_PARTS,
+    ExtensionDescription,
+    VolumeDescription,
+    digest_of_weights,
+)
 from attacca.config.run import Configuration
+from attacca.config.tasks import PARTS
 from attacca.config.training import TrainingConfig
+from attacca.extensions import Kind, require_extension
 from attacca.jobs.stage import (
     CostModel,
     ProductSizes,
@@ -43,7 +51,7 @@ def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str
     return {
         "name": run,
         "about": plain_values(config.about),
-        "task": task_parameters(config),
+        "task": task_parameters(config, *PARTS),
         "prediction": plain_values(config.prediction),
         "segmentation": plain_values(config.segmentation) if config.task.agglomerates else None,
         "evaluation": plain_values(config.evaluation),
@@ -96,13 +104,20 @@ def work(arguments: StageArguments) -> None:
     is_best = best.get("iteration") == meta.iteration
     chosen = {key: value for key, value in tuning.result.items() if key not in ("chosen", "volumes")}
     volumes = _describe_volumes(arguments)
+    parts = {
+        name: section
+        for name, section in parameters["task"].items()
+        if name in PARTS and name not in OWN_PARTS
+    }
     description = ModelDescription(
         written_by=f"attacca {__version__}, torch {torch.__version__}",
         name=parameters["name"],
         about=parameters["about"],
         # As in the checkpoint: the digest of the weights includes it.
         task=configuration["task"],
+        parts=parts,
         architecture=configuration["architecture"],
+        extensions=_list_extensions(parts, configuration),
         voxel_size=configuration["voxel_size"],
         unit=_read_unit(arguments),
         num_in_channels=meta.num_in_channels,
@@ -130,6 +145,23 @@ def work(arguments: StageArguments) -> None:
     Manifest(
         BUNDLE.name, BUNDLE.version, parameters, inputs, {"file": path.name, "model_digest": digest}
     ).write(arguments.output)
+
+
+def _list_extensions(parts: dict[str, Any], configuration: dict[str, Any]) -> list[ExtensionDescription]:
+    """Return descriptions of the extensions in the sections of a model."""
+    sections = {**configuration["task"], **parts, "architecture": configuration["architecture"]}
+    descriptions = []
+    kinds: tuple[Kind, ...] = (*PARTS, "architecture")
+    for kind in kinds:
+        section = sections.get(kind)
+        if isinstance(section, dict) and DIGEST in section:
+            source = require_extension(kind, section["type"]).source
+            descriptions.append(
+                ExtensionDescription(
+                    kind=kind, name=section["type"], source=source.name, digest=section[DIGEST]
+                )
+            )
+    return descriptions
 
 
 def _make_portable(prediction: dict[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,9 @@ CLASSES = Stage(
     inputs=segmentation_inputs,
     applies=lambda run: not run.task.agglomerates,
     manifest=locate_manifest("segmentation"),
-    parameters=lambda configuration, run, volume: {"task": task_parameters(configuration.runs[run])},
+    parameters=lambda configuration, run, volume: {
+        "task": task_parameters(configuration.runs[run], "predictor", "post_processor")
+    },
     arrays=locate_array("segmentation"),
     contents=list_segmentation_contents,
     is_final=True,

@@ -57,7 +57,7 @@ EVALUATE = Stage(
     volumes=_volumes,
     manifest=lambda layout, run, volume: layout.scores(run, volume),
     parameters=lambda configuration, run, volume: {
-        "task": task_parameters(configuration.runs[run]),
+        "task": task_parameters(configuration.runs[run], "evaluator"),
         "evaluation": plain_values(configuration.runs[run].evaluation),
     },
     contents=lambda layout, run, volume: [str(layout.evaluation(run, volume))],

@@ -57,7 +57,9 @@ TARGETS = Stage(
     applies=lambda run: run.is_trained,
     volumes=_volumes,
     manifest=lambda layout, run, volume: layout.targets_manifest(run, volume),
-    parameters=lambda configuration, run, volume: {"task": task_parameters(configuration.runs[run])},
+    parameters=lambda configuration, run, volume: {
+        "task": task_parameters(configuration.runs[run], "predictor")
+    },
     arrays=lambda layout, run, volume: [
         f"{layout.targets_container(run, volume)}/{image}/s0" for image in ("target", "weight")
     ],

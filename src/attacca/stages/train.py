@@ -12,7 +12,7 @@ from attacca.arrays import LocalArrayIdentifier
 from attacca.arrays.damage_notes import clear_damage, read_damage
 from attacca.atomic import write_text
 from attacca.blockwise.locking import lock_file
-from attacca.config.architecture import UNetConfig
+from attacca.config.architecture import read_architecture_config
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.model_description import digest_of_weights
 from attacca.config.run import Configuration
@@ -50,8 +50,11 @@ def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str
         if sampling.points is not None:
             # A path changes when a project is moved, and the file of a path can change.
             training["sampling"][name]["points"] = _digest(sampling.points)
+    parts = ["predictor", "loss"]
+    if config.training.validation.segmentation_interval is not None:
+        parts += ["post_processor", "evaluator"]
     section: dict[str, Any] = {
-        "task": plain_values(config.task),
+        "task": plain_values(config.task.keep_parts(*parts)),
         "architecture": plain_values(config.architecture),
         "training": training,
         "volumes": {"train": config.volumes.train, "validate": config.volumes.validation},
@@ -161,7 +164,7 @@ def _train(arguments: StageArguments, directory: Path) -> None:
     job = TrainingJob(
         directory=directory,
         task=task,
-        architecture=UNetConfig.model_validate(section["architecture"]),
+        architecture=read_architecture_config(section["architecture"]),
         training=training,
         volumes=tuple(_training_volume(arguments, name) for name in names["train"]),
         validation=validation,

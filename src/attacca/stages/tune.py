@@ -35,7 +35,12 @@ def _inputs(configuration: Configuration, run: str, volume: str) -> dict[str, St
 
 def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str, Any]:
     config = configuration.runs[run]
-    section = {"task": task_parameters(config), "evaluation": plain_values(config.evaluation)}
+    # Agglomerations are compared by scores of their own.
+    parts = () if config.task.agglomerates else ("predictor", "post_processor", "evaluator")
+    section = {
+        "task": task_parameters(config, *parts),
+        "evaluation": plain_values(config.evaluation),
+    }
     if config.task.agglomerates:
         section["segmentation"] = plain_values(config.segmentation)
     if not config.is_trained and not config.volumes.validation:

@@ -14,6 +14,7 @@ from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import PretrainedTaskConfig
 from attacca.errors import CheckpointError
 from attacca.predictors import Predictor
+from attacca.tasks.extended_task import replace_parts
 from attacca.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class PretrainedTask(Task):
     def __init__(self, task_config: PretrainedTaskConfig) -> None:
         super().__init__(task_config)
         self.sub_task: Task = task_config.sub_task_config.task_type(task_config.sub_task_config)
+        replace_parts(self.sub_task)
         self.weights = Path(task_config.weights)
         self.report: PretrainedReport | None = None
 

@@ -91,6 +91,8 @@ class Task(ABC):
     @property
     def default_criterion(self) -> str:
         """Name of the score that chooses parameters and checkpoints if the configuration does not name one."""
+        if self.config.evaluator is not None and not self.config.agglomerates:
+            return self.evaluation_scores.criteria[0]
         return self.config.default_criterion
 
     @property

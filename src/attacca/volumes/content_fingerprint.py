@@ -48,7 +48,7 @@ def compute_content_fingerprint(config: VolumeConfig) -> str:
 
 
 def _describe_source(source: ArraySource) -> Any:
-    container = split_container(source.path, source.dataset)
+    container = None if source.reader is not None else split_container(source.path, source.dataset)
     if container is not None:
         return _describe_container(container.container, container.dataset)
     files = list_files(source)

@@ -85,6 +85,7 @@ class Application:
         voxel_size: voxel size of all volumes; None if the files hold it.
         unit: its unit.
         settings: further settings of the configuration, by keys with dots.
+        extensions: Python files with the extensions that the model needs.
     """
 
     model: Path
@@ -92,6 +93,7 @@ class Application:
     voxel_size: Sequence[float] | None = None
     unit: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    extensions: Sequence[Path] = ()
 
     def configuration(self) -> dict[str, Any]:
         """Return the configuration as plain values."""
@@ -107,6 +109,7 @@ class Application:
             volumes[_choose_name(volume.name, volumes)] = section
         values: dict[str, Any] = {
             "results": ".",
+            **({"extensions": [str(path.absolute()) for path in self.extensions]} if self.extensions else {}),
             "volumes": volumes,
             "runs": {RUN: {"model": MODEL, "volumes": {"test": list(volumes)}}},
         }

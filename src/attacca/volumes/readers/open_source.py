@@ -7,6 +7,7 @@ from attacca.arrays.identifier import is_url
 from attacca.config.volumes import ArraySource, LabelArraySource
 from attacca.errors import AttaccaError, MissingInputError, VolumeError
 from attacca.volumes.readers.encoded_ids import RgbIds, WholeNumberIds
+from attacca.volumes.readers.extended_source import open_extension
 from attacca.volumes.readers.foreign_formats import describe_conversion
 from attacca.volumes.readers.hdf5 import HDF5_SUFFIXES, Hdf5Source, has_hdf5_signature
 from attacca.volumes.readers.image_file import IMAGE_SUFFIXES, JPEG_SUFFIXES, TIFF_SUFFIXES
@@ -45,6 +46,8 @@ def open_source(source: ArraySource, kind: Kind = "raw") -> Source:
         MissingInputError: the path or data set does not exist; the message lists the existing ones.
         VolumeError: the file cannot be read.
     """
+    if source.reader is not None:
+        return open_extension(source, kind)
     encoding = source.encoding if isinstance(source, LabelArraySource) else None
     with explain_damage(str(source.path), "cannot be read"):
         if encoding is None:
@@ -145,6 +148,9 @@ def list_files(source: ArraySource) -> list[Path]:
     if is_url(source.path):
         return []
     path = Path(source.path)
+    if source.reader is not None:
+        files = [path] if path.exists() else []
+        return sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else files
     if is_pattern(path):
         return match_files(path)
     check_access(path)

@@ -1,0 +1,1 @@
+"""Templates of extensions, which ``attacca new`` writes."""
