@@ -1,10 +1,11 @@
-"""Damaged files of all formats: what the readers and ``attacca check`` do with them.
+"""Damaged files of all formats, configurations and results: what the readers, the commands and the workflow do with them.
 
-    python benchmarks/fuzz.py [--seeds 26] [--first 0] > benchmarks/fuzz.txt
+    python benchmarks/fuzz.py [--seeds 26] [--first 0] [--settings 100] [--results 300] > benchmarks/fuzz.txt
 
 Small files of each variant in ``docs/formats.md`` are damaged: cut, bits flipped, bytes overwritten, exchanged, inserted,
 removed, headers of other formats; in metadata also values replaced, removed, renamed or exchanged. The damages and the
-judgment are in ``tests/damaged_files.py``, the files in ``tests/format_cases``. Columns of the table:
+judgment are in ``tests/damaged_files.py``, the files in ``tests/format_cases``. Configurations and the results of a finished
+run, which is computed first, are damaged and judged by ``tests/damaged_projects.py``. Columns of the table:
 
 - ``refused``: a message that names the file.
 - ``equal``: all voxels are those of the sound file, and ``check`` prints the same.
@@ -23,9 +24,14 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import yaml
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+from damage import CONFIGURATION, run_workflow
+
 from damaged_files import FAULTS, READ, SOUND, Outcome, try_damages
+from damaged_projects import CONFIGURATIONS, NAMES, RESULTS, create_judge
 
 
 def main() -> None:
@@ -36,6 +42,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=26, help="damages per variant")
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--only", default="", help="part of the names of the variants")
+    parser.add_argument("--settings", type=int, default=100, help="damages per configuration")
+    parser.add_argument("--results", type=int, default=300, help="damages of results of a finished run")
+    parser.add_argument("--project", type=Path, help="directory of the finished run, which is reused")
     options = parser.parse_args()
     seeds = range(options.first, options.first + options.seeds)
     tasks = [
@@ -43,7 +52,8 @@ def main() -> None:
     ]
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
-        outcomes = list(try_damages(tasks, Path(directory)))
+        outcomes = list(try_damages(tasks, Path(directory))) if tasks else []
+        outcomes += try_project_damages(options, Path(directory))
     libraries = ("tifffile", "imagecodecs", "pillow", "h5py", "zarr", "numcodecs", "tensorstore", "mrcfile")
     print(
         f"{platform.machine()}, Python {platform.python_version()}, "
@@ -61,9 +71,29 @@ def main() -> None:
     sys.exit(bool(faults))
 
 
+def try_project_damages(options: argparse.Namespace, directory: Path) -> list[Outcome]:
+    """Damage configurations, and results of a finished run."""
+    tasks = [
+        (NAMES.index(name), options.first + seed)
+        for name in CONFIGURATIONS
+        for seed in range(options.settings)
+    ]
+    tasks += [(NAMES.index(RESULTS), options.first + seed) for seed in range(options.results)]
+    tasks = [task for task in tasks if options.only in NAMES[task[0]]]
+    project = options.project or directory / "project"
+    if not project.exists():
+        project.mkdir()
+        (project / "config.yaml").write_text(yaml.safe_dump(CONFIGURATION))
+        done = run_workflow(project) if options.results else None
+        if done is not None and done.returncode:
+            sys.exit(done.stdout + done.stderr)
+    return list(try_damages(tasks, directory, create_judge(project), NAMES)) if tasks else []
+
+
 def print_table(outcomes: list[Outcome]) -> None:
     """Print the number of outcomes of each kind, by format."""
-    formats = {str(case): case.format for case in READ}
+    formats = {str(case): case.format for case in READ} | dict.fromkeys(CONFIGURATIONS, "configurations")
+    formats[RESULTS] = "results of a run"
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for outcome in outcomes:
         kind = outcome.kind if outcome.kind in SOUND else "faults"

@@ -153,9 +153,9 @@ def test_the_whole_workflow_gives_the_arrays_of_the_laptop_through_sbatch_alone(
     assert re.search(r"\d+ of \d+ steps \(100%\) done", output)
     # What runs here makes an empty array or writes a page; it computes no block. With one shard, the plan is grouped.
     assert set(local) == {"all", "report", "predict_plan"}
-    # Of each of three volumes the import, of two the targets; the training and the tuning; of two volumes two shards of
-    # the prediction and its end, the whole segmentation, and the table of objects; the model file and the provenance.
-    assert len(submitted) == 3 + 2 + 1 + 1 + 2 * (2 + 1) + 2 + 2 + 1 + 1
+    # Of each of three volumes the import, with its targets; the training and the tuning; of two volumes two shards of the
+    # prediction and its end, the whole segmentation, and the table of objects; the model file and the provenance.
+    assert len(submitted) == 3 + 1 + 1 + 2 * (2 + 1) + 2 + 2 + 1 + 1
     states = {job.number: job.state for job in slurm.jobs()}
     assert {states[number] for number in submitted} == {"COMPLETED"}
     laptop, cluster = arrays(here), arrays(tmp_path)

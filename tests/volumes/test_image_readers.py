@@ -309,6 +309,7 @@ def test_labels_compressed_with_jpeg_are_refused(tmp_path):
     [
         pytest.param(["z10", "z2", "z1"], ["z1", "z2", "z10"], id="natural"),
         pytest.param(["z-2", "z-10", "z0", "z3"], ["z-10", "z-2", "z0", "z3"], id="negative"),
+        pytest.param(["z1", "z-1", "z0", "z-2"], ["z-2", "z-1", "z0", "z1"], id="both signs"),
         pytest.param(["s-2", "s-10", "s-1"], ["s-1", "s-2", "s-10"], id="hyphens"),
         pytest.param(["-1", "-3", "2"], ["-3", "-1", "2"], id="only numbers"),
         pytest.param(["2024-01-02", "2024-01-10"], ["2024-01-02", "2024-01-10"], id="dates"),

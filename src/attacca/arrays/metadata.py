@@ -218,7 +218,7 @@ def clean_axis_names(names: Sequence[str], types: Sequence[object] = ()) -> list
 
 
 def _list_units(attrs: Mapping[str, Any]) -> list[object]:
-    units = attrs.get("units")
+    units = attrs.get("units") or attrs.get("unit")
     if isinstance(units, str):
         return [units] if units else []
     if isinstance(units, list) and any(units):

@@ -52,9 +52,15 @@ def sort_sections(paths: Iterable[Path]) -> list[Path]:
     A minus after a letter is a sign if other names have none there (``z-1``, ``z0``), otherwise it is a hyphen.
     """
     files = list(paths)
-    keys = {path: split_numbers(path) for path in files}
-    texts = {tuple(part for part in key if isinstance(part, str)) for key in keys.values()}
-    for key in keys.values():
+    keys = dict(zip(files, _split_signed([path.name for path in files])))
+    return sorted(files, key=lambda path: (keys[path], str(path)))
+
+
+def _split_signed(names: Sequence[str]) -> list[list[int | str]]:
+    """Return the parts of names, in which a minus is a sign or a hyphen; see ``sort_sections``."""
+    keys = [list(_split(name)) for name in names]
+    texts = {tuple(part for part in key if isinstance(part, str)) for key in keys}
+    for key in keys:
         for index in range(0, len(key) - 1, 2):
             text, number = key[index], key[index + 1]
             if not isinstance(text, str) or not isinstance(number, int) or not text.endswith("-"):
@@ -63,7 +69,7 @@ def sort_sections(paths: Iterable[Path]) -> list[Path]:
             strings[index // 2] = text[:-1]
             if tuple(strings) in texts:
                 key[index], key[index + 1] = text[:-1], -number
-    return sorted(files, key=lambda path: (keys[path], str(path)))
+    return keys
 
 
 def find_missing_numbers(names: Sequence[str]) -> list[int]:
@@ -74,7 +80,7 @@ def find_missing_numbers(names: Sequence[str]) -> list[int]:
     >>> find_missing_numbers(["s2.png", "s4.png", "s5.png"]), find_missing_numbers(["s10.png", "s20.png", "s30.png"])
     ([3], [])
     """
-    parts = [_split(os.path.basename(name)) for name in names]
+    parts = _split_signed([os.path.basename(name) for name in names])
     if len({len(split) for split in parts}) != 1:
         return []
     varying = [column for column in zip(*parts) if len(set(column)) > 1]
@@ -94,7 +100,7 @@ def check_repeated_numbers(name: str, paths: Sequence[Path]) -> None:
         VolumeError: a number occurs twice.
     """
     # Suffixes such as .tif and .tiff do not distinguish sections.
-    keys = [_split(os.path.splitext(path.name)[0]) for path in paths]
+    keys = [tuple(key) for key in _split_signed([os.path.splitext(path.name)[0] for path in paths])]
     all_numbers = [tuple(part for part in key if isinstance(part, int)) for key in keys]
     # Names in which no number varies are distinguished by their texts.
     if len(set(all_numbers)) == 1:
