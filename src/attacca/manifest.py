@@ -63,6 +63,8 @@ def read_manifest(path: str | Path) -> Manifest:
     """
     try:
         values = json.loads(Path(path).read_bytes())
+        if not _has_types(values):
+            raise TypeError("a value has another type")
         return Manifest(
             **{key: values[key] for key in ("stage", "version", "parameters", "inputs", "result")}
         )
@@ -99,9 +101,17 @@ def read_object(path: str | Path, fix: str) -> dict[str, Any]:
 
 
 def read_values(path: str | Path) -> dict[str, Any] | None:
-    """Read the values of a JSON file, or return None if it is missing or does not hold an object."""
+    """Read the values of a JSON file, or return None if it is missing, or is not an object as stages write it."""
     try:
         value = json.loads(Path(path).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    return value if isinstance(value, dict) and _has_types(value) else None
+
+
+def _has_types(values: Any) -> bool:
+    """Return whether the values of a manifest or plan that the file has are of their types."""
+    types = {"fingerprint": str, "inputs": dict, "parameters": dict, "result": dict}
+    return all(isinstance(values[key], kind) for key, kind in types.items() if key in values) and all(
+        isinstance(value, str) for value in values.get("inputs", {}).values()
+    )

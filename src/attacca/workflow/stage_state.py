@@ -13,6 +13,7 @@ from typing import Any
 from attacca.blockwise import Ledger
 from attacca.errors import AttaccaError
 from attacca.fingerprint import digest_file
+from attacca.jobs.block_shape import read_plan
 from attacca.jobs.job_locks import job_file, locked_inodes
 from attacca.jobs.stage import FINISH, PLAN, SHARD, StageInstance
 from attacca.layout import Layout
@@ -119,7 +120,7 @@ def read_states(workflow: Workflow) -> list[StageState]:
 def count_shards(instance: StageInstance, workflow: Workflow) -> int:
     """Return the number of shards of a stage: at most one for each block that it has planned."""
     count = workflow.shards(instance.stage, instance.run, instance.volume)
-    plan = read_values(instance.plan(workflow.layout)) if instance.stage.is_blockwise else None
+    plan = read_plan(instance.plan(workflow.layout)) if instance.stage.is_blockwise else None
     return min(count, max(1, int(plan.get("blocks", count)))) if plan else count
 
 
@@ -165,7 +166,7 @@ class _Reader:
             state.state = "done"
             state.reason = self._explain_staleness(instance, manifest)
             if instance.stage.is_blockwise:
-                plan = read_values(instance.plan(self.layout)) or {}
+                plan = read_plan(instance.plan(self.layout)) or {}
                 state.blocks = state.done = int(plan.get("blocks", 0))
             if state.reason:
                 state.state, state.done = "stale", 0
@@ -226,7 +227,7 @@ class _Reader:
         return "; ".join(differences)
 
     def _read_blocks(self, instance: StageInstance, state: StageState) -> None:
-        plan = read_values(instance.plan(self.layout))
+        plan = read_plan(instance.plan(self.layout))
         if plan is None:
             return
         blocks = int(plan["blocks"])
