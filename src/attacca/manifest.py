@@ -106,12 +106,13 @@ def read_values(path: str | Path) -> dict[str, Any] | None:
         value = json.loads(Path(path).read_text())
     except (OSError, ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) and _has_types(value) else None
+    return value if _has_types(value) else None
 
 
 def _has_types(values: Any) -> bool:
-    """Return whether the values of a manifest or plan that the file has are of their types."""
+    """Return whether a value is an object, in which the members of manifests and plans have their types."""
     types = {"fingerprint": str, "inputs": dict, "parameters": dict, "result": dict}
-    return all(isinstance(values[key], kind) for key, kind in types.items() if key in values) and all(
-        isinstance(value, str) for value in values.get("inputs", {}).values()
-    )
+    if not isinstance(values, dict):
+        return False
+    has_types = all(isinstance(values[key], kind) for key, kind in types.items() if key in values)
+    return has_types and all(isinstance(value, str) for value in values.get("inputs", {}).values())
