@@ -1,6 +1,8 @@
 """Volumes in the formats of other programs, read with the libraries of these programs."""
 
 import json
+import os
+import subprocess
 import sys
 
 import h5py
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 import tensorstore
 import tifffile
+import zarr
 
 from attacca.config.export import Hdf5Export, PrecomputedExport, TiffExport, WebKnossosExport
 from attacca.errors import VolumeError
@@ -101,6 +104,42 @@ def test_a_webknossos_dataset_has_each_scale_at_its_place(store, ids, tmp_path):
         z, y, x = scale.voxel_offset
         assert np.array_equal(voxels[z:, y:, x:], scale.array[scale.array.roi])
         assert np.count_nonzero(voxels) == np.count_nonzero(voxels[z:, y:, x:])
+
+
+def test_each_shard_of_a_webknossos_dataset_is_written_once(store, ids, tmp_path, monkeypatch):
+    array = store(np.tile(ids, (1, 8, 1)), offset=(40 * 250, 8 * 200, 8 * 3))
+    written = []
+    original = zarr.storage.LocalStore.set
+
+    async def record(self, key, value):
+        written.append(f"{self.root}/{key}")
+        await original(self, key, value)
+
+    monkeypatch.setattr(zarr.storage.LocalStore, "set", record)
+    SegmentationWriter(array, "run").write(tmp_path / "webknossos", WebKnossosExport())
+    shards = sorted(name.partition("segmentation/1-1-1/")[2] for name in written if "/1-1-1/c/" in name)
+    assert shards == [f"c/0/0/{y}/{z}" for y in (0, 1, 2) for z in (0, 1)]
+
+
+@pytest.mark.skipif("ATTACCA_WEBKNOSSOS" not in os.environ, reason="ATTACCA_WEBKNOSSOS names no Python")
+def test_the_webknossos_package_reads_a_dataset(store, ids, tmp_path):
+    # An interpreter of its own: the package requires other versions of common packages.
+    writer = SegmentationWriter(store(ids, offset=(160, 64, 64)), "run")
+    writer.write(tmp_path / "webknossos", WebKnossosExport())
+    script = """
+import sys, numpy, webknossos
+dataset = webknossos.Dataset.open(sys.argv[1])
+layer = dataset.get_layer("segmentation")
+numpy.savez(sys.argv[2], **{str(mag): layer.get_mag(mag).read()[0].T for mag in layer.mags})
+print(tuple(dataset.voxel_size), tuple(layer.bounding_box.topleft), layer.largest_segment_id, layer.category)
+"""
+    command = [os.environ["ATTACCA_WEBKNOSSOS"], "-c", script, tmp_path / "webknossos", tmp_path / "read.npz"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "(8.0, 8.0, 40.0) (8, 8, 4) 8000 segmentation"
+    with np.load(tmp_path / "read.npz") as read:
+        for mag, scale in zip(("1", "2-2-1"), writer.scales):
+            assert np.array_equal(read[mag], scale.array[scale.array.roi])
+        assert len(read.files) == 4
 
 
 def test_an_offset_between_voxels_is_refused_by_precomputed(store, ids, tmp_path):

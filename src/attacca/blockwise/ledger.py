@@ -29,6 +29,7 @@ from typing import Any
 import fsspec
 import numpy as np
 
+from attacca.arrays.identifier import is_url
 from attacca.arrays.storage import storage_options
 from attacca.atomic import write_text
 from attacca.blockwise.durability import DiskNote, get_note_path, read_lasting_bytes
@@ -109,7 +110,7 @@ class Ledger:
         self.parts: dict[str, Any] = {} if isinstance(key, str) else json.loads(canonical_json(dict(key)))
         self.key = key if isinstance(key, str) else digest(self.parts)
         self.num_blocks = num_blocks
-        self.remote = "://" in self.array_directory
+        self.remote = is_url(self.array_directory)
         if not self.remote:
             self.directory = Path(self.array_directory) / ".attacca" / "ledger"
         elif state_directory is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from funlib.geometry import Coordinate, Roi
 
-from attacca.arrays.identifier import LocalArrayIdentifier
+from attacca.arrays.identifier import LocalArrayIdentifier, is_url
 from attacca.arrays.zarr_array import ZarrArray
 from attacca.atomic import write_bytes, write_text
 from attacca.blockwise.grid import Block, BlockGrid, check_alignment
@@ -170,7 +170,7 @@ class SegmentJob:
             "arguments": repr(self.args),
             "keywords": {key: repr(value) for key, value in sorted(keywords.items()) if key != "agreement"},
         }
-        state = self.scratch.parent / "ledger" if "://" in directory else None
+        state = self.scratch.parent / "ledger" if is_url(directory) else None
         return Ledger(directory, parts, len(self.grid), state_directory=state)
 
     def create_fragments(self) -> ZarrArray:
@@ -224,7 +224,7 @@ def _scratch_directory(kwargs: Mapping[str, Any], output: ZarrArray) -> Path:
     """Return the scratch directory of all calls with this output."""
     if kwargs.get("tmpdir"):
         return Path(kwargs["tmpdir"]) / f"segment_blockwise-{digest(output.directory)[:16]}"
-    if "://" in output.directory:
+    if is_url(output.directory):
         return Path(".attacca", "segment_blockwise", digest(output.directory)[:16], "scratch").absolute()
     return Path(output.directory) / ".attacca" / "segment_blockwise"
 

@@ -85,10 +85,21 @@ class Labels:
         block = self.array.read(roi) if margin else self.array[roi]
         return block.reshape([1] * (3 - dims) + list(block.shape[-dims:]))
 
-    def divide(self, shape: Sequence[int]) -> Iterator[Box]:
-        """Yield boxes of a shape that cover the array, clipped at its upper border, in the order z, y, x."""
-        for start in product(*(range(0, n, size) for n, size in zip(self.shape, shape))):
-            z, y, x = (slice(b, min(b + size, n)) for b, size, n in zip(start, shape, self.shape))
+    def divide(self, shape: Sequence[int], corner: Sequence[int] = (0, 0, 0)) -> Iterator[Box]:
+        """Yield the boxes of a grid that cover the array, clipped at its borders, in the order z, y, x.
+
+        Args:
+            shape: voxels of a box.
+            corner: position of the array's first voxel, counted from a corner of the grid; not negative.
+
+        >>> from attacca.arrays import NumpyArray
+        >>> array = NumpyArray.from_np_array(np.zeros((1, 1, 9)), Roi((0, 0, 0), (1, 1, 9)), (1, 1, 1), ["z", "y", "x"])
+        >>> [(x.start, x.stop) for _, _, x in Labels(array).divide((4, 4, 4), corner=(0, 0, 6))]
+        [(0, 2), (2, 6), (6, 9)]
+        """
+        starts = (range(-(first % size), n, size) for n, size, first in zip(self.shape, shape, corner))
+        for start in product(*starts):
+            z, y, x = (slice(max(0, b), min(b + size, n)) for b, size, n in zip(start, shape, self.shape))
             yield z, y, x
 
     def _convert(self, values: Coordinate) -> list[float]:

@@ -18,7 +18,7 @@ def write_webknossos(directory: Path, scales: Sequence[Labels], largest_id: int,
     """Write the scales of a segmentation as a dataset with one segmentation layer, axes c, x, y, z.
 
     Arrays start at the origin of the dataset, and chunks below the offset of the segmentation are not stored. Coarser
-    scales end before the first that is not on the dataset's grid. Memory: boxes of 256³ voxels.
+    scales end before the first that is not on the dataset's grid. Memory: one shard of 256³ voxels.
 
     Args:
         directory: new directory.
@@ -59,7 +59,8 @@ def write_webknossos(directory: Path, scales: Sequence[Labels], largest_id: int,
             dimension_names=("c", "x", "y", "z"),
             zarr_format=3,
         )
-        for box in labels.divide((_SHARD,) * 3):
+        # A box is one shard, which is written once.
+        for box in labels.divide((_SHARD,) * 3, corner=offset[::-1]):
             x, y, z = (slice(a.start + start, a.stop + start) for a, start in zip(reversed(box), offset))
             array[0, x, y, z] = labels.read(box).astype(np.uint64).T
         mags.append({"mag": factors, "path": f"./{path}", "axisOrder": {"c": 0, "x": 1, "y": 2, "z": 3}})

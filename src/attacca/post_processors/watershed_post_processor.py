@@ -10,6 +10,7 @@ import numpy as np
 from funlib.geometry import Coordinate
 
 from attacca.arrays import Array, LocalArrayIdentifier, ZarrArray
+from attacca.arrays.identifier import is_url
 from attacca.config.segmentation import AgglomerationSettings, FragmentSettings
 from attacca.errors import VolumeError
 from attacca.post_processors.post_processor import PostProcessor, round_up
@@ -154,4 +155,4 @@ def _to_lists(value: Any) -> Any:
 def _parent_directory(identifier: LocalArrayIdentifier) -> Path | None:
     """Return a directory on the disk of the output, or None for the system's temporary directory."""
     container = str(identifier.container)
-    return None if "://" in container else Path(container).parent
+    return None if is_url(container) else Path(container).parent

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from attacca.arrays.identifier import is_url
 from attacca.report.results import Results, read_json
 
 
@@ -18,7 +19,7 @@ def describe_lost_images(results: Results, run: str, volume: str, opened: Collec
     deleted: list[str] = []
     unreadable: list[str] = []
     for path in dict.fromkeys(_lost_paths(results, run, volume, opened)):
-        exists = "://" in path or Path(path).exists()
+        exists = is_url(path) or Path(path).exists()
         (unreadable if exists else deleted).append(path.removeprefix(f"{results.layout.array_root}/"))
     clauses = []
     if deleted:

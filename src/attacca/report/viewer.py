@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 import numpy as np
 
 from attacca.arrays import Array, ZarrArray
+from attacca.arrays.identifier import is_url
 from attacca.errors import ConfigurationError, MissingInputError
 from attacca.report.colors import choose_axis_colors
 from attacca.report.deleted import describe_lost_images
@@ -213,7 +214,7 @@ def _make_source(image: Image, address: str, served: Mapping[str, Path]) -> Any:
 def _make_url(array: ZarrArray, address: str, served: Mapping[str, Path], is_multiscale: bool) -> str:
     is_scale = is_multiscale or array.dataset.rsplit("/", 1)[-1] == "s0"
     group = array.directory.rsplit("/", 1)[0] if is_scale else array.directory
-    if "://" in group:
+    if is_url(group):
         return f"zarr://{group}"
     for name, directory in served.items():
         path = Path(group)
@@ -228,13 +229,13 @@ def find_served_directories(results: Results) -> dict[str, Path]:
     These are the results, the arrays if they are stored elsewhere, and the volumes that are used in place.
     """
     served = {"results": results.directory}
-    if results.storage and "://" not in results.storage:
+    if results.storage and not is_url(results.storage):
         served["arrays"] = Path(results.storage)
     for volume in [path.stem for path in results.layout.volume_manifests()]:
         for name in ("raw", "labels", "mask"):
             image = results.volume_image(volume, name)
             container = str(image.finest.file_name) if image else ""
-            is_local = container and "://" not in container
+            is_local = container and not is_url(container)
             if is_local and not any(Path(container).is_relative_to(path) for path in served.values()):
                 served[f"volume-{volume}-{name}"] = Path(container)
     return served

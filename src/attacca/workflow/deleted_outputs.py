@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from attacca.arrays.identifier import is_url
 from attacca.arrays.storage import remote_file_system
 from attacca.jobs.stage import StageInstance
 from attacca.manifest import read_values
@@ -72,7 +73,7 @@ def _expected_outputs(instance: StageInstance, workflow: Workflow) -> list[str]:
 
 def _find_missing(paths: Iterable[str]) -> set[str]:
     ordered = sorted(paths)
-    remote = [path for path in ordered if "://" in path]
+    remote = [path for path in ordered if is_url(path)]
     missing = {path for path in ordered if "://" not in path and not _exists(Path(path))}
     if remote:
         with ThreadPoolExecutor(_CONNECTIONS) as pool:

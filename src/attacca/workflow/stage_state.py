@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from attacca.arrays.identifier import is_url
 from attacca.blockwise import Ledger
 from attacca.errors import AttaccaError
 from attacca.fingerprint import digest_file
@@ -269,7 +270,7 @@ class _Reader:
         """Return the ledger of a stage under the key of its newest file, or None."""
         for directory in instance.arrays(self.layout):
             remote = None
-            if "://" in directory:
+            if is_url(directory):
                 manifest = instance.manifest(self.layout)
                 remote = str(self.layout.remote_ledgers(manifest, instance.stage.name, instance.volume))
             files = Ledger(directory, {}, blocks, state_directory=remote).files()
