@@ -103,10 +103,14 @@ def read_object(path: str | Path, fix: str) -> dict[str, Any]:
 def read_values(path: str | Path) -> dict[str, Any] | None:
     """Read the values of a JSON file, or return None if it is missing, or is not an object as stages write it."""
     try:
-        value = json.loads(Path(path).read_text())
+        value = json.loads(Path(path).read_text(), parse_constant=_refuse_constant)
     except (OSError, ValueError, RecursionError):
         return None
     return value if _has_types(value) else None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number of JSON")
 
 
 def _has_types(values: Any) -> bool:

@@ -207,6 +207,8 @@ class _Reader:
         """Return the reasons why a finished stage is stale; empty if it is valid."""
         if "fingerprint" not in manifest:
             return ""
+        if not {"parameters", "inputs"} <= manifest.keys():
+            return "its manifest is damaged"
         try:
             differences = list_changed_settings(instance, self.workflow, manifest)
         except (AttaccaError, OSError) as error:
