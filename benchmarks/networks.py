@@ -1,22 +1,25 @@
-"""Loss and scores of networks against CPU seconds of training, on sections of FIB-25.
+"""Loss and scores of networks against CPU seconds of training, on sections of FIB-25 and on synthetic tissue.
 
-    python benchmarks/networks.py train --network "half 24-48-96" --seed 1 --seconds 300 --output results/networks
-    python benchmarks/networks.py train --network all --seed 1 2 3 --seconds 900 --output results/networks
+    python benchmarks/networks.py train --network "full 12-24-48, batch" --seed 1 --steps 800 --output results/networks
+    python benchmarks/networks.py train --data tissue --network "full 8-24-48, batch" --steps 500 --output results/tissue
+    python benchmarks/networks.py train --network all --seed 1 2 3 --steps 2000 --output results/networks
     python benchmarks/networks.py table --output results/networks > benchmarks/networks.txt
     ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 python benchmarks/networks.py speed
 
-``train`` trains ``NETWORKS`` with the task, learning rates and augmentation of ``examples/fib25`` on sections 0 to 99, in
-one thread, until the preparation of samples and the optimizer steps together have used so many CPU seconds: the
-workflow runs the two in two processes on two cores. The learning rate follows the schedule of the configuration over
-CPU seconds instead of iterations, so that each network ends with a small one. The averaged weights then predict
-sections 100 to 169. The tuner chooses the segmentation on sections 100 to 119, and scores are those of sections 120 to
-169 with it. The loss on these is the balanced cross-entropy of the affinities, without shape descriptors.
+``train`` trains ``NETWORKS`` with task and augmentation of ``examples/fib25`` (or of ``config.yaml``), in one thread and one
+process, so that the CPU seconds include the preparation of samples: the workflow runs the two in two processes on two cores.
+The learning rate follows the schedule of the configuration. The averaged weights then predict two volumes that were not
+used in the training: sections 100 to 134 and 135 to 169 of FIB-25, or the volumes for validation and test of
+``config.yaml``. The tuner chooses the segmentation on one of them, and the other one is scored with it. Scores are means
+over both directions, ``best VOI`` is the score with the settings that are best on the scored volume itself. The loss is
+the balanced cross-entropy of the affinities, without shape descriptors, as a mean over both volumes.
 
 ``speed`` prints CPU seconds of optimizer steps and voxels per CPU second, with random data in one thread. The variables
 above make it use the instructions of a CPU without AVX-512.
 
 ``table`` lists all trained networks, and draws the training loss against CPU seconds beside the table. Scores of one
-seed differ by up to 0.25 bits from those of another one. Compare at least three seeds.
+seed differ by up to 0.25 bits from those of another one. Compare at least three seeds. The training loss does not rank
+networks with samples of different sizes: voxels near the faces of a sample, which have less context, have a higher loss.
 """
 
 import argparse
@@ -47,6 +50,7 @@ from attacca.config.architecture import UNetConfig  # noqa: E402
 from attacca.config.evaluation import EvaluationConfig  # noqa: E402
 from attacca.config.load import load_configuration  # noqa: E402
 from attacca.config.volumes import RoiConfig  # noqa: E402
+from attacca.freed_memory import keep_freed_memory  # noqa: E402
 from attacca.prediction import Network  # noqa: E402
 from attacca.prediction.tiles import TiledNetwork  # noqa: E402
 from attacca.segmentation.tuning import TuningVolume, tune  # noqa: E402
@@ -59,27 +63,44 @@ from attacca.training.training_device import TrainingDevice  # noqa: E402
 from training import CONFIGURATIONS, import_volume  # noqa: E402
 
 _HALF = (2, 2, 2)
+_FULL: dict[str, Any] = {"skip": "add", "input_shape": (40, 40, 40)}
 _STEM: dict[str, Any] = {"stem": _HALF, "num_out_fmaps": 8, "skip": "add", "input_shape": (48, 48, 48)}
-_DEEP: dict[str, Any] = {**_STEM, "channels": (24, 48, 96, 96), "downsample_factors": (_HALF,) * 3}
-NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "full 12-24-48": ({"input_shape": (40, 40, 40), "channels": (12, 24, 48), "skip": "add"}, {}),
-    "half 24-48": ({**_STEM, "channels": (24, 48), "downsample_factors": (_HALF,)}, {}),
-    "half 24-48-96": ({**_STEM, "channels": (24, 48, 96)}, {}),
-    "half 24-48-96, LSDs": ({**_STEM, "channels": (24, 48, 96)}, {"lsds": True, "num_lsd_voxels": 8}),
-    "half 32-64-128": ({**_STEM, "channels": (32, 64, 128)}, {}),
-    "half 24-48-96-96": (_DEEP, {}),
-    "half 24-48-96-96, 64": ({**_DEEP, "input_shape": (64, 64, 64)}, {}),
-    "half 24-48-96 residual": ({**_STEM, "channels": (24, 48, 96), "residual": True}, {}),
+_THREE: dict[str, Any] = {"downsample_factors": (_HALF,) * 3}
+_BATCH: dict[str, Any] = {"normalization": "batch"}
+_LSDS: dict[str, Any] = {"lsds": True, "num_lsd_voxels": 8}
+NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any], float]] = {
+    "full 12-24-48": ({**_FULL, "channels": (12, 24, 48)}, {}, 2e-3),
+    "full 12-24-48, batch": ({**_FULL, **_BATCH, "channels": (12, 24, 48)}, {}, 4e-3),
+    "full 12-24-48, batch, eroded": (
+        {**_FULL, **_BATCH, "channels": (12, 24, 48)},
+        {"grow_boundary_iterations": 1},
+        4e-3,
+    ),
+    "full 8-24-48, batch": ({**_FULL, **_BATCH, "channels": (8, 24, 48)}, {}, 4e-3),
+    "full 12-24-48-64, batch": ({**_FULL, **_THREE, **_BATCH, "channels": (12, 24, 48, 64)}, {}, 4e-3),
+    "half 24-48": ({**_STEM, "channels": (24, 48), "downsample_factors": (_HALF,)}, {}, 2e-3),
+    "half 24-48-96": ({**_STEM, "channels": (24, 48, 96)}, {}, 2e-3),
+    "half 24-48-96, LSDs": ({**_STEM, "channels": (24, 48, 96)}, _LSDS, 2e-3),
+    "half 24-48-96, batch": ({**_STEM, **_BATCH, "channels": (24, 48, 96)}, {}, 2e-3),
+    "half 32-64-128": ({**_STEM, "channels": (32, 64, 128)}, {}, 2e-3),
+    "half 24-48-96-96": ({**_STEM, **_THREE, "channels": (24, 48, 96, 96)}, {}, 2e-3),
+    "half 24-48-96-96, batch": ({**_STEM, **_THREE, **_BATCH, "channels": (24, 48, 96, 96)}, {}, 2e-3),
 }
-"""Architecture and changes of the task of each candidate; batches have two samples."""
+"""Architecture, changes of the task, and learning rate of each candidate; batches have two samples."""
 
-SECTIONS = {"train": (0, 100), "tune": (100, 20), "test": (120, 50)}
-"""First section and number of sections of each volume."""
+SECTIONS = {"train": (0, 100), "first": (100, 35), "second": (135, 35)}
+"""First section and number of sections of each volume of FIB-25."""
+TISSUE = {"train": "tissue-train", "first": "tissue-validate", "second": "tissue-test"}
+"""Volumes of the default configuration."""
 
 
-def import_sections(directory: Path) -> dict[str, TrainingVolume]:
-    """Import the sections of each volume."""
-    configuration = load_configuration(CONFIGURATIONS["FIB-25"])
+def import_volumes(data: str, directory: Path) -> dict[str, TrainingVolume]:
+    """Import the volume of the training, and the two volumes of the scores."""
+    configuration = load_configuration(CONFIGURATIONS[data])
+    if data == "default":
+        return {
+            part: import_volume(configuration.volumes[name], part, directory) for part, name in TISSUE.items()
+        }
     volume = next(iter(configuration.volumes.values()))
     size = volume.voxel_size[0]
     volumes = {}
@@ -89,18 +110,20 @@ def import_sections(directory: Path) -> dict[str, TrainingVolume]:
     return volumes
 
 
-def train_network(name: str, seed: int, seconds: float) -> dict[str, Any]:
-    """Train a network for so many CPU seconds, and score it on other sections."""
+def train_network(data: str, name: str, seed: int, steps: int) -> dict[str, Any]:
+    """Train a network, and score it on two other volumes."""
     torch.set_num_threads(1)
-    run = load_configuration(CONFIGURATIONS["FIB-25"]).runs["affinities"]
-    layers, changes = NETWORKS[name]
+    keep_freed_memory()
+    run: Any = next(iter(load_configuration(CONFIGURATIONS[data]).runs.values()))
+    layers, changes, rate = NETWORKS[name]
     architecture = UNetConfig.model_validate(layers)
     task = run.task.model_copy(update={"lsds": False, **changes})
-    # The schedule is that of the configuration, with thousandths of the CPU time as iterations.
-    training = run.training.model_copy(update={"iterations": 1000, "torch_threads": 1, "batch_size": 2})
+    optimizer = run.training.optimizer.model_copy(update={"learning_rate": rate})
+    settings = {"iterations": steps, "torch_threads": 1, "batch_size": 2, "optimizer": optimizer}
+    training = run.training.model_copy(update=settings)
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
-        volumes = import_sections(directory)
+        volumes = import_volumes(data, directory)
         job = TrainingJob(directory, task, architecture, training, (volumes["train"],), seed=seed)
         raw = ZarrArray.open_from_array_identifier(volumes["train"].raw)
         state = TrainingState(job, TrainingDevice(torch.device("cpu"), torch.float32), raw.dims, 1)
@@ -109,37 +132,42 @@ def train_network(name: str, seed: int, seconds: float) -> dict[str, Any]:
         spec = SampleSpec(job.volumes, task, training, *shapes, intensity, seed)
         spec = replace(spec, class_counts=estimate_class_counts(spec))
         pipeline = SamplePipeline(spec)
-        used, steps, batch_seconds = 0.0, 0, 0.0
+        used, batch_seconds = 0.0, 0.0
         curve: list[tuple[float, float]] = []
-        while used < seconds:
+        for step in range(steps):
             started = time.process_time()
-            batch = pipeline.create_batch(steps)
+            batch = pipeline.create_batch(step)
             prepared = time.process_time()
-            state.iteration = int(1000 * used / seconds)
             loss, _ = state.step(batch)
             used += time.process_time() - started
             batch_seconds += prepared - started
-            steps += 1
             curve.append((used, loss))
         pipeline.close()
         with state.use_averaged_weights():
             network = Network.from_task(
                 state.task, state.model, intensity=(intensity.minimum, intensity.maximum)
             )
-            tuned, _ = predict(network, run.prediction, volumes["tune"])
-            tested, predicted_seconds = predict(network, run.prediction, volumes["test"])
-        evaluation = EvaluationConfig(connected_components=True)
-        results = [
-            tune(
-                [TuningVolume(part, prediction, open_labels(volumes[part]), unlabelled=0)],
+            predictions = {
+                part: predict(network, run.prediction, volumes[part]) for part in ("first", "second")
+            }
+        results = {
+            part: tune(
+                [
+                    TuningVolume(
+                        part, prediction, open_labels(volumes[part]), unlabelled=volumes[part].unlabelled
+                    )
+                ],
                 task.neighborhood,
                 run.segmentation,
                 directory / part,
-                evaluation=evaluation,
+                evaluation=EvaluationConfig(connected_components=True),
             )
-            for part, prediction in (("tune", tuned), ("test", tested))
+            for part, (prediction, _) in predictions.items()
+        }
+        losses = [
+            compute_loss(prediction, open_labels(volumes[part]), task)
+            for part, (prediction, _) in predictions.items()
         ]
-        loss_on_test = compute_loss(tested, open_labels(volumes["test"]), task)
     shape = architecture.input_shape
     return {
         "network": name,
@@ -150,12 +178,23 @@ def train_network(name: str, seed: int, seconds: float) -> dict[str, Any]:
         "weights": sum(parameter.numel() for parameter in state.chain.parameters()),
         "flops per voxel": count_flops(architecture, shape) / np.prod(shape),
         "context": int(network.context[0]),
-        "prediction seconds": predicted_seconds,
-        "loss": loss_on_test,
-        # Both tables have the same settings in the same order.
-        "score": results[1].table[results[0].chosen["row"]],
-        "best": results[1].table[results[1].chosen["row"]],
+        "prediction seconds": sum(seconds for _, seconds in predictions.values()),
+        "loss": float(np.mean(losses)),
+        **average_scores(results),
         "curve": curve,
+    }
+
+
+def average_scores(results: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Return the mean scores of both volumes, with the settings of the other one and with their own."""
+    first, second = results["first"], results["second"]
+    # Both tables have the same settings in the same order.
+    given = [first.table[second.chosen["row"]], second.table[first.chosen["row"]]]
+    own = [result.table[result.chosen["row"]] for result in (first, second)]
+    names = ("voi", "voi_split", "voi_merge", "adapted_rand_error")
+    return {
+        label: {name: float(np.mean([row[name] for row in rows])) for name in names}
+        for label, rows in (("score", given), ("best", own))
     }
 
 
@@ -202,9 +241,9 @@ def print_speeds() -> None:
     """Print the speed of each network, with two samples per step, in prediction with a block of 96 x 96 x 96 voxels."""
     torch.set_num_threads(1)
     print(
-        f"{'network':24s} {'context':>7s} {'sample':>6s} {'s/step':>7s} {'training, kvoxel/s':>18s} {'prediction':>10s}"
+        f"{'network':28s} {'context':>7s} {'sample':>6s} {'s/step':>7s} {'training, kvoxel/s':>18s} {'prediction':>10s}"
     )
-    for name, (layers, _) in NETWORKS.items():
+    for name, (layers, _, _) in NETWORKS.items():
         architecture = UNet(UNetConfig.model_validate(layers))
         head = torch.nn.Conv3d(architecture.num_out_channels, 19, 1)
         model: Any = torch.nn.Sequential(architecture, head)
@@ -217,7 +256,7 @@ def print_speeds() -> None:
         with torch.inference_mode():
             forward = min(measure_seconds(model, block) for _ in range(3))
         print(
-            f"{name:24s} {architecture.context[0]:7d} {architecture.input_shape[0]:6d} {step:7.3f} "
+            f"{name:28s} {architecture.context[0]:7d} {architecture.input_shape[0]:6d} {step:7.3f} "
             f"{samples.numel() / step / 1e3:18.0f} {block.numel() / forward / 1e3:10.0f}",
             flush=True,
         )
@@ -238,14 +277,14 @@ def measure_seconds(function: Callable[..., Any], *arguments: Any) -> float:
 def print_table(results: list[dict[str, Any]]) -> None:
     """Print a row for each training."""
     print(
-        f"{'network':24s} {'seed':>4s} {'weights':>9s} {'kflop/voxel':>11s} {'context':>7s} {'CPU s':>6s} {'steps':>6s} "
+        f"{'network':28s} {'seed':>4s} {'weights':>9s} {'kflop/voxel':>11s} {'context':>7s} {'CPU s':>6s} {'steps':>6s} "
         f"{'s/step':>7s} {'s/batch':>7s} {'predict s':>9s} {'loss':>6s} {'VOI':>6s} {'split':>6s} {'merge':>6s} "
         f"{'ARAND':>6s} {'best VOI':>8s}"
     )
     for row in results:
         score = row["score"]
         print(
-            f"{row['network']:24s} {row['seed']:4d} {row['weights']:9d} {row['flops per voxel'] / 1e3:11.1f} "
+            f"{row['network']:28s} {row['seed']:4d} {row['weights']:9d} {row['flops per voxel'] / 1e3:11.1f} "
             f"{row['context']:7d} {row['curve'][-1][0]:6.0f} {row['steps']:6d} {row['seconds per step']:7.3f} "
             f"{row['seconds per batch']:7.3f} {row['prediction seconds']:9.1f} {row['loss']:6.3f} {score['voi']:6.3f} "
             f"{score['voi_split']:6.3f} {score['voi_merge']:6.3f} {score['adapted_rand_error']:6.3f} "
@@ -280,17 +319,17 @@ def main() -> None:
     )
     parser.add_argument("--network", choices=[*NETWORKS, "all"], default="half 24-48-96")
     parser.add_argument("--seed", type=int, nargs="+", default=[1])
-    parser.add_argument(
-        "--seconds", type=float, default=300, help="CPU seconds of samples and optimizer steps"
-    )
+    parser.add_argument("--steps", type=int, default=800, help="optimizer steps")
+    parser.add_argument("--data", choices=["fib25", "tissue"], default="fib25")
     parser.add_argument("--plot", type=Path, default=Path(__file__).with_suffix(".png"))
     arguments = parser.parse_args()
     if arguments.action == "train":
+        data = {"fib25": "FIB-25", "tissue": "default"}[arguments.data]
         arguments.output.mkdir(parents=True, exist_ok=True)
         for network in NETWORKS if arguments.network == "all" else [arguments.network]:
             for seed in arguments.seed:
-                result = train_network(network, seed, arguments.seconds)
-                name = f"{network.replace(', ', '-').replace(' ', '-')}-{seed}.json"
+                result = train_network(data, network, seed, arguments.steps)
+                name = f"{network.replace(', ', '-').replace(' ', '-')}-{seed}-{arguments.steps}.json"
                 (arguments.output / name).write_text(json.dumps(result))
         return
     if arguments.action == "speed":
