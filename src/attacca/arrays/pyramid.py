@@ -60,6 +60,12 @@ def create_scales(group_path: str, overwrite: bool = False) -> list[ZarrArray]:
     Args:
         group_path: path or URL of the group that holds ``s0``.
         overwrite: replace existing arrays; otherwise only those of another shape, chunk or dtype are replaced.
+
+    >>> from attacca.arrays import LocalArrayIdentifier, ZarrArray
+    >>> s0 = LocalArrayIdentifier("memory://scales.zarr/raw", "s0")
+    >>> array = ZarrArray.create_from_array_identifier(s0, "yx", Roi((0, 0), (400, 400)), None, (4, 4), "u1")
+    >>> [scale.voxel_size for scale in create_scales("memory://scales.zarr/raw")]
+    [(4, 4), (8, 8)]
     """
     fine = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(group_path, "s0"))
     block, chunk = fine.chunk_size / fine.voxel_size, fine.inner_chunk_size / fine.voxel_size
@@ -125,6 +131,15 @@ def downsample_box(fine: ZarrArray, coarse: ZarrArray, box: Roi, kind: Literal["
         coarse: the coarser scale; may be written by several threads, each with boxes of its own.
         box: whole write blocks of the coarser scale, in world units.
         kind: see ``build_pyramid``.
+
+    >>> from attacca.arrays import LocalArrayIdentifier, ZarrArray
+    >>> s0 = LocalArrayIdentifier("memory://boxes.zarr/raw", "s0")
+    >>> fine = ZarrArray.create_from_array_identifier(s0, "yx", Roi((0, 0), (400, 400)), None, (4, 4), "u1")
+    >>> fine[fine.roi] = 7
+    >>> _, coarse = create_scales("memory://boxes.zarr/raw")
+    >>> downsample_box(fine, coarse, coarse.roi, "raw")
+    >>> int(coarse[coarse.roi].min())
+    7
     """
     factor = tuple(coarse.voxel_size / fine.voxel_size)
     lead = () if coarse.num_channels is None else (coarse.num_channels,)

@@ -1,8 +1,8 @@
 """Configuration model of the ``evaluation:`` section: conventions by which segmentations are compared with labels."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from attacca.config.base import StrictModel
 
@@ -37,5 +37,14 @@ class EvaluationConfig(StrictModel):
     tolerance: Annotated[float, Field(ge=0)] | None = None
     """Tolerated distance of errors in scores with tolerance, in the volume's unit; by default the task's
     ``tol_distance``."""
+    run_length: bool = False
+    """Also compute the expected run length along skeletons of the ground truth, for instances in 3D. Skeletons need
+    ``pip install 'attacca[export]'``."""
     block_size: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=2, max_length=3)] | None = None
     """Size in voxels of the blocks in which objects are compared. Scores do not depend on it."""
+
+    @model_serializer(mode="wrap")
+    def _omit_absent_scores(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Results from before this key existed stay valid.
+        values: dict[str, Any] = serialize(self)
+        return {key: value for key, value in values.items() if key != "run_length" or value}

@@ -172,11 +172,33 @@ def compare_blocks(
 ) -> BlockGrid:
     """Write the tables of the blocks of a shard, see ``count_overlaps``.
 
+    Args:
+        segmentation: predicted ids.
+        ground_truth: true ids.
+        directory: local directory for the tables of blocks.
+        rules: preparation of the ground truth.
+        shard: number of the shard and number of shards.
+        mask: voxels of value 0 do not count.
+        block_size: world units.
+        key: values that identify both arrays.
+        num_workers: processes.
+        progress: counts the blocks of the shard.
+
     Returns:
         The grid of all blocks.
 
     Raises:
         VolumeError: the arrays cannot be compared.
+
+    Examples:
+        >>> from tempfile import mkdtemp
+        >>> import numpy as np
+        >>> from funlib.geometry import Coordinate, Roi
+        >>> from attacca.arrays import NumpyArray
+        >>> ids = NumpyArray.from_np_array(
+        ...     np.array([[1, 1, 2, 0]]), Roi((0, 0), (1, 4)), Coordinate(1, 1), ["y", "x"])
+        >>> len(compare_blocks(ids, ids, mkdtemp(), GroundTruthRules(unlabelled=0)))
+        1
     """
     for array in (segmentation, ground_truth):
         check_ids(array)

@@ -87,7 +87,8 @@ def write_skeletons(
         ResourceError: a bounding box does not fit into memory.
     """
     chosen = table.choose(settings)
-    _check_memory(chosen, table)
+    key = "export.precomputed.skeletons"
+    check_skeleton_memory(chosen, table, key, "execution.memory_mb.export")
     directory.mkdir(parents=True)
     info = {
         "@type": "neuroglancer_skeletons",
@@ -99,7 +100,7 @@ def write_skeletons(
         (directory / "swc").mkdir()
     count = 0
     for position in chosen:
-        skeleton = _skeletonize(labels, table, int(position), settings)
+        skeleton = skeletonize(labels, table, int(position), settings)
         if skeleton is None:
             continue
         name = str(table.ids[position])
@@ -110,9 +111,17 @@ def write_skeletons(
     return {"skeletons": count, "without_skeleton": len(chosen) - count}
 
 
-def _skeletonize(
+def skeletonize(
     labels: Labels, table: SegmentTable, position: int, settings: SkeletonExport
 ) -> Skeleton | None:
+    """Return the skeleton of a segment; None if it is too small.
+
+    Args:
+        labels: the segmentation, 3D.
+        table: its segments.
+        position: position of the segment in the table.
+        settings: parameters of kimimaro.
+    """
     # deferred: a package of the extra 'export'
     import kimimaro
 
@@ -138,7 +147,18 @@ def _skeletonize(
     return Skeleton(vertices, skeleton.edges.astype(np.uint32), skeleton.radius.astype(np.float32))
 
 
-def _check_memory(chosen: np.ndarray, table: SegmentTable) -> None:
+def check_skeleton_memory(chosen: np.ndarray, table: SegmentTable, key: str, memory: str) -> None:
+    """Raise an error if the bounding box of a segment does not fit into memory.
+
+    Args:
+        chosen: positions of the segments in the table.
+        table: sizes of all segments.
+        key: configuration key of the skeletons.
+        memory: configuration key of the memory of the job.
+
+    Raises:
+        ResourceError: names the segment and its size.
+    """
     if not len(chosen):
         return
     shapes = (table.upper - table.lower)[chosen]
@@ -148,7 +168,7 @@ def _check_memory(chosen: np.ndarray, table: SegmentTable) -> None:
     if needed > free:
         shape = " x ".join(map(str, shapes[largest].tolist()))
         raise ResourceError(
-            f"export.precomputed.skeletons: the bounding box of segment {table.ids[chosen[largest]]} has {shape} voxels, "
-            f"which need {format_gibibytes(needed)} of memory, and {format_gibibytes(free)} are free; name other segments "
-            "under 'segments', or use a machine or job with more memory (execution.memory_mb.export)"
+            f"{key}: the bounding box of segment {table.ids[chosen[largest]]} has {shape} voxels, "
+            f"which need {format_gibibytes(needed)} of memory, and {format_gibibytes(free)} are free; use a "
+            f"machine or job with more memory ({memory}), or other segments"
         )

@@ -19,6 +19,7 @@ from attacca.preflight.check_labels import check_labels
 from attacca.preflight.check_model import check_model
 from attacca.preflight.check_paths import check_paths
 from attacca.preflight.check_run import check_run
+from attacca.preflight.check_run_length import check_run_length
 from attacca.preflight.check_training import check_training
 from attacca.volumes import VolumePlan, examine_volume
 from attacca.volumes.check_sources import SourceChecks, check_sources
@@ -82,6 +83,7 @@ def check_configuration(
         problems += check_labels(configuration, name, run, plans)
         problems += check_training(name, run, plans)
         problems += check_export(name, run, plans)
+        problems += check_run_length(name, run, plans)
         # A volume with a problem is not read again.
         sound = {
             volume: plan

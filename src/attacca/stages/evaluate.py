@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from attacca.arrays import LocalArrayIdentifier
+from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.atomic import write_json
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.run import Configuration, RunConfig
@@ -112,6 +112,10 @@ def work(arguments: StageArguments) -> None:
         write_json(arguments.output, {"stage": EVALUATE.name, "shard": list(arguments.shard)})
         return
     scores = evaluator.evaluate_blockwise(identifier, ground_truth, directory, **options)
+    run_lengths: list[dict[str, Any]] = []
+    if config.run_length:
+        unlabelled = volume_manifest.result.get("unlabelled")
+        run_lengths = _compute_run_lengths(segmentation, ground_truth, mask, unlabelled)
     warnings = {}
     if scores.coverage is not None and scores.coverage.differs:
         warnings = {"warnings": [scores.coverage.describe()]}
@@ -122,12 +126,29 @@ def work(arguments: StageArguments) -> None:
             **manifest.to_json(),
             "run": run,
             "volume": volume,
-            "scores": scores_to_json(scores),
+            "scores": [*scores_to_json(scores), *run_lengths],
             "segmentation": dict(segmentation_manifest.result),
             **warnings,
         },
     )
     progress.finish()
+
+
+def _compute_run_lengths(
+    segmentation: ZarrArray,
+    ground_truth: LocalArrayIdentifier,
+    mask: LocalArrayIdentifier | None,
+    unlabelled: int | None,
+) -> list[dict[str, Any]]:
+    """Return the scores along skeletons of the ground truth as plain values."""
+    # deferred: loads libraries of the extra 'export'
+    from attacca.evaluators import scores_to_json
+    from attacca.evaluators.run_lengths import score_run_lengths
+    from attacca.export.true_skeletons import measure_run_lengths
+
+    counted = None if mask is None else ZarrArray.open_from_array_identifier(mask)
+    labels = ZarrArray.open_from_array_identifier(ground_truth)
+    return scores_to_json(score_run_lengths(measure_run_lengths(segmentation, labels, unlabelled, counted)))
 
 
 if __name__ == "__main__":
