@@ -121,6 +121,7 @@ def train_network(data: str, name: str, seed: int, steps: int) -> dict[str, Any]
     optimizer = run.training.optimizer.model_copy(update={"learning_rate": rate})
     settings = {"iterations": steps, "torch_threads": 1, "batch_size": 2, "optimizer": optimizer}
     training = run.training.model_copy(update=settings)
+    single = run.prediction.model_copy(update={"augmentation": "none"})
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
         volumes = import_volumes(data, directory)
@@ -147,9 +148,7 @@ def train_network(data: str, name: str, seed: int, steps: int) -> dict[str, Any]
             network = Network.from_task(
                 state.task, state.model, intensity=(intensity.minimum, intensity.maximum)
             )
-            predictions = {
-                part: predict(network, run.prediction, volumes[part]) for part in ("first", "second")
-            }
+            predictions = {part: predict(network, single, volumes[part]) for part in ("first", "second")}
         results = {
             part: tune(
                 [

@@ -1,9 +1,11 @@
 """Manifests and their fingerprints."""
 
+import json
+
 import pytest
 
 from attacca.errors import AttaccaError, MissingInputError
-from attacca.manifest import Manifest, read_manifest
+from attacca.manifest import Manifest, read_manifest, read_values
 
 
 def test_a_manifest_comes_back_as_it_was_written(tmp_path):
@@ -45,3 +47,28 @@ def test_a_file_that_is_not_a_manifest_is_named(tmp_path):
     (tmp_path / "prediction.json").write_text("[]")
     with pytest.raises(AttaccaError, match="is not a manifest of Attacca"):
         read_manifest(tmp_path / "prediction.json")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"inputs": {"volume.cube": {}}},
+        {"inputs": []},
+        {"parameters": 7},
+        {"result": None},
+        {"fingerprint": {}},
+    ],
+)
+def test_values_of_other_types_are_those_of_no_manifest(tmp_path, damage):
+    path = tmp_path / "prediction.json"
+    values = {
+        "stage": "predict",
+        "version": 1,
+        "parameters": {},
+        "inputs": {"volume.cube": "a"},
+        "result": {},
+    }
+    path.write_text(json.dumps(values | {"fingerprint": "b"}))
+    assert read_values(path) == values | {"fingerprint": "b"}
+    path.write_text(json.dumps(values | {"fingerprint": "b"} | damage))
+    assert read_values(path) is None

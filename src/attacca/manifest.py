@@ -63,6 +63,8 @@ def read_manifest(path: str | Path) -> Manifest:
     """
     try:
         values = json.loads(Path(path).read_bytes())
+        if not _has_types(values):
+            raise TypeError("a value has another type")
         return Manifest(
             **{key: values[key] for key in ("stage", "version", "parameters", "inputs", "result")}
         )
@@ -99,9 +101,22 @@ def read_object(path: str | Path, fix: str) -> dict[str, Any]:
 
 
 def read_values(path: str | Path) -> dict[str, Any] | None:
-    """Read the values of a JSON file, or return None if it is missing or does not hold an object."""
+    """Read the values of a JSON file, or return None if it is missing, or is not an object as stages write it."""
     try:
-        value = json.loads(Path(path).read_text())
-    except (OSError, ValueError):
+        value = json.loads(Path(path).read_text(), parse_constant=_refuse_constant)
+    except (OSError, ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    return value if _has_types(value) else None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _has_types(values: Any) -> bool:
+    """Return whether a value is an object, in which the members of manifests and plans have their types."""
+    types = {"fingerprint": str, "inputs": dict, "parameters": dict, "result": dict}
+    if not isinstance(values, dict):
+        return False
+    has_types = all(isinstance(values[key], kind) for key, kind in types.items() if key in values)
+    return has_types and all(isinstance(value, str) for value in values.get("inputs", {}).values())

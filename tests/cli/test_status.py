@@ -321,3 +321,23 @@ def test_jobs_in_a_slurm_queue_are_found_by_their_rule(tmp_path, monkeypatch, pr
     state = states(project)["predict first/cube-b"]
     assert state.state == "running"
     assert state.shards[1].running == "SLURM job 17 running on n2"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda values: values.pop("inputs"),
+        lambda values: values["result"]["arrays"]["raw"].pop("dataset"),
+        lambda values: values["result"].update(shape=float("inf")),
+        lambda values: values["inputs"].update({"volume.cube-a": {}}),
+    ],
+)
+def test_a_damaged_manifest_of_a_volume_is_no_traceback(project, capsys, damage):
+    project.finish(*project.workflow.instances())
+    path = project.instance("volume", "", "cube-a").manifest(project.workflow.layout)
+    values = json.loads(path.read_text())
+    values["result"].setdefault("arrays", {}).setdefault("raw", {"dataset": "raw/s0"})
+    damage(values)
+    path.write_text(json.dumps(values))
+    assert main(["status", str(project.results)]) == 0
+    assert "cube-a" in capsys.readouterr().out

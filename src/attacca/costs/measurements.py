@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from attacca.jobs.block_shape import read_plan
 from attacca.jobs.stage import CostModel, Scope, StageInstance
 from attacca.layout import Layout
-from attacca.manifest import read_values
 from attacca.workflow.workflow import Workflow
 
 _COMPUTED = re.compile(r"(\d+) blocks computed in ([0-9.]+) s, (\d+) were done before")
@@ -91,7 +91,7 @@ def _read_jobs(
             computed = _COMPUTED.search(log)
             if computed is not None:
                 blocks = int(computed[1])
-                total = (read_values(instance.plan(layout)) or {}).get("blocks") or blocks
+                total = (read_plan(instance.plan(layout)) or {}).get("blocks") or blocks
                 threads = max(map(int, _THREADS.findall(log)), default=1)
                 share = voxels.get(instance.volume, 0) * blocks / max(1, total)
                 jobs.append(JobMeasurement(seconds, float(computed[2]), share, min(threads, max(1, blocks))))

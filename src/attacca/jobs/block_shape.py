@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from attacca.blockwise import BlockGrid
+from attacca.errors import AttaccaError
 from attacca.manifest import read_values
 
 
@@ -45,10 +46,31 @@ def block_shape(plan: dict[str, Any]) -> BlockShape:
     return BlockShape(int(plan["blocks"]), math.prod(write), math.prod(read))
 
 
+def read_plan(path: Path) -> dict[str, Any] | None:
+    """Return the values of a plan file, or None if the file is missing or damaged.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "prediction.plan.json")
+    >>> _ = path.write_text('{"blocks": 8}')
+    >>> read_plan(path)
+    {'blocks': 8}
+    >>> _ = path.write_text('{"blocks": "x"}')
+    >>> read_plan(path) is None
+    True
+    """
+    plan = read_values(path)
+    if plan is None or type(plan.get("blocks")) is not int:
+        return None
+    try:
+        if "grid" in plan:
+            block_shape(plan)
+            BlockGrid.from_json(json.dumps(plan["grid"]))
+    except (AttaccaError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return None
+    return plan
+
+
 def read_block_shape(path: Path) -> BlockShape | None:
     """Return the ``block_shape`` of a plan file, or None if the file is missing or incomplete."""
-    plan = read_values(path)
-    try:
-        return None if plan is None else block_shape(plan)
-    except KeyError:
-        return None
+    plan = read_plan(path)
+    return None if plan is None or "grid" not in plan else block_shape(plan)

@@ -25,10 +25,10 @@ from attacca.blockwise import BlockGrid
 from attacca.blockwise.ledger import remove_records
 from attacca.errors import AttaccaError
 from attacca.export.products import PRODUCTS, remove_product
+from attacca.jobs.block_shape import read_plan
 from attacca.jobs.seals import read_seal_time, seal_paths
 from attacca.jobs.stage import StageInstance
 from attacca.layout import Layout
-from attacca.manifest import read_values
 from attacca.stages.export import EXPORT
 from attacca.stages.train import TRAIN
 from attacca.workflow.damage import DamageReport, StageDamage, find_damage
@@ -125,7 +125,7 @@ def _remove_parts(lost: Iterable[Path], directory: Path) -> None:
 
 
 def _discard_blocks(instance: StageInstance, layout: Layout, lost: Iterable[Path]) -> None:
-    plan = read_values(instance.plan(layout)) or {}
+    plan = read_plan(instance.plan(layout)) or {}
     grid = BlockGrid.from_json(json.dumps(plan["grid"])) if "grid" in plan else None
     arrays = [Path(array) for array in instance.arrays(layout) if not is_url(array)]
     roots = [*map(str, arrays), *(root for root in instance.contents(layout) if not is_url(root))]

@@ -63,12 +63,14 @@ def _expected_outputs(instance: StageInstance, workflow: Workflow) -> list[str]:
         return []
     if stage.manifest_lists_files:
         files = ((read_values(manifest) or {}).get("result") or {}).get("files", ())
-        return [str(manifest.parent / file) for file in files]
+        return [str(manifest.parent / file) for file in files if isinstance(file, str)]
     if not stage.manifest_lists_arrays:
         return [*instance.arrays(layout), *instance.files(layout)]
     arrays = ((read_values(manifest) or {}).get("result") or {}).get("arrays", {})
     container = layout.volume_container(instance.volume)
-    return [f"{container}/{array['dataset']}" for array in arrays.values() if not array.get("in_place")]
+    # A damaged manifest is restored before a job reads it.
+    described = [array for array in dict(arrays).values() if isinstance(array, dict) and "dataset" in array]
+    return [f"{container}/{array['dataset']}" for array in described if not array.get("in_place")]
 
 
 def _find_missing(paths: Iterable[str]) -> set[str]:

@@ -14,6 +14,7 @@ from attacca.arrays.identifier import is_url
 from attacca.blockwise import Ledger
 from attacca.errors import AttaccaError
 from attacca.fingerprint import digest_file
+from attacca.jobs.block_shape import read_plan
 from attacca.jobs.job_locks import job_file, locked_inodes
 from attacca.jobs.stage import FINISH, PLAN, SHARD, StageInstance
 from attacca.layout import Layout
@@ -120,7 +121,7 @@ def read_states(workflow: Workflow) -> list[StageState]:
 def count_shards(instance: StageInstance, workflow: Workflow) -> int:
     """Return the number of shards of a stage: at most one for each block that it has planned."""
     count = workflow.shards(instance.stage, instance.run, instance.volume)
-    plan = read_values(instance.plan(workflow.layout)) if instance.stage.is_blockwise else None
+    plan = read_plan(instance.plan(workflow.layout)) if instance.stage.is_blockwise else None
     return min(count, max(1, int(plan.get("blocks", count)))) if plan else count
 
 
@@ -166,7 +167,7 @@ class _Reader:
             state.state = "done"
             state.reason = self._explain_staleness(instance, manifest)
             if instance.stage.is_blockwise:
-                plan = read_values(instance.plan(self.layout)) or {}
+                plan = read_plan(instance.plan(self.layout)) or {}
                 state.blocks = state.done = int(plan.get("blocks", 0))
             if state.reason:
                 state.state, state.done = "stale", 0
@@ -206,6 +207,8 @@ class _Reader:
         """Return the reasons why a finished stage is stale; empty if it is valid."""
         if "fingerprint" not in manifest:
             return ""
+        if not {"parameters", "inputs"} <= manifest.keys():
+            return "its manifest is damaged"
         try:
             differences = list_changed_settings(instance, self.workflow, manifest)
         except (AttaccaError, OSError) as error:
@@ -227,7 +230,7 @@ class _Reader:
         return "; ".join(differences)
 
     def _read_blocks(self, instance: StageInstance, state: StageState) -> None:
-        plan = read_values(instance.plan(self.layout))
+        plan = read_plan(instance.plan(self.layout))
         if plan is None:
             return
         blocks = int(plan["blocks"])
