@@ -124,7 +124,7 @@ def _is_unet(value: Any) -> bool:
 if TYPE_CHECKING:
     ArchitectureConfig = UNetConfig | ArchitectureOptions
 else:
-    ArchitectureConfig = extend_type(UNetConfig, "architecture", _is_unet, ArchitectureOptions)
+    ArchitectureConfig = extend_type(UNetConfig, "architecture", _is_unet, ["unet"], ArchitectureOptions)
 
 _READER: TypeAdapter[ArchitectureConfig] = TypeAdapter(ArchitectureConfig)
 

@@ -1,6 +1,6 @@
 """Sections of the configuration that select an extension by its ``type``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import (
@@ -89,13 +89,15 @@ def read_section(kind: Kind, section: Any) -> Options:
     return options
 
 
-def _type_of_section(kind: Kind, base: type[Options] = Options, is_optional: bool = False) -> Any:
-    section: dict[str, Any] = {
-        "type": "object",
-        "required": ["type"],
-        "properties": {"type": {"type": "string"}},
-    }
-    kinds = [{"type": "string"}, section, *([{"type": "null"}] if is_optional else [])]
+def _type_of_section(
+    kind: Kind, base: type[Options] = Options, is_optional: bool = False, builtin: Sequence[str] = ()
+) -> Any:
+    name: dict[str, Any] = {"type": "string"}
+    if builtin:
+        # Editors need one alternative for each value.
+        name["not"] = {"enum": list(builtin)}
+    section: dict[str, Any] = {"type": "object", "required": ["type"], "properties": {"type": name}}
+    kinds = [name, section, *([{"type": "null"}] if is_optional else [])]
     return Annotated[
         base | None if is_optional else base,
         PlainValidator(lambda value: None if is_optional and value is None else read_section(kind, value)),
@@ -121,7 +123,11 @@ else:
 
 
 def extend_type(
-    builtin: Any, kind: Kind, is_builtin: Callable[[Any], bool], base: type[Options] = Options
+    builtin: Any,
+    kind: Kind,
+    is_builtin: Callable[[Any], bool],
+    names: Sequence[str],
+    base: type[Options] = Options,
 ) -> Any:
     """Return the type of a key whose value is a part of Attacca or an extension.
 
@@ -129,9 +135,10 @@ def extend_type(
         builtin: the type of the parts of Attacca.
         kind: kind of the extension.
         is_builtin: whether a value, before or after its validation, is a part of Attacca.
+        names: names of the parts of Attacca.
         base: base class of the options.
     """
-    section: Any = Annotated[_type_of_section(kind, base), Tag(_TAG)]
+    section: Any = Annotated[_type_of_section(kind, base, builtin=names), Tag(_TAG)]
     own: Any = Annotated[builtin, Tag("[builtin]")]
     return Annotated[
         own | section,

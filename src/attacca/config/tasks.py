@@ -339,7 +339,9 @@ _CLASS_LOSSES = ("cross_entropy", "dummy")
 if TYPE_CHECKING:
     _ClassLoss = Literal["cross_entropy", "dummy"] | Options
 else:
-    _ClassLoss = extend_type(Literal["cross_entropy", "dummy"], "loss", lambda value: value in _CLASS_LOSSES)
+    _ClassLoss = extend_type(
+        Literal["cross_entropy", "dummy"], "loss", lambda value: value in _CLASS_LOSSES, _CLASS_LOSSES
+    )
 
 
 class OneHotTaskConfig(TaskConfig):
