@@ -98,7 +98,8 @@ def test_whatever_is_killed_the_same_command_ends_with_the_same_bytes_and_comput
 ):
     draws = random.Random(5)
     wild = trained.copy(tmp_path / "wild")
-    wild.change("{threads: 1, shards: {", "{threads: {predict: 2, default: 1}, shards: {predict: 1, ")
+    wild.change("{threads: 1, agg", "{threads: {predict: 2, default: 1}, agg")
+    wild.change("shards: {", "shards: {predict: 1, ")
     run = Run(wild, processes)
     calm = Run(segmented, processes).blocks()
     predicted = len(calm[str(segmented.results / "small/tested.zarr/prediction/s0/.attacca/ledger")])
