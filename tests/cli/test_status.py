@@ -332,7 +332,7 @@ def test_jobs_in_a_slurm_queue_are_found_by_their_rule(tmp_path, monkeypatch, pr
         lambda values: values["inputs"].update({"volume.cube-a": {}}),
     ],
 )
-def test_a_damaged_manifest_of_a_volume_is_no_traceback(project, capsys, damage):
+def test_a_damaged_manifest_of_a_volume_gives_no_traceback(project, capsys, damage):
     project.finish(*project.workflow.instances())
     path = project.instance("volume", "", "cube-a").manifest(project.workflow.layout)
     values = json.loads(path.read_text())

@@ -56,6 +56,8 @@ def runtime(settings, rule):
 def write_plan(tmp_path, blocks, edge):
     path = StageInstance(FRAGMENTS, "r", "a").plan(Layout(tmp_path))
     grid = {
+        "offset": [0, 0, 0],
+        "origin": [0, 0, 0],
         "voxel_size": [10, 10, 10],
         "block_size": [10 * edge] * 3,
         "shape": [10 * edge * blocks, 10 * edge, 10 * edge],
@@ -177,7 +179,14 @@ def test_the_tuner_needs_what_its_volumes_have(tmp_path):
     values["runs"]["r"]["volumes"]["validate"] = ["b"]
     settings = Configuration.model_validate(values)
     before = memory(settings, "tune")(wildcards(run="r"), 1, threads=1)
-    grid = {"voxel_size": [1] * 3, "block_size": [128] * 3, "shape": [1280] * 3, "context": [[0] * 3] * 2}
+    grid = {
+        "offset": [0] * 3,
+        "origin": [0] * 3,
+        "voxel_size": [1] * 3,
+        "block_size": [128] * 3,
+        "shape": [1280] * 3,
+        "context": [[0] * 3] * 2,
+    }
     write_json(StageInstance(VOLUME, "", "b").plan(Layout(tmp_path)), {"blocks": 1000, "grid": grid})
     assert memory(settings, "tune")(wildcards(run="r"), 1, threads=1) > 10 * before
 

@@ -136,7 +136,7 @@ def read_architecture_config(section: Any) -> ArchitectureConfig:
         pydantic.ValidationError: the values are not a valid network.
 
     Examples:
-        >>> read_architecture_config({"input_shape": [32, 32]}).input_shape
-        (32, 32)
+        >>> read_architecture_config({"input_shape": [32, 32, 32]}).input_shape
+        (32, 32, 32)
     """
     return _READER.validate_python(section)

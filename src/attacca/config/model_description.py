@@ -6,7 +6,7 @@ without trust: its size is limited, it is JSON, and each value is checked by a m
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -146,7 +146,7 @@ class ModelDescription(StrictModel):
                 read(section)
             except ValidationError as error:
                 first = error.errors(include_url=False)[0]
-                key = ".".join(map(str, (name, *first["loc"])))
+                key = _join_key((name, *first["loc"]))
                 raise ValueError(f"{key}: {first['msg']}") from None
         if not {"minimum", "maximum"} == set(self.intensity):
             raise ValueError(f"intensity: found {sorted(self.intensity)}, expected maximum, minimum")
@@ -260,12 +260,17 @@ def parse_model_description(values: Any, path: Path) -> ModelDescription:
         reason = summarize_error(error)
         if isinstance(error, ValidationError):
             first = error.errors(include_url=False)[0]
-            key = ".".join(map(str, first["loc"]))
+            key = _join_key(first["loc"])
             reason = (f"{key}: " if key else "") + first["msg"].removeprefix("Value error, ")
         raise ModelFileError(
             f"{path}: {MEMBER} is invalid: {ascii(reason[:300])[1:-1]}",
             fix="use the version of Attacca that wrote it, or copy the file again from its source",
         ) from None
+
+
+def _join_key(location: Sequence[int | str]) -> str:
+    """Return the key of a place in a description, without the tags of alternatives, which are in brackets."""
+    return ".".join(str(part) for part in location if not str(part).startswith("["))
 
 
 def _refuse_constant(text: str) -> None:

@@ -77,7 +77,13 @@ def measure_runs(object_id: int, vertices: np.ndarray, edges: np.ndarray, segmen
 
 
 def join_run_lengths(tables: Iterable[RunLengths]) -> RunLengths:
-    """Return the table of all objects."""
+    """Return the table of all objects.
+
+    >>> line, edges = np.array([[0, 0, 0], [0, 0, 4]]), np.array([[0, 1]])
+    >>> tables = [measure_runs(object_, line, edges, np.array([7, 7])) for object_ in (1, 2)]
+    >>> join_run_lengths(tables).objects.tolist()
+    [1, 2]
+    """
     listed = list(tables)
     starts = np.cumsum([0, *(len(table.pieces) for table in listed)])
 
@@ -96,7 +102,11 @@ def join_run_lengths(tables: Iterable[RunLengths]) -> RunLengths:
 
 
 def list_run_length_criteria() -> list[Criterion]:
-    """Return the criteria of run lengths, with their conventions."""
+    """Return the criteria of run lengths, with their conventions.
+
+    >>> [criterion.name for criterion in list_run_length_criteria()]
+    ['erl', 'nerl']
+    """
     merged = f"runs in a segment with {MERGED_NODES} or more nodes of each of two objects count 0"
     note = f"skeletons of the ground truth by kimimaro, each connected piece by itself; {merged}"
     return [

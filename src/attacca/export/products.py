@@ -39,10 +39,10 @@ def write_product(directory: Path, name: str, key: Any, write: Callable[[Path], 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as path:
     ...     for text in ("first", "second"):
-    ...         write_product(Path(path), "tiff", {"threshold": 1}, lambda file: file.write_text(text) and text)
+    ...         write_product(Path(path), "tiff", {"threshold": 1}, lambda file: {"bytes": file.write_text(text)})
     ...     (Path(path) / "segmentation.tif").read_text()
-    'first'
-    'first'
+    {'bytes': 5}
+    {'bytes': 5}
     'first'
     """
     path, record = directory / PRODUCTS[name], _record(directory, name)

@@ -169,7 +169,9 @@ def _describe_package(name: str) -> ExtensionSource:
         files = [Path(str(module.__file__))]
     state = hashlib.sha256()
     for file in files:
-        note_file(str(file), file.relative_to(root.parent).as_posix())
+        # An error that passes through Attacca itself is not one of an extension.
+        if package != __name__.partition(".")[0]:
+            note_file(str(file), file.relative_to(root.parent).as_posix())
         content = file.read_bytes()
         state.update(f"{file.relative_to(root).as_posix()} {len(content)}\n".encode() + content)
     return ExtensionSource(package, state.hexdigest())

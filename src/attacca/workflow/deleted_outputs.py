@@ -69,8 +69,8 @@ def _expected_outputs(instance: StageInstance, workflow: Workflow) -> list[str]:
     arrays = ((read_values(manifest) or {}).get("result") or {}).get("arrays", {})
     container = layout.volume_container(instance.volume)
     # A damaged manifest is restored before a job reads it.
-    described = [array for array in dict(arrays).values() if isinstance(array, dict) and "dataset" in array]
-    return [f"{container}/{array['dataset']}" for array in described if not array.get("in_place")]
+    listed = [array for array in dict(arrays).values() if isinstance(array, dict) and "dataset" in array]
+    return [f"{container}/{array['dataset']}" for array in listed if not array.get("in_place")]
 
 
 def _find_missing(paths: Iterable[str]) -> set[str]:
