@@ -86,12 +86,7 @@ class Evaluator(ABC, Generic[Scores]):
         evaluation_array: Compared,
         directory: str | Path,
         shard: tuple[int, int],
-        *,
-        mask: Compared | None = None,
-        block_size: Sequence[int] | None = None,
-        key: Any = None,
-        num_workers: int = 1,
-        progress: Progress | None = None,
+        **options: Any,
     ) -> None:
         """Compute the blocks of a shard for ``evaluate_blockwise``, which computes what is missing.
 
@@ -102,11 +97,7 @@ class Evaluator(ABC, Generic[Scores]):
             evaluation_array: the ground truth.
             directory: as for ``evaluate_blockwise``.
             shard: number of the shard and number of shards.
-            mask: as for ``evaluate_blockwise``.
-            block_size: as for ``evaluate_blockwise``.
-            key: as for ``evaluate_blockwise``.
-            num_workers: processes.
-            progress: counts the blocks of the shard.
+            options: keyword arguments of ``evaluate_blockwise``.
         """
         return None
 

@@ -53,7 +53,7 @@ class TableEvaluator(Evaluator[Scores]):
             progress: counts the blocks.
         """
         ground_truth = open_array(evaluation_array)
-        table = count_overlaps(
+        grid = compare_blocks(
             open_array(output_array_identifier),
             ground_truth,
             directory,
@@ -64,7 +64,7 @@ class TableEvaluator(Evaluator[Scores]):
             num_workers=num_workers,
             progress=progress,
         )
-        return self.scores(table, ground_truth.unit)
+        return self.scores(collect_tables(grid, directory, self.rules.components), ground_truth.unit)
 
     def compare_shard(
         self,
@@ -72,25 +72,10 @@ class TableEvaluator(Evaluator[Scores]):
         evaluation_array: Compared,
         directory: str | Path,
         shard: tuple[int, int],
-        *,
-        mask: Compared | None = None,
-        block_size: Sequence[int] | None = None,
-        key: Any = None,
-        num_workers: int = 1,
-        progress: Progress | None = None,
+        **options: Any,
     ) -> None:
-        compare_blocks(
-            open_array(output_array_identifier),
-            open_array(evaluation_array),
-            directory,
-            self.rules,
-            shard,
-            mask=mask,
-            block_size=block_size,
-            key=key,
-            num_workers=num_workers,
-            progress=progress,
-        )
+        arrays = open_array(output_array_identifier), open_array(evaluation_array)
+        compare_blocks(*arrays, directory, self.rules, shard, **options)
 
     @abstractmethod
     def scores(self, table: ContingencyTable, unit: str = "nanometer") -> Scores:
@@ -100,61 +85,6 @@ class TableEvaluator(Evaluator[Scores]):
             table: voxels by predicted and true id.
             unit: length unit in the conventions.
         """
-
-
-def count_overlaps(
-    segmentation: Array,
-    ground_truth: Array,
-    directory: str | Path,
-    rules: GroundTruthRules,
-    *,
-    mask: Compared | None = None,
-    block_size: Sequence[int] | None = None,
-    key: Any = None,
-    num_workers: int = 1,
-    progress: Progress | None = None,
-) -> ContingencyTable:
-    """Count the voxels of each pair of predicted and true id, block by block.
-
-    Args:
-        segmentation: predicted ids.
-        ground_truth: true ids.
-        directory: local directory for the tables of blocks.
-        rules: preparation of the ground truth.
-        mask: voxels of value 0 do not count.
-        block_size: world units; the table does not depend on it, except for the numbers of true components.
-        key: values that identify both arrays; without it, earlier results are ignored.
-        num_workers: processes.
-        progress: counts the blocks.
-
-    Returns:
-        Table of the voxels that count.
-
-    Raises:
-        VolumeError: the arrays cannot be compared.
-
-    Examples:
-        >>> from tempfile import mkdtemp
-        >>> import numpy as np
-        >>> from funlib.geometry import Coordinate, Roi
-        >>> from attacca.arrays import NumpyArray
-        >>> ids = NumpyArray.from_np_array(
-        ...     np.array([[1, 1, 2, 0]]), Roi((0, 0), (1, 4)), Coordinate(1, 1), ["y", "x"])
-        >>> count_overlaps(ids, ids, mkdtemp(), GroundTruthRules(unlabelled=0)).count.tolist()
-        [2, 1]
-    """
-    grid = compare_blocks(
-        segmentation,
-        ground_truth,
-        directory,
-        rules,
-        mask=mask,
-        block_size=block_size,
-        key=key,
-        num_workers=num_workers,
-        progress=progress,
-    )
-    return collect_tables(grid, directory, rules.components)
 
 
 def compare_blocks(
@@ -170,7 +100,9 @@ def compare_blocks(
     num_workers: int = 1,
     progress: Progress | None = None,
 ) -> BlockGrid:
-    """Write the tables of the blocks of a shard, see ``count_overlaps``.
+    """Count the voxels of each pair of predicted and true id in the blocks of a shard, and write a table for each block.
+
+    ``collect_tables`` adds up the tables of all blocks.
 
     Args:
         segmentation: predicted ids.
@@ -179,8 +111,8 @@ def compare_blocks(
         rules: preparation of the ground truth.
         shard: number of the shard and number of shards.
         mask: voxels of value 0 do not count.
-        block_size: world units.
-        key: values that identify both arrays.
+        block_size: world units; the sum of the tables does not depend on it, except for the numbers of true components.
+        key: values that identify both arrays; without it, earlier results are ignored.
         num_workers: processes.
         progress: counts the blocks of the shard.
 
@@ -197,8 +129,10 @@ def compare_blocks(
         >>> from attacca.arrays import NumpyArray
         >>> ids = NumpyArray.from_np_array(
         ...     np.array([[1, 1, 2, 0]]), Roi((0, 0), (1, 4)), Coordinate(1, 1), ["y", "x"])
-        >>> len(compare_blocks(ids, ids, mkdtemp(), GroundTruthRules(unlabelled=0)))
-        1
+        >>> directory = mkdtemp()
+        >>> grid = compare_blocks(ids, ids, directory, GroundTruthRules(unlabelled=0))
+        >>> collect_tables(grid, directory).count.tolist()
+        [2, 1]
     """
     for array in (segmentation, ground_truth):
         check_ids(array)

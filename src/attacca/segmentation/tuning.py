@@ -31,7 +31,8 @@ from attacca.evaluators.instance_scores import (
     scores_from_table,
     voi_from_table,
 )
-from attacca.evaluators.table_evaluator import count_overlaps
+from attacca.evaluators.table_blocks import collect_tables
+from attacca.evaluators.table_evaluator import compare_blocks
 from attacca.segmentation.agglomerate import agglomerate
 from attacca.segmentation.fragments import fix_cell_size
 from attacca.segmentation.graph import Graph
@@ -373,10 +374,9 @@ def _prepare(
         mask=volume.mask,
     )
     rules = GroundTruthRules.from_config(evaluation, volume.unlabelled)
-    table = count_overlaps(
-        fragments, volume.open_ground_truth(), directory / "overlaps", rules, mask=volume.counted
-    )
-    return graph, table
+    overlaps = directory / "overlaps"
+    compared = compare_blocks(fragments, volume.open_ground_truth(), overlaps, rules, mask=volume.counted)
+    return graph, collect_tables(compared, overlaps, rules.components)
 
 
 def _score_all(
