@@ -100,10 +100,12 @@ class ExecutionConfig(StrictModel):
     """Lowest level of the messages in the log files."""
 
     def get_shards(self, stage: str) -> int:
-        """Return the number of shard jobs of a stage."""
+        """Return the number of shard jobs of a stage; 1 for a stage that has none."""
         if stage in get_args(PreparedStage):
             named = self.shards if isinstance(self.shards, dict) else {}
             return {str(name): number for name, number in named.items()}.get(stage, 1)
+        if stage not in get_args(BlockwiseStage):
+            return 1
         return _look_up(self.shards, stage, 1)
 
     def get_threads(self, stage: str) -> int:

@@ -186,6 +186,12 @@ class RunConfig(StrictModel):
         return volumes
 
     @property
+    def predicted_channels(self) -> int:
+        """Channels of a stored prediction: without descriptors, one for each offset of affinities."""
+        channels = self.task.num_channels
+        return channels if self.prediction.descriptors else len(self.task.offsets) or channels
+
+    @property
     def is_trained(self) -> bool:
         """True if the run trains a network; False if it applies a model as it is."""
         return bool(self.volumes.train)

@@ -8,7 +8,7 @@ contains the number and size of its blocks; before, a typical shape is assumed. 
 import math
 
 from attacca.architectures.operations import estimate_features
-from attacca.config.run import Configuration, RunConfig
+from attacca.config.run import Configuration
 from attacca.costs.fragment_count import fragments_at_once
 from attacca.costs.network_cost import prediction_seconds, training_seconds
 from attacca.costs.provenance_cost import planned_megabytes, planned_seconds
@@ -153,18 +153,15 @@ def network_bytes(configuration: Configuration, run: str, read_voxels: int) -> f
     return read_voxels * 4.0 * features
 
 
-def count_read_channels(run: RunConfig, stage: Stage) -> int:
-    """Return the channels of a prediction that a stage has in memory: without descriptors, one for each offset."""
-    task = run.task
-    if stage.runs_network or run.prediction.descriptors or stage == TARGETS:
-        return task.num_channels
-    return len(task.offsets) or task.num_channels
-
-
 def block_megabytes(configuration: Configuration, stage: Stage, run: str, shape: BlockShape) -> float:
     """Return the memory of one worker of a stage in MB: its process and one block."""
     cost = stage.cost
-    channels = count_read_channels(configuration.runs[run], stage) if run else 1
+    channels = 1
+    if run:
+        # The network computes descriptors, and targets contain them, whether or not they are stored.
+        settings = configuration.runs[run]
+        has_all = stage.runs_network or stage == TARGETS
+        channels = settings.task.num_channels if has_all else settings.predicted_channels
     data = (cost.bytes_per_voxel + cost.bytes_per_channel * channels) * shape.read_voxels
     if stage.runs_network:
         data += network_bytes(configuration, run, min(shape.read_voxels, ASSUMED.read_voxels))

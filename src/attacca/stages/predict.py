@@ -43,9 +43,7 @@ _STORED_BYTES = {"uint8": 0.75, "float16": 2 * 0.8, "float32": 4 * 0.8}
 
 def _disk(sizes: ProductSizes) -> tuple[float, float]:
     run = sizes.configuration.runs[sizes.run]
-    # Without descriptors, a channel for each offset is stored.
-    channels = sizes.channels if run.prediction.descriptors else len(run.task.offsets) or sizes.channels
-    return estimate_pyramid_disk(sizes, channels * _STORED_BYTES[run.prediction.dtype])
+    return estimate_pyramid_disk(sizes, run.predicted_channels * _STORED_BYTES[run.prediction.dtype])
 
 
 PREDICT = Stage(

@@ -76,7 +76,7 @@ def _expected_outputs(instance: StageInstance, workflow: Workflow) -> list[str]:
 def _find_missing(paths: Iterable[str]) -> set[str]:
     ordered = sorted(paths)
     remote = [path for path in ordered if is_url(path)]
-    missing = {path for path in ordered if "://" not in path and not _exists(Path(path))}
+    missing = {path for path in ordered if not is_url(path) and not _exists(Path(path))}
     if remote:
         with ThreadPoolExecutor(_CONNECTIONS) as pool:
             missing |= {

@@ -101,8 +101,6 @@ class Workflow:
 
     def shards(self, stage: Stage, run: str = "", volume: str = "") -> int:
         """Return the number of jobs over which the blocks of a stage are distributed: at most one for each block."""
-        if not stage.is_blockwise and stage.name not in PREPARED:
-            return 1
         configured = self.configuration.execution.get_shards(stage.name)
         return self._shard_counts.get(_shard_key(StageInstance(stage, run, volume)), configured)
 
