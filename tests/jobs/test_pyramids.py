@@ -37,7 +37,7 @@ def pyramid_of(group, grid, key=None):
 
 
 def missing_blocks(group, pyramid):
-    return {scale.coarse.name: len(scale.ledger.missing()) for scale in pyramid._scales()}
+    return {scale.coarse.name: len(scale.ledger.missing()) for scale in pyramid._scales}
 
 
 def expected_digests(group, tmp_path):
@@ -74,7 +74,7 @@ def test_a_block_of_a_coarser_scale_waits_for_all_of_its_voxels(tmp_path):
         # The first row of blocks and half of the second.
         writer.record(*range(6))
     pyramid.build((0, 2), num_workers=1)
-    scale = next(iter(pyramid._scales()))
+    scale = next(iter(pyramid._scales))
     assert scale.ledger.done().tolist() == [True, False, False, False]
 
 

@@ -15,7 +15,8 @@ from attacca.arrays.zarr_array import ZarrArray
 from attacca.errors import MissingInputError, VolumeError
 
 _SMALLEST = 64
-_MOST_SCALES = 12
+MOST_SCALES = 12
+"""Largest number of scales of an image, the finest included."""
 
 
 def build_pyramid(
@@ -70,7 +71,7 @@ def create_scales(group_path: str, overwrite: bool = False) -> list[ZarrArray]:
     fine = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(group_path, "s0"))
     block, chunk = fine.chunk_size / fine.voxel_size, fine.inner_chunk_size / fine.voxel_size
     arrays = [fine]
-    while len(arrays) < _MOST_SCALES and max(fine.roi.shape / fine.voxel_size) > _SMALLEST:
+    while len(arrays) < MOST_SCALES and max(fine.roi.shape / fine.voxel_size) > _SMALLEST:
         factor = choose_scale_factor(fine.voxel_size, fine.roi.shape / fine.voxel_size)
         if max(factor) == 1:
             break

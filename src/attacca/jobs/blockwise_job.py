@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.arrays.identifier import is_url
 from attacca.atomic import write_json
 from attacca.blockwise import Block, BlockGrid, Ledger, check_memory, run_blocks
 from attacca.errors import AttaccaError, BlocksFailedError, MissingInputError, VolumeError, summarize_error
@@ -177,7 +178,7 @@ class BlockwiseJob(ABC):
 
     def state_directory(self) -> str | None:
         """Return the directory of the ledger if the array is in an object store, or None."""
-        if "://" not in self.directory:
+        if not is_url(self.directory):
             return None
         output, volume = self.arguments.output, self.arguments.volume
         return str(self.layout.remote_ledgers(output, self.stage.name, volume))
@@ -189,12 +190,14 @@ class BlockwiseJob(ABC):
     def _plan(self) -> None:
         # Other jobs must not write into an array that is replaced.
         Ledger(self.directory, {}, 0, state_directory=self.state_directory()).wait_for_writers()
-        self.create()
         grid = self.grid
-        ledger = self.ledger(grid)
-        for pyramid in self.pyramids(grid):
-            pyramid.create()
+        pyramids = self.pyramids(grid)
+        for pyramid in pyramids:
             pyramid.wait_for_writers()
+        self.create()
+        ledger = self.ledger(grid)
+        for pyramid in pyramids:
+            pyramid.create()
         if ledger.void_reason:
             logger.info("earlier blocks are stale: %s", ledger.void_reason)
         write_json(

@@ -5,8 +5,9 @@ blocks whose voxels are all recorded, scale by scale; the last shard at a border
 it. Each scale has a ledger, so that a killed job repeats nothing, and the job that finishes the stage builds what is left.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from attacca.arrays import ZarrArray
 from attacca.arrays.ome_zarr import write_multiscale_metadata
-from attacca.arrays.pyramid import create_scales, downsample_box
+from attacca.arrays.pyramid import MOST_SCALES, create_scales, downsample_box
 from attacca.blockwise import BlockGrid, Ledger
 from attacca.blockwise.ledger import remove_records
 from attacca.errors import BlocksFailedError
@@ -61,16 +62,16 @@ class ShardedPyramid:
 
     def create(self) -> None:
         """Create the arrays of all scales; existing arrays that fit keep their data, unless no finer voxels are left."""
-        create_scales(self.image.group)
+        scales = self._scales
         if not self._ledger.done().any():
-            for scale in self._scales():
+            for scale in scales:
                 if scale.ledger.directory.is_dir():
                     remove_records(scale.ledger.directory, None)
 
     def wait_for_writers(self) -> None:
-        """Wait until no other job writes blocks of a coarser scale."""
-        for scale in self._scales():
-            scale.ledger.wait_for_writers()
+        """Wait until no other job writes blocks of a coarser scale, whatever the settings of the job."""
+        for number in range(1, MOST_SCALES):
+            self._open_ledger(number, {}, 0).wait_for_writers()
 
     def build(self, shard: tuple[int, int], num_workers: int) -> None:
         """Build the blocks for which a shard wrote voxels and whose voxels are all recorded.
@@ -83,7 +84,7 @@ class ShardedPyramid:
         own = np.zeros(len(self._grid), dtype=bool)
         own[blocks.start : blocks.stop] = True
         done, grid = self._ledger.done(), self._grid
-        for scale in self._scales():
+        for scale in self._scales:
             starts = _align(grid, scale.grid)
             if starts is None:
                 return
@@ -99,7 +100,7 @@ class ShardedPyramid:
         Returns:
             Names of all scales, the finest first.
         """
-        for scale in self._scales():
+        for scale in self._scales:
             self._compute(scale, np.arange(len(scale.grid)), (0, 1), num_workers)
             missing = scale.ledger.missing()
             if len(missing):
@@ -107,17 +108,23 @@ class ShardedPyramid:
                     f"{len(missing)} blocks of {scale.coarse} are not recorded as done",
                     fix="run the workflow again",
                 )
-        scales = ["s0", *(f"s{number}" for number, _ in enumerate(self._scales(), start=1))]
+        scales = ["s0", *(f"s{number}" for number, _ in enumerate(self._scales, start=1))]
         write_multiscale_metadata(self.image.group, scales, name=self.image.name)
         return scales
 
-    def _scales(self) -> Iterator[_Scale]:
-        arrays = create_scales(self.image.group)
-        for number, (fine, coarse) in enumerate(pairwise(arrays), start=1):
+    @cached_property
+    def _scales(self) -> list[_Scale]:
+        """The coarser scales; their arrays are created if they do not exist."""
+        scales = []
+        for number, (fine, coarse) in enumerate(pairwise(create_scales(self.image.group)), start=1):
             grid = BlockGrid(coarse.roi, coarse.chunk_size, coarse.voxel_size)
-            state = self._state_directory and f"{self._state_directory}/s{number}"
-            key: Mapping[str, Any] = {**self._ledger.parts, "scale": number, "grid": grid.to_dict()}
-            yield _Scale(fine, coarse, grid, Ledger(f"{self.image.group}/s{number}", key, len(grid), state))
+            key = {**self._ledger.parts, "scale": number, "grid": grid.to_dict()}
+            scales.append(_Scale(fine, coarse, grid, self._open_ledger(number, key, len(grid))))
+        return scales
+
+    def _open_ledger(self, number: int, key: Mapping[str, Any], num_blocks: int) -> Ledger:
+        state = self._state_directory and f"{self._state_directory}/s{number}"
+        return Ledger(f"{self.image.group}/s{number}", key, num_blocks, state)
 
     def _compute(
         self, scale: _Scale, candidates: np.ndarray, shard: tuple[int, int], num_workers: int
