@@ -9,7 +9,7 @@ import pytest
 import zarr
 
 from attacca.arrays.damage_notes import note_damage
-from attacca.jobs.seals import seal_paths, write_seal
+from attacca.jobs.seals import break_seal, read_broken_seal, read_seal, seal_paths, write_seal
 from attacca.workflow import damage as damage_module
 from attacca.workflow.damage import find_damage
 from attacca.workflow.stage_state import read_states
@@ -124,6 +124,33 @@ def test_a_stage_without_a_seal_is_counted(sealed):
     report = find_damage(sealed.workflow)
     assert not report.stages
     assert str(report).endswith("; 1 stages have no record of their files")
+
+
+def test_a_seal_is_renewed_if_the_job_that_broke_it_changed_nothing(sealed):
+    layout = sealed.workflow.layout
+    whole = read_seal(sealed.fragments, layout)
+    break_seal(sealed.fragments, layout)
+    # Snakemake deletes the output of a job that failed.
+    plan = sealed.fragments.plan(layout)
+    plan.unlink()
+    assert found(sealed) == {}
+    assert read_seal(sealed.fragments, layout) is None
+    assert found(sealed, repair_seals=True) == {f"fragments {sealed.fragments.label}": {plan.name: "deleted"}}
+    assert read_seal(sealed.fragments, layout) == whole
+
+
+@pytest.mark.parametrize("change", ["a chunk", "the manifest"])
+def test_a_broken_seal_of_a_stage_that_changed_is_not_renewed(sealed, change):
+    layout = sealed.workflow.layout
+    break_seal(sealed.fragments, layout)
+    if change == "a chunk":
+        flip(sealed.chunk)
+    else:
+        sealed.fragments.manifest(layout).unlink()
+    assert found(sealed, repair_seals=True) == {}
+    assert read_seal(sealed.fragments, layout) is None
+    write_seal(sealed.fragments, layout)
+    assert read_broken_seal(sealed.fragments, layout) is None
 
 
 def test_a_record_of_a_training_without_a_copy_is_irreparable(sealed, monkeypatch):

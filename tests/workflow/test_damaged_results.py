@@ -38,6 +38,7 @@ def test_the_same_command_names_and_repairs_flipped_and_deleted_files(finished, 
     before, draws = read_results(damaged.results), random.Random(8)
     workflow = Workflow(load_configuration(damaged.configuration))
     sealed = [read_seal(instance, workflow.layout) for instance in all_instances(workflow)]
+    assert None not in sealed
     assert before.keys() <= {name for seal in sealed for name in seal.files}
     # Users may delete checkpoints other than the best and the latest; the training is not repeated.
     result = json.loads((damaged.results / "small/training.json").read_text())["result"]

@@ -1,7 +1,7 @@
 """Seals: records of all files of a finished stage, from which a later start finds damaged and deleted files.
 
 A seal is a zip archive with the size and digest of each file, and with copies of small files that are not voxels or
-weights: metadata, manifests, curves. It is written when the last job of a stage has finished, and removed when the
+weights: metadata, manifests, curves. It is written when the last job of a stage has finished, and set aside when the
 first job of the stage starts again. It exists twice, in different directories, and members of the archive carry checksums:
 if one is damaged, the other is used.
 
@@ -33,6 +33,7 @@ WHOLE_BYTES = 1 << 30
 WEIGHTS_SUFFIX = ".pt"
 """Suffix of checkpoints."""
 
+_BROKEN_SUFFIX = ".broken"
 _LIST = "files.json"
 _COPIES = "copies/"
 _COPIED_BYTES = 1 << 20
@@ -76,11 +77,26 @@ def seal_paths(instance: StageInstance, layout: Layout) -> tuple[Path, Path]:
 
 
 def break_seal(instance: StageInstance, layout: Layout) -> None:
-    """Remove the seal of a stage whose files are going to change, and the notes of its damaged objects."""
+    """Set the seal of a stage aside whose files are going to change, and remove the notes of its damaged objects."""
     for path in seal_paths(instance, layout):
-        path.unlink(missing_ok=True)
+        if path.exists():
+            path.replace(path.with_suffix(_BROKEN_SUFFIX))
     for directory in list_scales(instance, layout):
         clear_damage(str(directory))
+
+
+def read_broken_seal(instance: StageInstance, layout: Layout) -> Seal | None:
+    """Return the seal that a job has set aside without finishing the stage; None if there is none."""
+    paths = (path.with_suffix(_BROKEN_SUFFIX) for path in seal_paths(instance, layout))
+    return next((seal for path in paths if (seal := _read_archive(path)) is not None), None)
+
+
+def mend_seal(instance: StageInstance, layout: Layout) -> None:
+    """Make a seal that was set aside valid again, because the job that did so has changed no file."""
+    for path in seal_paths(instance, layout):
+        broken = path.with_suffix(_BROKEN_SUFFIX)
+        if broken.exists():
+            broken.replace(path)
 
 
 def list_scales(instance: StageInstance, layout: Layout) -> list[Path]:
@@ -115,6 +131,7 @@ def write_seal(instance: StageInstance, layout: Layout) -> None:
                 )
     for path in seal_paths(instance, layout):
         write_bytes(path, buffer.getvalue())
+        path.with_suffix(_BROKEN_SUFFIX).unlink(missing_ok=True)
 
 
 def read_seal(instance: StageInstance, layout: Layout, repair: bool = False) -> Seal | None:

@@ -21,7 +21,9 @@ from attacca.jobs.seals import (
     is_copied,
     list_scales,
     locate_file,
+    mend_seal,
     name_file,
+    read_broken_seal,
     read_seal,
     read_seal_time,
 )
@@ -124,13 +126,16 @@ def find_damage(workflow: Workflow, read_arrays: bool = True, repair_seals: bool
     Args:
         workflow: the configuration.
         read_arrays: whether to read arrays and weights up to ``READ_BYTES``; otherwise only small files are read.
-        repair_seals: whether damaged seals are replaced by their copies.
+        repair_seals: whether damaged seals are replaced by their copies, and seals that a job without effect has set
+            aside are renewed.
     """
     report, layout = DamageReport(), workflow.layout
     found: dict[StageInstance, StageDamage] = {}
     seals: dict[StageInstance, Seal] = {}
     present: list[_Present] = []
     for instance in all_instances(workflow):
+        if repair_seals:
+            _mend_seal(instance, layout)
         seal = read_seal(instance, layout, repair_seals)
         if seal is None:
             report.unsealed += instance.manifest(layout).exists()
@@ -151,6 +156,25 @@ def find_damage(workflow: Workflow, read_arrays: bool = True, repair_seals: bool
                 damage.irreparable.add(path)
     report.stages = {instance: damage for instance, damage in found.items() if damage.files}
     return report
+
+
+def _mend_seal(instance: StageInstance, layout: Layout) -> None:
+    """Renew the seal that a job has set aside which then failed, or found nothing to do, before it changed a file.
+
+    Snakemake deletes the output of a job that failed, such as the plan of a stage; the seal has copies of such files.
+    """
+    seal = read_broken_seal(instance, layout)
+    if seal is None or not instance.manifest(layout).exists() or read_seal(instance, layout) is not None:
+        return
+    damage = StageDamage()
+    present = list(_compare_sizes(instance, layout, seal, damage, DamageReport()))
+    if any(
+        state != "deleted" or name_file(path, layout) not in seal.copies
+        for path, state in damage.files.items()
+    ):
+        return
+    if all(digest == item.sealed.digest for item, digest in _read_digests(present, READ_BYTES)):
+        mend_seal(instance, layout)
 
 
 def _compare_sizes(
