@@ -186,6 +186,14 @@ def test_twelve_bits_in_sixteen_get_the_range_of_the_data(tmp_path):
     assert 900 <= low <= 1100 and 2900 <= high <= 3300
 
 
+def test_images_of_different_contrast_get_percentiles_of_each(tmp_path):
+    raw, labels = make_columns((24, 48, 48), 12)
+    write_hdf5(tmp_path / "dark.h5", raw // 2, labels, (8, 8, 8))
+    write_hdf5(tmp_path / "bright.h5", raw, labels, (8, 8, 8))
+    run, _ = propose("dark.h5", "bright.h5")
+    assert run.training.intensity.percentiles == (0.5, 99.5)
+
+
 def test_the_largest_number_of_64_bits_is_a_voxel_without_annotation(tmp_path):
     raw, labels = make_columns((48, 60, 60), 10)
     labels = labels.astype(np.uint64)
