@@ -1,6 +1,6 @@
 """Inputs, outputs, logs and parameters of the Snakemake rules of each stage."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,8 @@ class StageRules:
             "parameters": lambda wildcards: self.workflow.section(self.stage, *read_wildcards(wildcards)),
             # Snakemake does not compare parameters that depend on the input: they contain absolute paths.
             "manifests": lambda wildcards, input: [
-                f"{name}={path}" for name, path in self._input_manifests(wildcards).items()
+                f"{name}={path}"
+                for name, path in self.workflow.read_files(self.stage, *read_wildcards(wildcards))
             ],
             "job": self._job_options,
         }
@@ -133,11 +134,8 @@ class StageRules:
             return [RUN, *options]
         return [PLAN if str(output[0]).endswith(".plan.json") else FINISH, *options]
 
-    def _input_manifests(self, wildcards: Wildcards) -> Mapping[str, Path]:
-        return self.workflow.input_manifests(self.stage, *read_wildcards(wildcards))
-
     def _read_manifests(self, wildcards: Wildcards) -> list[str]:
-        return [str(path) for path in self._input_manifests(wildcards).values()]
+        return [str(path) for _, path in self.workflow.read_files(self.stage, *read_wildcards(wildcards))]
 
 
 class WorkflowRules:
