@@ -37,6 +37,7 @@ def test_dense_isotropic_ids_get_affinities_with_offsets_by_their_width(tmp_path
     steps = sorted({max(map(abs, offset)) for offset in run.task.neighborhood})
     assert steps[0] == 1 and 5 <= steps[-1] <= 10
     assert run.architecture.downsample_factors == ((2, 2, 2), (2, 2, 2))
+    assert (run.architecture.normalization, run.training.optimizer.learning_rate) == ("batch", 4e-3)
     assert run.segmentation.objects == "auto" and run.evaluation.criterion is None
     assert configuration.volumes["cube-train"].raw.dataset == "volumes/raw"
     assert configuration.volumes["cube-train"].labels.dataset == "volumes/labels/neuron_ids"

@@ -18,7 +18,7 @@ from attacca.errors import ConfigurationError
 from attacca.proposal.choices import Choice, Kind, Machine, Scale, strip_reasons
 from attacca.proposal.division import Division
 from attacca.proposal.examination import VolumeFacts
-from attacca.proposal.network_rules import choose_architecture
+from attacca.proposal.network_rules import LEARNING_RATE, NORMALIZED, choose_architecture
 
 SPARSE_ABOVE = 0.5
 """Share of voxels with the value 0 above which ids are objects in background."""
@@ -312,6 +312,13 @@ def choose_training(
             "one core prepares the samples; the number changes the last digits of results",
         ),
     }
+    if kind in NORMALIZED:
+        training["optimizer"] = {
+            "learning_rate": Choice(
+                LEARNING_RATE,
+                "twice the default: batch normalization permits larger steps (docs/accuracy.md)",
+            )
+        }
     intensity = choose_intensity(facts)
     if intensity is not None:
         training["intensity"] = intensity
