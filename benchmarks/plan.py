@@ -120,11 +120,9 @@ def plan_shards(numbers: list[int]) -> int:
                 print(text[-2000:])
                 return 1
             jobs = int(re.findall(r"^total +(\d+)$", text, re.MULTILINE)[-1])
-            seconds = usage.ru_utime + usage.ru_stime
-            print(
-                f"{number:20,}{jobs:10,}{seconds:14.1f}{1000 * seconds / jobs:12.2f}{usage.ru_maxrss / 1000:8.0f}",
-                flush=True,
-            )
+            seconds, megabytes = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6
+            figures = f"{number:20,}{jobs:10,}{seconds:14.1f}{1000 * seconds / jobs:12.2f}{megabytes:8.0f}"
+            print(figures, flush=True)
     return 0
 
 

@@ -14,7 +14,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -64,10 +64,12 @@ class Seal:
     Attributes:
         files: state of each file by its name (see ``name_file``).
         copies: content of small files by name.
+        inputs: SHA-256 of each manifest that the stage read.
     """
 
     files: dict[str, SealedFile] = field(default_factory=dict)
     copies: dict[str, bytes] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
 
 
 def seal_paths(instance: StageInstance, layout: Layout) -> tuple[Path, Path]:
@@ -105,8 +107,15 @@ def list_scales(instance: StageInstance, layout: Layout) -> list[Path]:
     return [scale for array in arrays for scale in sorted(array.parent.glob("s[0-9]*"))]
 
 
-def write_seal(instance: StageInstance, layout: Layout) -> None:
-    """Record all files of a finished stage."""
+def write_seal(instance: StageInstance, layout: Layout, inputs: Iterable[Path] = ()) -> None:
+    """Record all files of a finished stage.
+
+    Args:
+        instance: the stage.
+        layout: paths of results.
+        inputs: manifests that the stage read.
+    """
+    read = [digest_file(path) for path in inputs]
     paths = {name_file(path, layout): path for path in list_stage_files(instance, layout)}
     sizes = {name: path.stat().st_size for name, path in paths.items()}
     total = sum(sizes.values())
@@ -122,7 +131,9 @@ def write_seal(instance: StageInstance, layout: Layout) -> None:
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(
-            zipfile.ZipInfo(_LIST, _STAMP), canonical_json({"files": files}), zipfile.ZIP_DEFLATED
+            zipfile.ZipInfo(_LIST, _STAMP),
+            canonical_json({"files": files, "inputs": read}),
+            zipfile.ZIP_DEFLATED,
         )
         for name in sorted(paths):
             if is_copied(name, sizes[name]):
@@ -166,10 +177,11 @@ def read_seal_time(instance: StageInstance, layout: Layout) -> int:
 def _read_archive(path: Path) -> Seal | None:
     try:
         with zipfile.ZipFile(path) as archive:
-            values = json.loads(archive.read(_LIST))["files"]
+            values = json.loads(archive.read(_LIST))
             names = [name for name in archive.namelist() if name.startswith(_COPIES)]
             copies = {name.removeprefix(_COPIES): archive.read(name) for name in names}
-        files = {name: SealedFile(*state) for name, state in values.items()}
+        files = {name: SealedFile(*state) for name, state in values["files"].items()}
+        inputs = tuple(values.get("inputs", ()))
     except (
         OSError,
         ValueError,
@@ -186,7 +198,7 @@ def _read_archive(path: Path) -> Seal | None:
         return None
     if any(hashlib.sha256(data).hexdigest() != files[name].digest for name, data in copies.items()):
         return None
-    return Seal(files, copies)
+    return Seal(files, copies, inputs)
 
 
 def is_copied(name: str, size: int) -> bool:

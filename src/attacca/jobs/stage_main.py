@@ -116,7 +116,8 @@ def stage_main(
     parser.add_argument("--run", default="")
     parser.add_argument("--volume", default="")
     parser.add_argument("--parameters", type=json.loads, default={})
-    parser.add_argument("--input", nargs="*", default=[], metavar="NAME=MANIFEST")
+    # A manifest without a name is not read here: the stage searches the results itself.
+    parser.add_argument("--input", nargs="*", default=[], metavar="[NAME]=MANIFEST")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--shard", default="0/1")
     parser.add_argument("--threads", type=int, default=1)
@@ -140,6 +141,7 @@ def _run_job(
     instance = StageInstance(stage, options.run, options.volume)
     try:
         index, _, count = options.shard.partition("/")
+        read = [(key, Path(path)) for key, _, path in (pair.partition("=") for pair in options.input)]
         if options.action in (PLAN, RUN) or not stage.is_blockwise:
             break_seal(instance, layout)
         work(
@@ -149,10 +151,7 @@ def _run_job(
                 run=options.run,
                 volume=options.volume,
                 parameters=options.parameters,
-                inputs={
-                    key: read_manifest(path)
-                    for key, _, path in (pair.partition("=") for pair in options.input)
-                },
+                inputs={key: read_manifest(path) for key, path in read if key},
                 output=options.output,
                 shard=(int(index), int(count)),
                 threads=options.threads,
@@ -164,7 +163,7 @@ def _run_job(
                 f"the stage {name} ended without writing {options.output}; this is a bug in Attacca: report it with the log"
             )
         if options.action in (FINISH, RUN):
-            write_seal(instance, layout)
+            write_seal(instance, layout, [path for _, path in read])
         return 0
     except AttaccaError as error:
         return _report(name, options, error)

@@ -274,6 +274,7 @@ def _training_volume(arguments: StageArguments, name: str) -> "TrainingVolume":
         target=LocalArrayIdentifier(targets, "target/s0"),
         weight=LocalArrayIdentifier(targets, "weight/s0"),
         unlabelled=manifest.result.get("unlabelled"),
+        percentiles=manifest.result["arrays"]["raw"].get("percentiles"),
     )
 
 

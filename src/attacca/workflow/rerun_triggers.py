@@ -20,9 +20,10 @@ from attacca.jobs.stage import Stage, StageInstance, without_paths
 from attacca.manifest import read_values
 from attacca.stages.provenance import PROVENANCE
 from attacca.stages.report import REPORT
-from attacca.workflow.damage import DamageReport
+from attacca.workflow.damage import DamageReport, all_instances
 from attacca.workflow.damage_repair import discard_damaged_work, restore_files
 from attacca.workflow.deleted_outputs import find_deleted_outputs, stages_to_repeat
+from attacca.workflow.file_times import align_times
 from attacca.workflow.staleness import list_changed_inputs, list_changed_settings
 from attacca.workflow.workflow import Workflow
 
@@ -51,6 +52,8 @@ class RerunTriggers:
         self.active = active
         # Files are restored before their content decides what has to run.
         self._damage = restore_files(workflow) if active else DamageReport()
+        if active:
+            align_times(workflow, all_instances(workflow), self._damage.stages)
         self._written: set[Path] = set()
         self._outdated: dict[StageInstance, bool] = {}
 

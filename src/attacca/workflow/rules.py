@@ -1,7 +1,7 @@
 """Inputs, outputs, logs and parameters of the Snakemake rules of each stage."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,16 +135,14 @@ class StageRules:
 
     def _name_manifests(self, wildcards: Wildcards, input: Sequence[str]) -> list[str]:
         # Snakemake does not compare parameters that depend on the input: they contain absolute paths.
-        return [sys.intern(f"{name}={path}") for name, path in self._input_manifests(wildcards).items()]
+        files = self.workflow.read_files(self.stage, *read_wildcards(wildcards))
+        return [sys.intern(f"{name}={path}") for name, path in files]
 
     def _trigger(self, wildcards: Wildcards) -> str:
         return self.triggers.trigger(self.stage, *read_wildcards(wildcards))
 
-    def _input_manifests(self, wildcards: Wildcards) -> Mapping[str, Path]:
-        return self.workflow.input_manifests(self.stage, *read_wildcards(wildcards))
-
     def _read_manifests(self, wildcards: Wildcards) -> list[str]:
-        return [str(path) for path in self._input_manifests(wildcards).values()]
+        return [str(path) for _, path in self.workflow.read_files(self.stage, *read_wildcards(wildcards))]
 
 
 class WorkflowRules:
