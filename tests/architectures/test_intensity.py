@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from attacca.architectures.intensity import Intensity, normalize
-from attacca.errors import ConfigurationError
+from attacca.architectures.intensity import Intensity, Percentiles, normalize, read_intensity
+from attacca.errors import ConfigurationError, VolumeError
 
 
 def test_the_range_of_a_type_becomes_minus_one_to_one():
@@ -38,3 +38,14 @@ def test_data_that_do_not_fit_the_range_of_their_type_are_noticed(dtype, values,
     assert Intensity.for_dtype(dtype).find_mismatch(values) == warning or warning in Intensity.for_dtype(
         dtype
     ).find_mismatch(values)
+
+
+@pytest.mark.parametrize("rule", [Intensity(-3.5, 20), Percentiles(0.5, 99.5)])
+def test_a_rule_survives_its_plain_numbers(rule):
+    assert read_intensity(rule.as_dict()) == rule
+
+
+def test_percentiles_of_an_image_without_contrast_are_refused_with_its_name():
+    assert Percentiles(0, 100).find_range({"0": 3, "100": 4}, "cube") == Intensity(3, 4)
+    with pytest.raises(VolumeError, match="cube: the percentiles 1 and 99 of the image are both 7"):
+        Percentiles(1, 99).find_range({"1": 7.0, "99": 7.0}, "cube")

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from attacca.config.applied_model import fix_candidates, recall_choice
+from attacca.config.intensity import PercentilesConfig
 from attacca.config.load import load_configuration
 from attacca.config.model_description import ModelDescription, read_model_description
 from attacca.config.run import Configuration, RunConfig
@@ -85,6 +86,14 @@ def test_with_training_volumes_the_training_starts_from_the_model(loader: Loader
     assert run.task.initial_weights == loader.directory / "model.zip"
     assert run.training.intensity == (0.0, 255.0)
     assert run.training.iterations == 3
+
+
+def test_a_training_from_a_model_with_percentiles_has_the_same_percentiles(loader: Loader) -> None:
+    make_model_file(
+        loader.directory / "model.zip", intensity={"low_percentile": 1.0, "high_percentile": 99.0}
+    )
+    run = loader.run(volumes={"train": ["cube"]}, training={"iterations": 3})
+    assert run.training.intensity == PercentilesConfig(percentiles=(1, 99))
 
 
 CHAINS = ["seeded", "mutex_watershed", "connected_components"]

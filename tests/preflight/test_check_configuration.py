@@ -158,6 +158,7 @@ def test_raw_data_that_do_not_fit_the_range_of_their_type_give_a_warning(inspect
             and "'cube'" in warnings[0]
         )
         assert inspected(raw=raw, training={"intensity": [0, 235]}).warnings == []
+        assert inspected(raw=raw, training={"intensity": {"percentiles": [1, 99]}}).warnings == []
 
 
 def test_a_volume_with_other_gray_values_than_the_training_volume_causes_a_warning(inspected):

@@ -37,6 +37,7 @@ def test_dense_isotropic_ids_get_affinities_with_offsets_by_their_width(tmp_path
     steps = sorted({max(map(abs, offset)) for offset in run.task.neighborhood})
     assert steps[0] == 1 and 5 <= steps[-1] <= 10
     assert run.architecture.downsample_factors == ((2, 2, 2), (2, 2, 2))
+    assert (run.architecture.normalization, run.training.optimizer.learning_rate) == ("batch", 4e-3)
     assert run.segmentation.objects == "auto" and run.evaluation.criterion is None
     assert configuration.volumes["cube-train"].raw.dataset == "volumes/raw"
     assert configuration.volumes["cube-train"].labels.dataset == "volumes/labels/neuron_ids"
@@ -184,6 +185,14 @@ def test_twelve_bits_in_sixteen_get_the_range_of_the_data(tmp_path):
     run, _ = propose("cube.h5")
     low, high = run.training.intensity
     assert 900 <= low <= 1100 and 2900 <= high <= 3300
+
+
+def test_images_of_different_contrast_get_percentiles_of_each(tmp_path):
+    raw, labels = make_columns((24, 48, 48), 12)
+    write_hdf5(tmp_path / "dark.h5", raw // 2, labels, (8, 8, 8))
+    write_hdf5(tmp_path / "bright.h5", raw, labels, (8, 8, 8))
+    run, _ = propose("dark.h5", "bright.h5")
+    assert run.training.intensity.percentiles == (0.5, 99.5)
 
 
 def test_the_largest_number_of_64_bits_is_a_voxel_without_annotation(tmp_path):

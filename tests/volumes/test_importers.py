@@ -222,6 +222,22 @@ def test_going_from_a_link_to_a_copy_and_back_leaves_nothing_behind(tmp_path):
         assert (tmp_path / "imported.zarr" / "raw" / "s0").exists() != in_place
 
 
+@pytest.mark.parametrize("in_place", [True, False])
+def test_the_percentiles_of_the_region_are_recorded_for_copies_and_in_place(tmp_path, in_place):
+    path = write_zarr(tmp_path / "raw.zarr", resolution=[40, 4, 4])
+    region = {"offset": [40, 0, 0], "shape": [120, 48, 36]}
+    config = VolumeConfig.model_validate({"raw": {"path": path}, "roi": region, "in_place": in_place})
+    container = str(tmp_path / "imported.zarr")
+    plan = prepare_volume(config, container)
+    fill = ImportBlocks(config, container)
+    for block in blocks_of(plan):
+        fill(block)
+    measured = finish_volume(config, container)["raw"]["percentiles"]
+    assert [measured[name] for name in ("0", "1", "99.5")] == pytest.approx(
+        np.percentile(RAW[1:4], [0, 1, 99.5])
+    )
+
+
 def test_classes_in_files_of_their_own_become_ids_or_channels(tmp_path):
     membranes = np.zeros((2, 6, 6), bool)
     membranes[:, :3] = True
@@ -585,7 +601,6 @@ def test_a_group_of_several_arrays_asks_for_one_of_them(tmp_path):
     ],
 )
 def test_an_unreadable_address_is_reported_in_one_line(tmp_path, monkeypatch, address, expected):
-    pytest.importorskip("s3fs")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "ATTACCA_S3_ANONYMOUS"):
         monkeypatch.delenv(variable, raising=False)

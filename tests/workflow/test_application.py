@@ -104,3 +104,15 @@ def test_intensities_that_the_model_does_not_know_give_a_warning(model: Path, tm
     path = prepare_application(application(model, str(tmp_path / "deep.tif")), tmp_path / "out")
     warnings = check_configuration(load_configuration(path), path).warnings
     assert any("the model takes 0 for black and 255 for white" in text for text in warnings)
+
+
+def test_a_model_with_percentiles_knows_all_intensities_but_needs_contrast(tmp_path: Path) -> None:
+    rule = {"low_percentile": 1.0, "high_percentile": 99.0}
+    model = make_model_file(tmp_path / "model.zip", intensity=rule)
+    for name, values in (("bright", [30_000, 31_000]), ("constant", [30_000, 30_000])):
+        data = np.resize(np.array(values, "uint16"), (33, 33, 33))
+        tifffile.imwrite(tmp_path / f"{name}.tif", data)
+        path = prepare_application(application(model, str(tmp_path / f"{name}.tif")), tmp_path / name)
+        warnings = check_configuration(load_configuration(path), path).warnings
+        has_warning = [text for text in warnings if "holds the value 30000 only" in text]
+        assert bool(has_warning) == (name == "constant") and len(warnings) == len(has_warning)

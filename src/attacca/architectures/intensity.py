@@ -1,11 +1,13 @@
 """Normalization of intensities, the same in training and in prediction."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from attacca.errors import ConfigurationError
+from attacca.config.intensity import name_percentile
+from attacca.errors import ConfigurationError, VolumeError
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,61 @@ class Intensity:
         return {"minimum": float(self.minimum), "maximum": float(self.maximum)}
 
 
+@dataclass(frozen=True)
+class Percentiles:
+    """Percentiles of each volume that are mapped to -1 and 1.
+
+    Args:
+        low: percentile that becomes -1.
+        high: percentile that becomes 1.
+
+    >>> Percentiles(1, 99).find_range({"1": 20.0, "99": 180.0}, "cube")
+    Intensity(minimum=20.0, maximum=180.0)
+    """
+
+    low: float
+    high: float
+
+    def find_range(self, measured: Mapping[str, float], volume: str) -> Intensity:
+        """Return the range of a volume.
+
+        Args:
+            measured: percentiles of the volume; see ``attacca.arrays.percentiles``.
+            volume: its name, for messages.
+
+        Raises:
+            VolumeError: both percentiles are equal.
+        """
+        low, high = (measured[name_percentile(value)] for value in (self.low, self.high))
+        if not high > low:
+            names = f"{name_percentile(self.low)} and {name_percentile(self.high)}"
+            raise VolumeError(
+                f"{volume}: the percentiles {names} of the image are both {low:g}, so that it has no contrast",
+                fix="check path, dataset and roi of the image; if most of it is empty, set training.intensity to "
+                "percentiles closer to 0 and 100, or to the values of black and white",
+            )
+        return Intensity(low, high)
+
+    def as_dict(self) -> dict[str, float]:
+        """Return plain numbers for a checkpoint."""
+        return {"low_percentile": float(self.low), "high_percentile": float(self.high)}
+
+
+IntensityRule = Intensity | Percentiles
+"""Fixed raw values of black and white, or percentiles of each volume."""
+
+
+def read_intensity(values: Mapping[str, float]) -> IntensityRule:
+    """Return the rule of a checkpoint or model file.
+
+    >>> read_intensity({"low_percentile": 1.0, "high_percentile": 99.0})
+    Percentiles(low=1.0, high=99.0)
+    """
+    if "low_percentile" in values:
+        return Percentiles(float(values["low_percentile"]), float(values["high_percentile"]))
+    return Intensity(float(values["minimum"]), float(values["maximum"]))
+
+
 def scale_to_network(unit: np.ndarray) -> np.ndarray:
     """Map values from 0..1 to the network's range -1..1."""
     return unit * np.float32(2.0) - np.float32(1.0)
@@ -84,7 +141,7 @@ def normalize(raw: np.ndarray, minimum: float, maximum: float) -> np.ndarray:
 
     Args:
         raw: any shape and real dtype.
-        minimum, maximum: of the checkpoint: ``normalize(raw, **meta.intensity)``.
+        minimum, maximum: of the checkpoint, ``normalize(raw, **meta.intensity)``, unless it has percentiles.
 
     >>> normalize(np.array([0, 51, 255], np.uint8), 0, 255).round(2)
     array([-1. , -0.6,  1. ], dtype=float32)

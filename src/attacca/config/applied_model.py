@@ -147,8 +147,9 @@ def _insert_for_training(
     )
     training = run.get("training")
     if training is None or isinstance(training, Mapping):
-        limits = [description.intensity["minimum"], description.intensity["maximum"]]
-        training = {"intensity": limits, **(training or {})}
+        limits = sorted(description.intensity.values())
+        is_rule = "low_percentile" in description.intensity
+        training = {"intensity": {"percentiles": limits} if is_rule else limits, **(training or {})}
     base = {
         "prediction": {**description.prediction, "checkpoint": "best"},
         "evaluation": description.evaluation,

@@ -18,9 +18,11 @@ from attacca.config.about import AboutConfig, check_texts
 from attacca.config.architecture import ArchitectureConfig, read_architecture_config
 from attacca.config.base import StrictModel
 from attacca.config.evaluation import EvaluationConfig
+from attacca.config.intensity import check_intensity_values
 from attacca.config.prediction import PredictionConfig
 from attacca.config.segmentation import SegmentationConfig
-from attacca.config.tasks import SubTaskConfig, TaskConfig
+from attacca.config.task import TaskConfig
+from attacca.config.tasks import SubTaskConfig
 from attacca.errors import AttaccaError, ModelFileError, summarize_error
 from attacca.extensions import Kind, require_extension
 from attacca.fingerprint import digest_file
@@ -102,7 +104,8 @@ class ModelDescription(StrictModel):
     num_in_channels: Positive
     """Channels of the raw data."""
     intensity: dict[str, float]
-    """Raw values that become -1 and 1: ``minimum`` and ``maximum``."""
+    """Raw values that become -1 and 1: ``minimum`` and ``maximum``; or percentiles of each volume: ``low_percentile`` and
+    ``high_percentile``."""
     class_counts: Any = None
     """Counts from which the loss was balanced."""
     prediction: Plain
@@ -148,8 +151,10 @@ class ModelDescription(StrictModel):
                 first = error.errors(include_url=False)[0]
                 key = _join_key((name, *first["loc"]))
                 raise ValueError(f"{key}: {first['msg']}") from None
-        if not {"minimum", "maximum"} == set(self.intensity):
-            raise ValueError(f"intensity: found {sorted(self.intensity)}, expected maximum, minimum")
+        try:
+            check_intensity_values(self.intensity)
+        except ValueError as error:
+            raise ValueError(f"intensity: {error}") from None
         if not len(self.voxel_size) == len(self.read_architecture().input_shape):
             raise ValueError("voxel_size: its number of axes is not that of architecture.input_shape")
         return self

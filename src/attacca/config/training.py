@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from attacca.config.base import StrictModel
+from attacca.config.intensity import PercentilesConfig
 
 Interval = tuple[float, float]
 
@@ -253,9 +254,11 @@ class TrainingConfig(StrictModel):
     targets: Literal["after_augmentation", "from_target_stage"] = "after_augmentation"
     """Compute targets from augmented labels, or read those of the target stage, without augmentations that would change
     them."""
-    intensity: tuple[float, float] | None = None
+    intensity: tuple[float, float] | PercentilesConfig | None = None
     """Raw values of black and white; null: the range of an integer dtype, or 0 to 1 for floating point data. A warning
-    reports data that do not fit, such as 12 bits in 16, or floating point numbers up to 255."""
+    reports data that do not fit, such as 12 bits in 16, or floating point numbers up to 255. ``percentiles: [1, 99]``
+    takes black and white from the values of each volume, for volumes of different brightness or contrast; a model
+    measures them in each volume to which it is applied."""
     augmentation: AugmentationConfig = AugmentationConfig()
     """Random changes of samples."""
     checkpoint: CheckpointConfig = CheckpointConfig()
@@ -280,7 +283,7 @@ class TrainingConfig(StrictModel):
                 f"validation.criterion is {self.validation.criterion}, but no segmentation is computed during training: "
                 "set validation.segmentation_interval, or use the criterion loss"
             )
-        if self.intensity is not None:
+        if isinstance(self.intensity, tuple):
             _check_ascending("intensity", self.intensity)
             if self.intensity[0] == self.intensity[1]:
                 raise ValueError(

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from attacca.arrays.identifier import is_url
 from attacca.costs.estimates import StageEstimate
 from attacca.stages.predict import PREDICT
 from attacca.stages.train import TRAIN
@@ -204,7 +205,7 @@ def _check_job(workflow: Workflow, settings: Mapping[str, Any], patience: float)
         str(source.path)
         for volume in configuration.volumes.values()
         for source in (volume.raw, volume.mask)
-        if source is not None and "://" not in str(source.path)
+        if source is not None and not is_url(source.path)
     ]
     seen = [*sources, str(Path(sys.executable)), str(existing)]
     resources = settings.get("default-resources") or {}

@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+from attacca.arrays.identifier import is_url
 from attacca.config.run import Configuration
 from attacca.jobs.block_shape import ASSUMED, read_block_shape
 from attacca.jobs.stage import Scope, StageInstance
@@ -62,7 +63,7 @@ def planned_voxels(configuration: Configuration, run: str) -> list[int]:
 def planned_megabytes(configuration: Configuration, run: str) -> float:
     """Return ``digest_megabytes`` of a run, as far as its stages are planned."""
     largest = max(planned_voxels(configuration, run))
-    return digest_megabytes(math.ceil(largest / _CHUNK_VOXELS), "://" in (configuration.storage or ""))
+    return digest_megabytes(math.ceil(largest / _CHUNK_VOXELS), is_url(configuration.storage or ""))
 
 
 def planned_seconds(configuration: Configuration, run: str, threads: int) -> float:

@@ -6,6 +6,7 @@ import torch
 from funlib.geometry import Coordinate
 
 from attacca.architectures import create_architecture
+from attacca.architectures.intensity import read_intensity
 from attacca.checkpoint import CheckpointMeta, final_weights, read_checkpoint
 from attacca.errors import CheckpointError, summarize_error
 from attacca.model import Model
@@ -56,7 +57,7 @@ def load_network(path: str | Path, descriptors: bool = False) -> Network:
     return Network.from_task(
         create_task(meta.task),
         model,
-        intensity=(float(meta.intensity["minimum"]), float(meta.intensity["maximum"])),
+        intensity=read_intensity(meta.intensity),
         voxel_size=Coordinate(meta.voxel_size) if meta.voxel_size else None,
         voxel_size_tolerance=meta.voxel_size_tolerance,
         descriptors=descriptors,

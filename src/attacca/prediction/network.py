@@ -1,15 +1,16 @@
 """A trained network with what blockwise prediction needs: sizes, context, channels, value range."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from funlib.geometry import Coordinate
 
-from attacca.architectures.intensity import normalize
+from attacca.architectures.intensity import IntensityRule, Percentiles, normalize
 from attacca.arrays import Array
+from attacca.arrays.percentiles import measure_percentiles
 from attacca.config.units import find_largest_difference
 from attacca.errors import ConfigurationError
 from attacca.model import Model
@@ -28,6 +29,7 @@ class Network:
         context: voxels that are read on each side of a tile.
         factor: tile corners are multiples of it, in voxels from the start of the volume.
         intensity: raw values that are mapped to -1 and 1.
+        percentiles: percentiles of each volume that take the place of ``intensity``; see ``fit_intensity``.
         value_range: smallest and largest possible output.
         offsets: offset in voxels of each channel, if channels are affinities; None if values belong to their own
             voxel only.
@@ -43,6 +45,7 @@ class Network:
     context: Coordinate
     factor: Coordinate
     intensity: tuple[float, float] = (0.0, 1.0)
+    percentiles: Percentiles | None = None
     value_range: tuple[float, float] = (0.0, 1.0)
     offsets: tuple[tuple[int, ...], ...] | None = None
     not_mirrored: str = ""
@@ -66,7 +69,7 @@ class Network:
         task: Task,
         model: Model,
         *,
-        intensity: tuple[float, float],
+        intensity: IntensityRule,
         voxel_size: Coordinate | None = None,
         voxel_size_tolerance: float = 0.0,
         descriptors: bool = False,
@@ -76,7 +79,7 @@ class Network:
         Args:
             task: gives names, offsets and value range of the channels.
             model: the task's model.
-            intensity: raw values that are mapped to -1 and 1.
+            intensity: raw values, or percentiles of each volume, that are mapped to -1 and 1.
             voxel_size: world units of the training volumes; None if unknown.
             voxel_size_tolerance: relative difference up to which the voxel size of raw data may differ.
             descriptors: predict local shape descriptors, too, which only the training needs.
@@ -89,10 +92,12 @@ class Network:
         if offsets is not None and len(names) > len(offsets):
             offsets, reason = None, "local shape descriptors are directions, which mirroring changes"
         low, high = task.predictor.value_range
+        limits = (0.0, 1.0) if isinstance(intensity, Percentiles) else (intensity.minimum, intensity.maximum)
         return cls.from_model(
             model,
             names,
-            intensity=intensity,
+            intensity=limits,
+            percentiles=intensity if isinstance(intensity, Percentiles) else None,
             value_range=(low, high),
             offsets=offsets,
             not_mirrored=reason,
@@ -124,6 +129,21 @@ class Network:
             **known,
         )
 
+    def fit_intensity(self, raw: Array, measured: Mapping[str, float] | None = None) -> "Network":
+        """Return the network with the raw values of black and white of a volume.
+
+        Args:
+            raw: the raw data.
+            measured: percentiles from the record of the import; measured now if they are needed and not given.
+
+        Raises:
+            VolumeError: the percentiles of black and white are equal.
+        """
+        if self.percentiles is None:
+            return self
+        found = self.percentiles.find_range(measured or measure_percentiles(raw), str(raw))
+        return replace(self, intensity=(found.minimum, found.maximum), percentiles=None)
+
     def normalize(self, raw: np.ndarray) -> np.ndarray:
         """Map the intensity range to -1 to 1, and clip values outside.
 
@@ -133,6 +153,7 @@ class Network:
         Returns:
             float32, shape of ``raw``.
         """
+        assert self.percentiles is None, "call fit_intensity first"
         return normalize(raw, *self.intensity)
 
     def check_raw(self, raw: Array) -> None:

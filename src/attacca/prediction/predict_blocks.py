@@ -4,7 +4,7 @@ While the network computes one block, the next one is read and the previous one 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +44,8 @@ class PredictBlocks:
         output: the array that ``create_prediction_array`` has created.
         config: sizes, augmentation, device.
         shard: index of the shard; the shards on a machine use its GPUs in turn.
+        percentiles: percentiles of the raw data, from the record of its import; None to measure them if the network
+            needs them.
     """
 
     def __init__(
@@ -53,12 +55,14 @@ class PredictBlocks:
         output: LocalArrayIdentifier,
         config: PredictionConfig,
         shard: int = 0,
+        percentiles: Mapping[str, float] | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.raw = raw
         self.output = output
         self.config = config
         self.shard = shard
+        self.percentiles = percentiles
         self._opened: _Opened | None = None
 
     def __getstate__(self) -> dict[str, object]:
@@ -78,6 +82,7 @@ class PredictBlocks:
         raw = ZarrArray.open_from_array_identifier(self.raw)
         output = ZarrArray.open_from_array_identifier(self.output, mode="a")
         network.check_raw(raw)
+        network = network.fit_intensity(raw, self.percentiles)
         device = choose_device(self.config.device, self.shard, "prediction.device")
         self._opened = _Opened(TiledNetwork(network, self.config, device), raw, output)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from attacca.arrays.identifier import is_url
 from attacca.config.load import build_configuration_error
 from attacca.config.problems import Problem, format_value
 from attacca.config.run import Configuration
@@ -108,7 +109,7 @@ def check_configuration(
 def check_directories(configuration: Configuration) -> Iterator[Problem]:
     """Yield a problem for each directory of results that cannot be created or written to."""
     directories = {"results": configuration.results}
-    if configuration.storage and "://" not in configuration.storage:
+    if configuration.storage and not is_url(configuration.storage):
         directories["storage"] = Path(configuration.storage)
     for key, directory in directories.items():
         existing = next(path for path in (directory, *directory.parents) if os.path.lexists(path))

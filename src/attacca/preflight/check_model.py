@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
-from attacca.architectures.intensity import Intensity
+from attacca.architectures.intensity import Percentiles, read_intensity
 from attacca.config.model_description import ModelDescription, read_model_description
 from attacca.config.problems import Problem, format_value
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.units import SYMBOLS, find_largest_difference
 from attacca.config.yaml_text import KeyPath
 from attacca.errors import AttaccaError
+from attacca.preflight.check_intensity import find_missing_contrast
 from attacca.volumes import VolumePlan
 from attacca.volumes.sample_values import sample_values
 
@@ -73,16 +74,19 @@ def _check_values(
 ) -> Iterator[Problem | str]:
     """Yield a warning if the range of raw values of the training does not fit a volume of another type."""
     config, raw = configuration.volumes[volume], plan.arrays["raw"]
-    if config.synthetic is not None or str(raw.dtype) in {item.dtype for item in description.volumes} & {
-        "uint8"
-    }:
+    has_limits = "minimum" in description.intensity
+    trained_on = {item.dtype for item in description.volumes}
+    if config.synthetic is not None or (has_limits and str(raw.dtype) in trained_on & {"uint8"}):
         return
     try:
         values = sample_values(config, plan, raw)
     except AttaccaError as error:
         yield Problem(("volumes", volume, "raw"), message=error.problem, hint=error.fix)
         return
-    intensity = Intensity(description.intensity["minimum"], description.intensity["maximum"])
+    intensity = read_intensity(description.intensity)
+    if isinstance(intensity, Percentiles):
+        yield from find_missing_contrast(volume, values)
+        return
     mismatch = intensity.find_mismatch(values)
     if mismatch is not None:
         yield (

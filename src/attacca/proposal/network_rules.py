@@ -13,6 +13,11 @@ ISOTROPIC_BELOW = 1.5
 FLAT_ABOVE = 8.0
 """Ratio of section thickness and pixel above which classes are learned section by section."""
 
+NORMALIZED: tuple[Kind, ...] = ("dense instances",)
+"""Kinds of labels for which networks with batch normalization were measured to be better (``docs/accuracy.md``)."""
+LEARNING_RATE = 4e-3
+"""Learning rate of networks with batch normalization."""
+
 _FEWEST_LEVELS, _MOST_LEVELS = 3, 4
 _CPU_VOXELS = {2: 192**2, 3: 40**3}
 _GPU_VOXELS = {2: 512**2, 3: 96**3}
@@ -84,6 +89,10 @@ def choose_architecture(kind: Kind, scale: Scale, extent: Sequence[int], machine
             [lead + kernel for kernel in kernels], f"no convolution across sections {reason}"
         )
     result["skip"] = Choice("add", "fewer operations than concatenation, at equal accuracy in the example")
+    if kind in NORMALIZED:
+        result["normalization"] = Choice(
+            "batch", "measured for dense neurites: a lower loss after fewer steps (docs/accuracy.md)"
+        )
     return result
 
 

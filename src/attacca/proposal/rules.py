@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from attacca.architectures.intensity import Intensity
 from attacca.config.run import RunConfig
 from attacca.config.units import find_largest_difference
@@ -16,7 +18,7 @@ from attacca.errors import ConfigurationError
 from attacca.proposal.choices import Choice, Kind, Machine, Scale, strip_reasons
 from attacca.proposal.division import Division
 from attacca.proposal.examination import VolumeFacts
-from attacca.proposal.network_rules import choose_architecture
+from attacca.proposal.network_rules import LEARNING_RATE, NORMALIZED, choose_architecture
 
 SPARSE_ABOVE = 0.5
 """Share of voxels with the value 0 above which ids are objects in background."""
@@ -27,6 +29,8 @@ _MOST_STEPS = {False: 20_000, True: 100_000}
 _FEWEST_STEPS = 200
 LARGEST_TOLERANCE = 0.2
 """Relative difference of voxel sizes up to which volumes are treated as equal."""
+LARGEST_SHIFT = 0.2
+"""Share of the range of an image by which black and white of others may differ, before each image has its own."""
 _LONGEST_OFFSET = 27
 
 
@@ -308,6 +312,13 @@ def choose_training(
             "one core prepares the samples; the number changes the last digits of results",
         ),
     }
+    if kind in NORMALIZED:
+        training["optimizer"] = {
+            "learning_rate": Choice(
+                LEARNING_RATE,
+                "twice the default: batch normalization permits larger steps (docs/accuracy.md)",
+            )
+        }
     intensity = choose_intensity(facts)
     if intensity is not None:
         training["intensity"] = intensity
@@ -319,7 +330,12 @@ def choose_training(
 
 
 def choose_intensity(facts: Sequence[VolumeFacts]) -> Choice | None:
-    """Return the gray values of black and white; None if the range of the type fits."""
+    """Return the gray values of black and white, or percentiles of each volume; None if the range of the type fits."""
+    if _differ_in_intensity(facts):
+        return Choice(
+            {"percentiles": [0.5, 99.5]},
+            "brightness or contrast differ between the images: black and white are taken from each",
+        )
     low = min(item.intensity[1] for item in facts)
     high = max(item.intensity[2] for item in facts)
     default = Intensity.for_dtype(facts[0].dtype)
@@ -328,6 +344,13 @@ def choose_intensity(facts: Sequence[VolumeFacts]) -> Choice | None:
         return None
     values = [round(value) if high - low > 20 else float(f"{value:.4g}") for value in (low, high)]
     return Choice(values, f"0.5th and 99.5th percentile of the images, of type {facts[0].dtype}")
+
+
+def _differ_in_intensity(facts: Sequence[VolumeFacts]) -> bool:
+    """Return whether black or white of the images differ by a large share of the widest range of an image."""
+    ranges = np.array([item.intensity[1:3] for item in facts])
+    widest = float((ranges[:, 1] - ranges[:, 0]).max())
+    return bool((np.ptp(ranges, axis=0) > LARGEST_SHIFT * widest).any())
 
 
 def choose_segmentation(kind: Kind, labeled: Sequence[VolumeFacts], scale: Scale) -> dict[str, Any]:

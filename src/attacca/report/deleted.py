@@ -36,7 +36,7 @@ def _join(names: Sequence[str]) -> str:
 def _lost_paths(results: Results, run: str, volume: str, opened: Collection[str]) -> Iterator[str]:
     layout = results.layout
     container = layout.volume_container(volume)
-    is_container_lost = "://" not in container and not Path(container).exists()
+    is_container_lost = not is_url(container) and not Path(container).exists()
     for name in results.volume_result(volume).get("arrays", {}):
         if name in ("raw", "labels") and name not in opened:
             yield container if is_container_lost else layout.volume_image(volume, name)

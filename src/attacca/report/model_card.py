@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from attacca.config.architecture import UNetConfig
+from attacca.config.intensity import describe_intensity
 from attacca.config.model_description import ModelDescription
 from attacca.config.units import SYMBOLS
 
@@ -40,8 +41,7 @@ def _list_all(description: ModelDescription, digest: str) -> Iterator[tuple[str,
         )
     symbol = SYMBOLS.get(description.unit, description.unit)
     yield "voxel size", f"{' x '.join(map(str, description.voxel_size))} {symbol}"
-    low, high = description.intensity["minimum"], description.intensity["maximum"]
-    yield "intensities", f"black {low:g}, white {high:g}"
+    yield "intensities", describe_intensity(description.intensity)
     for purpose, title in (("train", "trained on"), ("validate", "validated on")):
         volumes = [volume for volume in description.volumes if volume.purpose == purpose]
         yield title, ", ".join(f"{item.name} ({' x '.join(map(str, item.shape))})" for item in volumes)

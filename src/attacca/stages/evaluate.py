@@ -10,7 +10,8 @@ from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.atomic import write_json
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.run import Configuration, RunConfig
-from attacca.config.tasks import TaskConfig, read_task_config
+from attacca.config.task import TaskConfig
+from attacca.config.tasks import read_task_config
 from attacca.jobs.open_results import open_result, required_volume_array, volume_array
 from attacca.jobs.stage import SHARD, CostModel, Scope, Stage, StageInstance, plain_values, task_parameters
 from attacca.jobs.stage_main import StageArguments, stage_main

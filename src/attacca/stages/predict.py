@@ -118,6 +118,14 @@ class PredictJob(BlockwiseJob):
             self.layout, self.arguments.volume, self.arguments.inputs["volume"], "raw"
         )
 
+    @property
+    def percentiles(self) -> Mapping[str, float] | None:
+        """Percentiles of the image; None for a volume of an earlier Attacca, which did not record them."""
+        measured: Mapping[str, float] | None = (
+            self.arguments.inputs["volume"].result["arrays"]["raw"].get("percentiles")
+        )
+        return measured
+
     @cached_property
     def key(self) -> Manifest:
         # Predictions depend on the weights of the checkpoint alone, not on the training that led to them.
@@ -143,6 +151,8 @@ class PredictJob(BlockwiseJob):
         from attacca.prediction import create_prediction_array
 
         raw = ZarrArray.open_from_array_identifier(self.raw)
+        # An image without contrast is an error before any block.
+        self.network.fit_intensity(raw, self.percentiles)
         self.create_or_replace(
             lambda overwrite: create_prediction_array(
                 self.output, raw, self.network, self.config, overwrite=overwrite
@@ -154,7 +164,12 @@ class PredictJob(BlockwiseJob):
         from attacca.prediction import PredictBlocks
 
         return PredictBlocks(
-            self.checkpoint, self.raw, self.output, self.config, shard=self.arguments.shard[0]
+            self.checkpoint,
+            self.raw,
+            self.output,
+            self.config,
+            shard=self.arguments.shard[0],
+            percentiles=self.percentiles,
         )
 
     def before_blocks(self) -> None:

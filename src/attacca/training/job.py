@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from attacca.arrays import LocalArrayIdentifier
+from attacca.architectures.intensity import Intensity, IntensityRule
+from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.arrays.percentiles import measure_percentiles
 from attacca.config.architecture import ArchitectureConfig
-from attacca.config.tasks import TaskConfig
+from attacca.config.task import TaskConfig
 from attacca.config.training import TrainingConfig
 from attacca.errors import ConfigurationError
 from attacca.layout import TrainingFiles
@@ -27,6 +29,7 @@ class TrainingVolume:
         mask: non-zero where labels are valid; None if they are valid everywhere.
         target, weight: arrays of the target stage; required with ``targets: from_target_stage``.
         unlabelled: value of voxels without annotation; None if all voxels are annotated.
+        percentiles: percentiles of the image, from the record of its import; None to measure them if they are needed.
     """
 
     name: str
@@ -36,6 +39,20 @@ class TrainingVolume:
     target: LocalArrayIdentifier | None = None
     weight: LocalArrayIdentifier | None = None
     unlabelled: int | None = None
+    percentiles: Mapping[str, float] | None = field(default=None, compare=False)
+
+    def find_range(self, rule: IntensityRule) -> Intensity:
+        """Return the raw values of black and white.
+
+        Raises:
+            VolumeError: the percentiles of the rule are equal.
+        """
+        if isinstance(rule, Intensity):
+            return rule
+        measured = self.percentiles
+        if measured is None:
+            measured = measure_percentiles(ZarrArray.open_from_array_identifier(self.raw))
+        return rule.find_range(measured, self.name)
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from typing import Any
 import numpy.typing as npt
 from funlib.geometry import Coordinate
 
-from attacca.architectures.intensity import Intensity
+from attacca.architectures.intensity import Intensity, IntensityRule, Percentiles
 from attacca.arrays import ZarrArray
 from attacca.checkpoint import encode_configuration
+from attacca.config.intensity import PercentilesConfig
 from attacca.config.training import TrainingConfig
 from attacca.errors import CheckpointError, TrainingError
 from attacca.progress import Progress
@@ -170,8 +171,10 @@ def _collect_result(
     }
 
 
-def choose_intensity(config: TrainingConfig, dtype: npt.DTypeLike) -> Intensity:
-    """Return the intensity range of the configuration, or that of the raw data's dtype."""
+def choose_intensity(config: TrainingConfig, dtype: npt.DTypeLike) -> IntensityRule:
+    """Return the range or the percentiles of the configuration, or the range of the raw data's dtype."""
+    if isinstance(config.intensity, PercentilesConfig):
+        return Percentiles(*config.intensity.percentiles)
     if config.intensity is not None:
         return Intensity(*map(float, config.intensity))
     return Intensity.for_dtype(dtype)

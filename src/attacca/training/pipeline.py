@@ -9,8 +9,8 @@ import gunpowder as gp
 import numpy as np
 from funlib.geometry import Coordinate, Roi
 
-from attacca.architectures.intensity import Intensity, scale_to_network
-from attacca.config.tasks import TaskConfig
+from attacca.architectures.intensity import IntensityRule, scale_to_network
+from attacca.config.task import TaskConfig
 from attacca.config.training import SamplingConfig, TrainingConfig
 from attacca.config.units import find_largest_difference
 from attacca.errors import AttaccaError, ConfigurationError, TrainingError, VolumeError
@@ -43,7 +43,7 @@ class SampleSpec:
         task: configuration of the task, whose predictor creates targets.
         training: augmentation, sampling, batch size.
         input_shape, output_shape: of the network, in voxels.
-        intensity: range of the raw data.
+        intensity: range of the raw data, or percentiles of each volume.
         seed: source of all random draws.
         class_counts: counts from which weights are balanced; None for running counts, to estimate them.
         augment: False for validation.
@@ -55,7 +55,7 @@ class SampleSpec:
     training: TrainingConfig
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
-    intensity: Intensity
+    intensity: IntensityRule
     seed: int
     class_counts: Any = None
     augment: bool = True
@@ -188,7 +188,8 @@ class SamplePipeline:
             source = source + RejectIfMasked(MASK, training.min_masked, self.window, name=name)
         if training.reject_empty > 0 and self.spec.augment:
             source = source + RejectIfEmpty(LABELS, training.reject_empty, name=name)
-        return source + ToUnit(RAW, self.spec.intensity.minimum, self.spec.intensity.maximum)
+        intensity = volume.volume.find_range(self.spec.intensity)
+        return source + ToUnit(RAW, intensity.minimum, intensity.maximum)
 
     def create_sample(self, seed: int) -> Batch:
         """Return one sample, (channels, *spatial), for any seed."""

@@ -13,7 +13,7 @@ from attacca.blockwise import run_blocks
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.prediction import PredictionConfig
 from attacca.config.segmentation import SegmentationConfig
-from attacca.config.tasks import TaskConfig
+from attacca.config.task import TaskConfig
 from attacca.config.training import TrainingConfig
 from attacca.errors import ConfigurationError
 from attacca.model import Model
@@ -94,11 +94,10 @@ class SegmentationValidation:
 
     def _predict(self, model: Model, volume: TrainingVolume, scratch: Path) -> ValidationPrediction:
         raw = ZarrArray.open_from_array_identifier(volume.raw)
-        intensity = choose_intensity(self.training, raw.dtype)
         network = Network.from_task(
             create_task(self.task),
             model,
-            intensity=(float(intensity.minimum), float(intensity.maximum)),
+            intensity=volume.find_range(choose_intensity(self.training, raw.dtype)),
             voxel_size=Coordinate(raw.voxel_size),
         )
         device = next(model.parameters()).device.type

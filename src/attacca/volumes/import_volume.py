@@ -14,6 +14,7 @@ from attacca.arrays.identifier import LocalArrayIdentifier, join_path
 from attacca.arrays.links import read_link, write_link
 from attacca.arrays.ome_display import write_image_label, write_intensity_windows, write_root_metadata
 from attacca.arrays.ome_zarr import write_multiscale_metadata
+from attacca.arrays.percentiles import measure_percentiles
 from attacca.arrays.pyramid import build_pyramid
 from attacca.arrays.storage import delete
 from attacca.arrays.zarr_array import ZarrArray
@@ -203,7 +204,8 @@ def finish_volume(
         scales: names of the scales of each array that is not used in place; None to build them.
 
     Returns:
-        For each array its ROI, shape, dtype, voxel size, unit, and whether it is used in place.
+        For each array its ROI, shape, dtype, voxel size, unit, and whether it is used in place; for the image its
+        percentiles.
 
     Raises:
         VolumeError: the mask is empty, or all labels are unlabelled.
@@ -239,6 +241,8 @@ def finish_volume(
             "in_place": planned.link is not None,
             "scales": own_scales,
         }
+        if name == "raw":
+            facts[name]["percentiles"] = measure_percentiles(array)
     write_root_metadata(container, list(VOLUME_LABELS.values()))
     return facts
 
