@@ -4,6 +4,7 @@
     python benchmarks/plan.py --results results     compare with existing results, computed on this machine
     python benchmarks/plan.py --probe               estimate from a probe's measurements, as `attacca plan --probe` does
     python benchmarks/plan.py --configfile my.yaml --cores 8
+    python benchmarks/plan.py --shards 10000        only: cost of `snakemake -n` with so many shards of each stage
 
 The exit code is 1 if the estimate of wall time, disk space or number of files differs by more than a factor of 1.5, or
 if a job used more memory than it requests. Run it on an idle machine.
@@ -20,6 +21,9 @@ import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
+
+import yaml
+import zarr
 
 from attacca.config.load import load_configuration
 from attacca.costs.estimates import estimate_costs, estimate_wall_seconds
@@ -39,7 +43,12 @@ def main() -> int:
     parser.add_argument("--results", type=Path, help="existing results to compare with; computed by default")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--probe", action="store_true", help="estimate from a probe's measurements")
+    parser.add_argument(
+        "--shards", type=int, nargs="+", help="measure `snakemake -n` with these numbers of shards"
+    )
     options = parser.parse_args()
+    if options.shards:
+        return plan_shards(options.shards)
     with tempfile.TemporaryDirectory(prefix="attacca-plan-") as name:
         results = options.results or Path(name, "results")
         configuration = load_configuration(options.configfile, {"results": str(results.absolute())})
@@ -84,6 +93,37 @@ def main() -> int:
         print(f"jobs that used more memory than they request: {', '.join(too_small) or 'none'}")
         fits = all(1 / FACTOR <= expected / found <= FACTOR for expected, found in pairs.values())
         return 0 if fits and not too_small else 1
+
+
+def plan_shards(numbers: list[int]) -> int:
+    """Print the processor time and the memory of ``snakemake -n`` for a volume of 10^13 voxels, by number of shards."""
+    print(
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    )
+    print(f"{'shards of a stage':>20}{'jobs':>10}{'CPU-seconds':>14}{'ms per job':>12}{'MB':>8}")
+    for number in numbers:
+        with tempfile.TemporaryDirectory(prefix="attacca-plan-") as name:
+            array = zarr.open_group(Path(name, "raw.zarr"), mode="w")
+            array.create_array("s0", shape=(21632,) * 3, chunks=(64,) * 3, shards=(512,) * 3, dtype="u1")
+            settings = yaml.safe_load((REPOSITORY / "benchmarks/ten_terabytes.yaml").read_text())
+            settings["execution"]["shards"] = number
+            Path(name, "config.yaml").write_text(yaml.safe_dump(settings))
+            command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
+            output = Path(name, "output.txt")
+            with output.open("w") as file:
+                process = subprocess.Popen(
+                    [*command, "--configfile", "config.yaml", "--dry-run"], cwd=name, stdout=file, stderr=file
+                )
+                _, status, usage = os.wait4(process.pid, 0)
+            text = output.read_text()
+            if status:
+                print(text[-2000:])
+                return 1
+            jobs = int(re.findall(r"^total +(\d+)$", text, re.MULTILINE)[-1])
+            seconds, megabytes = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6
+            figures = f"{number:20,}{jobs:10,}{seconds:14.1f}{1000 * seconds / jobs:12.2f}{megabytes:8.0f}"
+            print(figures, flush=True)
+    return 0
 
 
 def compute(options: argparse.Namespace, directory: Path) -> None:

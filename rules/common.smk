@@ -11,6 +11,7 @@ from attacca.workflow.cluster_jobs import watch_queue
 from attacca.workflow.job_groups import JobGroups
 from attacca.workflow.partition_limits import PartitionLimits
 from attacca.workflow.rerun_triggers import RerunTriggers
+from attacca.workflow.rule_functions import store_signature
 from attacca.workflow.rules import WorkflowRules
 from attacca.workflow.snakemake_log import shorten_messages
 from attacca.workflow.workflow import open_workflow
@@ -48,11 +49,11 @@ rule job:
         ATTACCA.layout.log("job"),
     conda:
         "../envs/attacca.yaml"
-    threads: RESOURCES.threads
+    threads: store_signature(RESOURCES.threads)
     resources:
-        mem_mb=RESOURCES.mem_mb,
-        runtime=RESOURCES.runtime,
-        gpu=RESOURCES.gpu,
+        mem_mb=store_signature(RESOURCES.mem_mb),
+        runtime=store_signature(RESOURCES.runtime),
+        gpu=store_signature(RESOURCES.gpu),
     shell:
         "python -m attacca.stages.{params.stage} {params.job} --parameters {params.parameters:q} "
         "--input {params.manifests:q} --threads {threads} --output {output:q} --log {log:q}"

@@ -17,7 +17,7 @@ from attacca.blockwise import run_blocks
 from attacca.config.architecture import UNetConfig
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.prediction import PredictionConfig
-from attacca.config.tasks import TaskConfig
+from attacca.config.task import TaskConfig
 from attacca.config.training import TrainingConfig
 from attacca.evaluators import EvaluationScores
 from attacca.layout import checkpoint_name

@@ -12,9 +12,6 @@ from attacca.errors import MissingInputError
 from attacca.layout import VOLUME_IMAGES
 from attacca.volumes import ImportBlocks, compute_content_fingerprint, finish_volume, prepare_volume
 
-pytest.importorskip("s3fs")
-pytest.importorskip("moto.server")
-
 
 def create(bucket, name="volume.zarr"):
     return ZarrArray.create_from_array_identifier(

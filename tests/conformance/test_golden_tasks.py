@@ -9,6 +9,7 @@ import torch
 from funlib.geometry import Coordinate
 
 from attacca.architectures.architecture import Architecture
+from attacca.config.task import TaskConfig
 from attacca.config.tasks import (
     AffinitiesTaskConfig,
     DistanceTaskConfig,
@@ -17,7 +18,6 @@ from attacca.config.tasks import (
     InnerDistanceTaskConfig,
     OneHotTaskConfig,
     PretrainedTaskConfig,
-    TaskConfig,
 )
 from attacca.tasks import PretrainedTask, create_task
 

@@ -11,13 +11,16 @@ import pytest
 from attacca.atomic import write_json
 from attacca.config.execution import BlockwiseStage, Job, NetworkStage, Stage
 from attacca.config.run import Configuration
+from attacca.costs import planned_shapes
+from attacca.costs.planned_shapes import PlannedShapes
 from attacca.costs.resources import JobResources, job_megabytes
-from attacca.jobs.block_shape import BlockShape, block_shape
+from attacca.jobs.block_shape import ASSUMED, BlockShape, block_shape
 from attacca.jobs.extents import Extent
 from attacca.jobs.stage import StageInstance
 from attacca.layout import Layout
 from attacca.stages.fragments import FRAGMENTS
 from attacca.stages.registry import STAGES
+from attacca.stages.relabel import RELABEL
 from attacca.stages.targets import TARGETS
 from attacca.stages.volume import VOLUME
 from attacca.workflow.workflow import PREPARED, Workflow
@@ -164,6 +167,25 @@ def test_what_the_configuration_gives_counts(tmp_path):
     assert memory(settings, "predict_finish")(names, 2, threads=8) == 1200
     assert runtime(settings, "train")(names, 2, threads=8) == 1200
     assert runtime(settings, "predict")(names, 1, threads=8) >= 30
+
+
+def test_a_plan_decides_from_its_first_moment_and_a_second_plan_replaces_it(tmp_path):
+    shapes = PlannedShapes(Workflow(configuration(tmp_path)))
+    instance = StageInstance(FRAGMENTS, "r", "a")
+    assert shapes.find(instance) == ASSUMED
+    for blocks, edge in ((4, 32), (9, 64)):
+        planned = write_plan(tmp_path, blocks, edge)
+        assert shapes.find(instance) == planned
+    assert shapes.find(StageInstance(RELABEL, "r", "a")) == ASSUMED
+
+
+def test_the_plan_of_thousands_of_shards_is_read_once(tmp_path, monkeypatch):
+    shapes = PlannedShapes(Workflow(configuration(tmp_path)))
+    instance = StageInstance(FRAGMENTS, "r", "a")
+    write_plan(tmp_path, 4, 32)
+    first = shapes.find(instance)
+    monkeypatch.setattr(planned_shapes, "read_block_shape", None)
+    assert all(shapes.find(instance) == first for _ in range(10))
 
 
 def test_before_anything_is_planned_no_job_asks_for_more_than_a_small_node_has(tmp_path):

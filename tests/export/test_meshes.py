@@ -13,9 +13,6 @@ from attacca.export.meshes import write_meshes
 from attacca.export.segment_table import count_segments
 from attacca.export.writers import SegmentationWriter
 
-pytest.importorskip("zmesh")
-pytest.importorskip("DracoPy")
-
 VOXEL, OFFSET, SHAPE, RADIUS = np.array([40, 8, 8]), np.array([80, 16, 32]), (40, 90, 90), 250.0
 CENTER = np.array([20.5, 45, 45]) * VOXEL
 

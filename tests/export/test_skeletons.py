@@ -13,8 +13,6 @@ from attacca.export.segment_table import count_segments
 from attacca.export.skeletons import Skeleton, write_skeletons
 from attacca.export.writers import SegmentationWriter
 
-pytest.importorskip("kimimaro")
-
 VOXEL, OFFSET = np.array([8, 8, 8]), np.array([80, 16, 32])
 
 

@@ -8,8 +8,6 @@ from attacca.arrays import NumpyArray
 from attacca.evaluators.run_lengths import score_run_lengths
 from attacca.export.true_skeletons import measure_run_lengths
 
-pytest.importorskip("kimimaro")
-
 VOXEL = Coordinate(16, 8, 8)
 
 

@@ -33,8 +33,6 @@ def make_export(results: Results, form: str) -> np.ndarray:
 def test_the_mesh_of_a_selected_segment_is_drawn_in_its_color_at_its_place(
     form: str, fake_results: Any, tmp_path: Path
 ) -> None:
-    pytest.importorskip("zmesh")
-    pytest.importorskip("DracoPy")
     shutil.copytree(fake_results.directory, tmp_path / "results")
     ids = make_export(Results(tmp_path / "results"), form)
     values, sizes = np.unique(ids[ids > 0], return_counts=True)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from attacca.errors import ConfigurationError
 from attacca.segmentation.mutex_clusters import cluster_graph, make_sort_keys
@@ -154,6 +156,36 @@ def test_background_is_filled_only_along_affinities_above_the_limit() -> None:
     offsets = Offsets.create([[1, 0, 0], [0, 1, 0], [0, 0, 1]])
     filled = merge_small_fragments(labels, affinities, offsets, 3, fill_background=True, above=0.1)
     assert filled.ravel().tolist() == [1, 1, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(("min_size", "expected"), [(4, [1, 1, 1, 1]), (5, [0, 0, 0, 0])])
+def test_filled_voxels_are_a_fragment_of_their_own_only_if_they_are_enough(
+    min_size: int, expected: list[int]
+) -> None:
+    affinities = np.full((1, 1, 1, 4), 200, np.uint8)
+    filled = merge_small_fragments(
+        np.zeros((1, 1, 4), np.uint32),
+        affinities,
+        Offsets.create([[0, 0, 1]]),
+        min_size,
+        fill_background=True,
+    )
+    assert filled.ravel().tolist() == expected
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
+def test_each_fragment_has_a_label_or_enough_filled_voxels(seed: int, min_size: int) -> None:
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 3, (3, 4, 5), dtype=np.uint32) * (random.random((3, 4, 5)) < 0.2)
+    labels = np.unique(labels, return_inverse=True)[1].reshape(3, 4, 5).astype(np.uint32)
+    if labels.max() and not (labels == 0).any():
+        labels += 1
+    affinities = (random.random((3, 3, 4, 5)) < 0.4).astype(np.uint8) * 200
+    offsets = Offsets.create([[1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    filled = merge_small_fragments(labels, affinities, offsets, min_size, fill_background=True)
+    ids, sizes = np.unique(filled[filled > 0], return_counts=True)
+    has_label = np.isin(ids, filled[labels > 0])
+    assert (sizes[~has_label] >= min_size).all()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import json
 
 import h5py
 import numpy as np
-import pytest
 import tensorstore
 import tifffile
 from funlib.geometry import Coordinate, Roi
@@ -19,9 +18,6 @@ from attacca.layout import Layout
 from attacca.manifest import Manifest
 from attacca.stages.export import work
 from attacca.stages.relabel import RELABEL
-
-pytest.importorskip("s3fs")
-pytest.importorskip("moto.server")
 
 
 def test_a_segmentation_in_an_object_store_is_exported_to_the_disk(tmp_path, bucket):

@@ -601,7 +601,6 @@ def test_a_group_of_several_arrays_asks_for_one_of_them(tmp_path):
     ],
 )
 def test_an_unreadable_address_is_reported_in_one_line(tmp_path, monkeypatch, address, expected):
-    pytest.importorskip("s3fs")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "ATTACCA_S3_ANONYMOUS"):
         monkeypatch.delenv(variable, raising=False)

@@ -76,7 +76,6 @@ def test_windows_classes_and_colors_are_in_the_metadata(container):
 
 def test_the_reader_of_ome_zarr_finds_all_scales_and_the_labels(container):
     path, _ = container
-    pytest.importorskip("ome_zarr")
     from ome_zarr.io import parse_url
     from ome_zarr.reader import Reader
 

@@ -50,7 +50,6 @@ class Project:
 
 @pytest.fixture(scope="module")
 def project(warm_python: Callable[[], WarmPython], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    pytest.importorskip("zmesh")
     project = Project(tmp_path_factory.mktemp("export"), warm_python().python)
     project.run(FORMATS)
     return project

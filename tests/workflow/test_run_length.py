@@ -6,8 +6,6 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-pytest.importorskip("kimimaro")
-
 
 def test_run_lengths_are_scores_of_a_volume(segmented, warm_python, tmp_path):
     checkout = segmented.copy(tmp_path / "copy", warm_python())

@@ -7,9 +7,6 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
-pytest.importorskip("s3fs")
-pytest.importorskip("moto.server")
-
 
 def test_arrays_in_an_object_store_are_those_on_a_disk_and_a_deleted_one_is_computed_again(
     checkout_of, segmented, bucket

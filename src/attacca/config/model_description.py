@@ -21,7 +21,8 @@ from attacca.config.evaluation import EvaluationConfig
 from attacca.config.intensity import check_intensity_values
 from attacca.config.prediction import PredictionConfig
 from attacca.config.segmentation import SegmentationConfig
-from attacca.config.tasks import SubTaskConfig, TaskConfig
+from attacca.config.task import TaskConfig
+from attacca.config.tasks import SubTaskConfig
 from attacca.errors import AttaccaError, ModelFileError, summarize_error
 from attacca.extensions import Kind, require_extension
 from attacca.fingerprint import digest_file

@@ -11,15 +11,14 @@ from attacca.architectures.operations import estimate_features
 from attacca.config.run import Configuration
 from attacca.costs.fragment_count import fragments_at_once
 from attacca.costs.network_cost import prediction_seconds, training_seconds
+from attacca.costs.planned_shapes import PlannedShapes
 from attacca.costs.provenance_cost import planned_megabytes, planned_seconds
-from attacca.jobs.block_shape import ASSUMED, BlockShape, read_block_shape
-from attacca.jobs.stage import FINISH, PLAN, RUN, SHARD, Scope, Stage, StageInstance
+from attacca.jobs.block_shape import ASSUMED, BlockShape
+from attacca.jobs.stage import FINISH, PLAN, RUN, SHARD, Stage, StageInstance
 from attacca.stages.predict import PREDICT
 from attacca.stages.provenance import PROVENANCE
 from attacca.stages.targets import TARGETS
 from attacca.stages.train import TRAIN
-from attacca.stages.tune import TUNE
-from attacca.stages.volume import VOLUME
 from attacca.workflow.job_groups import JobGroups
 from attacca.workflow.partition_limits import PartitionLimits
 from attacca.workflow.workflow import ALL_STAGES, Wildcards, Workflow, read_wildcards
@@ -64,6 +63,7 @@ class JobResources:
         self._limits = limits
         self._configuration = workflow.configuration
         self._stages = {stage.name: stage for stage in ALL_STAGES}
+        self._shapes = PlannedShapes(workflow)
 
     def threads(self, wildcards: Wildcards, rulename: str) -> int:
         """Return the threads of a job; Snakemake limits them to ``--cores``."""
@@ -83,7 +83,7 @@ class JobResources:
             if stage == PROVENANCE:
                 needed = add_reserve(planned_megabytes(self._configuration, run))
             else:
-                shape = _planned_shape(self._workflow, instance)
+                shape = self._shapes.find(instance)
                 needed = job_megabytes(self._configuration, stage, run, shape, int(threads))
         return int(needed * (1 + 0.5 * (attempt - 1)))
 
@@ -133,7 +133,7 @@ class JobResources:
 
     def _stage_seconds(self, instance: StageInstance, threads: int, is_finish: bool) -> float:
         stage = instance.stage
-        shape = _planned_shape(self._workflow, instance)
+        shape = self._shapes.find(instance)
         shards = 1 if is_finish else self._workflow.shards(stage, instance.run, instance.volume)
         blocks = math.ceil(shape.blocks / shards)
         workers = min(threads, max(1, blocks))
@@ -232,34 +232,3 @@ def _training_seconds(configuration: Configuration, run: str) -> float:
     preparing = settings.training.iterations * (voxels / TRAIN.cost.voxels_per_second + 0.05)
     computing = training_seconds(settings, configuration.execution.get_gpus(TRAIN.name))
     return TRAIN.cost.start_seconds + max(preparing, computing)
-
-
-def _planned_shape(workflow: Workflow, instance: StageInstance) -> BlockShape:
-    """Return the blocks of a stage, or of a stage whose voxels it reads.
-
-    They are read from a plan, or else derived from the volume; if neither exists, they are assumed.
-    """
-    stage, run, volume = instance.stage, instance.run, instance.volume
-    if stage == TUNE:
-        validation = workflow.configuration.runs[run].volumes.validation
-        voxels = sum(_count_voxels(workflow, name) for name in validation)
-        return BlockShape(1, voxels or ASSUMED.write_voxels, ASSUMED.read_voxels)
-    for planned in (stage, PREDICT, VOLUME):
-        if volume and planned.is_blockwise:
-            earlier = StageInstance(planned, "" if planned.scope is Scope.VOLUME else run, volume)
-            shape = _find_shape(workflow, earlier)
-            if shape is not None:
-                return shape
-    return ASSUMED
-
-
-def _count_voxels(workflow: Workflow, volume: str) -> int:
-    extent = workflow.extents.get(volume)
-    if extent is not None:
-        return extent.voxels
-    shape = read_block_shape(StageInstance(VOLUME, volume=volume).plan(workflow.layout))
-    return 0 if shape is None else shape.blocks * shape.write_voxels
-
-
-def _find_shape(workflow: Workflow, instance: StageInstance) -> BlockShape | None:
-    return read_block_shape(instance.plan(workflow.layout)) or workflow.expect_blocks(instance)

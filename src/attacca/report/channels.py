@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attacca.config.tasks import TaskConfig
+from attacca.config.task import TaskConfig
 from attacca.report.colors import (
     category_color,
     choose_axis_colors,

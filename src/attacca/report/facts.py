@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from attacca.arrays import Array
-from attacca.config.tasks import TaskConfig
+from attacca.config.task import TaskConfig
 from attacca.config.units import SYMBOLS, convert_length
 
 _CHECK_TEXTS = {

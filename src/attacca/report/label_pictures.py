@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation
 
 from attacca.arrays import Array
-from attacca.config.tasks import TaskConfig
+from attacca.config.task import TaskConfig
 from attacca.evaluators.contingency import contingency_table
 from attacca.report.channels import class_swatches, has_class_background, has_classes
 from attacca.report.colors import (

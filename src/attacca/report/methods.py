@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from attacca.config.tasks import TaskConfig
+from attacca.config.task import TaskConfig
 from attacca.config.units import SYMBOLS
 from attacca.report.citations import format_bibliography
 from attacca.report.facts import as_mapping, join_lengths

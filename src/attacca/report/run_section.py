@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from attacca.config.tasks import TaskConfig, read_task_config
+from attacca.config.task import TaskConfig
+from attacca.config.tasks import read_task_config
 from attacca.report.choice import Choice, list_chosen_settings, read_choice
 from attacca.report.drawings import make_chart
 from attacca.report.facts import Fact, as_mapping, describe_configuration

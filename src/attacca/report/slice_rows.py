@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attacca.arrays import Array
-from attacca.config.tasks import TaskConfig
+from attacca.config.task import TaskConfig
 from attacca.report.channels import draw_view_channels, has_classes
 from attacca.report.label_pictures import draw_boundaries, draw_labels, number_true_classes, read_labels
 from attacca.report.pictures import Picture, make_picture, normalize_contrast

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attacca.config.tasks import TaskConfig
+from attacca.config.task import TaskConfig
 from attacca.report.channels import draw_channels
 from attacca.report.drawings import INK, PAPER, QUIET, SERIES, make_figure, render_svg, use_page_style
 from attacca.report.pictures import Picture, make_picture, normalize_contrast, quantize_unit_range

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from attacca.config.tasks import TaskConfig
+from attacca.config.task import TaskConfig
 from attacca.report.channels import has_classes
 from attacca.report.deleted import describe_lost_images
 from attacca.report.drawings import make_chart

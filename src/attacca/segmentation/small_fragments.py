@@ -73,8 +73,7 @@ def merge_small_fragments(
         # Filled voxels that are joined neither to a label nor to enough other filled voxels stay background.
         has_label = np.zeros(count + 1, bool)
         has_label[roots[: num_labels + 1]] = True
-        clusters = np.bincount(roots, weights=sizes, minlength=count + 1)
-        roots = np.where(has_label[roots] | (clusters[roots] >= min_size), roots, 0).astype(np.int32)
+        roots = np.where(has_label[roots] | (sizes[roots] >= min_size), roots, 0).astype(np.int32)
     return _number_labels(work.ravel(), roots).reshape(labels.shape)
 
 

@@ -12,7 +12,7 @@ from attacca.config.model_description import (
     digest_of_weights,
 )
 from attacca.config.run import Configuration
-from attacca.config.tasks import PARTS
+from attacca.config.task import PARTS
 from attacca.config.training import TrainingConfig
 from attacca.extensions import Kind, require_extension
 from attacca.jobs.stage import (

@@ -10,7 +10,8 @@ from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.atomic import write_json
 from attacca.config.evaluation import EvaluationConfig, RunLengthConfig
 from attacca.config.run import Configuration, RunConfig
-from attacca.config.tasks import TaskConfig, read_task_config
+from attacca.config.task import TaskConfig
+from attacca.config.tasks import read_task_config
 from attacca.errors import MissingInputError
 from attacca.export.swc_files import digest_swc_files
 from attacca.jobs.open_results import open_result, required_volume_array, volume_array

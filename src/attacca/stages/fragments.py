@@ -51,6 +51,7 @@ FRAGMENTS = Stage(
     applies=is_agglomerated,
     manifest=locate_manifest("fragments"),
     parameters=block_parameters,
+    version=2,
     arrays=locate_array("fragments"),
     cost=CostModel(350, 220, 2.0e6, 1, 0.06, bytes_per_channel=6),
     disk=lambda sizes: (sizes.voxels * LABEL_BYTES, sizes.chunks + FILES_PER_STAGE),

@@ -17,7 +17,8 @@ from attacca.config.evaluation import EvaluationConfig
 from attacca.config.model_description import digest_of_weights
 from attacca.config.run import Configuration
 from attacca.config.segmentation import SegmentationConfig
-from attacca.config.tasks import TaskConfig, read_task_config
+from attacca.config.task import TaskConfig
+from attacca.config.tasks import read_task_config
 from attacca.config.training import TrainingConfig
 from attacca.fingerprint import digest_file
 from attacca.freed_memory import keep_freed_memory

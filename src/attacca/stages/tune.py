@@ -52,7 +52,7 @@ def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str
 
 TUNE = Stage(
     name="tune",
-    version=2,
+    version=3,
     title="choice of parameters",
     scope=Scope.RUN,
     inputs=_inputs,

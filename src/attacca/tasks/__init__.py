@@ -1,5 +1,6 @@
 """Tasks: predictor, loss, post-processor and evaluator for one configuration."""
 
+from attacca.config.task import TaskConfig
 from attacca.config.tasks import (
     AffinitiesTaskConfig,
     DistanceTaskConfig,
@@ -8,7 +9,6 @@ from attacca.config.tasks import (
     InnerDistanceTaskConfig,
     OneHotTaskConfig,
     PretrainedTaskConfig,
-    TaskConfig,
 )
 from attacca.tasks.affinities_task import AffinitiesTask
 from attacca.tasks.dummy_task import DummyTask

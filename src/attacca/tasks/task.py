@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.segmentation import SegmentationConfig
-from attacca.config.tasks import TaskConfig
+from attacca.config.task import TaskConfig
 from attacca.predictors import Predictor
 
 if TYPE_CHECKING:

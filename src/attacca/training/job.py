@@ -9,7 +9,7 @@ from attacca.architectures.intensity import Intensity, IntensityRule
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.percentiles import measure_percentiles
 from attacca.config.architecture import ArchitectureConfig
-from attacca.config.tasks import TaskConfig
+from attacca.config.task import TaskConfig
 from attacca.config.training import TrainingConfig
 from attacca.errors import ConfigurationError
 from attacca.layout import TrainingFiles

@@ -10,7 +10,7 @@ import numpy as np
 from funlib.geometry import Coordinate, Roi
 
 from attacca.architectures.intensity import IntensityRule, scale_to_network
-from attacca.config.tasks import TaskConfig
+from attacca.config.task import TaskConfig
 from attacca.config.training import SamplingConfig, TrainingConfig
 from attacca.config.units import find_largest_difference
 from attacca.errors import AttaccaError, ConfigurationError, TrainingError, VolumeError

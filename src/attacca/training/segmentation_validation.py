@@ -13,7 +13,7 @@ from attacca.blockwise import run_blocks
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.prediction import PredictionConfig
 from attacca.config.segmentation import SegmentationConfig
-from attacca.config.tasks import TaskConfig
+from attacca.config.task import TaskConfig
 from attacca.config.training import TrainingConfig
 from attacca.errors import ConfigurationError
 from attacca.model import Model

@@ -1,16 +1,15 @@
 """Inputs, outputs, logs and parameters of the Snakemake rules of each stage."""
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from attacca.jobs.stage import FINISH, PLAN, RUN, SHARD, Scope, Stage
 from attacca.workflow.job_groups import JobGroups
 from attacca.workflow.rerun_triggers import RerunTriggers
+from attacca.workflow.rule_functions import Function, store_signature
 from attacca.workflow.workflow import ALL_STAGES, Wildcards, Workflow, read_wildcards
-
-Function = Callable[..., Any]
-"""A function that Snakemake calls with the wildcards of a job."""
 
 _NO_RUN = "(?!)"
 
@@ -45,8 +44,8 @@ class StageRules:
     def reads(self) -> dict[str, Function]:
         """Inputs of the first rule: the rerun trigger and the manifests that the stage reads."""
         return {
-            "trigger": lambda wildcards: self.triggers.trigger(self.stage, *read_wildcards(wildcards)),
-            "manifests": self._read_manifests,
+            "trigger": store_signature(self._trigger),
+            "manifests": store_signature(self._read_manifests),
         }
 
     @property
@@ -104,13 +103,9 @@ class StageRules:
         """Parameters of all rules of the stage."""
         return {
             "stage": self.stage.name,
-            "parameters": lambda wildcards: self.workflow.section(self.stage, *read_wildcards(wildcards)),
-            # Snakemake does not compare parameters that depend on the input: they contain absolute paths.
-            "manifests": lambda wildcards, input: [
-                f"{name}={path}"
-                for name, path in self.workflow.read_files(self.stage, *read_wildcards(wildcards))
-            ],
-            "job": self._job_options,
+            "parameters": store_signature(self._section),
+            "manifests": store_signature(self._name_manifests),
+            "job": store_signature(self._job_options),
         }
 
     @property
@@ -133,6 +128,18 @@ class StageRules:
         if not self.stage.is_blockwise:
             return [RUN, *options]
         return [PLAN if str(output[0]).endswith(".plan.json") else FINISH, *options]
+
+    def _section(self, wildcards: Wildcards) -> str:
+        # Snakemake keeps the parameters of all jobs: those of a stage's shards are one object.
+        return sys.intern(self.workflow.section(self.stage, *read_wildcards(wildcards)))
+
+    def _name_manifests(self, wildcards: Wildcards, input: Sequence[str]) -> list[str]:
+        # Snakemake does not compare parameters that depend on the input: they contain absolute paths.
+        files = self.workflow.read_files(self.stage, *read_wildcards(wildcards))
+        return [sys.intern(f"{name}={path}") for name, path in files]
+
+    def _trigger(self, wildcards: Wildcards) -> str:
+        return self.triggers.trigger(self.stage, *read_wildcards(wildcards))
 
     def _read_manifests(self, wildcards: Wildcards) -> list[str]:
         return [str(path) for _, path in self.workflow.read_files(self.stage, *read_wildcards(wildcards))]
