@@ -20,6 +20,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore
 
+from attacca.arrays.blosc import use_complete_chunks
 from attacca.arrays.identifier import is_url, join_path
 from attacca.arrays.n5 import N5Array, is_n5_container, list_n5_members, read_attributes_file
 from attacca.arrays.precomputed import PrecomputedArray, is_precomputed
@@ -34,6 +35,8 @@ _MOST_CHUNKS = 2**32
 _MOST_NAMES = 10_000
 FIRST_SCALES = ("s0", "0", "scale0")
 """Names of the first scale, for multiscale groups without OME metadata."""
+
+use_complete_chunks()
 
 
 @dataclass(frozen=True)
