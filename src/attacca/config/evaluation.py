@@ -1,10 +1,21 @@
 """Configuration model of the ``evaluation:`` section: conventions by which segmentations are compared with labels."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from attacca.config.base import StrictModel
+
+
+class RunLengthConfig(StrictModel):
+    """Skeletons along which the expected run length is computed."""
+
+    skeletons: Path
+    """Directory with a directory of SWC files for each volume: ``skeletons/cube-1/*.swc``. A file is one object. Its
+    coordinates are x, y, z in the space of the volume, whose first voxel is at the volume's offset."""
+    unit: Literal["nanometer", "micrometer"] = "nanometer"
+    """Unit of the coordinates."""
 
 
 class EvaluationConfig(StrictModel):
@@ -37,11 +48,17 @@ class EvaluationConfig(StrictModel):
     tolerance: Annotated[float, Field(ge=0)] | None = None
     """Tolerated distance of errors in scores with tolerance, in the volume's unit; by default the task's
     ``tol_distance``."""
-    run_length: bool = False
-    """Also compute the expected run length along skeletons of the ground truth, for instances in 3D. Skeletons need
-    ``pip install 'attacca[export]'``."""
+    run_length: bool | RunLengthConfig = False
+    """Also compute the expected run length, for instances in 3D: along skeletons of the ground truth, which need
+    ``pip install 'attacca[export]'``, or along skeletons in SWC files."""
     block_size: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=2, max_length=3)] | None = None
     """Size in voxels of the blocks in which objects are compared. Scores do not depend on it."""
+
+    def without_files(self) -> "EvaluationConfig":
+        """Return the section without skeletons in files, which change neither a training nor a choice."""
+        if isinstance(self.run_length, RunLengthConfig):
+            return self.model_copy(update={"run_length": False})
+        return self
 
     @model_serializer(mode="wrap")
     def _omit_absent_scores(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What all sections ``task:`` of a configuration have in common."""
+"""Settings and types that all sections ``task:`` of a configuration share."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -14,6 +14,10 @@ from scipy.sparse.csgraph import connected_components
 
 from attacca.evaluators.scores import UNBOUNDED, Criterion, EvaluationScores
 
+DERIVED = "skeletons of the ground truth by kimimaro"
+GIVEN = "skeletons in SWC files"
+"""Origins of skeletons."""
+
 MERGED_NODES = 3
 """A segment with at least this number of nodes of each of two objects is a merge error."""
 
@@ -101,14 +105,17 @@ def join_run_lengths(tables: Iterable[RunLengths]) -> RunLengths:
     )
 
 
-def list_run_length_criteria() -> list[Criterion]:
+def list_run_length_criteria(origin: str = DERIVED) -> list[Criterion]:
     """Return the criteria of run lengths, with their conventions.
+
+    Args:
+        origin: origin of the skeletons.
 
     >>> [criterion.name for criterion in list_run_length_criteria()]
     ['erl', 'nerl']
     """
     merged = f"runs in a segment with {MERGED_NODES} or more nodes of each of two objects count 0"
-    note = f"skeletons of the ground truth by kimimaro, each connected piece by itself; {merged}"
+    note = f"{origin}, each connected piece by itself; {merged}"
     return [
         Criterion(
             "erl", True, (0.0, UNBOUNDED), "nanometer", convention=f"sum of run^2 / sum of lengths; {note}"
@@ -117,13 +124,14 @@ def list_run_length_criteria() -> list[Criterion]:
     ]
 
 
-def score_run_lengths(table: RunLengths) -> EvaluationScores:
+def score_run_lengths(table: RunLengths, origin: str = DERIVED) -> EvaluationScores:
     """Return the expected run length ``erl`` and the normalized one, ``nerl``; nan without skeletons.
 
     A random point of all skeletons lies, in expectation, on a run of length ``erl``.
 
     Args:
         table: nodes and lengths of all objects.
+        origin: origin of the skeletons.
 
     >>> line = np.array([[0, 0, 0], [0, 0, 4], [0, 0, 8], [0, 0, 12]])
     >>> edges = np.array([[0, 1], [1, 2], [2, 3]])
@@ -131,7 +139,7 @@ def score_run_lengths(table: RunLengths) -> EvaluationScores:
     >>> round(scores.erl, 3), round(scores.nerl, 3)
     (2.667, 0.222)
     """
-    criteria = list_run_length_criteria()
+    criteria = list_run_length_criteria(origin)
     total = float(table.pieces.sum())
     if not total:
         return EvaluationScores(criteria)

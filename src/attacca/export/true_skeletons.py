@@ -1,11 +1,12 @@
-"""Run lengths of a segmentation along skeletons of the ground truth."""
+"""Run lengths of a segmentation along skeletons of the ground truth, or along given ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from attacca.arrays import Array
 from attacca.config.export import SkeletonExport
+from attacca.errors import VolumeError
 from attacca.evaluators.run_lengths import RunLengths, join_run_lengths, measure_runs
 from attacca.export.labels import Labels
 from attacca.export.segment_table import count_segments
@@ -55,6 +56,36 @@ def measure_run_lengths(
                 yield _measure_skeleton(int(table.ids[position]), skeleton, segmentation, mask)
 
     return join_run_lengths(measure())
+
+
+def measure_given_run_lengths(
+    skeletons: Sequence[Skeleton], segmentation: Array, mask: Array | None = None
+) -> RunLengths:
+    """Return the table of run lengths of given skeletons, one per object.
+
+    Nodes outside the segmentation, or where the mask is 0, do not count.
+
+    Args:
+        skeletons: one per object.
+        segmentation: predicted ids, 3D.
+        mask: voxels of value 0 do not count.
+
+    Raises:
+        VolumeError: no node counts.
+    """
+    tables = [
+        _measure_skeleton(number, skeleton, segmentation, mask)
+        for number, skeleton in enumerate(skeletons, start=1)
+    ]
+    table = join_run_lengths(tables)
+    if not table.nodes.sum():
+        count = sum(len(skeleton.vertices) for skeleton in skeletons)
+        region = "the segmentation" if mask is None else "the segmentation and the mask"
+        raise VolumeError(
+            f"none of the {count} nodes of the skeletons is inside {region}",
+            fix="check the unit and the order x, y, z of the coordinates, and the offset of the volume",
+        )
+    return table
 
 
 def _measure_skeleton(

@@ -84,7 +84,7 @@ def check_configuration(
         problems += check_labels(configuration, name, run, plans)
         problems += check_training(name, run, plans)
         problems += check_export(name, run, plans)
-        problems += check_run_length(name, run, plans)
+        problems += check_run_length(configuration, name, run, plans)
         # A volume with a problem is not read again.
         sound = {
             volume: plan

@@ -20,8 +20,9 @@ from numba import njit
 from attacca.segmentation.box import Box, Triple
 from attacca.segmentation.dense_labels import index_labels
 from attacca.segmentation.graph import Graph
-from attacca.segmentation.graph_tables import EDGE_TYPE, NODE_TYPE, join_tables
+from attacca.segmentation.graph_tables import EDGE_TYPE, NODE_TYPE, check_counts, join_tables
 from attacca.segmentation.hash_table import find_slot, make_table, pack_pair
+from attacca.segmentation.index_range import check_range
 from attacca.segmentation.offsets import Offsets
 
 
@@ -78,7 +79,7 @@ class _EdgeTable(NamedTuple):
         slots: int32, hash table from keys to rows.
         keys: uint64 (rows,), pair of dense indices.
         sums: int64 (rows, 2), of nearest-neighbor and of long-range affinities.
-        counts: int32 (rows, 2).
+        counts: int64 (rows, 2).
         maxima: uint8 (rows,), of nearest-neighbor affinities.
     """
 
@@ -105,6 +106,9 @@ def count_block_graph(
     Returns:
         nodes: ``NODE_TYPE``, sorted by id: the fragments with voxels in the region, with these voxels' share.
         edges: ``EDGE_TYPE``, sorted by ``(u, v)``.
+
+    Raises:
+        ResourceError: a coordinate or a count has more than 31 bits, or the block has 2^31 or more fragments.
 
     Two fragments in a row of four voxels; the contact has one affinity, 51 of 255:
 
@@ -154,6 +158,9 @@ def _write_nodes(ids: np.ndarray, block: _Block, inner: np.ndarray) -> np.ndarra
     present = np.flatnonzero(sizes)
     present = present[ids[present] > 0]
     present = present[np.argsort(ids[present])]
+    for axis in range(3):
+        last = int(block.origin[axis] + block.end[axis])
+        check_range(last, NODE_TYPE["upper"].base, "voxels along an axis", "divide the volume")
     nodes = np.zeros(len(present), NODE_TYPE)
     nodes["id"], nodes["size"] = ids[present], sizes[present]
     nodes["lower"], nodes["upper"] = lower[present] + block.origin, upper[present] + block.origin
@@ -167,6 +174,7 @@ def _write_edges(ids: np.ndarray, table: _EdgeTable, count: int) -> np.ndarray:
     a, b = ids[(keys >> np.uint64(32)).astype(np.int64)], ids[(keys & np.uint64(0xFFFFFFFF)).astype(np.int64)]
     u, v = np.minimum(a, b), np.maximum(a, b)
     order = np.lexsort((v, u))
+    check_counts(table.counts[:count])
     edges = np.zeros(count, EDGE_TYPE)
     edges["u"], edges["v"] = u[order], v[order]
     edges["direct_sum"], edges["long_sum"] = table.sums[order, 0], table.sums[order, 1]
@@ -234,7 +242,7 @@ def _add_between(row, group, table, count):
         if a == b or a == 0 or b == 0:
             x += stride
             continue
-        total, number, highest = np.int64(0), np.int32(0), np.uint8(0)
+        total, number, highest = np.int64(0), np.int64(0), np.uint8(0)
         while x < end and labels[x] == a and beyond[x + shift] == b:
             total += affinities[x]
             number += 1
@@ -259,7 +267,7 @@ def _enlarge_table(table, count, size):
     """Return a table of ``size`` rows with the ``count`` edges of another one, if there is one."""
     keys = np.empty(size, np.uint64)
     sums = np.zeros((size, 2), np.int64)
-    counts = np.zeros((size, 2), np.int32)
+    counts = np.zeros((size, 2), np.int64)
     maxima = np.zeros(size, np.uint8)
     if table is not None:
         keys[:count], sums[:count] = table.keys[:count], table.sums[:count]

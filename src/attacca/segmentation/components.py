@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from attacca.segmentation.box import Box
+from attacca.segmentation.index_range import check_block
 from attacca.segmentation.nearest_edges import NearestEdges
 from attacca.segmentation.offsets import Offsets
 from attacca.segmentation.union_find import find_root
@@ -30,12 +31,16 @@ def label_components(
         labels: uint32 of the part's shape; 0 for voxels without affinity above the threshold.
         firsts: int64 (n,), flat index in the part of each label's first voxel.
 
+    Raises:
+        ResourceError: the block has 2^31 or more voxels.
+
     >>> affinities = np.array([[[[255, 100, 255, 255, 0]]]], np.uint8)
     >>> row = Box((0, 0, 0), (1, 1, 5))
     >>> labels, firsts = label_components(affinities, Offsets.create([[0, 0, 1]]), 0.5, row)
     >>> labels.ravel().tolist(), firsts.tolist()
     ([1, 1, 2, 2, 2], [0, 2])
     """
+    check_block(affinities.shape[1:])
     edges = NearestEdges.create(affinities, offsets, mask)
     return _label(edges, threshold * 255.0, *part.to_arrays())
 
@@ -47,6 +52,7 @@ def label_foreground(is_foreground: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     >>> labels.tolist(), firsts.tolist()
     ([[[1, 1, 0, 2]]], [0, 3])
     """
+    check_block(is_foreground.shape)
     labels = cc3d.connected_components(np.ascontiguousarray(is_foreground), connectivity=6).astype(np.uint32)
     values, firsts = np.unique(labels.ravel(), return_index=True)
     return labels, firsts[values > 0].astype(np.int64)

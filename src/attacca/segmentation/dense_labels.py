@@ -7,6 +7,10 @@ import numpy as np
 from numba import njit
 
 from attacca.segmentation.hash_table import find_slot, make_table
+from attacca.segmentation.index_range import check_range
+
+INDEX = np.int32
+"""Type of the indices."""
 
 
 def index_labels(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -19,12 +23,16 @@ def index_labels(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ids: uint64 (n,), 0 first (also if it does not occur), then in order of appearance.
         indices: int32, of the shape of ``labels``.
 
+    Raises:
+        ResourceError: there are 2^31 or more distinct values.
+
     >>> ids, indices = index_labels(np.array([[30, 30, 0], [7, 30, 7]]))
     >>> ids.tolist(), indices.tolist()
     ([0, 30, 7], [[1, 1, 0], [2, 1, 2]])
     """
     flat = np.ascontiguousarray(labels, dtype=np.uint64).reshape(-1)
     ids, indices = _index(flat)
+    check_range(len(ids), INDEX, "labels of a block", "set a smaller segmentation.block_size")
     return ids, indices.reshape(labels.shape)
 
 

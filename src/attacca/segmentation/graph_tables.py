@@ -43,6 +43,9 @@ EDGE_TYPE = np.dtype(
 )
 """Rows of a block's table of edges; ``u < v`` are fragment ids, other columns as in ``Graph``."""
 
+COUNT = np.int32
+"""Type of the counts of affinities in tables."""
+
 NUMBER = np.int32
 """Type of the numbers of nodes and edges in a graph that is in memory."""
 
@@ -103,6 +106,9 @@ def join_tables(nodes: np.ndarray, edges: np.ndarray) -> Graph:
         nodes: ``NODE_TYPE`` (rows,).
         edges: ``EDGE_TYPE`` (rows,).
 
+    Raises:
+        ResourceError: there are 2^31 or more fragments, or a contact has 2^31 or more affinities.
+
     A fragment with two voxels in one block and three in another:
 
     >>> nodes = np.zeros(2, NODE_TYPE)
@@ -113,6 +119,7 @@ def join_tables(nodes: np.ndarray, edges: np.ndarray) -> Graph:
     (array([7], dtype=uint64), array([5]), array([[1, 1, 5]], dtype=int32))
     """
     columns = _node_columns([reduce_nodes(nodes)])
+    check_range(len(columns["ids"]), NUMBER, "fragments of a graph")
     edges = reduce_edges(edges)
     return Graph(
         **columns,
@@ -265,6 +272,21 @@ def reduce_nodes(table: np.ndarray) -> np.ndarray:
     return result
 
 
+def check_counts(counts: np.ndarray) -> None:
+    """Raise an error if a table cannot store a count of affinities.
+
+    Raises:
+        ResourceError: two fragments touch in too many voxels.
+
+    >>> check_counts(np.array([[3, 2**31]]))
+    Traceback (most recent call last):
+        ...
+    attacca.errors.ResourceError: found 2,147,483,648 affinities between two fragments, expected at most ...
+    """
+    fix = "make smaller fragments (segmentation.block_size, segmentation.chain)"
+    check_range(int(counts.max(initial=0)), COUNT, "affinities between two fragments", fix)
+
+
 def reduce_edges(table: np.ndarray) -> np.ndarray:
     """Return the sum of the rows (``EDGE_TYPE``) of each pair, with the maximum of their maxima, by ascending pair.
 
@@ -282,12 +304,7 @@ def reduce_edges(table: np.ndarray) -> np.ndarray:
     for name in ("direct_sum", "direct_count", "long_sum", "long_count"):
         total = np.add.reduceat(table[name].astype(np.int64), first)
         if name.endswith("count"):
-            check_range(
-                int(total.max()),
-                EDGE_TYPE[name],
-                "affinities between two fragments",
-                "make smaller fragments",
-            )
+            check_counts(total)
         result[name] = total
     result["direct_max"] = np.maximum.reduceat(table["direct_max"], first)
     return result

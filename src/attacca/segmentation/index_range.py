@@ -1,8 +1,14 @@
 """Limits of the numbers of fragments, edges and voxels, beyond which a graph is refused instead of miscounted."""
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
 from attacca.errors import ResourceError
+
+VOXEL = np.int32
+"""Type of the numbers of a block's voxels in kernels."""
 
 EXACT_SUM = 2**53
 """Sums below this limit are exact as floating-point numbers, so that quotients are rounded in the same way everywhere."""
@@ -34,6 +40,26 @@ def check_range(count: int, dtype: np.typing.DTypeLike, items: str, fix: str = "
             "segmentation.min_fragment_size)"
         )
         raise ResourceError(f"found {count:,} {items}, expected at most {largest:,} in one piece; {fix}")
+
+
+def check_block(shape: Sequence[int]) -> None:
+    """Raise an error if kernels cannot number the voxels of a block.
+
+    Args:
+        shape: voxels that the block reads, context included.
+
+    Raises:
+        ResourceError: there are 2^31 or more.
+
+    >>> check_block((1000, 1000, 1000))
+    >>> check_block((1300, 1300, 1300))
+    Traceback (most recent call last):
+        ...
+    attacca.errors.ResourceError: found 2,197,000,000 voxels of a block and its context, expected at most ...
+    """
+    check_range(
+        math.prod(shape), VOXEL, "voxels of a block and its context", "set a smaller segmentation.block_size"
+    )
 
 
 def check_sums(sums: np.ndarray, limit: int = EXACT_SUM) -> None:

@@ -15,9 +15,17 @@ import numpy as np
 from numba import njit
 
 from attacca.segmentation.hash_table import EMPTY_KEY, add_key, has_key, pack_pair, unpack_pair
+from attacca.segmentation.index_range import check_range
 from attacca.segmentation.union_find import find_root, number_clusters
 
+ENTRY = np.int32
+"""Type of the numbers of entries in lists of mutexes."""
+
+EDGE = np.uint32
+"""Type of the numbers of edges in sort keys."""
+
 _LOW = np.uint64(0xFFFFFFFF)
+_FEWER_EDGES = "set a smaller segmentation.block_size, or take fewer edges (segmentation.strides, segmentation.min_evidence)"
 
 
 class Clusters(NamedTuple):
@@ -66,6 +74,28 @@ def create_clusters(num_nodes: int, seeds: np.ndarray | None = None) -> Clusters
     )
 
 
+def check_entries(clusters: Clusters) -> None:
+    """Raise an error if the lists of a finished mutex watershed had more entries than their numbers reach.
+
+    Raises:
+        ResourceError: there were too many; the clusters are wrong.
+
+    >>> check_entries(create_clusters(3))
+    """
+    check_range(int(clusters.fill[0]), ENTRY, "entries of mutexes, two for each pair", _FEWER_EDGES)
+
+
+def check_edges(count: int) -> None:
+    """Raise an error if sort keys cannot number ``count`` edges.
+
+    Raises:
+        ResourceError: there are too many.
+
+    >>> check_edges(2**32 - 1)
+    """
+    check_range(count, EDGE, "edges between the voxels of a block", _FEWER_EDGES)
+
+
 def make_sort_keys(scores: np.ndarray, indices: np.ndarray) -> np.ndarray:
     """Return keys that sort edges by descending ``|score|``, ties attractive first, then by descending index.
 
@@ -100,6 +130,9 @@ def cluster_graph(u: np.ndarray, v: np.ndarray, sorted_keys: np.ndarray, num_nod
     Returns:
         int64 (nodes,): index of each node's cluster, 0, 1, ... by first node.
 
+    Raises:
+        ResourceError: there are 2^31 or more entries of mutexes, two for each pair of clusters.
+
     Node 0 attracts 1, 1 attracts 2, but the mutex between 0 and 2 is stronger than the second attraction:
 
     >>> u, v = np.array([0, 1, 0], np.int32), np.array([1, 2, 2], np.int32)
@@ -107,7 +140,9 @@ def cluster_graph(u: np.ndarray, v: np.ndarray, sorted_keys: np.ndarray, num_nod
     >>> cluster_graph(u, v, np.sort(keys), num_nodes=4)
     array([0, 0, 1, 2])
     """
-    return number_clusters(take_edges(u, v, sorted_keys, create_clusters(num_nodes)).parents)
+    clusters = take_edges(u, v, sorted_keys, create_clusters(num_nodes))
+    check_entries(clusters)
+    return number_clusters(clusters.parents)
 
 
 @njit(cache=True, nogil=True)

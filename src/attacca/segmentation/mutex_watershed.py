@@ -21,15 +21,24 @@ References:
 # Kernels take the types that numba infers.
 # mypy: disable-error-code="no-untyped-def"
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from attacca.errors import ConfigurationError, ResourceError
+from attacca.errors import ConfigurationError
+from attacca.segmentation.index_range import check_block
 from attacca.segmentation.inputs import convert_mask
-from attacca.segmentation.mutex_clusters import Clusters, create_clusters, take_buckets, take_edges
+from attacca.segmentation.mutex_clusters import (
+    Clusters,
+    check_edges,
+    check_entries,
+    create_clusters,
+    take_buckets,
+    take_edges,
+)
 from attacca.segmentation.offsets import LEVELS, Offsets
 from attacca.segmentation.union_find import find_root
 
@@ -78,7 +87,8 @@ def mutex_watershed(
 
     Raises:
         ConfigurationError: there are fewer channels than offsets.
-        ResourceError: the block has 2^31 or more voxels.
+        ResourceError: the block has 2^31 or more voxels, 2^31 or more entries of mutexes, or, with floating-point
+            affinities, 2^32 or more edges.
 
     Six voxels in a row; the affinity is low between the third and the fourth (0.4):
 
@@ -114,14 +124,10 @@ def mutex_watershed(
     array([1, 1, 0, 0, 2, 2], dtype=uint32)
     """
     shape = affinities.shape[1:]
-    num_voxels = int(np.prod(shape))
+    check_block(shape)
     if affinities.shape[0] < len(offsets):
         raise ConfigurationError(
             f"found {affinities.shape[0]} affinity channels for {len(offsets)} offsets; give one offset per channel"
-        )
-    if num_voxels >= 2**31:
-        raise ResourceError(
-            f"a block of {num_voxels} voxels is too large for the mutex watershed; use smaller blocks"
         )
     edges = _Edges(
         np.ascontiguousarray(affinities[: len(offsets)]),
@@ -131,11 +137,12 @@ def mutex_watershed(
         convert_mask(mask),
     )
     seed_ids, dense_seeds = (None, None) if seeds is None else _number_seeds(seeds)
-    clusters = create_clusters(num_voxels, dense_seeds)
+    clusters = create_clusters(math.prod(shape), dense_seeds)
     if affinities.dtype == np.uint8:
         clusters, attracted = _take_quantized(edges, offsets.biases, min_evidence, clusters)
     else:
         clusters, attracted = _take_floats(edges, offsets.biases, min_evidence, clusters)
+    check_entries(clusters)
     labels = _number_labels(clusters.parents, attracted, clusters.seeds)
     if seed_ids is not None and dense_seeds is not None:
         labels = _restore_seeds(labels, dense_seeds, seed_ids)
@@ -165,6 +172,7 @@ def _take_floats(
     """Steps 1 to 5 for floating-point affinities: edges are listed and sorted by comparison."""
     u, v, scores = _list_edges(edges, biases)
     kept = np.round(np.abs(scores), 9) >= min_evidence
+    check_edges(int(np.count_nonzero(kept)))
     u, v, scores = u[kept], v[kept], scores[kept]
     # Descending evidence, ties attractive first, then by descending index.
     order = np.argsort(scores > 0, kind="stable")

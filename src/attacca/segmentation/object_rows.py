@@ -10,6 +10,7 @@ from funlib.geometry import Coordinate
 
 from attacca.arrays import Array
 from attacca.config.units import SYMBOLS, UNITS, convert_length
+from attacca.segmentation.index_range import check_range
 from attacca.segmentation.object_table import ObjectTable
 
 
@@ -66,6 +67,9 @@ class ObjectRows:
     def make(self, table: ObjectTable) -> list[list[Any]]:
         """Return the rows of a table, in the order of ``columns``.
 
+        Raises:
+            ResourceError: a sum of coordinates may exceed 63 bits.
+
         >>> from attacca.segmentation.object_table import measure_objects
         >>> rows = ObjectRows(("z", "y", "x"), (1, 1, 3), (40, 8, 8), (0, 0, 80), "nanometer")
         >>> row = rows.make(measure_objects(np.array([[[7, 7, 9]]]), (0, 0, 0), (1, 1, 3)))[0]
@@ -73,6 +77,10 @@ class ObjectRows:
         (88.0, 0.00032)
         """
         dims = len(self.axes)
+        if len(table):
+            # No sum of coordinates is larger, so none has overflowed.
+            bound = int(table.voxels.max()) * int(table.upper.max())
+            check_range(bound, np.int64, "voxels times coordinates in an object", "divide the volume")
         size, offset = np.array(self.voxel_size), np.array(self.offset)
         scale = float(convert_length([1], self.unit, "micrometer")[0]) if self.unit in UNITS else 1.0
         voxel = math.prod(self.voxel_size) * scale**dims

@@ -29,6 +29,7 @@ import edt
 import numpy as np
 from numba import njit
 
+from attacca.segmentation.index_range import check_block
 from attacca.segmentation.nearest_edges import NearestEdges
 from attacca.segmentation.offsets import Offsets
 from attacca.segmentation.union_find import find_root
@@ -70,6 +71,9 @@ def seeded_watershed(
         labels: uint32 (z, y, x), 0 for background, else 1 + index into ``seeds``.
         seeds: int64 (n,), flat index of each seed in the block, ascending.
 
+    Raises:
+        ResourceError: the block has 2^31 or more voxels.
+
     Two objects in a row of nine voxels. The lower affinities between them are outside, and join the object
     with the higher affinity:
 
@@ -89,6 +93,7 @@ def seeded_watershed(
     >>> seeded_watershed(affinities, offsets, grow_above=0.3)[0].ravel().tolist()
     [1, 1, 1, 1, 0, 2, 2, 2, 2]
     """
+    check_block(affinities.shape[1:])
     edges = NearestEdges.create(affinities, offsets, mask)
     is_inside = _find_inside(edges, inside_above * 255)
     spacing = tuple(float(value) for value in anisotropy)

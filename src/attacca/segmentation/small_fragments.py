@@ -12,6 +12,7 @@
 import numpy as np
 from numba import njit
 
+from attacca.segmentation.index_range import check_block
 from attacca.segmentation.nearest_edges import NearestEdges
 from attacca.segmentation.offsets import Offsets
 from attacca.segmentation.union_find import find_root, find_roots
@@ -41,6 +42,9 @@ def merge_small_fragments(
     Returns:
         uint32 (z, y, x): labels 1, 2, ... by first voxel.
 
+    Raises:
+        ResourceError: the block has 2^31 or more voxels.
+
     A fragment of one voxel between two others, with a higher affinity to the right one:
 
     >>> labels = np.array([[[1, 1, 1, 2, 3, 3, 3]]], np.uint32)
@@ -54,6 +58,7 @@ def merge_small_fragments(
     """
     if min_size <= 1 and not fill_background:
         return labels
+    check_block(labels.shape)
     work = np.array(labels, dtype=np.int32, order="C")
     num_labels = count = int(work.max(initial=0))
     if fill_background:

@@ -8,10 +8,12 @@ from typing import Any
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.atomic import write_json
-from attacca.config.evaluation import EvaluationConfig
+from attacca.config.evaluation import EvaluationConfig, RunLengthConfig
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.task import TaskConfig
 from attacca.config.tasks import read_task_config
+from attacca.errors import MissingInputError
+from attacca.export.swc_files import digest_swc_files
 from attacca.jobs.open_results import open_result, required_volume_array, volume_array
 from attacca.jobs.stage import SHARD, CostModel, Scope, Stage, StageInstance, plain_values, task_parameters
 from attacca.jobs.stage_main import StageArguments, stage_main
@@ -49,6 +51,16 @@ def _voxels_at_once(run: RunConfig, voxels: int) -> int:
     return min(voxels, math.prod(size) if size else _DEFAULT_BLOCK_VOXELS)
 
 
+def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str, Any]:
+    config = configuration.runs[run]
+    evaluation = plain_values(config.evaluation)
+    if isinstance(config.evaluation.run_length, RunLengthConfig):
+        # A path changes when a project is moved, and the files of a path can change.
+        skeletons = config.evaluation.run_length.skeletons
+        evaluation["run_length"]["skeletons"] = digest_swc_files(skeletons, volume)
+    return {"task": task_parameters(config, "evaluator"), "evaluation": evaluation}
+
+
 EVALUATE = Stage(
     name="evaluate",
     version=2,
@@ -57,10 +69,7 @@ EVALUATE = Stage(
     inputs=_inputs,
     volumes=_volumes,
     manifest=lambda layout, run, volume: layout.scores(run, volume),
-    parameters=lambda configuration, run, volume: {
-        "task": task_parameters(configuration.runs[run], "evaluator"),
-        "evaluation": plain_values(configuration.runs[run].evaluation),
-    },
+    parameters=_parameters,
     contents=lambda layout, run, volume: [str(layout.evaluation(run, volume))],
     manifest_is_result=True,
     is_final=True,
@@ -115,8 +124,7 @@ def work(arguments: StageArguments) -> None:
     scores = evaluator.evaluate_blockwise(identifier, ground_truth, directory, **options)
     run_lengths: list[dict[str, Any]] = []
     if config.run_length:
-        unlabelled = volume_manifest.result.get("unlabelled")
-        run_lengths = _compute_run_lengths(segmentation, ground_truth, mask, unlabelled)
+        run_lengths = _compute_run_lengths(arguments, config.run_length, segmentation, ground_truth, mask)
     warnings = {}
     if scores.coverage is not None and scores.coverage.differs:
         warnings = {"warnings": [scores.coverage.describe()]}
@@ -136,19 +144,33 @@ def work(arguments: StageArguments) -> None:
 
 
 def _compute_run_lengths(
+    arguments: StageArguments,
+    config: RunLengthConfig | bool,
     segmentation: ZarrArray,
     ground_truth: LocalArrayIdentifier,
     mask: LocalArrayIdentifier | None,
-    unlabelled: int | None,
 ) -> list[dict[str, Any]]:
-    """Return the scores along skeletons of the ground truth as plain values."""
+    """Return the scores along skeletons of the ground truth, or in files, as plain values."""
     # deferred: loads libraries of the extra 'export'
     from attacca.evaluators import scores_to_json
-    from attacca.evaluators.run_lengths import score_run_lengths
-    from attacca.export.true_skeletons import measure_run_lengths
+    from attacca.evaluators.run_lengths import GIVEN, score_run_lengths
+    from attacca.export.swc import read_skeletons
+    from attacca.export.true_skeletons import measure_given_run_lengths, measure_run_lengths
 
     counted = None if mask is None else ZarrArray.open_from_array_identifier(mask)
+    if isinstance(config, RunLengthConfig):
+        directory, volume = arguments.sources.skeletons, arguments.volume
+        assert directory is not None, "the start of the workflow passes the directory"
+        if digest_swc_files(directory, volume) != str(config.skeletons):
+            raise MissingInputError(
+                f"the SWC files in {directory / volume} were changed after the start of the workflow",
+                fix="start the workflow again",
+            )
+        skeletons = read_skeletons(directory, volume, config.unit)
+        table = measure_given_run_lengths(skeletons, segmentation, counted)
+        return scores_to_json(score_run_lengths(table, GIVEN))
     labels = ZarrArray.open_from_array_identifier(ground_truth)
+    unlabelled = arguments.inputs["volume"].result.get("unlabelled")
     return scores_to_json(score_run_lengths(measure_run_lengths(segmentation, labels, unlabelled, counted)))
 
 
