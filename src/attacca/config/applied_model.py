@@ -267,6 +267,6 @@ def recall_choice(model: ModelSource | None, task: Any) -> dict[str, Any] | None
     if model is None or task.agglomerates:
         return None
     description, _ = read_model_description(model.path)
-    described = description.read_task()
-    has_own = any(getattr(task, key, None) != getattr(described, key, None) for key in _CANDIDATE_KEYS)
+    learned = description.read_task()
+    has_own = any(getattr(task, key, None) != getattr(learned, key, None) for key in _CANDIDATE_KEYS)
     return None if has_own else description.chosen
