@@ -110,8 +110,8 @@ def import_volumes(data: str, directory: Path) -> dict[str, TrainingVolume]:
     return volumes
 
 
-def train_network(data: str, name: str, seed: int, steps: int) -> dict[str, Any]:
-    """Train a network, and score it on two other volumes."""
+def train_network(data: str, name: str, seed: int, steps: int, output: Path | None = None) -> dict[str, Any]:
+    """Train a network, and score it on two other volumes, whose predictions are stored in ``output`` if it is given."""
     torch.set_num_threads(1)
     keep_freed_memory()
     run: Any = next(iter(load_configuration(CONFIGURATIONS[data]).runs.values()))
@@ -149,6 +149,8 @@ def train_network(data: str, name: str, seed: int, steps: int) -> dict[str, Any]
                 state.task, state.model, intensity=(intensity.minimum, intensity.maximum)
             )
             predictions = {part: predict(network, single, volumes[part]) for part in ("first", "second")}
+        if output is not None:
+            save_predictions(output, predictions, volumes)
         results = {
             part: tune(
                 [
@@ -195,6 +197,17 @@ def average_scores(results: dict[str, Any]) -> dict[str, dict[str, float]]:
         label: {name: float(np.mean([row[name] for row in rows])) for name in names}
         for label, rows in (("score", given), ("best", own))
     }
+
+
+def save_predictions(
+    folder: Path, predictions: dict[str, tuple[NumpyArray, float]], volumes: dict[str, TrainingVolume]
+) -> None:
+    """Store the affinities, as uint8, and the labels of each volume for ``agglomeration.py``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, (prediction, _) in predictions.items():
+        labels = open_labels(volumes[part])
+        values = np.round(prediction[prediction.roi] * 255).astype(np.uint8)
+        np.savez_compressed(folder / f"{part}.npz", affinities=values, labels=labels[labels.roi])
 
 
 def open_labels(volume: TrainingVolume) -> ZarrArray:
@@ -320,6 +333,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, nargs="+", default=[1])
     parser.add_argument("--steps", type=int, default=800, help="optimizer steps")
     parser.add_argument("--data", choices=["fib25", "tissue"], default="fib25")
+    parser.add_argument(
+        "--predictions",
+        action="store_true",
+        help="store predictions for agglomeration.py beside the JSON files",
+    )
     parser.add_argument("--plot", type=Path, default=Path(__file__).with_suffix(".png"))
     arguments = parser.parse_args()
     if arguments.action == "train":
@@ -327,9 +345,10 @@ def main() -> None:
         arguments.output.mkdir(parents=True, exist_ok=True)
         for network in NETWORKS if arguments.network == "all" else [arguments.network]:
             for seed in arguments.seed:
-                result = train_network(data, network, seed, arguments.steps)
-                name = f"{network.replace(', ', '-').replace(' ', '-')}-{seed}-{arguments.steps}.json"
-                (arguments.output / name).write_text(json.dumps(result))
+                name = f"{network.replace(', ', '-').replace(' ', '-')}-{seed}-{arguments.steps}"
+                predictions = arguments.output / name if arguments.predictions else None
+                result = train_network(data, network, seed, arguments.steps, predictions)
+                (arguments.output / f"{name}.json").write_text(json.dumps(result))
         return
     if arguments.action == "speed":
         print_speeds()

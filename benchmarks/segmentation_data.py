@@ -39,10 +39,13 @@ def predicted(results: Path, volume: str, run: str = "affinities") -> tuple[np.n
     """
     # deferred: volara's environment has no Attacca
     from attacca.arrays import LocalArrayIdentifier, ZarrArray
+    from attacca.layout import VOLUME_IMAGES
 
     def read(container: Path) -> np.ndarray:
         array = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(container, "s0"))
         return np.asarray(array[array.roi])
 
     affinities = read(results / run / f"{volume}.zarr" / "prediction")[: len(OFFSETS)]
-    return np.ascontiguousarray(affinities), read(results / "volumes" / f"{volume}.zarr" / "labels")
+    return np.ascontiguousarray(affinities), read(
+        results / "volumes" / f"{volume}.zarr" / VOLUME_IMAGES["labels"]
+    )

@@ -136,6 +136,27 @@ def test_a_prediction_without_channel_axis_has_no_argmax_but_a_threshold(tmp_pat
         processor.process(None, LocalArrayIdentifier(tmp_path / "out.zarr", "argmax"), num_workers=1)
 
 
+def test_factors_change_the_largest_class_and_candidates_are_tuned(tmp_path):
+    identifier, data = prediction(tmp_path, channels=4, scale=1 / 255)
+    processor = ArgmaxPostProcessor([(1, 1, 1, 1), (0, 1, 0.5, 0.25)])
+    processor.set_prediction(identifier)
+    candidates = processor.tuning_parameters()
+    assert [candidate.factors for candidate in candidates] == [(1, 1, 1, 1), (0, 1, 0.5, 0.25)]
+    for candidate in candidates:
+        output = LocalArrayIdentifier(tmp_path / "out.zarr", f"argmax-{candidate.id}")
+        result = processor.process(candidate, output, num_workers=1)
+        products = data * np.reshape(candidate.factors, (4, 1, 1, 1))
+        assert np.array_equal(result[result.roi], products.argmax(0))
+
+
+def test_a_prediction_with_other_channels_than_factors_is_refused(tmp_path):
+    identifier, _ = prediction(tmp_path)
+    processor = ArgmaxPostProcessor([(1, 2)])
+    processor.set_prediction(identifier)
+    with pytest.raises(VolumeError, match=r"found 3 channels, expected 2, one for each of the factors"):
+        processor.process(*processor.tuning_parameters(), LocalArrayIdentifier(tmp_path / "out.zarr", "a"))
+
+
 def test_more_than_256_classes_do_not_wrap(tmp_path):
     identifier, data = prediction(tmp_path, "float32", channels=300, shape=(2, 3, 4))
     processor = ArgmaxPostProcessor()

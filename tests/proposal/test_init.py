@@ -65,6 +65,7 @@ def test_sparse_ids_get_a_criterion_that_counts_objects_in_the_background(tmp_pa
     run, _ = propose("nuclei.h5")
     assert run.task.type == "affinities"
     assert run.evaluation.criterion == "average_precision"
+    assert run.architecture.normalization == "batch"
     assert run.segmentation.objects == "sparse"
     assert all(settings.background_below >= 0.5 for settings in run.segmentation.fragment_candidates())
     assert "--unlabelled 0" in capsys.readouterr().out

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from funlib.geometry import Coordinate, Roi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attacca.config.segmentation import AgglomerationSettings
+from attacca.arrays import NumpyArray
+from attacca.blockwise import BlockGrid
+from attacca.config.segmentation import AgglomerationSettings, FragmentSettings
 from attacca.errors import MissingInputError
 from attacca.segmentation.agglomerate import agglomerate
 from attacca.segmentation.block_graph import count_block_graph
@@ -18,6 +21,7 @@ from attacca.segmentation.graph_tables import EDGE_TYPE, NODE_TYPE, join_tables,
 from attacca.segmentation.look_up_table import LeafTable, relabel
 from attacca.segmentation.mean_affinity import cut_merges, merge_by_mean_affinity
 from attacca.segmentation.offsets import Offsets
+from attacca.segmentation.pipeline import compute_graph, create_fragment_array
 
 OFFSETS = Offsets.create([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, -3, 0], [2, 0, 1]], strides=2)
 
@@ -58,6 +62,28 @@ def random_graph(nodes: int, edges: int, seed: int, ties: bool = False) -> Graph
         zeros,
         zeros.astype(np.int32),
     )
+
+
+@pytest.mark.parametrize(("method", "expected"), [("mutex_watershed", [3]), ("mean_affinity", [0])])
+def test_a_mutex_watershed_of_the_graph_uses_the_long_range_affinities_of_each_voxel(
+    method: str, expected: list[int], tmp_path: Path
+) -> None:
+    affinities = np.full((2, 1, 1, 12), 255, np.uint8)
+    affinities[:, 0, 0, 5] = 0
+    roi, axes = Roi((0, 0, 0), (1, 1, 12)), ["c", "z", "y", "x"]
+    prediction = NumpyArray.from_np_array(affinities, roi, Coordinate(1, 1, 1), axes)
+    fragments = create_fragment_array(tmp_path, prediction, roi.shape)
+    graph = compute_graph(
+        prediction,
+        fragments,
+        [[0, 0, 1], [0, 0, 3]],
+        FragmentSettings(chain="connected_components", strides=3),
+        AgglomerationSettings.model_validate({"method": method}),
+        tmp_path / "graph",
+        BlockGrid.for_array(fragments),
+    )
+    # Voxels 3, 4 and 5 have their partner in the other fragment. Only voxel 3 is on the grid of the strides.
+    assert graph.long_count.tolist() == expected and graph.direct_count.tolist() == [1]
 
 
 def test_sums_counts_and_boxes_equal_the_definition() -> None:

@@ -59,6 +59,20 @@ AFFINITIES = AffinitiesTaskConfig(neighborhood=[Coordinate(1, 0, 0), Coordinate(
 ONE_HOT = OneHotTaskConfig(classes=["a", "b", "c"])
 
 
+def test_only_the_segmentation_depends_on_class_factors() -> None:
+    config = ONE_HOT.model_copy(update={"class_factors": [[1, 1, 1], [1, 0.5, 0.1]]})
+    for parts in ((), ("predictor", "loss"), ("evaluator",)):
+        assert config.keep_parts(*parts).model_dump_json() == ONE_HOT.model_dump_json()
+    assert config.keep_parts("post_processor") == config
+    candidates = create_task(config).post_processor.tuning_parameters()
+    assert [candidate.factors for candidate in candidates] == [(1, 1, 1), (1, 0.5, 0.1)]
+
+
+def test_class_factors_have_one_number_for_each_class() -> None:
+    with pytest.raises(ValueError, match=r"found 2 class_factors .* one number for each of the 3 classes"):
+        OneHotTaskConfig(classes=["a", "b", "c"], class_factors=[[1, 1, 1], [1, 0.5]])
+
+
 def test_a_model_knows_its_shapes_without_touching_running_statistics() -> None:
     model = create_task(DISTANCE).create_model(Small())
     assert (model.num_in_channels, model.num_out_channels) == (1, 2)

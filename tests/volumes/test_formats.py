@@ -127,5 +127,6 @@ A damaged file is refused with its name, or read with unchanged voxels; or the o
 not the original: another shape, type or voxel size, or a warning about bytes that no header describes. The exception are
 voxels that the format stores without a checksum, such as uncompressed TIFF, MRC and Zarr 2: no program can notice a changed
 byte in them. Formats with checksums are PNG, Zarr 3 with `crc32c`, HDF5 with `fletcher32`, zip files, and everything that is
-compressed with gzip or zlib. `benchmarks/fuzz.py` damages files of all variants, as many as one likes.
+compressed with gzip or zlib. `benchmarks/fuzz.py` damages files of all variants, as many as one
+likes; `benchmarks/fuzz.txt` has the outcomes of 2,910 files.
 """

@@ -57,7 +57,12 @@ class CompleteBloscCodec(BloscCodec):
 
 
 def use_complete_chunks() -> None:
-    """Make the codecs of this module those of all Zarr arrays of the process."""
+    """Make the codecs of this module those of all Zarr arrays of the process.
+
+    >>> use_complete_chunks()
+    >>> type(numcodecs.get_codec({"id": "blosc"})).__name__
+    'CompleteBlosc'
+    """
     numcodecs.register_codec(CompleteBlosc, "blosc")
     register_codec("blosc", CompleteBloscCodec)
     zarr.config.set({"codecs.blosc": f"{__name__}.{CompleteBloscCodec.__name__}"})

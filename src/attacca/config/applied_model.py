@@ -22,7 +22,9 @@ from attacca.config.yaml_text import KeyPath
 from attacca.errors import AttaccaError
 from attacca.fingerprint import canonical_json
 
-_OWN_TASK_KEYS = ("name", "thresholds", "clip_distance", "tol_distance")
+_CANDIDATE_KEYS = ("thresholds", "class_factors")
+"""Keys of a task with candidates, of which the tuning chooses one."""
+_OWN_TASK_KEYS = ("name", *_CANDIDATE_KEYS, "clip_distance", "tol_distance")
 """Keys of a task that do not belong to the network."""
 _OWN_ARCHITECTURE_KEYS = ("input_shape", "eval_shape_increase")
 """Keys of a network that a further training may change."""
@@ -265,5 +267,6 @@ def recall_choice(model: ModelSource | None, task: Any) -> dict[str, Any] | None
     if model is None or task.agglomerates:
         return None
     description, _ = read_model_description(model.path)
-    own = getattr(task, "thresholds", None)
-    return None if own != getattr(description.read_task(), "thresholds", None) else description.chosen
+    learned = description.read_task()
+    has_own = any(getattr(task, key, None) != getattr(learned, key, None) for key in _CANDIDATE_KEYS)
+    return None if has_own else description.chosen

@@ -339,5 +339,13 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def graph_options(fragments: FragmentSettings, agglomeration: AgglomerationSettings) -> dict[str, Any]:
-    """Return the long-range affinities that the graph has to count for an agglomeration."""
-    return {"strides": fragments.strides, "long_range": agglomeration.method == "mutex_watershed"}
+    """Return the long-range affinities that the graph has to count for an agglomeration.
+
+    A mutex watershed on the graph uses all of them. With strides, small fragments would have a few of their edges, or
+    none.
+
+    >>> graph_options(FragmentSettings(strides=3), AgglomerationSettings(method="mutex_watershed"))
+    {'strides': None, 'long_range': True}
+    """
+    long_range = agglomeration.method == "mutex_watershed"
+    return {"strides": None if long_range else fragments.strides, "long_range": long_range}

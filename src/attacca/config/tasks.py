@@ -11,8 +11,10 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    SerializerFunctionWrapHandler,
     TypeAdapter,
     WithJsonSchema,
+    model_serializer,
     model_validator,
 )
 
@@ -53,6 +55,8 @@ Offset = Annotated[
 ]
 Names = Annotated[list[str], Field(min_length=1), AfterValidator(_unique)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+ClassFactors = Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=1)]
+"""Factor of the probability of each class."""
 
 
 class DummyTaskConfig(TaskConfig):
@@ -199,6 +203,30 @@ class OneHotTaskConfig(TaskConfig):
     targets."""
     balance_classes: bool = False
     """Use class-balanced loss weights, from the voxel counts of the classes."""
+    class_factors: Annotated[list[ClassFactors], Field(min_length=1)] | None = None
+    """Factors of the predicted probabilities, before the class with the largest product is chosen: candidates, each with
+    one number for each class. The validation volumes decide which one is used. Networks with balanced loss weights
+    (``balance_classes``) predict rare classes too often, which factors below 1 for these classes correct. By default, the
+    class with the largest probability is chosen. Only the segmentation depends on them."""
+
+    @model_validator(mode="after")
+    def _check_factors(self) -> "OneHotTaskConfig":
+        for factors in self.class_factors or []:
+            if len(factors) != len(self.classes):
+                raise ValueError(
+                    f"found {len(factors)} class_factors {factors}, expected one number for each of the "
+                    f"{len(self.classes)} classes"
+                )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _omit_absent_factors(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = self._omit_absent_parts(serialize)
+        return {key: value for key, value in values.items() if key != "class_factors" or value is not None}
+
+    def keep_parts(self, *names: str) -> TaskConfig:
+        kept = super().keep_parts(*names)
+        return kept if "post_processor" in names else kept.model_copy(update={"class_factors": None})
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -42,6 +42,10 @@ class PostProcessor(ABC, Generic[P]):
         """Return the parameters to score on validation volumes: by default the first only."""
         return list(self.enumerate_parameters())[:1]
 
+    def read_parameters(self, values: dict[str, Any]) -> P:
+        """Return the parameters with plain values, such as those that a tuning has stored."""
+        return type(next(iter(self.enumerate_parameters())))(**values)
+
     def set_prediction(self, prediction_array_identifier: LocalArrayIdentifier) -> None:
         """Open the prediction.
 

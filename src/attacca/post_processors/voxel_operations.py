@@ -94,26 +94,58 @@ class Threshold:
 class Argmax:
     """Number of the channel with the largest value, the first of equals; the output has no channel axis.
 
+    Attributes:
+        factors: factor of each channel's value; empty for none.
+
     >>> from funlib.geometry import Coordinate, Roi
     >>> from attacca.arrays import NumpyArray
     >>> values = np.array([[[0.2, 0.5, 0.9]], [[0.3, 0.1, 0.9]]], np.float32)
     >>> array = NumpyArray.from_np_array(values, Roi((0, 0), (1, 3)), Coordinate((1, 1)), ["c", "y", "x"])
     >>> Argmax().prepare(array)(values)
     array([[1, 0, 0]], dtype=uint8)
+    >>> Argmax(factors=(1.0, 0.5)).prepare(array)(values)
+    array([[0, 0, 0]], dtype=uint8)
     """
+
+    factors: tuple[float, ...] = ()
 
     def prepare(self, prediction: Array) -> Function:
         """Return the function from stored predictions to class numbers.
 
         Raises:
-            VolumeError: the prediction has no channel axis.
+            VolumeError: the prediction has no channel axis, or not one channel for each factor.
         """
         if prediction.num_channels is None:
             raise VolumeError(f"{prediction}: found no channel axis, expected one channel for each class")
+        if self.factors:
+            return self._prepare_product(prediction)
         dtype, is_ascending = self.dtype(prediction), prediction.value_scale > 0
 
         def find_largest(stored: np.ndarray) -> np.ndarray:
             return (stored.argmax(axis=0) if is_ascending else stored.argmin(axis=0)).astype(dtype)
+
+        return find_largest
+
+    def _prepare_product(self, prediction: Array) -> Function:
+        """Return the function for values that are multiplied with factors, in the range of the prediction."""
+        if len(self.factors) != prediction.num_channels:
+            raise VolumeError(
+                f"{prediction}: found {prediction.num_channels} channels, expected {len(self.factors)}, one for each of "
+                f"the factors {list(self.factors)}"
+            )
+        dtype, shift = self.dtype(prediction), prediction.value_offset / prediction.value_scale
+        # Without the scale, products of stored integers are exact, so that equal ones are recognized.
+        factors = [factor * np.sign(prediction.value_scale) for factor in self.factors]
+
+        def find_largest(stored: np.ndarray) -> np.ndarray:
+            best = np.full(stored.shape[1:], -np.inf)
+            classes = np.zeros(stored.shape[1:], dtype)
+            for number, factor in enumerate(factors):
+                product = factor * (stored[number] + shift)
+                is_larger = product > best
+                best[is_larger] = product[is_larger]
+                classes[is_larger] = number
+            return classes
 
         return find_largest
 

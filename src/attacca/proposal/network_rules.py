@@ -13,7 +13,7 @@ ISOTROPIC_BELOW = 1.5
 FLAT_ABOVE = 8.0
 """Ratio of section thickness and pixel above which classes are learned section by section."""
 
-NORMALIZED: tuple[Kind, ...] = ("dense instances",)
+NORMALIZED: tuple[Kind, ...] = ("dense instances", "sparse instances")
 """Kinds of labels for which networks with batch normalization were measured to be better (``docs/accuracy.md``)."""
 LEARNING_RATE = 4e-3
 """Learning rate of networks with batch normalization."""
@@ -91,7 +91,7 @@ def choose_architecture(kind: Kind, scale: Scale, extent: Sequence[int], machine
     result["skip"] = Choice("add", "fewer operations than concatenation, at equal accuracy in the example")
     if kind in NORMALIZED:
         result["normalization"] = Choice(
-            "batch", "measured for dense neurites: a lower loss after fewer steps (docs/accuracy.md)"
+            "batch", "measured for neurites and nuclei: better after fewer steps (docs/accuracy.md)"
         )
     return result
 

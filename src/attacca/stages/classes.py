@@ -100,8 +100,7 @@ class ClassesJob(BlockwiseJob):
 
     def operation(self) -> "VoxelOperation":
         """Return the operation of the post-processor with the chosen parameters."""
-        parameters = type(next(iter(self.post_processor.enumerate_parameters())))(**self.chosen)
-        return self.post_processor.create_operation(parameters)
+        return self.post_processor.create_operation(self.post_processor.read_parameters(self.chosen))
 
     def block_function(self) -> Callable[[Block], Any]:
         # deferred: the Snakefile does not need numba.

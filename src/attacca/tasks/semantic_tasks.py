@@ -167,7 +167,7 @@ class OneHotTask(Task):
         # deferred: loads numba
         from attacca.post_processors import ArgmaxPostProcessor
 
-        return ArgmaxPostProcessor()
+        return ArgmaxPostProcessor(self.config.class_factors)
 
     def create_evaluator(
         self, evaluation: EvaluationConfig | None = None, unlabelled: int | None = None
