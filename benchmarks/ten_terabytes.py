@@ -3,8 +3,8 @@
     python benchmarks/ten_terabytes.py > benchmarks/ten_terabytes.txt
 
 The volume is an array of 21,632^3 voxels without a chunk: a plan reads its metadata alone. The configuration is
-``ten_terabytes.yaml``; the plan assumes 100 nodes of 8 cores, of which one has 96 GB. A plan is arithmetic on typical speeds: nothing of
-this size was computed.
+``ten_terabytes.yaml``; the plan assumes 100 nodes of 8 cores, of which one has 96 GB. A plan is arithmetic on typical
+speeds: nothing of this size was computed.
 """
 
 import shutil
