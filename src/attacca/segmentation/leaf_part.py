@@ -11,7 +11,6 @@ from attacca.segmentation.parts import (
     CROSSING_TYPE,
     REGION_TYPE,
     Part,
-    sum_contacts,
     to_contacts,
 )
 
@@ -31,7 +30,8 @@ def make_leaf_part(
 
     Args:
         nodes: ``NODE_TYPE``, the leaf's fragments, by ascending id.
-        edges: ``EDGE_TYPE``, the edges with at least one end in the leaf, each once.
+        edges: ``EDGE_TYPE``, the edges with at least one end in the leaf, each once, by ascending ``(u, v)`` with
+            ``u < v``.
         leaf: number of the leaf.
         octree: the leaves of the volume.
         find_leaves: function of fragment ids.
@@ -47,18 +47,19 @@ def make_leaf_part(
     rows["joins"] = _find_joins(edges, settings)
     leaf_u, leaf_v = find_leaves(rows["u"]), find_leaves(rows["v"])
     inner = (leaf_u == leaf) & (leaf_v == leaf)
+    crossing, leaf_u, leaf_v = rows[~inner], leaf_u[~inner], leaf_v[~inner]
+    contacts = to_contacts(rows[inner])
     levels = octree.find_common_levels(leaf_u, leaf_v)
     ends = [
-        (rows[name][~inner & own], levels[~inner & own])
-        for name, own in (("u", leaf_u == leaf), ("v", leaf_v == leaf))
+        (crossing[name][own], levels[own]) for name, own in (("u", leaf_u == leaf), ("v", leaf_v == leaf))
     ]
     return Part(
         regions,
-        sum_contacts(to_contacts(rows[inner])),
+        contacts,
         _list_boundary(
             np.concatenate([ids for ids, _ in ends]), np.concatenate([level for _, level in ends])
         ),
-        rows[(leaf_u == leaf) & (leaf_v != leaf)],
+        crossing[leaf_u == leaf],
     )
 
 

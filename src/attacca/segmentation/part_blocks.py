@@ -156,6 +156,8 @@ class PartBlocks:
                     is_own |= lattice.find_leaves(table["v"]) == leaf
                 parts.append(table[is_own])
         own_nodes, own_edges = reduce_nodes(np.concatenate(nodes)), reduce_edges(np.concatenate(edges))
+        # The rows of the blocks take more memory than their sum.
+        del nodes, edges, parts, table
         rows[4] = len(own_nodes)
         rows[5] = np.count_nonzero(lattice.find_leaves(own_edges["u"]) == leaf)
         LeafFragments(own_nodes["id"], rows).save(locate_part(self.directory, "leaf", 0, leaf))

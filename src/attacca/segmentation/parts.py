@@ -178,12 +178,10 @@ def join_parts(parts: Sequence[Part], is_inside: np.ndarray) -> Part:
                 "segmentation.context; set a larger segmentation.context, or a larger execution.agglomeration_blocks"
             )
         new[name] = boundary["region"][rows]
-    return Part(
-        regions[np.argsort(regions["id"])],
-        sum_contacts(np.concatenate([*(part.contacts for part in parts), new])),
-        boundary,
-        crossing[~is_inside],
-    )
+    # Regions of two parts had no contact before, so only new rows can be of the same two regions.
+    contacts = np.concatenate([*(part.contacts for part in parts), sum_contacts(new)])
+    contacts = contacts[np.lexsort((contacts["second"], contacts["first"]))]
+    return Part(regions[np.argsort(regions["id"])], contacts, boundary, crossing[~is_inside])
 
 
 def to_contacts(edges: np.ndarray) -> np.ndarray:
