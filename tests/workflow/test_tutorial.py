@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,14 @@ def run(command: str, project: Path, environment: dict[str, str]) -> str:
         port = str(free.getsockname()[1])
     viewer = [sys.executable, "-m", "attacca.cli.main", *command.split()[1:], "--no-browser", "--port", port]
     process = subprocess.Popen(
-        viewer, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        viewer,
+        cwd=project,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A shell in the background ignores Ctrl-C, and its processes inherit that.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     lines: list[str] = []
