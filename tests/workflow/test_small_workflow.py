@@ -134,6 +134,12 @@ def test_a_deleted_array_is_named_with_the_way_to_mend_it(finished):
         finished.snakemake()
 
 
+def test_two_results_can_be_asked_for_before_anything_has_run(checkout_of):
+    checkout = checkout_of("asked")
+    scores = [str(checkout.results / "small" / volume / "scores.json") for volume in ("tested", "chosen")]
+    assert {"evaluate", "train"} <= planned(checkout, "--", *scores)
+
+
 def test_each_array_has_one_file_for_each_block_of_its_stage(segmented):
     workflow = Workflow(load_configuration(segmented.configuration))
     found = {}

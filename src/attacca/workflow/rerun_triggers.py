@@ -52,10 +52,14 @@ class RerunTriggers:
         self.active = active
         # Files are restored before their content decides what has to run.
         self._damage = restore_files(workflow) if active else DamageReport()
-        if active:
-            align_times(workflow, all_instances(workflow), self._damage.stages)
         self._written: set[Path] = set()
         self._outdated: dict[StageInstance, bool] = {}
+        if active:
+            instances = all_instances(workflow)
+            align_times(workflow, instances, self._damage.stages)
+            # Snakemake lists each directory once, and would miss files that are written later.
+            for instance in instances:
+                self.trigger(instance.stage, instance.run, instance.volume)
 
     def trigger(self, stage: Stage, run: str = "", volume: str = "") -> str:
         """Return the path of a stage's trigger file, after setting its modification time."""
