@@ -33,7 +33,7 @@ def in_directory(tmp_path, monkeypatch):
 def test_dense_isotropic_ids_get_affinities_with_offsets_by_their_width(tmp_path):
     write_hdf5(tmp_path / "cube.h5", *make_columns((48, 60, 60), 10), (8, 8, 8))
     run, configuration = propose("cube.h5")
-    assert run.task.type == "affinities" and run.task.lsds
+    assert run.task.type == "affinities" and not run.task.lsds
     steps = sorted({max(map(abs, offset)) for offset in run.task.neighborhood})
     assert steps[0] == 1 and 5 <= steps[-1] <= 10
     assert run.architecture.downsample_factors == ((2, 2, 2), (2, 2, 2))

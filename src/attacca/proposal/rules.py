@@ -193,16 +193,7 @@ def choose_task(
                 f"{zero:.0%} of the labels are 0, which is taken as background. If these voxels were not annotated, "
                 "repeat with --unlabelled 0"
             )
-        task = {"type": Choice("affinities", reason), "neighborhood": choose_neighborhood(kind, scale)}
-        if kind == "dense instances":
-            sigma = max(2, min(10, round(scale.width / 3 / max(scale.voxel_size))))
-            task["lsds"] = Choice(
-                True, "local shape descriptors as a second task improve affinities of dense objects"
-            )
-            task["num_lsd_voxels"] = Choice(
-                sigma, "a third of the width of the objects, in voxels of the coarsest axis"
-            )
-        return task
+        return {"type": Choice("affinities", reason), "neighborhood": choose_neighborhood(kind, scale)}
     if kind == "objects":
         name = (list(names) or ["objects"])[-1]
         return {
