@@ -104,7 +104,7 @@ RUNS = {
 
 @pytest.fixture(scope="module")
 def annotated(checkout_of):
-    """All runs, finished."""
+    """All runs with their scores."""
     checkout = checkout_of("annotated", "{}")
     values = {
         "results": "results",
@@ -113,7 +113,9 @@ def annotated(checkout_of):
         "execution": {"threads": 1},
     }
     checkout.write(yaml.safe_dump(values))
-    checkout.first = checkout.snakemake()
+    tested = [(name, volume) for name, run in RUNS.items() for volume in run["volumes"]["test"]]
+    scores = [str(checkout.results / name / volume / "scores.json") for name, volume in tested]
+    checkout.snakemake("--", *scores)
     return checkout
 
 
