@@ -7,7 +7,7 @@ SOURCE = Path(str(workflow.current_basedir)).resolve().parent / "src"
 sys.path.insert(0, str(SOURCE))
 
 from attacca.costs.resources import JobResources
-from attacca.workflow.cluster_jobs import watch_queue
+from attacca.workflow.cluster_jobs import check_cluster_paths, watch_queue
 from attacca.workflow.job_groups import JobGroups
 from attacca.workflow.partition_limits import PartitionLimits
 from attacca.workflow.rerun_triggers import RerunTriggers

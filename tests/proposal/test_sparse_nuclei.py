@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 def test_most_nuclei_are_found_and_the_background_stays_empty(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = write_kind(tmp_path, "sparse nuclei")
-    assert main(["init", data, "--minutes", "2"]) == 0
+    assert main(["init", data, "--minutes", "1"]) == 0
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     result = subprocess.run(

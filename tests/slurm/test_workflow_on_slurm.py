@@ -144,8 +144,9 @@ def shard_jobs(slurm: Any) -> list[Any]:
 def test_the_whole_workflow_gives_the_arrays_of_the_laptop_through_sbatch_alone(
     slurm, on_slurm, here, tmp_path
 ):
-    write_configuration(tmp_path)
-    run = on_slurm(tmp_path, *arguments())
+    directory = tmp_path / "my data's (1)"
+    write_configuration(directory)
+    run = on_slurm(directory, *arguments())
     output = run.finish(1500)
     assert run.process.returncode == 0, output[-6000:]
     submitted = re.findall(r"has been submitted with SLURM jobid (\d+)", output)
@@ -158,12 +159,12 @@ def test_the_whole_workflow_gives_the_arrays_of_the_laptop_through_sbatch_alone(
     assert len(submitted) == 3 + 1 + 1 + 2 * (2 + 1) + 2 + 2 + 1 + 1
     states = {job.number: job.state for job in slurm.jobs()}
     assert {states[number] for number in submitted} == {"COMPLETED"}
-    laptop, cluster = arrays(here), arrays(tmp_path)
+    laptop, cluster = arrays(here), arrays(directory)
     assert sorted(laptop) == sorted(cluster)
     assert [name for name, data in laptop.items() if cluster[name] != data] == []
     scores = "results/tiny/tested/scores.json"
-    assert (here / scores).read_text() == (tmp_path / scores).read_text()
-    assert_nothing_is_left(slurm, tmp_path)
+    assert (here / scores).read_text() == (directory / scores).read_text()
+    assert_nothing_is_left(slurm, directory)
 
 
 def test_a_model_file_and_a_volume_give_the_segmentation_of_the_laptop_on_a_cluster(

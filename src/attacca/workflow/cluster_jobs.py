@@ -4,7 +4,11 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+
+from attacca.errors import ConfigurationError
 
 UNRESOLVABLE = {
     "AccountNotAllowed",
@@ -20,6 +24,30 @@ UNRESOLVABLE = {
     "ReqNodeNotAvail",
 }
 """Reasons for which a job waits until someone changes the job or the cluster."""
+
+
+_SHELL_CHARACTERS = frozenset('$`"\\')
+"""Characters that a shell interprets between double quotes, in which Snakemake puts the paths of a job."""
+
+
+def check_cluster_paths(paths: Iterable[str | Path]) -> None:
+    """Check that the shell of a cluster job does not change paths.
+
+    Args:
+        paths: files and directories that Snakemake names in the command line of its jobs.
+
+    Raises:
+        ConfigurationError: a path has a character that a shell interprets.
+
+    >>> check_cluster_paths(["/data/it's 50 % (1)/config.yaml"])
+    """
+    for path in paths:
+        found = sorted(_SHELL_CHARACTERS.intersection(str(path)))
+        if found:
+            raise ConfigurationError(
+                f"found {' '.join(found)} in {ascii(str(path))[1:-1]}, which the shell of a cluster's job would interpret",
+                fix="rename the directory, or start the workflow without a cluster profile",
+            )
 
 
 @dataclass(frozen=True)
