@@ -1,7 +1,6 @@
 """Percentiles of the values of an image, from all voxels or from evenly spaced boxes of a large image."""
 
 import math
-from itertools import product
 
 import numpy as np
 from funlib.geometry import Coordinate, Roi
@@ -34,11 +33,7 @@ def measure_percentiles(array: Array, largest: int = LARGEST_MEASURED) -> dict[s
     >>> measured["1"], measured["99.5"]
     (1.0, 99.5)
     """
-    boxes = _divide(array)
-    total = math.prod(array.roi.shape / array.voxel_size)
-    if total > largest:
-        count = max(1, largest * len(boxes) // total)
-        boxes = [boxes[int(i)] for i in np.unique(np.linspace(0, len(boxes) - 1, count).astype(int))]
+    boxes = _choose_boxes(array, largest)
     dtype = np.dtype(array.dtype)
     if dtype.kind in "iu" and dtype.itemsize <= 2:
         return _measure_counts(array, boxes, np.iinfo(dtype).min, np.iinfo(dtype).max)
@@ -48,10 +43,16 @@ def measure_percentiles(array: Array, largest: int = LARGEST_MEASURED) -> dict[s
     return {name_percentile(rank): float(value) for rank, value in zip(MEASURED_PERCENTILES, found)}
 
 
-def _divide(array: Array) -> list[Roi]:
+def _choose_boxes(array: Array, largest: int) -> list[Roi]:
+    """Return all boxes of the lattice, or evenly spaced ones if the array has more than ``largest`` voxels."""
     size = Coordinate((_EDGE[array.dims],) * array.dims) * array.voxel_size
-    counts = [range(-(-extent // edge)) for extent, edge in zip(array.roi.shape, size)]
-    corners = (array.roi.begin + Coordinate(index) * size for index in product(*counts))
+    counts = [-(-extent // edge) for extent, edge in zip(array.roi.shape, size)]
+    total, number = math.prod(array.roi.shape / array.voxel_size), math.prod(counts)
+    # A large volume has millions of boxes, of which a few hundred are read.
+    count = number if total <= largest else max(1, largest * number // total)
+    chosen = np.unique(np.linspace(0, number - 1, count).astype(int))
+    indices = np.stack(np.unravel_index(chosen, counts), axis=1).tolist()
+    corners = (array.roi.begin + Coordinate(index) * size for index in indices)
     return [Roi(corner, size).intersect(array.roi) for corner in corners]
 
 
