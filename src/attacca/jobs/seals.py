@@ -242,7 +242,7 @@ def list_stage_files(instance: StageInstance, layout: Layout) -> Iterator[Path]:
     """Yield the files that a stage has written, without ledgers, logs and arrays behind an address."""
     manifest = instance.manifest(layout)
     own = [manifest, manifest.with_name(f".{manifest.stem}.finished.json")]
-    own += [instance.plan(layout), *sorted(manifest.parent.glob(f"{manifest.stem}.shard-*.json"))]
+    own += [instance.plan(layout), *instance.finished_shards(layout)]
     yield from (path for path in own if path.is_file())
     for root in instance.contents(layout):
         if is_url(root):

@@ -247,6 +247,11 @@ class StageInstance:
         """Return the path of the file that a shard writes when it is done."""
         return layout.shard(self.manifest(layout), index, count)
 
+    def finished_shards(self, layout: Layout) -> list[Path]:
+        """Return the existing files of shards that are done."""
+        manifest = self.manifest(layout)
+        return sorted(manifest.parent.glob(f"{manifest.stem}.shard-*.json"))
+
     def log(self, layout: Layout, part: str = "") -> Path:
         """Return the log of a job; ``part`` is ``_plan``, ``_shard_0_of_1``, ``_finish`` or empty."""
         return layout.log(self.run, self.volume, f"{self.stage.name}{part}")

@@ -69,7 +69,7 @@ def discard_damaged_work(workflow: Workflow, report: DamageReport) -> None:
 def _restore_times(instance: StageInstance, layout: Layout, damage: StageDamage) -> None:
     """Give restored files times in the order in which the stage wrote them, before those of all stages downstream."""
     manifest, plan = instance.manifest(layout), instance.plan(layout)
-    marks = sorted(manifest.parent.glob(f"{manifest.stem}.shard-*.json"))
+    marks = instance.finished_shards(layout)
     written_last = [path for path in damage.copies if path not in (manifest, plan, *marks)]
     time = read_seal_time(instance, layout)
     for path in (*written_last, manifest, *marks, plan):

@@ -50,11 +50,14 @@ def _list_outputs(instance: StageInstance, layout: Layout) -> list[list[Path]]:
     manifest = instance.manifest(layout)
     if not manifest.exists():
         return []
-    marks = sorted(manifest.parent.glob(f"{manifest.stem}.shard-*.json"))
     plans = [path for path in (instance.plan(layout),) if path.exists()]
     benchmark = layout.benchmark(instance.run, instance.volume, instance.stage.name)
     shards = benchmark.parent.glob(f"{instance.stage.name}_shard_*")
-    return [plans, marks, [manifest, *(path for path in (benchmark, *shards) if path.exists())]]
+    return [
+        plans,
+        instance.finished_shards(layout),
+        [manifest, *(path for path in (benchmark, *shards) if path.exists())],
+    ]
 
 
 def _find_late_files(outputs: list[list[Path]], inputs: list[Path]) -> list[tuple[Path, int]]:

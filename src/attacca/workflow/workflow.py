@@ -132,19 +132,15 @@ class Workflow:
         """Return the part of the configuration that decides what a stage computes, as canonical JSON."""
         return canonical_json(stage.section(self.configuration, run, volume))
 
-    def input_manifests(self, stage: Stage, run: str = "", volume: str = "") -> dict[str, Path]:
-        """Return the manifests that a stage reads, by their names in its own manifest."""
-        inputs = stage.inputs(self.configuration, run, volume)
-        manifests = {name: instance.manifest(self.layout) for name, instance in inputs.items()}
-        return {**manifests, **stage.other_inputs(self.configuration, run)}
-
     def read_files(self, stage: Stage, run: str = "", volume: str = "") -> list[tuple[str, Path]]:
         """Return the manifests that a stage reads, with their names; without names if the stage describes results."""
         if stage == PROVENANCE:
             return [("", path) for path in self.run_results(run)]
         if stage == REPORT:
             return [("", path) for path in (*self.all_results(), *self.provenance_files())]
-        return list(self.input_manifests(stage, run, volume).items())
+        inputs = stage.inputs(self.configuration, run, volume)
+        manifests = [(name, instance.manifest(self.layout)) for name, instance in inputs.items()]
+        return [*manifests, *stage.other_inputs(self.configuration, run).items()]
 
     def run_results(self, run: str) -> list[Path]:
         """Return the last manifests of a run: scores of volumes with labels, exports, or else the segmentation.
