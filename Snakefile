@@ -40,7 +40,9 @@ rule all:
 
 onstart:
     if not workflow.local_exec:
-        check_cluster_paths([Path.cwd(), SOURCE, ATTACCA.layout.results, *workflow.configfiles])
+        check_cluster_paths(
+            [Path.cwd(), SOURCE, ATTACCA.layout.results, *workflow.configfiles]
+        )
     ATTACCA.record_start()
     ATTACCA.hold_lock()
     TRIGGERS.discard_damaged_work()
