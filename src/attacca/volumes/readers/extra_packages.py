@@ -22,7 +22,7 @@ def import_extra(module: str, package: str, extra: str, path: Path, format_name:
 
     >>> import_extra("no_such_module", "rosettasciio", "dm", Path("a.dm4"), "Gatan DigitalMicrograph")
     Traceback (most recent call last):
-    attacca.errors.VolumeError: a.dm4 is in the format Gatan DigitalMicrograph, which the package rosettasciio reads ...
+    attacca.errors.VolumeError: a.dm4 is in the format Gatan DigitalMicrograph, which the package rosettasciio reads...
     """
     try:
         return importlib.import_module(module)

@@ -130,8 +130,8 @@ def _choose_image(path: Path, tags: dict[str, Any]) -> Any:
     small = (
         {_find(tag, "ImageIndex") for tag in thumbnails.values()} if isinstance(thumbnails, dict) else set()
     )
-    entries = list(images.values()) if isinstance(images, dict) else []
-    found = [image for index, image in enumerate(entries) if index not in small]
+    found = list(images.values()) if isinstance(images, dict) else []
+    found = [image for index, image in enumerate(found) if index not in small]
     if len(found) != 1:
         names = ", ".join(str(_find(image, "Name") or "without a name")[:60] for image in found[:10])
         raise VolumeError(
@@ -164,18 +164,18 @@ def _read_calibration(image: Any, shape: tuple[int, ...], path: Path) -> tuple[G
     axes = ["z", "y", "x"][-len(shape) :]
     known = GridMetadata(axes, None, None, None, "the calibration")
     tags = _find(image, "ImageData", "Calibrations", "Dimension")
-    entries = list(tags.values())[::-1] if isinstance(tags, dict) else []
-    if len(entries) != len(shape):
-        return known.reject(f"its calibration has {len(entries)} axes, and the image has {len(shape)}"), ()
-    units = [str(_find(entry, "Units") or "").strip() for entry in entries]
+    found = list(tags.values())[::-1] if isinstance(tags, dict) else []
+    if len(found) != len(shape):
+        return known.reject(f"its calibration has {len(found)} axes, and the image has {len(shape)}"), ()
+    units = [str(_find(calibration, "Units") or "").strip() for calibration in found]
     for axis, unit in zip(axes, units):
         if unit.lower() in _NO_DISTANCES:
             raise VolumeError(
                 f"{path}: found {_NO_DISTANCES[unit.lower()]} along the axis {axis} (unit {unit!r}), expected distances",
                 fix="choose another file; or correct the calibration in DigitalMicrograph if it holds sections",
             )
-    origins = [_find(entry, "Origin") for entry in entries]
-    warnings = ()
+    origins = [_find(calibration, "Origin") for calibration in found]
+    warnings: tuple[str, ...] = ()
     if any(origins):
         warnings = (
             f"{path}: the origin in its calibration is not used; set offset if the volume does not begin at 0",
@@ -184,7 +184,7 @@ def _read_calibration(image: Any, shape: tuple[int, ...], path: Path) -> tuple[G
     if missing:
         return known.reject(f"its calibration has no unit along {' and '.join(missing)}"), warnings
     # Six digits: the tags hold numbers of 32 bits.
-    scales = [_find(entry, "Scale") for entry in entries]
+    scales = [_find(calibration, "Scale") for calibration in found]
     if not all(isinstance(scale, float) and math.isfinite(scale) for scale in scales):
         return known.reject(f"its calibration is {scales}, expected positive numbers"), warnings
     return set_lengths(known, [float(f"{scale:.6g}") for scale in scales], None, units), warnings
