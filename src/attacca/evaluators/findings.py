@@ -93,14 +93,15 @@ class Findings:
     def rule(self) -> str:
         """Definition of an error."""
         text = (
-            f"A part of an object counts as a piece from {100 * REAL_SHARE:.0f} % of its voxels on, and in small objects from "
-            f"{SIDES} sides of a cube of its volume on. Smaller parts are differences of boundaries. An object is whole if it has "
-            f"one piece, in a segment with less than {100 * REAL_SHARE:.0f} % of other objects."
+            f"A part of an object counts as a piece from {100 * REAL_SHARE:.0f} % of its voxels on, and in small objects "
+            f"from {SIDES} sides of a cube of its volume on. Smaller parts are differences of boundaries. An object is whole "
+            f"if it has one piece, in a segment with less than {100 * REAL_SHARE:.0f} % of other objects."
         )
         if self.errors.small:
             text += (
-                f" {_count(self.errors.small, 'object')} of fewer than {SMALL_VOXELS} voxels, such as tips at the border of the "
-                f"volume, {_be(self.errors.small)} not counted: {100 * self.errors.small_share:.2g} % of the labeled voxels."
+                f" {_count(self.errors.small, 'object')} of fewer than {SMALL_VOXELS} voxels, such as tips at the border of "
+                f"the volume, {_be(self.errors.small)} not counted: {100 * self.errors.small_share:.2g} % of the labeled "
+                "voxels."
             )
         return text
 
