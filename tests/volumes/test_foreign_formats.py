@@ -17,7 +17,7 @@ def refused(path, **source):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("a.dm3", ["Gatan", "Fiji"]), ("a.DM4", ["Gatan", "Fiji"]), ("a.ims", ["Imaris", "bioformats2raw"]),
+        ("a.ims", ["Imaris", "bioformats2raw"]),
         ("a.czi", ["Zeiss", "bioformats2raw"]), ("a.lif", ["Leica"]), ("a.zvi", ["Zeiss"]), ("a.nii.gz", ["NIfTI", "nibabel"]),
         ("a.nii", ["NIfTI"]), ("a.nrrd", ["NRRD", "pynrrd"]), ("a.mhd", ["MetaImage", "SimpleITK"]), ("a.npy", ["NumPy", "h5py"]),
         ("x0.wkw", ["webKnossos", "convert"]), ("header.wkw", ["webKnossos"]), ("knossos.conf", ["KNOSSOS"]), ("a.ilp", ["ilastik"]),

@@ -5,8 +5,6 @@ from pathlib import Path
 _BIO_FORMATS = "bioformats2raw FILE volume.zarr (or Fiji, File > Save As > Tiff)"
 
 CONVERTERS = {
-    ".dm3": ("Gatan DigitalMicrograph", "Fiji (File > Save As > Tiff), or rosettasciio in Python"),
-    ".dm4": ("Gatan DigitalMicrograph", "Fiji (File > Save As > Tiff), or rosettasciio in Python"),
     ".ims": ("Imaris", _BIO_FORMATS),
     ".czi": ("Zeiss", _BIO_FORMATS),
     ".zvi": ("Zeiss", _BIO_FORMATS),
@@ -78,8 +76,8 @@ def describe_content(path: Path) -> str:
 def describe_conversion(path: Path) -> tuple[str, str] | None:
     """Return the format of a file that is not read, and the program that converts it; None if it is unknown.
 
-    >>> describe_conversion(Path("cell.dm4"))[0]
-    'Gatan DigitalMicrograph'
+    >>> describe_conversion(Path("cell.czi"))[0]
+    'Zeiss'
     """
     name = path.name.lower()
     suffix = ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
