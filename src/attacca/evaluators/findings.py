@@ -94,8 +94,8 @@ class Findings:
         """Definition of an error."""
         text = (
             f"A part of an object counts as a piece from {100 * REAL_SHARE:.0f} % of its voxels on, and in small objects "
-            f"from {SIDES} sides of a cube of its volume on. Smaller parts are differences of boundaries. An object is whole "
-            f"if it has one piece, in a segment with less than {100 * REAL_SHARE:.0f} % of other objects."
+            f"from {SIDES} sides of a cube of its volume on. Smaller parts are differences of boundaries. An object is "
+            f"whole if it has one piece, in a segment with less than {100 * REAL_SHARE:.0f} % of other objects."
         )
         if self.errors.small:
             text += (
