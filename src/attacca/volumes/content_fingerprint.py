@@ -50,12 +50,12 @@ def compute_content_fingerprint(config: VolumeConfig) -> str:
 
 def _describe_source(source: ArraySource) -> Any:
     try:
-        described = find_description(source)
+        description = find_description(source)
     except AttaccaError:
         # The check reports it.
-        described = None
-    if described is not None:
-        return [_describe_files(described.files), _describe_stored(described.source)]
+        description = None
+    if description is not None:
+        return [_describe_files(description.files), _describe_stored(description.source)]
     return _describe_stored(source)
 
 

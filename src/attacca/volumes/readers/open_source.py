@@ -66,9 +66,9 @@ def open_source(source: ArraySource, kind: Kind = "raw") -> Source:
 def _open(source: ArraySource, kind: Kind, channel: int | None) -> Source:
     if not is_url(source.path):
         check_access(Path(source.path))
-    described = find_description(source)
-    if described is not None:
-        return described.describe(_open_stored(described.source, kind, channel))
+    description = find_description(source)
+    if description is not None:
+        return description.describe(_open_stored(description.source, kind, channel))
     return _open_stored(source, kind, channel)
 
 
