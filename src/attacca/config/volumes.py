@@ -77,8 +77,8 @@ class ArraySource(StrictModel):
     path: Location
     """A directory with PNG, TIFF, BMP, JPEG or DM3/DM4 sections, a pattern such as ``raw/*.png``, a single image, a
     multi-page TIFF, an HDF5, MRC, DM3 or DM4 file, a Zarr (format 2 or 3, also zipped) or N5 container, an XML file of
-    BigDataViewer, a data set of webKnossos, a directory in the format Neuroglancer Precomputed, or an address of a container:
-    ``s3://bucket/volume.zarr``, ``https://host/volume.n5/raw``, ``gs://bucket/volume.zarr``,
+    BigDataViewer, a data set of webKnossos, a directory in the format Neuroglancer Precomputed, or an address of a
+    container: ``s3://bucket/volume.zarr``, ``https://host/volume.n5/raw``, ``gs://bucket/volume.zarr``,
     ``precomputed://gs://bucket/volume``.
     Sections are sorted in the natural order of their names, 2 before 10; the pages of a file follow each other. JPEG
     changes values, so it is refused for labels."""
