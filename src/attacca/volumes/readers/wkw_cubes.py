@@ -81,7 +81,7 @@ class WkwSource(Source):
         box: the part to read; None for the box around all cubes.
 
     Raises:
-        MissingInputError: there are no cubes.
+        MissingInputError: the directory is without cubes.
         VolumeError: the directory or a cube is damaged, or the package that reads it is not installed.
     """
 
