@@ -21,8 +21,12 @@ _COPY_AGAIN = "copy the file again from its source"
 _WRITE_MODE = 0o644 << 16
 
 
-def write_archive(path: Path, members: Mapping[str, bytes]) -> None:
-    """Write a ZIP file atomically, with the members in the given order and without times."""
+def pack_archive(members: Mapping[str, bytes]) -> bytes:
+    """Return a ZIP file with the members in the given order and without times.
+
+    >>> pack_archive({"a": b"1"}) == pack_archive({"a": b"1"})
+    True
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as file:
         for name, content in members.items():
@@ -30,7 +34,12 @@ def write_archive(path: Path, members: Mapping[str, bytes]) -> None:
             information = zipfile.ZipInfo(name)
             information.external_attr = _WRITE_MODE
             file.writestr(information, content)
-    write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def write_archive(path: Path, members: Mapping[str, bytes]) -> None:
+    """Write a ZIP file of ``pack_archive`` atomically."""
+    write_bytes(path, pack_archive(members))
 
 
 @dataclass(frozen=True)
