@@ -78,6 +78,6 @@ def test_a_network_that_cannot_be_exported_is_refused(
         return raw if raw.sum() > 0 else -raw
 
     monkeypatch.setattr(PredictedChannels, "forward", forward)
-    with pytest.raises(ModelFileError, match="torch.export cannot export the network"):
+    with pytest.raises(ModelFileError, match=r"torch\.export cannot export the network"):
         write_torch_program(make_flat_model(tmp_path / "model.zip"), tmp_path / "program.pt2")
     assert not (tmp_path / "program.pt2").exists()
