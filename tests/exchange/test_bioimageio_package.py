@@ -92,8 +92,8 @@ def predict_with_attacca(model: Path, raw: np.ndarray) -> np.ndarray:
     box = ((0,) * len(shape), shape)
     begin, end = tiles.read_box(box)
     for axis, (first, last) in enumerate(zip(begin, end)):
-        inside = map_to_inside(np.arange(first, last), shape[axis], "reflect")
-        raw = np.take(raw, inside, axis=axis + 1)
+        indices = map_to_inside(np.arange(first, last), shape[axis], "reflect")
+        raw = np.take(raw, indices, axis=axis + 1)
     result = np.empty((network.num_channels, *shape), np.float32)
     for part, values in tiles.run(network.normalize(raw), box):
         result[(slice(None), *part)] = values
