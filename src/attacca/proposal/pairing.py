@@ -27,7 +27,21 @@ LABEL_WORDS = _SURE_LABEL_WORDS | {"mask", "masks"}
 """Words in names of labels. A mask is the labels of an image that has no other ones."""
 
 RAW_WORDS = frozenset(
-    ["raw", "image", "images", "img", "im", "em", "volume", "volumes", "vol", "input", "data", "stack"]
+    [
+        "raw",
+        "image",
+        "images",
+        "img",
+        "im",
+        "em",
+        "volume",
+        "volumes",
+        "vol",
+        "input",
+        "data",
+        "stack",
+        "color",
+    ]
 )
 """Words in names of images."""
 
