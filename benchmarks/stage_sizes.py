@@ -4,7 +4,7 @@
 
 The input is synthetic affinities; the method is the seeded watershed in blocks and cells of 64 voxels, with the
 agglomeration in an octree whose leaves have 128 voxels a side. Each stage of each size runs in four shards and a job that
-finishes it, one after the other, each in a process of its own with one thread. Times are CPU times, so that other processes
+finishes it, each in a process of its own with one thread. Times are CPU times, so that other processes
 have little influence. Processes that have ended are not repeated with the same ``--folder``.
 """
 
@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -178,20 +180,27 @@ def run_one(stage: str, shard: tuple[int, int] | None, side: int, folder: Path) 
     print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
 
 
-def measure(stage: str, side: int, folder: Path) -> np.ndarray:
+def measure(stage: str, side: int, folder: Path, at_once: int) -> np.ndarray:
     """Return seconds and peak memory of each process of a stage, float64 (processes, 2); a shard's index is its row."""
-    found = []
-    for index in range(SHARDS if stage in SHARDED_ONLY else SHARDS + 1):
-        record = folder / f"{stage}-{index}.json"
-        if not record.exists():
-            command = [sys.executable, __file__, "--one", stage, str(index), str(side), str(folder)]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            record.write_text(done.stdout.strip().splitlines()[-1])
-        found.append(json.loads(record.read_text()))
+    shards = list(range(SHARDS))
+    with ThreadPoolExecutor(at_once) as pool:
+        found = list(pool.map(partial(measure_process, stage, side, folder), shards))
+    if stage not in SHARDED_ONLY:
+        found.append(measure_process(stage, side, folder, SHARDS))
     return np.array(found)
 
 
-def all_stages(sides: list[int], plot: Path, folder: Path) -> None:
+def measure_process(stage: str, side: int, folder: Path, index: int) -> list[float]:
+    """Return seconds and peak memory of one process of a stage."""
+    record = folder / f"{stage}-{index}.json"
+    if not record.exists():
+        command = [sys.executable, __file__, "--one", stage, str(index), str(side), str(folder)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        record.write_text(done.stdout.strip().splitlines()[-1])
+    return list(map(float, json.loads(record.read_text())))
+
+
+def all_stages(sides: list[int], plot: Path, folder: Path, at_once: int) -> None:
     """Print a row for each size, the memory of each process of the largest size, and draw the plot."""
     print("CPU seconds of all processes / peak MB of the largest\n")
     print("| side | " + " | ".join(STAGES) + " |\n" + "|---" * (len(STAGES) + 1) + "|")
@@ -203,7 +212,7 @@ def all_stages(sides: list[int], plot: Path, folder: Path) -> None:
             of_side.mkdir(parents=True)
             command = [sys.executable, __file__, "--one", "create_arrays", "0", str(side), str(of_side)]
             subprocess.run(command, check=True)
-        processes = {stage: measure(stage, side, of_side) for stage in STAGES}
+        processes = {stage: measure(stage, side, of_side, at_once) for stage in STAGES}
         for stage, values in processes.items():
             found[stage].append((values[:, 0].sum(), values[:, 1].max()))
         cells = [f"{rows[-1][0]:.1f} / {rows[-1][1]:.0f}" for rows in found.values()]
@@ -250,13 +259,14 @@ if __name__ == "__main__":
     parser.add_argument(
         "--folder", type=Path, help="directory of all arrays, which is kept; temporary by default"
     )
+    parser.add_argument("--at-once", type=int, default=1, help="shards that run at the same time")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         name, number, side_text, path = arguments.one
         run_one(name, (int(number), SHARDS) if int(number) < SHARDS else None, int(side_text), Path(path))
     elif arguments.folder:
-        all_stages(arguments.sizes, arguments.plot, arguments.folder)
+        all_stages(arguments.sizes, arguments.plot, arguments.folder, arguments.at_once)
     else:
         with tempfile.TemporaryDirectory(prefix="attacca-sizes-") as temporary:
-            all_stages(arguments.sizes, arguments.plot, Path(temporary))
+            all_stages(arguments.sizes, arguments.plot, Path(temporary), arguments.at_once)

@@ -3,18 +3,21 @@
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
-def write_bytes(path: str | Path, data: bytes) -> None:
-    """Replace a file in one step; readers see the old or the new content, even after a power cut."""
+@contextmanager
+def replace_file(path: str | Path) -> Iterator[IO[bytes]]:
+    """Yield a file that replaces ``path`` in one step; readers see the old or the new content, even after a power cut."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(partial, 0o666 & ~_umask())
@@ -25,13 +28,19 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         raise
 
 
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write bytes; see ``replace_file``."""
+    with replace_file(path) as file:
+        file.write(data)
+
+
 def write_text(path: str | Path, text: str) -> None:
-    """Write text in UTF-8; see ``write_bytes``."""
+    """Write text in UTF-8; see ``replace_file``."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write indented JSON with sorted keys; see ``write_bytes``. The caller replaces NaN by None.
+    """Write indented JSON with sorted keys; see ``replace_file``. The caller replaces NaN by None.
 
     Raises:
         ValueError: a number is not finite.
