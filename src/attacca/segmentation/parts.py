@@ -101,8 +101,9 @@ class Part(StoredTables):
             MissingInputError: the file is missing.
             VolumeError: the file is damaged.
         """
-        tables = (StoredRows.open(path, name) for name in ("regions", "contacts"))
-        return cls(*tables, *(load_array(path, name) for name in ("boundary", "crossing")))
+        regions, contacts = (StoredRows.open(path, name) for name in ("regions", "contacts"))
+        boundary, crossing = (load_array(path, name) for name in ("boundary", "crossing"))
+        return cls(regions, contacts, boundary, crossing)
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,12 @@ def load_array(path: str | os.PathLike[str], name: str) -> np.ndarray:
     Raises:
         MissingInputError: the file is missing.
         VolumeError: the file is damaged.
+
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp(), "tables.npz")
+    >>> save_tables(path, {"pairs": np.array([[1, 2]])})
+    >>> load_array(path, "pairs")
+    array([[1, 2]])
     """
     with _open_member(Path(path), name) as (member, shape, dtype):
         array = np.frombuffer(bytearray(member.read()), dtype)
