@@ -4,14 +4,13 @@ Members are stored uncompressed, so a small file cannot expand to a large one. A
 becomes a path, so a member cannot be written anywhere.
 """
 
-import io
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from attacca.atomic import write_bytes
+from attacca.atomic import replace_file
 from attacca.errors import MissingInputError, ModelFileError, summarize_error
 
 MOST_MEMBERS = 20_000
@@ -23,14 +22,12 @@ _WRITE_MODE = 0o644 << 16
 
 def write_archive(path: Path, members: Mapping[str, bytes]) -> None:
     """Write a ZIP file atomically, with the members in the given order and without times."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as file:
+    with replace_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in members.items():
             # The default is the first date that the format knows.
             information = zipfile.ZipInfo(name)
             information.external_attr = _WRITE_MODE
-            file.writestr(information, content)
-    write_bytes(path, buffer.getvalue())
+            archive.writestr(information, content)
 
 
 @dataclass(frozen=True)

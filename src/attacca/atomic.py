@@ -10,13 +10,23 @@ from typing import IO, Any
 
 
 @contextmanager
-def replace_file(path: str | Path) -> Iterator[IO[bytes]]:
-    """Yield a file that replaces ``path`` in one step; readers see the old or the new content, even after a power cut."""
+def replace_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Open a file for writing that replaces ``path`` at the end, if no exception is raised in between.
+
+    Readers see the old or the new content, even after a power cut.
+
+    >>> path = Path(tempfile.mkdtemp(), "squares.txt")
+    >>> with replace_file(path) as file:
+    ...     _ = file.write(b"1 4 9")
+    >>> path.read_bytes()
+    b'1 4 9'
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
     try:
-        with os.fdopen(handle, "wb") as file:
+        # numpy.save writes to a file that is open for writing only by itself, and does not say that a disk is full.
+        with os.fdopen(handle, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -29,18 +39,18 @@ def replace_file(path: str | Path) -> Iterator[IO[bytes]]:
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
-    """Write bytes; see ``replace_file``."""
+    """Replace a file in one step; see ``replace_file``."""
     with replace_file(path) as file:
         file.write(data)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write text in UTF-8; see ``replace_file``."""
+    """Write text in UTF-8; see ``write_bytes``."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write indented JSON with sorted keys; see ``replace_file``. The caller replaces NaN by None.
+    """Write indented JSON with sorted keys; see ``write_bytes``. The caller replaces NaN by None.
 
     Raises:
         ValueError: a number is not finite.

@@ -26,8 +26,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         nargs="+",
         required=True,
         metavar="VOLUME",
-        help="images: directories of sections, TIFF, HDF5, MRC, Zarr, N5, Precomputed, or URLs. FILE:DATASET selects a data "
-        "set of an HDF5 file or a container",
+        help="images: directories of sections, TIFF, HDF5, MRC, DM4, Zarr, N5, Precomputed, or URLs. FILE:DATASET selects a "
+        "data set of an HDF5 file or a container",
     )
     parser.add_argument(
         "--labels", nargs="+", default=[], metavar="LABELS", help="labels of each image, in the same order"
