@@ -49,9 +49,9 @@ def write_tables(side: int, block: int, folder: Path) -> int:
         ids = places @ strides + 1
         nodes = np.zeros(len(ids), NODE_TYPE)
         nodes["id"], nodes["size"], nodes["lower"], nodes["upper"] = ids, 1, places, places + 1
-        inside = [(places + step < side).all(axis=1) for step in STEPS]
-        u = np.concatenate([ids[own] for own in inside])
-        v = np.concatenate([ids[own] + step @ strides for own, step in zip(inside, np.array(STEPS))])
+        is_valid = [(places + step < side).all(axis=1) for step in STEPS]
+        u = np.concatenate([ids[own] for own in is_valid])
+        v = np.concatenate([ids[own] + step @ strides for own, step in zip(is_valid, np.array(STEPS))])
         rng = np.random.default_rng(number)
         edges = np.zeros(len(u), EDGE_TYPE)
         count = rng.integers(1, 200, len(u))
