@@ -54,8 +54,8 @@ def compile_kernels(part: str | None = None) -> None:
             relabel(fragments, agglomerate(graph, settings_of_method))
             if method == "mean_affinity":
                 tables = reduce_nodes(nodes), reduce_edges(edges)
-                part = make_leaf_part(*tables, 0, Octree((1, 1, 1)), _find_leaves, settings_of_method)
-                agglomerate_part(part, settings_of_method, 0)
+                leaf = make_leaf_part(*tables, 0, Octree((1, 1, 1)), _find_leaves, settings_of_method)
+                agglomerate_part(leaf, settings_of_method, 0)
 
 
 def _read(affinities: np.ndarray, mask: np.ndarray | None, box: Box) -> tuple[np.ndarray, np.ndarray | None]:
