@@ -40,13 +40,6 @@ def test_directories_of_webknossos_and_knossos_are_recognized(tmp_path):
     assert "KNOSSOS" in refused(tmp_path / "kn")
 
 
-def test_the_xml_of_bigdataviewer_is_refused_with_the_data_set_to_use(tmp_path):
-    (tmp_path / "a.xml").write_text('<?xml version="1.0"?>\n<SpimData version="0.2">')
-    assert "t00000/s00/0/cells" in refused(tmp_path / "a.xml")
-    (tmp_path / "b.xml").write_text("<other/>")
-    assert "unknown format" in refused(tmp_path / "b.xml")
-
-
 def test_axes_are_for_hdf5_and_mrc_only(tmp_path):
     (tmp_path / "a.tif").write_bytes(b"II*\0")
     assert "neither HDF5 nor MRC" in refused(tmp_path / "a.tif", axes="xyz")

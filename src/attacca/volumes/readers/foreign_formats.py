@@ -85,12 +85,4 @@ def describe_conversion(path: Path) -> tuple[str, str] | None:
         return CONVERTERS[".wkw"]
     if name.endswith("knossos.conf") or (path.is_dir() and any(path.glob("*knossos.conf"))):
         return CONVERTERS[".knossos"]
-    if suffix == ".xml" and path.is_file():
-        with path.open("rb") as file:
-            if b"<SpimData" in file.read(4096):
-                return (
-                    "BigDataViewer",
-                    "no program: give the .h5 beside it with dataset: t00000/s00/0/cells, or the .n5 with "
-                    "setup0/timepoint0/s0, and its voxel size from the .xml",
-                )
     return CONVERTERS.get(suffix)

@@ -6,6 +6,7 @@ from pathlib import Path
 from attacca.arrays.identifier import is_url
 from attacca.config.volumes import ArraySource, LabelArraySource
 from attacca.errors import AttaccaError, MissingInputError, VolumeError
+from attacca.volumes.readers.descriptions import find_description
 from attacca.volumes.readers.encoded_ids import RgbIds, WholeNumberIds
 from attacca.volumes.readers.extended_source import open_extension
 from attacca.volumes.readers.foreign_formats import describe_conversion
@@ -65,6 +66,13 @@ def open_source(source: ArraySource, kind: Kind = "raw") -> Source:
 def _open(source: ArraySource, kind: Kind, channel: int | None) -> Source:
     if not is_url(source.path):
         check_access(Path(source.path))
+    description = find_description(source)
+    if description is not None:
+        return description.describe(_open_stored(description.source, kind, channel))
+    return _open_stored(source, kind, channel)
+
+
+def _open_stored(source: ArraySource, kind: Kind, channel: int | None) -> Source:
     container = split_container(source.path, source.dataset)
     if container is not None:
         _refuse_axes(source)
