@@ -20,7 +20,7 @@ HALVINGS = 6
 """Number of times that a small volume is halved."""
 
 _SMALLEST_SIDE = 16
-# Parts with fewer annotated voxels are no crops that a laboratory would score.
+# Parts with fewer annotated voxels are not crops that a laboratory would score.
 _ANNOTATED_SHARE = 0.1
 
 Box = tuple[tuple[int, int], ...]
