@@ -157,6 +157,16 @@ def score_class_objects(
         convention: treatment of background in variation of information.
         thresholds: thresholds of intersection over union.
         options: keyword arguments of ``match_components``.
+
+    Examples:
+        >>> from tempfile import mkdtemp
+        >>> import numpy as np
+        >>> from funlib.geometry import Coordinate, Roi
+        >>> from attacca.arrays import NumpyArray
+        >>> array = NumpyArray.from_np_array(
+        ...     np.array([[1, 0, 1, 1]]), Roi((0, 0), (1, 4)), Coordinate(1, 1), ["y", "x"])
+        >>> score_class_objects([("mitochondria", BinarySides(array, array))], mkdtemp()).mitochondria__objects_voi
+        0.0
     """
     scores = []
     for number, (name, one) in enumerate(sides):

@@ -207,7 +207,17 @@ def collect_tables(
 def open_tables(
     grid: BlockGrid, directory: str | os.PathLike[str], components: bool = False
 ) -> Callable[[int], ContingencyTable]:
-    """Return a function that reads the table of the block with a number; arguments as for ``collect_tables``."""
+    """Return a function that reads the table of the block with a number; arguments as for ``collect_tables``.
+
+    Examples:
+        >>> from tempfile import mkdtemp
+        >>> from funlib.geometry import Coordinate, Roi
+        >>> grid, directory = BlockGrid(Roi((0, 0), (1, 4)), Coordinate(1, 4), Coordinate(1, 1)), mkdtemp()
+        >>> ids = np.array([7], np.uint64)
+        >>> BlockResult(ContingencyTable(ids, ids, np.array([4]))).save(locate_block_file(directory, 0))
+        >>> open_tables(grid, directory)(0).count
+        array([4])
+    """
     joined = join_block_components(grid, directory) if components else None
 
     def load_table(index: int) -> ContingencyTable:
@@ -228,6 +238,16 @@ def join_block_components(
 
     Raises:
         MissingInputError: the file of a block is missing, or has no components.
+
+    Examples:
+        >>> from tempfile import mkdtemp
+        >>> from funlib.geometry import Coordinate, Roi
+        >>> grid, directory = BlockGrid(Roi((0, 0), (1, 4)), Coordinate(1, 2), Coordinate(1, 1)), mkdtemp()
+        >>> for index, values in enumerate(([[0, 7]], [[7, 7]])):
+        ...     faces = label_block(np.array(values))[1]
+        ...     BlockResult(ContingencyTable.empty(), faces).save(locate_block_file(directory, index))
+        >>> [ids.tolist() for ids in join_block_components(grid, directory)]
+        [[4294967297, 8589934593], [4294967297, 4294967297]]
     """
     # Six faces of 4 bytes per voxel. Blocks are visited in order, so that the least recently used faces are
     # no longer needed.
