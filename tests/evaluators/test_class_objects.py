@@ -95,10 +95,10 @@ def test_a_run_with_the_same_key_continues_and_with_another_key_starts_again(tmp
     predicted, true = make_classes(1)
     evaluator = OneHotEvaluator(["rest", "nucleus", "mitochondria"])
     sides = evaluator.open_sides("nucleus", in_memory(predicted), in_memory(true), None)
-    first = match_components(sides, tmp_path, key="a", block_size=(16, 16, 24))
+    first = match_components(sides, tmp_path / "new", key="a", block_size=(16, 16, 24))
     other = evaluator.open_sides("nucleus", in_memory(true), in_memory(true), None)
-    assert match_components(other, tmp_path, key="a", block_size=(16, 16, 24)) == first
-    perfect = match_components(other, tmp_path, key="b", block_size=(16, 16, 24))
+    assert match_components(other, tmp_path / "new", key="a", block_size=(16, 16, 24)) == first
+    perfect = match_components(other, tmp_path / "new", key="b", block_size=(16, 16, 24))
     assert score_components(perfect).objects_f1_iou50 == 1
     assert score_components(first).objects_f1_iou50 < 1
 

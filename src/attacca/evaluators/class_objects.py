@@ -92,6 +92,7 @@ def match_components(
         (2, 2, 5)
     """
     work = Path(directory)
+    work.mkdir(parents=True, exist_ok=True)
     context = sides.rules.context(sides.voxel_size)
     grid: BlockGrid = make_comparison_grid(sides.prediction, sides.ground_truth, block_size)
     parts = {
