@@ -20,7 +20,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description="Writes RESULTS/config.yaml and a copy of the model, and runs the workflow. The same command "
         "continues after an interruption, and recomputes only what other options change.",
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="model.zip of a training")
+    parser.add_argument(
+        "model",
+        type=Path,
+        metavar="MODEL",
+        help="model.zip of a training, or a file that 'attacca model export' made of it",
+    )
     parser.add_argument(
         "--raw",
         nargs="+",
