@@ -215,8 +215,8 @@ def open_tables(
         >>> grid, directory = BlockGrid(Roi((0, 0), (1, 4)), Coordinate(1, 4), Coordinate(1, 1)), mkdtemp()
         >>> ids = np.array([7], np.uint64)
         >>> BlockResult(ContingencyTable(ids, ids, np.array([4]))).save(locate_block_file(directory, 0))
-        >>> open_tables(grid, directory)(0).count
-        array([4])
+        >>> open_tables(grid, directory)(0).count.tolist()
+        [4]
     """
     joined = join_block_components(grid, directory) if components else None
 
