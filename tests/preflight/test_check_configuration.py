@@ -62,9 +62,9 @@ def inspected(tmp_path):
 @pytest.mark.parametrize(
     ("task", "evaluation", "message"),
     [
-        (DISTANCE, {"objects_of": ["m", "n"]}, "'n', expected one of m"),
+        (DISTANCE, {"objects_of": ["m", "n"]}, "'n'\n  expected: one of m"),
         ({"type": "affinities", "neighborhood": NEIGHBORHOOD}, {"objects_of": ["m"]}, "a task with classes"),
-        (DISTANCE, {"regions": True}, "expected a task of type affinities"),
+        (DISTANCE, {"regions": True}, "expected: a task of type affinities"),
     ],
 )
 def test_scores_that_a_task_does_not_have_are_refused(inspected, task, evaluation, message):
