@@ -79,6 +79,21 @@ def describe_layer(source: ArraySource) -> DescribedArray | None:
     return _describe(source, root, values, name, layers[name], parts[1:])
 
 
+def list_layers(directory: Path) -> list[str]:
+    """Return the names of the layers of a data set; an empty list for other directories.
+
+    Raises:
+        VolumeError: the description is damaged.
+    """
+    file = directory / PROPERTIES
+    return list(_name_layers(_parse(file), file)) if file.is_file() else []
+
+
+def _name_layers(values: dict[str, Any], file: Path) -> dict[str, dict[str, Any]]:
+    layers = _as_list(values, "dataLayers", file)
+    return {str(layer.get("name")): layer for layer in layers if isinstance(layer, dict)}
+
+
 def _describe(
     source: ArraySource,
     root: Path,
