@@ -54,7 +54,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         outcomes = list(try_damages(tasks, Path(directory))) if tasks else []
         outcomes += try_project_damages(options, Path(directory))
-    libraries = ("tifffile", "imagecodecs", "pillow", "h5py", "zarr", "numcodecs", "tensorstore", "mrcfile")
+    libraries = (
+        "tifffile",
+        "imagecodecs",
+        "pillow",
+        "h5py",
+        "zarr",
+        "numcodecs",
+        "tensorstore",
+        "mrcfile",
+        "rosettasciio",
+    )
     print(
         f"{platform.machine()}, Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in libraries)

@@ -145,9 +145,7 @@ def train_network(data: str, name: str, seed: int, steps: int, output: Path | No
             curve.append((used, loss))
         pipeline.close()
         with state.use_averaged_weights():
-            network = Network.from_task(
-                state.task, state.model, intensity=(intensity.minimum, intensity.maximum)
-            )
+            network = Network.from_task(state.task, state.model, intensity=intensity)
             predictions = {part: predict(network, single, volumes[part]) for part in ("first", "second")}
         if output is not None:
             save_predictions(output, predictions, volumes)

@@ -45,7 +45,7 @@ def segmentations(affinities: np.ndarray, settings: FragmentSettings, cell: list
 
     settings = settings.model_copy(update={"cell_size": cell})
     fragments = make_fragments(read, frame, frame.box, tuple(OFFSETS), settings)
-    offsets, channels = select_offsets(OFFSETS, None, False)
+    offsets, channels = select_offsets(OFFSETS, False)
     graph = join_tables(
         *count_block_graph(fragments, affinities[channels], offsets, Box((0, 0, 0), frame.box.shape))
     )

@@ -100,7 +100,7 @@ class Volume:
     def agglomerate(self) -> None:
         """Compute the look-up table."""
         fragments = self.open("fragments")
-        offsets, _ = select_offsets(OFFSETS, None, False)
+        offsets, _ = select_offsets(OFFSETS, False)
         lattice, tables = divide_volume(
             Frame(fragments.roi, fragments.voxel_size),
             Coordinate((BLOCK,) * 3),

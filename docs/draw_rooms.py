@@ -20,7 +20,7 @@ START, END = "<!-- rooms: python docs/draw_rooms.py -->", "<!-- end of rooms -->
 BASE = "base"
 BANDS = {
     "#7a4fa3": ("cli", "api", "proposal", "costs", "workflow", "stages", "jobs"),
-    "#a34f06": ("preflight", "provenance", "report"),
+    "#a34f06": ("preflight", "provenance", "report", "exchange"),
     "#0b6e75": ("training", "prediction", "tasks", "post_processors", "segmentation", "evaluators", "export"),
     "#3f7d20": ("losses", "predictors", "model", "checkpoint", "model_file", "device", "architectures", "gp"),
     "#2a5fa8": ("volumes", "blockwise", "arrays", "config", "manifest", "archive", "extensions", BASE),
@@ -37,6 +37,7 @@ CONTENTS = {
     "jobs": "what a job uses: stage declaration, arguments, plan/shard/finish",
     "preflight": "checks of a configuration against its data, before any job",
     "provenance": "digests, software and hardware, reproduction",
+    "exchange": "models in the formats of other programs: BioImage Model Zoo, torch.export",
     "report": "pictures, plots, the HTML page, viewer states",
     "training": "sample pipeline, training loop, validation, checkpoints",
     "prediction": "a network applied to a volume, block by block",

@@ -44,6 +44,7 @@ LAYERS = [
     ["prediction"],
     ["training"],
     ["report"],
+    ["exchange"],
     ["provenance"],
     ["preflight"],
     ["jobs"],

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from attacca.atomic import write_bytes
+from attacca.atomic import replace_file
 from attacca.errors import MissingInputError, ModelFileError, summarize_error
 
 MOST_MEMBERS = 20_000
@@ -23,14 +24,28 @@ _WRITE_MODE = 0o644 << 16
 
 def write_archive(path: Path, members: Mapping[str, bytes]) -> None:
     """Write a ZIP file atomically, with the members in the given order and without times."""
+    with replace_file(path) as file:
+        _write_members(file, members)
+
+
+def pack_archive(members: Mapping[str, bytes]) -> bytes:
+    """Return the ZIP file that ``write_archive`` writes.
+
+    >>> pack_archive({"a": b"1"}) == pack_archive({"a": b"1"})
+    True
+    """
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as file:
+    _write_members(buffer, members)
+    return buffer.getvalue()
+
+
+def _write_members(file: IO[bytes], members: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in members.items():
             # The default is the first date that the format knows.
             information = zipfile.ZipInfo(name)
             information.external_attr = _WRITE_MODE
-            file.writestr(information, content)
-    write_bytes(path, buffer.getvalue())
+            archive.writestr(information, content)
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,31 @@
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
-def write_bytes(path: str | Path, data: bytes) -> None:
-    """Replace a file in one step; readers see the old or the new content, even after a power cut."""
+@contextmanager
+def replace_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Open a file for writing that replaces ``path`` at the end, if no exception is raised in between.
+
+    Readers see the old or the new content, even after a power cut.
+
+    >>> path = Path(tempfile.mkdtemp(), "squares.txt")
+    >>> with replace_file(path) as file:
+    ...     _ = file.write(b"1 4 9")
+    >>> path.read_bytes()
+    b'1 4 9'
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+        # numpy.save writes to a file that is open for writing only by itself, and does not say that a disk is full.
+        with os.fdopen(handle, "w+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(partial, 0o666 & ~_umask())
@@ -23,6 +36,12 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         if os.path.exists(partial):
             os.unlink(partial)
         raise
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Replace a file in one step; see ``replace_file``."""
+    with replace_file(path) as file:
+        file.write(data)
 
 
 def write_text(path: str | Path, text: str) -> None:

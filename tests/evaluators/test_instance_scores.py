@@ -173,20 +173,32 @@ def count_by_definition(segmentation: np.ndarray, ground_truth: np.ndarray) -> d
         if (inner == 0).sum() > size / 2:
             missing += 1
             continue
-        least = max(0.05 * size, size ** (2 / 3)) - 1e-9
+        least = min(max(0.05 * size, 2 * size ** (2 / 3)), size / 2) - 1e-9
         pieces[value] = {int(s) for s in np.unique(inner) if s and (inner == s).sum() >= least}
     owners: dict[int, set[int]] = {}
     for value, segments in pieces.items():
         for segment in segments:
             owners.setdefault(segment, set()).add(value)
-    merging = {segment for segment, values in owners.items() if len(values) > 1}
+    shared: dict[tuple[int, int], int] = {
+        (segment, value): int(((segmentation == segment) & (ground_truth == value)).sum())
+        for segment, values in owners.items()
+        for value in values
+    }
+    merged = {
+        value
+        for segment, values in owners.items()
+        for value in values
+        if shared[segment, value] < 0.95 * sum(shared[segment, other] for other in values)
+    }
+    whole = [value for value, own in pieces.items() if len(own) == 1 and value not in merged]
     counts = {
-        "whole_objects": sum(len(own) == 1 and not own & merging for own in pieces.values()),
+        "whole_objects": len(whole),
         "split_objects": sum(len(own) > 1 for own in pieces.values()),
-        "merged_objects": sum(bool(own & merging) for own in pieces.values()),
+        "merged_objects": len(merged),
         "missing_objects": missing,
     }
-    return {name: count / len(sizes) for name, count in counts.items()}
+    voxels = sum(sizes[value] for value in whole) / sum(sizes.values())
+    return {name: count / len(sizes) for name, count in counts.items()} | {"whole_voxels": voxels}
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -80,7 +80,7 @@ def _imaris(directory: Path) -> dict[str, Any]:
     return {"path": "a.h5", "dataset": name}
 
 
-def _hdf5_data(directory: Path) -> Ranges:
+def hdf5_data(directory: Path) -> Ranges:
     """Return the voxels of all data sets that are stored in one piece or in chunks."""
     ranges: Ranges = {}
 
@@ -173,13 +173,17 @@ def _ome(
     return write
 
 
-def _n5(
-    data: np.ndarray, compression: Any, encode: Callable[[bytes], bytes] = bytes, **attributes: Any
+def write_n5(
+    data: np.ndarray,
+    compression: Any,
+    encode: Callable[[bytes], bytes] = bytes,
+    name: str = "raw",
+    **attributes: Any,
 ) -> Callable[[Path], dict[str, Any]]:
     """Return a function that writes an N5 array in two blocks along z."""
 
     def write(directory: Path) -> dict[str, Any]:
-        root = directory / "a.n5" / "raw"
+        root = directory / "a.n5" / name
         shape, half = data.shape[::-1], len(data) // 2
         for index in range(2):
             block = root / "0" / "0" / str(index)
@@ -193,7 +197,7 @@ def _n5(
         )
         (directory / "a.n5" / "attributes.json").write_text(json.dumps({"n5": "2.5.1"}))
         (root / "attributes.json").write_text(json.dumps({**values, **attributes}))
-        return {"path": "a.n5/raw"}
+        return {"path": f"a.n5/{name}"}
 
     return write
 
@@ -259,23 +263,23 @@ _ZARR_CHUNKS = take_files("a.zarr/raw/[0-9c]*")
 _DEEP_CHUNKS = take_files("a.zarr/raw/c/**/*")
 
 CASES = [
-    FormatCase(_HDF5, "contiguous", "h5py", _hdf5(VOXELS, attributes=_ATTRIBUTES), VOXELS, voxel_size=_SIZE, payload=_hdf5_data),
+    FormatCase(_HDF5, "contiguous", "h5py", _hdf5(VOXELS, attributes=_ATTRIBUTES), VOXELS, voxel_size=_SIZE, payload=hdf5_data),
     FormatCase(_HDF5, "chunks, gzip", "h5py", _hdf5(VOXELS, chunks=_CHUNKS, compression="gzip"), VOXELS),
     FormatCase(_HDF5, "chunks, gzip with shuffle", "h5py", _hdf5(WIDE, chunks=_CHUNKS, compression="gzip", shuffle=True), WIDE),
-    FormatCase(_HDF5, "chunks, LZF", "h5py", _hdf5(VOXELS, chunks=_CHUNKS, compression="lzf"), VOXELS, payload=_hdf5_data),
+    FormatCase(_HDF5, "chunks, LZF", "h5py", _hdf5(VOXELS, chunks=_CHUNKS, compression="lzf"), VOXELS, payload=hdf5_data),
     FormatCase(_HDF5, "chunks, Fletcher-32 checksums", "h5py", _hdf5(VOXELS, chunks=_CHUNKS, fletcher32=True), VOXELS),
     FormatCase(_HDF5, "latest version of the format", "h5py", _hdf5(VOXELS, libver="latest", chunks=_CHUNKS, compression="gzip"),
         VOXELS),
-    FormatCase(_HDF5, "big-endian", "h5py", _hdf5(WIDE.astype(">u2")), WIDE, payload=_hdf5_data),
+    FormatCase(_HDF5, "big-endian", "h5py", _hdf5(WIDE.astype(">u2")), WIDE, payload=hdf5_data),
     FormatCase(_HDF5, "ilastik, axistags tzyxc", "h5py",
-        _hdf5(VOXELS[None, ..., None], "exported_data", attributes=_axistags("tzyxc")), VOXELS, payload=_hdf5_data),
+        _hdf5(VOXELS[None, ..., None], "exported_data", attributes=_axistags("tzyxc")), VOXELS, payload=hdf5_data),
     FormatCase(_HDF5, "ilastik, axistags xyz", "h5py", _hdf5(VOXELS.transpose(2, 1, 0), attributes=_axistags("xyz")), VOXELS,
-        payload=_hdf5_data),
+        payload=hdf5_data),
     FormatCase(_HDF5, "labels of CREMI, 64 bits", "h5py",
         _hdf5(IDS.astype(np.uint64) + 2**53, "volumes/labels/neuron_ids", compression="gzip", attributes=_ATTRIBUTES),
         IDS.astype(np.uint64) + 2**53, use="labels", voxel_size=_SIZE),
-    FormatCase(_HDF5, "external link", "h5py", _linked, VOXELS, payload=_hdf5_data),
-    FormatCase(_HDF5, "virtual data set", "h5py", _virtual, VOXELS, payload=_hdf5_data),
+    FormatCase(_HDF5, "external link", "h5py", _linked, VOXELS, payload=hdf5_data),
+    FormatCase(_HDF5, "virtual data set", "h5py", _virtual, VOXELS, payload=hdf5_data),
     FormatCase(_HDF5, "Imaris, renamed", "", _imaris, refused="Imaris", reason="data sets are padded; bioformats2raw converts it"),
     FormatCase(_HDF5, "axes that cannot be known", "", _hdf5(VOXELS[:3, ..., None].repeat(3, -1)), refused="axes",
         reason="'axes' in the configuration reads it"),
@@ -311,23 +315,23 @@ CASES = [
         reason="'voxel_size' has to be configured"),
     FormatCase(_OME, "several points of time", "", _ome(np.stack([_FIVE[0]] * 2), "0.4", "tczyx", compressors=Zlib()),
         refused="points along the axis 't'", reason="one point has to be an array of its own"),
-    FormatCase(_N5, "uncompressed", "tensorstore", _n5(WIDE, {"type": "raw"}), WIDE, payload=_BLOCKS),
-    FormatCase(_N5, "gzip", "tensorstore", _n5(VOXELS, {"type": "gzip", "level": 5}, gzip.compress), VOXELS),
+    FormatCase(_N5, "uncompressed", "tensorstore", write_n5(WIDE, {"type": "raw"}), WIDE, payload=_BLOCKS),
+    FormatCase(_N5, "gzip", "tensorstore", write_n5(VOXELS, {"type": "gzip", "level": 5}, gzip.compress), VOXELS),
     FormatCase(_N5, "Blosc", "tensorstore",
-        _n5(WIDE, {"type": "blosc", "cname": "lz4", "clevel": 5, "shuffle": 1, "blocksize": 0, "nthreads": 4},
+        write_n5(WIDE, {"type": "blosc", "cname": "lz4", "clevel": 5, "shuffle": 1, "blocksize": 0, "nthreads": 4},
             lambda content: Blosc("lz4", 5, Blosc.SHUFFLE).encode(np.frombuffer(content, "u2"))), WIDE, payload=_BLOCKS),
-    FormatCase(_N5, "Zstandard", "tensorstore", _n5(VOXELS, {"type": "zstd", "level": 3, "nbWorkers": 0}, Zstd().encode), VOXELS,
+    FormatCase(_N5, "Zstandard", "tensorstore", write_n5(VOXELS, {"type": "zstd", "level": 3, "nbWorkers": 0}, Zstd().encode), VOXELS,
         payload=_BLOCKS),
     FormatCase(_N5, "bzip2", "tensorstore",
-        _n5(VOXELS, {"type": "bzip2", "blockSize": 9}, bz2.compress), VOXELS),
-    FormatCase(_N5, "xz", "tensorstore", _n5(VOXELS, {"type": "xz", "preset": 6}, lzma.compress), VOXELS),
-    FormatCase(_N5, "first version (compressionType)", "tensorstore", _n5(VOXELS, "gzip", gzip.compress), VOXELS),
+        write_n5(VOXELS, {"type": "bzip2", "blockSize": 9}, bz2.compress), VOXELS),
+    FormatCase(_N5, "xz", "tensorstore", write_n5(VOXELS, {"type": "xz", "preset": 6}, lzma.compress), VOXELS),
+    FormatCase(_N5, "first version (compressionType)", "tensorstore", write_n5(VOXELS, "gzip", gzip.compress), VOXELS),
     FormatCase(_N5, "COSEM transform", "tensorstore",
-        _n5(VOXELS, {"type": "gzip"}, gzip.compress, transform={"axes": ["z", "y", "x"], "scale": [40.0, 4.0, 4.0],
+        write_n5(VOXELS, {"type": "gzip"}, gzip.compress, transform={"axes": ["z", "y", "x"], "scale": [40.0, 4.0, 4.0],
             "translate": [0.0, 0.0, 0.0], "units": ["nm", "nm", "nm"]}), VOXELS, voxel_size=_SIZE),
-    FormatCase(_N5, "LZ4", "", _n5(VOXELS, {"type": "lz4", "blockSize": 65536}), refused="compression 'lz4'",
+    FormatCase(_N5, "LZ4", "", write_n5(VOXELS, {"type": "lz4", "blockSize": 65536}), refused="compression 'lz4'",
         reason="TensorStore does not decode it"),
-    FormatCase(_N5, "label multiset (Paintera)", "", _n5(VOXELS, {"type": "gzip"}, gzip.compress, isLabelMultiset=True),
+    FormatCase(_N5, "label multiset (Paintera)", "", write_n5(VOXELS, {"type": "gzip"}, gzip.compress, isLabelMultiset=True),
         refused="label multiset", reason="paintera-conversion-helper exports one id per voxel"),
     FormatCase(_PRECOMPUTED, "image, uncompressed", "tensorstore", _precomputed(VOXELS[None]), VOXELS, voxel_size=_SIZE,
         payload=take_files("a/4_4_40/*")),

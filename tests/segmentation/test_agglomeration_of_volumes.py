@@ -11,7 +11,7 @@ from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays import NumpyArray
 from attacca.blockwise import BlockGrid, run_blocks
-from attacca.config.segmentation import AgglomerationSettings, FragmentSettings, graph_options
+from attacca.config.segmentation import AgglomerationSettings, FragmentSettings
 from attacca.errors import BlocksFailedError, MissingInputError, ResourceError, VolumeError
 from attacca.segmentation import agglomerate as agglomerate_module
 from attacca.segmentation.agglomerate import agglomerate
@@ -70,7 +70,7 @@ class Volume:
     ) -> OctreeAgglomeration:
         frame = Frame(self.fragments.roi, self.fragments.voxel_size)
         config = self.agglomeration.model_copy(update=settings)
-        offsets, _ = select_offsets(NEIGHBORHOOD, **graph_options(self.settings, config))
+        offsets, _ = select_offsets(NEIGHBORHOOD, config.needs_long_range)
         place = str(self.place / "graph")
         lattice, tables = divide_volume(frame, BLOCK, self.settings, offsets, place, blocks)
         return OctreeAgglomeration(self.place / "parts", f"key-{blocks}", lattice, tables, config, run)

@@ -23,7 +23,7 @@ from attacca.segmentation.mean_affinity import cut_merges, merge_by_mean_affinit
 from attacca.segmentation.offsets import Offsets
 from attacca.segmentation.pipeline import compute_graph, create_fragment_array
 
-OFFSETS = Offsets.create([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, -3, 0], [2, 0, 1]], strides=2)
+OFFSETS = Offsets.create([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, -3, 0], [2, 0, 1]])
 
 
 def random_labels(shape: tuple[int, ...], seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -96,7 +96,7 @@ def test_sums_counts_and_boxes_equal_the_definition() -> None:
             if any(p < 0 or p >= n for p, n in zip(partner, labels.shape)):
                 continue
             a, b = int(labels[voxel]), int(labels[partner])
-            if a == b or not a or not b or any(v % s for v, s in zip(voxel, OFFSETS.strides[k])):
+            if a == b or not a or not b:
                 continue
             row = expected.setdefault((min(a, b), max(a, b)), [0, 0, 0, 0, 0])
             value = int(affinities[(k, *voxel)])

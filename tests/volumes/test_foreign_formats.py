@@ -17,7 +17,7 @@ def refused(path, **source):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("a.dm3", ["Gatan", "Fiji"]), ("a.DM4", ["Gatan", "Fiji"]), ("a.ims", ["Imaris", "bioformats2raw"]),
+        ("a.ims", ["Imaris", "bioformats2raw"]),
         ("a.czi", ["Zeiss", "bioformats2raw"]), ("a.lif", ["Leica"]), ("a.zvi", ["Zeiss"]), ("a.nii.gz", ["NIfTI", "nibabel"]),
         ("a.nii", ["NIfTI"]), ("a.nrrd", ["NRRD", "pynrrd"]), ("a.mhd", ["MetaImage", "SimpleITK"]), ("a.npy", ["NumPy", "h5py"]),
         ("x0.wkw", ["webKnossos", "convert"]), ("header.wkw", ["webKnossos"]), ("knossos.conf", ["KNOSSOS"]), ("a.ilp", ["ilastik"]),
@@ -38,13 +38,6 @@ def test_directories_of_webknossos_and_knossos_are_recognized(tmp_path):
     (tmp_path / "kn").mkdir()
     (tmp_path / "kn" / "mag1.knossos.conf").write_text("")
     assert "KNOSSOS" in refused(tmp_path / "kn")
-
-
-def test_the_xml_of_bigdataviewer_is_refused_with_the_data_set_to_use(tmp_path):
-    (tmp_path / "a.xml").write_text('<?xml version="1.0"?>\n<SpimData version="0.2">')
-    assert "t00000/s00/0/cells" in refused(tmp_path / "a.xml")
-    (tmp_path / "b.xml").write_text("<other/>")
-    assert "unknown format" in refused(tmp_path / "b.xml")
 
 
 def test_axes_are_for_hdf5_and_mrc_only(tmp_path):

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ DECODERS = {
     "zarr": "open_array",
     "tensorstore": "open",
     "mrcfile": "open",
+    "rsciio.digitalmicrograph._api": "DigitalMicrographReader.parse_file",
 }
 """A function of each library without which it cannot read a file."""
 
@@ -45,7 +47,7 @@ def used(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         return record
 
     for module, name in DECODERS.items():
-        monkeypatch.setattr(f"{module}.{name}", watch(module, getattr(import_module(module), name)))
+        monkeypatch.setattr(f"{module}.{name}", watch(module, attrgetter(name)(import_module(module))))
     return found
 
 
@@ -114,6 +116,8 @@ computed. Tests write a small file of each variant (`tests/format_cases`), compa
 `https://`), Zarr also from a zip file. `attacca check` prints for each source its shape, type, axes, voxel size and offset,
 and where each value was taken from; keys of the configuration overrule the file
 ([configuration.md](configuration.md#volumesname)).
+
+DigitalMicrograph needs a further package: `python -m pip install 'attacca[dm]'`. `attacca check` reports it if it is missing.
 
 {}
 

@@ -1,5 +1,6 @@
 """Directory of an application: what the command line becomes, and what is refused before anything is computed."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 
 from attacca.config.load import load_configuration
 from attacca.errors import AttaccaError, ConfigurationError
+from attacca.exchange.attached_model import ATTACHED
 from attacca.preflight.check_configuration import check_configuration
 from attacca.workflow.application import Application, InputVolume, parse_setting, prepare_application
 from model_files import make_model_file
@@ -116,3 +118,15 @@ def test_a_model_with_percentiles_knows_all_intensities_but_needs_contrast(tmp_p
         warnings = check_configuration(load_configuration(path), path).warnings
         has_warning = [text for text in warnings if "holds the value 30000 only" in text]
         assert bool(has_warning) == (name == "constant") and len(warnings) == len(has_warning)
+
+
+def test_a_package_of_another_format_is_applied_through_its_attached_model(
+    model: Path, tmp_path: Path
+) -> None:
+    package = tmp_path / "package.zip"
+    with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("rdf.yaml", "type: model\n")
+        file.write(model, ATTACHED)
+    path = prepare_application(application(package, write_volume(tmp_path / "tissue.tif")), tmp_path / "out")
+    assert (tmp_path / "out" / "model.zip").read_bytes() == model.read_bytes()
+    assert load_configuration(path).results == tmp_path / "out"

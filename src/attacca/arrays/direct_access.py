@@ -76,14 +76,24 @@ def access_directly(array: StoredArray) -> StoredArray:
 
 
 def read_voxels(array: StoredArray, window: tuple[slice, ...]) -> np.ndarray:
-    """Return the voxels in a window, one slice per axis."""
+    """Return the voxels in a window, one slice per axis.
+
+    >>> read_voxels(zarr.ones(store=zarr.storage.MemoryStore(), shape=(2, 4), dtype="u1"), (slice(1, 2), slice(0, 3)))
+    array([[1, 1, 1]], dtype=uint8)
+    """
     if _is_direct(array):
         return np.asarray(_run(array.async_array.getitem(window)))
     return np.asarray(array[window])
 
 
 def write_voxels(array: StoredArray, window: tuple[slice, ...], data: np.ndarray) -> None:
-    """Write the voxels in a window, one slice per axis."""
+    """Write the voxels in a window, one slice per axis.
+
+    >>> array = zarr.zeros(store=zarr.storage.MemoryStore(), shape=(4,), dtype="u1")
+    >>> write_voxels(array, (slice(1, 3),), np.array([7, 7], "u1"))
+    >>> array[:].tolist()
+    [0, 7, 7, 0]
+    """
     if _is_direct(array):
         _run(array.async_array.setitem(window, data))
     else:

@@ -1,6 +1,5 @@
 """One call of ``segment_blockwise``: arrays, grid, ledgers and scratch files, shared by all of its steps."""
 
-import io
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays.identifier import LocalArrayIdentifier, is_url
 from attacca.arrays.zarr_array import ZarrArray
-from attacca.atomic import write_bytes, write_text
+from attacca.atomic import replace_file, write_text
 from attacca.blockwise.grid import Block, BlockGrid, check_alignment
 from attacca.blockwise.ledger import Ledger
 from attacca.blockwise.segment_file import load_segment_file
@@ -236,6 +235,5 @@ def relative_slices(inner: Roi, outer: Roi, voxel_size: Coordinate) -> tuple[sli
 
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:
     """Write arrays to a compressed ``.npz`` file, which appears whole or not at all."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_bytes(path, buffer.getvalue())
+    with replace_file(path) as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

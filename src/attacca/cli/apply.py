@@ -20,14 +20,19 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description="Writes RESULTS/config.yaml and a copy of the model, and runs the workflow. The same command "
         "continues after an interruption, and recomputes only what other options change.",
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="model.zip of a training")
+    parser.add_argument(
+        "model",
+        type=Path,
+        metavar="MODEL",
+        help="model.zip of a training, or a file that 'attacca model export' made of it",
+    )
     parser.add_argument(
         "--raw",
         nargs="+",
         required=True,
         metavar="VOLUME",
-        help="images: directories of sections, TIFF, HDF5, MRC, Zarr, N5, Precomputed, or URLs. FILE:DATASET selects a data "
-        "set of an HDF5 file or a container",
+        help="images: directories of sections, TIFF, HDF5, MRC, DM4, Zarr, N5, Precomputed, or URLs. FILE:DATASET selects a "
+        "data set of an HDF5 file or a container",
     )
     parser.add_argument(
         "--labels", nargs="+", default=[], metavar="LABELS", help="labels of each image, in the same order"

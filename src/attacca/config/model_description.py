@@ -226,7 +226,8 @@ def _read(path: Path, stamp: tuple[int, int]) -> tuple[ModelDescription, str]:
         if MEMBER not in archive.sizes:
             found = ", ".join(ascii(name)[1:-1] for name in list(archive.sizes)[:3]) or "no members"
             raise ModelFileError(
-                f"{path} is not a model file of Attacca: found a ZIP file with {found}, expected {MEMBER}"
+                f"{path} is not a model file of Attacca: found a ZIP file with {found}, expected {MEMBER}",
+                fix="a model in another format is imported with: attacca model import",
             )
         content = archive.read(MEMBER, _LARGEST)
     try:

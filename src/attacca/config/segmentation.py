@@ -77,6 +77,16 @@ class AgglomerationSettings(StrictModel):
     """Without agglomeration (``none``): voxels of a cell of the mutex watershed. Fragments of different cells
     are joined if the mean affinity of their contact is above the threshold. 0 joins none."""
 
+    @property
+    def needs_long_range(self) -> bool:
+        """True if the graph has to count long-range affinities, all of them: with strides, small fragments would have few or
+        none.
+
+        >>> AgglomerationSettings(method="mutex_watershed").needs_long_range
+        True
+        """
+        return self.method == "mutex_watershed"
+
 
 class CheckThresholds(StrictModel):
     """Thresholds of checks without labels, by which a segmentation is refused."""
@@ -336,16 +346,3 @@ class SegmentationConfig(StrictModel):
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
-
-
-def graph_options(fragments: FragmentSettings, agglomeration: AgglomerationSettings) -> dict[str, Any]:
-    """Return the long-range affinities that the graph has to count for an agglomeration.
-
-    A mutex watershed on the graph uses all of them. With strides, small fragments would have a few of their edges, or
-    none.
-
-    >>> graph_options(FragmentSettings(strides=3), AgglomerationSettings(method="mutex_watershed"))
-    {'strides': None, 'long_range': True}
-    """
-    long_range = agglomeration.method == "mutex_watershed"
-    return {"strides": None if long_range else fragments.strides, "long_range": long_range}

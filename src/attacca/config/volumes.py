@@ -75,15 +75,17 @@ class ArraySource(StrictModel):
     """One array: a stack of images, a file, or a data set in a container."""
 
     path: Location
-    """A directory with PNG, TIFF, BMP or JPEG sections, a pattern such as ``raw/*.png``, a single image, a multi-page TIFF,
-    an HDF5 or MRC file, a Zarr (format 2 or 3, also zipped) or N5 container, a directory in the format Neuroglancer
-    Precomputed, or an address of a container: ``s3://bucket/volume.zarr``, ``https://host/volume.n5/raw``,
-    ``gs://bucket/volume.zarr``, ``precomputed://gs://bucket/volume``.
+    """A directory with PNG, TIFF, BMP, JPEG or DM3/DM4 sections, a pattern such as ``raw/*.png``, a single image, a
+    multi-page TIFF, an HDF5, MRC, DM3 or DM4 file, a Zarr (format 2 or 3, also zipped) or N5 container, an XML file of
+    BigDataViewer, a directory in the format Neuroglancer Precomputed, or an address of a container:
+    ``s3://bucket/volume.zarr``, ``https://host/volume.n5/raw``, ``gs://bucket/volume.zarr``,
+    ``precomputed://gs://bucket/volume``.
     Sections are sorted in the natural order of their names, 2 before 10; the pages of a file follow each other. JPEG
     changes values, so it is refused for labels."""
     dataset: str | None = None
     """Name of the data set in an HDF5 file, Zarr or N5 container, not needed if there is only one; key or number of the
-    scale of a Precomputed volume, by default the finest."""
+    scale of a Precomputed volume, by default the finest; point of time and view setup in an XML file of BigDataViewer, such
+    as ``t00000/s00``."""
     channel: Annotated[int, Field(ge=0)] | None = None
     """Channel to read from an image with several channels (0 is red in a color image)."""
     axes: Axes | None = None
@@ -247,12 +249,13 @@ class VolumeConfig(StrictModel):
     """Mask: voxels that are 0 are ignored in training and scores."""
     voxel_size: WorldNumbers | None = None
     """Edge lengths of a voxel, (z, y, x) or (y, x), in whole numbers of ``unit``; replaces the values in the files. Not
-    needed if a file holds it: Zarr, N5 and HDF5 in the attributes ``resolution``, ``voxel_size`` or ``pixelResolution``
-    of the array (with ``offset`` or ``translate``, and ``units``), N5 in ``transform`` or in the attributes of the group,
-    OME-Zarr in the scale and the axes of its multiscales, HDF5 also in ``element_size_um``, MRC in its header, TIFF in
-    OME-XML or ImageJ's description. Attributes without a unit are nanometers. A scale of OME-Zarr without a unit, or in
-    ``pixel`` or another unit that is not a length, is not used. Axes are named by ``axes``, ``_ARRAY_DIMENSIONS`` or
-    ``axis_names``, in HDF5 also by ``axistags`` of ilastik; arrays of other orders are transposed to z, y, x."""
+    needed if a file holds it: Zarr, N5 and HDF5 in the attributes ``resolution``, ``voxel_size`` or ``pixelResolution`` of
+    the array (with ``offset`` or ``translate``, and ``units``), N5 in ``transform`` or in the attributes of the group,
+    OME-Zarr in the scale and the axes of its multiscales, HDF5 also in ``element_size_um``, MRC in its header, DM3 and DM4
+    in the calibration, BigDataViewer in the XML file, TIFF in OME-XML or ImageJ's description. Attributes without a unit
+    are nanometers. A scale of OME-Zarr without a unit, or in ``pixel`` or another unit that is not a length, is not used.
+    Axes are named by ``axes``, ``_ARRAY_DIMENSIONS`` or ``axis_names``, in HDF5 also by ``axistags`` of ilastik; arrays of
+    other orders are transposed to z, y, x."""
     unit: Annotated[str, AfterValidator(normalize_unit)] = "nanometer"
     """Unit of all lengths of this volume: nanometer, angstrom, picometer, micrometer, ... A voxel size of
     (50, 4.6, 4.6) nm is written as (500, 46, 46) with ``unit: angstrom``."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from attacca.evaluators.contingency import ContingencyTable, contingency_table
+from attacca.evaluators.findings import describe_findings
 from attacca.evaluators.ground_truth import GroundTruthRules
 from attacca.evaluators.instance_scores import (
     IOU_THRESHOLDS,
@@ -68,6 +69,7 @@ class InstanceEvaluator(TableEvaluator[InstanceEvaluationScores]):
                 for ids in (table.segment, table.ground_truth)
             )
             scores.coverage = Coverage(*shares)
+            scores.findings = describe_findings(table)
         return scores
 
 

@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from attacca.config.evaluation import EvaluationConfig
 from attacca.evaluators.contingency import ContingencyTable
-from attacca.evaluators.object_errors import REAL_SHARE, count_object_errors
+from attacca.evaluators.object_errors import REAL_SHARE, SIDES, SMALL_SHARE, SMALL_VOXELS, count_object_errors
 from attacca.evaluators.scores import UNBOUNDED, Criterion, EvaluationScores
 
 Unlabelled = Literal["object", "ignored", "voxels", "cremi"]
@@ -361,17 +361,21 @@ def list_instance_criteria(
             convention=f"sqrt(voi * adapted_rand_error); CREMI excludes a border (evaluation.border); {background}",
         ),
     ]
-    pieces = (
-        f"a piece has at least {100 * REAL_SHARE:g} % of an object's voxels and one side of its cube{end}"
+    small = (
+        f"objects of fewer than {SMALL_VOXELS} voxels do not count if they have at most {100 * SMALL_SHARE:g} % of "
+        f"the labeled voxels{end}"
     )
+    pieces = f"a piece has at least {100 * REAL_SHARE:g} % of an object's voxels and {SIDES} sides of its cube; {small}"
     shares = "share of the objects of the ground truth"
+    whole = f"in one piece, with less than {100 * REAL_SHARE:g} % of other objects in its segment; {pieces}"
     criteria += [
-        Criterion("whole_objects", True, convention=f"{shares} in one piece, merged with no other; {pieces}"),
+        Criterion("whole_objects", True, convention=f"{shares} {whole}"),
+        Criterion("whole_voxels", True, convention=f"share of the objects' voxels in objects {whole}"),
         Criterion("split_objects", False, convention=f"{shares} in several pieces; {pieces}"),
         Criterion(
             "merged_objects", False, convention=f"{shares} in a segment with pieces of others; {pieces}"
         ),
-        Criterion("missing_objects", False, convention=f"{shares} of which more than half has id 0{end}"),
+        Criterion("missing_objects", False, convention=f"{shares} of which more than half has id 0; {small}"),
     ]
     for threshold in thresholds:
         end_of_name = format_threshold(threshold)
@@ -443,6 +447,7 @@ def scores_from_table(
         "rand_recall": rand.recall,
         "cremi_score": float(np.sqrt(voi.total * rand.error)),
         "whole_objects": _ratio(errors.whole, errors.objects),
+        "whole_voxels": errors.whole_share if errors.objects else float("nan"),
         "split_objects": _ratio(errors.split, errors.objects),
         "merged_objects": _ratio(errors.merged, errors.objects),
         "missing_objects": _ratio(errors.missing, errors.objects),

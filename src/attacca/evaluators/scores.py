@@ -3,7 +3,10 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from attacca.evaluators.findings import Findings
 
 UNBOUNDED = math.nan
 """Value in ``bounds`` of a side without bound."""
@@ -103,6 +106,9 @@ class EvaluationScores:
 
     coverage: "Coverage | None" = None
     """Shares of the counted voxels in objects; None for scores that do not compare objects."""
+
+    findings: "Findings | None" = None
+    """Numbers of objects with errors; None for scores that do not compare objects."""
 
     def __init__(self, criteria: Iterable[Criterion], values: Mapping[str, float] | None = None) -> None:
         self._criteria = {criterion.name: criterion for criterion in criteria}

@@ -1,6 +1,5 @@
 """Blockwise comparison of id volumes: each block writes a small table, and the tables are summed."""
 
-import io
 import math
 import os
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ import numpy as np
 
 from attacca.arrays import Array, LocalArrayIdentifier
 from attacca.arrays.channel_axis import drop_channel_axis
-from attacca.atomic import write_bytes
+from attacca.atomic import replace_file
 from attacca.blockwise import Ledger
 from attacca.blockwise.grid import Block, BlockGrid
 from attacca.errors import MissingInputError
@@ -47,9 +46,8 @@ class BlockResult:
         }
         if self.faces is not None:
             arrays |= self.faces.to_arrays()
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-        write_bytes(path, buffer.getvalue())
+        with replace_file(path) as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: str | Path) -> "BlockResult":

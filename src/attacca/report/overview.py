@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from attacca.report.findings import Findings
+from attacca.evaluators.findings import Findings
 from attacca.report.run_section import RunSection
 from attacca.report.scores import Score, choose_principal_keys, find_best, group_comparable
 from attacca.report.volume_section import VolumeSection

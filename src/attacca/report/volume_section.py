@@ -6,13 +6,13 @@ from functools import partial
 import numpy as np
 
 from attacca.config.task import TaskConfig
+from attacca.evaluators.findings import Findings, describe_findings
 from attacca.report.channels import has_classes
 from attacca.report.deleted import describe_lost_images
 from attacca.report.drawings import make_chart
 from attacca.report.error_atlas import AtlasEntry, make_error_atlas
 from attacca.report.facts import Fact, as_mapping, describe_checks, describe_size
 from attacca.report.fallback import compute_or
-from attacca.report.findings import Findings, describe_findings
 from attacca.report.label_overlap import LabelOverlap, measure_overlap
 from attacca.report.object_section import ObjectSection, read_objects
 from attacca.report.results import Results, read_json
@@ -111,7 +111,8 @@ def make_volume_section(
     section.rows = compute_or(
         section.rows, f"slices of {volume}", lambda: make_slice_rows(images, task, matches)
     )
-    if overlap is not None:
+    section.findings = Findings.from_json(read_json(results.layout.scores(run, volume)).get("findings"))
+    if section.findings is None and overlap is not None:
         section.findings = compute_or(None, "the errors in words", partial(describe_findings, overlap.table))
     if has_objects:
         _add_atlas(section, images, overlap, run)

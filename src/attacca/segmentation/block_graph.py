@@ -33,7 +33,6 @@ class _Block(NamedTuple):
         labels: int32 (z, y, x), dense index of each voxel's fragment, 0 for background.
         affinities: uint8 (channels, z, y, x).
         vectors: int64 (channels, 3), offset of each channel.
-        strides: int64 (channels, 3).
         is_nearest: bool (channels,).
         begin: int64 (3,), first voxel that the block is responsible for.
         end: int64 (3,), last such voxel plus one.
@@ -43,7 +42,6 @@ class _Block(NamedTuple):
     labels: np.ndarray
     affinities: np.ndarray
     vectors: np.ndarray
-    strides: np.ndarray
     is_nearest: np.ndarray
     begin: np.ndarray
     end: np.ndarray
@@ -60,7 +58,6 @@ class _Row(NamedTuple):
         begin: first voxel of the row with an edge.
         end: upper limit of these voxels.
         shift: voxels along x from one end of an edge to the other.
-        stride: voxels from one edge to the next.
     """
 
     labels: np.ndarray
@@ -69,7 +66,6 @@ class _Row(NamedTuple):
     begin: int
     end: int
     shift: int
-    stride: int
 
 
 class _EdgeTable(NamedTuple):
@@ -99,7 +95,7 @@ def count_block_graph(
         fragments: uint64 (z, y, x), with as much context around ``region`` as the offsets reach; 0 is
             background.
         affinities: uint8 (channels, z, y, x) of the same voxels.
-        offsets: edges of the channels; their strides decide which edges are counted.
+        offsets: edges of the channels; each edge is counted, whatever their strides.
         region: the voxels, in the arrays, whose edges this block counts.
         origin: global coordinate, in voxels, of the first voxel of the arrays.
 
@@ -127,7 +123,6 @@ def count_block_graph(
         labels,
         np.ascontiguousarray(affinities),
         offsets.vectors,
-        offsets.strides,
         offsets.is_nearest,
         *region.to_arrays(),
         np.array(origin, dtype=np.int64),
@@ -192,20 +187,16 @@ def _count_edges(block, inner):
     count = 0
     for k in range(len(block.vectors)):
         dz, dy, dx = block.vectors[k]
-        sz, sy, sx = block.strides[k]
         z0 = max(block.begin[0], -dz)
         y0 = max(block.begin[1], -dy)
         x0 = max(block.begin[2], -dx)
-        z0 += (-(block.origin[0] + z0)) % sz
-        y0 += (-(block.origin[1] + y0)) % sy
-        x0 += (-(block.origin[2] + x0)) % sx
         x1 = min(block.end[2], width - dx)
-        for z in range(z0, min(block.end[0], depth - dz), sz):
-            for y in range(y0, min(block.end[1], height - dy), sy):
+        for z in range(z0, min(block.end[0], depth - dz)):
+            for y in range(y0, min(block.end[1], height - dy)):
                 # The table grows outside of the loop that fills it: see the note in mutex_clusters.
                 if count + width > len(table.keys):
                     table = _enlarge_table(table, count, 2 * len(table.keys) + width)
-                row = _Row(labels[z, y], labels[z + dz, y + dy], block.affinities[k, z, y], x0, x1, dx, sx)
+                row = _Row(labels[z, y], labels[z + dz, y + dy], block.affinities[k, z, y], x0, x1, dx)
                 if block.is_nearest[k]:
                     _add_inside(row, inner)
                 group = 0 if block.is_nearest[k] else 1
@@ -216,7 +207,7 @@ def _count_edges(block, inner):
 @njit(cache=True, nogil=True)
 def _add_inside(row, inner):
     """Add a row's affinities between voxels of one fragment to its sum and count."""
-    labels, beyond, affinities, begin, end, shift, stride = row
+    labels, beyond, affinities, begin, end, shift = row
     x = begin
     while x < end:
         a = labels[x]
@@ -225,7 +216,7 @@ def _add_inside(row, inner):
             if beyond[x + shift] == a:
                 total += affinities[x]
                 number += 1
-            x += stride
+            x += 1
         if a:
             inner[a, 0] += total
             inner[a, 1] += number
@@ -235,19 +226,19 @@ def _add_inside(row, inner):
 def _add_between(row, group, table, count):
     """Add a row's affinities between two fragments to the table. Return its number of edges."""
     slots, keys, sums, counts, maxima = table
-    labels, beyond, affinities, begin, end, shift, stride = row
+    labels, beyond, affinities, begin, end, shift = row
     x = begin
     while x < end:
         a, b = labels[x], beyond[x + shift]
         if a == b or a == 0 or b == 0:
-            x += stride
+            x += 1
             continue
         total, number, highest = np.int64(0), np.int64(0), np.uint8(0)
         while x < end and labels[x] == a and beyond[x + shift] == b:
             total += affinities[x]
             number += 1
             highest = max(highest, affinities[x])
-            x += stride
+            x += 1
         key = pack_pair(a, b)
         slot = find_slot(slots, keys, key)
         if slots[slot] < 0:

@@ -13,7 +13,7 @@ from attacca.segmentation.compiled import compile_kernels
 from attacca.segmentation.frame import Frame
 from attacca.segmentation.graph_tables import locate_table, write_array
 from attacca.segmentation.inputs import read_affinities
-from attacca.segmentation.offsets import Offsets, Strides
+from attacca.segmentation.offsets import Offsets
 
 _NEAREST = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 
@@ -28,7 +28,6 @@ class GraphBlocks:
         directory: directory of the tables.
         neighborhood: offset of each channel, in voxels. If empty, each contact of fragments counts as an
             affinity of 1.
-        strides: strides of long-range offsets; see ``Offsets.create``.
         long_range: count long-range offsets too.
     """
 
@@ -36,7 +35,6 @@ class GraphBlocks:
     fragments: Array
     directory: str
     neighborhood: tuple[tuple[int, ...], ...]
-    strides: Strides = None
     long_range: bool = True
 
     def open(self) -> None:
@@ -52,7 +50,7 @@ class GraphBlocks:
 
     def _count(self, frame: Frame, box: Box) -> tuple[np.ndarray, np.ndarray]:
         """Return the tables of nodes and edges of the voxels of a box."""
-        offsets, channels = select_offsets(self.neighborhood, self.strides, self.long_range)
+        offsets, channels = select_offsets(self.neighborhood, self.long_range)
         source = box.grow(*offsets.reach()).intersect(frame.box)
         fragments = np.asarray(self.fragments[frame.to_roi(source)]).reshape(source.shape)
         if self.neighborhood:
@@ -62,16 +60,14 @@ class GraphBlocks:
         return count_block_graph(fragments, affinities, offsets, box.shift(source.begin), source.begin)
 
 
-def select_offsets(
-    neighborhood: Sequence[Sequence[int]], strides: Strides, long_range: bool
-) -> tuple[Offsets, np.ndarray]:
+def select_offsets(neighborhood: Sequence[Sequence[int]], long_range: bool) -> tuple[Offsets, np.ndarray]:
     """Return the offsets that a graph counts, and their channels, int64 (n,).
 
-    >>> select_offsets([[0, 0, 1], [0, 0, 9], [0, 1, 0]], None, long_range=False)[1]
+    >>> select_offsets([[0, 0, 1], [0, 0, 9], [0, 1, 0]], long_range=False)[1]
     array([0, 2])
     """
     if not neighborhood:
         return Offsets.create(_NEAREST), np.arange(3)
-    offsets = Offsets.create(neighborhood, strides=strides)
+    offsets = Offsets.create(neighborhood)
     channels = np.arange(len(offsets)) if long_range else np.flatnonzero(offsets.is_nearest)
     return offsets[channels], channels

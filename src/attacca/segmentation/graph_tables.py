@@ -5,7 +5,6 @@ of jobs. The graph is assembled afterwards, one range of fragment ids at a time,
 with the volume: tables of blocks are sorted, and a range of ids is one slice of each.
 """
 
-import io
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from attacca.atomic import write_bytes
+from attacca.atomic import replace_file
 from attacca.errors import MissingInputError, VolumeError
 from attacca.segmentation.graph import Graph
 from attacca.segmentation.index_range import check_range
@@ -94,9 +93,8 @@ def write_array(path: Path, array: np.ndarray) -> None:
     >>> from tempfile import mkdtemp
     >>> write_array(Path(mkdtemp(), "table.npy"), np.arange(3))
     """
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    write_bytes(path, buffer.getvalue())
+    with replace_file(path) as file:
+        np.save(file, array)
 
 
 def join_tables(nodes: np.ndarray, edges: np.ndarray) -> Graph:

@@ -3,7 +3,6 @@
 # Kernels take the types that numba infers.
 # mypy: disable-error-code="no-untyped-def"
 
-import io
 import json
 import os
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
-from attacca.atomic import write_bytes, write_json
+from attacca.atomic import replace_file, write_json
 from attacca.errors import MissingInputError
 from attacca.segmentation.dense_labels import index_labels
 from attacca.segmentation.fragment_lattice import FragmentLattice
@@ -112,9 +111,8 @@ class LeafTable:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the table and the file of its leaves; both appear whole or not at all."""
         write_json(locate_leaves(path), {"lattice": self.lattice.to_json(), "offsets": list(self.offsets)})
-        buffer = io.BytesIO()
-        np.save(buffer, self.rows)
-        write_bytes(Path(path), buffer.getvalue())
+        with replace_file(path) as file:
+            np.save(file, self.rows)
 
     def map_ids(self, ids: np.ndarray) -> np.ndarray:
         """Return the segment of each id, uint64; 0 for ids that the table lacks. Reads slices of their leaves only."""

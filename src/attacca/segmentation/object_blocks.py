@@ -1,13 +1,12 @@
 """Objects of a segmentation, measured block by block."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from attacca.arrays import Array
-from attacca.atomic import write_bytes
+from attacca.atomic import replace_file
 from attacca.blockwise import Block
 from attacca.segmentation.frame import Frame
 from attacca.segmentation.object_table import ObjectTable, measure_objects
@@ -31,10 +30,9 @@ class ObjectBlocks:
         box = frame.to_box(block.write_roi)
         source = box.grow((0, 0, 0), (1, 1, 1)).intersect(frame.box)
         labels = np.asarray(self.segmentation[frame.to_roi(source)]).reshape(source.shape)
-        buffer = io.BytesIO()
         arrays = measure_objects(labels, box.begin, box.shape).to_arrays()
-        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-        write_bytes(locate_object_table(self.directory, block.index), buffer.getvalue())
+        with replace_file(locate_object_table(self.directory, block.index)) as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def locate_object_table(directory: str | Path, index: int) -> Path:

@@ -4,7 +4,6 @@ A part has *regions*, sets of fragments that are named by the smallest id. Fragm
 part are at its *boundary*; these edges *cross* it and are kept as they are until both ends are in one part.
 """
 
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -13,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from attacca.atomic import write_bytes
+from attacca.atomic import replace_file
 from attacca.errors import MissingInputError, VolumeError
 
 REGION_TYPE = np.dtype(
@@ -66,9 +65,8 @@ class StoredTables:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all tables to one ``.npz`` file, which appears whole or not at all."""
-        buffer = io.BytesIO()
-        np.savez(buffer, **{field.name: getattr(self, field.name) for field in fields(self)})
-        write_bytes(Path(path), buffer.getvalue())
+        with replace_file(Path(path)) as file:
+            np.savez(file, **{field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def load(cls: type[Stored], path: str | os.PathLike[str]) -> Stored:

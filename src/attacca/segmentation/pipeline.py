@@ -14,7 +14,7 @@ from funlib.geometry import Coordinate
 
 from attacca.arrays import Array, LocalArrayIdentifier, ZarrArray
 from attacca.blockwise import BlockGrid, run_blocks
-from attacca.config.segmentation import AgglomerationSettings, FragmentSettings, graph_options
+from attacca.config.segmentation import AgglomerationSettings, FragmentSettings
 from attacca.segmentation.agglomerate import agglomerate
 from attacca.segmentation.fragment_blocks import FragmentBlocks
 from attacca.segmentation.graph import Graph
@@ -167,7 +167,8 @@ def compute_graph(
     offsets = tuple(tuple(int(step) for step in offset) for offset in neighborhood)
     write_fragments = FragmentBlocks(prediction, fragments, offsets, fragment_settings, mask)
     run_blocks(ThreadedBlocks(write_fragments, num_workers), grid)
-    options = graph_options(fragment_settings, agglomeration_settings)
-    count_graph = GraphBlocks(prediction, fragments, str(directory), offsets, **options)
+    count_graph = GraphBlocks(
+        prediction, fragments, str(directory), offsets, agglomeration_settings.needs_long_range
+    )
     run_blocks(ThreadedBlocks(count_graph, num_workers), grid)
     return load_graph(directory, len(grid))

@@ -7,7 +7,7 @@ import logging
 import sys
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from attacca.arrays import ZarrArray
 from attacca.atomic import write_json
 from attacca.blockwise import run_blocks
 from attacca.config.run import RunConfig
-from attacca.config.segmentation import AgglomerationSettings, CheckThresholds, graph_options
+from attacca.config.segmentation import AgglomerationSettings, CheckThresholds
 from attacca.fingerprint import digest, digest_file
 from attacca.jobs.kept_manifests import keep_manifest, recall_manifest
 from attacca.jobs.open_results import open_result
@@ -145,8 +145,9 @@ def _divide(arguments: StageArguments, fragments: ZarrArray) -> "tuple[FragmentL
 
     tuning = arguments.inputs["tuning"]
     settings = read_fragment_settings(tuning)
-    options: dict[str, Any] = graph_options(settings, read_agglomeration_settings(tuning))
-    offsets, _ = select_offsets(read_neighborhood(tuning), **options)
+    offsets, _ = select_offsets(
+        read_neighborhood(tuning), read_agglomeration_settings(tuning).needs_long_range
+    )
     return divide_volume(
         Frame(fragments.roi, fragments.voxel_size),
         choose_block_size(fragments, arguments.parameters["segmentation"]["block_size"]),

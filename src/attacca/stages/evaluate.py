@@ -63,7 +63,7 @@ def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str
 
 EVALUATE = Stage(
     name="evaluate",
-    version=2,
+    version=3,
     title="scores",
     scope=Scope.RUN_AND_VOLUME,
     inputs=_inputs,
@@ -125,9 +125,11 @@ def work(arguments: StageArguments) -> None:
     run_lengths: list[dict[str, Any]] = []
     if config.run_length:
         run_lengths = _compute_run_lengths(arguments, config.run_length, segmentation, ground_truth, mask)
-    warnings = {}
+    details: dict[str, Any] = {}
+    if scores.findings is not None:
+        details["findings"] = scores.findings.to_json()
     if scores.coverage is not None and scores.coverage.differs:
-        warnings = {"warnings": [scores.coverage.describe()]}
+        details["warnings"] = [scores.coverage.describe()]
         logger.warning("%s: %s", arguments.label, scores.coverage.describe())
     write_json(
         arguments.output,
@@ -137,7 +139,7 @@ def work(arguments: StageArguments) -> None:
             "volume": volume,
             "scores": [*scores_to_json(scores), *run_lengths],
             "segmentation": dict(segmentation_manifest.result),
-            **warnings,
+            **details,
         },
     )
     progress.finish()

@@ -8,7 +8,6 @@ from typing import Any
 
 from attacca.arrays import ZarrArray
 from attacca.blockwise import Block, BlockGrid
-from attacca.config.segmentation import graph_options
 from attacca.jobs.blockwise_job import BlockwiseJob
 from attacca.jobs.stage import (
     FILES_PER_STAGE,
@@ -25,7 +24,6 @@ from attacca.manifest import Manifest
 from attacca.segmentation.block_size import choose_block_size
 from attacca.segmentation.chosen_settings import (
     read_agglomeration_settings,
-    read_fragment_settings,
     read_neighborhood,
 )
 from attacca.stages.fragments import FRAGMENTS, block_parameters, is_agglomerated
@@ -78,13 +76,13 @@ class GraphJob(BlockwiseJob):
         return self.open_input(PREDICT)
 
     @cached_property
-    def options(self) -> dict[str, Any]:
-        tuning = self.arguments.inputs["tuning"]
-        return graph_options(read_fragment_settings(tuning), read_agglomeration_settings(tuning))
+    def long_range(self) -> bool:
+        return read_agglomeration_settings(self.arguments.inputs["tuning"]).needs_long_range
 
     @cached_property
     def key(self) -> Manifest:
-        parameters = {"block_size": self.parameters["segmentation"]["block_size"], **self.options}
+        block_size = self.parameters["segmentation"]["block_size"]
+        parameters = {"block_size": block_size, "long_range": self.long_range}
         inputs = {name: self.arguments.inputs[name].fingerprint for name in ("prediction", "fragments")}
         return Manifest(self.stage.name, self.stage.version, parameters, inputs)
 
@@ -105,7 +103,7 @@ class GraphJob(BlockwiseJob):
             self.fragments,
             self.directory,
             read_neighborhood(self.arguments.inputs["tuning"]),
-            **self.options,
+            self.long_range,
         )
 
     def complete(self) -> dict[str, Any]:

@@ -1,12 +1,11 @@
 """Snapshots of a batch and its prediction, for the report."""
 
-import io
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from attacca.atomic import write_bytes
+from attacca.atomic import replace_file
 from attacca.training.pipeline import Batch
 from attacca.training.training_device import TrainingDevice
 
@@ -34,9 +33,8 @@ def write_snapshot(path: Path, batch: Batch, prediction: np.ndarray, channel_nam
         "offset": np.array(offset),
         "channel_names": np.array(channel_names),
     }
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_bytes(path, buffer.getvalue())
+    with replace_file(path) as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def _take_central_section(data: np.ndarray) -> np.ndarray:

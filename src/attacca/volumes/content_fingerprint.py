@@ -14,6 +14,7 @@ from attacca.arrays.zarr_opening import open_zarr
 from attacca.config.volumes import ArraySource, VolumeConfig
 from attacca.errors import AttaccaError, MissingInputError
 from attacca.fingerprint import digest, digest_file
+from attacca.volumes.readers.descriptions import find_description
 from attacca.volumes.readers.open_source import list_files
 from attacca.volumes.readers.zarr_container import split_container
 
@@ -48,6 +49,17 @@ def compute_content_fingerprint(config: VolumeConfig) -> str:
 
 
 def _describe_source(source: ArraySource) -> Any:
+    try:
+        description = find_description(source)
+    except AttaccaError:
+        # The check reports it.
+        description = None
+    if description is not None:
+        return [_describe_files(description.files), _describe_stored(description.source)]
+    return _describe_stored(source)
+
+
+def _describe_stored(source: ArraySource) -> Any:
     container = None if source.reader is not None else split_container(source.path, source.dataset)
     if container is not None:
         return _describe_container(container.container, container.dataset)

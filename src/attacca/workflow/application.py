@@ -12,8 +12,8 @@ import yaml
 from attacca.arrays.identifier import is_url
 from attacca.atomic import write_bytes, write_text
 from attacca.config.load import load_configuration
-from attacca.config.model_description import read_model_description
 from attacca.errors import ConfigurationError
+from attacca.exchange.attached_model import read_model
 from attacca.layout import RESERVED_NAMES
 from attacca.preflight.check_configuration import check_configuration
 
@@ -80,7 +80,7 @@ class Application:
     """Volumes and settings of an application.
 
     Args:
-        model: the model file.
+        model: the model file, or a model in another format with an attached model file.
         volumes: the volumes.
         voxel_size: voxel size of all volumes; None if the files hold it.
         unit: its unit.
@@ -136,12 +136,12 @@ def prepare_application(application: Application, directory: Path) -> Path:
         ConfigurationError: the directory holds something else, or the model does not fit the volumes.
         ModelFileError: the model file cannot be used.
     """
-    read_model_description(application.model)
+    content = read_model(application.model)
     path, model = directory / CONFIGURATION, directory / MODEL
     _check_directory(directory, path)
     directory.mkdir(parents=True, exist_ok=True)
     if not (model.exists() and model.samefile(application.model)):
-        write_bytes(model, application.model.read_bytes())
+        write_bytes(model, content)
     values = application.configuration()
     text = _HEAD + yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=120)
     write_text(path, text)

@@ -5,8 +5,6 @@ from pathlib import Path
 _BIO_FORMATS = "bioformats2raw FILE volume.zarr (or Fiji, File > Save As > Tiff)"
 
 CONVERTERS = {
-    ".dm3": ("Gatan DigitalMicrograph", "Fiji (File > Save As > Tiff), or rosettasciio in Python"),
-    ".dm4": ("Gatan DigitalMicrograph", "Fiji (File > Save As > Tiff), or rosettasciio in Python"),
     ".ims": ("Imaris", _BIO_FORMATS),
     ".czi": ("Zeiss", _BIO_FORMATS),
     ".zvi": ("Zeiss", _BIO_FORMATS),
@@ -78,8 +76,8 @@ def describe_content(path: Path) -> str:
 def describe_conversion(path: Path) -> tuple[str, str] | None:
     """Return the format of a file that is not read, and the program that converts it; None if it is unknown.
 
-    >>> describe_conversion(Path("cell.dm4"))[0]
-    'Gatan DigitalMicrograph'
+    >>> describe_conversion(Path("cell.czi"))[0]
+    'Zeiss'
     """
     name = path.name.lower()
     suffix = ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
@@ -87,12 +85,4 @@ def describe_conversion(path: Path) -> tuple[str, str] | None:
         return CONVERTERS[".wkw"]
     if name.endswith("knossos.conf") or (path.is_dir() and any(path.glob("*knossos.conf"))):
         return CONVERTERS[".knossos"]
-    if suffix == ".xml" and path.is_file():
-        with path.open("rb") as file:
-            if b"<SpimData" in file.read(4096):
-                return (
-                    "BigDataViewer",
-                    "no program: give the .h5 beside it with dataset: t00000/s00/0/cells, or the .n5 with "
-                    "setup0/timepoint0/s0, and its voxel size from the .xml",
-                )
     return CONVERTERS.get(suffix)

@@ -1,4 +1,4 @@
-"""Files that hold sections: PNG, BMP, JPEG, TIFF."""
+"""Files that hold sections: PNG, BMP, JPEG, TIFF, DigitalMicrograph."""
 
 import math
 from pathlib import Path
@@ -14,6 +14,7 @@ from attacca.volumes.readers.image_header import (
     describe_unused_bytes,
     explain_damage,
 )
+from attacca.volumes.readers.micrograph import DM_SUFFIXES, decode_micrograph, read_micrograph
 from attacca.volumes.readers.png_chunks import check_png_chunks, read_png_header
 from attacca.volumes.readers.tiff_pages import (
     KnownFiles,
@@ -26,7 +27,7 @@ from attacca.volumes.readers.tiff_pages import (
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 JPEG_SUFFIXES = (".jpg", ".jpeg")
-IMAGE_SUFFIXES = (".png", *TIFF_SUFFIXES, ".bmp", *JPEG_SUFFIXES)
+IMAGE_SUFFIXES = (".png", *TIFF_SUFFIXES, ".bmp", *JPEG_SUFFIXES, *DM_SUFFIXES)
 
 # Samples and meaning of the modes of Pillow.
 _MODES = {"1": (1, "gray"), "L": (1, "gray"), "P": (1, "palette"), "RGB": (3, "rgb"), "RGBA": (4, "rgb")}
@@ -55,6 +56,11 @@ def read_image_headers(path: Path, known: KnownFiles) -> TiffPages:
             if pages.key is not None and pages.layouts is not None:
                 known[pages.key] = pages.layouts
         return pages._replace(warnings=[*pages.warnings, *describe_unused_bytes(path, pages.end)])
+    if suffix in DM_SUFFIXES:
+        image = read_micrograph(path)
+        return TiffPages(
+            dict.fromkeys(range(image.depth), image.header), describe_unused_bytes(path, image.end), image.end
+        )
     with explain_damage(str(path), "cannot be read as an image"):
         header = read_png_header(path) if suffix == ".png" else _read_pillow_header(path)
         size = path.stat().st_size
@@ -81,6 +87,8 @@ def decode_image(path: Path, page: int = 0) -> np.ndarray:
     suffix = path.suffix.lower()
     if suffix in TIFF_SUFFIXES:
         return decode_tiff_page(path, page)
+    if suffix in DM_SUFFIXES:
+        return decode_micrograph(path, page)
     with explain_damage(str(path), "cannot be decoded"):
         return _decode_png(path) if suffix == ".png" else _decode_with_pillow(path)
 

@@ -1,6 +1,6 @@
 """Stacks of sections: images of a directory or pattern, or pages of a file."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from attacca.volumes.readers.pixel_meaning import Kind, PixelMeaning, check_pale
 from attacca.volumes.readers.section_cache import SectionCache
 from attacca.volumes.readers.section_names import check_repeated_numbers, find_missing_numbers
 from attacca.volumes.readers.source import Source
-from attacca.volumes.readers.tiff_pages import KnownFiles
+from attacca.volumes.readers.tiff_pages import KnownFiles, TiffPages
 
 
 class Section(NamedTuple):
@@ -151,13 +151,19 @@ class ImageStack(SectionStack):
         name: name for messages.
         kind: use of the image.
         channel: configured channel, if any.
+        read_headers: returns the pages of a file.
 
     Raises:
         VolumeError: a file cannot be read, or differs from the first in size or type; the message names it.
     """
 
     def __init__(
-        self, paths: Sequence[Path], name: str, kind: Kind = "raw", channel: int | None = None
+        self,
+        paths: Sequence[Path],
+        name: str,
+        kind: Kind = "raw",
+        channel: int | None = None,
+        read_headers: Callable[[Path, KnownFiles], TiffPages] = read_image_headers,
     ) -> None:
         sections: list[Section] = []
         warnings: list[str] = []
@@ -165,12 +171,12 @@ class ImageStack(SectionStack):
         counts = []
         known: KnownFiles = {}
         for path in paths:
-            pages = read_image_headers(path, known)
+            pages = read_headers(path, known)
             sections += list_pages(path, pages.headers)
             warnings += pages.warnings
             counts.append(len(pages.headers))
         super().__init__(name, [(section,) for section in sections], kind, channel)
-        if max(counts) > 1:
+        if max(counts) > 1 and len(paths) > 1:
             warnings.append(
                 f"{name}: {len(paths)} files hold {len(sections)} sections, which are stacked file by file in the order "
                 "of their pages"

@@ -6,6 +6,7 @@ from pathlib import Path
 from attacca.arrays.identifier import is_url
 from attacca.config.volumes import ArraySource, LabelArraySource
 from attacca.errors import AttaccaError, MissingInputError, VolumeError
+from attacca.volumes.readers.descriptions import find_description
 from attacca.volumes.readers.encoded_ids import RgbIds, WholeNumberIds
 from attacca.volumes.readers.extended_source import open_extension
 from attacca.volumes.readers.foreign_formats import describe_conversion
@@ -13,6 +14,8 @@ from attacca.volumes.readers.hdf5 import HDF5_SUFFIXES, Hdf5Source, has_hdf5_sig
 from attacca.volumes.readers.image_file import IMAGE_SUFFIXES, JPEG_SUFFIXES, TIFF_SUFFIXES
 from attacca.volumes.readers.image_header import explain_damage
 from attacca.volumes.readers.image_stack import ImageStack
+from attacca.volumes.readers.micrograph import DM_SUFFIXES
+from attacca.volumes.readers.micrograph_stack import MicrographStack
 from attacca.volumes.readers.mrc import MRC_SUFFIXES, MrcSource
 from attacca.volumes.readers.pixel_meaning import Kind
 from attacca.volumes.readers.section_names import (
@@ -63,6 +66,13 @@ def open_source(source: ArraySource, kind: Kind = "raw") -> Source:
 def _open(source: ArraySource, kind: Kind, channel: int | None) -> Source:
     if not is_url(source.path):
         check_access(Path(source.path))
+    description = find_description(source)
+    if description is not None:
+        return description.describe(_open_stored(description.source, kind, channel))
+    return _open_stored(source, kind, channel)
+
+
+def _open_stored(source: ArraySource, kind: Kind, channel: int | None) -> Source:
     container = split_container(source.path, source.dataset)
     if container is not None:
         _refuse_axes(source)
@@ -72,7 +82,7 @@ def _open(source: ArraySource, kind: Kind, channel: int | None) -> Source:
         paths = match_files(path)
         if not paths:
             raise MissingInputError(f"{path}: no file matches this pattern", fix="correct 'path'")
-        return _read_floats(ImageStack(paths, str(path), kind, channel), kind)
+        return _read_floats(_open_images(paths, path, kind, channel), kind)
     if not path.exists():
         if os.path.islink(path):
             check_regular_file(path)
@@ -98,6 +108,9 @@ def _open(source: ArraySource, kind: Kind, channel: int | None) -> Source:
     _refuse_axes(source)
     if suffix in TIFF_SUFFIXES:
         return _read_floats(MultipageTiff(path, kind, channel), kind)
+    if suffix in DM_SUFFIXES:
+        stack = MicrographStack([path], str(path), kind, channel)
+        return _read_floats(SinglePlane(stack) if len(stack.metadata.axes or ()) == 2 else stack, kind)
     if suffix in IMAGE_SUFFIXES:
         return SinglePlane(ImageStack([path], str(path), kind, channel))
     raise VolumeError(
@@ -179,7 +192,12 @@ def _open_directory(path: Path, kind: Kind, channel: int | None) -> Source:
             f"{path} holds images of several formats ({', '.join(suffixes)})",
             fix=f"use a pattern such as {path}/*{suffixes[0]}",
         )
-    return ImageStack(paths, str(path), kind, channel)
+    return _open_images(paths, path, kind, channel)
+
+
+def _open_images(paths: list[Path], path: Path, kind: Kind, channel: int | None) -> Source:
+    reader = MicrographStack if paths[0].suffix.lower() in DM_SUFFIXES else ImageStack
+    return reader(paths, str(path), kind, channel)
 
 
 def _read_floats(source: Source, kind: Kind) -> Source:

@@ -119,7 +119,7 @@ def _arrange(path: Path, file: "TiffFile", headers: dict[int, ImageHeader]) -> _
     """
     first = next(iter(headers.values()))
     _check_pages(path, headers)
-    # The pages of a series are read anew by each iteration.
+    # Each iteration over a series reads its pages again.
     numbered = [(item, [page.index for page in item if page is not None]) for item in file.series]
     series = [(item, indices) for item, indices in numbered if set(indices) & set(headers)]
     if not series:

@@ -1,11 +1,15 @@
 """The quality of a segmentation in plain words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from attacca.evaluators.contingency import ContingencyTable
 from attacca.evaluators.instance_scores import voi_from_table
 from attacca.evaluators.object_errors import (
     REAL_SHARE,
+    SIDES,
+    SMALL_VOXELS,
     ObjectErrors,
     count_object_errors,
     find_missing,
@@ -27,6 +31,29 @@ class Findings:
     boundary_bits: float
     bits: float
 
+    @classmethod
+    def from_json(cls, values: Any) -> "Findings | None":
+        """Read the values of ``to_json``; None if they are of another kind."""
+        try:
+            return cls(
+                ObjectErrors(**values["objects"]), float(values["boundary_bits"]), float(values["bits"])
+            )
+        except (LookupError, TypeError, ValueError):
+            return None
+
+    def to_json(self) -> Mapping[str, Any]:
+        """Return the numbers for a JSON file.
+
+        >>> findings = Findings(ObjectErrors(4, 2, 1, 1, 2, 0, 0, 0.5, 0.01, 0.0), 0.1, 0.4)
+        >>> Findings.from_json(findings.to_json()) == findings
+        True
+        """
+        return {
+            "objects": self.errors._asdict(),
+            "boundary_bits": self.boundary_bits,
+            "bits": self.bits,
+        }
+
     @property
     def verdict(self) -> str:
         """The main sentence, such as ``118 of 125 objects are whole``."""
@@ -37,16 +64,22 @@ class Findings:
 
     @property
     def details(self) -> str:
-        """The errors in words, such as ``4 objects are split, 1 segment merges 2 objects``."""
+        """The errors in words, such as ``4 objects are split, 2 objects are merged with others``."""
         errors, parts = self.errors, []
         if errors.split:
             parts.append(f"{_count(errors.split, 'object')} {_be(errors.split)} split")
-        if errors.merging:
-            verb = "merges" if errors.merging == 1 else "merge"
-            parts.append(f"{_count(errors.merging, 'segment')} {verb} {_count(errors.merged, 'object')}")
+        if errors.merged:
+            other = "another" if errors.merged == 1 else "others"
+            parts.append(f"{_count(errors.merged, 'object')} {_be(errors.merged)} merged with {other}")
         if errors.missing:
             parts.append(f"{_count(errors.missing, 'object')} {_be(errors.missing)} missing")
         return ", ".join(parts) if parts else "no real split, no real merge"
+
+    @property
+    def extent(self) -> str:
+        """The size of the whole objects in words."""
+        share = f"{_percent(self.errors.whole_share)} % of the objects' voxels"
+        return f"The whole objects hold {share}." if self.errors.whole else ""
 
     @property
     def boundaries(self) -> str:
@@ -59,10 +92,28 @@ class Findings:
     @property
     def rule(self) -> str:
         """Definition of an error."""
-        return (
-            f"A part of an object counts as a piece from {100 * REAL_SHARE:.0f} % of its voxels on. Smaller parts are "
-            "differences of boundaries."
+        text = (
+            f"A part of an object counts as a piece from {100 * REAL_SHARE:.0f} % of its voxels on, and in small objects "
+            f"from {SIDES} sides of a cube of its volume on. Smaller parts are differences of boundaries. An object is "
+            f"whole if it has one piece, in a segment with less than {100 * REAL_SHARE:.0f} % of other objects."
         )
+        if self.errors.small:
+            text += (
+                f" {_count(self.errors.small, 'object')} of fewer than {SMALL_VOXELS} voxels, such as tips at the border of "
+                f"the volume, {_be(self.errors.small)} not counted: {100 * self.errors.small_share:.2g} % of the labeled "
+                "voxels."
+            )
+        return text
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent, in which only 0 and 1 become 0 and 100.
+
+    >>> [_percent(share) for share in (0, 0.0001, 0.18, 0.9999, 1)]
+    ['0', '0.1', '18', '99.9', '100']
+    """
+    is_extreme = 0 < share < 0.01 or 0.99 < share < 1
+    return f"{min(max(100 * share, 0.1), 99.9):.1f}" if is_extreme else f"{100 * share:.0f}"
 
 
 def _count(number: int, noun: str) -> str:
