@@ -4,7 +4,13 @@
 and ``benchmarks/fuzz.py``.
 """
 
-from format_cases import bigdataviewer, containers, images, micrographs
+from format_cases import bigdataviewer, containers, images, micrographs, webknossos
 from format_cases.case import FormatCase
 
-CASES: list[FormatCase] = [*images.CASES, *containers.CASES, *micrographs.CASES, *bigdataviewer.CASES]
+CASES: list[FormatCase] = [
+    *images.CASES,
+    *containers.CASES,
+    *micrographs.CASES,
+    *bigdataviewer.CASES,
+    *webknossos.CASES,
+]

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attacca.config.segmentation import AgglomerationSettings
+from attacca.segmentation import row_tables
 from attacca.segmentation.agglomerate import agglomerate
 from attacca.segmentation.graph_tables import EDGE_TYPE, NODE_TYPE, join_tables, reduce_edges
 from attacca.segmentation.leaf_part import make_leaf_part
@@ -129,14 +130,24 @@ FILTERS = st.one_of(
     METHODS,
     FILTERS,
     st.sampled_from(["merge", "delete"]),
+    st.sampled_from([1, 17, row_tables.PIECE]),
 )
-def test_segments_do_not_depend_on_leaves(
-    size: tuple, values: int, shape: tuple, threshold: float, method: dict, filters: dict, debris: str
+def test_segments_depend_neither_on_leaves_nor_on_pieces_of_tables(
+    size: tuple,
+    values: int,
+    shape: tuple,
+    threshold: float,
+    method: dict,
+    filters: dict,
+    debris: str,
+    piece: int,
 ) -> None:
     nodes, edges, positions = random_tables(*size, values)
     config = AgglomerationSettings(threshold=threshold, debris=debris, **method, **filters)
     expected = agglomerate(join_tables(nodes, edges), config).segments
-    found = agglomerate_in_octree(nodes, edges, positions, shape, config, size[2])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(row_tables, "PIECE", piece)
+        found = agglomerate_in_octree(nodes, edges, positions, shape, config, size[2])
     assert found.tolist() == expected.tolist()
 
 

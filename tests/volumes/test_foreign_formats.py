@@ -20,7 +20,7 @@ def refused(path, **source):
         ("a.ims", ["Imaris", "bioformats2raw"]),
         ("a.czi", ["Zeiss", "bioformats2raw"]), ("a.lif", ["Leica"]), ("a.zvi", ["Zeiss"]), ("a.nii.gz", ["NIfTI", "nibabel"]),
         ("a.nii", ["NIfTI"]), ("a.nrrd", ["NRRD", "pynrrd"]), ("a.mhd", ["MetaImage", "SimpleITK"]), ("a.npy", ["NumPy", "h5py"]),
-        ("x0.wkw", ["webKnossos", "convert"]), ("header.wkw", ["webKnossos"]), ("knossos.conf", ["KNOSSOS"]), ("a.ilp", ["ilastik"]),
+        ("x0.wkw", ["webKnossos", "header.wkw"]), ("knossos.conf", ["KNOSSOS"]), ("a.ilp", ["ilastik"]),
         ("a.mp4", ["video", "ffmpeg"]), ("a.xyz", ["unknown format", "HDF5", "MRC"]),
     ],
 )  # fmt: skip
@@ -31,10 +31,7 @@ def test_a_file_of_another_program_is_refused_with_a_converter(tmp_path, name, e
         assert part in message
 
 
-def test_directories_of_webknossos_and_knossos_are_recognized(tmp_path):
-    (tmp_path / "wk").mkdir()
-    (tmp_path / "wk" / "datasource-properties.json").write_text("{}")
-    assert "webKnossos" in refused(tmp_path / "wk")
+def test_directories_of_knossos_are_recognized(tmp_path):
     (tmp_path / "kn").mkdir()
     (tmp_path / "kn" / "mag1.knossos.conf").write_text("")
     assert "KNOSSOS" in refused(tmp_path / "kn")

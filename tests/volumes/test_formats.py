@@ -30,6 +30,7 @@ DECODERS = {
     "tensorstore": "open",
     "mrcfile": "open",
     "rsciio.digitalmicrograph._api": "DigitalMicrographReader.parse_file",
+    "wkw": "Dataset.open",
 }
 """A function of each library without which it cannot read a file."""
 
@@ -117,7 +118,8 @@ computed. Tests write a small file of each variant (`tests/format_cases`), compa
 and where each value was taken from; keys of the configuration overrule the file
 ([configuration.md](configuration.md#volumesname)).
 
-DigitalMicrograph needs a further package: `python -m pip install 'attacca[dm]'`. `attacca check` reports it if it is missing.
+Two formats need further packages, which `attacca check` reports if they are missing: DigitalMicrograph `python -m pip install
+'attacca[dm]'`, and WKW of webKnossos `python -m pip install 'attacca[webknossos]'`.
 
 {}
 

@@ -77,15 +77,15 @@ class ArraySource(StrictModel):
     path: Location
     """A directory with PNG, TIFF, BMP, JPEG or DM3/DM4 sections, a pattern such as ``raw/*.png``, a single image, a
     multi-page TIFF, an HDF5, MRC, DM3 or DM4 file, a Zarr (format 2 or 3, also zipped) or N5 container, an XML file of
-    BigDataViewer, a directory in the format Neuroglancer Precomputed, or an address of a container:
-    ``s3://bucket/volume.zarr``, ``https://host/volume.n5/raw``, ``gs://bucket/volume.zarr``,
+    BigDataViewer, a data set of webKnossos, a directory in the format Neuroglancer Precomputed, or an address of a
+    container: ``s3://bucket/volume.zarr``, ``https://host/volume.n5/raw``, ``gs://bucket/volume.zarr``,
     ``precomputed://gs://bucket/volume``.
     Sections are sorted in the natural order of their names, 2 before 10; the pages of a file follow each other. JPEG
     changes values, so it is refused for labels."""
     dataset: str | None = None
     """Name of the data set in an HDF5 file, Zarr or N5 container, not needed if there is only one; key or number of the
     scale of a Precomputed volume, by default the finest; point of time and view setup in an XML file of BigDataViewer, such
-    as ``t00000/s00``."""
+    as ``t00000/s00``; layer and magnification of a data set of webKnossos, such as ``color`` or ``color/2-2-1``."""
     channel: Annotated[int, Field(ge=0)] | None = None
     """Channel to read from an image with several channels (0 is red in a color image)."""
     axes: Axes | None = None
@@ -95,9 +95,9 @@ class ArraySource(StrictModel):
     """Lower corner of the first voxel in the volume's unit; replaces the offset in the file and the volume's
     ``offset``."""
     missing_chunks: Literal["refuse", "zero"] | None = None
-    """Meaning of chunks that a Zarr, N5 or Precomputed array or an HDF5 data set does not hold. Some programs omit chunks
-    of zeros; an interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an error. By default
-    missing chunks of an image are an error, and those of labels and masks a warning."""
+    """Meaning of chunks that a Zarr, N5 or Precomputed array, an HDF5 data set or a layer of webKnossos does not hold. Some
+    programs omit chunks of zeros; an interrupted copy looks the same. ``zero`` reads them as fill values, ``refuse`` is an
+    error. By default missing chunks of an image are an error, and those of labels and masks a warning."""
 
     reader: ReaderSection = None
     """An extension that reads the file or directory, in place of Attacca's readers."""
@@ -252,10 +252,10 @@ class VolumeConfig(StrictModel):
     needed if a file holds it: Zarr, N5 and HDF5 in the attributes ``resolution``, ``voxel_size`` or ``pixelResolution`` of
     the array (with ``offset`` or ``translate``, and ``units``), N5 in ``transform`` or in the attributes of the group,
     OME-Zarr in the scale and the axes of its multiscales, HDF5 also in ``element_size_um``, MRC in its header, DM3 and DM4
-    in the calibration, BigDataViewer in the XML file, TIFF in OME-XML or ImageJ's description. Attributes without a unit
-    are nanometers. A scale of OME-Zarr without a unit, or in ``pixel`` or another unit that is not a length, is not used.
-    Axes are named by ``axes``, ``_ARRAY_DIMENSIONS`` or ``axis_names``, in HDF5 also by ``axistags`` of ilastik; arrays of
-    other orders are transposed to z, y, x."""
+    in the calibration, BigDataViewer and webKnossos in the description of the image, TIFF in OME-XML or ImageJ's
+    description. Attributes without a unit are nanometers. A scale of OME-Zarr without a unit, or in ``pixel`` or another
+    unit that is not a length, is not used. Axes are named by ``axes``, ``_ARRAY_DIMENSIONS`` or ``axis_names``, in HDF5
+    also by ``axistags`` of ilastik; arrays of other orders are transposed to z, y, x."""
     unit: Annotated[str, AfterValidator(normalize_unit)] = "nanometer"
     """Unit of all lengths of this volume: nanometer, angstrom, picometer, micrometer, ... A voxel size of
     (50, 4.6, 4.6) nm is written as (500, 46, 46) with ``unit: angstrom``."""

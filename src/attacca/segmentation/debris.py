@@ -64,8 +64,8 @@ class Contacts(NamedTuple):
     """Contacts between clusters, each pair once.
 
     Attributes:
-        u: int64 (contacts,), the cluster with the smaller index.
-        v: int64 (contacts,).
+        u: int (contacts,), the cluster with the smaller index.
+        v: int (contacts,).
         sums: int64 (contacts,), stored nearest-neighbor affinities.
         counts: int64 (contacts,).
     """
@@ -127,7 +127,7 @@ def merge_debris(contacts: Contacts, regions: Regions, limits: Limits) -> np.nda
     array([0, 2, 2])
     """
     order = np.lexsort((contacts.v, contacts.u, -(contacts.sums / contacts.counts)))
-    return _merge_debris(Contacts(*(column[order] for column in contacts)), regions, limits)
+    return _merge_debris(contacts, order, regions, limits)
 
 
 def _sum_regions(graph: Graph, clusters: np.ndarray) -> Regions:
@@ -211,11 +211,11 @@ def find_debris(regions, limits):
 
 
 @njit(cache=True, nogil=True)
-def _merge_debris(contacts, regions, limits):
-    """Take the contacts in their order; return the root of each cluster. Changes ``regions`` at the roots."""
+def _merge_debris(contacts, order, regions, limits):
+    """Take the contacts in an order; return the root of each cluster. Changes ``regions`` at the roots."""
     sizes, lower, upper, inner = regions
     parents = np.arange(len(sizes))
-    for e in range(len(contacts.u)):
+    for e in order:
         x = find_root(parents, contacts.u[e])
         y = find_root(parents, contacts.v[e])
         if x == y:

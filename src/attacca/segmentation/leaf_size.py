@@ -9,12 +9,12 @@ LEAF_VOXELS = 2**30
 # Edges that are left of a box of n fragments along each axis: 73 % at 8, 48 % at 16, 21 % at 32, so about 8 / n of them.
 # Eight such boxes are joined, so a box of n fragments along each axis holds the edges of 16 n^2 fragments.
 _JOINED = 16
-# A leaf is read from the tables of its blocks, 270 bytes per edge; parts are joined in 155. Measured with 9 edges per
-# fragment, of which 400 bytes are a sixth and two sevenths.
+# A leaf is read from the tables of its blocks, 270 bytes per edge; parts are joined in 61 (agglomeration_octree.txt). With 9
+# edges per fragment, 400 bytes are a sixth of the one and five sevenths of the other.
 _READ = 6
-_JOIN = 3.5
-# Segments are numbered in one table; one in so many fragments becomes a segment of its own, and takes 60 bytes of the 400
-# of a fragment with its edges.
+_JOIN = 1.4
+# Segments are numbered in one table, after the last parts are joined; one in so many fragments becomes a segment of its own,
+# and takes 60 bytes of the 400 of a fragment with its edges.
 _NUMBERED = 300
 
 
@@ -28,12 +28,12 @@ def count_agglomerated(voxels: float, fragments: float) -> float:
     >>> count_agglomerated(2**30, 1e6)
     6000000.0
     >>> f"{count_agglomerated(1e13, 6.7e9):.1e}"
-    '2.2e+08'
+    '8.0e+07'
     """
     if voxels <= ONE_LEAF_VOXELS:
         return float(_READ * fragments)
     leaf = _READ * fragments * LEAF_VOXELS / voxels
-    return float(max(leaf, _JOIN * _JOINED * fragments ** (2 / 3)) + fragments / _NUMBERED)
+    return float(max(leaf, _JOIN * _JOINED * fragments ** (2 / 3), fragments / _NUMBERED))
 
 
 def count_joined_edges(fragments: float, shards: int) -> float:

@@ -90,7 +90,8 @@ def merge_edges(
 
     Args:
         edges: edges in the order that decides between equal means. They are changed: afterwards, ``u`` and ``v`` are
-            regions (each named by one of its nodes), and the edges that are left have a count above 0.
+            regions (each named by one of its nodes), the edges that are left have a count above 0, and those inside a
+            region a count below 0.
         is_frozen: bool (nodes,), regions with unknown edges; changed. Afterwards, regions that are not frozen have no
             edge above the threshold left, and will never have one.
         threshold: mean affinity, 0 to 1.
@@ -145,7 +146,7 @@ class Edges(NamedTuple):
         u: int (edges,), a region (one of its nodes).
         v: int (edges,), the other region.
         sums: int64 (edges,), stored affinities.
-        counts: int64 (edges,), 0 for edges that are gone.
+        counts: int64 (edges,), 0 for edges that were added to another one, negative for edges inside a region.
     """
 
     u: np.ndarray
@@ -235,6 +236,21 @@ def _enlarge_heap(heap):
 
 
 @njit(cache=True, nogil=True)
+def _drop_outdated(heap, count, edges):
+    """Remove outdated entries. Return the number of entries that are left."""
+    _, _, sums, counts = edges
+    left = 0
+    for i in range(count):
+        e = heap.edges[i]
+        if counts[e] > 0 and sums[e] / counts[e] == heap.means[i]:
+            heap.means[left], heap.edges[left] = heap.means[i], e
+            left += 1
+    for i in range(left // 2 - 1, -1, -1):
+        _sift_down(heap, left, i)
+    return left
+
+
+@njit(cache=True, nogil=True)
 def _link_edges(edges, num_nodes, numbers):
     """Step 1: return the list of edges of each region."""
     u, v, _, counts = edges
@@ -301,7 +317,7 @@ def _merge(edges, is_frozen, threshold, numbers):
         held -= 1
         heap.means[0], heap.edges[0] = heap.means[held], heap.edges[held]
         _sift_down(heap, held, 0)
-        if counts[e] == 0 or sums[e] / counts[e] != mean:
+        if counts[e] <= 0 or sums[e] / counts[e] != mean:
             continue
         a, b = u[e], v[e]
         if is_frozen[a] or is_frozen[b]:
@@ -312,7 +328,7 @@ def _merge(edges, is_frozen, threshold, numbers):
         merged_a[done], merged_b[done], heights[done] = a, b, mean
         done += 1
         table[find_slot(table, (u, v), pack_pair(a, b))] = DELETED
-        counts[e] = 0
+        counts[e] = -counts[e]
         edge = heads[b]
         heads[b] = -1
         while edge >= 0:
@@ -349,7 +365,9 @@ def _merge(edges, is_frozen, threshold, numbers):
                             used = _fill_table(table, edges)
                 if common >= 0 and _is_above(sums[common] / counts[common], threshold):
                     if held == len(heap.means):
-                        heap = _enlarge_heap(heap)
+                        held = _drop_outdated(heap, held, edges)
+                        if 4 * held > 3 * len(heap.means):
+                            heap = _enlarge_heap(heap)
                     _push(heap, held, sums[common] / counts[common], common)
                     held += 1
             edge = following

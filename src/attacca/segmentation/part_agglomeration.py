@@ -8,18 +8,26 @@
 4. Keep what later decisions depend on: frozen regions with their contacts, debris that is left, and contacts of
    complete regions with debris or with a region that may become debris.
 
+The tables of a part are read a piece at a time. In memory are the ends, sum and count of each contact (24 bytes), and about
+as much again or more while regions are merged by mean affinity; rows that name contacts are read again when they are kept.
+
 Sizes and bounding boxes only grow, so that a region which is not debris never becomes debris. This does not hold for
 ``min_affinity``: with it, debris is merged by the last part, which has all contacts of the volume.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from attacca.config.segmentation import AgglomerationSettings
-from attacca.segmentation.debris import Contacts, Limits, Regions, find_debris, merge_debris
+from attacca.segmentation.debris import Contacts as DebrisContacts
+from attacca.segmentation.debris import Limits, Regions, find_debris, merge_debris
+from attacca.segmentation.index_range import check_range
 from attacca.segmentation.mean_affinity import Edges, merge_edges
 from attacca.segmentation.parts import (
+    CONTACT_TYPE,
     DEBRIS_TYPE,
     FINISHED_TYPE,
     REGION_TYPE,
@@ -27,7 +35,62 @@ from attacca.segmentation.parts import (
     Part,
     sum_contacts,
 )
+from attacca.segmentation.row_tables import Table, read_all, read_pieces
 from attacca.segmentation.union_find import find_roots, join_pairs, number_clusters
+
+REGION_NUMBER = np.int32
+"""Type of the numbers of regions in a part."""
+
+
+@dataclass(frozen=True)
+class Contacts:
+    """Some contacts of a table, with regions and sums of their own.
+
+    Args:
+        rows: ``CONTACT_TYPE``.
+        is_used: bool (rows,), the contacts.
+        names: uint64 (regions,), names of regions.
+        u: int32 (contacts,), row of the region with the smaller name in ``names``.
+        v: int32 (contacts,).
+        sums: int64 (contacts,).
+        counts: int64 (contacts,).
+    """
+
+    rows: Table
+    is_used: np.ndarray
+    names: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+    sums: np.ndarray
+    counts: np.ndarray
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of a row."""
+        return CONTACT_TYPE
+
+    def __len__(self) -> int:
+        return len(self.u)
+
+    def read(self) -> Iterator[np.ndarray]:
+        """Yield the contacts as ``CONTACT_TYPE``, in pieces."""
+        start = row = 0
+        for piece in read_pieces(self.rows):
+            rows = piece[self.is_used[row : row + len(piece)]]
+            row += len(piece)
+            own = slice(start, start + len(rows))
+            start += len(rows)
+            rows["u"], rows["v"] = self.names[self.u[own]], self.names[self.v[own]]
+            rows["sum"], rows["count"] = self.sums[own], self.counts[own]
+            if len(rows):
+                yield rows
+
+    def select(self, is_kept: np.ndarray) -> "Contacts":
+        """Return some of the contacts, bool (contacts,)."""
+        is_used = self.is_used.copy()
+        is_used[is_used] = is_kept
+        columns = (column[is_kept] for column in (self.u, self.v, self.sums, self.counts))
+        return Contacts(self.rows, is_used, self.names, *columns)
 
 
 class _State(NamedTuple):
@@ -35,16 +98,12 @@ class _State(NamedTuple):
 
     Attributes:
         regions: ``REGION_TYPE``, by ascending id.
-        u: int64 (contacts,), row of the first region in ``regions``.
-        v: int64 (contacts,).
-        contacts: ``CONTACT_TYPE``, with the names of the regions.
+        contacts: contacts of different regions, each pair once.
         is_frozen: bool (regions,).
     """
 
     regions: np.ndarray
-    u: np.ndarray
-    v: np.ndarray
-    contacts: np.ndarray
+    contacts: Contacts
     is_frozen: np.ndarray
 
 
@@ -96,61 +155,101 @@ def follow_moves(ids: np.ndarray, moves: np.ndarray) -> np.ndarray:
 
 def _merge_regions(part: Part, settings: AgglomerationSettings, level: int) -> tuple[_State, np.ndarray]:
     """Step 1: return the merged regions, and the moves (uint64 (2, n), ids and regions)."""
-    ids = part.regions["id"]
+    ids = _read_ids(part.regions)
     outside = part.boundary["region"][part.boundary["level"] > level]
     is_frozen = np.zeros(len(ids), bool)
     is_frozen[np.searchsorted(ids, outside)] = True
-    u, v = (np.searchsorted(ids, part.contacts[name]) for name in ("u", "v"))
-    contacts = part.contacts
-    parents = np.arange(len(ids))
+    edges, joins = _read_edges(part.contacts, ids)
+    parents = np.arange(len(ids), dtype=REGION_NUMBER)
     if settings.method == "mean_affinity":
-        edges = Edges(u.copy(), v.copy(), contacts["sum"].copy(), contacts["count"].copy())
         merges = merge_edges(edges, is_frozen, settings.threshold)
         join_pairs(parents, merges.a, merges.b)
-        left = np.flatnonzero(edges.counts)
-        contacts = contacts[left]
-        contacts["sum"], contacts["count"] = edges.sums[left], edges.counts[left]
-        ends_u, ends_v = edges.u[left], edges.v[left]
+        del merges
     else:
-        join_pairs(parents, u[contacts["joins"]], v[contacts["joins"]])
-        ends_u, ends_v = u, v
-    clusters = number_clusters(parents)
-    regions = _sum_regions(part.regions, clusters)
-    inner = clusters[u] == clusters[v]
-    np.add.at(regions["inner_sum"], clusters[u[inner]], part.contacts["sum"][inner])
-    np.add.at(regions["inner_count"], clusters[u[inner]], part.contacts["count"][inner])
-    frozen = np.zeros(len(regions), bool)
-    np.logical_or.at(frozen, clusters, is_frozen)
-    ends_u, ends_v = clusters[ends_u], clusters[ends_v]
+        join_pairs(parents, edges.u[joins], edges.v[joins])
+    clusters = number_clusters(parents).astype(REGION_NUMBER)
+    del parents
+    regions = _sum_regions(part.regions, ids, clusters)
     if settings.method != "mean_affinity":
-        outer = ends_u != ends_v
-        contacts = contacts[outer]
-        contacts["u"], contacts["v"] = regions["id"][ends_u[outer]], regions["id"][ends_v[outer]]
-        contacts = sum_contacts(contacts)
-    else:
-        contacts["u"], contacts["v"] = (
-            regions["id"][np.minimum(ends_u, ends_v)],
-            regions["id"][np.maximum(ends_u, ends_v)],
-        )
-    ends_u, ends_v = (np.searchsorted(regions["id"], contacts[name]) for name in ("u", "v"))
+        edges.counts[clusters[edges.u] == clusters[edges.v]] *= -1
+    inner = np.flatnonzero(edges.counts < 0)
+    own = clusters[edges.u[inner]]
+    np.add.at(regions["inner_sum"], own, edges.sums[inner])
+    np.add.at(regions["inner_count"], own, -edges.counts[inner])
+    frozen = np.zeros(len(regions), bool)
+    frozen[clusters[is_frozen]] = True
+    contacts = _rename_ends(part.contacts, edges, clusters, regions["id"])
+    if settings.method != "mean_affinity":
+        rows = sum_contacts(read_all(contacts))
+        ends, _ = _read_edges(rows, regions["id"])
+        contacts = Contacts(rows, np.ones(len(rows), bool), contacts.names, *ends)
     names = regions["id"][clusters]
     moved = names != ids
-    return _State(regions, ends_u, ends_v, contacts, frozen), np.stack([ids[moved], names[moved]])
+    return _State(regions, contacts, frozen), np.stack([ids[moved], names[moved]])
 
 
-def _sum_regions(regions: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+def _read_ids(regions: Table) -> np.ndarray:
+    """Return the names of all regions."""
+    check_range(len(regions), REGION_NUMBER, "regions of a part of the volume")
+    ids, row = np.empty(len(regions), np.uint64), 0
+    for piece in read_pieces(regions):
+        ids[row : row + len(piece)] = piece["id"]
+        row += len(piece)
+    return ids
+
+
+def _read_edges(contacts: Table, ids: np.ndarray) -> tuple[Edges, np.ndarray]:
+    """Return contacts as edges between rows of regions, and which of them a method without an order joins."""
+    count = len(contacts)
+    ends = np.empty(count, REGION_NUMBER), np.empty(count, REGION_NUMBER)
+    edges = Edges(*ends, np.empty(count, np.int64), np.empty(count, np.int64))
+    joins, row = np.empty(count, bool), 0
+    for piece in read_pieces(contacts):
+        own = slice(row, row + len(piece))
+        row += len(piece)
+        for column, name in ((edges.u, "u"), (edges.v, "v")):
+            column[own] = np.searchsorted(ids, piece[name])
+        edges.sums[own], edges.counts[own], joins[own] = piece["sum"], piece["count"], piece["joins"]
+    return edges, joins
+
+
+def _rename_ends(rows: Table, edges: Edges, clusters: np.ndarray, names: np.ndarray) -> Contacts:
+    """Return the edges that are left, between clusters; these are numbered by first region, so that names ascend."""
+    is_left = edges.counts > 0
+    a, b = clusters[edges.u[is_left]], clusters[edges.v[is_left]]
+    return Contacts(
+        rows,
+        is_left,
+        np.ascontiguousarray(names),
+        np.minimum(a, b),
+        np.maximum(a, b),
+        edges.sums[is_left],
+        edges.counts[is_left],
+    )
+
+
+def _sum_regions(regions: Table, ids: np.ndarray, clusters: np.ndarray) -> np.ndarray:
     """Add up the regions of each cluster; clusters are numbered by first region, so that ids ascend."""
-    order = np.argsort(clusters, kind="stable")
-    first = np.flatnonzero(np.diff(clusters[order], prepend=-1))
+    first = np.flatnonzero(np.diff(np.maximum.accumulate(clusters), prepend=-1))
     result = np.zeros(len(first), REGION_TYPE)
-    if not len(first):
-        return result
-    rows = regions[order]
-    result["id"] = rows["id"][first]
-    for name in ("size", "inner_sum", "inner_count"):
-        result[name] = np.add.reduceat(rows[name], first)
-    result["lower"] = np.minimum.reduceat(rows["lower"], first, axis=0)
-    result["upper"] = np.maximum.reduceat(rows["upper"], first, axis=0)
+    result["id"] = ids[first]
+    limits = np.iinfo(result["lower"].dtype)
+    result["lower"], result["upper"] = limits.max, limits.min
+    row = 0
+    for piece in read_pieces(regions):
+        own = clusters[row : row + len(piece)]
+        row += len(piece)
+        order = np.argsort(own, kind="stable")
+        start = np.flatnonzero(np.diff(own[order], prepend=-1))
+        rows, own = piece[order], own[order][start]
+        for name in ("size", "inner_sum", "inner_count"):
+            result[name][own] += np.add.reduceat(rows[name], start)
+        lower, upper = (
+            np.minimum.reduceat(rows["lower"], start, axis=0),
+            np.maximum.reduceat(rows["upper"], start, axis=0),
+        )
+        result["lower"][own] = np.minimum(result["lower"][own], lower)
+        result["upper"][own] = np.maximum(result["upper"][own], upper)
     return result
 
 
@@ -163,7 +262,8 @@ def _merge_debris(
         The moves of debris (uint64 (2, n), by ascending id), the debris that was merged (``DEBRIS_TYPE``), and bool
         (regions,), the debris that is left for later levels.
     """
-    regions, u, v, contacts, is_frozen = state
+    regions, contacts, is_frozen = state
+    u, v = contacts.u, contacts.v
     properties = Regions(
         regions["size"].copy(),
         regions["lower"].copy(),
@@ -180,8 +280,8 @@ def _merge_debris(
     if is_merging:
         is_open = _find_open(u, v, is_debris, is_frozen)
         closed = is_debris & ~is_open
-        used = closed[u] | closed[v] if limits.affinity <= 0 else np.ones(len(u), bool)
-        table = Contacts(u[used], v[used], contacts["sum"][used], contacts["count"][used])
+        used = contacts if limits.affinity > 0 else contacts.select(closed[u] | closed[v])
+        table = DebrisContacts(used.u, used.v, used.sums, used.counts)
         roots = merge_debris(table, properties, limits)
     else:
         closed = is_debris
@@ -203,7 +303,7 @@ def _merge_debris(
 
 def _find_open(u: np.ndarray, v: np.ndarray, is_debris: np.ndarray, is_frozen: np.ndarray) -> np.ndarray:
     """Return the debris that is connected through debris to a frozen region, bool (regions,)."""
-    parents = np.arange(len(is_debris))
+    parents = np.arange(len(is_debris), dtype=REGION_NUMBER)
     both = is_debris[u] & is_debris[v]
     join_pairs(parents, u[both], v[both])
     roots = find_roots(parents)
@@ -224,9 +324,10 @@ def _choose_targets(roots: np.ndarray, is_debris: np.ndarray) -> np.ndarray:
 
 def _select_rest(
     state: _State, limits: Limits | None, settings: AgglomerationSettings, is_open: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, Contacts]:
     """Step 4: return which regions are kept, bool (regions,), and the contacts that are kept."""
-    regions, u, v, contacts, is_frozen = state
+    regions, contacts, is_frozen = state
+    u, v = contacts.u, contacts.v
     kept = is_frozen | is_open
     needed = np.zeros(len(u), bool)
     # Frozen regions may be joined, or become one region through others: then their contact counts as its affinity.
@@ -245,4 +346,4 @@ def _select_rest(
         needed |= could_be[u] | could_be[v]
     kept = kept.copy()
     kept[u[needed]] = kept[v[needed]] = True
-    return kept, contacts[needed]
+    return kept, contacts.select(needed)

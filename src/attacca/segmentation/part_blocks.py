@@ -166,7 +166,7 @@ class PartBlocks:
     def _join_children(self, number: int) -> Part:
         octree, level = self.lattice.octree, self.level
         parts = [
-            Part.load(locate_part(self.directory, "rest", level - 1, child))
+            Part.open(locate_part(self.directory, "rest", level - 1, child))
             for child in octree.list_children(level, number)
         ]
         crossing = np.concatenate([part.crossing for part in parts])

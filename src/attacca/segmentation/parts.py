@@ -7,13 +7,12 @@ part are at its *boundary*; these edges *cross* it and are kept as they are unti
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from attacca.atomic import replace_file
-from attacca.errors import MissingInputError, VolumeError
+from attacca.errors import VolumeError
+from attacca.segmentation.row_tables import MergedRows, StoredRows, Table, load_array, save_tables
 
 REGION_TYPE = np.dtype(
     [
@@ -65,8 +64,7 @@ class StoredTables:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all tables to one ``.npz`` file, which appears whole or not at all."""
-        with replace_file(Path(path)) as file:
-            np.savez(file, **{field.name: getattr(self, field.name) for field in fields(self)})
+        save_tables(path, {field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def load(cls: type[Stored], path: str | os.PathLike[str]) -> Stored:
@@ -74,15 +72,9 @@ class StoredTables:
 
         Raises:
             MissingInputError: the file is missing.
+            VolumeError: the file is damaged.
         """
-        try:
-            with np.load(path) as tables:
-                return cls(**{field.name: tables[field.name] for field in fields(cls)})
-        except FileNotFoundError:
-            raise MissingInputError(
-                f"{path}: the agglomeration of a part of the volume is missing; delete its directory and run the "
-                "workflow again"
-            ) from None
+        return cls(**{field.name: load_array(path, field.name) for field in fields(cls)})
 
 
 @dataclass(frozen=True)
@@ -96,10 +88,22 @@ class Part(StoredTables):
         crossing: ``CROSSING_TYPE``.
     """
 
-    regions: np.ndarray
-    contacts: np.ndarray
+    regions: Table
+    contacts: Table
     boundary: np.ndarray
     crossing: np.ndarray
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "Part":
+        """Return a stored part whose regions and contacts are read later.
+
+        Raises:
+            MissingInputError: the file is missing.
+            VolumeError: the file is damaged.
+        """
+        regions, contacts = (StoredRows.open(path, name) for name in ("regions", "contacts"))
+        boundary, crossing = (load_array(path, name) for name in ("boundary", "crossing"))
+        return cls(regions, contacts, boundary, crossing)
 
 
 @dataclass(frozen=True)
@@ -158,12 +162,12 @@ def join_parts(parts: Sequence[Part], is_inside: np.ndarray) -> Part:
         is_inside: bool, for each row of the concatenated ``crossing`` of the parts, whether both ends are in the box.
 
     Returns:
-        The joined part. Crossing edges inside are contacts of the regions to which their fragments belong now.
+        The joined part, which reads its regions and contacts from the parts. Crossing edges inside are contacts of the
+        regions to which their fragments belong now.
 
     Raises:
         VolumeError: a leaf did not see all edges of its fragments.
     """
-    regions = np.concatenate([part.regions for part in parts])
     boundary = np.concatenate([part.boundary for part in parts])
     boundary = boundary[np.argsort(boundary["id"])]
     crossing = np.concatenate([part.crossing for part in parts])
@@ -177,9 +181,9 @@ def join_parts(parts: Sequence[Part], is_inside: np.ndarray) -> Part:
             )
         new[name] = boundary["region"][rows]
     # Regions of two parts had no contact before, so only new rows can be of the same two regions.
-    contacts = np.concatenate([*(part.contacts for part in parts), sum_contacts(new)])
-    contacts = contacts[np.lexsort((contacts["second"], contacts["first"]))]
-    return Part(regions[np.argsort(regions["id"])], contacts, boundary, crossing[~is_inside])
+    contacts = MergedRows([*(part.contacts for part in parts), sum_contacts(new)], ("first", "second"))
+    regions = MergedRows([part.regions for part in parts], ("id",))
+    return Part(regions, contacts, boundary, crossing[~is_inside])
 
 
 def to_contacts(edges: np.ndarray) -> np.ndarray:

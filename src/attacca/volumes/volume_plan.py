@@ -209,7 +209,7 @@ def _plan_array(
             container.identifier.dataset,
             unit=config.unit,
             voxel_size=voxel_size,
-            offset=source.roi.begin,
+            offset=source.roi.begin - Coordinate(container.begin) * voxel_size,
             roi=roi,
             contents=name,
             missing_chunks=choose_missing_chunks(name, source.config),

@@ -74,8 +74,8 @@ def describe_view(source: ArraySource) -> DescribedArray:
         source.model_copy(update={"path": container, "dataset": dataset}),
         (path,),
         metadata,
-        setup.shape,
-        warnings,
+        shape=setup.shape,
+        warnings=warnings,
     )
 
 

@@ -6,6 +6,7 @@ from attacca.arrays.identifier import is_url
 from attacca.config.volumes import ArraySource
 from attacca.volumes.readers.bigdataviewer import describe_view, is_bigdataviewer
 from attacca.volumes.readers.described_array import DescribedArray
+from attacca.volumes.readers.webknossos import describe_layer
 
 
 def find_description(source: ArraySource) -> DescribedArray | None:
@@ -21,6 +22,4 @@ def find_description(source: ArraySource) -> DescribedArray | None:
     if is_url(source.path) or source.reader is not None:
         return None
     path = Path(source.path)
-    if is_bigdataviewer(path):
-        return describe_view(source)
-    return None
+    return describe_view(source) if is_bigdataviewer(path) else describe_layer(source)

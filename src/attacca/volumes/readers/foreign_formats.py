@@ -25,7 +25,6 @@ CONVERTERS = {
     ".am": ("Amira", "Fiji (File > Save As > Tiff)"),
     ".npy": ("NumPy", "h5py in Python: h5py.File('volume.h5', 'w')['raw'] = numpy.load(FILE)"),
     ".npz": ("NumPy", "h5py in Python: h5py.File('volume.h5', 'w')['raw'] = numpy.load(FILE)[NAME]"),
-    ".wkw": ("webKnossos", "webknossos convert-zarr (package webknossos)"),
     ".knossos": ("KNOSSOS", "webknossos convert-knossos, then convert-zarr (package webknossos)"),
     ".vsvi": ("VAST", "VAST (File > Export image stack)"),
     ".vss": ("VAST", "VAST (File > Export segmentation)"),
@@ -81,8 +80,6 @@ def describe_conversion(path: Path) -> tuple[str, str] | None:
     """
     name = path.name.lower()
     suffix = ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
-    if name == "header.wkw" or (path.is_dir() and (path / "datasource-properties.json").exists()):
-        return CONVERTERS[".wkw"]
     if name.endswith("knossos.conf") or (path.is_dir() and any(path.glob("*knossos.conf"))):
         return CONVERTERS[".knossos"]
     return CONVERTERS.get(suffix)

@@ -6,6 +6,7 @@ from pathlib import Path
 from attacca.arrays.identifier import is_url
 from attacca.config.volumes import ArraySource, LabelArraySource
 from attacca.errors import AttaccaError, MissingInputError, VolumeError
+from attacca.volumes.readers.described_array import DescribedArray
 from attacca.volumes.readers.descriptions import find_description
 from attacca.volumes.readers.encoded_ids import RgbIds, WholeNumberIds
 from attacca.volumes.readers.extended_source import open_extension
@@ -33,6 +34,7 @@ from attacca.volumes.readers.source import (
     choose_missing_chunks,
 )
 from attacca.volumes.readers.tiff import MultipageTiff
+from attacca.volumes.readers.wkw_cubes import HEADER_NAME, WkwSource, is_wkw_directory, list_wkw_files
 from attacca.volumes.readers.zarr_container import ZarrSource, split_container
 
 _OTHER_SUFFIXES = (*IMAGE_SUFFIXES, *TIFF_SUFFIXES, *MRC_SUFFIXES)
@@ -67,9 +69,27 @@ def _open(source: ArraySource, kind: Kind, channel: int | None) -> Source:
     if not is_url(source.path):
         check_access(Path(source.path))
     description = find_description(source)
-    if description is not None:
+    if description is None:
+        return _open_stored(source, kind, channel)
+    if description.box is None:
         return description.describe(_open_stored(description.source, kind, channel))
-    return _open_stored(source, kind, channel)
+    return description.describe(_open_box(description, kind))
+
+
+def _open_box(description: DescribedArray, kind: Kind) -> Source:
+    """Open the part of an array that a description selects."""
+    source = description.source
+    _refuse_axes(source)
+    if not is_url(source.path) and is_wkw_directory(Path(source.path)):
+        return WkwSource(Path(source.path), description.box)
+    container = split_container(source.path)
+    if container is None:
+        raise VolumeError(
+            f"{description.files[0]} describes an array in {source.path}, which is not a Zarr or N5 container",
+            fix="copy the data set again",
+        )
+    refuses_missing = choose_missing_chunks(kind, source) == "refuse"
+    return ZarrSource(container, refuses_missing, description.axes, description.box)
 
 
 def _open_stored(source: ArraySource, kind: Kind, channel: int | None) -> Source:
@@ -78,6 +98,10 @@ def _open_stored(source: ArraySource, kind: Kind, channel: int | None) -> Source
         _refuse_axes(source)
         return ZarrSource(container, choose_missing_chunks(kind, source) == "refuse")
     path = Path(source.path)
+    if is_wkw_directory(path):
+        _refuse_axes(source)
+        _refuse_dataset(source)
+        return WkwSource(path)
     if is_pattern(path):
         paths = match_files(path)
         if not paths:
@@ -99,10 +123,7 @@ def _open_stored(source: ArraySource, kind: Kind, channel: int | None) -> Source
     suffix = path.suffix.lower()
     if suffix in HDF5_SUFFIXES or (suffix not in _OTHER_SUFFIXES and has_hdf5_signature(path)):
         return Hdf5Source(path, source.dataset, source.axes)
-    if source.dataset is not None:
-        raise VolumeError(
-            f"{path} is not a container, but 'dataset' is {source.dataset!r}", fix="remove 'dataset'"
-        )
+    _refuse_dataset(source)
     if suffix in MRC_SUFFIXES:
         return MrcSource(path, source.axes)
     _refuse_axes(source)
@@ -113,11 +134,22 @@ def _open_stored(source: ArraySource, kind: Kind, channel: int | None) -> Source
         return _read_floats(SinglePlane(stack) if len(stack.metadata.axes or ()) == 2 else stack, kind)
     if suffix in IMAGE_SUFFIXES:
         return SinglePlane(ImageStack([path], str(path), kind, channel))
+    if suffix == ".wkw":
+        raise VolumeError(
+            f"{path} is a single file of webKnossos", fix=f"give the directory that holds {HEADER_NAME}"
+        )
     raise VolumeError(
         f"{path} has an unknown format; expected a directory or pattern of {', '.join(IMAGE_SUFFIXES)}, a TIFF, an "
         f"HDF5 file ({', '.join(HDF5_SUFFIXES)}), an MRC file ({', '.join(MRC_SUFFIXES)}), or a .zarr or .n5 container",
         fix="convert the file, or correct 'path'",
     )
+
+
+def _refuse_dataset(source: ArraySource) -> None:
+    if source.dataset is not None:
+        raise VolumeError(
+            f"{source.path} is not a container, but 'dataset' is {source.dataset!r}", fix="remove 'dataset'"
+        )
 
 
 def _refuse_axes(source: ArraySource) -> None:
@@ -167,6 +199,8 @@ def list_files(source: ArraySource) -> list[Path]:
     if is_pattern(path):
         return match_files(path)
     check_access(path)
+    if is_wkw_directory(path):
+        return list_wkw_files(path)
     if path.is_dir() and split_container(path) is None:
         return list_sections(path)
     if path.suffix.lower() in HDF5_SUFFIXES and path.is_file():

@@ -14,6 +14,9 @@ from attacca.errors import MissingInputError
 
 _NO_METADATA = GridMetadata(None, None, None, None)
 
+type Box = tuple[Sequence[int], Sequence[int]]
+"""First voxel and number of voxels along z, y, x."""
+
 
 class Source(ABC):
     """Voxels in a file of any format, read on demand. A source can be pickled.

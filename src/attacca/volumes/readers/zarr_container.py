@@ -17,7 +17,7 @@ from attacca.arrays.stored_array import ReorderedArray, refuse_missing_chunks
 from attacca.arrays.zarr_opening import open_zarr
 from attacca.errors import VolumeError
 from attacca.volumes.readers.image_file import IMAGE_SUFFIXES
-from attacca.volumes.readers.source import Source
+from attacca.volumes.readers.source import Box, Source
 
 _MARKER_FILES = (".zarray", ".zgroup", ".zattrs", "attributes.json", "zarr.json")
 
@@ -87,22 +87,31 @@ class ZarrSource(Source):
     Args:
         identifier: container and data set.
         refuses_missing: raise an error when a missing chunk is read, instead of returning its fill value.
+        axes: names of the axes, which replace those in the metadata.
+        box: the part to read; None for the whole array.
 
     Attributes:
         identifier: container, and data set of the array itself.
+        begin: first voxel along each spatial axis.
 
     Raises:
         MissingInputError: the array does not exist; the message lists the members of the nearest group.
         VolumeError: the metadata are damaged, or the axes are not those of an image.
     """
 
-    def __init__(self, identifier: LocalArrayIdentifier, refuses_missing: bool = False) -> None:
+    def __init__(
+        self,
+        identifier: LocalArrayIdentifier,
+        refuses_missing: bool = False,
+        axes: Sequence[str] | None = None,
+        box: Box | None = None,
+    ) -> None:
         array, dataset = open_zarr(identifier.container, identifier.dataset, "r")
         self._array = refuse_missing_chunks(array) if refuses_missing else array
         self.identifier = LocalArrayIdentifier(identifier.container, dataset)
         self.name = str(self.identifier)
         metadata = read_grid_metadata(array)
-        stored = _name_axes(self.name, metadata.axes, array.shape)
+        stored = _name_axes(self.name, axes or metadata.axes, array.shape)
         self.stored_axes = "".join(stored)
         self.axes = [axis for axis in ("c", *SPATIAL_AXES) if axis in stored]
         self._stored = stored
@@ -110,6 +119,21 @@ class ZarrSource(Source):
         self._view = ReorderedArray(self._array, stored, self.axes, points)
         self.shape, self.dtype = self._view.shape, self._view.dtype
         self.metadata = _order_metadata(metadata, stored, [axis for axis in self.axes if axis != "c"])
+        self.begin: tuple[int, ...] = (0,) * self.dims
+        if box is not None:
+            self._select_box(*box)
+
+    def _select_box(self, begin: Sequence[int], shape: Sequence[int]) -> None:
+        if len(shape) != self.dims or any(
+            b + n > size for b, n, size in zip(begin, shape, self.spatial_shape)
+        ):
+            raise VolumeError(
+                f"{self.name} has {self.spatial_shape} voxels, but its description a box of {tuple(shape)} at "
+                f"{tuple(begin)}",
+                fix="copy both again, or correct the description",
+            )
+        self.begin = tuple(begin)
+        self.shape = (*self.shape[: len(self.shape) - self.dims], *shape)
 
     def describe_link(self, channel: int | None) -> dict[str, Any] | None:
         """Return the axes by which the array can be used in place; None if it has to be copied.
@@ -134,13 +158,16 @@ class ZarrSource(Source):
 
     def locate(self, begin: Sequence[int], end: Sequence[int]) -> tuple[slice, ...]:
         """Return the slices of the stored array that hold a box of voxels; see ``read``."""
-        spatial = [slice(int(b), int(e)) for b, e in zip(begin, end)]
+        spatial = self._shift(begin, end)
         channels = [slice(0, self.shape[0])] if "c" in self.axes else []
         return self._view.locate([*channels, *spatial])
 
     def read(self, begin: Sequence[int], end: Sequence[int]) -> np.ndarray:
         with explain_damaged_data(self._array, self.name, self.locate(begin, end)):
-            return self._view[(..., *(slice(int(b), int(e)) for b, e in zip(begin, end)))]
+            return self._view[(..., *self._shift(begin, end))]
+
+    def _shift(self, begin: Sequence[int], end: Sequence[int]) -> list[slice]:
+        return [slice(int(b) + o, int(e) + o) for b, e, o in zip(begin, end, self.begin)]
 
 
 def _name_axes(name: str, axes: Sequence[str] | None, shape: Sequence[int]) -> list[str]:
