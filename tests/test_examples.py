@@ -25,6 +25,8 @@ EXCEPTIONS = {
     "segmentation/leaf_part.py:make_leaf_part": _OCTREE,
     "segmentation/object_blocks.py:load_object_table": "it reads what measure_block writes, in blocks of a stage",
     "segmentation/part_agglomeration.py:agglomerate_part": _OCTREE,
+    "segmentation/part_contacts.py:read_edges": _OCTREE,
+    "segmentation/part_contacts.py:rename_ends": _OCTREE,
     "segmentation/parts.py:join_parts": _OCTREE,
 }
 """Functions without an example, as ``room/module.py:function``, and the reason."""

@@ -16,9 +16,12 @@ from attacca.segmentation.block_graph import count_block_graph
 from attacca.segmentation.box import Box
 from attacca.segmentation.fragments import make_fragments
 from attacca.segmentation.frame import Frame
-from attacca.segmentation.graph_tables import join_tables
+from attacca.segmentation.graph_tables import join_tables, reduce_edges, reduce_nodes
+from attacca.segmentation.leaf_part import make_leaf_part
 from attacca.segmentation.look_up_table import relabel
+from attacca.segmentation.octree import Octree
 from attacca.segmentation.offsets import Offsets
+from attacca.segmentation.part_agglomeration import agglomerate_part
 
 _NEIGHBORHOOD = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (3, 0, 0))
 _PIPELINES = ("mutex_watershed", "seeded", "connected_components")
@@ -44,14 +47,23 @@ def compile_kernels(part: str | None = None) -> None:
     if part in (None, "graph"):
         fragments = np.arange(512, dtype=np.uint64).reshape(8, 8, 8) // np.uint64(4)
         offsets = Offsets.create(_NEIGHBORHOOD)
-        graph = join_tables(*count_block_graph(fragments, affinities, offsets, frame.box))
+        nodes, edges = count_block_graph(fragments, affinities, offsets, frame.box)
+        graph = join_tables(nodes, edges)
         for method in ("mean_affinity", "mutex_watershed"):
             settings_of_method = AgglomerationSettings.model_validate({"method": method, "min_size": 9})
             relabel(fragments, agglomerate(graph, settings_of_method))
+            if method == "mean_affinity":
+                tables = reduce_nodes(nodes), reduce_edges(edges)
+                leaf = make_leaf_part(*tables, 0, Octree((1, 1, 1)), _find_leaves, settings_of_method)
+                agglomerate_part(leaf, settings_of_method, 0)
 
 
 def _read(affinities: np.ndarray, mask: np.ndarray | None, box: Box) -> tuple[np.ndarray, np.ndarray | None]:
     return affinities, mask
+
+
+def _find_leaves(ids: np.ndarray) -> np.ndarray:
+    return np.zeros(len(ids), np.int64)
 
 
 if __name__ == "__main__":

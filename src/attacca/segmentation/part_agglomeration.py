@@ -15,19 +15,16 @@ Sizes and bounding boxes only grow, so that a region which is not debris never b
 ``min_affinity``: with it, debris is merged by the last part, which has all contacts of the volume.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from attacca.config.segmentation import AgglomerationSettings
-from attacca.segmentation.debris import Contacts as DebrisContacts
-from attacca.segmentation.debris import Limits, Regions, find_debris, merge_debris
+from attacca.segmentation.debris import Contacts, Limits, Regions, find_debris, merge_debris
 from attacca.segmentation.index_range import check_range
-from attacca.segmentation.mean_affinity import Edges, merge_edges
+from attacca.segmentation.mean_affinity import merge_edges
+from attacca.segmentation.part_contacts import REGION_NUMBER, PartContacts, read_edges, rename_ends
 from attacca.segmentation.parts import (
-    CONTACT_TYPE,
     DEBRIS_TYPE,
     FINISHED_TYPE,
     REGION_TYPE,
@@ -37,60 +34,6 @@ from attacca.segmentation.parts import (
 )
 from attacca.segmentation.row_tables import Table, read_all, read_pieces
 from attacca.segmentation.union_find import find_roots, join_pairs, number_clusters
-
-REGION_NUMBER = np.int32
-"""Type of the numbers of regions in a part."""
-
-
-@dataclass(frozen=True)
-class Contacts:
-    """Some contacts of a table, with regions and sums of their own.
-
-    Args:
-        rows: ``CONTACT_TYPE``.
-        is_used: bool (rows,), the contacts.
-        names: uint64 (regions,), names of regions.
-        u: int32 (contacts,), row of the region with the smaller name in ``names``.
-        v: int32 (contacts,).
-        sums: int64 (contacts,).
-        counts: int64 (contacts,).
-    """
-
-    rows: Table
-    is_used: np.ndarray
-    names: np.ndarray
-    u: np.ndarray
-    v: np.ndarray
-    sums: np.ndarray
-    counts: np.ndarray
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Type of a row."""
-        return CONTACT_TYPE
-
-    def __len__(self) -> int:
-        return len(self.u)
-
-    def read(self) -> Iterator[np.ndarray]:
-        """Yield the contacts as ``CONTACT_TYPE``, in pieces."""
-        start = row = 0
-        for piece in read_pieces(self.rows):
-            rows = piece[self.is_used[row : row + len(piece)]]
-            row += len(piece)
-            own = slice(start, start + len(rows))
-            start += len(rows)
-            rows["u"], rows["v"] = self.names[self.u[own]], self.names[self.v[own]]
-            rows["sum"], rows["count"] = self.sums[own], self.counts[own]
-            if len(rows):
-                yield rows
-
-    def select(self, is_kept: np.ndarray) -> "Contacts":
-        """Return some of the contacts, bool (contacts,)."""
-        is_used = self.is_used.copy()
-        is_used[is_used] = is_kept
-        columns = (column[is_kept] for column in (self.u, self.v, self.sums, self.counts))
-        return Contacts(self.rows, is_used, self.names, *columns)
 
 
 class _State(NamedTuple):
@@ -103,7 +46,7 @@ class _State(NamedTuple):
     """
 
     regions: np.ndarray
-    contacts: Contacts
+    contacts: PartContacts
     is_frozen: np.ndarray
 
 
@@ -159,7 +102,7 @@ def _merge_regions(part: Part, settings: AgglomerationSettings, level: int) -> t
     outside = part.boundary["region"][part.boundary["level"] > level]
     is_frozen = np.zeros(len(ids), bool)
     is_frozen[np.searchsorted(ids, outside)] = True
-    edges, joins = _read_edges(part.contacts, ids)
+    edges, joins = read_edges(part.contacts, ids)
     parents = np.arange(len(ids), dtype=REGION_NUMBER)
     if settings.method == "mean_affinity":
         merges = merge_edges(edges, is_frozen, settings.threshold)
@@ -178,11 +121,11 @@ def _merge_regions(part: Part, settings: AgglomerationSettings, level: int) -> t
     np.add.at(regions["inner_count"], own, -edges.counts[inner])
     frozen = np.zeros(len(regions), bool)
     frozen[clusters[is_frozen]] = True
-    contacts = _rename_ends(part.contacts, edges, clusters, regions["id"])
+    contacts = rename_ends(part.contacts, edges, clusters, regions["id"])
     if settings.method != "mean_affinity":
         rows = sum_contacts(read_all(contacts))
-        ends, _ = _read_edges(rows, regions["id"])
-        contacts = Contacts(rows, np.ones(len(rows), bool), contacts.names, *ends)
+        ends, _ = read_edges(rows, regions["id"])
+        contacts = PartContacts(rows, np.ones(len(rows), bool), contacts.names, *ends)
     names = regions["id"][clusters]
     moved = names != ids
     return _State(regions, contacts, frozen), np.stack([ids[moved], names[moved]])
@@ -196,36 +139,6 @@ def _read_ids(regions: Table) -> np.ndarray:
         ids[row : row + len(piece)] = piece["id"]
         row += len(piece)
     return ids
-
-
-def _read_edges(contacts: Table, ids: np.ndarray) -> tuple[Edges, np.ndarray]:
-    """Return contacts as edges between rows of regions, and which of them a method without an order joins."""
-    count = len(contacts)
-    ends = np.empty(count, REGION_NUMBER), np.empty(count, REGION_NUMBER)
-    edges = Edges(*ends, np.empty(count, np.int64), np.empty(count, np.int64))
-    joins, row = np.empty(count, bool), 0
-    for piece in read_pieces(contacts):
-        own = slice(row, row + len(piece))
-        row += len(piece)
-        for column, name in ((edges.u, "u"), (edges.v, "v")):
-            column[own] = np.searchsorted(ids, piece[name])
-        edges.sums[own], edges.counts[own], joins[own] = piece["sum"], piece["count"], piece["joins"]
-    return edges, joins
-
-
-def _rename_ends(rows: Table, edges: Edges, clusters: np.ndarray, names: np.ndarray) -> Contacts:
-    """Return the edges that are left, between clusters; these are numbered by first region, so that names ascend."""
-    is_left = edges.counts > 0
-    a, b = clusters[edges.u[is_left]], clusters[edges.v[is_left]]
-    return Contacts(
-        rows,
-        is_left,
-        np.ascontiguousarray(names),
-        np.minimum(a, b),
-        np.maximum(a, b),
-        edges.sums[is_left],
-        edges.counts[is_left],
-    )
 
 
 def _sum_regions(regions: Table, ids: np.ndarray, clusters: np.ndarray) -> np.ndarray:
@@ -281,7 +194,7 @@ def _merge_debris(
         is_open = _find_open(u, v, is_debris, is_frozen)
         closed = is_debris & ~is_open
         used = contacts if limits.affinity > 0 else contacts.select(closed[u] | closed[v])
-        table = DebrisContacts(used.u, used.v, used.sums, used.counts)
+        table = Contacts(used.u, used.v, used.sums, used.counts)
         roots = merge_debris(table, properties, limits)
     else:
         closed = is_debris
@@ -324,7 +237,7 @@ def _choose_targets(roots: np.ndarray, is_debris: np.ndarray) -> np.ndarray:
 
 def _select_rest(
     state: _State, limits: Limits | None, settings: AgglomerationSettings, is_open: np.ndarray
-) -> tuple[np.ndarray, Contacts]:
+) -> tuple[np.ndarray, PartContacts]:
     """Step 4: return which regions are kept, bool (regions,), and the contacts that are kept."""
     regions, contacts, is_frozen = state
     u, v = contacts.u, contacts.v
