@@ -99,6 +99,20 @@ def test_blocks_change_nothing_in_agglomeration_and_larger_fragments_and_smaller
     assert "window" not in remedy(configuration, found, name, limit=need / 1000)
 
 
+def test_skeletons_of_labels_need_the_largest_object_in_memory(planned):
+    _, plain = planned()
+    configuration, found = planned({"evaluation": {"run_length": True}})
+    stage = "evaluate first/cube-c"
+    assert found[stage].memory_mb > 45 * 1024**3 / 1e6 > 10 * plain[stage].memory_mb
+    assert "runs.first.evaluation.run_length" in remedy(configuration, found, stage)
+    given = planned({"evaluation": {"run_length": {"skeletons": "swc"}}})[1]
+    assert plain[stage].memory_mb < given[stage].memory_mb < found[stage].memory_mb
+    small = {"synthetic": {"shape": [128] * 3}}
+    assert planned({"evaluation": {"run_length": True}}, small)[1][stage].memory_mb == (
+        planned(volume=small)[1][stage].memory_mb
+    )
+
+
 def test_a_graph_of_more_fragments_than_it_can_have_is_refused_whatever_the_memory(planned):
     mutex = {"segmentation": {"agglomeration": "mutex_watershed"}}
     configuration, found = planned(mutex, {"synthetic": {"shape": [21600] * 3}})

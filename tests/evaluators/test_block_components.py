@@ -31,6 +31,12 @@ def same_partition(one, two):
     return all(len(np.unique(side)) == pairs.shape[1] for side in pairs)
 
 
+def test_a_short_line_of_bool_values_has_its_components():
+    labels, faces = label_block(np.array([[[True, False, True]]]))
+    assert labels.tolist() == [[[1, 0, 2]]]
+    assert faces.values.tolist() == [0, 1, 1]
+
+
 @quick
 @given(
     arrays(np.uint8, (5, 6, 7), elements=st.integers(0, 2)),

@@ -27,5 +27,24 @@ def test_invalid_settings_are_refused(section):
         EvaluationConfig.model_validate(section)
 
 
+def test_settings_of_additional_scores_are_stored_only_if_they_are_set():
+    added = {"run_length", "border_in", "objects_of", "regions"}
+    assert not added & set(EvaluationConfig().model_dump())
+    values = {"border_in": "sections", "objects_of": ["nucleus"], "regions": True}
+    stored = EvaluationConfig.model_validate(values).model_dump()
+    assert {key: stored[key] for key in values} == values
+    assert EvaluationConfig.model_validate(stored) == EvaluationConfig.model_validate(values)
+
+
+def test_additional_scores_change_no_choice():
+    config = EvaluationConfig.model_validate({"objects_of": ["nucleus"], "regions": True, "border": 8})
+    assert config.without_details() == EvaluationConfig(border=8)
+
+
+def test_the_border_of_classes_can_be_measured_in_sections():
+    config = EvaluationConfig(border=25, border_in="sections", connected_components=True)
+    assert GroundTruthRules.from_config(config, 7) == GroundTruthRules(7, 25, True, True)
+
+
 def test_every_setting_is_documented():
     assert all(field.description for field in EvaluationConfig.model_fields.values())

@@ -71,6 +71,18 @@ def test_the_program_of_a_network_with_a_fixed_input_shape_refuses_others(tmp_pa
         module(torch.zeros((1, 1, 34, 32)))
 
 
+def test_inputs_that_pytorch_excludes_are_not_listed(tmp_path: Path) -> None:
+    # An output of one voxel would have another order in memory.
+    model = make_flat_model(
+        tmp_path / "model.zip", padding="valid", downsample_factors=(), normalization="none"
+    )
+    assert open_portable_network(model).input_shape() == (5, 5)
+    write_torch_program(model, tmp_path / "program.pt2")
+    module, facts = load(tmp_path / "program.pt2")
+    smallest = facts["input"]["sizes"]["y"]["minimum"]
+    assert module(torch.zeros((1, 1, smallest, smallest))).shape == (1, 2, smallest - 4, smallest - 4)
+
+
 def test_a_network_that_cannot_be_exported_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,6 +59,21 @@ def inspected(tmp_path):
     return inspect
 
 
+@pytest.mark.parametrize(
+    ("task", "evaluation", "message"),
+    [
+        (DISTANCE, {"objects_of": ["m", "n"]}, "'n'\n  expected: one of m"),
+        ({"type": "affinities", "neighborhood": NEIGHBORHOOD}, {"objects_of": ["m"]}, "a task with classes"),
+        (DISTANCE, {"regions": True}, "expected: a task of type affinities"),
+    ],
+)
+def test_scores_that_a_task_does_not_have_are_refused(inspected, task, evaluation, message):
+    with pytest.raises(ConfigurationError) as caught:
+        inspected(task=task, evaluation=evaluation)
+    assert message in str(caught.value)
+    assert "evaluation." in str(caught.value)
+
+
 def refused(inspected, **changes):
     with pytest.raises(ConfigurationError) as caught:
         inspected(**changes)

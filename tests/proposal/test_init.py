@@ -1,5 +1,7 @@
 """``attacca init``: the proposed configuration fits the data, passes the check, and explains its choices."""
 
+import json
+
 import h5py
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import yaml
 
 from attacca.cli.main import main
 from attacca.config.load import load_configuration
+from attacca.proposal.pairing import pair_data
 from proposed_data import make_nuclei, write_hdf5, write_tiff
 
 
@@ -246,3 +249,10 @@ def test_a_stack_of_sections_is_one_volume(tmp_path):
     run, configuration = propose(".", "--voxel-size", "8,8,8")
     assert run.task.type == "affinities"
     assert {str(volume.raw.path.name) for volume in configuration.volumes.values()} == {"raw"}
+
+
+def test_layers_of_webknossos_are_images_and_labels(tmp_path):
+    layers = [{"name": name} for name in ("segmentation", "color")]
+    (tmp_path / "datasource-properties.json").write_text(json.dumps({"dataLayers": layers}))
+    (pair,) = pair_data([str(tmp_path)])
+    assert (pair.raw.path, pair.labels.path) == (str(tmp_path / "color"), str(tmp_path / "segmentation"))

@@ -54,6 +54,9 @@ def test_a_task_goes_from_volumes_to_sensible_scores(checkout_of, example):
     mean = sum(values) / len(values)
     assert least is None or mean >= least
     assert most is None or mean <= most
+    if "objects_of" in text:
+        found = {score["name"]: score["value"] for score in scores if score["name"].startswith("objects_")}
+        assert 0 <= found["objects_f1_iou50"] <= 1 and found["objects_voi"] >= 0
     if example.stem != "dummy":
         untrained = trivial_score(checkout.results, example.stem)
         assert mean < untrained if name == "voi" else mean > untrained

@@ -38,6 +38,9 @@ class EvaluationConfig(StrictModel):
     border: Annotated[int, Field(ge=0)] = 0
     """Exclude voxels up to this distance from a voxel with another label, in the volume's unit: positions of
     annotated boundaries vary by a voxel."""
+    border_in: Literal["volume", "sections"] = "volume"
+    """Distances of ``border``: in the ``volume``, to a voxel with another label; or as in the scripts of CREMI in
+    ``sections`` (the last two axes), to a pixel that has a neighbor with another label."""
     iou_thresholds: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)] = Field(
         default=[0.5, 0.6, 0.7, 0.8, 0.9]
     )
@@ -51,17 +54,26 @@ class EvaluationConfig(StrictModel):
     run_length: bool | RunLengthConfig = False
     """Also compute the expected run length, for instances in 3D: along skeletons of the ground truth, which need
     ``pip install 'attacca[export]'``, or along skeletons in SWC files."""
+    objects_of: list[str] = Field(default=[])
+    """Also compare these channels or classes of a semantic task as objects, such as ``[mitochondria]``: their connected
+    components (faces, edges, corners) are matched and get scores ``objects_f1_iou50`` and others."""
+    regions: bool = False
+    """Also compute variation of information of the halves, quarters, eighths and so on of the scored region, for
+    instances: it depends on the size of the region."""
     block_size: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=2, max_length=3)] | None = None
-    """Size in voxels of the blocks in which objects are compared. Scores do not depend on it."""
+    """Size in voxels of the blocks in which objects are compared. Scores do not depend on it. With ``regions``, the smallest
+    parts are such blocks."""
 
-    def without_files(self) -> "EvaluationConfig":
-        """Return the section without skeletons in files, which change neither a training nor a choice."""
+    def without_details(self) -> "EvaluationConfig":
+        """Return the section without skeletons in files and additional scores, which change no training and no choice."""
+        values: dict[str, Any] = {"objects_of": [], "regions": False}
         if isinstance(self.run_length, RunLengthConfig):
-            return self.model_copy(update={"run_length": False})
-        return self
+            values["run_length"] = False
+        return self.model_copy(update=values)
 
     @model_serializer(mode="wrap")
     def _omit_absent_scores(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Results from before this key existed stay valid.
+        # Results from before these keys existed stay valid.
         values: dict[str, Any] = serialize(self)
-        return {key: value for key, value in values.items() if key != "run_length" or value}
+        absent = {"run_length": False, "border_in": "volume", "objects_of": [], "regions": False}
+        return {key: value for key, value in values.items() if key not in absent or value != absent[key]}

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from attacca.config.base import StrictModel
 
+SKELETON_BYTES_PER_VOXEL = 45
+"""Memory of kimimaro per voxel of a segment's bounding box, ids included."""
+
 EXTRA_PACKAGES = {"meshes": ("zmesh", "DracoPy"), "skeletons": ("kimimaro",)}
 """Packages of the extra ``export`` by the setting that needs them."""
 

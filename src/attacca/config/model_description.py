@@ -187,7 +187,7 @@ class ModelDescription(StrictModel):
             raise ModelFileError(
                 f"{path} was made with extensions: {'; '.join(missing)}",
                 fix=f"get {files} from the author of the model, read it (its code runs on this machine), and name it under "
-                "'extensions' of the configuration, or with --extension of attacca apply",
+                "'extensions' of the configuration, or with --extension on the command line",
             )
 
 

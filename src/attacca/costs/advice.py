@@ -14,6 +14,7 @@ from attacca.costs.resources import add_reserve
 from attacca.jobs.stage import Blocks
 from attacca.progress import format_duration
 from attacca.stages.agglomerate import AGGLOMERATE
+from attacca.stages.evaluate import EVALUATE
 from attacca.stages.graph import GRAPH
 from attacca.stages.predict import PREDICT
 from attacca.stages.provenance import PROVENANCE
@@ -152,6 +153,12 @@ def suggest_less_memory(
         process_mb = add_reserve(stage.cost.process_mb)
         ratio = (item.least_memory_mb - process_mb) / max(1.0, limit_mb - process_mb)
         return _suggest_fewer_fragments(configuration, item, max(ratio, item.fragments / MOST_FRAGMENTS))
+    if stage == EVALUATE and configuration.runs[run].evaluation.run_length:
+        cost = stage.cost
+        assert cost.voxels_at_once is not None
+        in_blocks = cost.bytes_per_voxel * cost.voxels_at_once(configuration.runs[run], 1 << 62)
+        if item.least_memory_mb > add_reserve(cost.process_mb + in_blocks / 1e6):
+            return f"leave out runs.{run}.evaluation.run_length, which needs the bounding box of an object in memory"
     key = find_block_key(item)
     prediction = configuration.runs[run].prediction if run else None
     if stage == PREDICT and prediction and prediction.block_size is None and prediction.tile_size is not None:

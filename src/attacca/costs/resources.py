@@ -189,6 +189,9 @@ def job_megabytes(
         needed = cost.process_mb + cost.bytes_per_voxel * in_memory / 1e6
         if stage.has_processes and workers > 1:
             needed = _PARENT_MB + needed * min(workers, math.ceil(voxels / in_memory))
+        if cost.bytes_at_once is not None:
+            at_once = cost.bytes_at_once(configuration.runs[run], voxels)
+            needed = max(needed, cost.process_mb + at_once / 1e6)
     needed += fragments_at_once(configuration, stage, run, voxels) * cost.bytes_per_fragment / 1e6
     return add_reserve(needed)
 

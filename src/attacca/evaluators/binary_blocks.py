@@ -58,6 +58,7 @@ class BinarySides:
         ground_truth: the ground truth; positive voxels are foreground.
         channel: channel of both arrays; arrays without a channel axis have channel 0 only.
         class_id: ground truth value of foreground voxels, if it is one volume of class ids.
+        predicted_id: value of foreground voxels of the segmentation, if it is one volume of class ids.
         rules: preparation of the ground truth.
         mask: voxels of value 0 do not count; all voxels count by default.
     """
@@ -68,6 +69,7 @@ class BinarySides:
     class_id: int | None = None
     rules: GroundTruthRules = field(default_factory=GroundTruthRules)
     mask: Array | None = None
+    predicted_id: int | None = None
 
     @property
     def voxel_size(self) -> Coordinate:
@@ -80,7 +82,22 @@ class BinarySides:
         Returns:
             Predicted and true foreground, bool, and the number of voxels that count; others are on neither side.
         """
-        predicted = self._select_channel(self.prediction, self.prediction[roi]) > 0
+        predicted, true, counted = self.read_all(roi)
+        if counted is None:
+            return predicted, true, true.size
+        return predicted & counted, true & counted, int(np.count_nonzero(counted))
+
+    def read_all(self, roi: Roi) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Read a region with the voxels that do not count.
+
+        Returns:
+            Predicted and true foreground, and the voxels that count, bool; None if all voxels count.
+        """
+        if self.predicted_id is None:
+            predicted = self._select_channel(self.prediction, self.prediction[roi]) > 0
+        else:
+            segmented = drop_channel_axis(self.prediction[roi], self.prediction.dims, self.prediction)
+            predicted = segmented == self.predicted_id
         context = self.rules.context(self.voxel_size)
         labels = self.ground_truth.read(roi.grow(context, context), "edge")
         if self.class_id is None:
@@ -96,9 +113,7 @@ class BinarySides:
             allowed = self.mask.read(roi) != 0
             allowed = allowed.reshape(allowed.shape[-self.ground_truth.dims :])
             counted = allowed if counted is None else counted & allowed
-        if counted is None:
-            return predicted, true, true.size
-        return predicted & counted, true & counted, int(np.count_nonzero(counted))
+        return predicted, true, counted
 
     def _select_channel(self, array: Array, voxels: np.ndarray) -> np.ndarray:
         return voxels[self.channel] if array.num_channels is not None else voxels

@@ -117,11 +117,9 @@ class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvalua
             self._check_channels(ground_truth)
         else:
             check_ids(ground_truth)
-        opened = None if mask is None else open_array(mask)
         scores = []
         for number in range(len(self.channels)):
-            class_id = None if self.class_ids is None else self.class_ids[number]
-            sides = BinarySides(prediction, ground_truth, number, class_id, self.rules, opened)
+            sides = self.open_sides(self.channels[number], prediction, ground_truth, mask)
             if pencil_voxels is None and fits_into_memory(roi, ground_truth.voxel_size):
                 table = self.table(sides, roi)
             else:
@@ -138,6 +136,20 @@ class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvalua
                 )
             scores.append(self.scores(table, ground_truth.unit))
         return self._name_channels(scores)
+
+    def open_sides(
+        self, name: str, output_array_identifier: Compared, evaluation_array: Compared, mask: Compared | None
+    ) -> BinarySides:
+        """Return both sides of a channel, see ``Evaluator.open_sides``."""
+        number = self.channels.index(name)
+        return BinarySides(
+            open_array(output_array_identifier),
+            open_array(evaluation_array),
+            number,
+            None if self.class_ids is None else self.class_ids[number],
+            self.rules,
+            None if mask is None else open_array(mask),
+        )
 
     def table(self, sides: BinarySides, roi: Roi) -> BinaryTable:
         """Return the table of a region that fits into memory."""

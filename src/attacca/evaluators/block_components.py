@@ -100,6 +100,8 @@ def label_block(values: np.ndarray, touch: Touch = "corner") -> tuple[np.ndarray
                [1, 0, 3]], dtype=uint32)
     """
     values = np.ascontiguousarray(values)
+    # cc3d fails for bool values 1, 0, 1 along a line of three voxels.
+    values = values.view(np.uint8) if values.dtype == bool else values
     connectivity = _CONNECTIVITY[touch, values.ndim]
     labels: np.ndarray = cc3d.connected_components(values, connectivity=connectivity, out_dtype=np.uint32)
     component_values = np.zeros(int(labels.max(initial=0)) + 1, values.dtype)

@@ -98,6 +98,10 @@ class ContingencyTable:
         """
         return ContingencyTable.from_rows(self.segment, _map_ids(self.ground_truth, ids, new_ids), self.count)
 
+    def map_segments(self, ids: np.ndarray, new_ids: np.ndarray) -> "ContingencyTable":
+        """Return the table with each predicted id in ``ids`` replaced, see ``map_ground_truth``."""
+        return ContingencyTable.from_rows(_map_ids(self.segment, ids, new_ids), self.ground_truth, self.count)
+
     def save(self, path: str | Path) -> None:
         """Write the table to a .npz file."""
         with open(path, "wb") as file:

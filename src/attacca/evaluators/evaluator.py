@@ -14,6 +14,7 @@ from attacca.evaluators.scores import EvaluationScores
 from attacca.progress import Progress
 
 if TYPE_CHECKING:
+    from attacca.evaluators.binary_blocks import BinarySides
     from attacca.evaluators.validation_scores import ValidationScores
 
 Best = tuple[int, float]
@@ -100,6 +101,22 @@ class Evaluator(ABC, Generic[Scores]):
             options: keyword arguments of ``evaluate_blockwise``.
         """
         return None
+
+    def open_sides(
+        self, name: str, output_array_identifier: Compared, evaluation_array: Compared, mask: Compared | None
+    ) -> "BinarySides":
+        """Return both sides of a class or channel as foreground.
+
+        Args:
+            name: name of the class or channel.
+            output_array_identifier: the segmentation.
+            evaluation_array: the ground truth.
+            mask: voxels of value 0 do not count; all voxels count without it.
+
+        Raises:
+            ValueError: the evaluator does not compare a class or channel with this name.
+        """
+        raise ValueError(f"{type(self).__name__} compares no class with the name {name}")
 
     @property
     @abstractmethod

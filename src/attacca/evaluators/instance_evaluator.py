@@ -28,6 +28,7 @@ class InstanceEvaluator(TableEvaluator[InstanceEvaluationScores]):
         unlabelled_prediction: treatment of predicted voxels with id 0, see ``Unlabelled``.
         iou_thresholds: thresholds of intersection over union at which objects are matched.
         rules: preparation of the ground truth.
+        regions: also compute variation of information of nested parts of the compared region.
 
     Examples:
         >>> from funlib.geometry import Coordinate, Roi
@@ -47,8 +48,9 @@ class InstanceEvaluator(TableEvaluator[InstanceEvaluationScores]):
         unlabelled_prediction: Unlabelled = "object",
         iou_thresholds: Sequence[float] = IOU_THRESHOLDS,
         rules: GroundTruthRules | None = None,
+        regions: bool = False,
     ) -> None:
-        super().__init__(rules)
+        super().__init__(rules, regions)
         self.convention = InstanceConvention(ignore_background, unlabelled_prediction)
         self.iou_thresholds = tuple(iou_thresholds)
 

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from attacca.evaluators.binary_blocks import BinarySides
+from attacca.evaluators.compared_arrays import open_array
 from attacca.evaluators.contingency import ContingencyTable
+from attacca.evaluators.evaluator import Compared
 from attacca.evaluators.ground_truth import GroundTruthRules
 from attacca.evaluators.scores import ChannelScores, Criterion, EvaluationScores
 from attacca.evaluators.table_evaluator import TableEvaluator
@@ -81,6 +84,20 @@ class OneHotEvaluator(TableEvaluator[OneHotEvaluationScores]):
             raise ValueError(
                 "classes cannot be split into connected components; use rules without components"
             )
+
+    def open_sides(
+        self, name: str, output_array_identifier: Compared, evaluation_array: Compared, mask: Compared | None
+    ) -> BinarySides:
+        """Return both sides of a class, see ``Evaluator.open_sides``."""
+        number = self.classes.index(name)
+        return BinarySides(
+            open_array(output_array_identifier),
+            open_array(evaluation_array),
+            class_id=number,
+            rules=self.rules,
+            mask=None if mask is None else open_array(mask),
+            predicted_id=number,
+        )
 
     @property
     def score(self) -> OneHotEvaluationScores:

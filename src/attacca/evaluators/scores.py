@@ -1,12 +1,13 @@
 """Scores: names, values, directions, bounds and conventions."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attacca.evaluators.findings import Findings
+    from attacca.evaluators.nested_regions import RegionSize
 
 UNBOUNDED = math.nan
 """Value in ``bounds`` of a side without bound."""
@@ -109,6 +110,9 @@ class EvaluationScores:
 
     findings: "Findings | None" = None
     """Numbers of objects with errors; None for scores that do not compare objects."""
+
+    regions: "Sequence[RegionSize]" = ()
+    """Variation of information of nested parts of the region; empty unless they are compared."""
 
     def __init__(self, criteria: Iterable[Criterion], values: Mapping[str, float] | None = None) -> None:
         self._criteria = {criterion.name: criterion for criterion in criteria}

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -200,8 +201,54 @@ def collect_tables(
     table = merge_tables(
         BlockResult.load(locate_block_file(directory, index)).table for index in range(len(grid))
     )
-    if not components:
-        return table
+    return table.map_ground_truth(*join_block_components(grid, directory)) if components else table
+
+
+def open_tables(
+    grid: BlockGrid, directory: str | os.PathLike[str], components: bool = False
+) -> Callable[[int], ContingencyTable]:
+    """Return a function that reads the table of the block with a number; arguments as for ``collect_tables``.
+
+    Examples:
+        >>> from tempfile import mkdtemp
+        >>> from funlib.geometry import Coordinate, Roi
+        >>> grid, directory = BlockGrid(Roi((0, 0), (1, 4)), Coordinate(1, 4), Coordinate(1, 1)), mkdtemp()
+        >>> ids = np.array([7], np.uint64)
+        >>> BlockResult(ContingencyTable(ids, ids, np.array([4]))).save(locate_block_file(directory, 0))
+        >>> open_tables(grid, directory)(0).count.tolist()
+        [4]
+    """
+    joined = join_block_components(grid, directory) if components else None
+
+    def load_table(index: int) -> ContingencyTable:
+        table = BlockResult.load(locate_block_file(directory, index)).table
+        return table if joined is None else table.map_ground_truth(*joined)
+
+    return load_table
+
+
+def join_block_components(
+    grid: BlockGrid, directory: str | os.PathLike[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Join the components of neighboring blocks, see ``join_components``.
+
+    Args:
+        grid: the blocks.
+        directory: directory with the faces of all blocks.
+
+    Raises:
+        MissingInputError: the file of a block is missing, or has no components.
+
+    Examples:
+        >>> from tempfile import mkdtemp
+        >>> from funlib.geometry import Coordinate, Roi
+        >>> grid, directory = BlockGrid(Roi((0, 0), (1, 4)), Coordinate(1, 2), Coordinate(1, 1)), mkdtemp()
+        >>> for index, values in enumerate(([[0, 7]], [[7, 7]])):
+        ...     faces = label_block(np.array(values))[1]
+        ...     BlockResult(ContingencyTable.empty(), faces).save(locate_block_file(directory, index))
+        >>> [ids.tolist() for ids in join_block_components(grid, directory)]
+        [[4294967297, 8589934593], [4294967297, 4294967297]]
+    """
     # Six faces of 4 bytes per voxel. Blocks are visited in order, so that the least recently used faces are
     # no longer needed.
     face = count_max_voxels(grid) ** (1 - 1 / grid.dims)
@@ -215,4 +262,4 @@ def collect_tables(
             raise MissingInputError(f"{path}: no components are stored; evaluate again")
         return BlockFaces.from_arrays(arrays)
 
-    return table.map_ground_truth(*join_components(grid, load_faces))
+    return join_components(grid, load_faces)

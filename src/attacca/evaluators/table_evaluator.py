@@ -7,11 +7,25 @@ from typing import Any
 
 from attacca.arrays import Array
 from attacca.blockwise import BlockGrid, Ledger, run_blocks
-from attacca.evaluators.compared_arrays import BYTES_PER_VOXEL, check_ids, make_comparison_grid, open_array
+from attacca.evaluators.compared_arrays import (
+    BYTES_PER_VOXEL,
+    check_ids,
+    find_compared_roi,
+    make_comparison_grid,
+    open_array,
+)
 from attacca.evaluators.contingency import ContingencyTable
 from attacca.evaluators.evaluator import Compared, Evaluator, Scores
 from attacca.evaluators.ground_truth import GroundTruthRules
-from attacca.evaluators.table_blocks import EvaluateBlocks, announce_blocks, collect_tables, count_max_voxels
+from attacca.evaluators.instance_scores import InstanceConvention
+from attacca.evaluators.nested_regions import choose_part_size, score_regions
+from attacca.evaluators.table_blocks import (
+    EvaluateBlocks,
+    announce_blocks,
+    collect_tables,
+    count_max_voxels,
+    open_tables,
+)
 from attacca.progress import Progress
 
 
@@ -22,11 +36,16 @@ class TableEvaluator(Evaluator[Scores]):
 
     Args:
         rules: preparation of the ground truth.
+        regions: also score nested parts of the compared region.
     """
 
-    def __init__(self, rules: GroundTruthRules | None = None) -> None:
+    convention = InstanceConvention()
+    """Treatment of background in the scores of regions."""
+
+    def __init__(self, rules: GroundTruthRules | None = None, regions: bool = False) -> None:
         super().__init__()
         self.rules = rules or GroundTruthRules()
+        self.regions = regions
 
     def evaluate_blockwise(
         self,
@@ -58,13 +77,18 @@ class TableEvaluator(Evaluator[Scores]):
             ground_truth,
             directory,
             self.rules,
+            regions=self.regions,
             mask=mask,
             block_size=block_size,
             key=key,
             num_workers=num_workers,
             progress=progress,
         )
-        return self.scores(collect_tables(grid, directory, self.rules.components), ground_truth.unit)
+        scores = self.scores(collect_tables(grid, directory, self.rules.components), ground_truth.unit)
+        if self.regions:
+            load_table = open_tables(grid, directory, self.rules.components)
+            scores.regions = score_regions(grid, load_table, self.convention)
+        return scores
 
     def compare_shard(
         self,
@@ -75,7 +99,7 @@ class TableEvaluator(Evaluator[Scores]):
         **options: Any,
     ) -> None:
         arrays = open_array(output_array_identifier), open_array(evaluation_array)
-        compare_blocks(*arrays, directory, self.rules, shard, **options)
+        compare_blocks(*arrays, directory, self.rules, shard, regions=self.regions, **options)
 
     @abstractmethod
     def scores(self, table: ContingencyTable, unit: str = "nanometer") -> Scores:
@@ -94,6 +118,7 @@ def compare_blocks(
     rules: GroundTruthRules,
     shard: tuple[int, int] = (0, 1),
     *,
+    regions: bool = False,
     mask: Compared | None = None,
     block_size: Sequence[int] | None = None,
     key: Any = None,
@@ -110,6 +135,7 @@ def compare_blocks(
         directory: local directory for the tables of blocks.
         rules: preparation of the ground truth.
         shard: number of the shard and number of shards.
+        regions: blocks are parts of the compared region (``choose_part_size``), unless ``block_size`` is given.
         mask: voxels of value 0 do not count.
         block_size: world units; the sum of the tables does not depend on it, except for the numbers of true components.
         key: values that identify both arrays; without it, earlier results are ignored.
@@ -136,9 +162,14 @@ def compare_blocks(
     """
     for array in (segmentation, ground_truth):
         check_ids(array)
-    grid = make_comparison_grid(
-        segmentation, ground_truth, block_size, rules.context(ground_truth.voxel_size)
-    )
+    context = rules.context(ground_truth.voxel_size)
+    if regions and block_size is None:
+        roi = find_compared_roi(segmentation, ground_truth)
+        grid = BlockGrid(
+            roi, choose_part_size(roi, ground_truth.voxel_size), ground_truth.voxel_size, context
+        )
+    else:
+        grid = make_comparison_grid(segmentation, ground_truth, block_size, context)
     parts = {"key": key, "grid": grid.to_dict(), "rules": vars(rules)}
     ledger = None if key is None else Ledger(directory, parts, len(grid))
     announce_blocks(progress, grid, ledger, grid.shard(*shard))

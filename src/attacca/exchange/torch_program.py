@@ -8,6 +8,7 @@ import io
 import json
 import warnings
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,9 @@ def write_torch_program(model: Path, target: Path) -> None:
     for node in program.graph.nodes:
         # They hold paths of this machine.
         node.meta.pop("stack_trace", None)
-    _check(portable, program, model)
+    smallest = _check(portable, program, model)
     buffer = io.BytesIO()
-    metadata = json.dumps(describe_network(portable), indent=1, sort_keys=True, allow_nan=False)
+    metadata = json.dumps(describe_network(portable, smallest), indent=1, sort_keys=True, allow_nan=False)
     torch.export.save(program, buffer, extra_files={METADATA: metadata})
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_STORED) as archive:
         # PyTorch requires all members to be in one directory.
@@ -55,8 +56,13 @@ def write_torch_program(model: Path, target: Path) -> None:
     write_bytes(target, buffer.getvalue())
 
 
-def describe_network(portable: PortableNetwork) -> dict[str, Any]:
-    """Return the meaning of inputs and outputs of a network as plain values."""
+def describe_network(portable: PortableNetwork, smallest: Sequence[int]) -> dict[str, Any]:
+    """Return the meaning of inputs and outputs of a network as plain values.
+
+    Args:
+        portable: the network.
+        smallest: spatial shape of the smallest input.
+    """
     description, network = portable.description, portable.network
     return {
         "written_by": f"attacca {__version__}",
@@ -68,8 +74,8 @@ def describe_network(portable: PortableNetwork) -> dict[str, Any]:
             "axes": ["batch", "channel", *(axis.name for axis in portable.axes)],
             "num_channels": network.num_in_channels,
             "sizes": {
-                axis.name: axis.minimum if axis.step is None else {"minimum": axis.minimum, "step": axis.step}
-                for axis in portable.axes
+                axis.name: size if axis.step is None else {"minimum": size, "step": axis.step}
+                for axis, size in zip(portable.axes, smallest)
             },
             "voxel_size": description.voxel_size,
             "unit": description.unit,
@@ -105,12 +111,21 @@ def _export(portable: PortableNetwork, path: Path) -> torch.export.ExportedProgr
         ) from error
 
 
-def _check(portable: PortableNetwork, program: torch.export.ExportedProgram, path: Path) -> None:
-    """Compare the program with the network, for an input of another shape than that of the export."""
-    generator = torch.Generator().manual_seed(0)
-    shape = (1, portable.network.num_in_channels, *portable.input_shape())
-    raw = torch.rand(shape, generator=generator) * 2 - 1
-    with torch.inference_mode():
-        expected, found = portable.module(raw), program.module()(raw)
-    if expected.shape != found.shape or not torch.allclose(expected, found, atol=_TOLERANCE):
-        raise ModelFileError(f"{path}: the exported program does not give the predictions of the network")
+def _check(portable: PortableNetwork, program: torch.export.ExportedProgram, path: Path) -> tuple[int, ...]:
+    """Compare the program with the network, and return the spatial shape of the smallest input of the program."""
+    module, generator = program.module(), torch.Generator().manual_seed(0)
+    refusal: AssertionError | None = None
+    # PyTorch excludes some sizes with outputs of 1 voxel.
+    for steps in range(2):
+        shape = portable.input_shape(steps)
+        raw = torch.rand((1, portable.network.num_in_channels, *shape), generator=generator) * 2 - 1
+        try:
+            with torch.inference_mode():
+                expected, found = portable.module(raw), module(raw)
+        except AssertionError as error:
+            refusal = error
+            continue
+        if expected.shape != found.shape or not torch.allclose(expected, found, atol=_TOLERANCE):
+            raise ModelFileError(f"{path}: the exported program does not give the predictions of the network")
+        return shape
+    raise ModelFileError(f"{path}: the exported program refuses inputs of the network: {refusal}")

@@ -10,13 +10,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order
 
 from attacca.blockwise.memory import available_memory, format_gibibytes
-from attacca.config.export import SkeletonExport
+from attacca.config.export import SKELETON_BYTES_PER_VOXEL, SkeletonExport
 from attacca.errors import ResourceError
 from attacca.export.labels import Labels
 from attacca.export.segment_table import SegmentTable
-
-_BYTES_PER_VOXEL = 45
-"""Memory of kimimaro per voxel of a segment's bounding box, ids included."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +161,7 @@ def check_skeleton_memory(chosen: np.ndarray, table: SegmentTable, key: str, mem
     shapes = (table.upper - table.lower)[chosen]
     volumes = [math.prod(shape) for shape in shapes.tolist()]
     largest = int(np.argmax(volumes))
-    needed, free = volumes[largest] * _BYTES_PER_VOXEL, available_memory()
+    needed, free = volumes[largest] * SKELETON_BYTES_PER_VOXEL, available_memory()
     if needed > free:
         shape = " x ".join(map(str, shapes[largest].tolist()))
         raise ResourceError(

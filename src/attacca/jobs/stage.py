@@ -50,6 +50,8 @@ class CostModel:
             that are in memory at the same time; by default all are.
         voxels_at_once: function of a run and the number of voxels of the volume. It returns the number of voxels that are
             in memory at the same time, for a stage without blocks that reads the volume in parts.
+        bytes_at_once: function of a run and the number of voxels of the volume. It returns the memory that one process of a
+            stage without blocks needs besides these parts, before or after them.
     """
 
     process_mb: int
@@ -61,6 +63,7 @@ class CostModel:
     bytes_per_fragment: float = 0.0
     fragments_at_once: Callable[[RunConfig, float, float], float] | None = None
     voxels_at_once: Callable[[RunConfig, int], int] | None = None
+    bytes_at_once: Callable[[RunConfig, int], float] | None = None
 
 
 @dataclass(frozen=True)

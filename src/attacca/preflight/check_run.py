@@ -38,6 +38,7 @@ def check_run(
         found = f"'{weights}', which is not there"
         yield Problem((*section, "task", "weights"), found, "a checkpoint, or the best.json beside it")
     yield from _check_criteria(section, run)
+    yield from _check_objects(section, run)
     used = {volume: plans[volume] for volume in run.volumes.used if volume in plans}
     if len({len(plan.axes) for plan in used.values()}) > 1:
         found = ", ".join(f"{volume} is {len(plan.axes)}D" for volume, plan in used.items())
@@ -116,6 +117,25 @@ def _check_criteria(section: KeyPath, run: RunConfig) -> Iterator[Problem]:
                 f"{'loss or ' if key[0] == 'training' else ''}one of {', '.join(choices)}"
                 + (by_channel if len(choices) < len(scores.criteria) else ""),
             )
+
+
+def _check_objects(section: KeyPath, run: RunConfig) -> Iterator[Problem]:
+    """Yield a problem for each score of objects or of regions that the task does not have."""
+    task = run.task.learned_task
+    kind = type(task).model_fields["type"].default
+    names = () if task.agglomerates else task.class_names
+    for index, name in enumerate(run.evaluation.objects_of):
+        key = (*section, "evaluation", "objects_of", index)
+        if not names:
+            yield Problem(key, f"'{name}' for a task of type {kind}", "a task with classes or channels")
+        elif name not in names:
+            yield Problem(key, f"'{name}'", f"one of {', '.join(names)}")
+    if run.evaluation.regions and not task.agglomerates:
+        yield Problem(
+            (*section, "evaluation", "regions"),
+            f"regions for a task of type {kind}",
+            "a task of type affinities",
+        )
 
 
 def _check_axes(section: KeyPath, run: RunConfig, axes: int) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from attacca.volumes.readers.hdf5 import HDF5_SUFFIXES, list_hdf5_volumes
 from attacca.volumes.readers.image_file import IMAGE_SUFFIXES
 from attacca.volumes.readers.mrc import MRC_SUFFIXES
 from attacca.volumes.readers.source import build_missing_error
+from attacca.volumes.readers.webknossos import list_layers
 from attacca.volumes.readers.zarr_container import split_container
 
 _SURE_LABEL_WORDS = frozenset(
@@ -26,7 +27,21 @@ LABEL_WORDS = _SURE_LABEL_WORDS | {"mask", "masks"}
 """Words in names of labels. A mask is the labels of an image that has no other ones."""
 
 RAW_WORDS = frozenset(
-    ["raw", "image", "images", "img", "im", "em", "volume", "volumes", "vol", "input", "data", "stack"]
+    [
+        "raw",
+        "image",
+        "images",
+        "img",
+        "im",
+        "em",
+        "volume",
+        "volumes",
+        "vol",
+        "input",
+        "data",
+        "stack",
+        "color",
+    ]
 )
 """Words in names of images."""
 
@@ -156,6 +171,9 @@ def _list_locations(path: str, level: int = 0) -> list[Location]:
 
 def _list_directory(directory: Path, level: int) -> list[Location]:
     """Return the volumes in a directory; the directory itself if its images are sections."""
+    layers = list_layers(directory)
+    if layers:
+        return [Location(str(directory / name)) for name in sorted(layers)]
     items = sorted(item for item in directory.iterdir() if not item.name.startswith("."))
     images = [item for item in items if item.is_file() and item.suffix.lower() in IMAGE_SUFFIXES]
     others = [

@@ -15,6 +15,7 @@ from attacca.report.facts import Fact, as_mapping, describe_checks, describe_siz
 from attacca.report.fallback import compute_or
 from attacca.report.label_overlap import LabelOverlap, measure_overlap
 from attacca.report.object_section import ObjectSection, read_objects
+from attacca.report.region_section import RegionSection, read_regions
 from attacca.report.results import Results, read_json
 from attacca.report.scores import Score, describe_broken_scores, read_scores, read_warnings
 from attacca.report.slice_rows import Row, VolumeImages, make_slice_rows
@@ -46,6 +47,7 @@ class VolumeSection:
         size: shape, voxel size and extent of the volume.
         objects: the largest objects; None before they are measured.
         findings: objects that are whole, split, merged or missing; None without a comparison of objects.
+        regions: variation of information by size of the evaluated part; None unless it was computed.
     """
 
     name: str
@@ -65,6 +67,7 @@ class VolumeSection:
     size: list[Fact] = field(default_factory=list)
     findings: Findings | None = None
     objects: ObjectSection | None = None
+    regions: RegionSection | None = None
 
 
 def make_volume_section(
@@ -93,6 +96,7 @@ def make_volume_section(
     section.status = _describe_status(results, run, section, images)
     section.link = make_open_link(run, volume)
     section.objects = compute_or(None, "the table of objects", lambda: read_objects(results, run, volume))
+    section.regions = compute_or(None, "the scores of parts", lambda: read_regions(results, run, volume))
     image = images.raw or images.segmentation or images.ground_truth
     section.size = describe_size(image.finest) if image is not None else []
     checks = as_mapping(read_json(results.layout.scores(run, volume)).get("segmentation"))

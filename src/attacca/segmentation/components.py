@@ -53,7 +53,9 @@ def label_foreground(is_foreground: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     ([[[1, 1, 0, 2]]], [0, 3])
     """
     check_block(is_foreground.shape)
-    labels = cc3d.connected_components(np.ascontiguousarray(is_foreground), connectivity=6).astype(np.uint32)
+    # cc3d fails for bool values 1, 0, 1 along a line of three voxels.
+    foreground = np.ascontiguousarray(is_foreground).view(np.uint8)
+    labels = cc3d.connected_components(foreground, connectivity=6).astype(np.uint32)
     values, firsts = np.unique(labels.ravel(), return_index=True)
     return labels, firsts[values > 0].astype(np.int64)
 

@@ -54,7 +54,7 @@ def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str
         "task": task_parameters(config, *PARTS),
         "prediction": plain_values(config.prediction),
         "segmentation": plain_values(config.segmentation) if config.task.agglomerates else None,
-        "evaluation": plain_values(config.evaluation.without_files()),
+        "evaluation": plain_values(config.evaluation.without_details()),
         "volumes": {"train": config.volumes.train, "validate": config.volumes.validation},
         "derived_from": digest_of_weights(weights) if weights is not None and is_external else None,
     }

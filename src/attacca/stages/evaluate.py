@@ -9,6 +9,7 @@ from typing import Any
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.atomic import write_json
 from attacca.config.evaluation import EvaluationConfig, RunLengthConfig
+from attacca.config.export import SKELETON_BYTES_PER_VOXEL
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.task import TaskConfig
 from attacca.config.tasks import read_task_config
@@ -26,6 +27,9 @@ from attacca.stages.volume import VOLUME
 logger = logging.getLogger(__name__)
 
 _DEFAULT_BLOCK_VOXELS = 1 << 23
+
+_LARGEST_BOX = 1 << 30
+"""Voxels of the largest bounding box of an object that is assumed for skeletons."""
 
 
 def segmentation_stage(task: TaskConfig) -> Stage:
@@ -51,6 +55,16 @@ def _voxels_at_once(run: RunConfig, voxels: int) -> int:
     return min(voxels, math.prod(size) if size else _DEFAULT_BLOCK_VOXELS)
 
 
+def _bytes_at_once(run: RunConfig, voxels: int) -> float:
+    """Return the memory of the bounding box of the largest object, whose skeleton is computed or looked up."""
+    run_length = run.evaluation.run_length
+    if not run_length:
+        return 0.0
+    # Along given skeletons, values of the segmentation and of the mask are read.
+    per_voxel = 16 if isinstance(run_length, RunLengthConfig) else SKELETON_BYTES_PER_VOXEL
+    return per_voxel * min(voxels, _LARGEST_BOX)
+
+
 def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str, Any]:
     config = configuration.runs[run]
     evaluation = plain_values(config.evaluation)
@@ -74,7 +88,7 @@ EVALUATE = Stage(
     manifest_is_result=True,
     is_final=True,
     has_processes=True,
-    cost=CostModel(350, 80, 1.0e7, 1, voxels_at_once=_voxels_at_once),
+    cost=CostModel(350, 80, 1.0e7, 1, voxels_at_once=_voxels_at_once, bytes_at_once=_bytes_at_once),
     disk=lambda sizes: (1e4 + sizes.fragments * 16, 5),
     block_setting="evaluation.block_size",
 )
@@ -83,7 +97,8 @@ EVALUATE = Stage(
 def work(arguments: StageArguments) -> None:
     """Compare the blocks of a shard; or write ``scores.json``: every score with its direction, bounds and convention."""
     # deferred: the Snakefile does not need numba.
-    from attacca.evaluators import scores_to_json
+    from attacca.evaluators import InstanceConvention, scores_to_json
+    from attacca.evaluators.class_objects import score_class_objects
     from attacca.tasks import create_task
 
     layout, run, volume = arguments.layout, arguments.run, arguments.volume
@@ -122,12 +137,26 @@ def work(arguments: StageArguments) -> None:
         write_json(arguments.output, {"stage": EVALUATE.name, "shard": list(arguments.shard)})
         return
     scores = evaluator.evaluate_blockwise(identifier, ground_truth, directory, **options)
-    run_lengths: list[dict[str, Any]] = []
+    more: list[dict[str, Any]] = []
+    if config.objects_of:
+        sides = [
+            (name, evaluator.open_sides(name, identifier, ground_truth, mask)) for name in config.objects_of
+        ]
+        convention = InstanceConvention.from_config(config)
+        del options["mask"]
+        more += scores_to_json(
+            score_class_objects(sides, directory, convention, config.iou_thresholds, **options)
+        )
     if config.run_length:
-        run_lengths = _compute_run_lengths(arguments, config.run_length, segmentation, ground_truth, mask)
+        more += _compute_run_lengths(arguments, config.run_length, segmentation, ground_truth, mask)
     details: dict[str, Any] = {}
     if scores.findings is not None:
         details["findings"] = scores.findings.to_json()
+    if scores.regions:
+        details["regions"] = {
+            "convention": scores.criterion("voi").convention,
+            "sizes": [size.to_json() for size in scores.regions],
+        }
     if scores.coverage is not None and scores.coverage.differs:
         details["warnings"] = [scores.coverage.describe()]
         logger.warning("%s: %s", arguments.label, scores.coverage.describe())
@@ -137,7 +166,7 @@ def work(arguments: StageArguments) -> None:
             **manifest.to_json(),
             "run": run,
             "volume": volume,
-            "scores": [*scores_to_json(scores), *run_lengths],
+            "scores": [*scores_to_json(scores), *more],
             "segmentation": dict(segmentation_manifest.result),
             **details,
         },

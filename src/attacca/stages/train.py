@@ -63,7 +63,7 @@ def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str
     }
     if config.training.validation.segmentation_interval is not None:
         # Checkpoints are scored by their segmentations, so the settings of these decide which is best.
-        section["evaluation"] = plain_values(config.evaluation.without_files())
+        section["evaluation"] = plain_values(config.evaluation.without_details())
         if config.task.agglomerates:
             section["segmentation"] = plain_values(config.segmentation)
     weights = config.task.initial_weights

@@ -39,7 +39,7 @@ def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str
     parts = () if config.task.agglomerates else ("predictor", "post_processor", "evaluator")
     section = {
         "task": task_parameters(config, *parts),
-        "evaluation": plain_values(config.evaluation.without_files()),
+        "evaluation": plain_values(config.evaluation.without_details()),
     }
     if config.task.agglomerates:
         section["segmentation"] = plain_values(config.segmentation)

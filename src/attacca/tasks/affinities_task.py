@@ -66,6 +66,7 @@ class AffinitiesTask(Task):
             evaluation.unlabelled_prediction,
             evaluation.iou_thresholds,
             GroundTruthRules.from_config(evaluation, unlabelled),
+            evaluation.regions,
         )
 
     def create_tuner(

@@ -56,5 +56,7 @@ def _create_evaluator(
     from attacca.evaluators import GroundTruthRules
 
     config = evaluation or EvaluationConfig()
-    evaluator: Evaluator = options.create(GroundTruthRules(unlabelled, config.border))
+    evaluator: Evaluator = options.create(
+        GroundTruthRules(unlabelled, config.border, border_in_sections=config.border_in == "sections")
+    )
     return evaluator

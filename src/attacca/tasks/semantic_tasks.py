@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ def _class_rules(evaluation: EvaluationConfig, unlabelled: int | None) -> Ground
     from attacca.evaluators import GroundTruthRules
 
     # Classes are not split into connected components.
-    return GroundTruthRules(unlabelled, evaluation.border)
+    return replace(GroundTruthRules.from_config(evaluation, unlabelled), components=False)
 
 
 class BinaryTask(Task):

@@ -25,7 +25,7 @@ CONVERTERS = {
     ".am": ("Amira", "Fiji (File > Save As > Tiff)"),
     ".npy": ("NumPy", "h5py in Python: h5py.File('volume.h5', 'w')['raw'] = numpy.load(FILE)"),
     ".npz": ("NumPy", "h5py in Python: h5py.File('volume.h5', 'w')['raw'] = numpy.load(FILE)[NAME]"),
-    ".knossos": ("KNOSSOS", "webknossos convert-knossos, then convert-zarr (package webknossos)"),
+    ".knossos": ("KNOSSOS", "webknossos convert-knossos (package webknossos)"),
     ".vsvi": ("VAST", "VAST (File > Export image stack)"),
     ".vss": ("VAST", "VAST (File > Export segmentation)"),
     ".klb": ("Keller Lab Block", "pyklb in Python, or Fiji (File > Save As > Tiff)"),

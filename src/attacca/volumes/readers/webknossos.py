@@ -5,6 +5,7 @@ Reference: https://docs.webknossos.org/webknossos/data/concepts.html
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,7 +55,7 @@ def describe_layer(source: ArraySource) -> DescribedArray | None:
     """
     path = Path(source.path)
     path = path.parent if path.name in (PROPERTIES, HEADER_NAME) else path
-    root = next((item for item in (path, *path.parents[:2]) if (item / PROPERTIES).is_file()), None)
+    root = next((item for item in (path, *path.parents[:2]) if os.path.isfile(item / PROPERTIES)), None)
     if root is None:
         return None
     file = root / PROPERTIES
@@ -77,6 +78,21 @@ def describe_layer(source: ArraySource) -> DescribedArray | None:
             fix="set 'dataset' to the name of a layer",
         )
     return _describe(source, root, values, name, layers[name], parts[1:])
+
+
+def list_layers(directory: Path) -> list[str]:
+    """Return the names of the layers of a data set; an empty list for other directories.
+
+    Raises:
+        VolumeError: the description is damaged.
+    """
+    file = directory / PROPERTIES
+    return list(_name_layers(_parse(file), file)) if os.path.isfile(file) else []
+
+
+def _name_layers(values: dict[str, Any], file: Path) -> dict[str, dict[str, Any]]:
+    layers = _as_list(values, "dataLayers", file)
+    return {str(layer.get("name")): layer for layer in layers if isinstance(layer, dict)}
 
 
 def _describe(
