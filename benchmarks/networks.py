@@ -3,6 +3,8 @@
     python benchmarks/networks.py train --network "full 12-24-48, batch" --seed 1 --steps 800 --output results/networks
     python benchmarks/networks.py train --data tissue --network "full 8-24-48, batch" --steps 500 --output results/tissue
     python benchmarks/networks.py train --network all --seed 1 2 3 --steps 2000 --output results/networks
+    python benchmarks/networks.py train --network "full 12-24-48, batch" --sections 0:70 70:90 90:170 --one-way \
+        --augmentation "no elastic" --steps 2000 --output results/slab
     python benchmarks/networks.py table --output results/networks > benchmarks/networks.txt
     ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 python benchmarks/networks.py speed
 
@@ -12,7 +14,8 @@ The learning rate follows the schedule of the configuration. The averaged weight
 used in the training: sections 100 to 134 and 135 to 169 of FIB-25, or the volumes for validation and test of
 ``config.yaml``. The tuner chooses the segmentation on one of them, and the other one is scored with it. Scores are means
 over both directions, ``best VOI`` is the score with the settings that are best on the scored volume itself. The loss is
-the balanced cross-entropy of the affinities, without shape descriptors, as a mean over both volumes.
+the balanced cross-entropy of the affinities, without shape descriptors, as a mean over both volumes. ``--one-way``
+scores the second volume only. ``--sections`` chooses other sections of FIB-25.
 
 ``speed`` prints CPU seconds of optimizer steps and voxels per CPU second, with random data in one thread. The variables
 above make it use the instructions of a CPU without AVX-512.
@@ -28,7 +31,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +52,12 @@ from attacca.arrays import NumpyArray, ZarrArray  # noqa: E402
 from attacca.config.architecture import UNetConfig  # noqa: E402
 from attacca.config.evaluation import EvaluationConfig  # noqa: E402
 from attacca.config.load import load_configuration  # noqa: E402
+from attacca.config.training import (  # noqa: E402
+    ElasticConfig,
+    GammaConfig,
+    IntensityAugmentConfig,
+    NoiseConfig,
+)
 from attacca.config.volumes import RoiConfig  # noqa: E402
 from attacca.freed_memory import keep_freed_memory  # noqa: E402
 from attacca.prediction import Network  # noqa: E402
@@ -78,6 +87,7 @@ NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any], float]] = {
     ),
     "full 8-24-48, batch": ({**_FULL, **_BATCH, "channels": (8, 24, 48)}, {}, 4e-3),
     "full 12-24-48-64, batch": ({**_FULL, **_THREE, **_BATCH, "channels": (12, 24, 48, 64)}, {}, 4e-3),
+    "full 16-32-96, batch": ({**_FULL, **_BATCH, "channels": (16, 32, 96)}, {}, 4e-3),
     "half 24-48": ({**_STEM, "channels": (24, 48), "downsample_factors": (_HALF,)}, {}, 2e-3),
     "half 24-48-96": ({**_STEM, "channels": (24, 48, 96)}, {}, 2e-3),
     "half 24-48-96, LSDs": ({**_STEM, "channels": (24, 48, 96)}, _LSDS, 2e-3),
@@ -88,13 +98,26 @@ NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any], float]] = {
 }
 """Architecture, changes of the task, and learning rate of each candidate; batches have two samples."""
 
-SECTIONS = {"train": (0, 100), "first": (100, 35), "second": (135, 35)}
+AUGMENTATIONS: dict[str, dict[str, Any]] = {
+    "example": {},
+    "no elastic": {"elastic": None},
+    "strong": {
+        "elastic": ElasticConfig(displacement=2.0, probability=0.5, uniform_3d_rotation=True),
+        "noise": NoiseConfig(sigma=(0, 0.08)),
+        "gamma": GammaConfig(range=(0.6, 1.6)),
+        "intensity": IntensityAugmentConfig(scale=(0.7, 1.3), shift=(-0.15, 0.15)),
+    },
+}
+"""Changes of the augmentation of the configuration."""
+
+Sections = dict[str, tuple[int, int]]
+SECTIONS: Sections = {"train": (0, 100), "first": (100, 35), "second": (135, 35)}
 """First section and number of sections of each volume of FIB-25."""
 TISSUE = {"train": "tissue-train", "first": "tissue-validate", "second": "tissue-test"}
 """Volumes of the default configuration."""
 
 
-def import_volumes(data: str, directory: Path) -> dict[str, TrainingVolume]:
+def import_volumes(data: str, directory: Path, sections: Sections) -> dict[str, TrainingVolume]:
     """Import the volume of the training, and the two volumes of the scores."""
     configuration = load_configuration(CONFIGURATIONS[data])
     if data == "default":
@@ -104,14 +127,35 @@ def import_volumes(data: str, directory: Path) -> dict[str, TrainingVolume]:
     volume = next(iter(configuration.volumes.values()))
     size = volume.voxel_size[0]
     volumes = {}
-    for name, (first, count) in SECTIONS.items():
+    for name, (first, count) in sections.items():
         roi = RoiConfig(offset=[first * size, 0, 0], shape=[count * size, *volume.roi.shape[1:]])
         volumes[name] = import_volume(volume.model_copy(update={"roi": roi}), name, directory)
     return volumes
 
 
-def train_network(data: str, name: str, seed: int, steps: int, output: Path | None = None) -> dict[str, Any]:
-    """Train a network, and score it on two other volumes, whose predictions are stored in ``output`` if it is given."""
+def train_network(
+    data: str,
+    name: str,
+    seed: int,
+    steps: int,
+    output: Path | None = None,
+    *,
+    sections: Sections = SECTIONS,
+    augmentation: str = "example",
+    scored: Sequence[str] = ("first", "second"),
+) -> dict[str, Any]:
+    """Train a network, and score it on two other volumes.
+
+    Args:
+        data: configuration of the training.
+        name: candidate.
+        seed: of weights and samples.
+        steps: optimizer steps.
+        output: directory to store the predictions in.
+        sections: of FIB-25.
+        augmentation: changes of the configuration.
+        scored: volumes whose loss and scores are averaged.
+    """
     torch.set_num_threads(1)
     keep_freed_memory()
     run: Any = next(iter(load_configuration(CONFIGURATIONS[data]).runs.values()))
@@ -119,12 +163,19 @@ def train_network(data: str, name: str, seed: int, steps: int, output: Path | No
     architecture = UNetConfig.model_validate(layers)
     task = run.task.model_copy(update={"lsds": False, **changes})
     optimizer = run.training.optimizer.model_copy(update={"learning_rate": rate})
-    settings = {"iterations": steps, "torch_threads": 1, "batch_size": 2, "optimizer": optimizer}
+    changed = run.training.augmentation.model_copy(update=AUGMENTATIONS[augmentation])
+    settings = {
+        "iterations": steps,
+        "torch_threads": 1,
+        "batch_size": 2,
+        "optimizer": optimizer,
+        "augmentation": changed,
+    }
     training = run.training.model_copy(update=settings)
     single = run.prediction.model_copy(update={"augmentation": "none"})
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
-        volumes = import_volumes(data, directory)
+        volumes = import_volumes(data, directory, sections)
         job = TrainingJob(directory, task, architecture, training, (volumes["train"],), seed=seed)
         raw = ZarrArray.open_from_array_identifier(volumes["train"].raw)
         state = TrainingState(job, TrainingDevice(torch.device("cpu"), torch.float32), raw.dims, 1)
@@ -163,13 +214,10 @@ def train_network(data: str, name: str, seed: int, steps: int, output: Path | No
             )
             for part, (prediction, _) in predictions.items()
         }
-        losses = [
-            compute_loss(prediction, open_labels(volumes[part]), task)
-            for part, (prediction, _) in predictions.items()
-        ]
+        losses = [compute_loss(predictions[part][0], open_labels(volumes[part]), task) for part in scored]
     shape = architecture.input_shape
     return {
-        "network": name,
+        "network": name if augmentation == "example" else f"{name}, {augmentation}",
         "seed": seed,
         "steps": steps,
         "seconds per step": (used - batch_seconds) / steps,
@@ -179,17 +227,17 @@ def train_network(data: str, name: str, seed: int, steps: int, output: Path | No
         "context": int(network.context[0]),
         "prediction seconds": sum(seconds for _, seconds in predictions.values()),
         "loss": float(np.mean(losses)),
-        **average_scores(results),
+        **average_scores(results, scored),
         "curve": curve,
     }
 
 
-def average_scores(results: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Return the mean scores of both volumes, with the settings of the other one and with their own."""
-    first, second = results["first"], results["second"]
+def average_scores(results: dict[str, Any], scored: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return the mean scores of the ``scored`` volumes, with the settings of the other one and with their own."""
+    others = {"first": "second", "second": "first"}
     # Both tables have the same settings in the same order.
-    given = [first.table[second.chosen["row"]], second.table[first.chosen["row"]]]
-    own = [result.table[result.chosen["row"]] for result in (first, second)]
+    given = [results[part].table[results[others[part]].chosen["row"]] for part in scored]
+    own = [results[part].table[results[part].chosen["row"]] for part in scored]
     names = ("voi", "voi_split", "voi_merge", "adapted_rand_error")
     return {
         label: {name: float(np.mean([row[name] for row in rows])) for name in names}
@@ -245,6 +293,12 @@ def predict(network: Network, config: Any, volume: Any) -> tuple[NumpyArray, flo
         affinities[(slice(None), *part)] = values[: len(affinities)]
     seconds = time.process_time() - started
     return NumpyArray.from_np_array(affinities[:9], raw.roi, raw.voxel_size, ["c", *raw.axes]), seconds
+
+
+def parse_sections(text: str) -> tuple[int, int]:
+    """Return the first section and the number of sections of ``FIRST:END``."""
+    first, end = map(int, text.split(":"))
+    return first, end - first
 
 
 def print_speeds() -> None:
@@ -332,6 +386,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=800, help="optimizer steps")
     parser.add_argument("--data", choices=["fib25", "tissue"], default="fib25")
     parser.add_argument(
+        "--sections",
+        nargs=3,
+        type=parse_sections,
+        metavar="FIRST:END",
+        help="of FIB-25, for the training and for both scored volumes",
+    )
+    parser.add_argument("--augmentation", choices=AUGMENTATIONS, default="example")
+    parser.add_argument("--one-way", action="store_true", help="score the second volume only")
+    parser.add_argument(
         "--predictions",
         action="store_true",
         help="store predictions for agglomeration.py beside the JSON files",
@@ -341,11 +404,24 @@ def main() -> None:
     if arguments.action == "train":
         data = {"fib25": "FIB-25", "tissue": "default"}[arguments.data]
         arguments.output.mkdir(parents=True, exist_ok=True)
+        sections = dict(zip(SECTIONS, arguments.sections)) if arguments.sections else SECTIONS
         for network in NETWORKS if arguments.network == "all" else [arguments.network]:
             for seed in arguments.seed:
-                name = f"{network.replace(', ', '-').replace(' ', '-')}-{seed}-{arguments.steps}"
+                name = (
+                    f"{network}, {arguments.augmentation}" if arguments.augmentation != "example" else network
+                )
+                name = f"{name.replace(', ', '-').replace(' ', '-')}-{seed}-{arguments.steps}"
                 predictions = arguments.output / name if arguments.predictions else None
-                result = train_network(data, network, seed, arguments.steps, predictions)
+                result = train_network(
+                    data,
+                    network,
+                    seed,
+                    arguments.steps,
+                    predictions,
+                    sections=sections,
+                    augmentation=arguments.augmentation,
+                    scored=("second",) if arguments.one_way else ("first", "second"),
+                )
                 (arguments.output / f"{name}.json").write_text(json.dumps(result))
         return
     if arguments.action == "speed":

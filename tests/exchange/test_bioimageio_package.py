@@ -17,6 +17,7 @@ from attacca.arrays.border import map_to_inside
 from attacca.cli.main import main
 from attacca.config.architecture import UNetConfig
 from attacca.config.prediction import PredictionConfig
+from attacca.errors import ModelFileError
 from attacca.exchange import bioimageio_check
 from attacca.exchange.attached_model import ATTACHED
 from attacca.exchange.bioimageio_check import find_problems
@@ -167,6 +168,18 @@ def test_the_command_exports_and_imports_a_model(
     assert "elements disagree with expected values" in " ".join(find_problems(members, "rdf.yaml"))
     members["rdf.yaml"] = yaml.safe_dump({**values, "inputs": []}).encode()
     assert "inputs" in " ".join(find_problems(members, "rdf.yaml"))
+
+
+def test_a_network_that_has_no_torchscript_is_refused(
+    flat: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise RuntimeError("unsupported\nsecond line")
+
+    monkeypatch.setattr(torch.jit, "trace", refuse)
+    with pytest.raises(ModelFileError, match=r"cannot make TorchScript of the network: unsupported$"):
+        write_bioimageio_package(flat, tmp_path / "package.zip")
+    assert not (tmp_path / "package.zip").exists()
 
 
 def test_a_missing_package_and_a_wrong_suffix_are_reported(

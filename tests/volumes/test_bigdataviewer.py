@@ -133,6 +133,20 @@ def test_entities_are_not_expanded(tmp_path):
     assert "document type definition" in refused(path)
 
 
+def test_deep_nesting_is_refused(tmp_path):
+    path = write(tmp_path)
+    path.write_text(f"<SpimData>{'<a>' * 200_000}{'</a>' * 200_000}</SpimData>")
+    assert "points of time ''" in refused(path)
+
+
+@pytest.mark.parametrize("suffix", ["", ".xml", ".zarr", ".h5"])
+def test_names_that_are_too_long_are_missing(tmp_path, suffix):
+    path = tmp_path / f"{'a' * 300}{suffix}"
+    assert "no such file" in refused(path)
+    config = VolumeConfig(raw=ArraySource(path=path))
+    assert compute_content_fingerprint(config) == compute_content_fingerprint(config)
+
+
 def test_images_that_do_not_fit_the_description_are_refused(tmp_path):
     path = write(tmp_path)
     path.write_text(describe_images(HDF5, shape=(6, 20, 17)))

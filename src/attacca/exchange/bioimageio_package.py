@@ -22,7 +22,7 @@ import torch
 import yaml
 
 from attacca.archive import pack_archive, write_archive
-from attacca.errors import ModelFileError
+from attacca.errors import ModelFileError, summarize_error
 from attacca.exchange.attached_model import ATTACHED, DESCRIPTIONS
 from attacca.exchange.bioimageio_check import (
     PROGRAM,
@@ -157,9 +157,15 @@ def _compile_torchscript(portable: PortableNetwork, path: Path) -> bytes:
     with warnings.catch_warnings(), torch.no_grad():
         # Tracing fixes comparisons of shapes, so the result is compared for another shape.
         warnings.simplefilter("ignore")
-        traced = torch.jit.trace(module, example, check_trace=False)
-        torch.jit.save(traced, buffer)
-        expected, found = module(raw), traced(raw)
+        expected = module(raw)
+        try:
+            traced = torch.jit.trace(module, example, check_trace=False)
+            torch.jit.save(traced, buffer)
+            found = traced(raw)
+        except Exception as error:
+            raise ModelFileError(
+                f"{path}: PyTorch cannot make TorchScript of the network: {summarize_error(error)}"
+            ) from error
     if expected.shape != found.shape or not torch.allclose(expected, found, atol=_LARGEST_DIFFERENCE):
         raise ModelFileError(
             f"{path}: the TorchScript of the network gives other predictions than the network"

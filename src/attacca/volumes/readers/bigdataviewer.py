@@ -3,6 +3,7 @@
 Reference: https://imagej.net/plugins/bdv/#the-bdv-xml-format
 """
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +53,7 @@ def is_bigdataviewer(path: Path) -> bool:
     >>> is_bigdataviewer(Path("no_such_file.xml"))
     False
     """
-    if path.suffix.lower() != ".xml" or not path.is_file():
+    if path.suffix.lower() != ".xml" or not os.path.isfile(path) or not os.access(path, os.R_OK):
         return False
     with path.open("rb") as file:
         return _ROOT in file.read(_BEGINNING)

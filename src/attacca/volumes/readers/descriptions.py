@@ -6,6 +6,7 @@ from attacca.arrays.identifier import is_url
 from attacca.config.volumes import ArraySource
 from attacca.volumes.readers.bigdataviewer import describe_view, is_bigdataviewer
 from attacca.volumes.readers.described_array import DescribedArray
+from attacca.volumes.readers.image_header import explain_damage
 from attacca.volumes.readers.webknossos import describe_layer
 
 
@@ -22,4 +23,5 @@ def find_description(source: ArraySource) -> DescribedArray | None:
     if is_url(source.path) or source.reader is not None:
         return None
     path = Path(source.path)
-    return describe_view(source) if is_bigdataviewer(path) else describe_layer(source)
+    with explain_damage(str(path), "cannot be read"):
+        return describe_view(source) if is_bigdataviewer(path) else describe_layer(source)

@@ -107,7 +107,7 @@ def _open_stored(source: ArraySource, kind: Kind, channel: int | None) -> Source
         if not paths:
             raise MissingInputError(f"{path}: no file matches this pattern", fix="correct 'path'")
         return _read_floats(_open_images(paths, path, kind, channel), kind)
-    if not path.exists():
+    if not os.path.exists(path):
         if os.path.islink(path):
             check_regular_file(path)
         raise build_missing_error(path)
@@ -184,7 +184,7 @@ def select_channel(opened: Source, source: ArraySource) -> Source:
 
 def guess_wrong_key(source: ArraySource) -> str:
     """Return the key that is probably wrong if a source cannot be opened: ``dataset`` or ``path``."""
-    exists = not is_url(source.path) and Path(source.path).exists()
+    exists = not is_url(source.path) and os.path.exists(source.path)
     return "dataset" if source.dataset is not None and exists else "path"
 
 
@@ -201,16 +201,16 @@ def list_files(source: ArraySource) -> list[Path]:
     check_access(path)
     if is_wkw_directory(path):
         return list_wkw_files(path)
-    if path.is_dir() and split_container(path) is None:
+    if os.path.isdir(path) and split_container(path) is None:
         return list_sections(path)
-    if path.suffix.lower() in HDF5_SUFFIXES and path.is_file():
+    if path.suffix.lower() in HDF5_SUFFIXES and os.path.isfile(path):
         try:
             with explain_damage(str(path), "cannot be read"):
                 return Hdf5Source(path, source.dataset, source.axes).list_files()
         except AttaccaError:
             # The check reports it.
             return [path]
-    return [path] if path.exists() else []
+    return [path] if os.path.exists(path) else []
 
 
 def _open_directory(path: Path, kind: Kind, channel: int | None) -> Source:

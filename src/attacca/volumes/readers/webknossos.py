@@ -5,6 +5,7 @@ Reference: https://docs.webknossos.org/webknossos/data/concepts.html
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,7 +55,7 @@ def describe_layer(source: ArraySource) -> DescribedArray | None:
     """
     path = Path(source.path)
     path = path.parent if path.name in (PROPERTIES, HEADER_NAME) else path
-    root = next((item for item in (path, *path.parents[:2]) if (item / PROPERTIES).is_file()), None)
+    root = next((item for item in (path, *path.parents[:2]) if os.path.isfile(item / PROPERTIES)), None)
     if root is None:
         return None
     file = root / PROPERTIES
@@ -86,7 +87,7 @@ def list_layers(directory: Path) -> list[str]:
         VolumeError: the description is damaged.
     """
     file = directory / PROPERTIES
-    return list(_name_layers(_parse(file), file)) if file.is_file() else []
+    return list(_name_layers(_parse(file), file)) if os.path.isfile(file) else []
 
 
 def _name_layers(values: dict[str, Any], file: Path) -> dict[str, dict[str, Any]]:

@@ -198,7 +198,7 @@ def is_wkw_directory(path: Path) -> bool:
     >>> is_wkw_directory(Path("no_such_directory"))
     False
     """
-    return (path / HEADER_NAME).is_file()
+    return os.path.isfile(path / HEADER_NAME)
 
 
 def list_wkw_files(path: Path) -> list[Path]:

@@ -48,11 +48,11 @@ def split_container(path: Path | str, dataset: str | None = None) -> LocalArrayI
         return LocalArrayIdentifier(str(path).rstrip("/"), below)
     path = Path(path)
     for parent in (path, *path.parents):
-        is_archive = parent.suffix == ".zip" and parent.is_file()
-        if is_archive or (parent.suffix in (".zarr", ".n5") and parent.is_dir()):
+        is_archive = parent.suffix == ".zip" and os.path.isfile(parent)
+        if is_archive or (parent.suffix in (".zarr", ".n5") and os.path.isdir(parent)):
             name = path.relative_to(parent).as_posix().removeprefix(".")
             return LocalArrayIdentifier(parent, f"{name}/{below}".strip("/"))
-    if path.is_dir():
+    if os.path.isdir(path):
         _check_directory(path)
         if any(os.path.lexists(path / mark) for mark in _MARKER_FILES):
             return LocalArrayIdentifier(path, below)
