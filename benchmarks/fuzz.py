@@ -64,6 +64,7 @@ def main() -> None:
         "tensorstore",
         "mrcfile",
         "rosettasciio",
+        "wkw",
     )
     print(
         f"{platform.machine()}, Python {platform.python_version()}, "

@@ -1,11 +1,12 @@
 """Processor time of the stages that read and write volumes, in two versions of Attacca that alternate.
 
-    python benchmarks/stages.py BEFORE PYTHON_OF_BEFORE AFTER PYTHON_OF_AFTER [--edge 192] [--rounds 3]
+    python benchmarks/stages.py BEFORE PYTHON_OF_BEFORE AFTER PYTHON_OF_AFTER [--edge 256] [--rounds 3]
 
-Each version is a checkout with an interpreter that has its packages. In each round, each version computes all stages in one
-process, block by block as in the workflow, on equal data: a TIFF of synthetic tissue and one of its labels. The network is
-tiny; smoothed affinities of the labels replace its prediction, so that the segmentation has the objects of tissue. ``read``
-reads boxes of the segmentation that are shifted by half a block, as viewers and training do.
+Each version is a checkout with an interpreter that has its packages. In each round, each version computes the stages in one
+process, block by block as in the workflow, on equal data: a TIFF of synthetic tissue and one of its labels. Smoothed
+affinities of the labels are the prediction, and the labels are the fragments. ``pyramids of a volume`` are those of image
+and labels; ``finish a volume`` adds its metadata to them. ``read`` reads boxes of the segmentation that are shifted by half
+a block, as viewers and training do.
 
 Figures are medians of user and system time, of all threads: they depend little on other work of the machine. The last column
 is the ratio of the versions, round by round: its median, minimum and maximum.
@@ -41,20 +42,9 @@ from attacca.arrays.pyramid import build_pyramid  # noqa: E402
 from attacca.blockwise import BlockGrid  # noqa: E402
 from attacca.config.architecture import UNetConfig  # noqa: E402
 from attacca.config.prediction import PredictionConfig  # noqa: E402
-from attacca.config.segmentation import FragmentSettings  # noqa: E402
 from attacca.config.volumes import VolumeConfig  # noqa: E402
 from attacca.model import Model  # noqa: E402
-from attacca.prediction import Network, PredictBlocks, create_prediction_array  # noqa: E402
-from attacca.predictors.affinities_predictor import AffinitiesPredictor  # noqa: E402
-from attacca.predictors.volume_targets import (  # noqa: E402
-    CountBlocks,
-    TargetBlocks,
-    create_target_array,
-    create_weight_array,
-    sum_counts,
-)
-from attacca.segmentation.fragment_blocks import FragmentBlocks  # noqa: E402
-from attacca.segmentation.graph_blocks import GraphBlocks  # noqa: E402
+from attacca.prediction import Network, create_prediction_array  # noqa: E402
 from attacca.segmentation.relabel_blocks import RelabelBlocks  # noqa: E402
 from attacca.volumes import ImportBlocks, finish_volume, prepare_volume  # noqa: E402
 
@@ -130,30 +120,24 @@ def run_stages(data: Path, project: Path) -> dict[str, float]:
     plan = prepare_volume(config, volume)
     grid = BlockGrid(plan.roi, plan.block_size, plan.voxel_size)
     measure("import", lambda: fill(grid, ImportBlocks(config, volume)))
-    arrays = measure("pyramids of a volume", lambda: finish_volume(config, volume))
+    arrays = measure("finish a volume", lambda: finish_volume(config, volume))
     places = {
         name: LocalArrayIdentifier(volume, arrays[name].get("dataset", f"{name}/s0"))
         for name in ("raw", "labels")
     }
+    groups = [(place.dataset.removesuffix("/s0"), name) for name, place in places.items()]
+
+    def build_pyramids() -> None:
+        for group, name in groups:
+            build_pyramid(f"{volume}/{group}", kind="raw" if name == "raw" else "labels")
+
+    measure("pyramids of a volume", build_pyramids)
     raw, labels = (ZarrArray.open_from_array_identifier(places[name]) for name in ("raw", "labels"))
     grid = BlockGrid(raw.roi, BLOCK * VOXEL, VOXEL)
-
-    predictor = AffinitiesPredictor(OFFSETS)
-    targets = [
-        LocalArrayIdentifier(str(project / "targets.zarr"), f"{name}/s0") for name in ("target", "weight")
-    ]
-    create_target_array(predictor, targets[0], labels, write_size=BLOCK * VOXEL)
-    create_weight_array(predictor, targets[1], labels, write_size=BLOCK * VOXEL)
-    counts = measure(
-        "count classes", lambda: fill(grid, CountBlocks(predictor, places["labels"], None, None))
-    )
-    function = TargetBlocks(predictor, places["labels"], None, None, sum_counts(counts), *targets)
-    measure("targets", lambda: fill(grid, function))
 
     settings = PredictionConfig(block_size=list(BLOCK), tile_size=[48, 48, 48], device="cpu")
     place = LocalArrayIdentifier(container, "prediction/s0")
     prediction = create_prediction_array(place, raw, create_network(), settings)
-    measure("predict", lambda: fill(grid, PredictBlocks(create_network, places["raw"], place, settings)))
     affinities = np.load(data / "affinities.npy", mmap_mode="r")
 
     def write_affinities() -> None:
@@ -163,18 +147,13 @@ def run_stages(data: Path, project: Path) -> dict[str, float]:
 
     measure("write affinities", write_affinities)
     fragments, segments = create("fragments"), create("segmentation")
-    neighborhood = tuple(map(tuple, OFFSETS))
-    function = FragmentBlocks(prediction, fragments, neighborhood, FragmentSettings())
-    # Kernels are loaded before the time starts.
-    function.open()
-    measure("fragments", lambda: fill(grid, function))
-    (project / "graph").mkdir()
-    function = GraphBlocks(prediction, fragments, str(project / "graph"), neighborhood)
-    function.open()
-    measure("graph", lambda: fill(grid, function))
+    for block in grid:
+        fragments[block.write_roi] = labels[block.write_roi].astype(np.uint64)
     ids = np.unique(fragments[fragments.roi])
     ids = ids[ids > 0]
     function = RelabelBlocks(fragments, segments, _make_table(ids, np.arange(1, len(ids) + 1) // 3 + 1))
+    # Kernels are loaded before the time starts.
+    fill(list(grid)[:1], function)
     measure("relabel", lambda: fill(grid, function))
     measure("pyramid of labels", lambda: build_pyramid(f"{container}/labels/segmentation", kind="labels"))
     measure("pyramid of a prediction", lambda: build_pyramid(f"{container}/prediction", kind="raw"))
@@ -206,7 +185,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("versions", nargs="*", type=Path, metavar="CHECKOUT PYTHON")
-    parser.add_argument("--edge", type=int, default=192)
+    parser.add_argument("--edge", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--measure", nargs=2, type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -41,6 +41,19 @@ def test_gray_values_are_means_rounded_half_up():
     assert downsample(np.array([[1e6, 1], [0, 0]], np.float32), (2, 2), "raw").tolist() == [[250000.25]]
 
 
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4"])
+def test_means_of_the_largest_and_smallest_integers_do_not_overflow(dtype):
+    limits = np.iinfo(dtype)
+    block = (
+        np.random.default_rng(0).choice([limits.min, limits.max - 1, limits.max], (3, 4, 6, 8)).astype(dtype)
+    )
+    result = downsample(block, (2, 2, 2), "raw")
+    assert result.dtype == dtype
+    for c, z, y, x in itertools.product(range(3), range(2), range(3), range(4)):
+        members = block[c, 2 * z : 2 * z + 2, 2 * y : 2 * y + 2, 2 * x : 2 * x + 2].ravel().tolist()
+        assert result[c, z, y, x] == (sum(members) + 4) // 8
+
+
 def test_labels_are_the_most_frequent_id_and_of_equal_ones_the_first():
     block = np.random.default_rng(0).integers(0, 4, (2, 6, 4, 4), dtype=np.uint64) + 2**63
     result = downsample(block, (2, 2, 2), "labels")

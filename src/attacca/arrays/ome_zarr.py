@@ -53,13 +53,13 @@ def read_grid_metadata(array: StoredArray) -> GridMetadata:
     own = parse_attributes(attributes, array.ndim, reverse=is_n5)
     if own.axes is None and isinstance(array, zarr.Array):
         own = replace(own, axes=_dimension_names(array))
-    group, name = _read_group_attributes(array)
     transform = attributes.get("transform")
+    if own.voxel_size is not None and not isinstance(transform, Mapping):
+        return own
+    group, name = _read_group_attributes(array)
     if isinstance(transform, Mapping):
         scale = _parse_transform(transform, is_n5)
         return _move_to_corner(scale, _find_first_transform(array, group, is_n5) or scale)
-    if own.voxel_size is not None:
-        return own
     found = _parse_multiscales(group, name, array.ndim, is_n5)
     if found is None or (found.voxel_size is None and found.problem is None):
         below = _parse_group_attributes(group, name, attributes, array.ndim, is_n5)

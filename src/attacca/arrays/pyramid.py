@@ -169,27 +169,48 @@ def downsample(block: np.ndarray, factor: Sequence[int], kind: Literal["raw", "l
     >>> downsample(np.array([[1, 1, 5, 6], [2, 1, 5, 5]]), (2, 2), "labels").tolist()
     [[1, 5]]
     """
-    lead = block.ndim - len(factor)
-    shape: list[int] = list(block.shape[:lead])
-    for n, f in zip(block.shape[lead:], factor):
-        shape += [n // f, f]
-    split = block.reshape(shape)
-    inner = tuple(range(lead + 1, split.ndim, 2))
-    if kind == "raw":
-        if block.dtype.kind == "f":
-            return split.mean(axis=inner, dtype=np.float32).astype(block.dtype)
-        count = int(np.prod(factor))
-        total = split.sum(axis=inner, dtype=np.int64)
-        return ((total + count // 2) // count).astype(block.dtype)
-    outer = [axis for axis in range(split.ndim) if axis not in inner]
-    members = split.transpose([*inner, *outer]).reshape(-1, *(split.shape[axis] for axis in outer))
-    result = members[0].copy()
-    most = np.zeros(result.shape, np.uint8)
+    if kind == "raw" and block.dtype.kind == "f":
+        lead = block.ndim - len(factor)
+        shape: list[int] = list(block.shape[:lead])
+        for n, f in zip(block.shape[lead:], factor):
+            shape += [n // f, f]
+        inner = tuple(range(lead + 1, len(shape), 2))
+        return block.reshape(shape).mean(axis=inner, dtype=np.float32).astype(block.dtype)
+    members = []
+    for corner in product(*(range(f) for f in factor)):
+        location: tuple[Any, ...] = (..., *(slice(first, None, f) for first, f in zip(corner, factor)))
+        members.append(block[location])
+    return _average(members) if kind == "raw" else _find_most_frequent(members)
+
+
+def _average(members: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the mean of arrays of integers, rounded half up."""
+    count, dtype = len(members), members[0].dtype
+    largest = count * int(np.iinfo(dtype).max) + count
+    # Small integers are added several times faster than those of 64 bits.
+    wide = np.min_scalar_type(-largest if dtype.kind == "i" else largest) if dtype.itemsize < 8 else np.int64
+    total = np.full(members[0].shape, count // 2, wide)
     for member in members:
-        votes = np.zeros(result.shape, np.uint8)
-        for other in members:
-            votes += member == other
+        np.add(total, member, out=total, dtype=wide, casting="unsafe")
+    return (total // count).astype(dtype)
+
+
+def _find_most_frequent(members: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the most frequent id among arrays of ids, of equally frequent ids the one in the first array."""
+    result = members[0].copy()
+    mixed = np.zeros(result.shape, bool)
+    for member in members[1:]:
+        mixed |= member != result
+    # Inside objects, all ids are equal.
+    candidates = [member[mixed] for member in members]
+    winner = result[mixed]
+    most = np.zeros(winner.shape, np.uint8)
+    for candidate in candidates:
+        votes = np.zeros(winner.shape, np.uint8)
+        for other in candidates:
+            votes += candidate == other
         better = votes > most
-        result[better] = member[better]
+        winner[better] = candidate[better]
         most = np.maximum(most, votes)
+    result[mixed] = winner
     return result

@@ -26,6 +26,7 @@ from attacca.arrays.damaged_objects import (
     join_names,
     list_objects,
 )
+from attacca.arrays.direct_access import access_directly, read_voxels, write_voxels
 from attacca.arrays.identifier import LocalArrayIdentifier, join_path
 from attacca.arrays.links import read_link
 from attacca.arrays.metadata import GridMetadata, build_attributes, complete_metadata
@@ -413,7 +414,7 @@ class ZarrArray(NeuroglancerSource, Array):
         data = np.broadcast_to(value, extent)
         if any(after for _, after in padding):
             data = np.pad(data, padding, constant_values=self._zarr.fill_value or 0)
-        self._padded[whole] = data
+        write_voxels(self._padded, whole, data)
 
     def __getitem__(self, roi: Roi) -> np.ndarray:
         """Return the stored voxels of a ROI inside the array, with all channels.
@@ -429,7 +430,7 @@ class ZarrArray(NeuroglancerSource, Array):
         """
         slices = self.to_slices(roi)
         try:
-            data = np.asarray(self._checked[slices])
+            data = read_voxels(self._checked, slices)
         except OSError as error:
             raise VolumeError(self._describe_damaged_objects(roi, error)) from error
         except DECODING_ERRORS as error:
@@ -448,7 +449,8 @@ class ZarrArray(NeuroglancerSource, Array):
         """The array, which raises an error instead of filling a missing chunk with zeros where that is damage."""
         is_finished = self.is_own and not self.writable and isinstance(self._zarr, zarr.Array)
         refuses = is_finished or self._missing_chunks == "refuse"
-        return refuse_missing_chunks(self._zarr) if refuses else self._zarr
+        array = refuse_missing_chunks(self._zarr) if refuses else self._zarr
+        return access_directly(array) if self.is_own else array
 
     def _describe_damaged_objects(self, roi: Roi, error: Exception) -> str:
         """Return a message that names the stored objects that cannot be read, and note them for the next start."""
@@ -466,7 +468,7 @@ class ZarrArray(NeuroglancerSource, Array):
         return f"{self.directory}: the stored data cannot be read: {join_names(damaged) or roi} ({reason}){advice}"
 
     @cached_property
-    def _padded(self) -> zarr.Array[Any]:
+    def _padded(self) -> StoredArray:
         """The array as if its shape were a multiple of its write block, so that each block is written whole.
 
         Blocks of fill values are stored as well, so that each written block has its file.
@@ -476,11 +478,10 @@ class ZarrArray(NeuroglancerSource, Array):
         block = write_block_of(array)
         shape = tuple(-(-n // k) * k for n, k in zip(array.shape, block))
         metadata: Any = replace(array.metadata, shape=shape)
-        return zarr.Array(
-            zarr.AsyncArray(
-                metadata=metadata, store_path=array.store_path, config={"write_empty_chunks": True}
-            )
+        padded: Any = zarr.AsyncArray(
+            metadata=metadata, store_path=array.store_path, config={"write_empty_chunks": True}
         )
+        return access_directly(zarr.Array(padded))
 
     def object_keys(self, roi: Roi | None = None) -> Iterator[str]:
         """Return the names of the stored objects (shards or chunks) that hold voxels of a ROI.

@@ -119,15 +119,15 @@ def _arrange(path: Path, file: "TiffFile", headers: dict[int, ImageHeader]) -> _
     """
     first = next(iter(headers.values()))
     _check_pages(path, headers)
-    series = [
-        item for item in file.series if {page.index for page in item if page is not None} & set(headers)
-    ]
+    # Each iteration over a series reads its pages again.
+    numbered = [(item, [page.index for page in item if page is not None]) for item in file.series]
+    series = [(item, indices) for item, indices in numbered if set(indices) & set(headers)]
     if not series:
         raise VolumeError(f"{path} holds no image", fix="copy the file again")
     if len(series) > 1:
-        simple = all(len(_find_leading(item.axes, item.shape)) <= 1 for item in series)
-        if {item.kind.lower() for item in series} - set(_PIECES) or not simple:
-            text = ", ".join(f"{item.kind} {item.axes} {item.shape}" for item in series[:5])
+        simple = all(len(_find_leading(item.axes, item.shape)) <= 1 for item, _ in series)
+        if {item.kind.lower() for item, _ in series} - set(_PIECES) or not simple:
+            text = ", ".join(f"{item.kind} {item.axes} {item.shape}" for item, _ in series[:5])
             raise VolumeError(
                 f"{path} holds {len(series)} images: {text}", fix="save the image to use as a file of its own"
             )
@@ -137,11 +137,11 @@ def _arrange(path: Path, file: "TiffFile", headers: dict[int, ImageHeader]) -> _
         return _Arrangement(
             names, sizes | ({"S": first.samples} if first.samples > 1 else {}), sections, None
         )
-    return _arrange_series(path, file, series[0], headers)
+    return _arrange_series(path, file, *series[0], headers)
 
 
 def _arrange_series(
-    path: Path, file: "TiffFile", series: Any, headers: dict[int, ImageHeader]
+    path: Path, file: "TiffFile", series: Any, indices: list[int], headers: dict[int, ImageHeader]
 ) -> _Arrangement:
     axes, shape = series.axes, series.shape
     first = next(iter(headers.values()))
@@ -159,7 +159,6 @@ def _arrange_series(
         )
     sizes = dict(kept)
     planes = sizes.get("Z", 1) * sizes.get("C", 1)
-    indices = [page.index for page in series if page is not None]
     pages = [index for index in indices if index in headers for _ in range(headers[index].depth)]
     promised = [planes]
     if file.is_imagej:
