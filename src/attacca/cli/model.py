@@ -22,6 +22,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     show = actions.add_parser("show", help="print the description of a model file; weights are not loaded")
     show.add_argument("model", type=Path, metavar="MODEL", help="model.zip of a training")
+    show.set_defaults(act=_show)
     export = actions.add_parser(
         "export", help="write a model file in a format of other programs, and test the result"
     )
@@ -41,9 +42,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="FILE",
         help="Python file of an extension that the model needs; can be given several times. Its code runs on this machine",
     )
+    export.set_defaults(act=_export)
     restore = actions.add_parser("import", help="restore the model file from a file that 'export' wrote")
     restore.add_argument("model", type=Path, metavar="FILE", help="package (.zip) or program (.pt2)")
     restore.add_argument("--out", type=Path, required=True, metavar="MODEL", help="written model file")
+    restore.set_defaults(act=_import)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,17 +56,12 @@ def run(options: argparse.Namespace) -> int:
         ConfigurationError: the name of the written file does not fit the format, or a package is not installed.
         ModelFileError: the file is not a model that this Attacca reads, or its network cannot be exported.
     """
-    if options.action == "export":
-        _export(options)
-    elif options.action == "import":
-        _import(options)
-    else:
-        _show(options.model)
+    options.act(options)
     return 0
 
 
-def _show(model: Path) -> None:
-    description, digest = read_model_description(model)
+def _show(options: argparse.Namespace) -> None:
+    description, digest = read_model_description(options.model)
     console = create_console()
     facts = list_model_facts(description, digest)
     width = max(len(name) for name, _ in facts)
