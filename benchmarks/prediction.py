@@ -29,6 +29,7 @@ import torch  # noqa: E402
 from funlib.geometry import Coordinate, Roi  # noqa: E402
 
 from attacca.architectures import create_architecture  # noqa: E402
+from attacca.architectures.intensity import Intensity  # noqa: E402
 from attacca.arrays import LocalArrayIdentifier, ZarrArray  # noqa: E402
 from attacca.blockwise import Ledger, run_blocks  # noqa: E402
 from attacca.config.architecture import UNetConfig  # noqa: E402
@@ -46,7 +47,7 @@ def create_network() -> Network:
     torch.manual_seed(1)
     config = UNetConfig(input_shape=(64, 64, 64), channels=(12, 24, 48), skip="add")
     model = Model(create_architecture(config, 3), torch.nn.Conv3d(12, 9, 1), torch.nn.Sigmoid())
-    return Network.from_model(model, intensity=(0.0, 255.0))
+    return Network.from_model(model, intensity=Intensity(0.0, 255.0))
 
 
 def predict_blocks_in_memory(count: int, ready: Any, go: Any, seconds: Any) -> None:

@@ -37,6 +37,7 @@ import torch  # noqa: E402
 from funlib.geometry import Coordinate  # noqa: E402
 
 from attacca.architectures import create_architecture  # noqa: E402
+from attacca.architectures.intensity import Intensity  # noqa: E402
 from attacca.arrays import LocalArrayIdentifier, ZarrArray  # noqa: E402
 from attacca.arrays.pyramid import build_pyramid  # noqa: E402
 from attacca.blockwise import BlockGrid  # noqa: E402
@@ -84,7 +85,7 @@ def create_network() -> Network:
     torch.set_num_threads(1)
     config = UNetConfig(input_shape=(40, 40, 40), channels=(2, 4), downsample_factors=[(2, 2, 2)])
     model = Model(create_architecture(config, 3), torch.nn.Conv3d(2, len(OFFSETS), 1), torch.nn.Sigmoid())
-    return Network.from_model(model, intensity=(0.0, 255.0))
+    return Network.from_model(model, intensity=Intensity(0.0, 255.0))
 
 
 def run_stages(data: Path, project: Path) -> dict[str, float]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from attacca.architectures.intensity import Intensity
 from attacca.archive import write_archive
 from attacca.checkpoint import checkpoint_digest, read_checkpoint
 from attacca.config.model_description import read_model_description
@@ -63,7 +64,11 @@ def test_an_unpacked_model_is_a_checkpoint_with_the_digest_of_the_training(
     assert checkpoint_digest(checkpoint) == description.weights_digest
     assert read_checkpoint(checkpoint)["iteration"] == 6
     network = load_network(checkpoint)
-    assert (network.num_channels, network.intensity, network.voxel_size) == (4, (0.0, 255.0), (8, 8, 8))
+    assert (network.num_channels, network.intensity, network.voxel_size) == (
+        4,
+        Intensity(0.0, 255.0),
+        (8, 8, 8),
+    )
 
 
 def test_a_model_file_holds_no_pickle(model: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from funlib.geometry import Coordinate, Roi
 
 from attacca.architectures import create_architecture
+from attacca.architectures.intensity import Intensity
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.config.architecture import UNetConfig
 from attacca.model import Model
@@ -61,4 +62,4 @@ def small_network(
             head.weight *= 2.0 / values.std()
             values = model.chain(torch.rand(1, 1, *(36,) * dims) * 2 - 1)
             head.bias -= values.mean(dim=(0, *range(2, 2 + dims)))
-    return Network.from_model(model, intensity=(0.0, 255.0), offsets=offsets, **known)
+    return Network.from_model(model, intensity=Intensity(0.0, 255.0), offsets=offsets, **known)

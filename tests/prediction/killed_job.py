@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from funlib.geometry import Coordinate, Roi
 
+from attacca.architectures.intensity import Intensity
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.blockwise import Ledger, run_blocks, segment_blockwise
 from attacca.config.prediction import PredictionConfig
@@ -50,7 +51,7 @@ def network():
     convolution = torch.nn.Conv3d(1, 1, 5, bias=False)
     torch.nn.init.uniform_(convolution.weight, 0, 0.2)
     model = torch.nn.Sequential(convolution, torch.nn.Sigmoid())
-    return Network(model, 1, ("membrane",), Coordinate(2, 2, 2), Coordinate(1, 1, 1), (0.0, 255.0))
+    return Network(model, 1, ("membrane",), Coordinate(2, 2, 2), Coordinate(1, 1, 1), Intensity(0.0, 255.0))
 
 
 def main(directory, workers):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from funlib.geometry import Coordinate
 
+from attacca.architectures.intensity import Intensity
 from attacca.config.prediction import PredictionConfig
 from attacca.errors import ConfigurationError
 from attacca.prediction.augmentation import choose_symmetries, compute_margin
@@ -51,7 +52,7 @@ def oracle(offsets=OFFSETS) -> Network:
         names,
         Coordinate(4, 4, 4),
         Coordinate(2, 2, 2),
-        (0.0, 5.0),
+        Intensity(0.0, 5.0),
         offsets=offsets,
     )
 

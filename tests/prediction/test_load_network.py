@@ -9,6 +9,7 @@ import torch
 from funlib.geometry import Coordinate
 
 from attacca.architectures import create_architecture
+from attacca.architectures.intensity import Intensity
 from attacca.checkpoint import encode_configuration, save_checkpoint
 from attacca.config.architecture import UNetConfig
 from attacca.config.tasks import AffinitiesTaskConfig
@@ -48,7 +49,7 @@ def test_a_checkpoint_makes_the_network_that_was_saved(checkpoint):
     with torch.inference_mode():
         assert torch.equal(network.model(raw), model.eval()(raw))
     assert network.voxel_size == Coordinate(8, 4, 4)
-    assert network.intensity == (10.0, 200.0)
+    assert network.intensity == Intensity(10.0, 200.0)
     assert network.offsets == ((1, 0, 0), (0, 0, 3))
     assert network.value_range == (0.0, 1.0)
     assert network.num_channels == 2 and "0,0,3" in network.channel_names[1]

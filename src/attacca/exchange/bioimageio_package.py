@@ -21,6 +21,7 @@ import numpy as np
 import torch
 import yaml
 
+from attacca.architectures.intensity import Percentiles
 from attacca.archive import pack_archive, write_archive
 from attacca.errors import ModelFileError, summarize_error
 from attacca.exchange.attached_model import ATTACHED, DESCRIPTIONS
@@ -239,19 +240,18 @@ def _describe_axis(portable: PortableNetwork, axis: AxisSizes) -> dict[str, Any]
 
 def _list_preprocessing(portable: PortableNetwork) -> list[dict[str, Any]]:
     """Return the operations that map raw values to -1 to 1, in the order of ``attacca.architectures.intensity``."""
-    network = portable.network
-    if network.percentiles is not None:
+    rule = portable.network.intensity
+    if isinstance(rule, Percentiles):
         kwargs = {
             "axes": ["channel", *(axis.name for axis in portable.axes)],
-            "min_percentile": float(network.percentiles.low),
-            "max_percentile": float(network.percentiles.high),
+            "min_percentile": float(rule.low),
+            "max_percentile": float(rule.high),
             "eps": _SMALLEST_WIDTH,
         }
         steps: list[dict[str, Any]] = [{"id": "scale_range", "kwargs": kwargs}]
         width = 1.0
     else:
-        low, high = network.intensity
-        width = high - low
+        low, width = rule.minimum, rule.maximum - rule.minimum
         steps = [{"id": "scale_linear", "kwargs": {"gain": 1.0, "offset": -low}}] if low else []
     clip = {"id": "clip", "kwargs": {"min": 0.0, "max": width}}
     scale = {"id": "scale_linear", "kwargs": {"gain": 2.0 / width, "offset": -1.0}}

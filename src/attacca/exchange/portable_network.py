@@ -98,10 +98,9 @@ class PortableNetwork:
         unit = (smooth - smooth.min()) / (smooth.max() - smooth.min())
         dtype = np.dtype(self.dtype)
         limits = Intensity.for_dtype(dtype)
-        low, high = limits.minimum, limits.maximum
-        if self.network.percentiles is None:
-            low, high = self.network.intensity
-        scaled = low + unit * (high - low)
+        rule = self.network.intensity
+        used = rule if isinstance(rule, Intensity) else limits
+        scaled = used.minimum + unit * (used.maximum - used.minimum)
         if dtype.kind == "f":
             return scaled.astype(dtype)
         return np.rint(scaled).clip(limits.minimum, limits.maximum).astype(dtype)

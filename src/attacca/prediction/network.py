@@ -8,13 +8,15 @@ import numpy as np
 import torch
 from funlib.geometry import Coordinate
 
-from attacca.architectures.intensity import IntensityRule, Percentiles, normalize
+from attacca.architectures.intensity import Intensity, IntensityRule, normalize
 from attacca.arrays import Array
 from attacca.arrays.percentiles import measure_percentiles
 from attacca.config.units import find_largest_difference
 from attacca.errors import ConfigurationError
 from attacca.model import Model
 from attacca.tasks.task import Task
+
+_UNIT_RANGE = Intensity(0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,7 @@ class Network:
         channel_names: names of the output channels that are predicted; the model may have further ones after them.
         context: voxels that are read on each side of a tile.
         factor: tile corners are multiples of it, in voxels from the start of the volume.
-        intensity: raw values that are mapped to -1 and 1.
-        percentiles: percentiles of each volume that take the place of ``intensity``; see ``fit_intensity``.
+        intensity: raw values, or percentiles of each volume (see ``fit_intensity``), that are mapped to -1 and 1.
         value_range: smallest and largest possible output.
         offsets: offset in voxels of each channel, if channels are affinities; None if values belong to their own
             voxel only.
@@ -44,8 +45,7 @@ class Network:
     channel_names: tuple[str, ...]
     context: Coordinate
     factor: Coordinate
-    intensity: tuple[float, float] = (0.0, 1.0)
-    percentiles: Percentiles | None = None
+    intensity: IntensityRule = _UNIT_RANGE
     value_range: tuple[float, float] = (0.0, 1.0)
     offsets: tuple[tuple[int, ...], ...] | None = None
     not_mirrored: str = ""
@@ -92,12 +92,10 @@ class Network:
         if offsets is not None and len(names) > len(offsets):
             offsets, reason = None, "local shape descriptors are directions, which mirroring changes"
         low, high = task.predictor.value_range
-        limits = (0.0, 1.0) if isinstance(intensity, Percentiles) else (intensity.minimum, intensity.maximum)
         return cls.from_model(
             model,
             names,
-            intensity=limits,
-            percentiles=intensity if isinstance(intensity, Percentiles) else None,
+            intensity=intensity,
             value_range=(low, high),
             offsets=offsets,
             not_mirrored=reason,
@@ -139,10 +137,10 @@ class Network:
         Raises:
             VolumeError: the percentiles of black and white are equal.
         """
-        if self.percentiles is None:
+        if isinstance(self.intensity, Intensity):
             return self
-        found = self.percentiles.find_range(measured or measure_percentiles(raw), str(raw))
-        return replace(self, intensity=(found.minimum, found.maximum), percentiles=None)
+        found = self.intensity.find_range(measured or measure_percentiles(raw), str(raw))
+        return replace(self, intensity=found)
 
     def normalize(self, raw: np.ndarray) -> np.ndarray:
         """Map the intensity range to -1 to 1, and clip values outside.
@@ -153,8 +151,8 @@ class Network:
         Returns:
             float32, shape of ``raw``.
         """
-        assert self.percentiles is None, "call fit_intensity first"
-        return normalize(raw, *self.intensity)
+        assert isinstance(self.intensity, Intensity), "call fit_intensity first"
+        return normalize(raw, self.intensity.minimum, self.intensity.maximum)
 
     def check_raw(self, raw: Array) -> None:
         """Raise an error if raw data does not fit the network.

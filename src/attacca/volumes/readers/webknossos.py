@@ -61,11 +61,7 @@ def describe_layer(source: ArraySource) -> DescribedArray | None:
     file = root / PROPERTIES
     parts = [*path.relative_to(root).parts, *(part for part in (source.dataset or "").split("/") if part)]
     values = _parse(file)
-    layers = {
-        str(layer.get("name")): layer
-        for layer in _as_list(values, "dataLayers", file)
-        if isinstance(layer, dict)
-    }
+    layers = _name_layers(values, file)
     if path != root and parts[0] not in layers:
         return None
     name = parts[0] if parts else next(iter(layers)) if len(layers) == 1 else None
