@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from attacca.atomic import replace_file
+
 SLAB_VOXELS = 1 << 22
 """Voxels that are converted and counted at once, which limits the memory for memory-mapped arrays."""
 
@@ -103,8 +105,8 @@ class ContingencyTable:
         return ContingencyTable.from_rows(_map_ids(self.segment, ids, new_ids), self.ground_truth, self.count)
 
     def save(self, path: str | Path) -> None:
-        """Write the table to a .npz file."""
-        with open(path, "wb") as file:
+        """Write the table to a .npz file, which appears whole or not at all."""
+        with replace_file(path) as file:
             np.savez_compressed(file, segment=self.segment, ground_truth=self.ground_truth, count=self.count)
 
     @classmethod

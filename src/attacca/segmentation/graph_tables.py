@@ -180,7 +180,8 @@ def load_graph(directory: str | os.PathLike[str], num_blocks: int, part_rows: in
                 column = table[name]
                 if name in ("u", "v"):
                     column = np.searchsorted(ids, column).astype(NUMBER)
-                np.ascontiguousarray(column).tofile(files[name])
+                # ndarray.tofile does not say that a disk is full.
+                files[name].write(np.ascontiguousarray(column).data)
     finally:
         for file in files.values():
             file.close()

@@ -9,6 +9,7 @@ The segments are those of the agglomeration of the whole graph, whatever the lea
 its whole graph.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -167,6 +168,9 @@ class OctreeAgglomeration:
             write_array(partial, np.zeros((2, 0), np.uint64))
         else:
             np.lib.format.open_memmap(partial, "w+", np.dtype(np.uint64), (2, offsets[-1]))
+            with partial.open("r+b") as file:
+                # A full disk raises an error here; in a mapped file it would end the process.
+                os.posix_fallocate(file.fileno(), 0, partial.stat().st_size)
             blocks = TableBlocks(
                 str(self.directory), self.lattice, str(self._segments), str(partial), tuple(offsets)
             )
