@@ -85,13 +85,22 @@ class Archive:
             ) from None
 
 
-def is_archive(path: Path, member: str) -> bool:
-    """Return whether a file is a ZIP file that has a member of this name."""
+def list_members(path: Path) -> list[str]:
+    """Return the names of all members of a ZIP file; an empty list for anything else.
+
+    >>> list_members(Path("no_such_file.zip"))
+    []
+    """
     try:
         with zipfile.ZipFile(path) as file:
-            return member in file.namelist()
+            return file.namelist()
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
-        return False
+        return []
+
+
+def is_archive(path: Path, member: str) -> bool:
+    """Return whether a file is a ZIP file that has a member of this name."""
+    return member in list_members(path)
 
 
 @contextmanager

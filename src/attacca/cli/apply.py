@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from attacca.cli.arguments import parse_cores, parse_positive
+from attacca.cli.arguments import add_extensions, parse_cores, parse_positive
 from attacca.errors import AttaccaError
 from attacca.workflow.application import Application, InputVolume, parse_setting, prepare_application
 from attacca.workflow.run_snakemake import run_snakemake
@@ -46,14 +46,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="voxel size, z y x or y x, if the files do not hold it",
     )
     parser.add_argument("--unit", help="unit of the voxel size; by default nanometer")
-    parser.add_argument(
-        "--extension",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FILE",
-        help="Python file of an extension that the model needs; can be given several times. Its code runs on this machine",
-    )
+    add_extensions(parser)
     parser.add_argument("--cores", type=parse_cores, default="all", help="as for snakemake")
     parser.add_argument("--workflow-profile", help="as for snakemake: profiles/slurm computes on a cluster")
     parser.add_argument(

@@ -1,7 +1,20 @@
-"""Types of numbers on the command line. Impossible numbers are refused before anything is read."""
+"""Arguments that several commands share, and types of numbers: impossible ones are refused before anything is read."""
 
 import argparse
 import math
+from pathlib import Path
+
+
+def add_extensions(parser: argparse.ArgumentParser) -> None:
+    """Add the argument for the extensions that a model needs."""
+    parser.add_argument(
+        "--extension",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="Python file of an extension that the model needs; can be given several times. Its code runs on this machine",
+    )
 
 
 def parse_count(text: str) -> int:

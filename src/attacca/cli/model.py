@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from attacca.cli.arguments import add_extensions
 from attacca.cli.console import create_console
 from attacca.config.model_description import read_model_description
 from attacca.errors import ConfigurationError
@@ -34,14 +35,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="bioimageio: a package of the BioImage Model Zoo; torch-export: a program for PyTorch without Attacca",
     )
     export.add_argument("--out", type=Path, required=True, metavar="FILE", help="written file: .zip, or .pt2")
-    export.add_argument(
-        "--extension",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FILE",
-        help="Python file of an extension that the model needs; can be given several times. Its code runs on this machine",
-    )
+    add_extensions(export)
     export.set_defaults(act=_export)
     restore = actions.add_parser("import", help="restore the model file from a file that 'export' wrote")
     restore.add_argument("model", type=Path, metavar="FILE", help="package (.zip) or program (.pt2)")

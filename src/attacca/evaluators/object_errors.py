@@ -76,8 +76,7 @@ def find_small(table: ContingencyTable) -> np.ndarray:
         >>> find_small(ContingencyTable(segments, objects, np.array([10, 40, 30])))
         array([False, False, False])
     """
-    ids, object_of = np.unique(table.ground_truth, return_inverse=True)
-    sizes = np.bincount(object_of, weights=table.count)
+    ids, object_of, sizes = _measure_objects(table)
     is_small = (sizes < SMALL_VOXELS) & (ids != 0)
     if sizes[is_small].sum() > SMALL_SHARE * sizes[ids != 0].sum():
         is_small[:] = False
@@ -102,8 +101,7 @@ def find_pieces(table: ContingencyTable) -> np.ndarray:
         >>> find_pieces(ContingencyTable(segments, objects, np.array([700, 270, 30])))
         array([ True,  True, False])
     """
-    _, object_of = np.unique(table.ground_truth, return_inverse=True)
-    sizes = np.bincount(object_of, weights=table.count)
+    _, object_of, sizes = _measure_objects(table)
     smallest = np.minimum(np.maximum(REAL_SHARE * sizes, SIDES * np.cbrt(sizes) ** 2), sizes / 2)[object_of]
     is_object = (table.segment != 0) & (table.ground_truth != 0) & ~find_small(table)
     # Roots are rounded.
@@ -124,10 +122,15 @@ def find_missing(table: ContingencyTable) -> np.ndarray:
         >>> find_missing(ContingencyTable(segments, objects, np.array([60, 40, 100])))
         array([ True,  True, False])
     """
-    _, object_of = np.unique(table.ground_truth, return_inverse=True)
-    sizes = np.bincount(object_of, weights=table.count)
+    _, object_of, sizes = _measure_objects(table)
     lost = np.bincount(object_of, weights=np.where(table.segment == 0, table.count, 0))
     return (lost > 0.5 * sizes)[object_of] & (table.ground_truth != 0)
+
+
+def _measure_objects(table: ContingencyTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the ids of the objects, the object of each overlap as a row of the ids, and the objects' voxels."""
+    ids, object_of = np.unique(table.ground_truth, return_inverse=True)
+    return ids, object_of, np.bincount(object_of, weights=table.count, minlength=len(ids))
 
 
 def count_object_errors(table: ContingencyTable) -> ObjectErrors:
@@ -146,8 +149,7 @@ def count_object_errors(table: ContingencyTable) -> ObjectErrors:
     labeled, is_small = table.total, find_small(table)
     small = table.select(is_small)
     table = table.select(~is_small)
-    ids, object_of = np.unique(table.ground_truth, return_inverse=True)
-    sizes = np.bincount(object_of, weights=table.count, minlength=len(ids))
+    ids, object_of, sizes = _measure_objects(table)
     is_missing = np.zeros(len(ids), bool)
     is_missing[object_of[find_missing(table)]] = True
     is_piece = find_pieces(table) & ~is_missing[object_of]

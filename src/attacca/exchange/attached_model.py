@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from attacca.archive import list_members
 from attacca.atomic import write_bytes
 from attacca.config.model_description import is_model_file, read_model_description
 from attacca.errors import MissingInputError, ModelFileError, summarize_error
@@ -91,11 +92,7 @@ def read_attached_model(source: Path) -> bytes:
 
 
 def _is_other_format(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as file:
-            return any(name.rpartition("/")[2] in (ATTACHED, *DESCRIPTIONS) for name in file.namelist())
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
-        return False
+    return any(name.rpartition("/")[2] in (ATTACHED, *DESCRIPTIONS) for name in list_members(path))
 
 
 @contextmanager
