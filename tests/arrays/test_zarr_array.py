@@ -2,8 +2,6 @@
 
 import json
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -483,15 +481,6 @@ def test_the_same_array_opens_in_funlib_persistence(tmp_path):
         assert tuple(other.voxel_size) == tuple(VOXEL) and other.roi == ROI
         assert other.axis_names == ["c^", "z", "y", "x"]
         assert (other[ROI] == 4).all()
-
-
-def test_importing_arrays_is_quick_and_brings_no_heavy_package():
-    code = (
-        "import sys, attacca.arrays; heavy = {'torch', 'gunpowder', 'numba', 'dask', 'scipy', 'tifffile'};"
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
 
 
 # Chunks of Zarr 2 have no checksums.
