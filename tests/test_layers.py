@@ -15,7 +15,6 @@ SOURCE = Path(__file__).parents[1] / "src" / "attacca"
 LAYERS = [
     [
         "errors",
-        "extras",
         "fingerprint",
         "freed_memory",
         "atomic",
@@ -27,7 +26,7 @@ LAYERS = [
         "version",
         "__init__",
     ],
-    ["manifest", "archive", "extensions"],
+    ["manifest", "archive", "extras", "extensions"],
     ["config"],
     ["arrays"],
     ["blockwise"],
