@@ -235,15 +235,15 @@ def all_stages(sides: list[int], plot: Path, folder: Path, at_once: int) -> None
     import matplotlib.pyplot as plt
 
     voxels = [side**3 / 1e6 for side in sides]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.4))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4))
     for stage, rows in found.items():
         seconds, peaks = zip(*rows)
         left.loglog(voxels, seconds, "o-", ms=4, label=stage)
         right.semilogx(voxels, peaks, "o-", ms=4, label=stage)
     left.set(xlabel="volume (million voxels)", ylabel="CPU time of all processes (s)")
-    right.set(xlabel="volume (million voxels)", ylabel="peak memory of the largest process (MB)")
+    right.set(xlabel="volume (million voxels)", ylabel="peak memory of a process (MB)")
     right.set_ylim(bottom=0)
-    right.legend(fontsize=7, frameon=False, loc="lower right")
+    right.legend(fontsize=7, frameon=False, loc="upper left")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()

@@ -17,22 +17,26 @@ import yaml
 from attacca.blockwise import read_files
 from attacca.provenance.content_digest import digest_content
 from attacca.workflow.application import Application, InputVolume, prepare_application
+from extension_files import LOSS
 from tiny_configuration import tiny_configuration
 from warm_python import WarmPython
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# Every stage, with shards and several blocks each, in as little time as possible.
+# Every stage, with shards and several blocks each, in as little time as possible; the loss is an extension.
 CONFIGURATION: dict[str, Any] = tiny_configuration(
     iterations=10, prediction={"block_size": [16, 16, 16]}, segmentation={"block_size": [16, 16, 16]}
 )
+CONFIGURATION["extensions"] = ["absolute.py"]
+CONFIGURATION["runs"]["tiny"]["task"]["loss"] = "absolute"
 CONFIGURATION["execution"] = {"shards": {"predict": 2, "default": 1}, "threads": 1, "progress_interval": 1}
 PREDICTION = "results/tiny/tested/prediction.json"
 
 
 def write_configuration(directory: Path, **changes: Any) -> None:
     directory.mkdir(parents=True, exist_ok=True)
+    (directory / "absolute.py").write_text(LOSS)
     values = {**CONFIGURATION, **changes}
     (directory / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
 
@@ -176,6 +180,7 @@ def test_a_model_file_and_a_volume_give_the_segmentation_of_the_laptop_on_a_clus
         tmp_path / "model.zip",
         [InputVolume(str(tmp_path / "tissue.zarr"))],
         settings={"execution": CONFIGURATION["execution"]},
+        extensions=[here / "absolute.py"],
     )
     configuration = prepare_application(application, tmp_path / "out")
     run = on_slurm(tmp_path, "--snakefile", str(REPOSITORY / "Snakefile"), "--configfile", str(configuration))
