@@ -130,6 +130,9 @@ def work(arguments: StageArguments) -> None:
         "key": manifest.key_parts(),
         "num_workers": arguments.threads,
         "progress": progress,
+        "retries": arguments.execution.retries,
+        "timeout": arguments.execution.block_timeout,
+        "scheduler_address": arguments.execution.scheduler_address,
     }
     if arguments.action == SHARD:
         evaluator.compare_shard(identifier, ground_truth, directory, arguments.shard, **options)
