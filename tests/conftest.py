@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -154,6 +155,34 @@ def wait_until() -> Callable[..., None]:
     return wait
 
 
+@pytest.fixture
+def scheduler(
+    tmp_path: Path, processes: MarkedProcesses, wait_until: Callable[..., None]
+) -> Callable[..., str]:
+    """``scheduler(*options of the workers, modules=DIRECTORY)``: starts a Dask scheduler and two workers; returns the address."""
+
+    def start(*options: str, modules: str = "") -> str:
+        file = tmp_path / "scheduler.json"
+        common = ["--scheduler-file", file]
+        path = [modules, os.environ.get("PYTHONPATH", "")]
+        processes.environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+        processes.start(
+            "-m", "distributed.cli.dask_scheduler", *common, "--host", "127.0.0.1", "--no-dashboard"
+        )
+        wait_until(file.exists)
+        for name in ("one", "two"):
+            processes.start(
+                "-m",
+                "distributed.cli.dask_worker",
+                *common,
+                *("--host", "127.0.0.1", "--no-dashboard", "--name", name, "--local-directory", tmp_path),
+                *options,
+            )
+        return str(json.loads(file.read_text())["address"])
+
+    return start
+
+
 @pytest.fixture(scope="session")
 def build_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
     """``build_once(name, build)``: a directory that ``build(directory)`` fills once, for all workers of pytest-xdist.
@@ -227,6 +256,43 @@ def bucket(object_store: str, monkeypatch: pytest.MonkeyPatch) -> str:
     name = f"volumes-{uuid.uuid4().hex[:12]}"
     urllib.request.urlopen(urllib.request.Request(f"{object_store}/{name}", method="PUT"), timeout=60).close()
     return f"s3://{name}"
+
+
+@pytest.fixture(scope="session")
+def google_cloud_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of an emulator of Google Cloud Storage on the loopback interface."""
+    log_path = tmp_path_factory.mktemp("google-cloud-storage") / "server.log"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = "import sys; from gcp_storage_emulator.server import create_server as create; "
+    code += "create('127.0.0.1', int(sys.argv[1]), True, 'volumes').run()"
+    with log_path.open("w") as log:
+        server = subprocess.Popen([sys.executable, "-c", code, str(port)], stdout=log, stderr=log)
+    try:
+        end = time.monotonic() + 120
+        while True:
+            assert time.monotonic() < end and server.poll() is None, log_path.read_text()
+            with socket.socket() as connection:
+                if connection.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+@pytest.fixture
+def google_bucket(google_cloud_storage: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """URL of an empty folder of a bucket; gcsfs and tensorstore ask the emulator, without credentials."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", google_cloud_storage)
+    monkeypatch.setenv("TENSORSTORE_GCS_HTTP_URL", google_cloud_storage)
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    # The emulator does not know the kinds of buckets that gcsfs would ask for.
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    fsspec.get_filesystem_class("gs").clear_instance_cache()
+    return f"gs://volumes/{uuid.uuid4().hex[:12]}"
 
 
 _STAGES = {stage.name: stage for stage in STAGES}

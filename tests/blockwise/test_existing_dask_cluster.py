@@ -1,19 +1,18 @@
 """Blocks on a Dask cluster that runs already: a scheduler and two workers as processes of their own."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from distributed import Client
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.blockwise import Ledger, dask_pool, run_blocks
 from attacca.errors import ConfigurationError, ResourceError
 from attacca.evaluators import GroundTruthRules, InstanceEvaluator
+from dask_cluster import count_transitions
 
 SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
 JOB = Path(__file__).with_name("block_functions.py")
@@ -25,34 +24,8 @@ sys.path.pop(0)
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def scheduler(tmp_path, processes, wait_until):
-    """``scheduler(*options of the workers)``: starts all three; returns the address."""
-
-    def start(*options: str) -> str:
-        file = tmp_path / "scheduler.json"
-        common = ["--scheduler-file", file]
-        path = [str(JOB.parent), os.environ.get("PYTHONPATH", "")]
-        processes.environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
-        processes.start(
-            "-m", "distributed.cli.dask_scheduler", *common, "--host", "127.0.0.1", "--no-dashboard"
-        )
-        wait_until(file.exists)
-        for name in ("one", "two"):
-            processes.start(
-                "-m",
-                "distributed.cli.dask_worker",
-                *common,
-                *("--host", "127.0.0.1", "--no-dashboard", "--name", name, "--local-directory", tmp_path),
-                *options,
-            )
-        return str(json.loads(file.read_text())["address"])
-
-    return start
-
-
 def test_blocks_are_computed_by_the_workers_of_a_running_cluster(tmp_path, processes, scheduler):
-    address = scheduler("--nthreads", "1")
+    address = scheduler("--nthreads", "1", modules=str(JOB.parent))
     one, other = tmp_path / "one", tmp_path / "other"
     assert block_functions.main("well", str(one), "1") == 0
     job = processes.start(JOB, "slow", other, "2", "0", address)
@@ -76,8 +49,10 @@ def test_blocks_are_computed_by_the_workers_of_a_running_cluster(tmp_path, proce
     assert Ledger(array.directory, block_functions.KEY, len(grid)).missing().tolist() == [5]
 
 
-def test_the_jobs_of_a_workflow_and_the_comparison_with_labels_use_the_scheduler(tmp_path, processes, scheduler):
-    address = scheduler("--nthreads", "1")
+def test_the_jobs_of_a_workflow_and_the_comparison_with_labels_use_the_scheduler(
+    tmp_path, processes, scheduler
+):
+    address = scheduler("--nthreads", "1", modules=str(JOB.parent))
     values = {
         "results": "results",
         "volumes": {
@@ -94,12 +69,7 @@ def test_the_jobs_of_a_workflow_and_the_comparison_with_labels_use_the_scheduler
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
     target = tmp_path / "results" / "volumes" / "cube.json"
 
-    def transitions() -> int:
-        """Steps of tasks that the scheduler has seen."""
-        with Client(address, set_as_default=False) as client:
-            return client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.transition_counter)
-
-    before = transitions()
+    before = count_transitions(address)
     job = processes.start(
         "-m", "snakemake", "--snakefile", SNAKEFILE, "--configfile", "config.yaml", "--cores", "1", "--", target,
         cwd=tmp_path,
@@ -108,8 +78,8 @@ def test_the_jobs_of_a_workflow_and_the_comparison_with_labels_use_the_scheduler
     assert job.returncode == 0, errors
     assert json.loads(target.read_text())["stage"] == "volume"
     # Eight blocks went there, each in several steps.
-    assert transitions() >= before + 8
-    before = transitions()
+    assert count_transitions(address) >= before + 8
+    before = count_transitions(address)
     labels = LocalArrayIdentifier(tmp_path / "results" / "volumes" / "cube.zarr", "labels/ground_truth/s0")
     sizes = {"block_size": (160, 160, 160)}
     run_options = {"retries": 0, "timeout": 60, "scheduler_address": address}
@@ -120,11 +90,11 @@ def test_the_jobs_of_a_workflow_and_the_comparison_with_labels_use_the_scheduler
     scores = evaluator.evaluate_blockwise(labels, labels, tmp_path / "there", key=1, **sizes, **run_options)
     assert scores == expected
     assert scores.voi == 0
-    assert transitions() >= before + 8
+    assert count_transitions(address) >= before + 8
 
 
 def test_a_time_limit_needs_workers_that_can_keep_it(tmp_path, scheduler):
-    address = scheduler("--nthreads", "2")
+    address = scheduler("--nthreads", "2", modules=str(JOB.parent))
     array = block_functions.create(tmp_path)
     with pytest.raises(ConfigurationError, match="has 2 threads and a nanny"):
         run_blocks(print, block_functions.grid_of(array), timeout=5, scheduler_address=address)

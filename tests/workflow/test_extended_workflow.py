@@ -11,6 +11,7 @@ import pytest
 import yaml
 import zarr
 
+from dask_cluster import count_transitions
 from extension_files import write_project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -66,6 +67,21 @@ def test_each_part_of_the_workflow_is_the_extension(extended):
     assert segmentation.shape == (32, 32, 32)
     assert np.array_equal(segmentation[:], expected)
     assert "agreement" in (results / "report.html").read_text()
+
+
+def test_workers_of_a_dask_cluster_use_the_extensions_of_the_configuration(extended, tmp_path, scheduler):
+    checkout = extended.copy(tmp_path / "copy")
+    shutil.rmtree(checkout.results / "tiny" / "tested")
+    shutil.rmtree(checkout.results / "tiny" / "tested.zarr")
+    address = scheduler("--nthreads", "1")
+    checkout.change("execution:\n", f"execution:\n  scheduler_address: {address}\n")
+    before = count_transitions(address)
+    checkout.make("tiny", "tested", "segmentation.json")
+    # Eight blocks of the prediction and one or more of the classes went there, each in several steps.
+    assert count_transitions(address) >= before + 9
+    for array in ("prediction", "labels/segmentation"):
+        chunks = checkout.chunks("tiny", "tested.zarr", *array.split("/"), "s0")
+        assert chunks and chunks == extended.chunks("tiny", "tested.zarr", *array.split("/"), "s0")
 
 
 def test_an_edited_evaluator_computes_scores_again_and_nothing_else(extended, tmp_path, warm_python):

@@ -269,27 +269,47 @@ def read_metadata_file(path: str) -> bytes | None:
 
 
 def list_objects(address: str, limit: int = 20_000) -> list[list[str | int]]:
-    """Return key, size and ETag of the first objects below an address in S3; empty for other addresses.
+    """Return key, size and digest of the first objects below an address in S3 or Google Cloud Storage.
 
-    A page of a thousand objects is one request, whatever their directories.
+    A page of a thousand objects is one request, whatever their directories. The digest is the ETag in S3, CRC-32C in
+    Google Cloud Storage.
 
     Args:
-        address: URL of an array.
+        address: URL of an array; the list is empty at other addresses.
         limit: number of objects.
     """
-    if not address.startswith("s3://"):
+    scheme = address.partition("://")[0]
+    if scheme not in ("s3", "gs", "gcs"):
         return []
     system, path = remote_file_system(address)
     bucket, _, prefix = path.partition("/")
+    list_pages = _list_s3 if scheme == "s3" else _list_google
     objects: list[list[str | int]] = []
-    query = {"Bucket": bucket, "Prefix": f"{prefix.rstrip('/')}/"}
-    while len(objects) < limit:
-        page = system.call_s3("list_objects_v2", **query)
-        objects += [[item["Key"], item["Size"], item["ETag"]] for item in page.get("Contents", [])]
-        if not page.get("IsTruncated"):
+    for page in list_pages(system, bucket, f"{prefix.rstrip('/')}/"):
+        objects += page
+        if len(objects) >= limit:
             break
-        query["ContinuationToken"] = page["NextContinuationToken"]
     return objects[:limit]
+
+
+def _list_s3(system: Any, bucket: str, prefix: str) -> Iterator[list[list[str | int]]]:
+    query = {"Bucket": bucket, "Prefix": prefix}
+    while True:
+        page = system.call_s3("list_objects_v2", **query)
+        yield [[item["Key"], item["Size"], item["ETag"]] for item in page.get("Contents", [])]
+        if not page.get("IsTruncated"):
+            return
+        query["ContinuationToken"] = page["NextContinuationToken"]
+
+
+def _list_google(system: Any, bucket: str, prefix: str) -> Iterator[list[list[str | int]]]:
+    query = {"prefix": prefix, "fields": "items(name,size,crc32c),nextPageToken"}
+    while True:
+        page = system.call("GET", "b/{}/o", bucket, json_out=True, **query)
+        yield [[item["name"], int(item["size"]), item["crc32c"]] for item in page.get("items", [])]
+        if not page.get("nextPageToken"):
+            return
+        query["pageToken"] = page["nextPageToken"]
 
 
 def parse_metadata_file(path: str) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ Its scheduler decides on its own to repeat a group whose worker died, on any mac
 the ledger holds by then. Finished blocks are also sent ahead of their group's result, so that they are recorded at once.
 """
 
+import os
 import pickle
 import queue
 import time
@@ -22,6 +23,7 @@ from attacca.blockwise.ledger import Ledger
 from attacca.blockwise.outcome import Outcome
 from attacca.blockwise.pool import OpeningError, PoolReport
 from attacca.errors import BlocksFailedError, ConfigurationError, ResourceError, summarize_error
+from attacca.extensions import VARIABLE, adopt_extensions
 
 _ANSWER_SECONDS = 30
 _START_SECONDS = 120
@@ -94,7 +96,8 @@ class DaskPool:
         timeout: float | None,
     ) -> None:
         self._client = client
-        self._payload = cloudpickle.dumps((function, grid, ledger, timeout))
+        content = cloudpickle.dumps((function, grid, ledger, timeout))
+        self._payload = pickle.dumps((os.environ.get(VARIABLE, ""), content))
         self._timeout = timeout
         self._topic = f"attacca-{uuid.uuid4().hex}"
         self._groups: dict[Future[Any], tuple[tuple[int, ...], float]] = {}
@@ -197,7 +200,7 @@ def compute_group(topic: str, payload: bytes, indices: list[int]) -> list[Outcom
 
     Args:
         topic: name of the run, and topic to which finished blocks are sent.
-        payload: pickled block function, grid, ledger and time limit.
+        payload: pickled text for ``adopt_extensions``, and pickled block function, grid, ledger and time limit.
         indices: numbers of the blocks.
 
     Returns:
@@ -230,7 +233,10 @@ def _open_payload(topic: str, payload: bytes) -> tuple[Any, BlockGrid, Ledger | 
         for function, *_ in _opened.values():
             close_function(function)
         _opened.clear()
-        function, grid, ledger, timeout = pickle.loads(payload)
+        extensions, content = pickle.loads(payload)
+        # The block function may hold objects of extensions.
+        adopt_extensions(extensions)
+        function, grid, ledger, timeout = pickle.loads(content)
         open_function(function, timeout)
         _opened[topic] = (function, grid, ledger, timeout)
     return _opened[topic]

@@ -67,6 +67,18 @@ def load_extension(path: Path) -> None:
     os.environ[VARIABLE] = _state["environment"] = json.dumps(files)
 
 
+def adopt_extensions(text: str) -> None:
+    """Use the extensions of another process, which may run on another machine, instead of those of this one.
+
+    Args:
+        text: the environment variable ``VARIABLE`` of that process; empty if it has none.
+    """
+    if text != os.environ.get(VARIABLE, ""):
+        forget_extensions()
+        if text:
+            os.environ[VARIABLE] = text
+
+
 def require_extension(kind: Kind, name: str) -> Extension:
     """Return the extension of a kind and name.
 

@@ -39,8 +39,9 @@ def compute_content_fingerprint(config: VolumeConfig) -> str:
     Precomputed volume counts with its file ``info`` and the files of the scale that is read. A missing file counts as
     missing.
 
-    An array at an address counts with the address and its metadata, in S3 also with the names, sizes and ETags of its
-    first 20,000 objects. Voxels that change on other servers without their metadata are not detected.
+    An array at an address counts with the address and its metadata, in S3 and Google Cloud Storage also with the names,
+    sizes and digests of its first 20,000 objects. Voxels that change on other servers without their metadata are not
+    detected.
     """
     if config.synthetic is not None:
         return digest({"tissue": TISSUE_VERSION})
