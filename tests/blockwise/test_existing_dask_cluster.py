@@ -89,7 +89,7 @@ def test_the_jobs_of_a_workflow_and_the_comparison_with_labels_use_the_scheduler
     evaluator.compare_shard(labels, labels, tmp_path / "there", (0, 2), key=1, **sizes, **run_options)
     scores = evaluator.evaluate_blockwise(labels, labels, tmp_path / "there", key=1, **sizes, **run_options)
     assert scores == expected
-    assert scores.voi == 0
+    assert scores.voi_split == 0
     assert count_transitions(address) >= before + 8
 
 
