@@ -62,7 +62,8 @@ from attacca.config.volumes import RoiConfig  # noqa: E402
 from attacca.freed_memory import keep_freed_memory  # noqa: E402
 from attacca.prediction import Network  # noqa: E402
 from attacca.prediction.tiles import TiledNetwork  # noqa: E402
-from attacca.segmentation.tuning import TuningVolume, tune  # noqa: E402
+from attacca.segmentation.tuning import tune  # noqa: E402
+from attacca.segmentation.tuning_volume import TuningVolume  # noqa: E402
 from attacca.tasks import create_task  # noqa: E402
 from attacca.training import TrainingJob, TrainingVolume  # noqa: E402
 from attacca.training.loop import choose_intensity, estimate_class_counts  # noqa: E402

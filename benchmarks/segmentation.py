@@ -35,7 +35,8 @@ from attacca.config.segmentation import AgglomerationSettings, FragmentSettings,
 from attacca.evaluators.contingency import contingency_table  # noqa: E402
 from attacca.evaluators.instance_scores import voi_from_table  # noqa: E402
 from attacca.segmentation.pipeline import segment_volume  # noqa: E402
-from attacca.segmentation.tuning import TuningVolume, tune  # noqa: E402
+from attacca.segmentation.tuning import tune  # noqa: E402
+from attacca.segmentation.tuning_volume import TuningVolume  # noqa: E402
 
 VOLARA = "volara==1.0.5"
 VOLARA_SIDE = Path(__file__).with_name("segmentation_volara.py")

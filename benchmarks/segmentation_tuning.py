@@ -22,7 +22,8 @@ from segmentation_data import OFFSETS, synthetic  # noqa: E402
 from attacca.arrays import LocalArrayIdentifier, ZarrArray  # noqa: E402
 from attacca.config.segmentation import SegmentationConfig  # noqa: E402
 from attacca.segmentation.compiled import compile_kernels  # noqa: E402
-from attacca.segmentation.tuning import TuningVolume, tune  # noqa: E402
+from attacca.segmentation.tuning import tune  # noqa: E402
+from attacca.segmentation.tuning_volume import TuningVolume  # noqa: E402
 
 SIZES = [0, 200, 1000]
 

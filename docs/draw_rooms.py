@@ -23,7 +23,17 @@ BANDS = {
     "#a34f06": ("preflight", "provenance", "report", "exchange"),
     "#0b6e75": ("training", "prediction", "tasks", "post_processors", "segmentation", "evaluators", "export"),
     "#3f7d20": ("losses", "predictors", "model", "checkpoint", "model_file", "device", "architectures", "gp"),
-    "#2a5fa8": ("volumes", "blockwise", "arrays", "config", "manifest", "archive", "extensions", BASE),
+    "#2a5fa8": (
+        "volumes",
+        "blockwise",
+        "arrays",
+        "config",
+        "manifest",
+        "archive",
+        "extras",
+        "extensions",
+        BASE,
+    ),
 }
 """Color of each group of rooms."""
 
@@ -61,6 +71,7 @@ CONTENTS = {
     "manifest": "files that record a result and everything that it depends on",
     "extensions": "parts of the user's own, in files and installed packages",
     "archive": "ZIP files that are read without trust in their origin",
+    "extras": "optional packages, which the extras of Attacca install",
     BASE: ", ".join(name for name in LAYERS[0] if name != "__init__"),
 }
 """Contents of each room, in a few words."""

@@ -434,6 +434,18 @@ class Damager:
             return read_source(case, keys, copy)
 
 
+@contextlib.contextmanager
+def limit_memory() -> Iterator[None]:
+    """Let the process have ``MEMORY`` bytes of address space above the present size in the block."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
 class Judge(Protocol):
     """Damages of numbered subjects, and their judgment."""
 
@@ -444,8 +456,8 @@ class Judge(Protocol):
 @contextlib.contextmanager
 def limit_time(seconds: float = CPU_SECONDS) -> Iterator[None]:
     """Raise ``Hang`` in the block after some seconds of processor time, or after ``TIMEOUT`` seconds."""
-    signal.signal(signal.SIGALRM, _interrupt)
-    signal.signal(signal.SIGPROF, _interrupt)
+    signals = (signal.SIGALRM, signal.SIGPROF)
+    before = [signal.signal(number, _interrupt) for number in signals]
     signal.alarm(TIMEOUT)
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
@@ -453,6 +465,8 @@ def limit_time(seconds: float = CPU_SECONDS) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
+        for number, handler in zip(signals, before):
+            signal.signal(number, handler)
 
 
 def _work(
@@ -465,12 +479,26 @@ def _work(
     judge = create_judge(directory)
     judge.try_damage(*tasks[0])
     connection.send(None)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    for task in tasks:
-        connection.send(judge.try_damage(*task))
+    with limit_memory():
+        for task in tasks:
+            connection.send(judge.try_damage(*task))
     connection.close()
+
+
+def try_damages_here(
+    tasks: Sequence[tuple[int, int]], directory: Path, create_judge: Callable[[Path], Judge] = Damager
+) -> list[Outcome]:
+    """Return the outcome of each task, in order, with the limits of ``try_damages`` but in this process, which a crash ends.
+
+    Args:
+        tasks: numbers and seeds.
+        directory: an empty directory.
+        create_judge: function that returns the judge for an empty directory.
+    """
+    judge = create_judge(directory)
+    judge.try_damage(*tasks[0])
+    with limit_memory():
+        return [judge.try_damage(*task) for task in tasks]
 
 
 def try_damages(

@@ -56,7 +56,7 @@ def run_script(image, labels, directory, training):
 def test_a_script_trains_predicts_segments_and_scores(cube, tmp_path, capsys):
     image, labels = cube
     training = attacca.TrainingConfig(
-        iterations=30, loader_workers=0, ema_decay=0.9, optimizer={"learning_rate": 0.02, "warm_up": 5}
+        iterations=15, loader_workers=0, ema_decay=0.9, optimizer={"learning_rate": 0.02, "warm_up": 5}
     )
     prediction, segmentation, scores = run_script(image, labels, tmp_path, training)
     assert prediction.shape[0] == 6 and prediction.roi == segmentation.roi

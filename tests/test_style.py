@@ -5,11 +5,9 @@ import io
 import itertools
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -112,8 +110,7 @@ def prose_of(path: Path) -> Iterator[tuple[int, str]]:
             yield token.start[0], token.string
 
 
-def check_words(path: Path, passages: Iterator[tuple[int, str]]) -> list[str]:
-    found = []
+def check_words(passages: Iterable[tuple[int, str]]) -> Iterator[str]:
     for line, text in passages:
         # Names of values inside f-strings and code inside markup are not prose.
         prose = re.sub(r"\s+", " ", re.sub(r"``[^`]*``|`[^`]*`|\{[^{}]*\}", " ", text))
@@ -121,42 +118,45 @@ def check_words(path: Path, passages: Iterator[tuple[int, str]]) -> list[str]:
             continue
         for pattern, instead in WORDS.items():
             for match in re.finditer(pattern, prose, re.IGNORECASE):
-                found.append(f"{path.relative_to(ROOT)}:{line}: '{match[0]}'; write: {instead}")
-    return found
+                yield f"line {line}: '{match[0]}'; write: {instead}"
 
 
-@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
-def test_code_uses_the_words_of_the_field(path):
-    found = check_words(path, prose_of(path))
+# A test per file would take longer to collect and report than to run.
+def report(find: Callable[[Path], Iterable[str]], paths: Iterable[Path]) -> None:
+    """Fail with all that a function finds in some files."""
+    found = [f"{path.relative_to(ROOT)}: {text}" for path in paths for text in find(path)]
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize(
-    "path",
-    [*PAGES, *TEMPLATES, *RULES, *SETTINGS, *SCRIPTS],
-    ids=lambda path: str(path.relative_to(ROOT)),
-)
-def test_pages_use_the_words_of_the_field(path):
-    text = re.sub(r"```.*?```", lambda block: "\n" * block[0].count("\n"), path.read_text(), flags=re.DOTALL)
-    found = check_words(path, enumerate(text.splitlines(), 1))
-    assert not found, "\n".join(found)
+def test_code_uses_the_words_of_the_field():
+    report(lambda path: check_words(prose_of(path)), PYTHON)
 
 
-@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_docstring_begins_with_a_noun_or_a_verb(path):
+def test_pages_use_the_words_of_the_field():
+    def find(path):
+        text = re.sub(
+            r"```.*?```", lambda block: "\n" * block[0].count("\n"), path.read_text(), flags=re.DOTALL
+        )
+        return check_words(enumerate(text.splitlines(), 1))
+
+    report(find, [*PAGES, *TEMPLATES, *RULES, *SETTINGS, *SCRIPTS])
+
+
+def find_first_words(path: Path) -> Iterator[str]:
     for node in ast.walk(parse(path)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             docstring = ast.get_docstring(node)
             if docstring:
                 first = re.match(r"\W*(\w+)", docstring)
-                line = getattr(node, "lineno", 1)
-                assert first and first[1].lower() not in FIRST_WORDS, (
-                    f"{path.name}:{line}: {docstring[:70]!r}"
-                )
+                if not first or first[1].lower() in FIRST_WORDS:
+                    yield f"line {getattr(node, 'lineno', 1)}: {docstring[:70]!r}"
 
 
-@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
-def test_names_are_nouns_or_verbs(path):
+def test_a_docstring_begins_with_a_noun_or_a_verb():
+    report(find_first_words, PYTHON)
+
+
+def find_identifiers(path: Path) -> list[str]:
     found = set()
     for node in ast.walk(parse(path)):
         names = []
@@ -167,12 +167,14 @@ def test_names_are_nouns_or_verbs(path):
         elif isinstance(node, ast.arg):
             names = [(node.arg, node.lineno)]
         found |= {f"line {line}: {name}" for name, line in names if name.strip("_") in IDENTIFIERS}
-    assert not found, f"{path.relative_to(ROOT)}: " + ", ".join(sorted(found))
+    return sorted(found)
 
 
-@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_docstring_is_wrapped_as_a_paragraph(path):
-    """A line that ends early in the middle of a sentence was broken by a formatter, not by a writer."""
+def test_names_are_nouns_or_verbs():
+    report(find_identifiers, PYTHON)
+
+
+def find_broken_docstrings(path: Path) -> Iterator[str]:
     for node in ast.walk(parse(path)):
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
@@ -189,19 +191,20 @@ def test_a_docstring_is_wrapped_as_a_paragraph(path):
             next_word = (below.split() or [""])[0]
             is_text = re.match(r"[a-z]", below.strip()) and re.search(r"[a-z,]$", above.strip())
             room_left = 80 - len(above.rstrip()) - len(next_word)
-            assert not (is_same_paragraph and is_text and room_left > 0), (
-                f"{path.name}: re-wrap {above.strip()!r}"
-            )
+            if is_same_paragraph and is_text and room_left > 0:
+                yield f"re-wrap {above.strip()!r}"
+
+
+def test_a_docstring_is_wrapped_as_a_paragraph():
+    """A line that ends early in the middle of a sentence was broken by a formatter, not by a writer."""
+    report(find_broken_docstrings, PYTHON)
 
 
 LITERAL = re.compile(r"""^\s*(?:\+ )?[rf]*"(?P<text>(?:[^"\\]|\\.)*)"$""")
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_message_is_wrapped_as_a_paragraph(path):
-    """A piece of a message that ends early in the middle of a phrase was broken by a formatter."""
+def find_broken_messages(path: Path) -> Iterator[str]:
     lines = path.read_text().splitlines()
-    found = []
     for number, (above, below) in enumerate(itertools.pairwise(lines), 1):
         first, second = LITERAL.match(above), LITERAL.match(below.rstrip(",)"))
         if not (first and second) or below.lstrip().startswith("+"):
@@ -209,17 +212,24 @@ def test_a_message_is_wrapped_as_a_paragraph(path):
         is_phrase = re.search(r"[\w,}'] ?$", first["text"]) and re.match(r" ?[\w{'(]", second["text"])
         next_word = (second["text"].split() or [""])[0]
         if is_phrase and WIDTH - len(above) - len(next_word) > 12:
-            found.append(f"line {number}: re-wrap {above.strip()}")
-    assert not found, f"{path.relative_to(ROOT)}: " + "; ".join(found)
+            yield f"line {number}: re-wrap {above.strip()}"
 
 
-@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_name_of_a_test_uses_the_words_of_the_field(path):
-    found = []
-    for node in ast.walk(parse(path)):
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-            found += check_words(path, iter([(node.lineno, node.name.replace("_", " "))]))
-    assert not found, "\n".join(found)
+def test_a_message_is_wrapped_as_a_paragraph():
+    """A piece of a message that ends early in the middle of a phrase was broken by a formatter."""
+    report(find_broken_messages, SOURCES)
+
+
+def test_the_name_of_a_test_uses_the_words_of_the_field():
+    def find(path):
+        names = [
+            (node.lineno, node.name.replace("_", " "))
+            for node in ast.walk(parse(path))
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+        ]
+        return check_words(names)
+
+    report(find, TESTS)
 
 
 def test_each_folder_of_tests_belongs_to_a_room():
@@ -229,17 +239,15 @@ def test_each_folder_of_tests_belongs_to_a_room():
     assert folders - rooms <= {"conformance", "slurm"}
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "tests").rglob("test_*.py")), ids=lambda path: str(path.relative_to(ROOT))
-)
-def test_the_name_of_a_test_is_a_sentence(path):
+def test_the_name_of_a_test_is_a_sentence():
     """Three words at least: a subject, and what it does."""
-    short = {
-        node.name
-        for node in ast.walk(parse(path))
-        if isinstance(node, ast.FunctionDef) and re.fullmatch(r"test(_[a-z0-9]+){1,2}", node.name)
-    }
-    assert not short
+
+    def find(path):
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.FunctionDef) and re.fullmatch(r"test(_[a-z0-9]+){1,2}", node.name):
+                yield node.name
+
+    report(find, sorted((ROOT / "tests").rglob("test_*.py")))
 
 
 def test_the_files_of_tests_that_start_first_exist():

@@ -103,6 +103,28 @@ def is_archive(path: Path, member: str) -> bool:
     return member in list_members(path)
 
 
+def open_zip(path: Path, problem: str, fix: str) -> zipfile.ZipFile:
+    """Open a ZIP file of any program; the caller closes it, and limits what it reads.
+
+    Args:
+        path: the file.
+        problem: predicate of the message about another file, such as ``cannot be read``.
+        fix: instruction of this message.
+
+    Raises:
+        MissingInputError: the file does not exist.
+        ModelFileError: the file is not a ZIP file.
+    """
+    if not path.exists():
+        raise MissingInputError(f"{path}: no such file")
+    if not path.is_file():
+        raise ModelFileError(f"{path}: found a directory, expected a file")
+    try:
+        return zipfile.ZipFile(path)
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise ModelFileError(f"{path} {problem}: {summarize_error(error)}", fix=fix) from None
+
+
 @contextmanager
 def open_archive(path: Path) -> Iterator[Archive]:
     """Open a ZIP file for reading.
@@ -112,15 +134,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
         ModelFileError: the file is not a ZIP file, or has members that ``write_archive`` does not write: compressed,
             encrypted, doubled, or larger than the file.
     """
-    if not path.exists():
-        raise MissingInputError(f"{path}: no such file")
-    if not path.is_file():
-        raise ModelFileError(f"{path}: found a directory, expected a file")
-    try:
-        file = zipfile.ZipFile(path)
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise ModelFileError(f"{path} cannot be read: {summarize_error(error)}", fix=_COPY_AGAIN) from None
-    with file:
+    with open_zip(path, "cannot be read", _COPY_AGAIN) as file:
         members = file.infolist()
         sizes = {member.filename: member.file_size for member in members}
         if len(members) > MOST_MEMBERS:

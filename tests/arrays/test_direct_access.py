@@ -25,7 +25,7 @@ def create(directory, shape, block, chunk, dtype):
 
 
 def by_zarr():
-    return mock.patch("attacca.arrays.zarr_array.access_directly", lambda array: array)
+    return mock.patch("attacca.arrays.stored_voxels.access_directly", lambda array: array)
 
 
 def contents(directory):

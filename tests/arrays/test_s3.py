@@ -13,11 +13,11 @@ from attacca.layout import VOLUME_IMAGES
 from attacca.volumes import ImportBlocks, compute_content_fingerprint, finish_volume, prepare_volume
 
 
-def create(bucket, name="volume.zarr"):
+def create(bucket, name="volume.zarr", shape=(160, 240, 240)):
     return ZarrArray.create_from_array_identifier(
         LocalArrayIdentifier(f"{bucket}/{name}", "raw/s0"),
         ["z", "y", "x"],
-        Roi((80, 0, 0), (160, 240, 240)),
+        Roi((80, 0, 0), shape),
         None,
         (8, 8, 8),
         np.uint8,
@@ -52,7 +52,7 @@ class Whole:
 
 @pytest.mark.parametrize("in_place", [True, False])
 def test_a_volume_is_imported_from_and_to_an_object_store(bucket, in_place):
-    array = create(bucket, "source.zarr")
+    array = create(bucket, "source.zarr", (160, 80, 80))
     array[array.roi] = 5
     config = VolumeConfig.model_validate(
         {

@@ -2,8 +2,6 @@
 
 import json
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,9 +9,8 @@ import zarr
 from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray, ZarrArrayConfig
-from attacca.arrays.damage_notes import read_damage
 from attacca.arrays.links import write_link
-from attacca.errors import DamagedDataError, MissingInputError, VolumeError
+from attacca.errors import MissingInputError, VolumeError
 
 ROI = Roi((400, -80, 0), (600, 240, 400))
 VOXEL = Coordinate((100, 8, 8))
@@ -73,42 +70,6 @@ def test_default_chunks_hold_at_most_five_mebibytes(tmp_path):
     assert array.data.shards == (3, edge, edge, edge) and array.data.chunks == (3, 25, 25, 25)
 
 
-@pytest.mark.parametrize("begin", [(400, -80, 0), (700, 0, 240), (500, -72, 8)])
-def test_a_region_comes_back_as_it_was_written_and_touches_nothing_else(tmp_path, begin):
-    array = create(tmp_path)
-    array[array.roi] = 7
-    part = Roi(begin, (300, 80, 160))
-    values = np.random.default_rng(0).integers(0, 2**16, (3, 10, 20), dtype=np.uint16)
-    array[part] = values
-    assert np.array_equal(array[part], values)
-    assert (array[array.roi] == 7).sum() >= array.data.size - values.size
-
-
-def test_whole_chunks_are_written_without_being_read_also_at_the_far_border(tmp_path):
-    array = create(tmp_path, write_size=(400, 80, 120))
-    array[array.roi] = 1
-    reads = []
-    store = array.data.store
-    original = type(store).get
-
-    class Watched(type(store)):
-        async def get(self, key, *arguments, **options):
-            reads.append(key)
-            return await original(self, key, *arguments, **options)
-
-        def get_sync(self, key, **options):
-            reads.append(key)
-            return super().get_sync(key, **options)
-
-    store.__class__ = Watched
-    array[Roi((800, 80, 360), (200, 80, 40))] = 2
-    array[Roi((400, -80, 0), (600, 80, 400))] = 3
-    assert reads == []
-    array[Roi((400, -80, 0), (100, 8, 8))] = 4
-    assert set(reads) == {"raw/s0/c/0/0/0"}
-    assert (array[Roi((800, 80, 360), (200, 80, 40))] == 2).all()
-
-
 def test_opening_and_creating_again_change_nothing(tmp_path):
     array = create(tmp_path)
     array[Roi((400, -80, 0), (300, 80, 80))] = 5
@@ -145,11 +106,6 @@ def test_metadata_can_be_added(tmp_path):
     create(tmp_path).add_metadata({"note": "stained"})
     array = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "volume.zarr", "raw/s0"))
     assert array.attrs["note"] == "stained" and array.roi == ROI
-
-
-def test_data_of_another_shape_are_refused(tmp_path):
-    with pytest.raises(VolumeError, match="shape"):
-        create(tmp_path)[Roi((400, -80, 0), (300, 80, 80))] = np.zeros((3, 10, 9))
 
 
 def test_an_array_travels_to_another_process_by_name(tmp_path):
@@ -276,72 +232,6 @@ def test_a_voxel_size_that_is_not_whole_makes_no_array(tmp_path):
     assert not (tmp_path / "a.zarr" / "raw").exists()
 
 
-@pytest.mark.parametrize("channels", [None, 2])
-def test_n5_is_written_as_it_is_read(tmp_path, channels):
-    identifier = LocalArrayIdentifier(tmp_path / "made.n5", "volumes/made")
-    roi = Roi((100, 0, 8), (150, 24, 20))
-    arguments = (identifier, ["c", "z", "y", "x"], roi, channels, (50, 6, 4), np.float32)
-    made = ZarrArray.create_from_array_identifier(*arguments, write_size=(100, 12, 8))
-    values = np.random.default_rng(1).random(made.shape, np.float32)
-    made[roi] = values
-    for array in (
-        ZarrArray.open_from_array_identifier(identifier),
-        ZarrArray.create_from_array_identifier(*arguments, write_size=(100, 12, 8)),
-    ):
-        assert (array.voxel_size, array.roi, array.axes) == (made.voxel_size, roi, made.axes)
-        assert np.array_equal(array[roi], values)
-    stored = json.loads((tmp_path / "made.n5/volumes/made/attributes.json").read_text())
-    assert stored["resolution"] == [4, 6, 50] and stored["dimensions"][:3] == [5, 4, 3]
-
-
-def foreign_n5(directory, values, compression="raw", **attributes):
-    """An N5 array as another program writes it: lists in the order x, y, z."""
-    tensorstore = pytest.importorskip("tensorstore")
-    metadata = {
-        "dimensions": values.shape[::-1],
-        "blockSize": [2, 2, 2],
-        "dataType": str(values.dtype),
-        "compression": {"type": compression},
-    }
-    spec = {"driver": "n5", "kvstore": {"driver": "file", "path": f"{directory}/"}, "metadata": metadata}
-    tensorstore.open(spec, create=True).result().T.write(values).result()
-    path = directory / "attributes.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **attributes}))
-
-
-@pytest.mark.parametrize("compression", ["raw", "gzip", "bzip2", "xz", "zstd"])
-def test_n5_is_read_with_its_reversed_attributes(tmp_path, compression):
-    values = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
-    foreign_n5(
-        tmp_path / "data.n5/volumes/raw", values, compression, resolution=[4, 6, 50], offset=[8, 0, 100]
-    )
-    array = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "data.n5", "volumes/raw"))
-    assert array.voxel_size == (50, 6, 4) and array.roi.begin == (100, 0, 8)
-    assert np.array_equal(array[array.roi], values)
-    assert array[Roi((150, 0, 8), (50, 6, 4))].item() == values[1, 0, 0]
-    assert set(array.object_keys()) == {f"{x}/{y}/{z}" for x in range(3) for y in range(2) for z in range(2)}
-
-
-def test_n5_pixel_resolution_is_understood(tmp_path):
-    pixels = {"dimensions": [4.0, 6.0, 50.0], "unit": "nm"}
-    foreign_n5(tmp_path / "data.n5/raw", np.zeros((3, 4, 5), np.uint8), pixelResolution=pixels)
-    array = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "data.n5", "raw"))
-    assert array.voxel_size == (50, 6, 4) and array.unit == "nanometer"
-
-
-def test_n5_that_cannot_be_read_is_refused_with_the_reason(tmp_path):
-    foreign_n5(tmp_path / "data.n5/labels", np.zeros((3, 4, 5), np.uint8), isLabelMultiset=True)
-    foreign_n5(tmp_path / "data.n5/lz4", np.zeros((3, 4, 5), np.uint8), compression="raw")
-    path = tmp_path / "data.n5/lz4/attributes.json"
-    path.write_text(path.read_text().replace('"raw"', '"lz4"'))
-    with pytest.raises(VolumeError, match="label multiset"):
-        ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "data.n5", "labels"))
-    with pytest.raises(VolumeError, match=r"lz4.*expected raw, gzip"):
-        ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "data.n5", "lz4"))
-    with pytest.raises(MissingInputError, match="holds labels, lz4"):
-        ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "data.n5", "raw"))
-
-
 def test_voxel_sizes_that_are_not_whole_are_refused_with_the_unit_that_makes_them_whole(tmp_path):
     made = zarr.create_array(tmp_path / "a.zarr", shape=(3, 4, 5), dtype="u1")
     made.attrs["resolution"] = [50, 4.6, 4.6]
@@ -368,15 +258,6 @@ def test_foreign_multiscale_groups_give_voxel_size_and_offset(tmp_path, version)
     assert fine.voxel_size == (40, 8, 8) and fine.roi.begin == (400, 0, 0)
     coarse = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(tmp_path / "ome.zarr", "1"), unit="nm")
     assert coarse.voxel_size == (40, 16, 16) and coarse.roi.begin == (400, 0, 0)
-
-
-def test_nothing_is_left_of_a_chunk_that_was_half_written(tmp_path):
-    array = create(tmp_path)
-    chunk = tmp_path / "volume.zarr" / "raw" / "s0" / "c" / "0" / "0"
-    chunk.mkdir(parents=True)
-    (chunk / ".0.partial").write_bytes(b"torn")
-    array[Roi((400, -80, 0), (300, 80, 80))] = 1
-    assert sorted(path.name for path in chunk.iterdir()) == ["0"]
 
 
 def test_a_write_block_is_one_shard_with_checksums_and_chunks_that_are_read_alone(tmp_path):
@@ -427,19 +308,6 @@ def test_a_chunk_size_that_does_not_divide_the_write_block_is_replaced_by_one_th
         assert array.inner_chunk_size == (50, 48, 30)
 
 
-def test_a_flipped_bit_in_a_shard_is_an_error(tmp_path):
-    array = create(tmp_path)
-    array[array.roi] = np.random.default_rng(0).integers(0, 9, array.shape, dtype=np.uint16)
-    path = tmp_path / "volume.zarr/raw/s0/c/1/1/1"
-    data = bytearray(path.read_bytes())
-    for position in (5, len(data) // 2, len(data) - 20):
-        damaged = data.copy()
-        damaged[position] ^= 4
-        path.write_bytes(damaged)
-        with pytest.raises(VolumeError, match=r"c/1/1/1|checksum"):
-            array[array.roi]
-
-
 def test_chunks_of_equal_data_have_equal_bytes(tmp_path):
     # Long enough that Blosc would share a chunk out among threads.
     chunk = np.random.default_rng(0).random((60, 64, 64)).astype(np.float32) > 0.5
@@ -483,45 +351,3 @@ def test_the_same_array_opens_in_funlib_persistence(tmp_path):
         assert tuple(other.voxel_size) == tuple(VOXEL) and other.roi == ROI
         assert other.axis_names == ["c^", "z", "y", "x"]
         assert (other[ROI] == 4).all()
-
-
-def test_importing_arrays_is_quick_and_brings_no_heavy_package():
-    code = (
-        "import sys, attacca.arrays; heavy = {'torch', 'gunpowder', 'numba', 'dask', 'scipy', 'tifffile'};"
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
-
-
-# Chunks of Zarr 2 have no checksums.
-@pytest.mark.parametrize(
-    ("zarr_format", "damage"),
-    [("3", "deleted"), ("3", "truncated"), ("3", "flipped"), ("2", "deleted"), ("2", "truncated")],
-)
-def test_damage_of_a_finished_array_is_an_error_that_names_the_file(
-    tmp_path, monkeypatch, zarr_format, damage
-):
-    monkeypatch.setenv("ATTACCA_ZARR_FORMAT", zarr_format)
-    identifier = LocalArrayIdentifier(tmp_path / "out.zarr", "prediction/s0")
-    roi = Roi((0, 0, 0), (16, 16, 16))
-    array = ZarrArray.create_from_array_identifier(
-        identifier, "zyx", roi, None, (1, 1, 1), np.float32, write_size=(8, 8, 8)
-    )
-    array[roi] = np.random.default_rng(0).random((16, 16, 16), np.float32)
-    key = "c/1/0/1" if zarr_format == "3" else "1/0/1"
-    path = tmp_path / "out.zarr/prediction/s0" / key
-    content = bytearray(path.read_bytes())
-    if damage == "deleted":
-        path.unlink()
-    elif damage == "truncated":
-        path.write_bytes(content[: len(content) // 2])
-    else:
-        content[len(content) // 2] ^= 16
-        path.write_bytes(content)
-    array = ZarrArray.open_from_array_identifier(identifier)
-    with pytest.raises(DamagedDataError) as caught:
-        array[roi]
-    assert f"cannot be read: {key} (" in str(caught.value)
-    assert read_damage(array.directory) == [key]
-    assert array[Roi((0, 0, 0), (8, 16, 16))].shape == (8, 16, 16)

@@ -125,10 +125,11 @@ def test_when_every_block_fails_the_rest_is_not_tried():
             Broken.seen += 1
             raise RuntimeError("always")
 
-    grid = BlockGrid(Roi((0,), (10000,)), (1,), (1,))
+    grid = BlockGrid(Roi((0,), (500,)), (1,), (1,))
     with pytest.raises(BlocksFailedError, match="no other succeeded"):
         run_blocks(Broken(), grid, retries=1)
-    assert Broken.seen < 20100
+    # Each block once, and a second time until a few have failed for good.
+    assert Broken.seen < 520
 
 
 def test_a_full_disk_ends_the_job_at_once_and_keeps_finished_blocks(tmp_path):

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from damaged_files import FAULTS, try_damages
-from damaged_projects import CONFIGURATIONS, NAMES, ROOT, create_judge, damage_configuration
+from damaged_files import FAULTS, try_damages_here
+from damaged_projects import CONFIGURATIONS, ROOT, create_judge, damage_configuration
 
 NUM_DAMAGES = 60
 
@@ -15,7 +15,7 @@ def test_damaged_configurations_end_in_a_message_or_are_valid(tmp_path):
     (tmp_path / "project/results").mkdir(parents=True)
     (tmp_path / "damaged").mkdir()
     tasks = [(number % len(CONFIGURATIONS), number) for number in range(NUM_DAMAGES)]
-    outcomes = list(try_damages(tasks, tmp_path / "damaged", create_judge(tmp_path / "project"), NAMES))
+    outcomes = try_damages_here(tasks, tmp_path / "damaged", create_judge(tmp_path / "project"))
     faults = [outcome for outcome in outcomes if outcome.kind in FAULTS]
     assert len(outcomes) == NUM_DAMAGES and not faults, "\n".join(map(str, faults))
     assert sum(outcome.kind == "refused" for outcome in outcomes) > NUM_DAMAGES / 2

@@ -1,9 +1,7 @@
 """Extensions: loading, sections of the configuration, errors, and the stages that depend on them."""
 
-import json
 import os
 import pickle
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,8 +19,7 @@ from attacca.config.run import Configuration
 from attacca.config.tasks import read_task_config
 from attacca.config.volumes import ArraySource
 from attacca.errors import AttaccaError, ConfigurationError
-from attacca.extensions import forget_extensions
-from attacca.extensions.loading import VARIABLE
+from attacca.extensions import forget_extensions, loading
 from attacca.prediction.sizes import ConfiguredSizes
 from attacca.preflight.check_configuration import check_configuration
 from attacca.tasks import create_task
@@ -92,36 +89,47 @@ def test_a_reader_opens_a_file_of_its_format(tmp_path):
     )
 
 
-def test_processes_without_the_environment_of_the_workflow_unpickle_extensions(tmp_path):
+@pytest.fixture
+def start_process(monkeypatch):
+    """``start_process(environment)``: forget all that is loaded, as a process that starts with this variable."""
+
+    def start(environment: str | None = None) -> None:
+        for name in [name for name in sys.modules if name.startswith("attacca_extension_")]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setattr(loading, "_loaded", {})
+        forget_extensions()
+        if environment is not None:
+            monkeypatch.setenv(loading.VARIABLE, environment)
+
+    return start
+
+
+def test_processes_without_the_environment_of_the_workflow_unpickle_extensions(tmp_path, start_process):
     configuration = load(tmp_path)
     source = open_source(configuration.volumes["tested"].raw)
-    (tmp_path / "pickled").write_bytes(pickle.dumps((source, configuration.runs["tiny"].task)))
-    code = (
-        "import pickle, sys; from attacca.tasks import create_task\n"
-        "source, task = pickle.load(open(sys.argv[1], 'rb'))\n"
-        "print(source.read((0, 0, 0), (1, 1, 2)).shape, type(create_task(task).predictor).__name__)"
-    )
-    environment = {key: value for key, value in os.environ.items() if key != VARIABLE}
-    command = [sys.executable, "-c", code, str(tmp_path / "pickled")]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-    assert done.stdout.strip() == "(1, 1, 2) Interior"
+    task = configuration.runs["tiny"].task
+    pickled = pickle.dumps((source, task))
+    start_process()
+    source, again = pickle.loads(pickled)
+    assert source.read((0, 0, 0), (1, 1, 2)).shape == (1, 1, 2)
+    assert type(create_task(again).predictor).__name__ == "Interior"
+    assert type(again.predictor) is not type(task.predictor)
     (tmp_path / "interior.py").write_text(FILES["interior.py"] + "\n# edited\n")
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert "interior.py was changed after the start of the workflow" in done.stderr
+    start_process()
+    with pytest.raises(ConfigurationError, match=r"interior\.py was changed after the start of the workflow"):
+        pickle.loads(pickled)
 
 
-def test_a_process_of_the_workflow_loads_the_same_files(tmp_path):
-    section = load(tmp_path).runs["tiny"].task.model_dump(mode="json")
-    code = (
-        "import json, sys; from attacca.config.tasks import read_task_config\n"
-        "from attacca.errors import AttaccaError\n"
-        "try: print(type(read_task_config(json.loads(sys.argv[1])).loss).__name__)\n"
-        "except ValueError as error: print(error)"
-    )
-    command = [sys.executable, "-c", code, json.dumps(section)]
-    assert subprocess.check_output(command, text=True).strip() == "AbsoluteOptions"
+def test_a_process_of_the_workflow_loads_the_same_files(tmp_path, start_process):
+    task = load(tmp_path).runs["tiny"].task
+    section, environment = task.model_dump(mode="json"), os.environ[loading.VARIABLE]
+    start_process(environment)
+    loss = read_task_config(section).loss
+    assert type(loss).__name__ == "AbsoluteOptions" and type(loss) is not type(task.loss)
     (tmp_path / "absolute.py").write_text(LOSS + "\n# edited\n")
-    assert "was changed after the start of the workflow" in subprocess.check_output(command, text=True)
+    start_process(environment)
+    with pytest.raises(ValueError, match="was changed after the start of the workflow"):
+        read_task_config(section)
 
 
 DEPENDENT = {

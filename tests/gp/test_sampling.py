@@ -47,7 +47,7 @@ def draw(chain, seeds) -> list[np.ndarray]:
 def test_empty_samples_are_replaced_with_the_configured_probability():
     def share(p: float) -> float:
         return np.mean(
-            [batch.any() for batch in draw(sampler(mostly_empty(), RejectIfEmpty(LABELS, p)), range(150))]
+            [batch.any() for batch in draw(sampler(mostly_empty(), RejectIfEmpty(LABELS, p)), range(60))]
         )
 
     without, half = share(0.0), share(0.5)

@@ -17,8 +17,7 @@ def check(directory, values):
 
 
 def test_a_missing_package_is_reported_with_the_command_that_installs_it(tmp_path, monkeypatch):
-    installed = check_export.find_spec
-    monkeypatch.setattr(check_export, "find_spec", lambda name: None if name == "zmesh" else installed(name))
+    monkeypatch.setattr(check_export, "find_missing", {"zmesh"}.intersection)
     values = tiny_configuration(export={"precomputed": {"meshes": True}})
     with pytest.raises(ConfigurationError) as caught:
         check(tmp_path, values)

@@ -6,7 +6,7 @@ import yaml
 from attacca.config.evaluation import EvaluationConfig
 from attacca.config.load import load_configuration
 from attacca.errors import ConfigurationError
-from attacca.preflight import check_run_length
+from attacca.preflight import check_export
 from attacca.preflight.check_configuration import check_configuration
 from attacca.stages.bundle import BUNDLE
 from attacca.stages.evaluate import EVALUATE
@@ -22,7 +22,7 @@ def check(directory, values):
 
 
 def test_a_missing_package_is_reported_with_the_command_that_installs_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(check_run_length, "find_spec", lambda name: None)
+    monkeypatch.setattr(check_export, "find_missing", list)
     with pytest.raises(ConfigurationError, match="skeletons need the package kimimaro") as caught:
         check(tmp_path, tiny_configuration(evaluation={"run_length": True}))
     assert "runs.tiny.evaluation.run_length (line " in str(caught.value)
@@ -30,7 +30,7 @@ def test_a_missing_package_is_reported_with_the_command_that_installs_it(tmp_pat
 
 
 def test_a_task_without_instances_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(check_run_length, "find_spec", lambda name: name)
+    monkeypatch.setattr(check_export, "find_missing", lambda packages: [])
     values = tiny_configuration(evaluation={"run_length": True})
     del values["runs"]["tiny"]["segmentation"]
     values["runs"]["tiny"]["task"] = {
@@ -62,7 +62,7 @@ def write_skeletons(directory, volume, first="1 0 40 40 40 1 -1"):
 )
 def test_missing_and_damaged_files_of_skeletons_are_reported(tmp_path, monkeypatch, first, message):
     # Given skeletons need no package.
-    monkeypatch.setattr(check_run_length, "find_spec", lambda name: None)
+    monkeypatch.setattr(check_export, "find_missing", list)
     write_skeletons(tmp_path, "chosen")
     values = tiny_configuration(evaluation={"run_length": {"skeletons": "skeletons"}})
     if first is not None:

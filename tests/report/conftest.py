@@ -14,7 +14,8 @@ from scipy.spatial import cKDTree
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.ome_zarr import write_multiscale_metadata
 from attacca.config.segmentation import SegmentationConfig
-from attacca.segmentation.tuning import TuningVolume, tune
+from attacca.segmentation.tuning import tune
+from attacca.segmentation.tuning_volume import TuningVolume
 
 VOXEL = Coordinate(8, 8, 8)
 SHAPE = (32, 80, 96)

@@ -99,6 +99,7 @@ def test_the_chosen_settings_are_listed_and_marked_for_every_kind_of_task(page: 
     assert all(">chosen</text>" in section for section in sections)
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_page(page: str, fake_results: Any) -> None:
     assert written(fake_results.directory, fake_results.runs, fake_results.volumes) == page
 
@@ -125,16 +126,18 @@ def test_a_page_without_results_lists_missing_stages(tmp_path: Path, fake_result
             "default/tissue-test.zarr/labels/segmentation",
             "default/tissue-test.zarr/labels/segmentation was deleted: pict",
         ),
-        ("default/tissue-test.zarr/prediction", "default/tissue-test.zarr/prediction was deleted: pictures"),
-        (
-            "volumes/tissue-test.zarr/labels/ground_truth",
-            "volumes/tissue-test.zarr/labels/ground_truth was deleted: pictures",
-        ),
-        ("volumes/tissue-test.zarr/raw", "volumes/tissue-test.zarr/raw was deleted: pictures"),
-        ("volumes/tissue-test.zarr", "volumes/tissue-test.zarr was deleted: pictures"),
+        *[
+            pytest.param(path, f"{path} was deleted: pictures", marks=pytest.mark.slow)
+            for path in (
+                "default/tissue-test.zarr/prediction",
+                "volumes/tissue-test.zarr/labels/ground_truth",
+                "volumes/tissue-test.zarr/raw",
+                "volumes/tissue-test.zarr",
+            )
+        ],
         ("default/tuning.json", "Settings have not been chosen yet"),
         ("default/provenance.json", "No provenance has been written yet"),
-        ("default/training/snapshots", "checkpoint used for prediction"),
+        pytest.param("default/training/snapshots", "checkpoint used for prediction", marks=pytest.mark.slow),
     ],
 )
 def test_a_missing_piece_is_not_an_error(

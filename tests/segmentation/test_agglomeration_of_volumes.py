@@ -49,7 +49,7 @@ class Volume:
         )
         prediction = NumpyArray.from_np_array(
             affinities.astype(np.float32) / 255,
-            Roi((30, 0, 0), (72, 72, 75)),
+            Roi((30, 0, 0), Coordinate(affinities.shape[1:]) * 3),
             Coordinate(3, 3, 3),
             ["c", "z", "y", "x"],
         )
@@ -79,7 +79,7 @@ class Volume:
 @pytest.fixture(scope="module", params=["seeded", "mutex_watershed", "connected_components"])
 def volume(request: pytest.FixtureRequest, noisy: Any, tmp_path_factory: pytest.TempPathFactory) -> Volume:
     settings = FragmentSettings(chain=request.param, min_fragment_size=3, threshold=THRESHOLDS[request.param])
-    affinities = noisy((24, 24, 25), 1, NEIGHBORHOOD)
+    affinities = noisy((16, 24, 25), 1, NEIGHBORHOOD)
     return Volume(tmp_path_factory.mktemp("volume"), affinities, settings)
 
 

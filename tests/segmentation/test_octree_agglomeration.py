@@ -131,7 +131,7 @@ FILTERS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=120, deadline=None, derandomize=True)
 @given(
     st.tuples(st.integers(2, 90), st.integers(1, 500), st.integers(0, 10**6)),
     st.sampled_from([2, 3, 6, 256]),

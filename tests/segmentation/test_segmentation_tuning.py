@@ -17,7 +17,8 @@ from attacca.evaluators.contingency import contingency_table
 from attacca.evaluators.instance_scores import voi_from_table
 from attacca.segmentation.fragments import fix_cell_size
 from attacca.segmentation.pipeline import segment_volume
-from attacca.segmentation.tuning import TuningVolume, score_settings, tune
+from attacca.segmentation.tuning import score_settings, tune
+from attacca.segmentation.tuning_volume import TuningVolume
 
 NEIGHBORHOOD = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (3, 0, 0), (0, 3, 0), (0, 0, 3))
 

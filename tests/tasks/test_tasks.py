@@ -1,7 +1,5 @@
 """Tasks: their parts, by their configurations."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -182,9 +180,3 @@ def test_a_pretrained_task_without_its_file_is_not_valid(tmp_path: Any) -> None:
     assert config.verify() == (False, f"weights: the file {tmp_path / 'weights.pt'} does not exist")
     config.weights.touch()
     assert config.verify()[0]
-
-
-def test_tasks_are_imported_without_torch_and_gunpowder() -> None:
-    code = "import sys, attacca.tasks; print(sorted({'torch', 'gunpowder', 'mwatershed'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

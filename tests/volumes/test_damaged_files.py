@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from damaged_files import FAULTS, READ, choose_damage, restore_payload, try_damages
+from damaged_files import FAULTS, READ, choose_damage, restore_payload, try_damages_here
 from format_cases import CASES
 
 NUM_FILES = 150
@@ -15,7 +15,7 @@ NUM_FILES = 150
 @pytest.mark.timeout(900)
 def test_damaged_files_end_in_a_message_or_give_unchanged_voxels(tmp_path: Path):
     tasks = [(number, seed) for seed in range(2) for number in range(len(READ))][:NUM_FILES]
-    outcomes = list(try_damages(tasks, tmp_path))
+    outcomes = try_damages_here(tasks, tmp_path)
     assert len(outcomes) == NUM_FILES
     faults = [outcome for outcome in outcomes if outcome.kind in FAULTS]
     assert not faults, "\n".join(map(str, faults))

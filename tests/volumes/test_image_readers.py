@@ -370,26 +370,31 @@ def test_a_pipe_and_a_socket_are_not_opened(tmp_path, monkeypatch):
             assert "a pipe, socket or device" in refusal(tmp_path / name)
 
 
-@pytest.mark.parametrize("mode", [0o000, 0o600, 0o300])
-def test_a_directory_without_permission_is_named(tmp_path, mode):
-    write_pngs(tmp_path / "raw", RAW)
-    (tmp_path / "raw").chmod(mode)
+def test_a_directory_without_permission_is_named(tmp_path):
+    directories = [tmp_path / f"raw-{mode:o}" for mode in (0o000, 0o600, 0o300)]
+    for directory in directories:
+        write_pngs(directory, RAW)
     code = (
         "import sys\nfrom attacca.config.volumes import ArraySource\nfrom attacca.errors import VolumeError\n"
         "from attacca.volumes.readers.open_source import list_files, open_source\n"
-        "for work in (open_source, list_files):\n"
-        "    try: work(ArraySource(path=sys.argv[1]))\n"
-        "    except VolumeError as error: print(error)\n"
+        "for path in sys.argv[1:]:\n"
+        "    for work in (open_source, list_files):\n"
+        "        try: work(ArraySource(path=path))\n"
+        "        except VolumeError as error: print(error)\n"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "raw")]
+    command = [sys.executable, "-c", code, *map(str, directories)]
     if os.geteuid() == 0:
         dropped = "-dac_override,-dac_read_search"
         command = ["setpriv", "--bounding-set", dropped, "--inh-caps", dropped, *command]
+    for directory, mode in zip(directories, (0o000, 0o600, 0o300)):
+        directory.chmod(mode)
     try:
         lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     finally:
-        (tmp_path / "raw").chmod(0o700)
-    assert len(lines) == 2 and all("permission denied" in line for line in lines)
+        for directory in directories:
+            directory.chmod(0o700)
+    assert len(lines) == 6 and all("permission denied" in line for line in lines)
+    assert all(str(directory) in line for directory, line in zip(np.repeat(directories, 2), lines))
 
 
 @pytest.mark.parametrize("name", ["cube[1-8]", "cube{1}", "all*", "what?", "a b'$HOME&"])

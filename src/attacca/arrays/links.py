@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import zarr
+from funlib.geometry import Roi
 
 from attacca.arrays.identifier import is_url
 from attacca.arrays.n5 import is_n5_container
@@ -27,7 +28,7 @@ def write_link(container: Path | str, dataset: str, target: ZarrArrayConfig) -> 
 
     >>> write_link("memory://links.zarr", "raw", ZarrArrayConfig("s3://bucket/volume.zarr", "em", axes=["y", "x"]))
     >>> link = read_link("memory://links.zarr", "raw/s0")
-    >>> link["container"], link["dataset"], link["axes"]
+    >>> link.file_name, link.dataset, link.axes
     ('s3://bucket/volume.zarr', 'em', ['y', 'x'])
     """
     store = open_store(container, "a")
@@ -49,15 +50,11 @@ def write_link(container: Path | str, dataset: str, target: ZarrArrayConfig) -> 
     group.attrs.put({_LINK: link})
 
 
-def read_link(container: Path | str, dataset: str) -> dict[str, Any] | None:
-    """Return the link of a data set, or of the group of which it is a scale.
-
-    Returns:
-        The keys ``container``, ``dataset``, ``axes``, ``unit``, ``voxel_size``, ``offset``, ``roi``, ``contents``,
-        ``missing_chunks``, ``stored_axes``, ``points``; None without a link.
+def read_link(container: Path | str, dataset: str) -> ZarrArrayConfig | None:
+    """Return the target of the link of a data set, or of the group of which it is a scale; None without a link.
 
     >>> write_link("memory://links.zarr", "labels", ZarrArrayConfig("/data/labels.n5", "neurons"))
-    >>> read_link("memory://links.zarr", "labels")["dataset"], read_link("memory://links.zarr", "mask")
+    >>> read_link("memory://links.zarr", "labels").dataset, read_link("memory://links.zarr", "mask")
     ('neurons', None)
     """
     path = str(dataset).strip("/")
@@ -71,7 +68,7 @@ def read_link(container: Path | str, dataset: str) -> dict[str, Any] | None:
         node = open_node(store, candidate)
         if isinstance(node, zarr.Group):
             link: Any = node.attrs.get(_LINK)
-            return _follow_relative_path(container, dict(link)) if link else None
+            return _read_target(container, link) if link else None
     return None
 
 
@@ -82,11 +79,22 @@ def _find_relative_path(container: Path | str, target: Path | str) -> str | None
     return os.path.relpath(os.path.abspath(target), os.path.abspath(container))
 
 
-def _follow_relative_path(container: Path | str, link: dict[str, Any]) -> dict[str, Any]:
-    """Return a link with the target beside its container, if a project was moved or copied with its inputs."""
-    relative = link.pop(_RELATIVE, None)
+def _read_target(container: Path | str, link: dict[str, Any]) -> ZarrArrayConfig:
+    """Return the target of a link; it is the one beside the container, if a project was moved or copied with its inputs."""
+    target, relative = link["container"], link.get(_RELATIVE)
     if relative is not None:
         moved = os.path.normpath(os.path.join(os.path.abspath(container), relative))
-        if os.path.exists(moved):
-            link["container"] = moved
-    return link
+        target = moved if os.path.exists(moved) else target
+    return ZarrArrayConfig(
+        target,
+        link["dataset"],
+        axes=link["axes"],
+        unit=link["unit"],
+        voxel_size=link["voxel_size"],
+        offset=link["offset"],
+        roi=Roi(*link["roi"]) if link["roi"] else None,
+        contents=link.get("contents", ""),
+        missing_chunks=link.get("missing_chunks", "zero"),
+        stored_axes=link.get("stored_axes"),
+        points=link.get("points", {}),
+    )

@@ -18,6 +18,7 @@ from zarr.storage import FsspecStore, LocalStore, ZipStore
 
 from attacca.arrays.identifier import is_url
 from attacca.errors import AttaccaError, MissingInputError, ResourceError, VolumeError, summarize_error
+from attacca.extras import make_install_command
 
 FORMAT_VARIABLE = "ATTACCA_ZARR_FORMAT"
 """Environment variable with the Zarr format of new arrays: 3 (OME-Zarr 0.5) by default, or 2 (OME-Zarr 0.4)."""
@@ -186,7 +187,7 @@ def _explain_protocol(address: str | Path) -> Iterator[None]:
         extra = _EXTRAS.get(protocol)
         raise VolumeError(
             f"{address}: a package that reads {protocol}:// addresses is not installed ({summarize_error(error)})",
-            fix=f"python -m pip install 'attacca[{extra}]'" if extra else "install the package",
+            fix=make_install_command(extra) if extra else "install the package",
         ) from error
     except ValueError as error:
         raise VolumeError(

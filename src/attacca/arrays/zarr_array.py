@@ -1,13 +1,11 @@
 """Arrays in Zarr and N5 containers, on a local disk or in an object store."""
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, MutableMapping, Sequence
+from dataclasses import fields, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from funlib.geometry import Coordinate, Roi
 
 from attacca.arrays.array import Array
@@ -16,28 +14,19 @@ from attacca.arrays.array_creation import (
     create_stored_array,
     find_existing_array,
     plan_layout,
-    write_block_of,
 )
-from attacca.arrays.damage_notes import note_damage
-from attacca.arrays.damaged_objects import (
-    MISSING,
-    describe_decoding_error,
-    find_damaged_objects,
-    join_names,
-    list_objects,
-)
-from attacca.arrays.direct_access import access_directly, read_voxels, write_voxels
+from attacca.arrays.damaged_objects import list_objects
 from attacca.arrays.identifier import LocalArrayIdentifier, join_path
 from attacca.arrays.links import read_link
 from attacca.arrays.metadata import GridMetadata, build_attributes, complete_metadata
 from attacca.arrays.n5 import is_n5_container
 from attacca.arrays.neuroglancer_source import NeuroglancerSource
 from attacca.arrays.ome_zarr import read_grid_metadata
-from attacca.arrays.stored_array import ReorderedArray, StoredArray, refuse_missing_chunks
-from attacca.arrays.stored_values import ACCEPT_MISSING_CHUNKS, check_values
-from attacca.arrays.zarr_opening import DECODING_ERRORS, ZarrArrayConfig, open_zarr
+from attacca.arrays.stored_array import ReorderedArray, StoredArray
+from attacca.arrays.stored_voxels import StoredVoxels
+from attacca.arrays.zarr_opening import ZarrArrayConfig, open_zarr
 from attacca.config.units import normalize_unit, to_whole_coordinate
-from attacca.errors import DamagedDataError, MissingInputError, VolumeError
+from attacca.errors import MissingInputError, VolumeError
 
 
 class ZarrArray(NeuroglancerSource, Array):
@@ -61,39 +50,23 @@ class ZarrArray(NeuroglancerSource, Array):
     """
 
     def __init__(self, array_config: Any) -> None:
-        self.name: str = getattr(array_config, "name", "") or ""
-        self.file_name: Path | str = array_config.file_name
-        self.snap_to_grid: Coordinate | None = getattr(array_config, "snap_to_grid", None)
-        axes = getattr(array_config, "axes", None) or getattr(array_config, "_axes", None)
-        self._axes: list[str] | None = list(axes) if axes is not None else None
-        self._mode: str = getattr(array_config, "mode", None) or "r"
-        self.dataset: str = array_config.dataset
-        unit: str | None = getattr(array_config, "unit", None)
-        voxel_size = getattr(array_config, "voxel_size", None)
-        offset = getattr(array_config, "offset", None)
-        roi: Roi | None = getattr(array_config, "roi", None)
-        self._contents: str = getattr(array_config, "contents", "")
-        self._missing_chunks: str = getattr(array_config, "missing_chunks", "zero")
-        self._stored_axes: Sequence[str] | None = getattr(array_config, "stored_axes", None)
-        self._points: Mapping[str, int] = getattr(array_config, "points", {})
+        config = _read_config(array_config)
         try:
-            self._zarr, self.dataset = open_zarr(self.file_name, self.dataset, self._mode)
+            self._zarr, self.dataset = open_zarr(config.file_name, config.dataset, config.mode)
         except MissingInputError:
-            link = read_link(self.file_name, self.dataset)
+            link = read_link(config.file_name, config.dataset)
             if link is None:
                 raise
-            if self._mode != "r":
-                raise VolumeError(f"{self} is used in place, so it is never written to") from None
-            self.file_name, self._axes = link["container"], link["axes"]
-            unit, voxel_size, offset = link["unit"], link["voxel_size"], link["offset"]
-            roi = Roi(*link["roi"]) if link["roi"] else None
-            self._contents = link.get("contents", "")
-            self._missing_chunks = link.get("missing_chunks", "zero")
-            self._stored_axes, self._points = link.get("stored_axes"), link.get("points", {})
-            self._zarr, self.dataset = open_zarr(self.file_name, link["dataset"], "r")
-        if self._stored_axes is not None:
-            self._zarr = ReorderedArray(self._zarr, self._stored_axes, self._axes or [], self._points)
-        self._read_metadata(unit, voxel_size, offset)
+            if config.mode != "r":
+                name = join_path(config.file_name, config.dataset)
+                raise VolumeError(f"{name} is used in place, so it is never written to") from None
+            config = replace(link, name=config.name, snap_to_grid=config.snap_to_grid)
+            self._zarr, self.dataset = open_zarr(config.file_name, config.dataset, "r")
+        if config.stored_axes is not None:
+            self._zarr = ReorderedArray(self._zarr, config.stored_axes, config.axes or [], config.points)
+        self.name, self.file_name, self.snap_to_grid = config.name, config.file_name, config.snap_to_grid
+        self._config, roi = config, config.roi
+        self._read_metadata()
         if roi is not None:
             if not self._roi.contains(roi):
                 raise VolumeError(f"{self}: the ROI {roi} is not contained in the array's {self._roi}")
@@ -107,27 +80,18 @@ class ZarrArray(NeuroglancerSource, Array):
         return f"ZarrArray({self.directory}, shape={self._zarr.shape}, dtype={self.dtype}, roi={self.roi})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ZarrArray, (self._config(),)
-
-    _roi: Roi
-
-    def _config(self) -> ZarrArrayConfig:
-        return ZarrArrayConfig(
-            file_name=self.file_name,
+        config = replace(
+            self._config,
             dataset=self.dataset,
-            name=self.name,
-            snap_to_grid=self.snap_to_grid,
             axes=self._all_axes,
-            mode=self._mode,
             unit=self._unit,
             voxel_size=self._voxel_size,
             offset=self._offset,
             roi=self._roi,
-            contents=self._contents,
-            missing_chunks=self._missing_chunks,
-            stored_axes=self._stored_axes,
-            points=self._points,
         )
+        return ZarrArray, (config,)
+
+    _roi: Roi
 
     @classmethod
     def open_from_array_identifier(
@@ -222,35 +186,24 @@ class ZarrArray(NeuroglancerSource, Array):
             writable, _ = open_zarr(container, path, "a")
             writable.attrs.put(attributes)
         result = cls(config)
-        expected = {
-            "shape": layout.shape,
-            "chunks": layout.write_block_in(existing),
-            "dtype": layout.dtype.str,
-            "axes": layout.axes,
-            "ROI": roi,
-            "voxel size": voxel_size,
-            "unit": unit,
-            "value scale": float(value_scale),
-            "value offset": float(value_offset),
-        }
-        found = {
-            "shape": result._zarr.shape,
-            "chunks": clip_write_block(result._zarr),
-            "dtype": result._zarr.dtype.str,
-            "axes": result.axes,
-            "ROI": result.roi,
-            "voxel size": result.voxel_size,
-            "unit": result.unit,
-            "value scale": result.value_scale,
-            "value offset": result.value_offset,
+        pairs = {
+            "shape": (result._zarr.shape, layout.shape),
+            "chunks": (clip_write_block(result._zarr), layout.write_block_in(existing)),
+            "dtype": (result._zarr.dtype.str, layout.dtype.str),
+            "axes": (result.axes, layout.axes),
+            "ROI": (result.roi, roi),
+            "voxel size": (result.voxel_size, voxel_size),
+            "unit": (result.unit, unit),
+            "value scale": (result.value_scale, float(value_scale)),
+            "value offset": (result.value_offset, float(value_offset)),
         }
         if write_size is None:
             # Without a write size, any chunks are accepted.
-            expected["chunks"] = found["chunks"]
+            del pairs["chunks"]
         differences = [
-            f"{key}: found {found[key]}, expected {expected[key]}"
-            for key in expected
-            if expected[key] != found[key]
+            f"{key}: found {found}, expected {expected}"
+            for key, (found, expected) in pairs.items()
+            if found != expected
         ]
         if differences:
             raise VolumeError(
@@ -258,9 +211,8 @@ class ZarrArray(NeuroglancerSource, Array):
             )
         return result
 
-    def _read_metadata(
-        self, unit: str | None, voxel_size: Sequence[int] | None, offset: Sequence[int] | None
-    ) -> None:
+    def _read_metadata(self) -> None:
+        unit, voxel_size, offset = self._config.unit, self._config.voxel_size, self._config.offset
         stored = read_grid_metadata(self._zarr)
         if voxel_size is not None or offset is not None:
             unit = normalize_unit(unit or stored.unit or "nanometer")
@@ -274,7 +226,7 @@ class ZarrArray(NeuroglancerSource, Array):
                 unit,
             )
         axes, self._voxel_size, self._offset, self._unit = complete_metadata(
-            stored, self._zarr.ndim, self.directory, self._axes, unit
+            stored, self._zarr.ndim, self.directory, self._config.axes, unit
         )
         self._all_axes = axes
         values: Any = self._zarr.attrs.get("attacca", {})
@@ -288,7 +240,7 @@ class ZarrArray(NeuroglancerSource, Array):
     @property
     def mode(self) -> str:
         """``"r"`` or ``"a"``."""
-        return self._mode
+        return self._config.mode
 
     @property
     def directory(self) -> str:
@@ -325,7 +277,7 @@ class ZarrArray(NeuroglancerSource, Array):
 
     @property
     def writable(self) -> bool:
-        return self._mode != "r"
+        return self._config.mode != "r"
 
     @property
     def chunk_size(self) -> Coordinate:
@@ -333,8 +285,7 @@ class ZarrArray(NeuroglancerSource, Array):
 
         For arrays of other programs, which are only read, it is the unit of reading: a chunk in a shard.
         """
-        own = "attacca" in self._zarr.attrs
-        block = clip_write_block(self._zarr) if own else self._zarr.chunks
+        block = clip_write_block(self._zarr) if self.is_own else self._zarr.chunks
         return Coordinate(block[-self.dims :]) * self._voxel_size
 
     @property
@@ -370,7 +321,7 @@ class ZarrArray(NeuroglancerSource, Array):
         lead = len(self.axes) - self.dims
         return open_ds(
             self.directory,
-            mode="r" if self._mode == "r" else "r+",
+            mode="r" if self._config.mode == "r" else "r+",
             offset=self._offset,
             voxel_size=self._voxel_size,
             axis_names=[f"{axis}^" if index < lead else axis for index, axis in enumerate(self.axes)],
@@ -393,95 +344,27 @@ class ZarrArray(NeuroglancerSource, Array):
         """
         if not self.writable:
             raise VolumeError(f"{self} was opened for reading only")
-        slices = self.to_slices(roi)
-        shape = self._zarr.shape
-        begin = [s.start or 0 for s in slices]
-        end = [n if s.stop is None else s.stop for s, n in zip(slices, shape)]
-        value = np.asarray(value, dtype=self.dtype)
-        extent = tuple(e - b for b, e in zip(begin, end))
-        if value.ndim and value.shape != extent:
-            raise VolumeError(f"{self}: {roi} holds {extent} voxels, the data have the shape {value.shape}")
-        block = write_block_of(self._zarr)
-        covers_blocks = all(
-            b % k == 0 and (e % k == 0 or e == n) for b, e, k, n in zip(begin, end, block, shape)
-        )
-        if not covers_blocks or not isinstance(self._zarr, zarr.Array):
-            self._zarr[slices] = np.broadcast_to(value, extent)
-            return
-        # zarr reads a block before writing it unless the data contain all its voxels, even those beyond the array.
-        padding = [(0, -e % k) for e, k in zip(end, block)]
-        whole = tuple(slice(b, e + after) for b, e, (_, after) in zip(begin, end, padding))
-        data = np.broadcast_to(value, extent)
-        if any(after for _, after in padding):
-            data = np.pad(data, padding, constant_values=self._zarr.fill_value or 0)
-        write_voxels(self._padded, whole, data)
+        self._voxels.write(self.to_slices(roi), roi, value)
 
     def __getitem__(self, roi: Roi) -> np.ndarray:
-        """Return the stored voxels of a ROI inside the array, with all channels.
-
-        A missing chunk of an array that Attacca wrote is damage, because Attacca stores each chunk of a finished array.
-        An array that was opened for writing may be unfinished: its missing chunks hold fill values. Arrays of other
-        programs that are used in place are checked as configured.
+        """Return the stored voxels of a ROI inside the array, with all channels; missing chunks: see ``StoredVoxels``.
 
         Raises:
             DamagedDataError: a stored object is missing or fails its checksum, or an array that is used in place holds
                 values that its kind of data must not hold.
             VolumeError: the ROI is not contained in the array or not on its voxel grid, or stored data cannot be read.
         """
-        slices = self.to_slices(roi)
-        try:
-            data = read_voxels(self._checked, slices)
-        except OSError as error:
-            raise VolumeError(self._describe_damaged_objects(roi, error)) from error
-        except DECODING_ERRORS as error:
-            raise DamagedDataError(self._describe_damaged_objects(roi, error)) from error
-        if self._contents:
-            check_values(data, self._contents, self.directory, roi)
-        return data
+        return self._voxels.read(self.to_slices(roi), roi)
 
     @property
     def is_own(self) -> bool:
         """True for an array that Attacca wrote: each of its chunks is stored, even if it holds zeros alone."""
-        return "attacca" in self._zarr.attrs
+        return self._voxels.is_own
 
     @cached_property
-    def _checked(self) -> StoredArray:
-        """The array, which raises an error instead of filling a missing chunk with zeros where that is damage."""
-        is_finished = self.is_own and not self.writable and isinstance(self._zarr, zarr.Array)
-        refuses = is_finished or self._missing_chunks == "refuse"
-        array = refuse_missing_chunks(self._zarr) if refuses else self._zarr
-        return access_directly(array) if self.is_own else array
-
-    def _describe_damaged_objects(self, roi: Roi, error: Exception) -> str:
-        """Return a message that names the stored objects that cannot be read, and note them for the next start."""
-        found = list(find_damaged_objects(self._checked, self.to_slices(roi)))
-        damaged = [key for key, _ in found]
-        is_noted = self.is_own and not isinstance(error, OSError) and note_damage(self.directory, damaged)
-        reason = found[0][1] if found else describe_decoding_error(error)
-        advice = ""
-        if is_noted:
-            advice = "; run the workflow again: it is recomputed"
-        elif self.is_own:
-            advice = "; delete this array and run the workflow again to recompute it"
-        elif any(cause == MISSING for _, cause in found):
-            advice = f"; {ACCEPT_MISSING_CHUNKS}"
-        return f"{self.directory}: the stored data cannot be read: {join_names(damaged) or roi} ({reason}){advice}"
-
-    @cached_property
-    def _padded(self) -> StoredArray:
-        """The array as if its shape were a multiple of its write block, so that each block is written whole.
-
-        Blocks of fill values are stored as well, so that each written block has its file.
-        """
-        array = self._zarr
-        assert isinstance(array, zarr.Array)
-        block = write_block_of(array)
-        shape = tuple(-(-n // k) * k for n, k in zip(array.shape, block))
-        metadata: Any = replace(array.metadata, shape=shape)
-        padded: Any = zarr.AsyncArray(
-            metadata=metadata, store_path=array.store_path, config={"write_empty_chunks": True}
-        )
-        return access_directly(zarr.Array(padded))
+    def _voxels(self) -> StoredVoxels:
+        config = self._config
+        return StoredVoxels(self._zarr, self.directory, self.writable, config.contents, config.missing_chunks)
 
     def object_keys(self, roi: Roi | None = None) -> Iterator[str]:
         """Return the names of the stored objects (shards or chunks) that hold voxels of a ROI.
@@ -503,3 +386,11 @@ class ZarrArray(NeuroglancerSource, Array):
         if not self.writable:
             raise VolumeError(f"{self} was opened for reading only")
         self._zarr.attrs.update(metadata)
+
+
+def _read_config(config: Any) -> ZarrArrayConfig:
+    """Return the values of a ``ZarrArrayConfig``, or of any object with some of its attributes."""
+    names = [field.name for field in fields(ZarrArrayConfig)]
+    values = {name: getattr(config, name) for name in names if getattr(config, name, None) is not None}
+    axes = values.get("axes") or getattr(config, "_axes", None)
+    return ZarrArrayConfig(**{**values, "axes": list(axes) if axes else None})

@@ -3,13 +3,8 @@
 from typing import TYPE_CHECKING
 
 from attacca.blockwise.grid import Block, BlockGrid, check_alignment
-from attacca.blockwise.ledger import (
-    Ledger,
-    LedgerFile,
-    LedgerSummary,
-    ShardWriter,
-    read_files,
-)
+from attacca.blockwise.ledger import Ledger, LedgerSummary, ShardWriter
+from attacca.blockwise.ledger_files import LedgerFile, read_files
 from attacca.blockwise.memory import available_memory, check_memory
 from attacca.blockwise.runner import run_blocks
 from attacca.blockwise.tally import RunReport

@@ -18,9 +18,8 @@ stored in both places connects them: a deleted or replaced array has another tok
 
 import json
 import os
-import re
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,35 +31,14 @@ import numpy as np
 from attacca.arrays.identifier import is_url
 from attacca.arrays.storage import storage_options
 from attacca.atomic import write_text
-from attacca.blockwise.durability import DiskNote, get_note_path, read_lasting_bytes
+from attacca.blockwise.durability import DiskNote, get_note_path
+from attacca.blockwise.ledger_files import LedgerFile, mend_file, name_shard, parse_shard, read_files
 from attacca.blockwise.locking import lock_file
 from attacca.errors import MissingInputError, ResourceError
 from attacca.fingerprint import canonical_json, digest, list_differences
 
 _FORMAT = 1
-_NAME = re.compile(r"shard-(\d+)-of-(\d+)\.txt")
 _TOKEN = "token"
-
-
-@dataclass(frozen=True)
-class LedgerFile:
-    """Content of the file of one shard.
-
-    Attributes:
-        path: the file.
-        shard: index of the shard and number of shards of the job that wrote it.
-        key: digest of all dependencies of its blocks.
-        parts: components of the key, if they are known.
-        num_blocks: number of blocks of the grid.
-        blocks: numbers of recorded blocks, int64, in the order of recording.
-    """
-
-    path: Path
-    shard: tuple[int, int]
-    key: str
-    parts: dict[str, Any]
-    num_blocks: int
-    blocks: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -213,11 +191,11 @@ class Ledger:
         Args:
             shard: number and count of the only shard to wait for; by default all shards.
         """
-        name = "shard-*" if shard is None else _shard_name(*shard)
+        name = "shard-*" if shard is None else name_shard(*shard)
         for path in sorted(self.directory.glob(f"{name}.lock")):
-            match = _NAME.fullmatch(path.with_suffix(".txt").name)
-            if match is not None:
-                with lock_file(path, what=self._shard_label(int(match[1]), int(match[2]))):
+            found = parse_shard(path.stem)
+            if found is not None:
+                with lock_file(path, what=self._shard_label(*found)):
                     pass
 
     def _shard_label(self, index: int, count: int) -> str:
@@ -258,13 +236,13 @@ class ShardWriter:
     """Appends finished blocks to one shard's file; made by ``Ledger.shard_writer``."""
 
     def __init__(self, ledger: Ledger, index: int, count: int) -> None:
-        self._path = ledger.directory / f"{_shard_name(index, count)}.txt"
+        self._path = ledger.directory / f"{name_shard(index, count)}.txt"
         self._lock = lock_file(
             self._path.with_suffix(".lock"), wait=False, what=ledger._shard_label(index, count)
         )
         self._lock.__enter__()
         try:
-            _mend(self._path, ledger.header())
+            mend_file(self._path, ledger.header())
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
             # Data in an object store are durable.
             self._note = None if ledger.remote else DiskNote(self._path)
@@ -296,87 +274,6 @@ class ShardWriter:
         if self._note is not None:
             self._note.close()
         self._lock.__exit__(None, None, None)
-
-
-def read_files(directory: Path) -> Iterator[LedgerFile]:
-    """Yield the ledger files of a directory by name, without those with an incomplete header."""
-    if not directory.is_dir():
-        return
-    for path in sorted(directory.iterdir()):
-        match = _NAME.fullmatch(path.name)
-        if match is None:
-            continue
-        try:
-            head, _, body = path.read_bytes()[: read_lasting_bytes(path)].partition(b"\n")
-            header = json.loads(head)
-            shard = (int(match[1]), int(match[2]))
-            yield LedgerFile(
-                path, shard, header["key"], header["parts"], int(header["blocks"]), _parse_numbers(body)
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-
-
-def remove_records(directory: Path, blocks: Collection[int] | None) -> None:
-    """Remove blocks from all files of a ledger, so that they are computed again.
-
-    Args:
-        directory: directory of the ledger.
-        blocks: numbers of the blocks; None for all blocks.
-
-    >>> import tempfile
-    >>> array = tempfile.mkdtemp()
-    >>> ledger = Ledger(array, {"seed": 1}, 3)
-    >>> with ledger.shard_writer() as writer:
-    ...     writer.record(0, 1, 2)
-    >>> remove_records(ledger.directory, {1})
-    >>> ledger.missing().tolist()
-    [1]
-    """
-    if blocks is not None and not blocks:
-        return
-    with lock_file(directory / ".lock"):
-        for file in read_files(directory):
-            if blocks is None:
-                file.path.unlink()
-            else:
-                head = file.path.read_bytes().partition(b"\n")[0].decode()
-                kept = [str(number) for number in file.blocks.tolist() if number not in blocks]
-                write_text(file.path, "\n".join([head, *kept]) + "\n")
-            get_note_path(file.path).unlink(missing_ok=True)
-
-
-def _shard_name(index: int, count: int) -> str:
-    return f"shard-{index:05d}-of-{count:05d}"
-
-
-def _parse_numbers(body: bytes) -> np.ndarray:
-    whole = body[: body.rfind(b"\n") + 1]
-    if not whole.translate(None, b"0123456789\n"):
-        return (
-            np.fromstring(whole.decode(), dtype=np.int64, sep="\n")
-            if whole.strip()
-            else np.zeros(0, dtype=np.int64)
-        )
-    # A damaged file system may leave other bytes; whole lines of digits still count.
-    return np.array([int(line) for line in whole.split(b"\n") if line.isdigit()], dtype=np.int64)
-
-
-def _mend(path: Path, header: str) -> None:
-    """Ensure that the file begins with the header and ends with a whole line."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        data = b""
-    kept = data[: read_lasting_bytes(path)]
-    try:
-        known = json.loads(kept[: kept.find(b"\n") + 1])["key"] == json.loads(header)["key"]
-    except (ValueError, KeyError, TypeError):
-        known = False
-    if not known:
-        write_text(path, header)
-    elif len(kept) < len(data) or not data.endswith(b"\n"):
-        os.truncate(path, kept.rfind(b"\n") + 1)
 
 
 def _token_url(array_directory: str) -> str:

@@ -6,18 +6,16 @@ without trust: no other member is interpreted, and nothing is executed.
 
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 
-from attacca.archive import list_members
+from attacca.archive import list_members, open_zip
 from attacca.atomic import write_bytes
 from attacca.config.model_description import is_model_file, read_model_description
-from attacca.errors import MissingInputError, ModelFileError, summarize_error
+from attacca.errors import ModelFileError, summarize_error
 
 ATTACHED = "attacca_model.zip"
 """Name of the attached file."""
@@ -79,7 +77,7 @@ def read_attached_model(source: Path) -> bytes:
     """
     if is_model_file(source):
         raise ModelFileError(f"{source} is a model file of Attacca already", fix="use it as it is")
-    with _open(source) as file:
+    with open_zip(source, "is not a ZIP file", f"accepted are {_ACCEPTED}") as file:
         names = [name for name in file.namelist() if name.rpartition("/")[2] == ATTACHED]
         if len(names) != 1:
             found = _describe_package(file) or f"a ZIP file with {len(file.namelist())} members"
@@ -93,20 +91,6 @@ def read_attached_model(source: Path) -> bytes:
 
 def _is_other_format(path: Path) -> bool:
     return any(name.rpartition("/")[2] in (ATTACHED, *DESCRIPTIONS) for name in list_members(path))
-
-
-@contextmanager
-def _open(source: Path) -> Iterator[zipfile.ZipFile]:
-    if not source.exists():
-        raise MissingInputError(f"{source}: no such file")
-    try:
-        file = zipfile.ZipFile(source)
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise ModelFileError(
-            f"{source} is not a ZIP file: {summarize_error(error)}; accepted are {_ACCEPTED}"
-        ) from None
-    with file:
-        yield file
 
 
 def _read(file: zipfile.ZipFile, name: str, largest: int) -> bytes:

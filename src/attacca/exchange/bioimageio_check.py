@@ -1,6 +1,5 @@
 """Check of a package of the BioImage Model Zoo with the format's own program, ``bioimageio.core``."""
 
-import importlib.util
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import torch
 import yaml
 
 from attacca.errors import ConfigurationError
+from attacca.extras import find_missing, make_install_command
 
 PROGRAM = "bioimageio.core"
 """Package that reads and tests the format."""
@@ -23,14 +23,10 @@ def require_bioimageio() -> None:
     Raises:
         ConfigurationError: has the command that installs it.
     """
-    try:
-        is_installed = importlib.util.find_spec(PROGRAM) is not None
-    except ModuleNotFoundError:
-        is_installed = False
-    if not is_installed:
+    if find_missing([PROGRAM]):
         raise ConfigurationError(
             f"the format of the BioImage Model Zoo needs the package {PROGRAM}, which is not installed",
-            fix="python -m pip install 'attacca[bioimage]'",
+            fix=make_install_command("bioimage"),
         )
 
 

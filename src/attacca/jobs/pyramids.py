@@ -17,7 +17,7 @@ from attacca.arrays import ZarrArray
 from attacca.arrays.ome_zarr import write_multiscale_metadata
 from attacca.arrays.pyramid import MOST_SCALES, create_scales, downsample_box
 from attacca.blockwise import BlockGrid, Ledger
-from attacca.blockwise.ledger import remove_records
+from attacca.blockwise.ledger_files import remove_records
 from attacca.errors import BlocksFailedError
 
 

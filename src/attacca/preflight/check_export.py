@@ -1,11 +1,12 @@
 """Checks of the formats in which a run's segmentations are exported."""
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 
 from attacca.config.export import EXTRA_PACKAGES, PrecomputedExport
 from attacca.config.problems import Problem
 from attacca.config.run import RunConfig
+from attacca.config.yaml_text import KeyPath
+from attacca.extras import find_missing, make_install_command
 from attacca.volumes import VolumePlan
 
 
@@ -34,16 +35,26 @@ def check_export(name: str, run: RunConfig, plans: dict[str, VolumePlan]) -> Ite
     if not isinstance(precomputed, PrecomputedExport):
         return
     flat = [volume for volume in run.volumes.segmented if volume in plans and len(plans[volume].axes) == 2]
-    for setting, packages in EXTRA_PACKAGES.items():
+    for setting in EXTRA_PACKAGES:
         if not getattr(precomputed, setting):
             continue
         key = (*section, "precomputed", setting)
-        missing = [package for package in packages if find_spec(package) is None]
-        if missing:
-            yield Problem(
-                key,
-                message=f"{setting} need the package {' and '.join(missing)}, which is not installed",
-                hint="python -m pip install 'attacca[export]'",
-            )
+        yield from check_packages(key, setting)
         if flat:
             yield Problem(key, f"{setting} of {', '.join(flat)}, which is 2D", "3D volumes")
+
+
+def check_packages(key: KeyPath, setting: str) -> Iterator[Problem]:
+    """Yield a problem if a package is missing that makes ``meshes`` or ``skeletons``.
+
+    Args:
+        key: setting of the configuration that needs the package.
+        setting: key of ``EXTRA_PACKAGES``.
+    """
+    missing = find_missing(EXTRA_PACKAGES[setting])
+    if missing:
+        yield Problem(
+            key,
+            message=f"{setting} need the package {' and '.join(missing)}, which is not installed",
+            hint=make_install_command("export"),
+        )

@@ -1,17 +1,16 @@
 """Checks of the scores along skeletons."""
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 
 import numpy as np
 
 from attacca.config.evaluation import RunLengthConfig
-from attacca.config.export import EXTRA_PACKAGES
 from attacca.config.problems import Problem
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.units import convert_length
 from attacca.config.yaml_text import KeyPath
 from attacca.errors import AttaccaError
+from attacca.preflight.check_export import check_packages
 from attacca.volumes import VolumePlan
 
 
@@ -29,18 +28,13 @@ def check_run_length(
     if not run.evaluation.run_length:
         return
     key = ("runs", name, "evaluation", "run_length")
-    missing = [package for package in EXTRA_PACKAGES["skeletons"] if find_spec(package) is None]
     given = run.evaluation.run_length
     if isinstance(given, RunLengthConfig):
         for volume in run.volumes.segmented:
             if volume in plans and configuration.volumes[volume].has_labels:
                 yield from _check_files((*key, "skeletons"), given, volume, plans[volume])
-    elif missing:
-        yield Problem(
-            key,
-            message=f"skeletons need the package {' and '.join(missing)}, which is not installed",
-            hint="python -m pip install 'attacca[export]'",
-        )
+    else:
+        yield from check_packages(key, "skeletons")
     if not run.task.agglomerates:
         kind = type(run.task.learned_task).model_fields["type"].default
         yield Problem(key, f"run lengths for a task of type {kind}", "a task of type affinities")

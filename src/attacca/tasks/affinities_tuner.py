@@ -10,7 +10,8 @@ from attacca.config.segmentation import SegmentationConfig
 from attacca.config.tasks import AffinitiesTaskConfig
 from attacca.progress import Progress
 from attacca.segmentation.block_size import choose_block_size
-from attacca.segmentation.tuning import TuningVolume, count_labeled, score_settings, tune
+from attacca.segmentation.tuning import score_settings, tune
+from attacca.segmentation.tuning_volume import TuningVolume, count_labeled
 from attacca.tasks.tuner import Tuner, ValidationPrediction
 
 

@@ -22,7 +22,7 @@ from attacca.arrays.damage_notes import note_damage
 from attacca.arrays.identifier import is_url
 from attacca.atomic import write_bytes
 from attacca.blockwise import BlockGrid
-from attacca.blockwise.ledger import remove_records
+from attacca.blockwise.ledger_files import remove_records
 from attacca.errors import AttaccaError
 from attacca.export.products import PRODUCTS, remove_product
 from attacca.jobs.block_shape import read_plan

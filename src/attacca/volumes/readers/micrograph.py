@@ -9,13 +9,11 @@ import numpy as np
 
 from attacca.arrays.metadata import GridMetadata, set_lengths
 from attacca.errors import VolumeError
-from attacca.volumes.readers.extra_packages import import_extra
+from attacca.extras import import_extra
 from attacca.volumes.readers.foreign_formats import describe_content
 from attacca.volumes.readers.image_header import RESTORE, ImageHeader, explain_damage
 
 DM_SUFFIXES = (".dm3", ".dm4")
-_EXTRA = ("rosettasciio", "dm")
-_NAME = "Gatan DigitalMicrograph"
 _ZEROS_AT_END = 8
 _TYPES = {
     1: "i2", 2: "f4", 6: "u1", 7: "i4", 9: "i1", 10: "u2", 11: "u4", 12: "f8", 14: "u1",
@@ -110,7 +108,11 @@ def _read_state(path: Path, size: int, time: int) -> Micrograph:
 
 def _parse(path: Path) -> tuple[dict[str, Any], int]:
     """Return all tags of a file, and the position after the last one."""
-    import_extra("rsciio.digitalmicrograph._api", *_EXTRA, path, _NAME)
+    import_extra(
+        "rsciio.digitalmicrograph._api",
+        "dm",
+        f"{path} is in the format Gatan DigitalMicrograph, which the package rosettasciio reads",
+    )
     # deferred: an optional package, which takes a second to import
     from attacca.volumes.readers.micrograph_tags import TagReader
 

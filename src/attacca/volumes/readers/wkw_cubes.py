@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from attacca.errors import MissingInputError, VolumeError, summarize_error
-from attacca.volumes.readers.extra_packages import import_extra
+from attacca.extras import import_extra
 from attacca.volumes.readers.foreign_formats import describe_content
 from attacca.volumes.readers.image_header import RESTORE
 from attacca.volumes.readers.source import Box, Source
@@ -86,7 +86,7 @@ class WkwSource(Source):
     """
 
     def __init__(self, path: Path, box: Box | None = None) -> None:
-        import_extra("wkw", "wkw", "webknossos", path, "webKnossos")
+        import_extra("wkw", "webknossos", f"{path} is in the format webKnossos, which the package wkw reads")
         self._path = path
         self._dataset: Any = None
         self._checked: set[Index] = set()
