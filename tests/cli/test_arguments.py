@@ -1,8 +1,12 @@
 """Impossible numbers on the command line are refused at once."""
 
+import io
+import sys
+
 import pytest
 import yaml
 
+from attacca.cli import apply
 from attacca.cli.main import main
 
 
@@ -30,6 +34,30 @@ def test_an_invalid_number_is_refused_with_the_expected_values(arguments, capsys
     message = capsys.readouterr().err
     option, value = arguments[-2:]
     assert f"argument {option}: found '{value}', expected a" in message
+
+
+@pytest.mark.parametrize("size", [["40,4,4"], ["40", "4", "4"], ["40x4x4"]], ids=" ".join)
+def test_a_voxel_size_is_given_as_one_word_or_as_three(size, monkeypatch):
+    applications = []
+    monkeypatch.setattr(apply, "prepare_application", lambda *arguments: applications.append(arguments[0]))
+    base = ["apply", "model.zip", "--raw", "a.tif", "--out", "results", "--only-configuration"]
+    assert main([*base, "--voxel-size", *size]) == 0
+    assert applications[0].voxel_size == [40, 4, 4]
+
+
+def test_init_states_that_a_voxel_size_has_no_spaces(capsys):
+    with pytest.raises(SystemExit):
+        main(["init", "data", "--voxel-size", "8", "8", "8"])
+    assert "found '8', expected z,y,x or y,x without spaces, such as 40,4,4" in capsys.readouterr().err
+
+
+def test_characters_that_the_terminal_lacks_are_escaped(tmp_path, values, monkeypatch):
+    path = tmp_path / "Größe.yaml"
+    path.write_text(yaml.safe_dump(values()))
+    output = io.TextIOWrapper(io.BytesIO(), "ascii", write_through=True)
+    monkeypatch.setattr(sys, "stdout", output)
+    assert main(["check", str(path)]) == 0
+    assert b"Gr\\xf6\\xdfe.yaml: no problems" in output.buffer.getvalue()
 
 
 @pytest.mark.parametrize("command", ["check", "plan"])

@@ -363,6 +363,25 @@ def test_labels_between_the_voxels_of_the_image_are_refused(tmp_path):
     assert "not a whole number of voxels" in text
 
 
+def test_smaller_labels_without_an_offset_are_reported_with_their_assumed_position(tmp_path):
+    path = write_hdf5(tmp_path / "volume.h5", RAW, "raw")
+    write_hdf5(path, LABELS[1:], "labels")
+    volume = {"raw": {"path": path, "dataset": "raw"}, "labels": {"path": path, "dataset": "labels"}}
+    volume["voxel_size"] = [40, 4, 4]
+    (warning,) = plan_volume(VolumeConfig.model_validate(volume)).warnings
+    assert "smaller than the image" in warning and "offset: [0, 0, 0]" in warning
+    for offset in ([0, 0, 0], [40, 0, 0]):
+        volume["labels"] = {"path": path, "dataset": "labels", "offset": offset}
+        plan = plan_volume(VolumeConfig.model_validate(volume))
+        assert plan.warnings == () and list(plan.arrays["labels"].roi.begin) == offset
+
+
+def test_an_image_that_is_given_as_its_own_labels_is_refused(tmp_path):
+    path = write_hdf5(tmp_path / "volume.h5", LABELS, "volume")
+    text = problem(tmp_path, raw={"path": path}, labels={"path": path}, voxel_size=[40, 4, 4])
+    assert f"raw and labels are the same array: {path}" in text and "correct one of the two paths" in text
+
+
 @pytest.mark.parametrize(
     "labels",
     [

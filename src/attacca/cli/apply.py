@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from attacca.cli.arguments import add_extensions, parse_cores, parse_positive
+from attacca.cli.arguments import add_extensions, parse_cores, parse_voxel_size
 from attacca.errors import AttaccaError
 from attacca.workflow.application import Application, InputVolume, parse_setting, prepare_application
 from attacca.workflow.run_snakemake import run_snakemake
@@ -41,9 +41,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--voxel-size",
         nargs="+",
-        type=parse_positive,
-        metavar="LENGTH",
-        help="voxel size, z y x or y x, if the files do not hold it",
+        type=parse_voxel_size,
+        metavar="Z,Y,X",
+        help="voxel size, z,y,x or y,x, if the files do not hold it",
     )
     parser.add_argument("--unit", help="unit of the voxel size; by default nanometer")
     add_extensions(parser)
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     application = Application(
         model=options.model,
         volumes=InputVolume.pair(options.raw, options.labels),
-        voxel_size=options.voxel_size,
+        voxel_size=[edge for edges in options.voxel_size or () for edge in edges] or None,
         unit=options.unit,
         settings=dict(options.set),
         extensions=options.extension,

@@ -27,6 +27,15 @@ def parse_cores(text: str) -> str:
     return text if text == "all" else str(parse_count(text))
 
 
+def parse_voxel_size(text: str) -> tuple[float, ...]:
+    """Return the edges of a voxel, or some of them.
+
+    >>> parse_voxel_size("40,4,4"), parse_voxel_size("40x4x4"), parse_voxel_size("8")
+    ((40.0, 4.0, 4.0), (40.0, 4.0, 4.0), (8.0,))
+    """
+    return tuple(parse_positive(value) for value in text.replace("x", ",").split(","))
+
+
 def parse_port(text: str) -> int:
     """Return the number of a port."""
     return _parse_whole(text, "from 1 to 65535", 65535)

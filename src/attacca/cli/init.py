@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from attacca.cli.arguments import parse_positive
+from attacca.cli.arguments import parse_positive, parse_voxel_size
 from attacca.cli.console import create_console
 from attacca.proposal.choices import Machine
 from attacca.proposal.examination import GivenFacts
@@ -103,11 +103,13 @@ def count_gpus() -> int:
 
 def _parse_voxel_size(text: str) -> tuple[float, ...]:
     try:
-        values = tuple(float(value) for value in text.replace("x", ",").split(","))
-    except ValueError:
+        values = parse_voxel_size(text)
+    except argparse.ArgumentTypeError:
         values = ()
-    if len(values) not in (2, 3) or not all(0 < value < 1e9 for value in values):
-        raise argparse.ArgumentTypeError(f"found '{text}', expected z,y,x or y,x, such as 40,4,4")
+    if len(values) not in (2, 3) or max(values) >= 1e9:
+        raise argparse.ArgumentTypeError(
+            f"found '{text}', expected z,y,x or y,x without spaces, such as 40,4,4"
+        )
     return values
 
 

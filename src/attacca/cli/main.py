@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,10 @@ _TRACEBACK_VARIABLE = "ATTACCA_TRACEBACK"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``attacca`` and return its exit code. Errors of users are printed without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        # Encodings such as ASCII lack characters of tables and paths, which are escaped then.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(
         prog="attacca",
         description="Propose, check and plan a configuration, apply a trained network, follow a run, look at results, "

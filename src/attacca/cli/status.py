@@ -99,7 +99,7 @@ def print_states(states: list[StageState], results: Path, all_shards: bool, cons
                 table.add_row(*_list_shard(shard, len(state.shards))[: len(table.columns)])
     console.print(table)
     for line in notes:
-        console.print(Text(line))
+        console.print(Text(line), soft_wrap=True)
     counts = Counter(state.state for state in states)
     parts = [f"{results}: {counts['done']} of {len(states)} stages are done"]
     if stale := counts["stale"]:
@@ -109,7 +109,7 @@ def print_states(states: list[StageState], results: Path, all_shards: bool, cons
             parts.append("the workflow runs on this machine and is about to start its next job")
         else:
             parts.append("nothing runs: start the workflow again to continue")
-    console.print("; ".join(parts))
+    console.print("; ".join(parts), soft_wrap=True)
 
 
 def _list_shard(shard: ShardState, count: int) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def divide_volumes(facts: Sequence[VolumeFacts]) -> Division:
     else:
         shares, suffixes = _SHARES, ("train", "validate", "test")
         reason = (
-            f"one labeled volume: boxes with {', '.join(f'{share:.0%}' for share in shares)} of its labels along "
+            f"one labeled volume: boxes with {', '.join(f'{100 * share:.0f} %' for share in shares)} of its labels along "
             "{axis} train, validate and test; they share no labeled voxel"
         )
     axis, boxes = _divide(divided, shares)

@@ -128,7 +128,10 @@ def examine_pairs(pairs: Sequence[DataPair], given: GivenFacts | None = None) ->
         try:
             facts.append(examine_pair(pair, given or GivenFacts()))
         except AttaccaError as error:
-            problems.append(f"{pair.name} ({pair.raw}): {error}")
+            text = str(error)
+            problems.append(
+                f"{pair.name}: {text}" if str(pair.raw) in text else f"{pair.name} ({pair.raw}): {text}"
+            )
     if problems:
         raise ConfigurationError("\n  ".join(["the data cannot be used:", *problems]))
     return facts

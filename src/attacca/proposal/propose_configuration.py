@@ -93,11 +93,13 @@ def refuse_to_overwrite(path: Path) -> None:
 def describe_volume(item: VolumeFacts) -> list[str]:
     """Return lines about a volume, for the terminal and for the comment at the top of the file."""
     symbol = SYMBOLS[item.unit]
-    low, percentile, other, high = item.intensity
+    low, percentile, other, high = (
+        f"{value:.0f}" if item.dtype.kind in "ui" else f"{value:.4g}" for value in item.intensity
+    )
     origin = "as stated" if item.source == "configuration" else "stored in the file"
     lines = [
         f"{item.name}: {_join(item.shape)} voxels of {_join(item.voxel_size)} {symbol} ({origin}), {item.dtype}, "
-        f"values {low:g} to {high:g}, 99 % of them {percentile:g} to {other:g}"
+        f"values {low} to {high}, 99 % of them {percentile} to {other}"
     ]
     labels = item.labels
     if labels is None:
@@ -113,8 +115,8 @@ def describe_volume(item: VolumeFacts) -> list[str]:
         else "no value"
     )
     lines.append(
-        f"  labels of {region}{part}: {values} besides 0, {labels.zero_share:.0%} are 0{marked}; {len(labels.diameters)} "
-        f"objects, median diameter {labels.diameter:.0f} {symbol}, width {labels.width:.0f} {symbol}"
+        f"  labels of {region}{part}: {values} besides 0, {100 * labels.zero_share:.0f} % are 0{marked}; "
+        f"{len(labels.diameters)} objects, median diameter {labels.diameter:.0f} {symbol}, width {labels.width:.0f} {symbol}"
     )
     return lines
 

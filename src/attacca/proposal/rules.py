@@ -184,13 +184,13 @@ def choose_task(
     count = sum(len(item.labels.ids) for item in labeled if item.labels is not None)
     _check_names(kind, names)
     if kind in ("dense instances", "sparse instances"):
-        found = f"{count} ids, {zero:.0%} of the annotated voxels are 0"
+        found = f"{count} ids, {100 * zero:.0f} % of the annotated voxels are 0"
         if kind == "dense instances":
             reason = f"{found}: objects fill the volume, so their contacts decide"
         else:
             reason = f"{found}: objects in background, of which affinities of 0 are learned"
             questions.append(
-                f"{zero:.0%} of the labels are 0, which is taken as background. If these voxels were not annotated, "
+                f"{100 * zero:.0f} % of the labels are 0, which is taken as background. If these voxels were not annotated, "
                 "repeat with --unlabelled 0"
             )
         return {"type": Choice("affinities", reason), "neighborhood": choose_neighborhood(kind, scale)}
@@ -199,7 +199,7 @@ def choose_task(
         return {
             "type": Choice(
                 "distance",
-                f"one value for all objects, {1 - zero:.0%} of the voxels: distances to their boundary",
+                f"one value for all objects, {100 * (1 - zero):.0f} % of the voxels: distances to their boundary",
             ),
             "channels": Choice([name], "any value above 0 is foreground"),
             "scale_factor": Choice(max(1, round(scale.width / 3)), "a third of the width of the objects"),
@@ -254,7 +254,7 @@ def _choose_classes(
                 }
     zero = _zero_share(labeled)
     reason = (
-        f"one value in {1 - zero:.0%} of the voxels, thin or enclosed by thin boundaries: each voxel has a class"
+        f"one value in {100 * (1 - zero):.0f} % of the voxels, thin or enclosed by thin boundaries: each voxel has a class"
         if kind == "boundaries"
         else f"{len(ids)} values with many pieces each: each voxel has a class"
     )

@@ -175,6 +175,14 @@ def _check_position(
             f"{config.unit}",
             fix="correct their offset",
         )
+    if (
+        key == "labels"
+        and other.source.name == raw.source.name
+        and other.config.channel == raw.config.channel
+    ):
+        raise VolumeError(
+            f"raw and labels are the same array: {raw.source.name}", fix="correct one of the two paths"
+        )
     if other.roi.intersect(roi).empty:
         raise VolumeError(
             f"the {key} do not overlap the image: {other.source.name} covers {format_roi(other.roi)}, "
@@ -182,7 +190,14 @@ def _check_position(
             fix="correct offset, voxel_size or roi",
         )
     if raw.roi.contains(other.roi):
-        return []
+        if other.offset_from != "default" or other.roi.shape == raw.roi.shape:
+            return []
+        return [
+            f"the {key} are smaller than the image and have no offset, so that they are placed at 0: {other.source.name} "
+            f"has {other.source.spatial_shape} voxels, the image {raw.source.name} has {raw.source.spatial_shape}. If "
+            f"they belong to this image, set their position in {config.unit} beside 'path': offset: "
+            f"{list(other.roi.begin)}"
+        ]
     origins = {
         "configuration": "is configured",
         "file": "is stored in its file",
