@@ -38,7 +38,13 @@ class SelectedOverlaps:
 
 
 def select_objects(table: Overlaps) -> Overlaps:
-    """Return the rows of objects of the ground truth, without background (0)."""
+    """Return the rows of objects of the ground truth, without background (0).
+
+    Examples:
+        >>> table = ContingencyTable(np.array([5, 5], np.uint64), np.array([0, 7], np.uint64), np.array([4, 6]))
+        >>> [piece.count.tolist() for piece in select_objects(table).pieces()]
+        [[6]]
+    """
     return SelectedOverlaps(table, lambda piece: piece.ground_truth != 0)
 
 
