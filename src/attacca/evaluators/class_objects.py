@@ -93,6 +93,7 @@ def match_components(
         >>> prediction, ground_truth = (
         ...     NumpyArray.from_np_array(np.array([voxels]), roi, voxel_size, ["y", "x"])
         ...     for voxels in ([1, 0, 1, 1, 1], [1, 1, 1, 0, 1]))
+        >>> from attacca.evaluators.overlap_sizes import measure_sides
         >>> with match_components(BinarySides(prediction, ground_truth), mkdtemp(), block_size=(1, 2)) as table:
         ...     segments, objects = measure_sides(table)
         >>> len(segments.ids) - 1, len(objects.ids) - 1, objects.total
