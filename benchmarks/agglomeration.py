@@ -47,7 +47,6 @@ from attacca.evaluators.instance_scores import (  # noqa: E402
     rand_from_table,
     voi_from_table,
 )
-from attacca.evaluators.table_blocks import collect_tables  # noqa: E402
 from attacca.evaluators.table_evaluator import compare_blocks  # noqa: E402
 from attacca.segmentation.agglomerate import agglomerate  # noqa: E402
 from attacca.segmentation.fragments import fix_cell_size  # noqa: E402
@@ -271,9 +270,7 @@ class FragmentedVolume:
         )
         rules = GroundTruthRules.from_config(EVALUATION, 0)
         compared = compare_blocks(fragments, labels, folder / "overlaps", rules)
-        return cls(
-            fragments[fragments.roi], graph, collect_tables(compared, folder / "overlaps", rules.components)
-        )
+        return cls(fragments[fragments.roi], graph, compared.collect())
 
     def compute_merges(self, affinities: np.ndarray) -> Iterator[tuple[str, Merges]]:
         """Yield the name and the merges of each score."""

@@ -27,6 +27,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 
+from attacca.blockwise.row_tables import StoredRows, load_array  # noqa: E402
 from attacca.config.segmentation import AgglomerationSettings  # noqa: E402
 from attacca.segmentation.box import Box  # noqa: E402
 from attacca.segmentation.compiled import compile_kernels  # noqa: E402
@@ -39,7 +40,6 @@ from attacca.segmentation.graph_tables import (  # noqa: E402
 )
 from attacca.segmentation.octree_agglomeration import OctreeAgglomeration  # noqa: E402
 from attacca.segmentation.part_blocks import GraphTables, locate_part  # noqa: E402
-from attacca.segmentation.row_tables import StoredRows, load_array  # noqa: E402
 
 STEPS = [(z, y, x) for z in (0, 1) for y in (0, 1) for x in (0, 1)][1:]
 SHARDS = 4

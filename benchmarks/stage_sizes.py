@@ -33,7 +33,6 @@ from attacca.blockwise import BlockGrid, Ledger, run_blocks  # noqa: E402
 from attacca.config.segmentation import AgglomerationSettings, FragmentSettings  # noqa: E402
 from attacca.evaluators.ground_truth import GroundTruthRules  # noqa: E402
 from attacca.evaluators.instance_scores import voi_from_table  # noqa: E402
-from attacca.evaluators.table_blocks import collect_tables  # noqa: E402
 from attacca.evaluators.table_evaluator import compare_blocks  # noqa: E402
 from attacca.jobs.pyramids import Image, ShardedPyramid  # noqa: E402
 from attacca.segmentation.compiled import compile_kernels  # noqa: E402
@@ -143,10 +142,12 @@ class Volume:
     def evaluate(self, shard: tuple[int, int] | None) -> None:
         """Compare the segmentation with the ground truth."""
         arrays, directory = (self.open("segmentation"), self.open("labels")), self.folder / "evaluation"
+        compare = partial(compare_blocks, *arrays, directory, GroundTruthRules(), grid=self.grid, key="key")
         if shard is None:
-            voi_from_table(collect_tables(self.grid, directory))
+            with compare().open_sum() as table:
+                voi_from_table(table)
         else:
-            compare_blocks(*arrays, directory, GroundTruthRules(), shard, block_size=[BLOCK] * 3)
+            compare(shard).sum_shard(shard)
 
     def objects(self, shard: tuple[int, int] | None) -> None:
         """Measure the objects."""

@@ -11,6 +11,7 @@ import yaml
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.blockwise import Ledger, dask_pool, run_blocks
 from attacca.errors import ConfigurationError, ResourceError
+from attacca.evaluators import GroundTruthRules, InstanceEvaluator
 from dask_cluster import count_transitions
 
 SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
@@ -48,7 +49,9 @@ def test_blocks_are_computed_by_the_workers_of_a_running_cluster(tmp_path, proce
     assert Ledger(array.directory, block_functions.KEY, len(grid)).missing().tolist() == [5]
 
 
-def test_the_jobs_of_a_workflow_take_the_scheduler_from_its_configuration(tmp_path, processes, scheduler):
+def test_the_jobs_of_a_workflow_and_the_comparison_with_labels_use_the_scheduler(
+    tmp_path, processes, scheduler
+):
     address = scheduler("--nthreads", "1", modules=str(JOB.parent))
     values = {
         "results": "results",
@@ -75,6 +78,18 @@ def test_the_jobs_of_a_workflow_take_the_scheduler_from_its_configuration(tmp_pa
     assert job.returncode == 0, errors
     assert json.loads(target.read_text())["stage"] == "volume"
     # Eight blocks went there, each in several steps.
+    assert count_transitions(address) >= before + 8
+    before = count_transitions(address)
+    labels = LocalArrayIdentifier(tmp_path / "results" / "volumes" / "cube.zarr", "labels/ground_truth/s0")
+    sizes = {"block_size": (160, 160, 160)}
+    run_options = {"retries": 0, "timeout": 60, "scheduler_address": address}
+    evaluator = InstanceEvaluator(rules=GroundTruthRules(components=True))
+    expected = evaluator.evaluate_blockwise(labels, labels, tmp_path / "here", **sizes)
+    (tmp_path / "there").mkdir()
+    evaluator.compare_shard(labels, labels, tmp_path / "there", (0, 2), key=1, **sizes, **run_options)
+    scores = evaluator.evaluate_blockwise(labels, labels, tmp_path / "there", key=1, **sizes, **run_options)
+    assert scores == expected
+    assert scores.voi_split == 0
     assert count_transitions(address) >= before + 8
 
 

@@ -177,6 +177,21 @@ def test_between_two_jobs_status_reports_a_running_workflow(project, capsys, mon
     assert "nothing runs" in capsys.readouterr().out
 
 
+def test_after_a_failed_job_its_cause_has_to_be_removed_first(project, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    train = project.instance("train", "first")
+    project.finish_until(train)
+    log = train.log(project.workflow.layout, "")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("2026-01-01 10:00:00,000 ERROR attacca: the loss is not finite\n")
+    assert main(["status", str(project.results)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any("a job failed: the loss is not finite" in line and str(log) in line for line in lines)
+    assert lines[-1].endswith(
+        "nothing runs: remove the cause of the failed job, then start the workflow again to continue"
+    )
+
+
 def test_time_left_follows_from_what_the_job_has_done_since_its_start(project, monkeypatch):
     predict = project.instance("predict", "first", "cube-b")
     project.finish_until(predict)

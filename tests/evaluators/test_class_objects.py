@@ -12,6 +12,7 @@ from attacca.evaluators import (
     InstanceConvention,
     OneHotEvaluator,
     contingency_table,
+    merge_tables,
     scores_from_table,
 )
 from attacca.evaluators.class_objects import match_components, score_class_objects, score_components
@@ -41,6 +42,12 @@ def score_whole(predicted, true, counted=None, thresholds=(0.5, 0.75)):
     return scores_from_table(contingency_table(segments, objects, counted), None, thresholds)
 
 
+def match(*arguments, **options):
+    """Return the table of components in memory."""
+    with match_components(*arguments, **options) as table:
+        return merge_tables(table.pieces())
+
+
 def assert_equal_scores(scores, expected):
     for name in ("voi", "voi_split", "voi_merge", "f1_iou50", "recall_iou75", "average_precision"):
         assert scores.value(f"objects_{name}") == pytest.approx(expected.value(name), abs=1e-12, nan_ok=True)
@@ -54,9 +61,9 @@ def test_blocks_of_any_size_give_the_components_of_the_whole(tmp_path, seed, blo
     evaluator = OneHotEvaluator(["rest", "nucleus", "mitochondria"])
     for number, name in enumerate(evaluator.classes):
         sides = evaluator.open_sides(name, in_memory(predicted), in_memory(true), in_memory(mask))
-        table = match_components(sides, tmp_path / name, block_size=block)
         expected = score_whole(predicted == number, true == number, mask != 0)
-        assert_equal_scores(score_components(table, thresholds=(0.5, 0.75)), expected)
+        with match_components(sides, tmp_path / name, block_size=block) as table:
+            assert_equal_scores(score_components(table, thresholds=(0.5, 0.75)), expected)
 
 
 def test_channels_with_class_ids_or_with_labels_of_their_own_have_objects(tmp_path):
@@ -85,7 +92,7 @@ def test_excluded_voxels_connect_objects_but_do_not_count(tmp_path):
     true[3, 4, 5] = 9
     evaluator = OneHotEvaluator(["rest", "tube"], GroundTruthRules(unlabelled=9))
     sides = evaluator.open_sides("tube", in_memory((true > 0).astype(np.uint8)), in_memory(true), None)
-    table = match_components(sides, tmp_path)
+    table = match(sides, tmp_path)
     assert len(np.unique(table.segment[table.segment > 0])) == 1
     assert len(np.unique(table.ground_truth[table.ground_truth > 0])) == 2
     assert table.total == true.size - 1
@@ -95,10 +102,10 @@ def test_a_run_with_the_same_key_continues_and_with_another_key_starts_again(tmp
     predicted, true = make_classes(1)
     evaluator = OneHotEvaluator(["rest", "nucleus", "mitochondria"])
     sides = evaluator.open_sides("nucleus", in_memory(predicted), in_memory(true), None)
-    first = match_components(sides, tmp_path / "new", key="a", block_size=(16, 16, 24))
+    first = match(sides, tmp_path / "new", key="a", block_size=(16, 16, 24))
     other = evaluator.open_sides("nucleus", in_memory(true), in_memory(true), None)
-    assert match_components(other, tmp_path / "new", key="a", block_size=(16, 16, 24)) == first
-    perfect = match_components(other, tmp_path / "new", key="b", block_size=(16, 16, 24))
+    assert match(other, tmp_path / "new", key="a", block_size=(16, 16, 24)) == first
+    perfect = match(other, tmp_path / "new", key="b", block_size=(16, 16, 24))
     assert score_components(perfect).objects_f1_iou50 == 1
     assert score_components(first).objects_f1_iou50 < 1
 

@@ -5,14 +5,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from attacca.blockwise import row_tables
 from attacca.config.segmentation import AgglomerationSettings
-from attacca.segmentation import row_tables
+from attacca.errors import ResourceError
+from attacca.segmentation import part_agglomeration
 from attacca.segmentation.agglomerate import agglomerate
 from attacca.segmentation.graph_tables import EDGE_TYPE, NODE_TYPE, join_tables, reduce_edges
 from attacca.segmentation.leaf_part import make_leaf_part
 from attacca.segmentation.octree import Octree
 from attacca.segmentation.part_agglomeration import agglomerate_part, follow_moves
-from attacca.segmentation.parts import join_parts, number_segments
+from attacca.segmentation.parts import (
+    BOUNDARY_TYPE,
+    CONTACT_TYPE,
+    CROSSING_TYPE,
+    REGION_TYPE,
+    Part,
+    join_parts,
+    number_segments,
+)
 
 
 def random_tables(
@@ -159,3 +169,13 @@ def test_segments_of_a_large_graph_do_not_depend_on_leaves_at_any_threshold(valu
         expected = agglomerate(join_tables(nodes, edges), config).segments
         for shape in ((1, 1, 1), (2, 2, 2), (3, 4, 2)):
             assert np.array_equal(agglomerate_in_octree(nodes, edges, positions, shape, config), expected)
+
+
+def test_a_part_of_more_regions_than_numbers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part_agglomeration, "REGION_NUMBER", np.int8)
+    kinds = (CONTACT_TYPE, BOUNDARY_TYPE, CROSSING_TYPE)
+    part = Part(np.zeros(128, REGION_TYPE), *(np.zeros(0, kind) for kind in kinds))
+    with pytest.raises(
+        ResourceError, match="found 128 regions of a part of the volume, expected at most 127"
+    ):
+        agglomerate_part(part, AgglomerationSettings(), 0)

@@ -108,7 +108,8 @@ def print_states(states: list[StageState], results: Path, all_shards: bool, cons
         if is_workflow_running_here(results):
             parts.append("the workflow runs on this machine and is about to start its next job")
         else:
-            parts.append("nothing runs: start the workflow again to continue")
+            first = "remove the cause of the failed job, then " if any(s.has_failed for s in states) else ""
+            parts.append(f"nothing runs: {first}start the workflow again to continue")
     console.print("; ".join(parts), soft_wrap=True)
 
 

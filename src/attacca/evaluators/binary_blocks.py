@@ -288,6 +288,7 @@ def sum_binary_table(
     num_workers: int = 1,
     progress: Progress | None = None,
     pencil_voxels: int = PENCIL_VOXELS,
+    **run_options: Any,
 ) -> BinaryTable:
     """Return the table of one channel of volumes of any size; it equals ``binary_table`` of the whole volumes.
 
@@ -301,6 +302,7 @@ def sum_binary_table(
         num_workers: processes.
         progress: counts all pencils, and those that are done.
         pencil_voxels: maximum number of voxels of a pencil.
+        run_options: further keyword arguments of ``run_blocks``.
 
     Raises:
         VolumeError: the volumes have one axis.
@@ -346,6 +348,7 @@ def sum_binary_table(
             num_workers=num_workers,
             progress=progress,
             memory_per_block=_BYTES_PER_VOXEL * count_max_voxels(grid),
+            **run_options,
         )
 
     last = pencils.grid(axes - 1)

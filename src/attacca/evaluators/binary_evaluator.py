@@ -95,6 +95,7 @@ class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvalua
         num_workers: int = 1,
         progress: Progress | None = None,
         pencil_voxels: int | None = None,
+        **run_options: Any,
     ) -> MultiChannelBinarySegmentationEvaluationScores:
         """Compare binary volumes of any size, see ``Evaluator.evaluate_blockwise``.
 
@@ -109,6 +110,7 @@ class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvalua
             progress: counts the blocks.
             pencil_voxels: maximum number of voxels in memory at once. By default, small volumes are compared in
                 memory and larger ones out of core; the scores are the same.
+            run_options: further keyword arguments of ``run_blocks``.
         """
         prediction, ground_truth = open_array(output_array_identifier), open_array(evaluation_array)
         roi = find_compared_roi(prediction, ground_truth)
@@ -133,6 +135,7 @@ class BinarySegmentationEvaluator(Evaluator[MultiChannelBinarySegmentationEvalua
                     num_workers=num_workers,
                     progress=progress,
                     pencil_voxels=pencil_voxels or PENCIL_VOXELS,
+                    **run_options,
                 )
             scores.append(self.scores(table, ground_truth.unit))
         return self._name_channels(scores)

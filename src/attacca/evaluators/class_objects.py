@@ -4,7 +4,8 @@ Semantic tasks learn classes, and their evaluators count voxels. Here the compon
 instances, block by block.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from attacca.blockwise.grid import Block
 from attacca.evaluators.binary_blocks import BinarySides
 from attacca.evaluators.block_components import BlockFaces, label_block, make_global_ids
 from attacca.evaluators.compared_arrays import BYTES_PER_VOXEL, make_comparison_grid
-from attacca.evaluators.contingency import ContingencyTable, contingency_table
+from attacca.evaluators.contingency import ContingencyTable, Overlaps, contingency_table
 from attacca.evaluators.instance_scores import IOU_THRESHOLDS, InstanceConvention, scores_from_table
 from attacca.evaluators.scores import ChannelScores, EvaluationScores
+from attacca.evaluators.stored_tables import sum_tables
 from attacca.evaluators.table_blocks import (
     BlockResult,
+    BlockTables,
     announce_blocks,
-    collect_tables,
     count_max_voxels,
     join_block_components,
     locate_block_file,
@@ -57,6 +59,7 @@ class CompareComponents:
         BlockResult(table, faces).save(locate_block_file(self.directory / name, block.index))
 
 
+@contextmanager
 def match_components(
     sides: BinarySides,
     directory: str | Path,
@@ -65,10 +68,12 @@ def match_components(
     key: Any = None,
     num_workers: int = 1,
     progress: Progress | None = None,
-) -> ContingencyTable:
-    """Return the voxels that each component of the segmentation shares with each component of the ground truth.
+    **run_options: Any,
+) -> Iterator[Overlaps]:
+    """Count the voxels that each component of the segmentation shares with each component of the ground truth.
 
-    Memory is that of a block and of the table.
+    Memory is that of a block and of the components that touch faces of blocks. A large table is in a file, which is
+    deleted at the end.
 
     Args:
         sides: reader of both sides. Voxels that do not count belong to components, but are not counted.
@@ -77,6 +82,7 @@ def match_components(
         key: values that identify the volumes; without it, earlier results are ignored.
         num_workers: processes.
         progress: counts the blocks.
+        run_options: further keyword arguments of ``run_blocks``.
 
     Examples:
         >>> from tempfile import mkdtemp
@@ -87,8 +93,10 @@ def match_components(
         >>> prediction, ground_truth = (
         ...     NumpyArray.from_np_array(np.array([voxels]), roi, voxel_size, ["y", "x"])
         ...     for voxels in ([1, 0, 1, 1, 1], [1, 1, 1, 0, 1]))
-        >>> table = match_components(BinarySides(prediction, ground_truth), mkdtemp(), block_size=(1, 2))
-        >>> len(np.unique(table.segment)) - 1, len(np.unique(table.ground_truth)) - 1, table.total
+        >>> from attacca.evaluators.overlap_sizes import measure_sides
+        >>> with match_components(BinarySides(prediction, ground_truth), mkdtemp(), block_size=(1, 2)) as table:
+        ...     segments, objects = measure_sides(table)
+        >>> len(segments.ids) - 1, len(objects.ids) - 1, objects.total
         (2, 2, 5)
     """
     work = Path(directory)
@@ -111,13 +119,19 @@ def match_components(
         num_workers=num_workers,
         progress=progress,
         memory_per_block=BYTES_PER_VOXEL * count_max_voxels(grid),
+        **run_options,
     )
-    table = collect_tables(grid, work / "true", components=True)
-    return table.map_segments(*join_block_components(grid, work / "predicted"))
+    tables = BlockTables(grid, work / "true", components=True)
+    joined = join_block_components(grid, work / "predicted")
+    path = work / "sum.npz"
+    try:
+        yield sum_tables((tables.load(index).map_segments(*joined) for index in range(len(grid))), path)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def score_components(
-    table: ContingencyTable,
+    table: Overlaps,
     convention: InstanceConvention | None = None,
     thresholds: Sequence[float] = IOU_THRESHOLDS,
     note: str = "",
@@ -171,7 +185,7 @@ def score_class_objects(
     """
     scores = []
     for number, (name, one) in enumerate(sides):
-        table = match_components(one, Path(directory) / f"objects_{number}", **options)
         note = one.rules.describe(one.ground_truth.unit)
-        scores.append((name, score_components(table, convention, thresholds, note)))
+        with match_components(one, Path(directory) / f"objects_{number}", **options) as table:
+            scores.append((name, score_components(table, convention, thresholds, note)))
     return ChannelScores(scores)

@@ -7,6 +7,7 @@ tables of its blocks. Ids can have any value of uint64.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -14,6 +15,16 @@ from attacca.atomic import replace_file
 
 SLAB_VOXELS = 1 << 22
 """Voxels that are converted and counted at once, which limits the memory for memory-mapped arrays."""
+
+PIECE_ROWS = 1 << 20
+"""Rows of a table that are read at once."""
+
+
+class Overlaps(Protocol):
+    """Voxels by predicted and true id, in memory or in a file. It is read a piece at a time."""
+
+    def pieces(self) -> Iterator["ContingencyTable"]:
+        """Yield all rows in order, each time that it is called. Pieces begin at multiples of ``PIECE_ROWS`` rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,18 +52,22 @@ class ContingencyTable:
         cls, segment: np.ndarray, ground_truth: np.ndarray, count: np.ndarray
     ) -> "ContingencyTable":
         """Return the table of unsorted rows; rows with equal pairs are summed."""
-        if len(count) == 0:
-            return cls.empty()
         segment, ground_truth = (
             segment.astype(np.uint64, copy=False),
             ground_truth.astype(np.uint64, copy=False),
         )
         order = np.lexsort((segment, ground_truth))
-        segment, ground_truth, count = (
-            segment[order],
-            ground_truth[order],
-            count[order].astype(np.int64, copy=False),
+        return cls.from_sorted_rows(
+            segment[order], ground_truth[order], count[order].astype(np.int64, copy=False)
         )
+
+    @classmethod
+    def from_sorted_rows(
+        cls, segment: np.ndarray, ground_truth: np.ndarray, count: np.ndarray
+    ) -> "ContingencyTable":
+        """Return the table of sorted rows; rows with equal pairs are summed."""
+        if len(count) == 0:
+            return cls.empty()
         first = np.empty(len(count), bool)
         first[0] = True
         np.not_equal(segment[1:], segment[:-1], out=first[1:])
@@ -81,8 +96,13 @@ class ContingencyTable:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def select(self, rows: np.ndarray) -> "ContingencyTable":
-        """Return the rows for which the bool array ``rows`` is true."""
+    def pieces(self) -> Iterator["ContingencyTable"]:
+        """Yield all rows in pieces, see ``Overlaps``."""
+        for start in range(0, len(self), PIECE_ROWS):
+            yield self.select(slice(start, start + PIECE_ROWS))
+
+    def select(self, rows: np.ndarray | slice) -> "ContingencyTable":
+        """Return some rows: a slice, or those for which a bool array is true."""
         return ContingencyTable(self.segment[rows], self.ground_truth[rows], self.count[rows])
 
     def map_ground_truth(self, ids: np.ndarray, new_ids: np.ndarray) -> "ContingencyTable":

@@ -62,6 +62,7 @@ class Evaluator(ABC, Generic[Scores]):
         key: Any = None,
         num_workers: int = 1,
         progress: Progress | None = None,
+        **run_options: Any,
     ) -> Scores:
         """Compare arrays of any size. A call with the directory and key of an interrupted one resumes it.
 
@@ -75,6 +76,7 @@ class Evaluator(ABC, Generic[Scores]):
             key: values that identify both arrays (fingerprints); without it, earlier results are ignored.
             num_workers: processes; the scores do not depend on it.
             progress: counts all blocks, and those that are done.
+            run_options: further keyword arguments of ``run_blocks``: ``retries``, ``timeout`` and ``scheduler_address``.
 
         Raises:
             VolumeError: the arrays cannot be compared.

@@ -1,20 +1,21 @@
 """The quality of a segmentation in plain words."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from attacca.evaluators.contingency import ContingencyTable
+from attacca.evaluators.contingency import Overlaps
 from attacca.evaluators.instance_scores import voi_from_table
 from attacca.evaluators.object_errors import (
     REAL_SHARE,
     SIDES,
     SMALL_VOXELS,
     ObjectErrors,
+    Objects,
     count_object_errors,
-    find_missing,
-    find_pieces,
 )
+from attacca.evaluators.overlap_sizes import SelectedOverlaps
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def _be(number: int) -> str:
     return "is" if number == 1 else "are"
 
 
-def describe_findings(table: ContingencyTable) -> Findings | None:
+def describe_findings(table: Overlaps) -> Findings | None:
     """Describe the overlap of a segmentation with its ground truth.
 
     Args:
@@ -134,17 +135,19 @@ def describe_findings(table: ContingencyTable) -> Findings | None:
         None without objects.
 
     >>> import numpy as np
+    >>> from attacca.evaluators.contingency import ContingencyTable
     >>> segments, objects = np.array([1, 2, 3], np.uint64), np.array([7, 7, 8], np.uint64)
     >>> findings = describe_findings(ContingencyTable(segments, objects, np.array([700, 300, 500])))
     >>> f"{findings.verdict}: {findings.details}"
     '1 of 2 objects is whole: 1 object is split'
     """
-    table = table.select(table.ground_truth != 0)
-    errors = count_object_errors(table)
+    objects = Objects.measure(table)
+    errors = count_object_errors(table, objects)
     if not errors.objects:
         return None
     bits = voi_from_table(table).total
     # Without the slivers, what is left of the variation of information comes from real errors.
-    is_counted = find_pieces(table) | find_missing(table)
-    real = voi_from_table(table.select(is_counted)).total if is_counted.any() else 0.0
-    return Findings(errors, max(0.0, bits - real), bits)
+    real = voi_from_table(
+        SelectedOverlaps(table, lambda piece: objects.find_pieces(piece) | objects.find_missing(piece))
+    ).total
+    return Findings(errors, bits if math.isnan(real) else max(0.0, bits - real), bits)

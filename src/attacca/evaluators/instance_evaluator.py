@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attacca.evaluators.contingency import ContingencyTable, contingency_table
+from attacca.arrays import Array
+from attacca.blockwise import BlockGrid
+from attacca.evaluators.compared_arrays import find_compared_roi
+from attacca.evaluators.contingency import Overlaps, contingency_table
 from attacca.evaluators.findings import describe_findings
 from attacca.evaluators.ground_truth import GroundTruthRules
 from attacca.evaluators.instance_scores import (
@@ -15,7 +18,9 @@ from attacca.evaluators.instance_scores import (
     scores_from_table,
     voi_from_table,
 )
+from attacca.evaluators.nested_regions import choose_part_size, score_regions
 from attacca.evaluators.scores import Coverage
+from attacca.evaluators.table_blocks import BlockTables
 from attacca.evaluators.table_evaluator import TableEvaluator
 
 
@@ -50,7 +55,8 @@ class InstanceEvaluator(TableEvaluator[InstanceEvaluationScores]):
         rules: GroundTruthRules | None = None,
         regions: bool = False,
     ) -> None:
-        super().__init__(rules, regions)
+        super().__init__(rules)
+        self.regions = regions
         self.convention = InstanceConvention(ignore_background, unlabelled_prediction)
         self.iou_thresholds = tuple(iou_thresholds)
 
@@ -63,14 +69,34 @@ class InstanceEvaluator(TableEvaluator[InstanceEvaluationScores]):
         """Names of the criteria that choose checkpoints: variation of information and its two parts."""
         return ["voi_merge", "voi_split", "voi"]
 
-    def scores(self, table: ContingencyTable, unit: str = "nanometer") -> InstanceEvaluationScores:
-        scores = scores_from_table(table, self.convention, self.iou_thresholds, self.rules.describe(unit))
-        if table.total:
-            shares = (
-                float(table.count[ids != 0].sum()) / table.total
-                for ids in (table.segment, table.ground_truth)
+    def make_grid(
+        self, segmentation: Array, ground_truth: Array, block_size: Sequence[int] | None = None
+    ) -> BlockGrid:
+        """Return the blocks: parts of the compared region, if regions are scored and no size is given."""
+        if not self.regions or block_size is not None:
+            return super().make_grid(segmentation, ground_truth, block_size)
+        roi, voxel_size = find_compared_roi(segmentation, ground_truth), ground_truth.voxel_size
+        return BlockGrid(roi, choose_part_size(roi, voxel_size), voxel_size, self.rules.context(voxel_size))
+
+    def score_blocks(self, tables: BlockTables, unit: str = "nanometer") -> InstanceEvaluationScores:
+        """Return all scores from the tables of all blocks. Memory is that of the sizes of all objects."""
+        with tables.open_sum() as table:
+            scores = self.scores(table, unit)
+        if self.regions:
+            scores.regions = score_regions(
+                tables.grid, tables.load, self.convention, tables.directory / "regions"
             )
-            scores.coverage = Coverage(*shares)
+        return scores
+
+    def scores(self, table: Overlaps, unit: str = "nanometer") -> InstanceEvaluationScores:
+        scores = scores_from_table(table, self.convention, self.iou_thresholds, self.rules.describe(unit))
+        total = segmented = labeled = 0
+        for piece in table.pieces():
+            total += piece.total
+            segmented += int(piece.count[piece.segment != 0].sum())
+            labeled += int(piece.count[piece.ground_truth != 0].sum())
+        if total:
+            scores.coverage = Coverage(segmented / total, labeled / total)
             scores.findings = describe_findings(table)
         return scores
 

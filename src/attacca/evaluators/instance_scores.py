@@ -8,9 +8,12 @@
 - Whole objects: see ``object_errors``.
 - Matched objects: precision, recall, F1 and tp / (tp + fp + fn) at thresholds of intersection over union, as in
   the 2018 Data Science Bowl (J. C. Caicedo et al., Nature Methods 16, 2019).
+
+Tables are read a piece at a time, several times. In memory are the sizes of all ids, and not the pairs of ids. Sums of
+floating-point numbers are added up over pieces that do not depend on blocks, shards, or where the table is stored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -19,8 +22,9 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from attacca.config.evaluation import EvaluationConfig
-from attacca.evaluators.contingency import ContingencyTable
+from attacca.evaluators.contingency import ContingencyTable, Overlaps
 from attacca.evaluators.object_errors import REAL_SHARE, SIDES, SMALL_SHARE, SMALL_VOXELS, count_object_errors
+from attacca.evaluators.overlap_sizes import IdSizes, SelectedOverlaps, measure_sides, select_objects
 from attacca.evaluators.scores import UNBOUNDED, Criterion, EvaluationScores
 
 Unlabelled = Literal["object", "ignored", "voxels", "cremi"]
@@ -127,29 +131,36 @@ def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator else float("nan")
 
 
-def _select_counted(
-    table: ContingencyTable, convention: InstanceConvention
-) -> tuple[ContingencyTable, np.ndarray]:
-    # The counted rows, and for each row whether its voxels are objects of their own.
-    if convention.ignore_background:
-        table = table.select(table.ground_truth != 0)
-        if convention.unlabelled == "ignored":
-            table = table.select(table.segment != 0)
-    alone = np.zeros(len(table), bool)
-    if convention.ignore_background and convention.unlabelled in ("voxels", "cremi"):
-        alone = table.segment == 0
-    return table, alone
+@dataclass(frozen=True)
+class _Counted:
+    """The overlaps that count under a convention, with the sizes of both sides."""
+
+    table: Overlaps
+    convention: InstanceConvention
+    segments: IdSizes
+    objects: IdSizes
+
+    @classmethod
+    def select(cls, table: Overlaps, convention: InstanceConvention | None) -> "_Counted":
+        convention = convention or InstanceConvention()
+        if convention.ignore_background:
+            table = select_objects(table)
+            if convention.unlabelled == "ignored":
+                table = SelectedOverlaps(table, lambda piece: piece.segment != 0)
+        return cls(table, convention, *measure_sides(table))
+
+    @property
+    def has_lone_voxels(self) -> bool:
+        """True if voxels of segment 0 are objects of their own."""
+        return self.convention.ignore_background and self.convention.unlabelled in ("voxels", "cremi")
+
+    def pieces(self) -> Iterator[tuple[ContingencyTable, np.ndarray]]:
+        """Yield pieces of the table, and for each row whether its voxels are objects of their own."""
+        for piece in self.table.pieces():
+            yield piece, piece.segment == 0 if self.has_lone_voxels else np.zeros(len(piece), bool)
 
 
-def _sizes(ids: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    # Size of each distinct id, and for each row the index of its id among the distinct ones.
-    distinct, position = np.unique(ids, return_inverse=True)
-    sizes = np.zeros(len(distinct), np.int64)
-    np.add.at(sizes, position, count)
-    return sizes, position
-
-
-def voi_from_table(table: ContingencyTable, convention: InstanceConvention | None = None) -> Voi:
+def voi_from_table(table: Overlaps, convention: InstanceConvention | None = None) -> Voi:
     """Return H(segmentation | ground truth) (split) and H(ground truth | segmentation) (merge), in bits.
 
     Args:
@@ -165,22 +176,25 @@ def voi_from_table(table: ContingencyTable, convention: InstanceConvention | Non
         >>> voi_from_table(two_halves)
         Voi(split=1.0, merge=0.0)
     """
-    table, alone = _select_counted(table, convention or InstanceConvention())
-    total = table.total
+    return _compute_voi(_Counted.select(table, convention))
+
+
+def _compute_voi(counted: _Counted) -> Voi:
+    total = counted.objects.total
     if total == 0:
         return Voi(float("nan"), float("nan"))
-    count = table.count.astype(np.float64)
-    ground_truth_size, ground_truth_of = _sizes(table.ground_truth, table.count)
-    segment_size, segment_of = _sizes(table.segment, table.count)
-    shared = np.where(alone, 0.0, np.log2(count))
-    split = count * (np.log2(ground_truth_size)[ground_truth_of] - shared)
-    merge = count * (np.where(alone, 0.0, np.log2(segment_size)[segment_of]) - shared)
-    return Voi(float(split.sum()) / total, float(merge.sum()) / total)
+    log_object, log_segment = np.log2(counted.objects.sizes), np.log2(counted.segments.sizes)
+    split = merge = 0.0
+    for piece, alone in counted.pieces():
+        count = piece.count.astype(np.float64)
+        shared = np.where(alone, 0.0, np.log2(count))
+        split += float((count * (log_object[counted.objects.find(piece.ground_truth)] - shared)).sum())
+        of_segment = np.where(alone, 0.0, log_segment[counted.segments.find(piece.segment)])
+        merge += float((count * (of_segment - shared)).sum())
+    return Voi(split / total, merge / total)
 
 
-def information_from_table(
-    table: ContingencyTable, convention: InstanceConvention | None = None
-) -> dict[str, float]:
+def information_from_table(table: Overlaps, convention: InstanceConvention | None = None) -> dict[str, float]:
     """Return normalized forms of variation of information, each between 0 and 1.
 
     They are not among the scores of the workflow. They make results comparable with ``funlib.evaluate``, which reports
@@ -200,13 +214,11 @@ def information_from_table(
         >>> information_from_table(two_halves)
         {'nvi_split': 1.0, 'nvi_merge': 0.0, 'nid': 1.0}
     """
-    convention = convention or InstanceConvention()
-    voi = voi_from_table(table, convention)
-    table, _ = _select_counted(table, convention)
-    if table.total == 0:
+    counted = _Counted.select(table, convention)
+    voi, total = _compute_voi(counted), counted.objects.total
+    if total == 0:
         return {"nvi_split": float("nan"), "nvi_merge": float("nan"), "nid": float("nan")}
-    ground_truth_size, _ = _sizes(table.ground_truth, table.count)
-    ground_truth_part = ground_truth_size / table.total
+    ground_truth_part = counted.objects.sizes / total
     ground_truth_entropy = float(-(ground_truth_part * np.log2(ground_truth_part)).sum())
     joint = ground_truth_entropy + voi.split
     segment_entropy = joint - voi.merge
@@ -220,7 +232,7 @@ def information_from_table(
 
 
 def rand_from_table(
-    table: ContingencyTable, convention: InstanceConvention | None = None, volume: int | None = None
+    table: Overlaps, convention: InstanceConvention | None = None, volume: int | None = None
 ) -> Rand:
     """Return the adapted Rand error over pairs of voxels, in which each voxel is also paired with itself.
 
@@ -240,19 +252,20 @@ def rand_from_table(
         >>> rand.precision, rand.recall, round(rand.error, 3)
         (1.0, 0.5, 0.333)
     """
-    convention = convention or InstanceConvention()
-    all_voxels = table.total if volume is None else volume
-    table, alone = _select_counted(table, convention)
-    if table.total == 0:
+    return _compute_rand(_Counted.select(table, convention), table, volume)
+
+
+def _compute_rand(counted: _Counted, table: Overlaps, volume: int | None = None) -> Rand:
+    if counted.objects.total == 0:
         return Rand(float("nan"), float("nan"), float("nan"))
-    ground_truth_size, _ = _sizes(table.ground_truth, table.count)
-    segment_size, _ = _sizes(table.segment[~alone], table.count[~alone])
-    lone = float(table.count[alone].sum())
-    if convention.unlabelled == "cremi":
-        lone /= all_voxels
-    shared = _sum_of_squares(table.count[~alone]) + lone
-    precision = shared / (_sum_of_squares(segment_size) + lone)
-    recall = shared / _sum_of_squares(ground_truth_size)
+    segments, lone = counted.segments, 0.0
+    if counted.has_lone_voxels:
+        segments, lone = segments.without(0), float(segments.get(0))
+    if counted.convention.unlabelled == "cremi":
+        lone /= sum(piece.total for piece in table.pieces()) if volume is None else volume
+    shared = sum(_sum_of_squares(piece.count[~alone]) for piece, alone in counted.pieces()) + lone
+    precision = shared / (_sum_of_squares(segments.sizes) + lone)
+    recall = shared / _sum_of_squares(counted.objects.sizes)
     return Rand(1.0 - 2.0 * precision * recall / (precision + recall), precision, recall)
 
 
@@ -261,7 +274,7 @@ def _sum_of_squares(counts: np.ndarray) -> float:
     return float(np.square(counts.astype(np.float64)).sum())
 
 
-def match_objects(table: ContingencyTable, thresholds: Sequence[float]) -> dict[float, Matching]:
+def match_objects(table: Overlaps, thresholds: Sequence[float]) -> dict[float, Matching]:
     """Match as many predicted and true objects as possible, one to one, at each threshold.
 
     Id 0 is background on both sides; its voxels count in the union with the object on the other side.
@@ -287,27 +300,33 @@ def match_objects(table: ContingencyTable, thresholds: Sequence[float]) -> dict[
         raise ValueError(
             f"thresholds of intersection over union: found {bad}, expected numbers above 0 and at most 1"
         )
-    segment_size, segment_of = _sizes(table.segment, table.count)
-    ground_truth_size, ground_truth_of = _sizes(table.ground_truth, table.count)
-    both = (table.segment != 0) & (table.ground_truth != 0)
-    segments, ground_truths, shared = segment_of[both], ground_truth_of[both], table.count[both]
-    iou = shared / (segment_size[segments] + ground_truth_size[ground_truths] - shared)
-    predicted = len(segment_size) - int((table.segment == 0).any())
-    true = len(ground_truth_size) - int((table.ground_truth == 0).any())
-    result = {}
-    for threshold in thresholds:
-        candidates = iou >= threshold
-        if threshold > 0.5:
-            # Above 0.5, an object can match only one other.
-            matched = int(candidates.sum())
-        else:
-            graph = csr_array(
-                (np.ones(int(candidates.sum()), np.int8), (ground_truths[candidates], segments[candidates])),
-                shape=(len(ground_truth_size), len(segment_size)),
-            )
-            matched = int((maximum_bipartite_matching(graph, perm_type="column") >= 0).sum())
-        result[threshold] = Matching(matched, predicted - matched, true - matched)
-    return result
+    segments, objects = measure_sides(table)
+    matched = dict.fromkeys(thresholds, 0)
+    # Up to 0.5, an object can match several others. There are at most 1 / threshold of them for each object.
+    candidates = [(np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64))]
+    low = [threshold for threshold in matched if threshold <= 0.5]
+    for piece in SelectedOverlaps(
+        table, lambda rows: (rows.segment != 0) & (rows.ground_truth != 0)
+    ).pieces():
+        of_segment, of_object = segments.find(piece.segment), objects.find(piece.ground_truth)
+        iou = piece.count / (segments.sizes[of_segment] + objects.sizes[of_object] - piece.count)
+        for threshold in matched:
+            matched[threshold] += int((iou >= threshold).sum())
+        if low:
+            is_candidate = iou >= min(low)
+            candidates.append((iou[is_candidate], of_object[is_candidate], of_segment[is_candidate]))
+    iou, of_object, of_segment = map(np.concatenate, zip(*candidates))
+    for threshold in low:
+        is_candidate = iou >= threshold
+        graph = csr_array(
+            (np.ones(int(is_candidate.sum()), np.int8), (of_object[is_candidate], of_segment[is_candidate])),
+            shape=(len(objects.ids), len(segments.ids)),
+        )
+        matched[threshold] = int((maximum_bipartite_matching(graph, perm_type="column") >= 0).sum())
+    predicted, true = (len(side.without(0).ids) for side in (segments, objects))
+    return {
+        threshold: Matching(count, predicted - count, true - count) for threshold, count in matched.items()
+    }
 
 
 def format_threshold(threshold: float) -> str:
@@ -415,7 +434,7 @@ class InstanceEvaluationScores(EvaluationScores):
 
 
 def scores_from_table(
-    table: ContingencyTable,
+    table: Overlaps,
     convention: InstanceConvention | None = None,
     thresholds: Sequence[float] = IOU_THRESHOLDS,
     note: str = "",
@@ -435,9 +454,8 @@ def scores_from_table(
         >>> scores.voi_split, scores.voi_merge, scores.voi
         (1.0, 0.0, 1.0)
     """
-    convention = convention or InstanceConvention()
-    voi = voi_from_table(table, convention)
-    rand = rand_from_table(table, convention)
+    counted = _Counted.select(table, convention)
+    voi, rand = _compute_voi(counted), _compute_rand(counted, table)
     errors = count_object_errors(table)
     values = {
         "voi_split": voi.split,
@@ -462,4 +480,4 @@ def scores_from_table(
     if matchings:
         averages = [matching.average_precision for matching in matchings.values()]
         values["average_precision"] = float(np.mean(averages))
-    return InstanceEvaluationScores(thresholds, convention, note, **values)
+    return InstanceEvaluationScores(thresholds, counted.convention, note, **values)

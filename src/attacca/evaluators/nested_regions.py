@@ -4,8 +4,10 @@ Variation of information depends on the size of the region: in a small crop most
 split or merged. Values of volumes of different sizes are comparable for parts of about the same size.
 """
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,10 @@ from funlib.geometry import Coordinate, Roi
 
 from attacca.blockwise import BlockGrid
 from attacca.evaluators.compared_arrays import COMPARED_VOXELS
-from attacca.evaluators.contingency import ContingencyTable, merge_tables
+from attacca.evaluators.contingency import ContingencyTable, Overlaps
 from attacca.evaluators.instance_scores import InstanceConvention, voi_from_table
+from attacca.evaluators.overlap_sizes import select_objects
+from attacca.evaluators.stored_tables import StoredTable, sum_tables
 
 HALVINGS = 6
 """Number of times that a small volume is halved."""
@@ -74,16 +78,20 @@ def choose_part_size(roi: Roi, voxel_size: Coordinate, max_voxels: int = COMPARE
 
 
 def score_regions(
-    grid: BlockGrid, load_table: Callable[[int], ContingencyTable], convention: InstanceConvention
+    grid: BlockGrid,
+    load_table: Callable[[int], ContingencyTable],
+    convention: InstanceConvention,
+    directory: Path,
 ) -> list[RegionSize]:
     """Return the variation of information of the whole region, its halves, their halves and so on, down to single blocks.
 
-    A part is halved along its longest side. Memory is that of one table per halving.
+    A part is halved along its longest side. Memory is that of a table of ``RUN_ROWS`` rows per halving.
 
     Args:
         grid: the blocks.
         load_table: returns the table of the block with a number; called once for each block.
         convention: treatment of background.
+        directory: directory for larger tables, which are deleted.
 
     Returns:
         Values of each size, the whole region first.
@@ -96,30 +104,39 @@ def score_regions(
         ...     ContingencyTable(np.array([1], np.uint64), np.array([2], np.uint64), np.array([64])),
         ... ]
         >>> grid = BlockGrid(Roi((0, 0), (8, 16)), Coordinate(8, 8), Coordinate(1, 1))
-        >>> [(size.parts, size.voi) for size in score_regions(grid, tables.__getitem__, InstanceConvention())]
+        >>> sizes = score_regions(grid, tables.__getitem__, InstanceConvention(), Path("regions"))
+        >>> [(size.parts, size.voi) for size in sizes]
         [(1, 1.0), (2, 0.0)]
     """
     found: dict[int, list[tuple[tuple[int, ...], float, float, float]]] = {}
 
-    def visit(box: Box, depth: int) -> ContingencyTable:
+    def visit(box: Box, depth: int) -> Overlaps:
         low, high = _find_corners(grid, box)
         sides = [int(n) for n in (high - low) / grid.voxel_size]
         halves = _halve(box, high - low)
         if halves is None:
-            table = load_table(grid.index(first for first, _ in box))
+            table: Overlaps = load_table(first_block(box))
         else:
-            table = merge_tables([visit(half, depth + 1) for half in halves])
-        counted = table.total
-        if convention.ignore_background:
-            counted = int(table.count[table.ground_truth != 0].sum())
+            parts = [visit(half, depth + 1) for half in halves]
+            pieces = (piece for part in parts for piece in part.pieces())
+            table = sum_tables(pieces, directory / f"{depth}-{first_block(box)}.npz")
+            for part in parts:
+                if isinstance(part, StoredTable):
+                    part.path.unlink()
+        rows = select_objects(table) if convention.ignore_background else table
+        counted = sum(piece.total for piece in rows.pieces())
         voi = voi_from_table(table, convention)
         is_large = depth == 0 or counted >= _ANNOTATED_SHARE * np.prod(sides)
         if counted and is_large and not np.isnan(voi.total):
             found.setdefault(depth, []).append((tuple(sides), counted, voi.split, voi.merge))
         return table
 
+    def first_block(box: Box) -> int:
+        return grid.index(first for first, _ in box)
+
     if len(grid):
         visit(tuple((0, n) for n in grid.shape), 0)
+        shutil.rmtree(directory, ignore_errors=True)
     return [_summarize(found[depth]) for depth in sorted(found)]
 
 

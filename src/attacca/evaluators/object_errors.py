@@ -7,11 +7,13 @@ The border of a volume cuts objects into tips of a few voxels, which no segmenta
 not counted, unless the volume consists of such small objects.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from attacca.evaluators.contingency import ContingencyTable
+from attacca.evaluators.contingency import ContingencyTable, Overlaps
+from attacca.evaluators.overlap_sizes import SelectedOverlaps, measure_sides, select_objects
 
 REAL_SHARE = 0.05
 """Smallest part of an object, as a share of its voxels, that counts as a piece."""
@@ -57,30 +59,70 @@ class ObjectErrors(NamedTuple):
     small_share: float
 
 
-def find_small(table: ContingencyTable) -> np.ndarray:
-    """Find the overlaps of objects that are too small to be counted.
+@dataclass(frozen=True)
+class Objects:
+    """Objects of the ground truth.
 
-    They have fewer than ``SMALL_VOXELS``. If all of them have more than ``SMALL_SHARE`` of the labeled voxels, none is
-    too small.
-
-    Args:
-        table: voxels by segment and object. Id 0 on either side is background.
-
-    Returns:
-        bool, shape (rows,).
-
-    Examples:
-        >>> segments, objects = np.array([1, 1, 2], np.uint64), np.array([7, 8, 9], np.uint64)
-        >>> find_small(ContingencyTable(segments, objects, np.array([10, 4000, 3000])))
-        array([ True, False, False])
-        >>> find_small(ContingencyTable(segments, objects, np.array([10, 40, 30])))
-        array([False, False, False])
+    Attributes:
+        ids: distinct, ascending, uint64, shape (n,); without background (0).
+        sizes: voxels, float64, shape (n,).
+        is_small: objects of fewer than ``SMALL_VOXELS``, bool, shape (n,). If all of them have more than ``SMALL_SHARE``
+            of the labeled voxels, none is small.
+        is_missing: objects of which more than half is not segmented, bool, shape (n,).
     """
-    ids, object_of, sizes = _measure_objects(table)
-    is_small = (sizes < SMALL_VOXELS) & (ids != 0)
-    if sizes[is_small].sum() > SMALL_SHARE * sizes[ids != 0].sum():
-        is_small[:] = False
-    return is_small[object_of]
+
+    ids: np.ndarray
+    sizes: np.ndarray
+    is_small: np.ndarray
+    is_missing: np.ndarray
+
+    @classmethod
+    def measure(cls, table: Overlaps) -> "Objects":
+        """Measure the objects of a table.
+
+        Args:
+            table: voxels by segment and object. Id 0 on either side is background.
+
+        Examples:
+            >>> segments, objects = np.array([1, 1, 2], np.uint64), np.array([7, 8, 9], np.uint64)
+            >>> Objects.measure(ContingencyTable(segments, objects, np.array([10, 4000, 3000]))).is_small
+            array([ True, False, False])
+            >>> Objects.measure(ContingencyTable(segments, objects, np.array([10, 40, 30]))).is_small
+            array([False, False, False])
+            >>> segments, objects = np.array([0, 1, 2], np.uint64), np.array([7, 7, 8], np.uint64)
+            >>> Objects.measure(ContingencyTable(segments, objects, np.array([60, 40, 100]))).is_missing
+            array([ True, False])
+        """
+        table = select_objects(table)
+        _, objects = measure_sides(table)
+        _, lost_objects = measure_sides(SelectedOverlaps(table, lambda piece: piece.segment == 0))
+        sizes = objects.sizes.astype(np.float64)
+        lost = np.zeros(len(sizes))
+        lost[objects.find(lost_objects.ids)] = lost_objects.sizes
+        is_small = sizes < SMALL_VOXELS
+        if sizes[is_small].sum() > SMALL_SHARE * sizes.sum():
+            is_small[:] = False
+        return cls(objects.ids, sizes, is_small, lost > 0.5 * sizes)
+
+    def find(self, table: ContingencyTable) -> np.ndarray:
+        """Return the object of each overlap as a row; overlaps with background have any row."""
+        return np.minimum(np.searchsorted(self.ids, table.ground_truth), max(0, len(self.ids) - 1))
+
+    def find_pieces(self, table: ContingencyTable) -> np.ndarray:
+        """Find the overlaps of a segment and an object that are pieces, bool, see ``find_pieces``."""
+        is_piece = (table.segment != 0) & (table.ground_truth != 0)
+        if not len(self.ids):
+            return is_piece
+        smallest = np.maximum(REAL_SHARE * self.sizes, SIDES * np.cbrt(self.sizes) ** 2)
+        smallest = np.minimum(smallest, self.sizes / 2)
+        object_of = self.find(table)
+        # Roots are rounded.
+        return is_piece & ~self.is_small[object_of] & (table.count >= smallest[object_of] * (1 - 1e-9))
+
+    def find_missing(self, table: ContingencyTable) -> np.ndarray:
+        """Find the overlaps of objects that are missing, bool."""
+        is_object: np.ndarray = table.ground_truth != 0
+        return is_object & self.is_missing[self.find(table)] if len(self.ids) else is_object
 
 
 def find_pieces(table: ContingencyTable) -> np.ndarray:
@@ -101,43 +143,15 @@ def find_pieces(table: ContingencyTable) -> np.ndarray:
         >>> find_pieces(ContingencyTable(segments, objects, np.array([700, 270, 30])))
         array([ True,  True, False])
     """
-    _, object_of, sizes = _measure_objects(table)
-    smallest = np.minimum(np.maximum(REAL_SHARE * sizes, SIDES * np.cbrt(sizes) ** 2), sizes / 2)[object_of]
-    is_object = (table.segment != 0) & (table.ground_truth != 0) & ~find_small(table)
-    # Roots are rounded.
-    return is_object & (table.count >= smallest * (1 - 1e-9))
+    return Objects.measure(table).find_pieces(table)
 
 
-def find_missing(table: ContingencyTable) -> np.ndarray:
-    """Find the overlaps of objects of which more than half is not segmented.
-
-    Args:
-        table: voxels by segment and object. Id 0 on either side is background.
-
-    Returns:
-        bool, shape (rows,).
-
-    Examples:
-        >>> segments, objects = np.array([0, 1, 2], np.uint64), np.array([7, 7, 8], np.uint64)
-        >>> find_missing(ContingencyTable(segments, objects, np.array([60, 40, 100])))
-        array([ True,  True, False])
-    """
-    _, object_of, sizes = _measure_objects(table)
-    lost = np.bincount(object_of, weights=np.where(table.segment == 0, table.count, 0))
-    return (lost > 0.5 * sizes)[object_of] & (table.ground_truth != 0)
-
-
-def _measure_objects(table: ContingencyTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the ids of the objects, the object of each overlap as a row of the ids, and the objects' voxels."""
-    ids, object_of = np.unique(table.ground_truth, return_inverse=True)
-    return ids, object_of, np.bincount(object_of, weights=table.count, minlength=len(ids))
-
-
-def count_object_errors(table: ContingencyTable) -> ObjectErrors:
+def count_object_errors(table: Overlaps, objects: Objects | None = None) -> ObjectErrors:
     """Count objects that are whole, split, merged or missing.
 
     Args:
         table: voxels by segment and object. Id 0 on either side is background.
+        objects: the objects of the table, if they are measured already.
 
     Examples:
         >>> segments, objects = np.array([1, 2, 3, 3], np.uint64), np.array([7, 7, 8, 9], np.uint64)
@@ -145,32 +159,35 @@ def count_object_errors(table: ContingencyTable) -> ObjectErrors:
         >>> errors.split, errors.merging, errors.merged, errors.whole
         (1, 1, 2, 0)
     """
-    table = table.select(table.ground_truth != 0)
-    labeled, is_small = table.total, find_small(table)
-    small = table.select(is_small)
-    table = table.select(~is_small)
-    ids, object_of, sizes = _measure_objects(table)
-    is_missing = np.zeros(len(ids), bool)
-    is_missing[object_of[find_missing(table)]] = True
-    is_piece = find_pieces(table) & ~is_missing[object_of]
-    pieces = np.bincount(object_of[is_piece], minlength=len(ids))
-    segments, segment_of = np.unique(table.segment[is_piece], return_inverse=True)
+    objects = objects or Objects.measure(table)
+    labeled, is_small = float(objects.sizes.sum()), objects.is_small
+    is_missing = objects.is_missing & ~is_small
+    rest = 0
+    found = [(np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64))]
+    # An object has at most 1 / REAL_SHARE pieces.
+    for overlaps in select_objects(table).pieces():
+        object_of = objects.find(overlaps)
+        is_piece = objects.find_pieces(overlaps) & ~is_missing[object_of]
+        found.append((overlaps.segment[is_piece], object_of[is_piece], overlaps.count[is_piece]))
+        rest += int(overlaps.count[~(is_piece | is_missing[object_of] | is_small[object_of])].sum())
+    segment_ids, object_of, voxels = map(np.concatenate, zip(*found))
+    pieces = np.bincount(object_of, minlength=len(objects.ids))
+    segments, segment_of = np.unique(segment_ids, return_inverse=True)
     is_merging = np.bincount(segment_of, minlength=len(segments)) > 1
-    voxels = table.count[is_piece]
     is_minor = voxels < (1 - REAL_SHARE) * np.bincount(segment_of, weights=voxels)[segment_of]
-    is_merged = np.zeros(len(ids), bool)
-    is_merged[object_of[is_piece][is_merging[segment_of] & is_minor]] = True
+    is_merged = np.zeros(len(objects.ids), bool)
+    is_merged[object_of[is_merging[segment_of] & is_minor]] = True
     is_whole = (pieces == 1) & ~is_merged
-    is_counted = is_piece | is_missing[object_of]
+    total = float(objects.sizes[~is_small].sum())
     return ObjectErrors(
-        len(ids),
+        int((~is_small).sum()),
         int(is_whole.sum()),
         int((pieces > 1).sum()),
         int(is_merging.sum()),
         int(is_merged.sum()),
         int(is_missing.sum()),
-        len(np.unique(small.ground_truth)),
-        float(sizes[is_whole].sum()) / table.total if table.total else 0.0,
-        float(table.count[~is_counted].sum()) / table.total if table.total else 0.0,
-        small.total / labeled if labeled else 0.0,
+        int(is_small.sum()),
+        float(objects.sizes[is_whole].sum()) / total if total else 0.0,
+        rest / total if total else 0.0,
+        float(objects.sizes[is_small].sum()) / labeled if labeled else 0.0,
     )

@@ -2,9 +2,11 @@
 
 import math
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,9 @@ from attacca.blockwise.grid import Block, BlockGrid
 from attacca.errors import MissingInputError
 from attacca.evaluators.block_components import BlockFaces, join_components, label_block, make_global_ids
 from attacca.evaluators.compared_arrays import open_array
-from attacca.evaluators.contingency import ContingencyTable, contingency_table, merge_tables
+from attacca.evaluators.contingency import ContingencyTable, Overlaps, contingency_table, merge_tables
 from attacca.evaluators.ground_truth import GroundTruthRules
+from attacca.evaluators.stored_tables import StoredTable, merge_stored_tables, sum_tables
 from attacca.progress import Progress
 
 # Bytes of block faces that are cached while components are joined.
@@ -173,10 +176,121 @@ def announce_blocks(
         progress.expect(len(own), 0 if ledger is None else len(own) - len(ledger.missing(own)))
 
 
+@dataclass(frozen=True)
+class BlockTables:
+    """Tables of the blocks of a comparison, in the files that ``EvaluateBlocks`` wrote.
+
+    Attributes:
+        grid: the blocks.
+        directory: directory of the files.
+        components: True if the ground truth was split into connected components.
+        key: digest of everything that the tables depend on; without it, sums of shards are not used.
+
+    Examples:
+        >>> from tempfile import mkdtemp
+        >>> from funlib.geometry import Coordinate, Roi
+        >>> grid, directory = BlockGrid(Roi((0, 0), (1, 4)), Coordinate(1, 2), Coordinate(1, 1)), mkdtemp()
+        >>> ids = np.array([7], np.uint64)
+        >>> for index in range(2):
+        ...     BlockResult(ContingencyTable(ids, ids, np.array([4]))).save(locate_block_file(directory, index))
+        >>> BlockTables(grid, Path(directory)).collect().count.tolist()
+        [8]
+    """
+
+    grid: BlockGrid
+    directory: Path
+    components: bool = False
+    key: str | None = None
+
+    @cached_property
+    def joined(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Components of blocks that are joined, see ``join_components``; None without components."""
+        return join_block_components(self.grid, self.directory) if self.components else None
+
+    def load(self, index: int) -> ContingencyTable:
+        """Read the table of the block with a number, with the true ids of the volume.
+
+        Raises:
+            MissingInputError: the file of a block is missing.
+        """
+        return self._join(self._load(index))
+
+    def collect(self) -> ContingencyTable:
+        """Return the sum of the tables of all blocks, in memory.
+
+        Raises:
+            MissingInputError: the file of a block is missing.
+        """
+        total = merge_tables(map(self._load, range(len(self.grid))))
+        return self._join(total) if self.components else total
+
+    def sum_shard(self, shard: tuple[int, int]) -> None:
+        """Add up the tables of the blocks of a shard in one file, for ``open_sum``.
+
+        Args:
+            shard: number of the shard and number of shards.
+        """
+        blocks = self.grid.shard(*shard)
+        if self.key is None or not len(blocks):
+            return
+        directory = self._sums / self.key
+        for other in self._sums.glob("*"):
+            if other != directory:
+                shutil.rmtree(other, ignore_errors=True)
+        path = directory / f"{blocks.start}-{blocks.stop}.npz"
+        total = sum_tables(map(self._load, blocks), path)
+        if not isinstance(total, StoredTable):
+            StoredTable.write(path, total.pieces())
+
+    @contextmanager
+    def open_sum(self) -> Iterator[Overlaps]:
+        """Add up the tables of all blocks with bounded memory. A large sum is in a file, which is deleted at the end.
+
+        Raises:
+            MissingInputError: the file of a block is missing.
+            VolumeError: the sum of a shard is damaged.
+        """
+        path = self.directory / "sum.npz"
+        shards = self._open_shards()
+        try:
+            if not shards:
+                yield sum_tables(map(self.load, range(len(self.grid))), path)
+            elif self.components:
+                yield sum_tables((self._join(piece) for table in shards for piece in table.pieces()), path)
+            else:
+                yield merge_stored_tables(shards, path)
+        finally:
+            path.unlink(missing_ok=True)
+
+    @property
+    def _sums(self) -> Path:
+        return self.directory / "sums"
+
+    def _open_shards(self) -> list[StoredTable]:
+        """Return the sums of shards that cover all blocks; an empty list if some blocks are in none."""
+        if self.key is None:
+            return []
+        stops: dict[int, int] = {}
+        for path in (self._sums / self.key).glob("*-*.npz"):
+            start, stop = map(int, path.stem.split("-"))
+            stops[start] = max(stop, stops.get(start, 0))
+        tables, position = [], 0
+        while position in stops:
+            tables.append(StoredTable.open(self._sums / self.key / f"{position}-{stops[position]}.npz"))
+            position = stops[position]
+        return tables if position == len(self.grid) else []
+
+    def _load(self, index: int) -> ContingencyTable:
+        return BlockResult.load(locate_block_file(self.directory, index)).table
+
+    def _join(self, table: ContingencyTable) -> ContingencyTable:
+        return table if self.joined is None else table.map_ground_truth(*self.joined)
+
+
 def collect_tables(
     grid: BlockGrid, directory: str | os.PathLike[str], components: bool = False
 ) -> ContingencyTable:
-    """Return the table of a whole volume, summed over the files of its blocks.
+    """Return the table of a whole volume in memory, summed over the files of its blocks.
 
     Args:
         grid: the blocks.
@@ -198,33 +312,7 @@ def collect_tables(
         >>> collect_tables(grid, directory).count.tolist()
         [2, 2]
     """
-    table = merge_tables(
-        BlockResult.load(locate_block_file(directory, index)).table for index in range(len(grid))
-    )
-    return table.map_ground_truth(*join_block_components(grid, directory)) if components else table
-
-
-def open_tables(
-    grid: BlockGrid, directory: str | os.PathLike[str], components: bool = False
-) -> Callable[[int], ContingencyTable]:
-    """Return a function that reads the table of the block with a number; arguments as for ``collect_tables``.
-
-    Examples:
-        >>> from tempfile import mkdtemp
-        >>> from funlib.geometry import Coordinate, Roi
-        >>> grid, directory = BlockGrid(Roi((0, 0), (1, 4)), Coordinate(1, 4), Coordinate(1, 1)), mkdtemp()
-        >>> ids = np.array([7], np.uint64)
-        >>> BlockResult(ContingencyTable(ids, ids, np.array([4]))).save(locate_block_file(directory, 0))
-        >>> open_tables(grid, directory)(0).count.tolist()
-        [4]
-    """
-    joined = join_block_components(grid, directory) if components else None
-
-    def load_table(index: int) -> ContingencyTable:
-        table = BlockResult.load(locate_block_file(directory, index)).table
-        return table if joined is None else table.map_ground_truth(*joined)
-
-    return load_table
+    return BlockTables(grid, Path(directory), components).collect()
 
 
 def join_block_components(

@@ -7,45 +7,26 @@ from typing import Any
 
 from attacca.arrays import Array
 from attacca.blockwise import BlockGrid, Ledger, run_blocks
-from attacca.evaluators.compared_arrays import (
-    BYTES_PER_VOXEL,
-    check_ids,
-    find_compared_roi,
-    make_comparison_grid,
-    open_array,
-)
+from attacca.evaluators.compared_arrays import BYTES_PER_VOXEL, check_ids, make_comparison_grid, open_array
 from attacca.evaluators.contingency import ContingencyTable
 from attacca.evaluators.evaluator import Compared, Evaluator, Scores
 from attacca.evaluators.ground_truth import GroundTruthRules
-from attacca.evaluators.instance_scores import InstanceConvention
-from attacca.evaluators.nested_regions import choose_part_size, score_regions
-from attacca.evaluators.table_blocks import (
-    EvaluateBlocks,
-    announce_blocks,
-    collect_tables,
-    count_max_voxels,
-    open_tables,
-)
+from attacca.evaluators.table_blocks import BlockTables, EvaluateBlocks, announce_blocks, count_max_voxels
 from attacca.progress import Progress
 
 
 class TableEvaluator(Evaluator[Scores]):
     """Base of the evaluators whose scores follow from the contingency table of prediction and ground truth.
 
-    Memory is that of a block and of the table.
+    Memory is that of a block and of the table, unless ``score_blocks`` reads the table in pieces.
 
     Args:
         rules: preparation of the ground truth.
-        regions: also score nested parts of the compared region.
     """
 
-    convention = InstanceConvention()
-    """Treatment of background in the scores of regions."""
-
-    def __init__(self, rules: GroundTruthRules | None = None, regions: bool = False) -> None:
+    def __init__(self, rules: GroundTruthRules | None = None) -> None:
         super().__init__()
         self.rules = rules or GroundTruthRules()
-        self.regions = regions
 
     def evaluate_blockwise(
         self,
@@ -58,6 +39,7 @@ class TableEvaluator(Evaluator[Scores]):
         key: Any = None,
         num_workers: int = 1,
         progress: Progress | None = None,
+        **run_options: Any,
     ) -> Scores:
         """Compare id volumes of any size, see ``Evaluator.evaluate_blockwise``.
 
@@ -70,25 +52,22 @@ class TableEvaluator(Evaluator[Scores]):
             key: values that identify both arrays.
             num_workers: processes.
             progress: counts the blocks.
+            run_options: further keyword arguments of ``run_blocks``.
         """
-        ground_truth = open_array(evaluation_array)
-        grid = compare_blocks(
-            open_array(output_array_identifier),
+        segmentation, ground_truth = open_array(output_array_identifier), open_array(evaluation_array)
+        tables = compare_blocks(
+            segmentation,
             ground_truth,
             directory,
             self.rules,
-            regions=self.regions,
+            grid=self.make_grid(segmentation, ground_truth, block_size),
             mask=mask,
-            block_size=block_size,
             key=key,
             num_workers=num_workers,
             progress=progress,
+            **run_options,
         )
-        scores = self.scores(collect_tables(grid, directory, self.rules.components), ground_truth.unit)
-        if self.regions:
-            load_table = open_tables(grid, directory, self.rules.components)
-            scores.regions = score_regions(grid, load_table, self.convention)
-        return scores
+        return self.score_blocks(tables, ground_truth.unit)
 
     def compare_shard(
         self,
@@ -99,7 +78,24 @@ class TableEvaluator(Evaluator[Scores]):
         **options: Any,
     ) -> None:
         arrays = open_array(output_array_identifier), open_array(evaluation_array)
-        compare_blocks(*arrays, directory, self.rules, shard, regions=self.regions, **options)
+        grid = self.make_grid(*arrays, options.pop("block_size", None))
+        compare_blocks(*arrays, directory, self.rules, shard, grid=grid, **options).sum_shard(shard)
+
+    def make_grid(
+        self, segmentation: Array, ground_truth: Array, block_size: Sequence[int] | None = None
+    ) -> BlockGrid:
+        """Return the blocks, see ``make_comparison_grid``."""
+        context = self.rules.context(ground_truth.voxel_size)
+        return make_comparison_grid(segmentation, ground_truth, block_size, context)
+
+    def score_blocks(self, tables: BlockTables, unit: str = "nanometer") -> Scores:
+        """Return all scores from the tables of all blocks.
+
+        Args:
+            tables: tables of the blocks, whose sum is in memory here.
+            unit: length unit in the conventions.
+        """
+        return self.scores(tables.collect(), unit)
 
     @abstractmethod
     def scores(self, table: ContingencyTable, unit: str = "nanometer") -> Scores:
@@ -118,16 +114,14 @@ def compare_blocks(
     rules: GroundTruthRules,
     shard: tuple[int, int] = (0, 1),
     *,
-    regions: bool = False,
+    grid: BlockGrid | None = None,
     mask: Compared | None = None,
-    block_size: Sequence[int] | None = None,
     key: Any = None,
     num_workers: int = 1,
     progress: Progress | None = None,
-) -> BlockGrid:
+    **run_options: Any,
+) -> BlockTables:
     """Count the voxels of each pair of predicted and true id in the blocks of a shard, and write a table for each block.
-
-    ``collect_tables`` adds up the tables of all blocks.
 
     Args:
         segmentation: predicted ids.
@@ -135,15 +129,16 @@ def compare_blocks(
         directory: local directory for the tables of blocks.
         rules: preparation of the ground truth.
         shard: number of the shard and number of shards.
-        regions: blocks are parts of the compared region (``choose_part_size``), unless ``block_size`` is given.
+        grid: the blocks, with the context of the rules; by default those of ``make_comparison_grid``. The sum of the tables
+            does not depend on it, except for the numbers of true components.
         mask: voxels of value 0 do not count.
-        block_size: world units; the sum of the tables does not depend on it, except for the numbers of true components.
         key: values that identify both arrays; without it, earlier results are ignored.
         num_workers: processes.
         progress: counts the blocks of the shard.
+        run_options: further keyword arguments of ``run_blocks``.
 
     Returns:
-        The grid of all blocks.
+        The tables of all blocks.
 
     Raises:
         VolumeError: the arrays cannot be compared.
@@ -155,21 +150,14 @@ def compare_blocks(
         >>> from attacca.arrays import NumpyArray
         >>> ids = NumpyArray.from_np_array(
         ...     np.array([[1, 1, 2, 0]]), Roi((0, 0), (1, 4)), Coordinate(1, 1), ["y", "x"])
-        >>> directory = mkdtemp()
-        >>> grid = compare_blocks(ids, ids, directory, GroundTruthRules(unlabelled=0))
-        >>> collect_tables(grid, directory).count.tolist()
+        >>> compare_blocks(ids, ids, mkdtemp(), GroundTruthRules(unlabelled=0)).collect().count.tolist()
         [2, 1]
     """
     for array in (segmentation, ground_truth):
         check_ids(array)
-    context = rules.context(ground_truth.voxel_size)
-    if regions and block_size is None:
-        roi = find_compared_roi(segmentation, ground_truth)
-        grid = BlockGrid(
-            roi, choose_part_size(roi, ground_truth.voxel_size), ground_truth.voxel_size, context
-        )
-    else:
-        grid = make_comparison_grid(segmentation, ground_truth, block_size, context)
+    if grid is None:
+        context = rules.context(ground_truth.voxel_size)
+        grid = make_comparison_grid(segmentation, ground_truth, context=context)
     parts = {"key": key, "grid": grid.to_dict(), "rules": vars(rules)}
     ledger = None if key is None else Ledger(directory, parts, len(grid))
     announce_blocks(progress, grid, ledger, grid.shard(*shard))
@@ -181,5 +169,6 @@ def compare_blocks(
         num_workers=num_workers,
         progress=progress,
         memory_per_block=BYTES_PER_VOXEL * count_max_voxels(grid),
+        **run_options,
     )
-    return grid
+    return BlockTables(grid, Path(directory), rules.components, None if ledger is None else ledger.key)

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from attacca.blockwise.row_tables import Table, read_all, read_pieces
 from attacca.config.segmentation import AgglomerationSettings
 from attacca.segmentation.debris import Contacts, Limits, Regions, find_debris, merge_debris
 from attacca.segmentation.index_range import check_range
@@ -32,7 +33,6 @@ from attacca.segmentation.parts import (
     Part,
     sum_contacts,
 )
-from attacca.segmentation.row_tables import Table, read_all, read_pieces
 from attacca.segmentation.union_find import find_roots, join_pairs, number_clusters
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from attacca.blockwise.row_tables import Table, read_pieces
 from attacca.segmentation.mean_affinity import Edges
 from attacca.segmentation.parts import CONTACT_TYPE
-from attacca.segmentation.row_tables import Table, read_pieces
 
 REGION_NUMBER = np.int32
 """Type of the numbers of regions in a part."""

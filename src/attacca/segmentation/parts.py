@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from attacca.blockwise.row_tables import MergedRows, StoredRows, Table, load_array, save_tables
 from attacca.errors import VolumeError
-from attacca.segmentation.row_tables import MergedRows, StoredRows, Table, load_array, save_tables
 
 REGION_TYPE = np.dtype(
     [

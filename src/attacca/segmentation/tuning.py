@@ -30,7 +30,6 @@ from attacca.evaluators.instance_scores import (
     scores_from_table,
     voi_from_table,
 )
-from attacca.evaluators.table_blocks import collect_tables
 from attacca.evaluators.table_evaluator import compare_blocks
 from attacca.segmentation.agglomerate import agglomerate
 from attacca.segmentation.fragments import fix_cell_size
@@ -321,7 +320,7 @@ def _prepare(
     rules = GroundTruthRules.from_config(evaluation, volume.unlabelled)
     overlaps = directory / "overlaps"
     compared = compare_blocks(fragments, volume.open_ground_truth(), overlaps, rules, mask=volume.counted)
-    return graph, collect_tables(compared, overlaps, rules.components)
+    return graph, compared.collect()
 
 
 def _score_all(

@@ -148,6 +148,8 @@ class TargetsJob(BlockwiseJob):
             self.grid,
             num_workers=self.arguments.threads,
             retries=self.arguments.execution.retries,
+            timeout=self.arguments.execution.block_timeout,
+            scheduler_address=self.arguments.execution.scheduler_address,
             progress=progress,
         )
         counts = sum_counts(report.results[index] for index in range(len(self.grid)))

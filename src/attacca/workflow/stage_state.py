@@ -71,6 +71,7 @@ class StageState:
         shards: its shards, if it has any.
         seconds_left: estimate of the time until the stage is done, or None.
         running: machine or job in which it runs, as text.
+        has_failed: its last job failed.
     """
 
     instance: StageInstance
@@ -81,6 +82,7 @@ class StageState:
     shards: list[ShardState] = field(default_factory=list)
     seconds_left: float | None = None
     running: str = ""
+    has_failed: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for ``--json``."""
@@ -114,6 +116,7 @@ def read_states(workflow: Workflow) -> list[StageState]:
     for instance, state in states.items():
         if state.state not in ("done", "running"):
             failure = find_last_failure(instance, workflow.layout, count_shards(instance, workflow))
+            state.has_failed = failure is not None
             state.reason = "; ".join(filter(None, (state.reason, str(failure or ""))))
     return list(states.values())
 

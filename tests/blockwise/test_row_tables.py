@@ -7,12 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attacca.config.segmentation import AgglomerationSettings
-from attacca.errors import MissingInputError, ResourceError, VolumeError
-from attacca.segmentation import part_agglomeration, row_tables
-from attacca.segmentation.part_agglomeration import agglomerate_part
-from attacca.segmentation.parts import BOUNDARY_TYPE, CONTACT_TYPE, CROSSING_TYPE, REGION_TYPE, Part
-from attacca.segmentation.row_tables import MergedRows, StoredRows, load_array, save_tables
+from attacca.blockwise import row_tables
+from attacca.blockwise.row_tables import MergedRows, StoredRows, load_array, save_tables
+from attacca.errors import MissingInputError, VolumeError
 
 PAIR = np.dtype([("first", "<u8"), ("second", "<u8"), ("value", "<i4")])
 
@@ -71,13 +68,3 @@ def test_a_damaged_table_is_refused(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(MissingInputError, match=r"tables\.npz: .* is missing"):
         StoredRows.open(path, "table")
-
-
-def test_a_part_of_more_regions_than_numbers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(part_agglomeration, "REGION_NUMBER", np.int8)
-    kinds = (CONTACT_TYPE, BOUNDARY_TYPE, CROSSING_TYPE)
-    part = Part(np.zeros(128, REGION_TYPE), *(np.zeros(0, kind) for kind in kinds))
-    with pytest.raises(
-        ResourceError, match="found 128 regions of a part of the volume, expected at most 127"
-    ):
-        agglomerate_part(part, AgglomerationSettings(), 0)

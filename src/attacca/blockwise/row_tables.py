@@ -147,23 +147,45 @@ def load_array(path: str | os.PathLike[str], name: str) -> np.ndarray:
         return array.reshape(shape)
 
 
+def list_arrays(path: str | os.PathLike[str]) -> list[str]:
+    """Return the names of all arrays in a ``.npz`` file.
+
+    Raises:
+        MissingInputError: the file is missing.
+        VolumeError: the file is damaged.
+
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp(), "tables.npz")
+    >>> save_tables(path, {"pairs": np.array([[1, 2]])})
+    >>> list_arrays(path)
+    ['pairs']
+    """
+    with _open_archive(Path(path)) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist()]
+
+
 @contextmanager
 def _open_member(path: Path, name: str) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype]]:
     """Yield the file of a table, at its first row, with the shape and the type of all."""
+    with _open_archive(path) as archive, archive.open(f"{name}.npy") as member:
+        np.lib.format.read_magic(member)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+        yield member, shape, dtype
+
+
+@contextmanager
+def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as member:
-            np.lib.format.read_magic(member)
-            shape, _, dtype = np.lib.format.read_array_header_1_0(member)
-            yield member, shape, dtype
+        with zipfile.ZipFile(path) as archive:
+            yield archive
     except FileNotFoundError:
         raise MissingInputError(
-            f"{path}: the agglomeration of a part of the volume is missing; delete its directory and run the "
-            "workflow again"
+            f"{path}: the table of a part of the volume is missing; delete its directory and run the workflow again"
         ) from None
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
         raise VolumeError(
-            f"{path}: the agglomeration of a part of the volume is damaged ({error}); delete its directory and run the "
-            "workflow again"
+            f"{path}: the table of a part of the volume is damaged ({error}); delete its directory and run the workflow "
+            "again"
         ) from error
 
 
@@ -173,7 +195,8 @@ class MergedRows:
 
     Args:
         tables: tables of the same type, sorted by ``keys``.
-        keys: one or two columns; no two rows have the same values in them.
+        keys: one or two columns; no two rows of one table have the same values in them. Rows of several tables with the
+            same values are in one piece.
 
     >>> tables = [np.array([(1, 2), (1, 9)], "u8,u8"), np.array([(1, 3)], "u8,u8")]
     >>> [piece.tolist() for piece in MergedRows(tables, ("f0", "f1")).read()]
