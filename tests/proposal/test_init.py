@@ -90,8 +90,20 @@ def test_thin_boundaries_in_an_image_get_classes_and_a_2d_network(tmp_path):
     run, configuration = propose(f"{image}:{labels}", "--classes", "membrane,cell")
     assert run.task.type == "one_hot" and run.task.classes == ["membrane", "cell"]
     assert len(run.architecture.input_shape) == 2
+    # 23 % of the pixels are boundary: both classes are learned without balanced weights.
+    assert not run.task.balance_classes
+    assert (run.architecture.normalization, run.training.optimizer.learning_rate) == ("batch", 4e-3)
     # 255 is not the number of a class.
     assert configuration.volumes["em-train"].labels.classes[0].values == [255]
+
+
+def test_rare_boundaries_get_balanced_loss_weights(tmp_path):
+    y, x = np.indices((512, 512))
+    boundary = (y % 256 == 100) | (x % 256 == 100)
+    image = write_tiff(tmp_path / "em_raw.tif", np.where(boundary, 60, 190).astype(np.uint8), (4, 4))
+    labels = write_tiff(tmp_path / "em_labels.tif", boundary.astype(np.uint8), (4, 4))
+    run, _ = propose(f"{image}:{labels}")
+    assert run.task.type == "one_hot" and run.task.balance_classes
 
 
 def test_boundaries_in_thick_sections_get_a_2d_network_on_the_stack(tmp_path):
@@ -113,6 +125,7 @@ def test_values_with_many_pieces_are_classes_and_the_user_can_state_the_contrary
     write_hdf5(tmp_path / "a.h5", np.full(labels.shape, 100, np.uint8) + labels * 50, labels, (20, 20, 20))
     run, _ = propose("a.h5", "--classes", "none,er,golgi")
     assert run.task.type == "one_hot" and run.task.classes == ["none", "er", "golgi"]
+    assert run.task.balance_classes
     run, _ = propose("a.h5", "--labels", "instances", out="other.yaml")
     assert run.task.type == "affinities"
 

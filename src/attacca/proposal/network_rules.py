@@ -13,13 +13,13 @@ ISOTROPIC_BELOW = 1.5
 FLAT_ABOVE = 8.0
 """Ratio of section thickness and pixel above which classes are learned section by section."""
 
-NORMALIZED: tuple[Kind, ...] = ("dense instances", "sparse instances")
+NORMALIZED: tuple[Kind, ...] = ("dense instances", "sparse instances", "boundaries")
 """Kinds of labels for which networks with batch normalization were measured to be better (``docs/accuracy.md``)."""
 LEARNING_RATE = 4e-3
 """Learning rate of networks with batch normalization."""
 
 _FEWEST_LEVELS, _MOST_LEVELS = 3, 4
-_CPU_VOXELS = {2: 192**2, 3: 40**3}
+_CPU_VOXELS = {2: 96**2, 3: 40**3}
 _GPU_VOXELS = {2: 512**2, 3: 96**3}
 _CPU_CHANNELS, _GPU_CHANNELS = 12, 24
 
@@ -91,7 +91,8 @@ def choose_architecture(kind: Kind, scale: Scale, extent: Sequence[int], machine
     result["skip"] = Choice("add", "fewer operations than concatenation, at equal accuracy in the example")
     if kind in NORMALIZED:
         result["normalization"] = Choice(
-            "batch", "measured for neurites and nuclei: better after fewer steps (docs/accuracy.md)"
+            "batch",
+            "measured for neurites, nuclei and membranes: better after fewer steps (docs/accuracy.md)",
         )
     return result
 

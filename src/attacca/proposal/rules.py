@@ -24,6 +24,8 @@ SPARSE_ABOVE = 0.5
 """Share of voxels with the value 0 above which ids are objects in background."""
 THIN_BELOW = 6.0
 """Ratio of the diameter of the pieces of a value and of their width above which the value is a network of boundaries."""
+RARE_BELOW = 0.02
+"""Share of the rarer of two classes below which loss weights are balanced."""
 
 _MOST_STEPS = {False: 20_000, True: 100_000}
 _FEWEST_STEPS = 200
@@ -258,11 +260,14 @@ def _choose_classes(
         if kind == "boundaries"
         else f"{len(ids)} values with many pieces each: each voxel has a class"
     )
-    return {
+    task = {
         "type": Choice("one_hot", reason),
         "classes": Choice(list(names), "in the order of the label values, from 0"),
-        "balance_classes": Choice(True, "rare classes have as much weight as frequent ones"),
     }
+    # Balanced weights widen the rarer class. Without them, a class of 0.5 % was not learned.
+    if kind == "classes" or min(zero, 1 - zero) < RARE_BELOW:
+        task["balance_classes"] = Choice(True, "rare classes have as much weight as frequent ones")
+    return task
 
 
 def choose_neighborhood(kind: Kind, scale: Scale) -> Choice:
