@@ -125,6 +125,7 @@ def test_values_with_many_pieces_are_classes_and_the_user_can_state_the_contrary
     write_hdf5(tmp_path / "a.h5", np.full(labels.shape, 100, np.uint8) + labels * 50, labels, (20, 20, 20))
     run, _ = propose("a.h5", "--classes", "none,er,golgi")
     assert run.task.type == "one_hot" and run.task.classes == ["none", "er", "golgi"]
+    # Either class has 0.1 % of the voxels.
     assert run.task.balance_classes
     run, _ = propose("a.h5", "--labels", "instances", out="other.yaml")
     assert run.task.type == "affinities"

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from attacca.errors import AttaccaError, summarize_error
 from attacca.version import __version__
@@ -19,7 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         # Encodings such as ASCII lack characters of tables and paths, which are escaped then.
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            # A pipe in place of the file that was opened cannot tell its position.
+            with suppress(OSError):
+                stream.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(
         prog="attacca",
         description="Propose, check and plan a configuration, apply a trained network, follow a run, look at results, "

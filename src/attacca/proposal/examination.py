@@ -36,6 +36,7 @@ class LabelFacts:
         ids: sorted values without 0 and without the value of unannotated voxels.
         unlabelled: value of unannotated voxels; None if none was recognized.
         zero_share: share of the annotated voxels with the value 0.
+        rarest_share: share of the annotated voxels with the rarest value, which may be 0.
         pieces: mean number of connected pieces per value; pieces below a hundredth of their value do not count.
         diameters: diameter of a ball with the volume of an object (circle, in 2D), per object, in world units, sorted.
             Of classes, objects are connected pieces.
@@ -47,6 +48,7 @@ class LabelFacts:
     ids: tuple[int, ...]
     unlabelled: int | None
     zero_share: float
+    rarest_share: float
     pieces: float
     diameters: tuple[float, ...]
     width: float
@@ -259,6 +261,7 @@ def _examine_labels(
         ids,
         unlabelled,
         zero_share,
+        float(min(share for share in [zero_share, *(whole[1:] / annotated.sum())] if share > 0)),
         float(per_value),
         tuple(diameters),
         _measure_width(dense, voxel_size),

@@ -13,8 +13,8 @@ ISOTROPIC_BELOW = 1.5
 FLAT_ABOVE = 8.0
 """Ratio of section thickness and pixel above which classes are learned section by section."""
 
-NORMALIZED: tuple[Kind, ...] = ("dense instances", "sparse instances", "boundaries")
-"""Kinds of labels for which networks with batch normalization were measured to be better (``docs/accuracy.md``)."""
+NORMALIZED: tuple[Kind, ...] = ("dense instances", "sparse instances", "boundaries", "classes")
+"""Kinds of labels for which networks with batch normalization were measured to be better (``docs/choosing.md``)."""
 LEARNING_RATE = 4e-3
 """Learning rate of networks with batch normalization."""
 
@@ -92,7 +92,7 @@ def choose_architecture(kind: Kind, scale: Scale, extent: Sequence[int], machine
     if kind in NORMALIZED:
         result["normalization"] = Choice(
             "batch",
-            "measured for neurites, nuclei and membranes: better after fewer steps (docs/accuracy.md)",
+            "measured for data of this kind: better after fewer steps (docs/choosing.md)",
         )
     return result
 

@@ -25,7 +25,7 @@ SPARSE_ABOVE = 0.5
 THIN_BELOW = 6.0
 """Ratio of the diameter of the pieces of a value and of their width above which the value is a network of boundaries."""
 RARE_BELOW = 0.02
-"""Share of the rarer of two classes below which loss weights are balanced."""
+"""Share of the rarest class below which loss weights are balanced."""
 
 _MOST_STEPS = {False: 20_000, True: 100_000}
 _FEWEST_STEPS = 200
@@ -264,8 +264,8 @@ def _choose_classes(
         "type": Choice("one_hot", reason),
         "classes": Choice(list(names), "in the order of the label values, from 0"),
     }
-    # Balanced weights widen the rarer class. Without them, a class of 0.5 % was not learned.
-    if kind == "classes" or min(zero, 1 - zero) < RARE_BELOW:
+    # Balanced weights widen rare classes. Without them, a class of 0.5 % was not learned.
+    if min(item.labels.rarest_share for item in labeled if item.labels is not None) < RARE_BELOW:
         task["balance_classes"] = Choice(True, "rare classes have as much weight as frequent ones")
     return task
 
@@ -312,7 +312,7 @@ def choose_training(
         training["optimizer"] = {
             "learning_rate": Choice(
                 LEARNING_RATE,
-                "twice the default: batch normalization permits larger steps (docs/accuracy.md)",
+                "twice the default: batch normalization permits larger steps (docs/choosing.md)",
             )
         }
     intensity = choose_intensity(facts)
