@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         # Encodings such as ASCII lack characters of tables and paths, which are escaped then.
         if isinstance(stream, io.TextIOWrapper):
-            # A pipe in place of the file that was opened cannot tell its position.
+            # It fails where a pipe has replaced the file that was opened.
             with suppress(OSError):
                 stream.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(

@@ -17,14 +17,13 @@ from attacca.evaluators.instance_evaluator import InstanceEvaluator, relabel, vo
 from attacca.evaluators.instance_scores import (
     InstanceConvention,
     InstanceEvaluationScores,
-    Matching,
     Rand,
     Voi,
-    match_objects,
     rand_from_table,
     scores_from_table,
     voi_from_table,
 )
+from attacca.evaluators.object_matching import Matching, match_objects
 from attacca.evaluators.one_hot_evaluator import OneHotEvaluationScores, OneHotEvaluator
 from attacca.evaluators.scores import Criterion, EvaluationScores, scores_to_json
 from attacca.evaluators.table_blocks import EvaluateBlocks, collect_tables

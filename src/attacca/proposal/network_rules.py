@@ -13,8 +13,6 @@ ISOTROPIC_BELOW = 1.5
 FLAT_ABOVE = 8.0
 """Ratio of section thickness and pixel above which classes are learned section by section."""
 
-NORMALIZED: tuple[Kind, ...] = ("dense instances", "sparse instances", "boundaries", "classes")
-"""Kinds of labels for which networks with batch normalization were measured to be better (``docs/choosing.md``)."""
 LEARNING_RATE = 4e-3
 """Learning rate of networks with batch normalization."""
 
@@ -89,11 +87,9 @@ def choose_architecture(kind: Kind, scale: Scale, extent: Sequence[int], machine
             [lead + kernel for kernel in kernels], f"no convolution across sections {reason}"
         )
     result["skip"] = Choice("add", "fewer operations than concatenation, at equal accuracy in the example")
-    if kind in NORMALIZED:
-        result["normalization"] = Choice(
-            "batch",
-            "measured for data of this kind: better after fewer steps (docs/choosing.md)",
-        )
+    result["normalization"] = Choice(
+        "batch", "measured for all kinds of labels: better after fewer steps (docs/choosing.md)"
+    )
     return result
 
 

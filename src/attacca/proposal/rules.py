@@ -18,7 +18,7 @@ from attacca.errors import ConfigurationError
 from attacca.proposal.choices import Choice, Kind, Machine, Scale, strip_reasons
 from attacca.proposal.division import Division
 from attacca.proposal.examination import VolumeFacts
-from attacca.proposal.network_rules import LEARNING_RATE, NORMALIZED, choose_architecture
+from attacca.proposal.network_rules import LEARNING_RATE, choose_architecture
 
 SPARSE_ABOVE = 0.5
 """Share of voxels with the value 0 above which ids are objects in background."""
@@ -82,7 +82,7 @@ def propose(
     volumes = {name: dict(settings) for name, settings in division.volumes.items()}
     task = choose_task(kind, labeled, scale, names, volumes, questions)
     architecture = choose_architecture(kind, scale, division.train_shape, machine)
-    training = choose_training(kind, facts, scale, machine)
+    training = choose_training(facts, scale, machine)
     if tolerance:
         training["voxel_size_tolerance"] = Choice(
             tolerance, "voxel sizes differ slightly; the network sees the voxels of each volume as they are"
@@ -294,9 +294,7 @@ def choose_neighborhood(kind: Kind, scale: Scale) -> Choice:
     )
 
 
-def choose_training(
-    kind: Kind, facts: Sequence[VolumeFacts], scale: Scale, machine: Machine
-) -> dict[str, Any]:
+def choose_training(facts: Sequence[VolumeFacts], scale: Scale, machine: Machine) -> dict[str, Any]:
     """Return the section ``training``, except the number of iterations."""
     training: dict[str, Any] = {
         "iterations": None,
@@ -308,13 +306,11 @@ def choose_training(
             "one core prepares the samples; the number changes the last digits of results",
         ),
     }
-    if kind in NORMALIZED:
-        training["optimizer"] = {
-            "learning_rate": Choice(
-                LEARNING_RATE,
-                "twice the default: batch normalization permits larger steps (docs/choosing.md)",
-            )
-        }
+    training["optimizer"] = {
+        "learning_rate": Choice(
+            LEARNING_RATE, "twice the default: batch normalization permits larger steps (docs/choosing.md)"
+        )
+    }
     intensity = choose_intensity(facts)
     if intensity is not None:
         training["intensity"] = intensity
