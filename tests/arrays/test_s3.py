@@ -52,12 +52,13 @@ class Whole:
 
 @pytest.mark.parametrize("in_place", [True, False])
 def test_a_volume_is_imported_from_and_to_an_object_store(bucket, in_place):
-    array = create(bucket, "source.zarr", (160, 80, 80))
-    array[array.roi] = 5
+    for source in ("other.zarr", "source.zarr"):
+        array = create(bucket, source, (160, 80, 80))
+        array[array.roi] = 5
     config = VolumeConfig.model_validate(
         {
             "raw": {"path": f"{bucket}/source.zarr/raw"},
-            "labels": {"path": f"{bucket}/source.zarr", "dataset": "raw"},
+            "labels": {"path": f"{bucket}/other.zarr", "dataset": "raw"},
         }
         | {"in_place": in_place}
     )

@@ -264,13 +264,13 @@ def test_files_behind_links_belong_to_the_fingerprint(tmp_path):
 def test_chunks_that_were_never_written_are_counted(tmp_path):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
-        data = file.create_dataset("raw", (6, 12, 9), "u1", chunks=(2, 4, 9))
-        data[:3] = RAW[:3]
+        for name in ("raw", "labels"):
+            file.create_dataset(name, (6, 12, 9), "u1", chunks=(2, 4, 9))[:3] = RAW[:3]
         file.create_dataset("nothing", (6, 12, 9), "u1")
     assert "3 of 9 chunks were never written" in refused(path, "raw")
     assert "no voxel was ever written" in refused(path, "nothing")
     raw = ArraySource(path=path, dataset="raw", missing_chunks="zero")
-    labels = LabelsSource(path=path, dataset="raw")
+    labels = LabelsSource(path=path, dataset="labels")
     plan = plan_volume(VolumeConfig(raw=raw, labels=labels, voxel_size=[8, 8, 8]))
     assert len(plan.warnings) == 1 and "3 of 9 chunks were never written" in plan.warnings[0]
 

@@ -203,7 +203,7 @@ def test_a_missing_chunk_of_an_image_on_a_web_server_is_an_error(tmp_path, web, 
         "precomputed": "em/8_8_40/10-18_20-28_30-38",
     }
     (tmp_path / chunk[kind]).unlink()
-    again = ZarrArray(raw._config())
+    again = ZarrArray(raw._config)
     with pytest.raises((DamagedDataError, VolumeError), match="missing"):
         again[again.roi]
     with pytest.raises(VolumeError, match="cannot be read"):

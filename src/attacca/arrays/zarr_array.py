@@ -65,7 +65,7 @@ class ZarrArray(NeuroglancerSource, Array):
         if config.stored_axes is not None:
             self._zarr = ReorderedArray(self._zarr, config.stored_axes, config.axes or [], config.points)
         self.name, self.file_name, self.snap_to_grid = config.name, config.file_name, config.snap_to_grid
-        self._config, roi = config, config.roi
+        self._config, self._axes, roi = config, config.axes, config.roi
         self._read_metadata()
         if roi is not None:
             if not self._roi.contains(roi):
@@ -226,7 +226,7 @@ class ZarrArray(NeuroglancerSource, Array):
                 unit,
             )
         axes, self._voxel_size, self._offset, self._unit = complete_metadata(
-            stored, self._zarr.ndim, self.directory, self._config.axes, unit
+            stored, self._zarr.ndim, self.directory, self._axes, unit
         )
         self._all_axes = axes
         values: Any = self._zarr.attrs.get("attacca", {})
