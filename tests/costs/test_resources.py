@@ -13,7 +13,7 @@ from attacca.config.execution import BlockwiseStage, Job, NetworkStage, Stage
 from attacca.config.run import Configuration
 from attacca.costs import planned_shapes
 from attacca.costs.planned_shapes import PlannedShapes
-from attacca.costs.resources import JobResources, job_megabytes
+from attacca.costs.resources import EXTENSIONS_MB, JobResources, job_megabytes
 from attacca.jobs.block_shape import ASSUMED, BlockShape, block_shape
 from attacca.jobs.extents import Extent
 from attacca.jobs.stage import StageInstance
@@ -120,6 +120,15 @@ def test_memory_grows_with_blocks_and_workers_and_is_never_too_small_for_the_job
         # Workers without a block hold nothing.
         many = job_megabytes(settings, stage, "r", BlockShape(2, 64**3, 80**3), 64)
         assert many == job_megabytes(settings, stage, "r", BlockShape(2, 64**3, 80**3), 2)
+
+
+def test_extensions_enlarge_the_processes_of_snakemake_in_each_job(tmp_path):
+    settings = configuration(tmp_path)
+    extended = settings.model_copy(update={"extensions": [tmp_path / "loss.py"]})
+    names = wildcards(run="r", volume="a")
+    for stage in ("volume", "objects", "provenance"):
+        without, needed = (memory(each, stage)(names, 1, threads=1) for each in (settings, extended))
+        assert needed == without + EXTENSIONS_MB
 
 
 def test_the_next_attempt_gets_half_as_much_more_memory_and_more_time(tmp_path):

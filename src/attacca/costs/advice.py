@@ -150,14 +150,14 @@ def suggest_less_memory(
         fix = suggest_fewer_files(most)
         return f"it holds the names of the {most.files:,} files of {most.title}; {fix}"
     if item.fragments * stage.cost.bytes_per_fragment / 1e6 > item.least_memory_mb / 2:
-        process_mb = add_reserve(stage.cost.process_mb)
+        process_mb = add_reserve(stage.cost.process_mb, configuration)
         ratio = (item.least_memory_mb - process_mb) / max(1.0, limit_mb - process_mb)
         return _suggest_fewer_fragments(configuration, item, max(ratio, item.fragments / MOST_FRAGMENTS))
     if stage == EVALUATE and configuration.runs[run].evaluation.run_length:
         cost = stage.cost
         assert cost.voxels_at_once is not None
         in_blocks = cost.bytes_per_voxel * cost.voxels_at_once(configuration.runs[run], 1 << 62)
-        if item.least_memory_mb > add_reserve(cost.process_mb + in_blocks / 1e6):
+        if item.least_memory_mb > add_reserve(cost.process_mb + in_blocks / 1e6, configuration):
             return f"leave out runs.{run}.evaluation.run_length, which needs the bounding box of an object in memory"
     key = find_block_key(item)
     prediction = configuration.runs[run].prediction if run else None

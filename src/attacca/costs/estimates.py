@@ -162,7 +162,7 @@ def _estimate_provenance(
     read = [item for item in estimates if item.instance.run in ("", run) and item.instance.volume in used]
     threads = min(workflow.threads(PROVENANCE), cores)
     memory = configuration.execution.get_memory_mb(PROVENANCE.name) or add_reserve(
-        digest_megabytes(max(item.files for item in read), is_url(configuration.storage or ""))
+        digest_megabytes(max(item.files for item in read), is_url(configuration.storage or "")), configuration
     )
     files, sizes = sum(item.files for item in read), [item.disk_bytes for item in read]
     seconds = PROVENANCE.cost.start_seconds + digest_seconds(files, sizes, threads)

@@ -26,6 +26,9 @@ from attacca.workflow.workflow import ALL_STAGES, Wildcards, Workflow, read_wild
 SNAKEMAKE_MB = 250
 """Memory of the Snakemake processes of a cluster job besides the stage (two of about 100 MB each)."""
 
+EXTENSIONS_MB = 1200
+"""Memory by which these two processes are larger if they load an extension that needs PyTorch (610 MB each)."""
+
 SCALES_VOXELS_PER_SECOND = 1.0e7
 """Typical speed with which a worker reads voxels and downsamples them for coarser scales, in voxels per second."""
 
@@ -81,7 +84,7 @@ class JobResources:
         needed = self._configuration.execution.get_memory_mb(_job_name(stage, rulename))
         if needed is None:
             if stage == PROVENANCE:
-                needed = add_reserve(planned_megabytes(self._configuration, run))
+                needed = add_reserve(planned_megabytes(self._configuration, run), self._configuration)
             else:
                 shape = self._shapes.find(instance)
                 needed = job_megabytes(self._configuration, stage, run, shape, int(threads))
@@ -193,12 +196,13 @@ def job_megabytes(
             at_once = cost.bytes_at_once(configuration.runs[run], voxels)
             needed = max(needed, cost.process_mb + at_once / 1e6)
     needed += fragments_at_once(configuration, stage, run, voxels) * cost.bytes_per_fragment / 1e6
-    return add_reserve(needed)
+    return add_reserve(needed, configuration)
 
 
-def add_reserve(needed: float) -> int:
+def add_reserve(needed: float, configuration: Configuration) -> int:
     """Return the memory that a job requests: a reserve and Snakemake's own processes added, in full hundreds."""
-    return math.ceil((needed * 1.25 + SNAKEMAKE_MB) / 100) * 100
+    snakemake = SNAKEMAKE_MB + (EXTENSIONS_MB if configuration.extensions else 0)
+    return math.ceil((needed * 1.25 + snakemake) / 100) * 100
 
 
 def job_seconds(stage: Stage, voxels: float, blocks: int, workers: int) -> float:
