@@ -75,6 +75,7 @@ def match_objects(table: Overlaps, thresholds: Sequence[float]) -> dict[float, M
         ValueError: a threshold is not above 0 and at most 1.
 
     Examples:
+        >>> from attacca.evaluators.contingency import ContingencyTable
         >>> ids = np.array([1, 2], np.uint64)
         >>> two_thirds = ContingencyTable(ids, np.array([1, 1], np.uint64), np.array([2, 1]))
         >>> match_objects(two_thirds, [0.6])
