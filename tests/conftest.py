@@ -12,7 +12,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -39,6 +38,7 @@ from attacca.manifest import Manifest, read_manifest
 from attacca.stages.provenance import PROVENANCE
 from attacca.stages.registry import STAGES
 from attacca.workflow.workflow import Workflow
+from local_servers import find_free_port, is_listening, run_server
 from warm_python import WarmPython
 
 MARK = "ATTACCA_TEST_MARK"
@@ -227,21 +227,13 @@ def warm_python() -> Iterator[Callable[[], WarmPython]]:
 @pytest.fixture(scope="session")
 def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a real S3 server on the loopback interface."""
-    log_path = tmp_path_factory.mktemp("object-store") / "server.log"
-    with log_path.open("w") as log:
-        command = [sys.executable, "-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-        server = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        address, end = None, time.monotonic() + 120
-        while address is None:
-            assert time.monotonic() < end and server.poll() is None, log_path.read_text()
-            time.sleep(0.1)
-            words = log_path.read_text().split()
-            address = next((word for word in words if word.startswith("http://127.0.0.1:")), None)
+
+    def find_address(output: str) -> str | None:
+        return next((word for word in output.split() if word.startswith("http://127.0.0.1:")), None)
+
+    log = tmp_path_factory.mktemp("object-store") / "server.log"
+    with run_server(["-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"], log, find_address) as address:
         yield address
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
 
 
 @pytest.fixture
@@ -261,26 +253,16 @@ def bucket(object_store: str, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture(scope="session")
 def google_cloud_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of an emulator of Google Cloud Storage on the loopback interface."""
-    log_path = tmp_path_factory.mktemp("google-cloud-storage") / "server.log"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = find_free_port()
     code = "import sys; from gcp_storage_emulator.server import create_server as create; "
     code += "create('127.0.0.1', int(sys.argv[1]), True, 'volumes').run()"
-    with log_path.open("w") as log:
-        server = subprocess.Popen([sys.executable, "-c", code, str(port)], stdout=log, stderr=log)
-    try:
-        end = time.monotonic() + 120
-        while True:
-            assert time.monotonic() < end and server.poll() is None, log_path.read_text()
-            with socket.socket() as connection:
-                if connection.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
+    log = tmp_path_factory.mktemp("google-cloud-storage") / "server.log"
+
+    def find_address(_: str) -> str | None:
+        return f"http://127.0.0.1:{port}" if is_listening(port) else None
+
+    with run_server(["-c", code, str(port)], log, find_address) as address:
+        yield address
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import io
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from local_servers import find_free_port
+
 _PANEL = """
 const panels = [...document.querySelectorAll(".neuroglancer-rendered-data-panel")].map(p => p.getBoundingClientRect());
 return panels.map(p => [p.left, p.top, p.right, p.bottom]);
@@ -25,9 +26,7 @@ return panels.map(p => [p.left, p.top, p.right, p.bottom]);
 @contextmanager
 def serve(results: Path, run: str, volume: str) -> Iterator[str]:
     """Start ``attacca view`` and return the address that it prints."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = find_free_port()
     command = [sys.executable, "-m", "attacca.cli.main", "view", str(results), "--no-browser"]
     command += ["--run", run, "--volume", volume, "--port", str(port)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from functools import partial
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from local_servers import find_free_port
 from proposed_data import make_cells, write_tiff
 
 ROOT = Path(__file__).parents[2]
@@ -74,9 +74,7 @@ def run(command: str, project: Path, environment: dict[str, str]) -> str:
         )
         assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
         return done.stdout + done.stderr
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(find_free_port())
     viewer = [sys.executable, "-m", "attacca.cli.main", *command.split()[1:], "--no-browser", "--port", port]
     process = subprocess.Popen(
         viewer,

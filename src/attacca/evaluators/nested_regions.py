@@ -99,12 +99,13 @@ def score_regions(
     Examples:
         Two objects, of which the lower part of the second one is merged with the first one:
 
+        >>> from tempfile import mkdtemp
         >>> tables = [
         ...     ContingencyTable(np.array([1], np.uint64), np.array([1], np.uint64), np.array([64])),
         ...     ContingencyTable(np.array([1], np.uint64), np.array([2], np.uint64), np.array([64])),
         ... ]
         >>> grid = BlockGrid(Roi((0, 0), (8, 16)), Coordinate(8, 8), Coordinate(1, 1))
-        >>> sizes = score_regions(grid, tables.__getitem__, InstanceConvention(), Path("regions"))
+        >>> sizes = score_regions(grid, tables.__getitem__, InstanceConvention(), Path(mkdtemp(), "regions"))
         >>> [(size.parts, size.voi) for size in sizes]
         [(1, 1.0), (2, 0.0)]
     """
