@@ -218,13 +218,13 @@ def test_a_job_over_its_memory_limit_is_sent_again_with_more(
     shutil.copytree(slow_prediction, directory)
     values = yaml.safe_load((directory / "config.yaml").read_text())
     # Less than the processes of such a job hold; some attempts later it is enough.
-    values["execution"]["memory_mb"] = {"predict": 450}
+    values["execution"]["memory_mb"] = {"predict": 600}
     (directory / "config.yaml").write_text(yaml.safe_dump(values))
     run = on_slurm(directory, *arguments("--retries", "6", "--", str(directory / PREDICTION)))
     output = run.finish(900)
     assert run.process.returncode == 0, output[-6000:]
     assert re.search(r"[Ee]xceeded (job )?memory limit", output)
-    assert "mem_mb=450" in output and "mem_mb=675" in output
+    assert "mem_mb=600" in output and "mem_mb=900" in output
     assert "Trying to restart job" in output
     assert recorded(directory) == list(range(64))
     assert arrays(directory) == arrays(undisturbed)
