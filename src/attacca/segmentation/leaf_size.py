@@ -39,7 +39,7 @@ def count_agglomerated(voxels: float, fragments: float) -> float:
 def count_joined_edges(fragments: float, shards: int) -> float:
     """Return the typical number of edges that the job after the shards of an agglomeration reads at all levels together.
 
-    A level with twice as many boxes along each axis holds twice as many edges. Each shard computes at least two boxes.
+    A level with twice as many boxes along each axis holds twice as many edges. Shards have about two boxes each.
 
     Args:
         fragments: fragments of the volume.

@@ -57,6 +57,30 @@ class Octree:
         positions = np.unravel_index(leaves, self.shape)
         return np.ravel_multi_index([axis >> level for axis in positions], shape)
 
+    def divide(self, count: int) -> tuple[int, np.ndarray]:
+        """Divide the leaves into shards of whole boxes, of the highest level at which shards are of similar size.
+
+        Args:
+            count: number of shards.
+
+        Returns:
+            The level, at which the largest shard has at most a quarter more leaves than a mean one, or 0; and the shard of
+            each leaf, int64 (n,).
+
+        >>> level, shards = Octree((1, 3, 5)).divide(3)
+        >>> level, np.bincount(shards).tolist()
+        (1, [4, 6, 5])
+        """
+        leaves = np.arange(self.count(0))
+        for level in range(self.num_levels - 1, -1, -1):
+            boxes = self.find_boxes(leaves, level)
+            sizes = np.bincount(boxes)
+            # The shard that contains the middle leaf of the box.
+            shards = ((2 * np.cumsum(sizes) - sizes) * count // (2 * len(leaves)))[boxes]
+            if level == 0 or 4 * count * np.bincount(shards).max() <= 5 * len(leaves):
+                break
+        return level, shards
+
     def find_common_levels(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Return the lowest level at which two leaves are in one box, int64 (n,).
 

@@ -86,13 +86,8 @@ class OctreeAgglomeration:
             count: number of shards.
         """
         octree = self.lattice.octree
-        # Shards differ by at most one box; so each has at least two.
-        top = max(
-            (level for level in range(octree.num_levels) if octree.count(level) >= 2 * count), default=0
-        )
-        boxes = octree.find_boxes(np.arange(octree.count(0)), top)
-        total = octree.count(top)
-        own = np.flatnonzero((boxes >= total * index // count) & (boxes < total * (index + 1) // count))
+        top, shards = octree.divide(count)
+        own = np.flatnonzero(shards == index)
         for level in range(top + 1):
             self._compute_level(level, np.unique(octree.find_boxes(own, level)).tolist())
 
