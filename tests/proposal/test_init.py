@@ -94,7 +94,7 @@ def test_thin_boundaries_in_an_image_get_classes_and_a_2d_network(tmp_path):
     assert not run.task.balance_classes
     assert (run.architecture.normalization, run.training.optimizer.learning_rate) == ("batch", 4e-3)
     # 255 is not the number of a class.
-    assert configuration.volumes["em-train"].labels.classes[0].values == [255]
+    assert next(iter(configuration.volumes.values())).labels.classes[0].values == [255]
 
 
 def test_rare_boundaries_get_balanced_loss_weights(tmp_path):
@@ -195,6 +195,44 @@ def test_a_missing_voxel_size_names_the_option_that_states_it(tmp_path, capsys):
     _, configuration = propose("cube.h5", "--voxel-size", "50,4.6,4.6")
     volume = configuration.volumes["cube-train"]
     assert (volume.voxel_size, volume.unit) == ([500, 46, 46], "angstrom")
+
+
+def test_a_voxel_size_that_all_files_lack_is_one_line(tmp_path, capsys):
+    raw, labels = make_columns((16, 48, 48), 12)
+    for name in ("one", "two", "three", "four", "five"):
+        for kind, values in (("raw", raw), ("labels", labels)):
+            tifffile.imwrite(tmp_path / f"{name}_{kind}.tif", values)
+    assert main(["init", "."]) == 2
+    (_, line) = capsys.readouterr().err.splitlines()
+    assert (
+        "five_raw.tif, four_raw.tif, one_raw.tif, three_raw.tif and 1 more: the file has no voxel size"
+        in line
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("fish/raw.ome.zarr", "fish"),
+        ("fish/vol.n5/data", "fish"),
+        ("fish.zarr/s0", "fish"),
+        ("fish.n5/volumes/raw/0", "fish"),
+        ("fish.zarr/crop2/raw", "crop-2"),
+        ("s3://lab/fish.zarr/raw", "fish"),
+        ("my fish 1_raw.tif", "my-fish-1"),
+        ("Äsche_raw.tif", "asche"),
+        ("data/raw.tif", "data"),
+    ],
+)
+def test_the_name_of_a_single_volume_is_that_of_its_file_or_directory(tmp_path, path, name):
+    if "://" not in path:
+        (tmp_path / path).mkdir(parents=True)
+    assert [pair.name for pair in pair_data([f"{path}:labels.tif"])] == [name]
+
+
+def test_suffixes_of_containers_are_not_parts_of_names():
+    pairs = pair_data(["a.n5/data:a.n5/labels", "b.ome.zarr/0:b.ome.zarr/labels", "a/b.zarr:a/c.zarr"])
+    assert [pair.name for pair in pairs] == ["a", "b-0", "a-b"]
 
 
 def test_twelve_bits_in_sixteen_get_the_range_of_the_data(tmp_path):

@@ -24,6 +24,7 @@ EXAMINED_VOXELS = 256**3
 
 _LARGEST = np.iinfo(np.uint64).max
 _MOST_CLASSES = 20
+_NAMED_PATHS = 4
 _PIECES = 4
 """Values with at least this many pieces each, on average, are classes and not ids."""
 
@@ -125,18 +126,23 @@ def examine_pairs(pairs: Sequence[DataPair], given: GivenFacts | None = None) ->
     Raises:
         ConfigurationError: lists each volume that cannot be read.
     """
-    facts, problems = [], []
+    facts: list[VolumeFacts] = []
+    problems: dict[str, list[str]] = {}
     for pair in pairs:
         try:
             facts.append(examine_pair(pair, given or GivenFacts()))
         except AttaccaError as error:
-            text = str(error)
-            problems.append(
-                f"{pair.name}: {text}" if str(pair.raw) in text else f"{pair.name} ({pair.raw}): {text}"
-            )
+            problems.setdefault(str(error).removeprefix(f"{pair.raw}: "), []).append(str(pair.raw))
     if problems:
-        raise ConfigurationError("\n  ".join(["the data cannot be used:", *problems]))
+        lines = [f"{_join_some(paths)}: {text}" for text, paths in problems.items()]
+        raise ConfigurationError("\n  ".join(["the data cannot be used:", *lines]))
     return facts
+
+
+def _join_some(paths: Sequence[str]) -> str:
+    """Return the first paths, and the number of the others."""
+    others = len(paths) - _NAMED_PATHS
+    return ", ".join(paths[:_NAMED_PATHS]) + (f" and {others} more" if others > 0 else "")
 
 
 def examine_pair(pair: DataPair, given: GivenFacts) -> VolumeFacts:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,9 @@ RAW_WORDS = frozenset(
 
 _MOST_LEVELS = 3
 _WORD = re.compile(r"[a-z]+|[0-9]+")
+_SUFFIX = re.compile(r"(\.ome)?\.[A-Za-z0-9]{1,5}$")
+_SCALE = re.compile(r"s?[0-9]+")
+_CONTAINER_SUFFIX = re.compile(r"(\.ome)?\.(zarr|n5)(?=/)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,12 @@ class Location:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Lower-case words and numbers of the path without its suffix, and of the data set."""
-        stem = re.sub(r"(\.ome)?\.[A-Za-z0-9]{1,5}$", "", self.path.rstrip("/"))
-        return tuple(_WORD.findall(f"{stem}/{self.dataset}".lower()))
+        """Lower-case words and numbers of the path without suffixes, and of the data set; letters without accents."""
+        stem = _CONTAINER_SUFFIX.sub("", _SUFFIX.sub("", self.path.rstrip("/")))
+        letters = unicodedata.normalize("NFKD", f"{stem}/{self.dataset}".lower())
+        return tuple(
+            _WORD.findall("".join(letter for letter in letters if not unicodedata.combining(letter)))
+        )
 
     def __str__(self) -> str:
         return f"{self.path}/{self.dataset}" if self.dataset else self.path
@@ -268,12 +275,32 @@ def _name_volumes(locations: Iterable[Location]) -> list[str]:
     shared = _count_shared([item.words for item in locations]) if len(locations) > 1 else 0
     names: list[str] = []
     for item in locations:
-        own = Location(os.path.basename(item.path)).words if len(locations) == 1 else item.words[shared:]
+        own = item.words[shared:] if len(locations) > 1 else _list_own_words(item)
         words = [word for word in own if word not in RAW_WORDS] or [word for word in own if word != "raw"]
         name = "-".join(words)[:60].strip("-") or "volume"
         name = name if name[0].isalpha() else f"volume-{name}"
         names.append(next(other for other in _list_variants(name) if other not in names))
     return names
+
+
+def _list_own_words(location: Location) -> tuple[str, ...]:
+    """Return the words of the part of a path that names a single image.
+
+    That is the last part that is more than a word of images or a scale: of the path in a container, the container or
+    file, and its directory.
+    """
+    path = location.path.rstrip("/")
+    parts = path.split("/")[2:] if is_url(path) else Path(path).absolute().parts[1:]
+    levels = 2 + next(
+        (n for n, part in enumerate(reversed(parts)) if _CONTAINER_SUFFIX.search(f"{part}/")), 0
+    )
+    names = [Location(part).words for part in reversed(parts)][:levels]
+    names = [words for words in names if not _SCALE.fullmatch("".join(words))]
+    for common in (RAW_WORDS, {"raw"}):
+        for words in names:
+            if set(words) - common:
+                return words
+    return ()
 
 
 def _list_variants(name: str) -> Iterator[str]:
