@@ -190,6 +190,9 @@ def _create_zarr(
     identifier: LocalArrayIdentifier, path: str, layout: Layout, attributes: dict[str, Any]
 ) -> None:
     is_float = layout.dtype.kind == "f"
+    # Images and predictions of one byte hardly become smaller at level 3, which takes twice the time; labels do
+    # (benchmarks/compression.txt).
+    level = 1 if is_float or layout.dtype.itemsize == 1 else 3
     options: dict[str, Any] = {
         "store": open_store(identifier.container, "a"),
         "name": path,
@@ -204,12 +207,14 @@ def _create_zarr(
             **options,
             zarr_format=2,
             chunks=layout.chunk,
-            compressors=Blosc("zstd", clevel=1 if is_float else 3, shuffle=shuffle),
+            compressors=Blosc("zstd", clevel=level, shuffle=shuffle),
             chunk_key_encoding={"name": "v2", "separator": "/"},
         )
         array.attrs.put(attributes)
         return
-    codec = BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle") if is_float else ZstdCodec(level=3)
+    codec: BloscCodec | ZstdCodec = ZstdCodec(level=level)
+    if is_float:
+        codec = BloscCodec(cname="zstd", clevel=level, shuffle="bitshuffle")
     zarr.create_array(
         **options,
         zarr_format=3,
