@@ -202,8 +202,8 @@ class Layout:
         return self.results / _VOLUMES / f"{volume}.json"
 
     def volume_manifests(self) -> list[Path]:
-        """Return the manifests of all imported volumes, by name."""
-        return sorted((self.results / _VOLUMES).glob("*.json"))
+        """Return the manifests of all imported volumes, by name; plans and marks of shards have dots in their names."""
+        return sorted(path for path in (self.results / _VOLUMES).glob("*.json") if "." not in path.stem)
 
     def targets_manifest(self, run: str, volume: str) -> Path:
         """Manifest of targets and weights."""

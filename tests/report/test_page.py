@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from attacca.layout import Layout
 from attacca.report import write_report
 from attacca.report.facts import describe_configuration
 from attacca.report.page import list_credits, name_runs
@@ -163,6 +164,17 @@ def test_scores_outlive_all_arrays_and_only_deleted_arrays_are_listed(
     assert "VOI on the test volume" in page
     assert len(found) == 4 and all("were deleted: pictures" in note for note in found)
     assert "volumes/tissue-test.zarr, default/tissue-test.zarr/prediction and" in page
+
+
+def test_a_finished_application_without_labels_is_not_called_incomplete(tmp_path: Path) -> None:
+    manifest = Layout(tmp_path).manifest("applied", "stack", "segmentation")
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text('{"result": {"segments": 52}}')
+    run = {"model": {"path": "model.zip"}, "volumes": {"train": [], "validate": [], "test": ["stack"]}}
+    page = written(tmp_path, {"applied": run}, {"stack": {"raw": {"path": "stack"}}})
+    assert "There are no labels to compare with, so there are no scores" in page
+    assert "trains nothing" in page
+    assert "No score yet" not in page and "Run the workflow again" not in page and "yet." not in page
 
 
 def test_broken_files_do_not_stop_the_report(tmp_path: Path, fake_results: Any) -> None:

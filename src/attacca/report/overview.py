@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from attacca.evaluators.findings import Findings
 from attacca.report.run_section import RunSection
 from attacca.report.scores import Score, choose_principal_keys, find_best, group_comparable
-from attacca.report.volume_section import VolumeSection
+from attacca.report.volume_section import NO_LABELS, VolumeSection
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Headline:
         runs, volumes: names of all runs and volumes.
         missing: number of segmentations without scores, in words; empty if there are none.
         findings: objects that are whole, split, merged or missing; None without a comparison of objects.
+        is_unlabelled: True if all volumes are segmented and none of them has labels.
     """
 
     score: Score | None
@@ -32,6 +33,7 @@ class Headline:
     volumes: tuple[str, ...]
     missing: str
     findings: Findings | None = None
+    is_unlabelled: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def make_headline(sections: Sequence[RunSection]) -> Headline:
     )
     missing = f"{pending} segmentation{'s' * (pending > 1)} not evaluated yet" if pending else ""
     if best is None:
-        return Headline(None, "", "", "", (), names, volumes, missing)
+        statuses = {volume.status for section in sections for volume in section.volumes}
+        return Headline(None, "", "", "", (), names, volumes, missing, is_unlabelled=statuses == {NO_LABELS})
     section, volume, chosen = best
     keys = [key for key in choose_principal_keys(volume.scores, section.criterion, 5) if key != chosen.key]
     by_key = {score.key: score for score in volume.scores}

@@ -89,6 +89,8 @@ def make_run_section(
     section = RunSection(name, _find_criterion(config), describe_configuration(config, task))
     section.channel_note = _AFFINITY_NOTE if task is not None and task.offsets else ""
     _add_training(section, results, task)
+    if config.get("model") and not as_mapping(config.get("volumes")).get("train"):
+        section.training_note = "This run applies the network of a model file, and trains nothing."
     _add_tuning(section, results)
     for volume, purpose in _list_segmented(results, name, config):
         values = as_mapping(volumes.get(volume))

@@ -25,6 +25,9 @@ from attacca.report.viewer import make_open_link
 _MAX_LINKED = 12
 """Largest number of segments or objects that a link selects in the viewer."""
 
+NO_LABELS = "segmented; no labels to compare with"
+"""Status of a finished volume without scores."""
+
 
 @dataclass
 class VolumeSection:
@@ -157,7 +160,7 @@ def _describe_status(results: Results, run: str, section: VolumeSection, images:
         if broken:
             return f"segmented, but {broken}"
         has_labels = section.ground_truth_expected
-        return "segmented; not evaluated yet" if has_labels else "segmented; no labels to compare with"
+        return "segmented; not evaluated yet" if has_labels else NO_LABELS
     if not is_predicted:
         if not results.volume_result(volume) and images.raw is None:
             return "not imported yet"
