@@ -7,7 +7,8 @@ from attacca.architectures import create_architecture
 from attacca.architectures.operations import count_flops, count_weights
 from attacca.config.architecture import UNetConfig
 from attacca.config.tasks import AffinitiesTaskConfig, OneHotTaskConfig
-from attacca.model import Ensemble, Model, compute_loss
+from attacca.losses import compute_loss
+from attacca.model import Ensemble, Model
 from attacca.tasks import create_task
 
 AFFINITIES = AffinitiesTaskConfig(neighborhood=[[1, 0], [0, 1]])

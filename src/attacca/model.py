@@ -7,7 +7,6 @@ import torch
 from funlib.geometry import Coordinate
 
 from attacca.architectures.architecture import Architecture
-from attacca.losses import Loss
 
 
 class Ensemble(torch.nn.Module):
@@ -76,7 +75,8 @@ class Model(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the prediction for ``x``, shape (batch, channels, spatial axes).
 
-        In training mode, it has logits, those of the members of an ensemble one after the other (``compute_loss``).
+        In training mode, it has logits, those of the members of an ensemble one after the other (see
+        ``attacca.losses.compute_loss``).
         """
         if self.training:
             logits: torch.Tensor = self.chain(x)
@@ -113,18 +113,3 @@ class Model(torch.nn.Module):
     def scale(self, voxel_size: Coordinate) -> Coordinate:
         """Return the voxel size of the prediction for an input of ``voxel_size``."""
         return self.architecture.scale(voxel_size)
-
-
-def compute_loss(
-    loss: Loss, prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor
-) -> torch.Tensor:
-    """Return the loss of a prediction in training mode; that of an ensemble is the mean of its members' losses.
-
-    Args:
-        loss: of the task.
-        prediction: (members * batch, channels, spatial axes), see ``Ensemble``.
-        target: (batch, channels, spatial axes).
-        weight: (batch, channels, spatial axes).
-    """
-    losses = [loss.compute(part, target, weight) for part in prediction.split(len(target))]
-    return losses[0] if len(losses) == 1 else torch.stack(losses).mean()

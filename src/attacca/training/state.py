@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from attacca.architectures import create_architecture
 from attacca.config.training import TrainingConfig
 from attacca.errors import CheckpointError, TrainingError
-from attacca.model import compute_loss
+from attacca.losses import compute_loss
 from attacca.tasks import PretrainedReport, create_task
 from attacca.training.job import TrainingJob
 from attacca.training.optimization import WeightAverage, compute_learning_rate, create_optimizer

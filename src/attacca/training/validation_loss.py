@@ -8,8 +8,7 @@ import torch
 from funlib.geometry import Coordinate
 
 from attacca.gp.seeds import mix_seed
-from attacca.losses import Loss
-from attacca.model import compute_loss
+from attacca.losses import Loss, compute_loss
 from attacca.training.job import TrainingVolume
 from attacca.training.object_points import find_object_points
 from attacca.training.pipeline import Batch, SamplePipeline, SampleSpec
