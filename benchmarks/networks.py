@@ -86,6 +86,7 @@ NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any], float]] = {
         {"grow_boundary_iterations": 1},
         4e-3,
     ),
+    "2 x full 12-24-48, batch": ({**_FULL, **_BATCH, "channels": (12, 24, 48), "members": 2}, {}, 4e-3),
     "full 8-24-48, batch": ({**_FULL, **_BATCH, "channels": (8, 24, 48)}, {}, 4e-3),
     "full 12-24-48-64, batch": ({**_FULL, **_THREE, **_BATCH, "channels": (12, 24, 48, 64)}, {}, 4e-3),
     "full 16-32-96, batch": ({**_FULL, **_BATCH, "channels": (16, 32, 96)}, {}, 4e-3),
@@ -143,6 +144,7 @@ def train_network(
     *,
     sections: Sections = SECTIONS,
     augmentation: str = "example",
+    mirrored: bool = False,
     scored: Sequence[str] = ("first", "second"),
 ) -> dict[str, Any]:
     """Train a network, and score it on two other volumes.
@@ -155,6 +157,7 @@ def train_network(
         output: directory to store the predictions in.
         sections: of FIB-25.
         augmentation: changes of the configuration.
+        mirrored: predict the mean of mirrored copies.
         scored: volumes whose loss and scores are averaged.
     """
     torch.set_num_threads(1)
@@ -173,7 +176,7 @@ def train_network(
         "augmentation": changed,
     }
     training = run.training.model_copy(update=settings)
-    single = run.prediction.model_copy(update={"augmentation": "none"})
+    prediction = run.prediction.model_copy(update={"augmentation": "flips" if mirrored else "none"})
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
         volumes = import_volumes(data, directory, sections)
@@ -198,7 +201,7 @@ def train_network(
         pipeline.close()
         with state.use_averaged_weights():
             network = Network.from_task(state.task, state.model, intensity=intensity)
-            predictions = {part: predict(network, single, volumes[part]) for part in ("first", "second")}
+            predictions = {part: predict(network, prediction, volumes[part]) for part in ("first", "second")}
         if output is not None:
             save_predictions(output, predictions, volumes)
         results = {
@@ -218,7 +221,7 @@ def train_network(
         losses = [compute_loss(predictions[part][0], open_labels(volumes[part]), task) for part in scored]
     shape = architecture.input_shape
     return {
-        "network": name if augmentation == "example" else f"{name}, {augmentation}",
+        "network": name_variant(name, augmentation, mirrored),
         "seed": seed,
         "steps": steps,
         "seconds per step": (used - batch_seconds) / steps,
@@ -231,6 +234,12 @@ def train_network(
         **average_scores(results, scored),
         "curve": curve,
     }
+
+
+def name_variant(network: str, augmentation: str, mirrored: bool) -> str:
+    """Return the name of a row of the table."""
+    changes = [augmentation] if augmentation != "example" else []
+    return ", ".join([network, *changes, *(["mirrored"] if mirrored else [])])
 
 
 def average_scores(results: dict[str, Any], scored: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -394,6 +403,7 @@ def main() -> None:
         help="of FIB-25, for the training and for both scored volumes",
     )
     parser.add_argument("--augmentation", choices=AUGMENTATIONS, default="example")
+    parser.add_argument("--mirrored", action="store_true", help="predict the mean of mirrored copies")
     parser.add_argument("--one-way", action="store_true", help="score the second volume only")
     parser.add_argument(
         "--predictions",
@@ -408,9 +418,7 @@ def main() -> None:
         sections = dict(zip(SECTIONS, arguments.sections)) if arguments.sections else SECTIONS
         for network in NETWORKS if arguments.network == "all" else [arguments.network]:
             for seed in arguments.seed:
-                name = (
-                    f"{network}, {arguments.augmentation}" if arguments.augmentation != "example" else network
-                )
+                name = name_variant(network, arguments.augmentation, arguments.mirrored)
                 name = f"{name.replace(', ', '-').replace(' ', '-')}-{seed}-{arguments.steps}"
                 predictions = arguments.output / name if arguments.predictions else None
                 result = train_network(
@@ -421,6 +429,7 @@ def main() -> None:
                     predictions,
                     sections=sections,
                     augmentation=arguments.augmentation,
+                    mirrored=arguments.mirrored,
                     scored=("second",) if arguments.one_way else ("first", "second"),
                 )
                 (arguments.output / f"{name}.json").write_text(json.dumps(result))

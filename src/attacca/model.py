@@ -1,11 +1,28 @@
 """Trainable model: an architecture with the prediction head of a predictor."""
 
 import copy
+from collections.abc import Iterable
 
 import torch
 from funlib.geometry import Coordinate
 
 from attacca.architectures.architecture import Architecture
+
+
+class Ensemble(torch.nn.Module):
+    """Networks whose predictions are averaged. In training, each has its own loss.
+
+    Args:
+        members: networks with inputs and outputs of equal shapes.
+    """
+
+    def __init__(self, members: Iterable[torch.nn.Module]) -> None:
+        super().__init__()
+        self.members = torch.nn.ModuleList(members)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the predictions of all members one after the other, shape (members * batch, channels, spatial axes)."""
+        return torch.cat([member(x) for member in self.members])
 
 
 class Model(torch.nn.Module):
@@ -19,7 +36,7 @@ class Model(torch.nn.Module):
         eval_activation: applied in evaluation mode only, for losses that take logits.
 
     Attributes:
-        chain: architecture and head in sequence; checkpoints store its weights.
+        chain: architecture and head in sequence, or an ensemble of such sequences; checkpoints store its weights.
         num_in_channels, num_out_channels: channels of input and prediction.
         input_shape, output_shape: spatial shapes in training, in voxels.
         eval_input_shape: spatial input shape in prediction, in voxels.
@@ -43,7 +60,9 @@ class Model(torch.nn.Module):
         super().__init__()
         self.architecture = architecture
         self.prediction_head = prediction_head
-        self.chain = torch.nn.Sequential(architecture, prediction_head)
+        first = torch.nn.Sequential(architecture, prediction_head)
+        others = [copy.deepcopy(first) for _ in range(architecture.members - 1)]
+        self.chain: torch.nn.Module = Ensemble([first, *others]) if others else first
         self.num_in_channels: int = architecture.num_in_channels
         self.input_shape = Coordinate(architecture.input_shape)
         self.eval_input_shape = self.input_shape + Coordinate(architecture.eval_shape_increase)
@@ -54,11 +73,23 @@ class Model(torch.nn.Module):
         self.eval_activation = eval_activation
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the prediction for ``x``, shape (batch, channels, spatial axes); logits in training mode."""
-        result: torch.Tensor = self.chain(x)
-        if not self.training and self.eval_activation is not None:
-            result = self.eval_activation(result)
-        return result
+        """Return the prediction for ``x``, shape (batch, channels, spatial axes).
+
+        In training mode, it has logits, those of the members of an ensemble one after the other (see
+        ``attacca.losses.compute_loss``).
+        """
+        if self.training:
+            logits: torch.Tensor = self.chain(x)
+            return logits
+        members = list(self.chain.members) if isinstance(self.chain, Ensemble) else [self.chain]
+        total = self._predict(members[0], x)
+        for member in members[1:]:
+            total = total + self._predict(member, x)
+        return total if len(members) == 1 else total / len(members)
+
+    def _predict(self, member: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = member(x)
+        return result if self.eval_activation is None else self.eval_activation(result)
 
     def compute_output_shape(self, input_shape: Coordinate) -> tuple[int, Coordinate]:
         """Return channels and spatial shape in voxels of the prediction for a spatial input shape.

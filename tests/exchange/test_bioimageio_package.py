@@ -49,7 +49,7 @@ def describe(**network: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network in 3D without padding, with batch normalization, for percentiles of images of 16 bits."""
+    """Two networks in 3D without padding, with batch normalization, for percentiles of images of 16 bits."""
     volume = {
         "name": "cube",
         "purpose": "train",
@@ -60,7 +60,7 @@ def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model_file(
         tmp_path_factory.mktemp("deep") / "model.zip",
         DISTANCES,
-        architecture=describe(input_shape=(28, 28, 28), padding="valid", normalization="batch"),
+        architecture=describe(input_shape=(28, 28, 28), padding="valid", normalization="batch", members=2),
         intensity={"low_percentile": 1.0, "high_percentile": 99.0},
         voxel_size=[40, 8, 8],
         volumes=[volume],

@@ -80,6 +80,15 @@ def test_a_model_is_loaded_with_the_properties_that_prediction_needs(job):
     assert checkpoint_digest(path) != meta.digest
 
 
+def test_the_members_of_an_ensemble_are_trained_and_stored(job):
+    network = UNetConfig(input_shape=(16, 16, 16), num_fmaps=2, downsample_factors=((2, 2, 2),), members=2)
+    made = job(architecture=network, iterations=4)
+    result = train(made)
+    model, _ = load_model(made.directory / "checkpoints" / result["best"]["file"])
+    assert len(model.chain.members) == 2
+    assert model(torch.zeros((1, 1, 16, 16, 16))).shape == (1, 4, 16, 16, 16)
+
+
 def test_a_checkpoint_of_another_network_is_refused(job):
     made = job(iterations=1)
     result = train(made)

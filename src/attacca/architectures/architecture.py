@@ -68,6 +68,11 @@ class Architecture(torch.nn.Module, ABC):
         return self.context_for()
 
     @property
+    def members(self) -> int:
+        """Number of networks with different weights whose predictions are averaged; 1 by default."""
+        return 1
+
+    @property
     def fixed_input_shape(self) -> Coordinate | None:
         """Required input shape in prediction; None if all shapes that the network can process are allowed."""
         return None

@@ -28,14 +28,16 @@ def count_flops(network: ArchitectureConfig, shape: Sequence[int], channels: int
     if not isinstance(network, UNetConfig):
         measured = measure_network(network, channels)
         return round(measured.flops * math.prod(shape) / math.prod(network.input_shape))
-    return 2 * sum(weights * voxels for weights, voxels in _list_convolutions(network, shape, channels))
+    each = sum(weights * voxels for weights, voxels in _list_convolutions(network, shape, channels))
+    return 2 * network.members * each
 
 
 def count_weights(network: ArchitectureConfig, channels: int = 1) -> int:
     """Return the number of weights of the convolutions, without the prediction head."""
     if not isinstance(network, UNetConfig):
         return measure_network(network, channels).weights
-    return sum(weights for weights, _ in _list_convolutions(network, network.input_shape, channels))
+    each = sum(weights for weights, _ in _list_convolutions(network, network.input_shape, channels))
+    return network.members * each
 
 
 def estimate_training_bytes(network: ArchitectureConfig, batch_size: int) -> int:

@@ -286,6 +286,10 @@ class UNet(Architecture):
         return Coordinate(compute_block_context(self.axes, further))
 
     @property
+    def members(self) -> int:
+        return self.config.members
+
+    @property
     def fixed_input_shape(self) -> Coordinate | None:
         return self.input_shape + self.eval_shape_increase if self.config.fixed_input_shape else None
 

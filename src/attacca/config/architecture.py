@@ -58,6 +58,9 @@ class UNetConfig(StrictModel):
     normalization: Literal["none", "batch", "group"] = "none"
     """``batch`` has fixed statistics in prediction. The statistics of ``group`` depend on the whole block, so that blocks
     do not fit together exactly: it is accepted only with ``fixed_input_shape: true``."""
+    members: int = Field(default=1, ge=1, le=16)
+    """Number of networks with different initial weights that are trained on the same samples, and whose predictions are
+    averaged (an ensemble). Training and prediction take as many times longer."""
     fixed_input_shape: bool = False
     """Predict with inputs of exactly ``input_shape`` (plus ``eval_shape_increase``); required by
     ``normalization: group``."""

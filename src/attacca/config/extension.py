@@ -51,6 +51,11 @@ class ArchitectureOptions(Options):
     eval_shape_increase: tuple[int, ...] | None = None
     """Difference of the input shapes in prediction and in training, in voxels."""
 
+    @property
+    def members(self) -> int:
+        """Number of networks whose predictions are averaged; always 1."""
+        return 1
+
 
 def read_section(kind: Kind, section: Any) -> Options:
     """Return the options of a section.

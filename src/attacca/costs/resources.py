@@ -180,7 +180,8 @@ def job_megabytes(
     if stage == TRAIN:
         settings = configuration.runs[run]
         sample = math.prod(settings.architecture.input_shape)
-        batch = settings.training.batch_size * _PASSES_IN_MEMORY * network_bytes(configuration, run, sample)
+        passes = settings.training.batch_size * settings.architecture.members * _PASSES_IN_MEMORY
+        batch = passes * network_bytes(configuration, run, sample)
         needed = cost.process_mb + (batch + sample * _SAMPLE_BYTES_PER_VOXEL) / 1e6
     elif stage.is_blockwise:
         workers = max(1, min(workers, shape.blocks))

@@ -70,3 +70,18 @@ def check_shapes(prediction: torch.Tensor, target: torch.Tensor) -> None:
             f"a prediction of shape {tuple(prediction.shape)} cannot be compared with a target of shape "
             f"{tuple(target.shape)}: give the model the channels of its predictor, with create_model"
         )
+
+
+def compute_loss(
+    loss: Loss, prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor
+) -> torch.Tensor:
+    """Return the loss of a prediction in training mode; that of an ensemble is the mean of its members' losses.
+
+    Args:
+        loss: of the task.
+        prediction: (members * batch, channels, spatial axes), the members of an ensemble one after the other.
+        target: (batch, channels, spatial axes).
+        weight: (batch, channels, spatial axes).
+    """
+    losses = [loss.compute(part, target, weight) for part in prediction.split(len(target))]
+    return losses[0] if len(losses) == 1 else torch.stack(losses).mean()

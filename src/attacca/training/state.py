@@ -11,6 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from attacca.architectures import create_architecture
 from attacca.config.training import TrainingConfig
 from attacca.errors import CheckpointError, TrainingError
+from attacca.losses import compute_loss
 from attacca.tasks import PretrainedReport, create_task
 from attacca.training.job import TrainingJob
 from attacca.training.optimization import WeightAverage, compute_learning_rate, create_optimizer
@@ -84,7 +85,7 @@ class TrainingState:
         raw = raw.contiguous(memory_format=self.format)
         self.optimizer.zero_grad(set_to_none=True)
         with self.device.autocast():
-            loss = self.task.loss.compute(self.forward(raw), target, weight)
+            loss = compute_loss(self.task.loss, self.forward(raw), target, weight)
         value = float(loss.detach())
         self._check_loss(value)
         self.scaler.scale(loss).backward()

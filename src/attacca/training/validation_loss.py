@@ -8,7 +8,7 @@ import torch
 from funlib.geometry import Coordinate
 
 from attacca.gp.seeds import mix_seed
-from attacca.losses import Loss
+from attacca.losses import Loss, compute_loss
 from attacca.training.job import TrainingVolume
 from attacca.training.object_points import find_object_points
 from attacca.training.pipeline import Batch, SamplePipeline, SampleSpec
@@ -59,7 +59,7 @@ class ValidationLoss:
                     device.copy_to_device(sample[name]) for name in ("raw", "target", "weight")
                 )
                 with device.autocast():
-                    total += float(self._loss.compute(model(raw), target, weight))
+                    total += float(compute_loss(self._loss, model(raw), target, weight))
         model.train(training)
         return total / len(self._samples)
 
