@@ -172,7 +172,7 @@ def test_a_finished_application_without_labels_is_not_called_incomplete(tmp_path
     manifest.write_text('{"result": {"segments": 52}}')
     run = {"model": {"path": "model.zip"}, "volumes": {"train": [], "validate": [], "test": ["stack"]}}
     page = written(tmp_path, {"applied": run}, {"stack": {"raw": {"path": "stack"}}})
-    assert "There are no labels to compare with, so there are no scores" in page
+    assert "No volume has labels to compare with, so nothing was scored" in page
     assert "trains nothing" in page
     assert "No score yet" not in page and "Run the workflow again" not in page
 

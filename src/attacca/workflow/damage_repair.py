@@ -84,7 +84,8 @@ def _describe_repair(instance: StageInstance, damage: StageDamage, layout: Layou
     if damage.copies:
         actions.append(f"{len(damage.copies)} restored")
     if damage.lost:
-        actions.append(f"{len(damage.lost)} are computed again when the stage runs")
+        verb = "is" if len(damage.lost) == 1 else "are"
+        actions.append(f"{len(damage.lost)} {verb} computed again when the stage runs")
     if damage.irreparable:
         seals = " and ".join(map(str, seal_paths(instance, layout)))
         actions.append(
