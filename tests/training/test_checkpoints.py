@@ -89,6 +89,19 @@ def test_the_members_of_an_ensemble_are_trained_and_stored(job):
     assert model(torch.zeros((1, 1, 16, 16, 16))).shape == (1, 4, 16, 16, 16)
 
 
+def test_all_members_of_an_ensemble_start_from_a_trained_ensemble(job, tmp_path):
+    network = UNetConfig(input_shape=(16, 16, 16), num_fmaps=2, downsample_factors=((2, 2, 2),), members=2)
+    first = job(tmp_path / "first", architecture=network, iterations=2)
+    weights = first.directory / "checkpoints" / train(first)["best"]["file"]
+    task = PretrainedTaskConfig(sub_task_config=first.task, weights=weights)
+    second = job(tmp_path / "second", architecture=network, iterations=1, task=task)
+    train(second)
+    report = json.loads((second.directory / "initial_weights.json").read_text())
+    trained, _ = load_model(weights)
+    assert sorted(report["loaded"]) == sorted(trained.chain.state_dict())
+    assert report["missing"] == report["unexpected"] == []
+
+
 def test_a_checkpoint_of_another_network_is_refused(job):
     made = job(iterations=1)
     result = train(made)

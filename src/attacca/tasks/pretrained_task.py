@@ -27,13 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Prefixes of a weight's name in the state of the chain and of the model's chain, and that in the model.
-_PREFIXES = (
-    ("chain.0.", "architecture."),
-    ("chain.1.", "prediction_head."),
-    ("0.", "architecture."),
-    ("1.", "prediction_head."),
-)
+# Prefixes of a weight's name in the state of the chain, and that in the model.
+_PREFIXES = (("0.", "architecture."), ("1.", "prediction_head."))
 
 
 @dataclass(frozen=True)
@@ -146,7 +141,7 @@ def load_weights(model: Model, path: Path) -> PretrainedReport:
 
     read = read_model_weights if is_model_file(path) else read_weights
     stored = {_canonical_name(name): tensor for name, tensor in read(path).items()}
-    own = {_canonical_name(name): tensor for name, tensor in model.state_dict().items()}
+    own = {_canonical_name(name): tensor for name, tensor in model.chain.state_dict().items()}
     report = PretrainedReport(str(path))
     with torch.no_grad():
         for name, tensor in own.items():
@@ -167,6 +162,7 @@ def load_weights(model: Model, path: Path) -> PretrainedReport:
 
 
 def _canonical_name(name: str) -> str:
+    name = name.removeprefix("chain.")
     for prefix, replacement in _PREFIXES:
         if name.startswith(prefix):
             return replacement + name.removeprefix(prefix)
