@@ -15,12 +15,10 @@ from typing import Any
 
 import numpy as np
 from funlib.geometry import Coordinate, Roi
-from networks import CONFIGURATIONS, average_scores
+from networks import CONFIGURATIONS, average_scores, tune_each
 
 from attacca.arrays import NumpyArray
-from attacca.config.evaluation import EvaluationConfig
 from attacca.config.load import load_configuration
-from attacca.segmentation.tuning import tune
 from attacca.segmentation.tuning_volume import TuningVolume
 
 PARTS = ("first", "second")
@@ -35,24 +33,14 @@ def load(directory: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
 def score(run: Any, affinities: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> dict[str, Any]:
     """Return the scores of affinities, (c, z, y, x) float32, of both volumes."""
     size = Coordinate(10, 10, 10)
-    results = {}
+    volumes = []
+    for part in PARTS:
+        roi = Roi((0, 0, 0), Coordinate(labels[part].shape) * size)
+        prediction = NumpyArray.from_np_array(affinities[part], roi, size, ["c", "z", "y", "x"])
+        ground_truth = NumpyArray.from_np_array(labels[part], roi, size, ["z", "y", "x"])
+        volumes.append(TuningVolume(part, prediction, ground_truth, unlabelled=0))
     with tempfile.TemporaryDirectory() as scratch:
-        for part in PARTS:
-            roi = Roi((0, 0, 0), Coordinate(labels[part].shape) * size)
-            volume = TuningVolume(
-                part,
-                NumpyArray.from_np_array(affinities[part], roi, size, ["c", "z", "y", "x"]),
-                NumpyArray.from_np_array(labels[part], roi, size, ["z", "y", "x"]),
-                unlabelled=0,
-            )
-            results[part] = tune(
-                [volume],
-                run.task.neighborhood,
-                run.segmentation,
-                Path(scratch) / part,
-                evaluation=EvaluationConfig(connected_components=True),
-            )
-    return average_scores(results, ["second"])
+        return average_scores(tune_each(run, volumes, Path(scratch)), ["second"])
 
 
 def main() -> None:

@@ -204,20 +204,11 @@ def train_network(
             predictions = {part: predict(network, prediction, volumes[part]) for part in ("first", "second")}
         if output is not None:
             save_predictions(output, predictions, volumes)
-        results = {
-            part: tune(
-                [
-                    TuningVolume(
-                        part, prediction, open_labels(volumes[part]), unlabelled=volumes[part].unlabelled
-                    )
-                ],
-                task.neighborhood,
-                run.segmentation,
-                directory / part,
-                evaluation=EvaluationConfig(connected_components=True),
-            )
+        tuned = [
+            TuningVolume(part, prediction, open_labels(volumes[part]), unlabelled=volumes[part].unlabelled)
             for part, (prediction, _) in predictions.items()
-        }
+        ]
+        results = tune_each(run, tuned, directory)
         losses = [compute_loss(predictions[part][0], open_labels(volumes[part]), task) for part in scored]
     shape = architecture.input_shape
     return {
@@ -240,6 +231,20 @@ def name_variant(network: str, augmentation: str, mirrored: bool) -> str:
     """Return the name of a row of the table."""
     changes = [augmentation] if augmentation != "example" else []
     return ", ".join([network, *changes, *(["mirrored"] if mirrored else [])])
+
+
+def tune_each(run: Any, volumes: Sequence[TuningVolume], directory: Path) -> dict[str, Any]:
+    """Return the scores of all settings of a run, for each volume alone, by its name."""
+    return {
+        volume.name: tune(
+            [volume],
+            run.task.neighborhood,
+            run.segmentation,
+            directory / volume.name,
+            evaluation=EvaluationConfig(connected_components=True),
+        )
+        for volume in volumes
+    }
 
 
 def average_scores(results: dict[str, Any], scored: Sequence[str]) -> dict[str, dict[str, float]]:

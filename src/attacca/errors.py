@@ -4,6 +4,8 @@ Every error that a user can cause or fix is an ``AttaccaError``: the commands pr
 exit with ``exit_code``. Each class is also a built-in error, so that library code can catch the type it knows.
 """
 
+from collections.abc import Sequence
+
 
 class AttaccaError(Exception):
     """Base class of errors with a message for users.
@@ -92,3 +94,13 @@ def summarize_error(error: BaseException) -> str:
     """
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
+
+
+def join_names(names: Sequence[str], most: int) -> str:
+    """Return the first ``most`` of some names, and the number of the others.
+
+    >>> join_names(list("abcdefg"), 5)
+    'a, b, c, d, e and 2 more'
+    """
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest

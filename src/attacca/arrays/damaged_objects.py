@@ -14,7 +14,8 @@ from attacca.errors import AttaccaError, VolumeError, summarize_error
 MISSING = "missing"
 """Reason of an object that does not exist."""
 
-_MOST_NAMED = 5
+MOST_NAMED = 5
+"""Largest number of damaged objects that a message names."""
 
 
 def list_objects(
@@ -74,16 +75,6 @@ def describe_decoding_error(error: Exception) -> str:
     return f"{type(error).__name__}: {summarize_error(error)[:300]}"
 
 
-def join_names(names: Sequence[str]) -> str:
-    """Return the first of some names, and the number of the others.
-
-    >>> join_names(list("abcdefg"))
-    'a, b, c, d, e and 2 more'
-    """
-    rest = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + rest
-
-
 @contextmanager
 def explain_damaged_data(array: StoredArray, name: str, selection: tuple[slice | int, ...]) -> Iterator[None]:
     """Convert errors of a library while voxels are read to one that names the damaged objects.
@@ -108,7 +99,7 @@ def explain_damaged_data(array: StoredArray, name: str, selection: tuple[slice |
     except AttaccaError:
         raise
     except DECODING_ERRORS as error:
-        damaged = [key for key, _ in islice(find_damaged_objects(array, selection), _MOST_NAMED)]
+        damaged = [key for key, _ in islice(find_damaged_objects(array, selection), MOST_NAMED)]
         raise VolumeError(
             f"{name}: the stored voxels cannot be read: {', '.join(damaged) or 'an object'} "
             f"({type(error).__name__}: {summarize_error(error)[:300]})",

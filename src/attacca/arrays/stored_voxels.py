@@ -13,15 +13,15 @@ from attacca.arrays.array_creation import write_block_of
 from attacca.arrays.damage_notes import note_damage
 from attacca.arrays.damaged_objects import (
     MISSING,
+    MOST_NAMED,
     describe_decoding_error,
     find_damaged_objects,
-    join_names,
 )
 from attacca.arrays.direct_access import access_directly, read_voxels, write_voxels
 from attacca.arrays.stored_array import StoredArray, refuse_missing_chunks
 from attacca.arrays.stored_values import ACCEPT_MISSING_CHUNKS, check_values
 from attacca.arrays.zarr_opening import DECODING_ERRORS
-from attacca.errors import DamagedDataError, VolumeError
+from attacca.errors import DamagedDataError, VolumeError, join_names
 
 
 class StoredVoxels:
@@ -157,4 +157,5 @@ class StoredVoxels:
             advice = "; delete this array and run the workflow again to recompute it"
         elif any(cause == MISSING for _, cause in found):
             advice = f"; {ACCEPT_MISSING_CHUNKS}"
-        return f"{self._directory}: the stored data cannot be read: {join_names(damaged) or roi} ({reason}){advice}"
+        names = join_names(damaged, MOST_NAMED) or roi
+        return f"{self._directory}: the stored data cannot be read: {names} ({reason}){advice}"

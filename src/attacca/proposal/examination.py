@@ -12,7 +12,7 @@ from funlib.geometry import Coordinate
 
 from attacca.config.units import convert_length, find_whole_unit
 from attacca.config.volumes import VolumeConfig
-from attacca.errors import AttaccaError, ConfigurationError, VolumeError
+from attacca.errors import AttaccaError, ConfigurationError, VolumeError, join_names
 from attacca.proposal.pairing import DataPair, Location
 from attacca.volumes import VolumePlan, examine_volume
 from attacca.volumes.readers.source import Source
@@ -134,15 +134,9 @@ def examine_pairs(pairs: Sequence[DataPair], given: GivenFacts | None = None) ->
         except AttaccaError as error:
             problems.setdefault(str(error).removeprefix(f"{pair.raw}: "), []).append(str(pair.raw))
     if problems:
-        lines = [f"{_join_some(paths)}: {text}" for text, paths in problems.items()]
+        lines = [f"{join_names(paths, _NAMED_PATHS)}: {text}" for text, paths in problems.items()]
         raise ConfigurationError("\n  ".join(["the data cannot be used:", *lines]))
     return facts
-
-
-def _join_some(paths: Sequence[str]) -> str:
-    """Return the first paths, and the number of the others."""
-    others = len(paths) - _NAMED_PATHS
-    return ", ".join(paths[:_NAMED_PATHS]) + (f" and {others} more" if others > 0 else "")
 
 
 def examine_pair(pair: DataPair, given: GivenFacts) -> VolumeFacts:

@@ -88,9 +88,8 @@ def make_run_section(
     task = compute_or(None, f"the task of {name}", lambda: _read_task(config))
     section = RunSection(name, _find_criterion(config), describe_configuration(config, task))
     section.channel_note = _AFFINITY_NOTE if task is not None and task.offsets else ""
-    _add_training(section, results, task)
-    if config.get("model") and not as_mapping(config.get("volumes")).get("train"):
-        section.training_note = "This run applies the network of a model file, and trains nothing."
+    is_applied = bool(config.get("model")) and not as_mapping(config.get("volumes")).get("train")
+    _add_training(section, results, task, is_applied)
     _add_tuning(section, results)
     for volume, purpose in _list_segmented(results, name, config):
         values = as_mapping(volumes.get(volume))
@@ -129,7 +128,7 @@ def _list_segmented(results: Results, run: str, config: Mapping[str, Any]) -> li
     return volumes or [(volume, "test") for volume in results.list_volumes(run)]
 
 
-def _add_training(section: RunSection, results: Results, task: TaskConfig | None) -> None:
+def _add_training(section: RunSection, results: Results, task: TaskConfig | None, is_applied: bool) -> None:
     name = section.name
     files = results.layout.training_files(name)
     manifest = read_json(results.layout.training_manifest(name))
@@ -149,7 +148,9 @@ def _add_training(section: RunSection, results: Results, task: TaskConfig | None
             )
         ),
     )
-    if not section.curve:
+    if is_applied:
+        section.training_note = "This run applies the network of a model file, and trains nothing."
+    elif not section.curve:
         section.training_note = "The training has not written its curve yet."
     elif not manifest:
         section.training_note = "The training has not finished: this is its curve so far."

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from attacca.arrays.damage_notes import read_damage
 from attacca.arrays.identifier import is_url
+from attacca.errors import join_names
 from attacca.fingerprint import digest_file
 from attacca.jobs.seals import (
     WEIGHTS_SUFFIX,
@@ -59,8 +60,7 @@ class StageDamage:
 
     def __str__(self) -> str:
         names = [f"{path} is {state}" for path, state in sorted(self.files.items())]
-        rest = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-        return ", ".join(names[:_LISTED]) + rest
+        return join_names(names, _LISTED)
 
     @property
     def lost(self) -> list[Path]:

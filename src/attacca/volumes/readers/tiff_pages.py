@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from attacca.errors import VolumeError
+from attacca.errors import VolumeError, join_names
 from attacca.volumes.readers.image_header import (
     RESTORE,
     ImageHeader,
@@ -174,8 +174,9 @@ def read_tiff_pages(path: Path, file: "TiffFile") -> TiffPages:
             fix=RESTORE,
         )
     if ignored:
-        text = ", ".join(ignored[:3]) + (f" and {len(ignored) - 3} more" if len(ignored) > 3 else "")
-        warnings.append(f"{path}: {text} ignored, because they are marked as reduced copies or masks")
+        warnings.append(
+            f"{path}: {join_names(ignored, 3)} ignored, because they are marked as reduced copies or masks"
+        )
     end = _skip_copies(tags, end, size)
     if len(tags) != count or any(page.key not in known for page in tags):
         return TiffPages(headers, warnings[:5], end)
