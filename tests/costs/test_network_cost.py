@@ -8,7 +8,7 @@ from attacca.architectures import create_architecture
 from attacca.architectures.operations import count_flops, count_weights
 from attacca.config.architecture import UNetConfig
 from attacca.config.run import RunConfig
-from attacca.costs.network_cost import prediction_seconds, training_seconds
+from attacca.costs.network_cost import prediction_seconds, training_seconds, training_speedup
 
 NETWORKS = {
     "default": {"input_shape": (32, 32, 32)},
@@ -79,3 +79,16 @@ def test_time_follows_work_and_is_shared_by_workers_and_gpus():
     assert prediction_seconds(turned, 1e9, 1, 0) == pytest.approx(16 * one)
     twice = run.model_copy(update={"training": run.training.model_copy(update={"batch_size": 2})})
     assert training_seconds(twice, 0) == pytest.approx(2 * training_seconds(run, 0))
+
+
+def test_members_of_an_ensemble_share_the_threads_of_a_training():
+    def speedup(members: int, threads: int) -> float:
+        architecture = {"input_shape": [32, 32, 32], "members": members}
+        task = {"type": "affinities", "neighborhood": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]}
+        run = {"task": task, "architecture": architecture, "volumes": {"train": ["a"]}}
+        return training_speedup(RunConfig.model_validate(run), threads)
+
+    assert [speedup(members, 1) for members in (1, 2, 3)] == [1, 1, 1]
+    assert [speedup(members, 2) for members in (2, 3, 4)] == [2, 1.5, 2]
+    assert speedup(1, 2) == pytest.approx(2**0.8)
+    assert speedup(2, 4) == pytest.approx(2 * 2**0.8)

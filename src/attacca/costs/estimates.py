@@ -15,12 +15,7 @@ from attacca.arrays.identifier import is_url
 from attacca.config.run import RunConfig
 from attacca.costs.fragment_count import fragments_at_once, fragments_in
 from attacca.costs.measurements import MeasuredCost
-from attacca.costs.network_cost import (
-    CORE_FLOPS,
-    CORE_TRAINING_FLOPS,
-    GPU_FLOPS,
-    TRAINING_PASSES,
-)
+from attacca.costs.network_cost import CORE_FLOPS, GPU_FLOPS, training_seconds, training_speedup
 from attacca.costs.provenance_cost import digest_megabytes, digest_seconds
 from attacca.costs.resources import (
     FINISH_BLOCKS_PER_SECOND,
@@ -281,12 +276,13 @@ def _estimate_work(stage: Stage, run: RunConfig | None, voxels: int, gpus: int, 
     if run is None or not stage.runs_network:
         return voxels / stage.cost.voxels_per_second
     if stage == TRAIN:
-        # The processes that prepare batches need a core, and threads wait for each other.
-        parallel = min(run.training.torch_threads, max(1, threads - 1)) ** 0.8
-        flops = TRAINING_PASSES * run.training.batch_size
-        flops *= count_flops(run.architecture, run.architecture.input_shape)
-        seconds = flops / (GPU_FLOPS if gpus else CORE_TRAINING_FLOPS * parallel)
-        return run.training.iterations * max(seconds, _LOADER_SECONDS)
+        steps = run.training.iterations
+        computing = training_seconds(run, min(gpus, 1)) / steps
+        if gpus:
+            return steps * max(computing, _LOADER_SECONDS)
+        speedup = training_speedup(run, min(run.training.torch_threads, threads))
+        # The processes that prepare batches need a part of the cores.
+        return steps * max(computing / speedup, (computing + _LOADER_SECONDS) / threads)
     sizes, context = expect_prediction_sizes(run, None)
     flops = count_flops(run.architecture, sizes.tile + context * 2) * run.prediction.copies(sizes.tile.dims)
     return voxels * flops / math.prod(sizes.tile) / (GPU_FLOPS if gpus else CORE_FLOPS)

@@ -13,6 +13,8 @@ GPU_FLOPS = 6e12
 """Typical floating-point operations per second of a GPU."""
 TRAINING_PASSES = 3
 """Operations of a training step, relative to a forward pass."""
+# Threads of one network wait for each other: n of them are as fast as n to this power.
+_THREADS_EXPONENT = 0.8
 
 
 def prediction_seconds(run: RunConfig, read_voxels: float, workers: int, gpus: int) -> float:
@@ -35,3 +37,16 @@ def training_seconds(run: RunConfig, gpus: int) -> float:
     flops = TRAINING_PASSES * count_flops(run.architecture, run.architecture.input_shape)
     operations = run.training.iterations * run.training.batch_size * flops
     return operations / (GPU_FLOPS * gpus if gpus else CORE_TRAINING_FLOPS)
+
+
+def training_speedup(run: RunConfig, threads: int) -> float:
+    """Return how many times as fast as in one thread the network of a run is trained on a CPU.
+
+    Args:
+        run: with the members of an ensemble, which are trained at the same time.
+        threads: threads for the network.
+    """
+    members = run.architecture.members
+    rounds = -(-members // threads)
+    speedup: float = members / rounds * max(1, threads // members) ** _THREADS_EXPONENT
+    return speedup

@@ -13,7 +13,7 @@ import numpy as np
 from attacca.architectures.intensity import Intensity
 from attacca.config.run import RunConfig
 from attacca.config.units import find_largest_difference
-from attacca.costs.network_cost import training_seconds
+from attacca.costs.network_cost import training_seconds, training_speedup
 from attacca.errors import ConfigurationError
 from attacca.proposal.choices import Choice, Kind, Machine, Scale, strip_reasons
 from attacca.proposal.division import Division
@@ -371,8 +371,10 @@ def choose_iterations(run: dict[str, Any], machine: Machine) -> Choice:
     """
     values = strip_reasons(run)
     values["training"]["iterations"] = 1
-    threads = 1 if machine.gpus else values["training"]["torch_threads"] ** 0.8
-    seconds = training_seconds(RunConfig.model_validate(values), machine.gpus) / threads
+    settings = RunConfig.model_validate(values)
+    seconds = training_seconds(settings, machine.gpus)
+    if not machine.gpus:
+        seconds /= training_speedup(settings, settings.training.torch_threads)
     steps = int(60 * machine.minutes / seconds) // 100 * 100
     steps = max(_FEWEST_STEPS, min(_MOST_STEPS[bool(machine.gpus)], steps))
     device = f"{machine.gpus} GPU" if machine.gpus else f"{machine.cores} cores"

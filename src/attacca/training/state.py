@@ -12,8 +12,10 @@ from attacca.architectures import create_architecture
 from attacca.config.training import TrainingConfig
 from attacca.errors import CheckpointError, TrainingError
 from attacca.losses import compute_loss
+from attacca.model import Ensemble
 from attacca.tasks import PretrainedReport, create_task
 from attacca.training.job import TrainingJob
+from attacca.training.member_threads import MemberThreads
 from attacca.training.optimization import WeightAverage, compute_learning_rate, create_optimizer
 from attacca.training.pipeline import Batch
 from attacca.training.training_device import TrainingDevice
@@ -58,6 +60,9 @@ class TrainingState:
         self.first_loss: float | None = None
         self.smooth_loss: float | None = None
         self.forward: Any = self.chain
+        self._member_threads: MemberThreads | None = None
+        if device.device.type == "cpu" and device.ranks == 1 and isinstance(self.chain, Ensemble):
+            self._member_threads = MemberThreads(list(self.chain.members), self.config.torch_threads)
         self.model.train()
 
     def distribute(self) -> None:
@@ -84,11 +89,8 @@ class TrainingState:
         )
         raw = raw.contiguous(memory_format=self.format)
         self.optimizer.zero_grad(set_to_none=True)
-        with self.device.autocast():
-            loss = compute_loss(self.task.loss, self.forward(raw), target, weight)
-        value = float(loss.detach())
+        value = self._descend(raw, target, weight)
         self._check_loss(value)
-        self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
         if self.config.optimizer.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.chain.parameters(), self.config.optimizer.gradient_clip)
@@ -98,6 +100,19 @@ class TrainingState:
             self.average.update(self.chain, self.iteration)
         self.iteration += 1
         return value, rate
+
+    def _descend(self, raw: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> float:
+        """Return the loss of a batch, and set the gradients of the weights."""
+
+        def compute(network: Any) -> torch.Tensor:
+            with self.device.autocast():
+                return compute_loss(self.task.loss, network(raw), target, weight)
+
+        if self._member_threads is not None:
+            return float(self._member_threads.descend(compute))
+        loss = compute(self.forward)
+        self.scaler.scale(loss).backward()
+        return float(loss.detach())
 
     def _check_loss(self, loss: float) -> None:
         number = self.iteration + 1
