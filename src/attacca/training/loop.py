@@ -123,7 +123,7 @@ def _iterate(
 ) -> None:
     config, device = state.config, state.device
     if progress is not None:
-        progress.advance(state.iteration - progress.done)
+        progress.expect(0, state.iteration - progress.done)
     started, counted = time.monotonic(), state.iteration
     with BatchLoader(
         spec,
