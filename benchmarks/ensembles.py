@@ -2,7 +2,8 @@
 
     python benchmarks/ensembles.py train --sections 0:70 70:90 90:170 --members 4 --steps 2000 --output results/late
     python benchmarks/ensembles.py train --sections 100:170 80:100 0:80 --members 4 --steps 2000 --output results/early
-    python benchmarks/ensembles.py score results/late/member-* > benchmarks/ensembles.txt
+    python benchmarks/ensembles.py score --title "sections 90 to 169" results/late/member-? > benchmarks/ensembles.txt
+    python benchmarks/ensembles.py draw benchmarks/ensembles.txt
     python benchmarks/ensembles.py speed
 
 ``train`` trains an ensemble with the configuration of ``examples/fib25`` on the first sections, with two threads for
@@ -10,7 +11,8 @@ networks and a process for samples. It stores the affinities of each member in t
 means of mirrored copies. A second call with the same directory uses the trained networks. ``score`` reads such
 directories, or those of ``networks.py train --predictions``. The bias of the segmentation is chosen on the first volume, and
 the second one is scored; ``best VOI`` is that of the bias which is best on the second volume itself. All combinations of
-members are scored, since one of them says little: two seeds differ by 0.1 bits.
+members are scored, since one of them says little: two seeds differ by 0.1 bits. ``draw`` writes a picture of the tables in a
+file beside it.
 
 ``speed`` prints seconds and CPU seconds of a training step of an ensemble of two, for threads of each network and for
 members in threads.
@@ -31,6 +33,7 @@ from typing import Any
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[_name] = "1"
 
+import matplotlib  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from funlib.geometry import Coordinate, Roi  # noqa: E402
@@ -60,6 +63,7 @@ from attacca.training.state import TrainingState  # noqa: E402
 from attacca.training.training_device import set_up_device  # noqa: E402
 
 PARTS = ("first", "second")
+_TITLE = "scored: "
 
 
 def train_ensemble(arguments: argparse.Namespace) -> None:
@@ -109,6 +113,35 @@ def train_ensemble(arguments: argparse.Namespace) -> None:
                 ) as pool:
                     list(pool.map(predict_one, range(len(members))))
                 print(f"predictions: {time.monotonic() - started:.0f} s", flush=True)
+
+
+def draw(table: Path) -> None:
+    """Draw VOI and adapted Rand error against the number of networks, in a PNG file beside the table."""
+    matplotlib.use("Agg")
+    # deferred: the backend has to be chosen first
+    from matplotlib import pyplot
+
+    found: dict[str, list[tuple[int, float, float]]] = {}
+    for line in table.read_text().splitlines():
+        if line.startswith(_TITLE):
+            rows = found.setdefault(line.removeprefix(_TITLE), [])
+        elif line.startswith("member-"):
+            names, (voi, _, _, error, _) = line.split()[:-5], map(float, line.split()[-5:])
+            rows.append((1 + names.count("+"), voi, error))
+    figure, panels = pyplot.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+    for number, (title, rows) in enumerate(found.items()):
+        counts = np.array([row[0] for row in rows])
+        for column, axes in enumerate(panels, start=1):
+            values = np.array([row[column] for row in rows])
+            axes.plot(counts + 0.06 * number, values, ".", color=f"C{number}", alpha=0.6)
+            means = [values[counts == count].mean() for count in sorted(set(counts))]
+            axes.plot(np.array(sorted(set(counts))) + 0.06 * number, means, color=f"C{number}", label=title)
+            axes.set_xticks(sorted(set(counts)))
+            axes.set_xlabel("networks of which the mean is taken")
+    panels[0].set_ylabel("VOI (bits)")
+    panels[1].set_ylabel("adapted Rand error")
+    panels[0].legend(fontsize="small")
+    figure.savefig(table.with_suffix(".png"), dpi=120)
 
 
 def print_speeds(rounds: int = 3) -> None:
@@ -176,8 +209,9 @@ def score(run: Any, affinities: dict[str, np.ndarray], labels: dict[str, np.ndar
         return average_scores(tune_each(run, volumes, Path(scratch)), ["second"])
 
 
-def score_combinations(directories: list[Path]) -> None:
+def score_combinations(directories: list[Path], title: str) -> None:
     """Print a row for each combination of predictions, and one with the mean over those of each size."""
+    print(f"{_TITLE}{title}")
     run = next(iter(load_configuration(CONFIGURATIONS["FIB-25"]).runs.values()))
     loaded = [{part: load(path, part) for part in PARTS} for path in directories]
     labels = {part: values[1] for part, values in loaded[0].items()}
@@ -216,12 +250,17 @@ def main() -> None:
     scoring.add_argument(
         "predictions", type=Path, nargs="+", help="directories with first.npz and second.npz"
     )
+    scoring.add_argument("--title", required=True, help="of the table")
+    drawing = commands.add_parser("draw", help="draw the tables of a file")
+    drawing.add_argument("table", type=Path)
     commands.add_parser("speed", help="time steps with threads for networks, and for members")
     arguments = parser.parse_args()
     if arguments.command == "train":
         train_ensemble(arguments)
     elif arguments.command == "score":
-        score_combinations(arguments.predictions)
+        score_combinations(arguments.predictions, arguments.title)
+    elif arguments.command == "draw":
+        draw(arguments.table)
     else:
         print_speeds()
 
