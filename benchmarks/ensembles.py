@@ -4,7 +4,6 @@
     python benchmarks/ensembles.py train --sections 100:170 80:100 0:80 --members 4 --steps 2000 --output results/early
     python benchmarks/ensembles.py score --title "sections 90 to 169" results/late/member-? > benchmarks/ensembles.txt
     python benchmarks/ensembles.py draw benchmarks/ensembles.txt
-    python benchmarks/ensembles.py speed
 
 ``train`` trains an ensemble with the configuration of ``examples/fib25`` on the first sections, with two threads for
 networks and a process for samples. It stores the affinities of each member in the two other volumes, with ``--mirrored``
@@ -14,8 +13,8 @@ the second one is scored; ``best VOI`` is that of the bias which is best on the 
 members are scored, since one of them says little: two seeds differ by 0.1 bits. ``draw`` writes a picture of the tables in a
 file beside it.
 
-``speed`` prints seconds and CPU seconds of a training step of an ensemble of two, for threads of each network and for
-members in threads.
+``python benchmarks/ensembles.py speed`` prints seconds and CPU seconds of a training step of an ensemble of two, for threads
+of each network and for members in threads.
 """
 
 import argparse
