@@ -151,13 +151,13 @@ def print_comparison(
     if not different:
         names = ("other " if unknown else "") + ("" if are_current else "recorded ")
         lines.append(f"all {names}digests of {results[0]} and {results[1]} are equal")
-    if not are_current:
-        lines.append("files have changed since (listed above): their content is not compared")
     else:
         first = different[0]
         lines.append(f"the first difference is in {first.key.stage} of {first.key.label}:")
         lines += [f"  {text}" for text in first.differences]
     if len(different) > 1:
         lines.append(f"{len(different) - 1} later stages differ as well")
+    if not are_current:
+        lines.append("files have changed since (listed above): their content is not compared")
     for line in lines:
         console.print(Text(line))
