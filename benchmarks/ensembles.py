@@ -1,31 +1,164 @@
-"""Scores of the mean affinities of two networks, beside those of each network.
+"""Scores of the networks of an ensemble, and of the mean affinities of two or more of them.
 
-    python benchmarks/networks.py train --network "full 12-24-48, batch" --sections 0:70 70:90 90:170 --one-way \
-        --seed 1 2 --steps 2500 --predictions --output results/slab [--mirrored]
-    python benchmarks/ensembles.py results/slab/full-12-24-48-batch-1-2500 results/slab/full-12-24-48-batch-2-2500
+    python benchmarks/ensembles.py train --sections 0:70 70:90 90:170 --members 4 --steps 2000 --output results/late
+    python benchmarks/ensembles.py train --sections 100:170 80:100 0:80 --members 4 --steps 2000 --output results/early
+    python benchmarks/ensembles.py score results/late/member-* > benchmarks/ensembles.txt
+    python benchmarks/ensembles.py speed
 
-The bias of the segmentation is chosen on the first volume, and the second one is scored; ``best VOI`` is that of the bias
-which is best on the second volume itself.
+``train`` trains an ensemble with the configuration of ``examples/fib25`` on the first sections, with two threads for
+networks and a process for samples. It stores the affinities of each member in the two other volumes, with ``--mirrored``
+means of mirrored copies. A second call with the same directory uses the trained networks. ``score`` reads such
+directories, or those of ``networks.py train --predictions``. The bias of the segmentation is chosen on the first volume, and
+the second one is scored; ``best VOI`` is that of the bias which is best on the second volume itself. All combinations of
+members are scored, since one of them says little: two seeds differ by 0.1 bits.
+
+``speed`` prints seconds and CPU seconds of a training step of an ensemble of two, for threads of each network and for
+members in threads.
 """
 
 import argparse
+import copy
+import itertools
+import os
+import resource
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from funlib.geometry import Coordinate, Roi
-from networks import CONFIGURATIONS, average_scores, tune_each
+# Set before the import of numpy, which reads them.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ[_name] = "1"
 
-from attacca.arrays import NumpyArray
-from attacca.config.load import load_configuration
-from attacca.segmentation.tuning_volume import TuningVolume
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from funlib.geometry import Coordinate, Roi  # noqa: E402
+from networks import (  # noqa: E402
+    CONFIGURATIONS,
+    average_scores,
+    import_volumes,
+    parse_sections,
+    predict,
+    save_predictions,
+    tune_each,
+)
+
+from attacca.architectures import create_architecture  # noqa: E402
+from attacca.arrays import NumpyArray, ZarrArray  # noqa: E402
+from attacca.config.load import load_configuration  # noqa: E402
+from attacca.freed_memory import keep_freed_memory  # noqa: E402
+from attacca.model import Ensemble  # noqa: E402
+from attacca.prediction import Network  # noqa: E402
+from attacca.segmentation.tuning_volume import TuningVolume  # noqa: E402
+from attacca.tasks import create_task  # noqa: E402
+from attacca.training import TrainingJob, train  # noqa: E402
+from attacca.training.checkpoint_directory import latest_checkpoint  # noqa: E402
+from attacca.training.loop import choose_intensity  # noqa: E402
+from attacca.training.member_threads import MemberThreads  # noqa: E402
+from attacca.training.state import TrainingState  # noqa: E402
+from attacca.training.training_device import set_up_device  # noqa: E402
 
 PARTS = ("first", "second")
 
 
+def train_ensemble(arguments: argparse.Namespace) -> None:
+    """Train an ensemble, and store the predictions of its members."""
+    keep_freed_memory()
+    run: Any = next(iter(load_configuration(CONFIGURATIONS["FIB-25"]).runs.values()))
+    sections = dict(zip(("train", *PARTS), map(parse_sections, arguments.sections)))
+    architecture = run.architecture.model_copy(update={"members": arguments.members})
+    changes = {"iterations": arguments.steps, "torch_threads": arguments.threads, "loader_workers": 1}
+    training = run.training.model_copy(update=changes)
+    with tempfile.TemporaryDirectory() as scratch:
+        volumes = import_volumes("FIB-25", Path(scratch), sections)
+        volume = volumes["train"]
+        directory = arguments.output / "training"
+        job = TrainingJob(directory, run.task, architecture, training, (volume,), seed=arguments.seed)
+        started, used = time.monotonic(), _measure_cpu_seconds()
+        train(job)
+        print(
+            f"{arguments.members} members, {arguments.steps} steps: {time.monotonic() - started:.0f} s, "
+            f"{_measure_cpu_seconds() - used:.0f} CPU seconds",
+            flush=True,
+        )
+        raw = ZarrArray.open_from_array_identifier(volume.raw)
+        latest = latest_checkpoint(job.files.checkpoints)
+        assert latest is not None
+        with set_up_device(training) as device:
+            state = TrainingState(job, device, raw.dims, 1, resumed=True)
+            state.restore(latest[1])
+            with state.use_averaged_weights():
+                chain: Any = state.chain
+                members = list(chain.members) if isinstance(chain, Ensemble) else [chain]
+                intensity = choose_intensity(training, raw.dtype)
+                copies = "flips" if arguments.mirrored else "none"
+                settings = run.prediction.model_copy(update={"augmentation": copies})
+
+                def predict_one(number: int) -> None:
+                    model = copy.deepcopy(state.model)
+                    model.chain = members[number]
+                    network = Network.from_task(state.task, model, intensity=intensity)
+                    predictions = {part: predict(network, settings, volumes[part]) for part in PARTS}
+                    folder = f"member-{number + 1}{'-mirrored' * arguments.mirrored}"
+                    save_predictions(arguments.output / folder, predictions, volumes)
+
+                started = time.monotonic()
+                with ThreadPoolExecutor(
+                    arguments.threads, initializer=lambda: torch.set_num_threads(1)
+                ) as pool:
+                    list(pool.map(predict_one, range(len(members))))
+                print(f"predictions: {time.monotonic() - started:.0f} s", flush=True)
+
+
+def print_speeds(rounds: int = 3) -> None:
+    """Print medians of the time of a step of two networks, alternating."""
+    keep_freed_memory()
+    run: Any = next(iter(load_configuration(CONFIGURATIONS["FIB-25"]).runs.values()))
+    ways = {"one thread": 1, "two threads of each network": 2, "one thread of each member": 0}
+    found: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+    # The first round warms up.
+    for _, (way, threads) in itertools.product(range(rounds + 1), ways.items()):
+        found[way].append(_time_step(run, threads))
+    print(f"{'two networks':30s} s/step CPU s/step")
+    for way, rows in found.items():
+        wall, cpu = np.median(rows[1:], axis=0)
+        print(f"{way:30s} {wall:6.3f} {cpu:10.3f}")
+
+
+def _time_step(run: Any, threads: int, steps: int = 12) -> tuple[float, float]:
+    """Return seconds and CPU seconds of a step with ``threads`` of each network, or with a thread of each member (0)."""
+    torch.set_num_threads(threads or 1)
+    architecture = run.architecture.model_copy(update={"members": 2})
+    chain: Any = create_task(run.task).create_model(create_architecture(architecture, 3, 1)).chain.train()
+    chain = chain.to(memory_format=torch.channels_last_3d)
+    raw = torch.rand((2, 1, *architecture.input_shape))
+    target = (torch.rand((2, 9, *architecture.input_shape)) > 0.5).float()
+    members = MemberThreads(list(chain.members), 2)
+
+    def compute(member: torch.nn.Module) -> torch.Tensor:
+        return torch.nn.functional.binary_cross_entropy_with_logits(member(raw), target)
+
+    started, used = 0.0, 0.0
+    for number in range(steps + 1):
+        if number == 1:  # the first step allocates memory
+            started, used = time.monotonic(), time.process_time()
+        if threads:
+            for member in chain.members:
+                compute(member).backward()
+        else:
+            members.descend(compute)
+    return (time.monotonic() - started) / steps, (time.process_time() - used) / steps
+
+
+def _measure_cpu_seconds() -> float:
+    """Return the CPU seconds of this process and of its finished children."""
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
 def load(directory: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return affinities, (c, z, y, x) uint8, and labels, (z, y, x), of a prediction that ``networks.py`` stored."""
+    """Return affinities, (c, z, y, x) uint8, and labels, (z, y, x), of a stored prediction."""
     with np.load(directory / f"{part}.npz") as file:
         return file["affinities"], file["labels"]
 
@@ -43,27 +176,54 @@ def score(run: Any, affinities: dict[str, np.ndarray], labels: dict[str, np.ndar
         return average_scores(tune_each(run, volumes, Path(scratch)), ["second"])
 
 
-def main() -> None:
-    """Print a row for each network, and one for their mean."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("predictions", type=Path, nargs="+", help="directories of networks.py")
-    arguments = parser.parse_args()
+def score_combinations(directories: list[Path]) -> None:
+    """Print a row for each combination of predictions, and one with the mean over those of each size."""
     run = next(iter(load_configuration(CONFIGURATIONS["FIB-25"]).runs.values()))
-    loaded = {path.name: {part: load(path, part) for part in PARTS} for path in arguments.predictions}
-    labels = {part: values[1] for part, values in next(iter(loaded.values())).items()}
-    candidates = {
-        name: {part: np.float32(1 / 255) * values[part][0] for part in PARTS}
-        for name, values in loaded.items()
-    }
-    candidates["mean"] = {
-        part: np.mean([values[part] for values in candidates.values()], axis=0) for part in PARTS
-    }
-    print(f"{'network':42s}    VOI  split  merge  ARAND best VOI")
-    for name, affinities in candidates.items():
-        scores = score(run, affinities, labels)
-        names = ("voi", "voi_split", "voi_merge", "adapted_rand_error")
-        row = " ".join(f"{scores['score'][key]:6.3f}" for key in names)
-        print(f"{name:42s} {row} {scores['best']['voi']:8.3f}", flush=True)
+    loaded = [{part: load(path, part) for part in PARTS} for path in directories]
+    labels = {part: values[1] for part, values in loaded[0].items()}
+    print(f"{'networks':42s}    VOI  split  merge  ARAND best VOI")
+    for count in range(1, len(directories) + 1):
+        rows = []
+        for chosen in itertools.combinations(range(len(directories)), count):
+            mean = {part: np.zeros(loaded[0][part][0].shape, np.float32) for part in PARTS}
+            for number, part in itertools.product(chosen, PARTS):
+                mean[part] += np.float32(1 / 255 / count) * loaded[number][part][0]
+            found = score(run, mean, labels)
+            names = ("voi", "voi_split", "voi_merge", "adapted_rand_error")
+            rows.append([*(found["score"][name] for name in names), found["best"]["voi"]])
+            _print_row(" + ".join(directories[number].name for number in chosen), rows[-1])
+        if len(rows) > 1:
+            _print_row(f"mean of these {len(rows)}", np.mean(rows, axis=0))
+
+
+def _print_row(title: str, values: Any) -> None:
+    print(f"{title:42s} {' '.join(f'{value:6.3f}' for value in values[:4])} {values[4]:8.3f}", flush=True)
+
+
+def main() -> None:
+    """Train an ensemble, or score its members."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    training = commands.add_parser("train", help="train an ensemble and store the predictions of its members")
+    training.add_argument("--sections", nargs=3, metavar="FIRST:END", required=True)
+    training.add_argument("--members", type=int, default=4)
+    training.add_argument("--steps", type=int, default=2000)
+    training.add_argument("--threads", type=int, default=2)
+    training.add_argument("--seed", type=int, default=1)
+    training.add_argument("--mirrored", action="store_true")
+    training.add_argument("--output", type=Path, required=True)
+    scoring = commands.add_parser("score", help="score the combinations of stored predictions")
+    scoring.add_argument(
+        "predictions", type=Path, nargs="+", help="directories with first.npz and second.npz"
+    )
+    commands.add_parser("speed", help="time steps with threads for networks, and for members")
+    arguments = parser.parse_args()
+    if arguments.command == "train":
+        train_ensemble(arguments)
+    elif arguments.command == "score":
+        score_combinations(arguments.predictions)
+    else:
+        print_speeds()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ LAYERS = [
         "errors",
         "fingerprint",
         "freed_memory",
+        "kernel_compilation",
         "atomic",
         "progress",
         "layout",

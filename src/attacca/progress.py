@@ -37,7 +37,8 @@ class Progress:
     """Counts finished units of a stage and prints their number, rate and remaining time, at most once per interval.
 
     Lines end with a newline, so that they stay readable in Snakemake's output, where jobs share one terminal, and in
-    the log of a cluster job.
+    the log of a cluster job. The first line has no remaining time: the first units include compilation and the first
+    reads, and an estimate from them is far too long.
 
     Args:
         name: name of the work: ``predict default/tissue-test``.
@@ -46,6 +47,7 @@ class Progress:
         done: units that an earlier run finished; they count as done, but not for the rate.
         interval: seconds between two lines.
         stream: receives the lines; by default standard error.
+        warm_up: number of first units that take longer than others; they do not count for the remaining time.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Progress:
         done: int = 0,
         interval: float = 5.0,
         stream: TextIO | None = None,
+        warm_up: int = 0,
     ) -> None:
         self.name = name
         self.total = total
@@ -68,12 +71,16 @@ class Progress:
         self._stream = stream
         self._start = time.monotonic()
         self._last_line = self._start
+        self._warm_up = warm_up
+        self._warm = self._start, done
+        self._has_estimate = False
 
     def expect(self, units: int, done: int = 0) -> None:
         """Add units to the total, of which an earlier run finished ``done``."""
         self.total += units
         self.done += done
         self._earlier += done
+        self._warm = self._warm[0], self._warm[1] + done
 
     def advance(self, units: int = 1, note: str | None = None) -> None:
         """Count more units as done; ``note`` (such as the current loss) ends each line until it is replaced."""
@@ -81,6 +88,8 @@ class Progress:
         if note is not None:
             self.note = note
         now = time.monotonic()
+        if self._warm_up and self.done - self._earlier >= self._warm_up:
+            self._warm_up, self._warm = 0, (now, self.done)
         if now - self._last_line >= self._interval:
             self._last_line = now
             self._print(now)
@@ -91,9 +100,12 @@ class Progress:
             self._print(time.monotonic())
 
     def seconds_left(self, now: float | None = None) -> float | None:
-        """Return the remaining seconds at the current rate; None before the first unit."""
-        elapsed = (time.monotonic() if now is None else now) - self._start
-        fresh = self.done - self._earlier
+        """Return the remaining seconds at the current rate; None until it is known, after the first line."""
+        start, done = self._warm
+        elapsed = (time.monotonic() if now is None else now) - start
+        fresh = self.done - done
+        if not self._has_estimate or self._warm_up:
+            return None
         return (self.total - self.done) * elapsed / fresh if fresh > 0 and elapsed > 0 else None
 
     def line(self, now: float | None = None) -> str:
@@ -101,13 +113,11 @@ class Progress:
         elapsed = (time.monotonic() if now is None else now) - self._start
         percent = 100 * self.done // self.total if self.total else 100
         parts = [f"{self.name}: {self.done}/{self.total} {self.unit} ({percent} %)"]
-        left = self.seconds_left(now)
-        if left is not None:
-            parts.append(f"{(self.done - self._earlier) / elapsed:.3g}/s")
-            if self.done < self.total:
-                parts.append(f"{format_duration(left)} left")
-            else:
-                parts.append(f"took {format_duration(elapsed)}")
+        left, fresh = self.seconds_left(now), self.done - self._earlier
+        if self.done < self.total and left is not None:
+            parts += [f"{(self.total - self.done) / left:.3g}/s", f"{format_duration(left)} left"]
+        elif self.done >= self.total and fresh > 0 and elapsed > 0:
+            parts += [f"{fresh / elapsed:.3g}/s", f"took {format_duration(elapsed)}"]
         if self.note:
             parts.append(self.note)
         return ", ".join(parts)
@@ -117,3 +127,4 @@ class Progress:
         print(self.line(now), file=self._stream or sys.stderr, flush=True)
         for watcher in _watchers:
             watcher(self)
+        self._has_estimate = True

@@ -117,7 +117,8 @@ def test_a_stage_without_blocks_runs_while_its_job_does_and_shows_its_progress(p
         state = states(project)[name]
         assert (state.state, state.running) == ("running", "on this machine")
         progress = Progress(name, total=40, done=10, interval=0, stream=io.StringIO())
-        progress.advance(5)
+        progress.advance(3)
+        progress.advance(2)
         state = states(project)[name]
         assert (state.done, state.blocks) == (15, 40)
         assert state.seconds_left > 0

@@ -40,10 +40,10 @@ def test_chain_bias_and_threshold_come_first_and_defaults_are_folded() -> None:
         choice_of(FragmentSettings(chain="mutex_watershed", bias=0.3, strides=2), rows, threshold=0.4)
     )
     assert [(fact.name, fact.value) for fact in chief] == [
-        ("chain", "mutex_watershed"),
+        ("method of fragments", "mutex_watershed"),
         ("bias", "0.3"),
         ("strides", "2"),
-        ("agglomeration", "mean_affinity"),
+        ("method of agglomeration", "mean_affinity"),
         ("threshold", "0.4"),
         ("min size", "0"),
     ]

@@ -95,7 +95,7 @@ def test_the_chosen_settings_are_listed_and_marked_for_every_kind_of_task(page: 
         re.search(r"<h4>Chosen</h4>(.*?)</div>\s*</div>", section, re.DOTALL) for section in sections
     ]
     names = [re.findall(r"<dt>(.*?)</dt>", found[1]) for found in found_sections if found]
-    assert names[0][:2] == ["chain", "inside above"] and names[1] == ["threshold"]
+    assert names[0][:2] == ["method of fragments", "inside above"] and names[1] == ["threshold"]
     assert "row" not in names[0]
     assert all(">chosen</text>" in section for section in sections)
 

@@ -30,6 +30,21 @@ def test_a_score_without_a_value_is_nan_and_shown_as_a_dash() -> None:
     assert score.text == "–"
 
 
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("cremi_score", "CREMI score"),
+        ("rand_recall", "Rand recall"),
+        ("nerl", "normalized expected run length"),
+        ("f1_iou50", "F1 at IoU 0.5"),
+        ("precision_iou12.5", "precision at IoU 0.125"),
+        ("mean_false_distance", "mean false distance"),
+    ],
+)
+def test_a_score_has_a_readable_name_in_tables(name: str, label: str) -> None:
+    assert Score(name, 0.5).label == label
+
+
 def test_the_criterion_comes_first_and_means_before_single_classes() -> None:
     scores = [Score(name, 0.5, channel=channel) for channel in ("a", "b", "mean") for name in ("dice", "voi")]
     assert choose_principal_keys(scores)[0] == ("mean", "voi")

@@ -123,5 +123,7 @@ def test_an_entry_of_the_atlas_has_three_pictures_and_names_its_parts() -> None:
     assert [picture.title for picture in atlas_entry.pictures] == ["raw", "ground truth", "segmentation"]
     assert all(picture.source.startswith("data:image/png;base64,") for picture in atlas_entry.pictures)
     assert [name for name, _, _ in atlas_entry.parts] == ["segment 11", "segment 12"]
+    assert atlas_entry.plane == "xy plane at z = 160 nm"
+    assert atlas_entry.bar.endswith(" nm") and 0 < atlas_entry.bar_width <= 1 / 3
     assert atlas_entry.part_of_total == 1.0
     assert atlas_entry.description == "object 1: 66.7 % in segment 11, the rest in 1 other segment"

@@ -13,7 +13,13 @@ from attacca.config.load import load_configuration
 from attacca.errors import AttaccaError, ConfigurationError
 from attacca.exchange.attached_model import ATTACHED
 from attacca.preflight.check_configuration import check_configuration
-from attacca.workflow.application import Application, InputVolume, parse_setting, prepare_application
+from attacca.workflow.application import (
+    Application,
+    InputVolume,
+    join_voxel_size,
+    parse_setting,
+    prepare_application,
+)
 from model_files import make_model_file
 
 
@@ -75,6 +81,19 @@ def test_images_and_labels_are_pairs() -> None:
         InputVolume.pair(["a", "b"], ["c"])
 
 
+@pytest.mark.parametrize(
+    ("parts", "has_more_sizes"),
+    [([(8,)], False), ([(8, 8, 8, 8)], True), ([(8,)] * 6, True), ([(8, 8, 8), (8, 8, 8)], True)],
+)
+def test_numbers_that_are_not_one_voxel_size_are_refused_with_the_numbers_of_a_2d_and_a_3d_image(
+    parts: list[tuple[float, ...]], has_more_sizes: bool
+) -> None:
+    with pytest.raises(ConfigurationError, match="--voxel-size: found 8") as caught:
+        join_voxel_size(parts)
+    assert "three numbers (z,y,x) for a 3D image, such as 40,4,4, or two (y,x) for a 2D" in str(caught.value)
+    assert ("all images get this size" in str(caught.value)) == has_more_sizes
+
+
 def test_a_setting_without_a_key_is_refused() -> None:
     assert parse_setting("runs.applied.export.tiff={}") == ("runs.applied.export.tiff", {})
     for text in ("shards", "=1", "a..b=1"):
@@ -85,8 +104,11 @@ def test_a_setting_without_a_key_is_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        pytest.param({"voxel_size": None}, "voxel_size", id="a voxel size is not guessed"),
+        pytest.param({"voxel_size": None}, "fix:      set --voxel-size z,y,x in nanometer", id="a voxel size is not guessed"),
         pytest.param({"voxel_size": [8, 8, 16]}, "the model was trained on [8, 8, 8] nm", id="another voxel size"),
+        pytest.param({"voxel_size": [8, 8, 16]}, "fix:      correct --voxel-size if it is wrong", id="a wrong voxel size"),
+        pytest.param({"voxel_size": [8, 8]}, "the number of values of --voxel-size", id="a voxel size with two numbers for a 3D image"),
+        pytest.param({"voxel_size": [0.5, 8, 8]}, "--voxel-size is (0.5, 8, 8) nanometer, but must be whole numbers; use --unit angstrom", id="a voxel size that is not whole"),
         pytest.param({"unit": "micrometer"}, "[8, 8, 8] µm", id="another unit"),
         pytest.param({"settings": {"runs.applied.prediction.checkpoint": 5}}, "one checkpoint, that of iteration 6", id="another checkpoint"),
         pytest.param({"settings": {"results.x": 5}}, "results is a value and has no keys", id="a key of a value"),

@@ -56,6 +56,17 @@ def test_small_files_are_restored_and_named(sealed, capsys):
     assert restore_files(sealed.workflow).stages == {}
 
 
+def test_a_deleted_manifest_and_a_damaged_chunk_are_each_named_in_one_line(sealed, capsys):
+    manifest, chunk = sealed.fragments.manifest(sealed.workflow.layout), sealed.directory / "c/1/0/0"
+    manifest.unlink()
+    chunk.write_bytes(b"")
+    report = restore_files(sealed.workflow)
+    assert report.missing_manifests == {sealed.fragments: manifest}
+    lines = capsys.readouterr().err.splitlines()
+    assert f"fragments first/cube-c: {manifest} is missing; it is written again" in lines
+    assert f"fragments first/cube-c: {chunk} is truncated; 1 is computed again when the stage runs" in lines
+
+
 @pytest.mark.parametrize("damaged", [("plan",), ("mark",), ("manifest",), ("plan", "mark", "manifest")])
 def test_restored_files_are_not_newer_than_files_that_were_written_after_them(sealed, damaged):
     layout = sealed.workflow.layout

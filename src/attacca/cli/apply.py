@@ -5,7 +5,13 @@ from pathlib import Path
 
 from attacca.cli.arguments import add_extensions, parse_cores, parse_voxel_size
 from attacca.errors import AttaccaError
-from attacca.workflow.application import Application, InputVolume, parse_setting, prepare_application
+from attacca.workflow.application import (
+    Application,
+    InputVolume,
+    join_voxel_size,
+    parse_setting,
+    prepare_application,
+)
 from attacca.workflow.run_snakemake import run_snakemake
 
 _QUIET = ("--quiet", "host", "progress", "rules")
@@ -75,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     application = Application(
         model=options.model,
         volumes=InputVolume.pair(options.raw, options.labels),
-        voxel_size=[edge for edges in options.voxel_size or () for edge in edges] or None,
+        voxel_size=join_voxel_size(options.voxel_size) if options.voxel_size else None,
         unit=options.unit,
         settings=dict(options.set),
         extensions=options.extension,

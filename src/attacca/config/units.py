@@ -147,7 +147,8 @@ def to_whole_coordinate(values: Sequence[float], unit: str, what: str, to: str |
         raise VolumeError(f"{what} is ({found}) {to}, not whole in any unit down to the picometer; round it")
     whole = ", ".join(f"{round(value)}" for value in convert_length(values, unit, better))
     raise VolumeError(
-        f"{what} is ({found}) {to}, but must be whole numbers; use unit: {better} and ({whole}) instead"
+        f"{what} is ({found}) {to}, but must be whole numbers",
+        fix=f"use unit: {better} and ({whole}) instead",
     )
 
 

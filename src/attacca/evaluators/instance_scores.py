@@ -272,7 +272,8 @@ def list_instance_criteria(
             "cremi_score",
             False,
             (0.0, UNBOUNDED),
-            convention=f"sqrt(voi * adapted_rand_error); CREMI excludes a border (evaluation.border); {background}",
+            convention="square root of VOI times adapted Rand error; CREMI excludes a border (evaluation.border); "
+            f"{background}",
         ),
     ]
     small = (

@@ -266,4 +266,5 @@ class BlockwiseJob(ABC):
                 + f"; the first is block {missing[0]} at {grid[int(missing[0])].write_roi}. Run the workflow again with "
                 f"-R {self.stage.name}_{PLAN} to compute them"
             )
+        logger.info("all %d blocks are done: %s is written", len(grid), self.arguments.output)
         replace(self.key, result=self.complete()).write(self.arguments.output)

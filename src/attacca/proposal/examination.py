@@ -209,7 +209,7 @@ def _plan(settings: dict[str, Any]) -> VolumePlan:
             break
     if any(problem.key == ("voxel_size",) for problem in problems) and "voxel_size" not in settings:
         raise VolumeError(
-            problems[0].error.problem.partition("; set voxel_size")[0],
+            problems[0].error.problem,
             fix="state it: --voxel-size 40,4,4 (z, y, x in nanometers; --unit for another unit)",
         )
     raise VolumeError("; ".join(str(problem.error) for problem in problems))

@@ -39,6 +39,10 @@ _ALWAYS_LISTED = {"chain", "bias", "inside_above", "agglomeration", "threshold",
 """Settings that are listed first, whether they were varied or not."""
 
 
+_TITLES = {"chain": "method of fragments", "agglomeration": "method of agglomeration"}
+"""Titles of settings whose names in the configuration do not explain themselves."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """Settings that were tried on the validation volumes, and the chosen one.
@@ -101,7 +105,7 @@ class _Setting(NamedTuple):
 
 
 def list_chosen_settings(choice: Choice) -> tuple[list[Fact], list[Fact]]:
-    """List the chosen settings under their names in the configuration: the principal ones, and the others.
+    """List the chosen settings, mostly under their names in the configuration: the principal ones, and the others.
 
     Principal are the settings that were varied, that differ from their defaults, or that name the method.
     Settings that the chosen method does not read are left out.
@@ -109,7 +113,7 @@ def list_chosen_settings(choice: Choice) -> tuple[list[Fact], list[Fact]]:
     principal: list[Fact] = []
     others: list[Fact] = []
     for setting in _list_effective(choice.chosen):
-        fact = Fact(setting.name.replace("_", " "), format_setting(setting.value))
+        fact = Fact(_TITLES.get(setting.name, setting.name.replace("_", " ")), format_setting(setting.value))
         is_principal = setting.name in _ALWAYS_LISTED | choice.varied or not setting.is_default
         (principal if is_principal else others).append(fact)
     return principal, others

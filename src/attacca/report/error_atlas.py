@@ -9,7 +9,7 @@ from attacca.evaluators.object_errors import find_pieces
 from attacca.report.colors import CATEGORIES, blend, find_boundaries, format_css, gray_to_rgb
 from attacca.report.label_overlap import LabelOverlap
 from attacca.report.pictures import Picture, make_picture, normalize_contrast
-from attacca.report.planes import View, place_window, read_plane
+from attacca.report.planes import View, make_scale_bar, place_window, read_plane
 from attacca.report.segment_errors import ErrorKind, SegmentError, find_contact, rank_segment_errors
 
 CUT_OUT = 128
@@ -30,6 +30,9 @@ class AtlasEntry:
         center: center of the cut-outs in world units.
         pictures: raw, ground truth, segmentation.
         parts: name, voxels and color of the largest parts.
+        plane: axes and position of the plane of the cut-outs.
+        bar: length of the scale bar; empty without one.
+        bar_width: its fraction of the width.
         link: opens the location in a viewer; empty without a viewer.
     """
 
@@ -39,6 +42,9 @@ class AtlasEntry:
     center: tuple[int, ...]
     pictures: tuple[Picture, ...]
     parts: tuple[tuple[str, int, str], ...]
+    plane: str
+    bar: str
+    bar_width: float
     link: str = ""
 
     @property
@@ -107,6 +113,8 @@ def make_error_atlas(
                 tuple(int(value) for value in contact.center),
                 _draw_cut_outs(error, view, raw, segmentation, ground_truth, colors),
                 parts,
+                view.title,
+                *make_scale_bar(view),
             )
         )
     return entries

@@ -10,7 +10,7 @@ from attacca.config.units import SYMBOLS, convert_length
 _CHECK_TEXTS = {
     "segmented_share": ("segmented", "{:.1%} of the voxels"),
     "largest_share": ("largest segment", "{:.1%} of the segmented voxels"),
-    "seam_excess": ("segment ends at block borders", "{:.2f} times as frequent as elsewhere"),
+    "seam_excess": ("boundaries of segments at block borders", "{:.2f} times as frequent as elsewhere"),
 }
 """Name and format of the checks of a segmentation that need more words than their keys."""
 
@@ -132,6 +132,8 @@ def describe_checks(values: Mapping[str, Any]) -> list[Fact]:
 
     >>> describe_checks({"segments": 125, "segmented_share": 0.995})
     [Fact(name='segments', value='125', is_code=False), Fact(name='segmented', value='99.5 % of the voxels', is_code=False)]
+    >>> describe_checks({"seam_excess": 1.02})[0].name
+    'boundaries of segments at block borders'
     """
     facts = []
     for key, value in values.items():

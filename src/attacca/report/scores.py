@@ -1,6 +1,7 @@
 """Scores for the page, for a table file and for the terminal."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +31,17 @@ _LABELS = {
     "voi_split": "VOI split",
     "voi_merge": "VOI merge",
     "adapted_rand_error": "adapted Rand error",
-    "f1_iou50": "F1 at IoU 0.5",
+    "rand_precision": "Rand precision",
+    "rand_recall": "Rand recall",
+    "cremi_score": "CREMI score",
+    "erl": "expected run length",
+    "nerl": "normalized expected run length",
     "f1_score": "F1",
     "hausdorff": "Hausdorff distance",
 }
+
+_THRESHOLD = re.compile(r"_iou(?P<percent>[0-9.]+)$")
+"""End of the names of scores at a threshold of intersection over union."""
 
 ScoreKey = tuple[str | None, str]
 """Channel and name. Scores with the same key are comparable."""
@@ -83,8 +91,16 @@ class Score:
 
     @property
     def label(self) -> str:
-        """Name for readers."""
-        text = _LABELS.get(self.name, self.name.replace("_", " "))
+        """Name for readers.
+
+        >>> Score("average_precision_iou75", 0.5).label, Score("cremi_score", 0.3, channel="cells").label
+        ('average precision at IoU 0.75', 'cells: CREMI score')
+        """
+        threshold = _THRESHOLD.search(self.name)
+        name = self.name[: threshold.start()] if threshold else self.name
+        text = "F1" if name == "f1" else _LABELS.get(name, name.replace("_", " "))
+        if threshold:
+            text += f" at IoU {float(threshold['percent']) / 100:g}"
         return f"{self.channel}: {text}" if self.channel else text
 
     @property

@@ -1,11 +1,13 @@
 """Plots of the settings that the tuner tried, and of the sizes of segments."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from attacca.report.choice import Choice, is_number
 from attacca.report.drawings import INK, PAPER, QUIET, SERIES, make_figure, render_svg, use_page_style
+from attacca.report.scores import Score
 
 _MAX_POINTS = 1500
 
@@ -120,7 +122,8 @@ def plot_criterion(choice: Choice, name: str, compact: bool = False) -> str:
         axis.annotate(f"{at[1]:.3f}", at, xytext=(9, 7), textcoords="offset points", color=INK)
         alt += f"; chosen: {at[0]:g} with {at[1]:.3f}"
     axis.set_xlabel(setting.replace("_", " "))
-    axis.set_ylabel(str(criterion).replace("__", ": ").replace("_", " "))
+    channel, _, score = criterion.rpartition("__")
+    axis.set_ylabel(Score(score, math.nan, channel=channel or None).label)
     axis.legend(loc="best")
     return render_svg(figure, alt, name)
 

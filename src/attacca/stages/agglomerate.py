@@ -21,6 +21,7 @@ from attacca.jobs.kept_manifests import keep_manifest, recall_manifest
 from attacca.jobs.open_results import open_result
 from attacca.jobs.stage import SHARD, CostModel, Scope, Stage, StageInstance, locate_manifest, plain_values
 from attacca.jobs.stage_main import StageArguments, stage_main
+from attacca.kernel_compilation import announce_compilation
 from attacca.manifest import Manifest
 from attacca.segmentation.block_size import choose_block_size
 from attacca.segmentation.chosen_settings import (
@@ -107,6 +108,7 @@ def work(arguments: StageArguments) -> None:
     ):
         known.write(arguments.output)
         return
+    announce_compilation(f"{AGGLOMERATE.name} {arguments.label}")
     if settings.method == "mutex_watershed":
         volume = _agglomerate_at_once(arguments, settings, fragments)
     else:

@@ -18,6 +18,7 @@ from attacca.export.swc_files import digest_swc_files
 from attacca.jobs.open_results import open_result, required_volume_array, volume_array
 from attacca.jobs.stage import SHARD, CostModel, Scope, Stage, StageInstance, plain_values, task_parameters
 from attacca.jobs.stage_main import StageArguments, stage_main
+from attacca.kernel_compilation import announce_compilation
 from attacca.manifest import Manifest
 from attacca.progress import Progress
 from attacca.stages.classes import CLASSES
@@ -135,6 +136,7 @@ def work(arguments: StageArguments) -> None:
     progress = Progress(
         f"{EVALUATE.name} {arguments.label}", total=0, interval=arguments.execution.progress_interval
     )
+    announce_compilation(progress.name)
     block_size = None
     if config.block_size is not None:
         block_size = [n * size for n, size in zip(config.block_size, segmentation.voxel_size)]

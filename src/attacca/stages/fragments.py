@@ -25,6 +25,7 @@ from attacca.jobs.stage import (
     plain_values,
 )
 from attacca.jobs.stage_main import stage_main
+from attacca.kernel_compilation import announce_compilation
 from attacca.manifest import Manifest
 from attacca.segmentation.block_size import choose_block_size
 from attacca.segmentation.chosen_settings import read_fragment_settings, read_neighborhood
@@ -125,6 +126,15 @@ class FragmentsJob(BlockwiseJob):
         group = str(self.output.container)
         write_multiscale_metadata(group, ["s0"], name="fragments")
         write_image_label(group)
+
+    def before_blocks(self) -> None:
+        # deferred: the Snakefile does not need numba.
+        from attacca.segmentation.compiled import compile_kernels
+
+        if self.arguments.execution.scheduler_address is None:
+            # Before the workers start: each of them would compile the same kernels.
+            announce_compilation(f"{self.verb} {self.arguments.label}")
+            compile_kernels(self.settings.chain)
 
     def block_function(self) -> Callable[[Block], Any]:
         # deferred: the Snakefile does not need numba.

@@ -16,6 +16,7 @@ from attacca.jobs.block_shape import grid_shape
 from attacca.jobs.open_results import open_result
 from attacca.jobs.stage import SHARD, CostModel, ProductSizes, Scope, Stage, StageInstance, locate_manifest
 from attacca.jobs.stage_main import StageArguments, stage_main
+from attacca.kernel_compilation import announce_compilation
 from attacca.manifest import Manifest
 from attacca.progress import Progress
 from attacca.stages.fragments import is_agglomerated
@@ -86,6 +87,7 @@ def work(arguments: StageArguments) -> None:
         done=len(blocks) - len(ledger.missing(blocks)),
         interval=arguments.execution.progress_interval,
     )
+    announce_compilation(progress.name)
     run_blocks(
         ObjectBlocks(segmentation, str(directory)),
         grid,

@@ -30,6 +30,7 @@ from attacca.jobs.stage import (
     task_parameters,
 )
 from attacca.jobs.stage_main import stage_main
+from attacca.kernel_compilation import announce_compilation
 from attacca.manifest import read_object, read_values
 from attacca.progress import Progress
 from attacca.stages.volume import VOLUME
@@ -167,6 +168,9 @@ class TargetsJob(BlockwiseJob):
         path = self.layout.class_counts(self.arguments.run, self.arguments.volume)
         fix = f"delete it and run the workflow again with -R {TARGETS.name}_{PLAN}"
         return [(classes, mask) for classes, mask in read_object(path, fix)["counts"]]
+
+    def before_blocks(self) -> None:
+        announce_compilation(f"{self.verb} {self.arguments.label}")
 
     def block_function(self) -> Callable[[Block], Any]:
         # deferred: predictors import numba, which the Snakefile does not need.

@@ -179,6 +179,7 @@ def _train(arguments: StageArguments, directory: Path) -> None:
         total=training.iterations,
         unit="iterations",
         interval=arguments.execution.progress_interval,
+        warm_up=1,
     )
     _note_machine(arguments, training, manifest.fingerprint)
     result = train(job, progress)

@@ -16,6 +16,7 @@ from attacca.jobs.kept_manifests import keep_manifest, recall_manifest
 from attacca.jobs.open_results import open_result, required_volume_array, volume_array
 from attacca.jobs.stage import CostModel, Scope, Stage, StageInstance, plain_values, task_parameters
 from attacca.jobs.stage_main import StageArguments, stage_main
+from attacca.kernel_compilation import announce_compilation
 from attacca.manifest import Manifest
 from attacca.progress import Progress
 from attacca.stages.predict import PREDICT
@@ -109,6 +110,7 @@ def _choose(arguments: StageArguments) -> dict[str, Any]:
     progress = Progress(
         f"tune {arguments.run}", 0, "settings", interval=arguments.execution.progress_interval
     )
+    announce_compilation(progress.name)
     with TemporaryDirectory(prefix="attacca-") as scratch:
         result = task.create_tuner(evaluation, segmentation).tune(
             [_validation_prediction(arguments, name) for name in names],

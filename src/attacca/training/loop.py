@@ -123,8 +123,7 @@ def _iterate(
 ) -> None:
     config, device = state.config, state.device
     if progress is not None:
-        # Iterations of an earlier job do not count for the rate.
-        progress.expect(0, done=state.iteration - progress.done)
+        progress.expect(0, state.iteration - progress.done)
     started, counted = time.monotonic(), state.iteration
     with BatchLoader(
         spec,

@@ -20,6 +20,7 @@ from attacca.arrays.storage import delete
 from attacca.arrays.zarr_array import ZarrArray
 from attacca.config.volumes import ClassSource, VolumeConfig
 from attacca.errors import MissingInputError, VolumeError
+from attacca.kernel_compilation import announce_compilation
 from attacca.layout import VOLUME_IMAGES, VOLUME_LABELS
 from attacca.volumes.readers.image_header import explain_damage
 from attacca.volumes.volume_plan import PlannedArray, VolumePlan, plan_volume
@@ -156,6 +157,7 @@ def _generate_tissue(
     # deferred: numba takes a second to import
     from attacca.volumes.tissue.tissue import tissue_block, tissue_labels
 
+    announce_compilation("generate tissue")
     config = VolumeConfig.model_validate_json(config_json)
     block = tissue_block(config, Roi(begin, shape))
     return {"raw": block["raw"], "labels": tissue_labels(config, block)}

@@ -293,12 +293,12 @@ def _choose_voxel_size(
     axes = "[z, y, x]" if dims == 3 else "[y, x]"
     if not found:
         reasons = "; ".join(f"{source.name}: {_explain_missing_size(source)}" for source in sources[:1])
-        raise VolumeError(f"{reasons}; set voxel_size: {axes} in {config.unit}")
+        raise VolumeError(reasons, fix=f"set voxel_size: {axes} in {config.unit}")
     if len(set(found.values())) > 1:
         text = "; ".join(f"{source.name}: {tuple(size)}" for source, size in found.items())
         raise VolumeError(
-            f"the files of this volume have different voxel sizes in {config.unit}: {text}. Resample them "
-            "to one size, or set voxel_size if a file is wrong"
+            f"the files of this volume have different voxel sizes in {config.unit}: {text}",
+            fix="resample them to one size, or set voxel_size if a file is wrong",
         )
     source, voxel_size = next(iter(found.items()))
     unit = source.metadata.unit or f"without a unit, so {config.unit}"

@@ -23,6 +23,7 @@ CONFIGURATION, MODEL = "config.yaml", "model.zip"
 """Files of the directory besides results."""
 
 _HEAD = "# Written by: attacca apply\n"
+_VOXEL_SIZE_KEY = re.compile(r"(?<![\w/.])'?(?:volumes\.[^\s.]+\.)?voxel_size'?(?:: \[(?P<axes>[a-z, ]+)\])?")
 _CONTAINERS = (".h5", ".hdf5", ".hdf", ".zarr", ".n5", ".zip")
 
 
@@ -36,6 +37,28 @@ def parse_setting(text: str) -> tuple[str, Any]:
     if not mark or not all(key.split(".")):
         raise ValueError(f"found '{text}', expected KEY=VALUE")
     return key, yaml.safe_load(value)
+
+
+def join_voxel_size(parts: Sequence[Sequence[float]]) -> list[float]:
+    """Return the voxel size of all volumes from the words after ``--voxel-size``.
+
+    Raises:
+        ConfigurationError: the words are not one voxel size.
+
+    >>> join_voxel_size([(40.0,), (4.0,), (4.0,)])
+    [40.0, 4.0, 4.0]
+    """
+    sizes = [size for part in parts for size in part]
+    if len(sizes) not in (2, 3):
+        found = " ".join(",".join(f"{size:g}" for size in part) for part in parts)
+        raise ConfigurationError(
+            f"--voxel-size: found {found}, expected the size of one voxel: three numbers (z,y,x) for a 3D image, such as "
+            "40,4,4, or two (y,x) for a 2D image",
+            fix="all images get this size; apply the model to images of another size by a command of its own"
+            if len(sizes) > 3
+            else "",
+        )
+    return sizes
 
 
 @dataclass(frozen=True)
@@ -145,8 +168,26 @@ def prepare_application(application: Application, directory: Path) -> Path:
     values = application.configuration()
     text = _HEAD + yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=120)
     write_text(path, text)
-    check_configuration(load_configuration(path), path)
+    try:
+        check_configuration(load_configuration(path), path)
+    except ConfigurationError as error:
+        raise type(error)(_name_options(str(error))) from error
     return path.absolute()
+
+
+def _name_options(message: str) -> str:
+    """Replace keys of the configuration in a message by the options that set them."""
+    lines = []
+    for line in message.splitlines():
+        if line.startswith(("  problem:", "  fix:")):
+            line = _VOXEL_SIZE_KEY.sub(_name_option, line).replace("unit: ", "--unit ")
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _name_option(key: re.Match[str]) -> str:
+    axes = key["axes"]
+    return f"--voxel-size {axes.replace(' ', '')}" if axes else "--voxel-size"
 
 
 def _check_directory(directory: Path, configuration: Path) -> None:

@@ -82,12 +82,14 @@ class DamageReport:
         checked: number of files whose size was compared.
         read: number of files whose content was compared.
         unsealed: number of finished stages without a seal.
+        missing_manifests: manifest of each finished stage whose manifest was deleted. Snakemake runs these stages.
     """
 
     stages: dict[StageInstance, StageDamage] = field(default_factory=dict)
     checked: int = 0
     read: int = 0
     unsealed: int = 0
+    missing_manifests: dict[StageInstance, Path] = field(default_factory=dict)
 
     def __str__(self) -> str:
         damaged = sum(len(damage.files) for damage in self.stages.values())
@@ -140,6 +142,8 @@ def find_damage(workflow: Workflow, read_arrays: bool = True, repair_seals: bool
         if seal is None:
             report.unsealed += instance.manifest(layout).exists()
             seal = Seal()
+        elif not instance.manifest(layout).exists():
+            report.missing_manifests[instance] = instance.manifest(layout)
         seals[instance], found[instance] = seal, StageDamage()
         found[instance].files = dict.fromkeys(_list_noted_objects(instance, layout), "unreadable")
         present += _compare_sizes(instance, layout, seal, found[instance], report)

@@ -39,7 +39,7 @@ _COARSER = re.compile(r"s[1-9]\d*")
 
 
 def restore_files(workflow: Workflow) -> DamageReport:
-    """Restore small damaged files from the seals of their stages, and print all damage.
+    """Restore small damaged files from the seals of their stages, and print all damage and missing manifests.
 
     Returns:
         The damage. Stages with ``needs_work`` have to run again, after ``discard_damaged_work``.
@@ -54,6 +54,10 @@ def restore_files(workflow: Workflow) -> DamageReport:
         except OSError as error:
             action = f"cannot be restored: {error.strerror}"
         print(f"{instance.stage.name} {instance.label}: {damage}; {action}", file=sys.stderr, flush=True)
+    for instance, path in report.missing_manifests.items():
+        print(
+            f"{instance.stage.name} {instance.label}: {path} is missing; it is written again", file=sys.stderr
+        )
     if report.checked:
         print(report, file=sys.stderr, flush=True)
     return report
