@@ -14,6 +14,7 @@ from attacca.workflow.rerun_triggers import RerunTriggers
 from attacca.workflow.rule_functions import store_signature
 from attacca.workflow.rules import WorkflowRules
 from attacca.workflow.snakemake_log import shorten_messages
+from attacca.workflow.target_hints import explain_targets
 from attacca.workflow.workflow import open_workflow
 
 shorten_messages()
@@ -23,6 +24,7 @@ ATTACCA = open_workflow(
     overrides=workflow.config_settings.config,
     is_main_process=workflow.is_main_process,
 )
+explain_targets(ATTACCA.layout.results)
 TRIGGERS = RerunTriggers(ATTACCA, active=workflow.is_main_process)
 SPECIAL = workflow.resource_settings.overwrite_resources
 GROUPS = JobGroups(ATTACCA, special_rules=SPECIAL)

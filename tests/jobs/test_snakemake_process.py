@@ -9,6 +9,7 @@ import time
 import psutil
 import pytest
 
+from attacca.errors import ConfigurationError
 from attacca.jobs import snakemake_process
 from attacca.jobs.snakemake_process import PROCESS_VARIABLE, release_stale_lock
 
@@ -42,6 +43,13 @@ def names(locks):
 def test_locks_of_a_killed_workflow_are_removed_and_those_of_others_are_kept(tmp_path, left_behind):
     release_stale_lock(tmp_path / "results", HERE, tmp_path / ".snakemake")
     assert names(left_behind) == ["1.output.lock"]
+
+
+def test_a_working_directory_without_write_permission_gives_one_message(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(ConfigurationError, match=r"no file can be created in .*\.snakemake .*--directory"):
+        release_stale_lock(tmp_path / "results", "", snakemake=file / ".snakemake")
 
 
 def test_locks_of_a_workflow_that_runs_are_kept(tmp_path, left_behind):

@@ -63,6 +63,13 @@ def test_deleted_checkpoints_are_trained_again_and_the_best_is_chosen_again(job)
     assert files(made.directory) == before
 
 
+def test_iterations_of_an_earlier_job_do_not_count_for_the_rate(job, capsys):
+    made = job(iterations=6)
+    train(made)
+    train(made, Progress("train", 6, "iterations"))
+    assert capsys.readouterr().err.splitlines()[-1] == "train: 6/6 iterations (100 %)"
+
+
 def test_a_network_learns(job):
     architecture = UNetConfig(input_shape=(16, 16, 16), num_fmaps=6, downsample_factors=((2, 2, 2),))
     made = job(

@@ -18,6 +18,7 @@ from attacca.errors import MissingInputError, VolumeError
 from attacca.layout import VOLUME_IMAGES
 from attacca.volumes import (
     ImportBlocks,
+    check_unchanged,
     compute_content_fingerprint,
     examine_volume,
     finish_volume,
@@ -544,6 +545,18 @@ def test_the_fingerprint_notices_changed_added_and_missing_files(tmp_path):
     metadata.write_text(json.dumps({"offset": [4, 0, 0]}))
     seen.append(compute_content_fingerprint(config))
     assert len(set(seen)) == 5
+
+
+def test_sections_that_are_replaced_during_an_import_are_an_error_that_names_them(tmp_path):
+    stack = write_stack(tmp_path / "raw", RAW)
+    config = VolumeConfig.model_validate({"raw": {"path": stack}, "voxel_size": [4, 4, 4]})
+    fingerprint = compute_content_fingerprint(config)
+    check_unchanged(config, fingerprint)
+    Image.fromarray(RAW[1, ::-1] // 2).save(stack / "section_1.png")
+    with pytest.raises(
+        VolumeError, match=f"changed while they were imported: {stack}.* start the workflow again"
+    ):
+        check_unchanged(config, fingerprint)
 
 
 def test_each_section_is_decoded_once_for_a_layer_of_blocks(tmp_path, monkeypatch):

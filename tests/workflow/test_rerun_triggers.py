@@ -50,6 +50,25 @@ def test_another_setting_makes_the_stage_stale_and_setting_it_back_does_not_leav
     assert not stale(finished, "train", "first")
 
 
+def test_the_trigger_of_a_stale_stage_has_another_content_at_each_start_and_that_of_a_current_stage_has_not(
+    finished,
+):
+    # Snakemake records the content with each job. A newer file of the recorded content reruns nothing, although the
+    # same array may be deleted for the second time.
+    def read(volume: str) -> str:
+        triggers = RerunTriggers(
+            finished.workflow, active=True, directory=finished.results.parent / "triggers"
+        )
+        return Path(
+            triggers.trigger(finished.instance("targets", "first", volume).stage, "first", volume)
+        ).read_text()
+
+    changed(finished, lambda values: values["volumes"]["cube-a"]["synthetic"].update(seed=77))
+    finished.finish(finished.instance("volume", volume="cube-a"))
+    assert len({read("cube-a") for _ in range(3)}) == 3
+    assert len({read("cube-b") for _ in range(3)}) == 1
+
+
 def test_a_stage_that_is_only_planned_is_stale_too(finished):
     for volume in ("cube-b", "cube-c"):
         finished.instance("predict", "first", volume).manifest(finished.workflow.layout).unlink(

@@ -1,16 +1,15 @@
 """``attacca reproduce``: compute results again in another directory and report the first stage that differs."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from rich.console import Console
 from rich.text import Text
 
 from attacca.cli.arguments import parse_cores
 from attacca.cli.console import create_console
-from attacca.config.run import Configuration
 from attacca.errors import AttaccaError
 from attacca.layout import Layout
 from attacca.provenance.compare_digests import ResultKey, compare_digests, print_comparison
@@ -21,6 +20,7 @@ from attacca.provenance.reproduction import (
     resolve_directories,
 )
 from attacca.stages.registry import instances
+from attacca.workflow.changed_results import list_changed_results, recorded_run
 from attacca.workflow.run_snakemake import run_snakemake
 
 
@@ -48,10 +48,13 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compute again and compare; return 0 if all digests are equal, 1 if some differ."""
+    """Compute again and compare; return 0 if all digests are equal, 1 if some differ or files are not those digested."""
     results, directory = resolve_directories(options.results, options.into, nested=options.compare_only)
     old = read_provenances(results, options.run)
     console = create_console()
+    # The digests were taken when the workflow ended: those of files that changed since are not compared.
+    changed = list_changed_results(results, old)
+    _print_changes(changed, results, console)
     if options.compare_only:
         console.print(Text(f"nothing is computed: {directory} is compared as it is"))
     else:
@@ -66,8 +69,23 @@ def run(options: argparse.Namespace) -> int:
         for name in sorted(old)
         for item in compare_digests(list_results(old[name]), both, (old[name], new[name]))
     ]
-    print_comparison(compared, both, console)
-    return int(any(item.verdict == "differ" for item in compared))
+    changed_again = list_changed_results(directory, new)
+    _print_changes(changed_again, directory, console)
+    changed += changed_again
+    print_comparison(compared, both, console, are_current=not changed)
+    return int(bool(changed) or any(item.verdict == "differ" for item in compared))
+
+
+def _print_changes(changed: Sequence[str], results: Path, console: Console) -> None:
+    if changed:
+        console.print(
+            Text(
+                f"{results} has changed since the workflow wrote provenance.json, whose digests are compared. Start the "
+                "workflow again to get complete results and their digests:"
+            )
+        )
+    for message in changed:
+        console.print(Text(f"  {message}"))
 
 
 def _compute(reproduction: Reproduction, options: argparse.Namespace) -> None:
@@ -98,15 +116,7 @@ def list_results(provenance: Mapping[str, Any]) -> list[ResultKey]:
     Raises:
         AttaccaError: its configuration belongs to another version of Attacca.
     """
-    try:
-        configuration = Configuration.model_validate(provenance["configuration"])
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise AttaccaError(
-            "this version of Attacca cannot read the configuration in provenance.json: "
-            f"{first['msg']} ({'.'.join(map(str, first['loc']))}). Check out the commit that "
-            "it names under 'source', and run the command again"
-        ) from None
+    configuration = recorded_run(provenance)
     return [
         ResultKey(instance.stage.name, instance.run, instance.volume, instance.manifest(Layout(Path())))
         for instance in instances(configuration)

@@ -12,6 +12,7 @@ import fcntl
 import os
 import signal
 import socket
+import tempfile
 import threading
 import time
 from itertools import pairwise
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import psutil
 
+from attacca.errors import ConfigurationError
 from attacca.fingerprint import digest
 from attacca.jobs.job_locks import try_lock
 
@@ -62,8 +64,19 @@ def release_stale_lock(results: Path, last_host: str, snakemake: Path = Path(".s
         results: directory of results.
         last_host: name of the machine on which the last workflow was started there.
         snakemake: directory of Snakemake's files.
+
+    Raises:
+        ConfigurationError: no file can be created in the directory of Snakemake's files.
     """
-    snakemake.mkdir(exist_ok=True)
+    try:
+        snakemake.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=snakemake):
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"no file can be created in {snakemake.absolute()} ({error.strerror}), where Snakemake keeps its records. "
+            "Start the workflow in a directory in which you may create files, or name one with --directory"
+        ) from None
     path = snakemake / f"attacca-{digest(str(results))[:16]}.lock"
     handle = try_lock(path, fcntl.LOCK_EX)
     if handle is None:

@@ -126,9 +126,19 @@ def _compare_manifests(paths: Iterable[Path]) -> list[str]:
 
 
 def print_comparison(
-    compared: Sequence[ComparedResult], results: tuple[Path, Path], console: Console
+    compared: Sequence[ComparedResult],
+    results: tuple[Path, Path],
+    console: Console,
+    are_current: bool = True,
 ) -> None:
-    """Print one line per stage, and the differences of the first stage that differs."""
+    """Print one line per stage, and the differences of the first stage that differs.
+
+    Args:
+        compared: the comparison of each stage.
+        results: both directories of results.
+        console: where to print.
+        are_current: whether the digests are those of the files in both directories.
+    """
     table = Table("stage", "of", "digests", box=None, pad_edge=False, header_style="bold")
     for item in compared:
         table.add_row(item.key.stage, item.key.label, Text(item.verdict, style=_STYLES[item.verdict]))
@@ -139,12 +149,15 @@ def print_comparison(
     if unknown:
         lines.append(f"{unknown} results of {results[0]} were deleted before their digests were computed")
     if not different:
-        lines.append(f"all {'other ' if unknown else ''}digests of {results[0]} and {results[1]} are equal")
+        names = ("other " if unknown else "") + ("" if are_current else "recorded ")
+        lines.append(f"all {names}digests of {results[0]} and {results[1]} are equal")
     else:
         first = different[0]
         lines.append(f"the first difference is in {first.key.stage} of {first.key.label}:")
         lines += [f"  {text}" for text in first.differences]
     if len(different) > 1:
         lines.append(f"{len(different) - 1} later stages differ as well")
+    if not are_current:
+        lines.append("files have changed since (listed above): their content is not compared")
     for line in lines:
         console.print(Text(line))

@@ -28,6 +28,7 @@ from attacca.manifest import Manifest
 from attacca.volumes import (
     ImportBlocks,
     VolumePlan,
+    check_unchanged,
     compute_content_fingerprint,
     finish_volume,
     plan_volume,
@@ -130,6 +131,8 @@ class VolumeJob(BlockwiseJob):
         ]
 
     def complete(self) -> dict[str, Any]:
+        # Blocks of the files before and after a change would be one volume.
+        check_unchanged(self.config, self.parameters["source"])
         # Copies were checked block by block.
         checks = check_sources(self.config, self.plan, FULL_LIMIT)
         if checks.problems:

@@ -6,7 +6,7 @@
 4. ``finish_volume`` checks the labels and builds the pyramids.
 """
 
-from attacca.volumes.content_fingerprint import compute_content_fingerprint
+from attacca.volumes.content_fingerprint import check_unchanged, compute_content_fingerprint
 from attacca.volumes.import_volume import ImportBlocks, finish_volume, import_block, prepare_volume
 from attacca.volumes.readers.open_source import open_source
 from attacca.volumes.readers.source import Source
@@ -17,6 +17,7 @@ __all__ = [
     "PlannedArray",
     "Source",
     "VolumePlan",
+    "check_unchanged",
     "compute_content_fingerprint",
     "examine_volume",
     "finish_volume",

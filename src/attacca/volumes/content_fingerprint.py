@@ -12,7 +12,7 @@ from attacca.arrays.precomputed import is_precomputed, locate_precomputed, read_
 from attacca.arrays.storage import list_objects, read_metadata_file
 from attacca.arrays.zarr_opening import open_zarr
 from attacca.config.volumes import ArraySource, VolumeConfig
-from attacca.errors import AttaccaError, MissingInputError
+from attacca.errors import AttaccaError, MissingInputError, VolumeError
 from attacca.fingerprint import digest, digest_file
 from attacca.volumes.readers.descriptions import find_description
 from attacca.volumes.readers.open_source import list_files
@@ -47,6 +47,28 @@ def compute_content_fingerprint(config: VolumeConfig) -> str:
         return digest({"tissue": TISSUE_VERSION})
     sources = [config.raw, *(config.labels.sources if config.labels else []), config.mask]
     return digest([_describe_source(source) for source in sources if source is not None])
+
+
+def check_unchanged(config: VolumeConfig, fingerprint: str) -> None:
+    """Check that the files of a volume are still those from which it was imported.
+
+    Args:
+        config: the volume.
+        fingerprint: ``compute_content_fingerprint`` at the start of the workflow.
+
+    Raises:
+        VolumeError: a file was changed since.
+
+    >>> config = VolumeConfig.model_validate({"synthetic": {"shape": [8, 8, 8]}, "voxel_size": [4, 4, 4]})
+    >>> check_unchanged(config, compute_content_fingerprint(config))
+    """
+    if compute_content_fingerprint(config) != fingerprint:
+        sources = [config.raw, *(config.labels.sources if config.labels else []), config.mask]
+        paths = ", ".join(dict.fromkeys(str(source.path) for source in sources if source is not None))
+        raise VolumeError(
+            f"files were replaced or changed while they were imported: {paths}. When nothing writes to them, start the "
+            "workflow again, which imports them again"
+        )
 
 
 def _describe_source(source: ArraySource) -> Any:

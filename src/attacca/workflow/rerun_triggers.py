@@ -9,6 +9,7 @@ older than any file.
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -82,13 +83,15 @@ class RerunTriggers:
     def _write(self, path: Path, instance: StageInstance) -> None:
         output = instance.first_file(self.workflow.layout)
         reasons = self._list_reasons(instance, output) if output.exists() else []
-        # Snakemake considers a newer file unchanged if its content is.
-        text = canonical_json({"stale": reasons}) + "\n"
+        # Snakemake considers a newer file unchanged if its content is the one that it recorded with the last job of the
+        # stage or `--touch`: the same reason may occur again, such as an array that is deleted for the second time.
+        start = {"start": time.time_ns()} if reasons else {}
+        text = canonical_json({"stale": reasons, **start}) + "\n"
         # A write waits for the disk, and most files have the same content at each start.
         if not path.is_file() or path.read_text() != text:
             write_text(path, text)
-        time = output.stat().st_mtime + 1 if reasons else _EPOCH
-        os.utime(path, (time, time))
+        modified = output.stat().st_mtime + 1 if reasons else _EPOCH
+        os.utime(path, (modified, modified))
 
     def _list_reasons(self, instance: StageInstance, output: Path) -> list[str]:
         if self._needs_repair(instance):

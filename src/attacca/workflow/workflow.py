@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any, NoReturn, Protocol, get_args
 
 from attacca.arrays.storage import FORMAT_VARIABLE
 from attacca.config.execution import PreparedStage
@@ -197,10 +197,7 @@ def open_workflow(
                 print(f"warning: {warning}", file=sys.stderr, flush=True)
             extents = extents_of(configuration, checked.plans)
     except AttaccaError as error:
-        print(f"\n{error}\n", file=sys.stderr, flush=True)
-        # Snakemake would print a traceback of the Snakefile for any exception.
-        sys.stdout.flush()
-        os._exit(error.exit_code)
+        _end_with_message(error)
     _prepend_path("PYTHONPATH", source)
     _prepend_path("PATH", Path(sys.executable).parent)
     os.environ[PROCESS_VARIABLE] = str(os.getpid())
@@ -222,8 +219,18 @@ def open_workflow(
     workflow = Workflow(configuration, (path, overrides), extents, recorded)
     os.environ[SHARDS_VARIABLE] = canonical_json(workflow.shard_counts)
     if is_main_process:
-        workflow.release_stale_lock()
+        try:
+            workflow.release_stale_lock()
+        except AttaccaError as error:
+            _end_with_message(error)
     return workflow
+
+
+def _end_with_message(error: AttaccaError) -> NoReturn:
+    """End the process: Snakemake would print a traceback of the Snakefile for any exception."""
+    print(f"\n{error}\n", file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    os._exit(error.exit_code)
 
 
 def _limit_shards(configuration: Configuration, extents: Mapping[str, Extent]) -> dict[str, int]:
