@@ -3,15 +3,18 @@
     python benchmarks/ensembles.py train --sections 0:70 70:90 90:170 --members 4 --steps 2000 --output results/late
     python benchmarks/ensembles.py train --sections 100:170 80:100 0:80 --members 4 --steps 2000 --output results/early
     python benchmarks/ensembles.py score --title "sections 90 to 169" results/late/member-? > benchmarks/ensembles.txt
+    python benchmarks/ensembles.py score --title "sections 90 to 169" --grid results/late/member-?
     python benchmarks/ensembles.py draw benchmarks/ensembles.txt
 
 ``train`` trains an ensemble with the configuration of ``examples/fib25`` on the first sections, with two threads for
 networks and a process for samples. It stores the affinities of each member in the two other volumes, with ``--mirrored``
-means of mirrored copies. A second call with the same directory uses the trained networks. ``score`` reads such
-directories, or those of ``networks.py train --predictions``. The bias of the segmentation is chosen on the first volume, and
-the second one is scored; ``best VOI`` is that of the bias which is best on the second volume itself. All combinations of
-members are scored, since one of them says little: two seeds differ by 0.1 bits. ``draw`` writes a picture of the tables in a
-file beside it.
+means of mirrored copies. A second call with the same directory uses the trained networks.
+
+``score`` reads such directories, or those of ``networks.py train --predictions``. The bias of the segmentation is chosen on
+the first volume, and the second one is scored; ``best VOI`` is that of the bias which is best on the second volume itself.
+All combinations of members are scored, since one of them says little: two seeds differ by 0.1 bits. ``--grid`` prints the
+scores of the second volume for each bias and threshold, as means and maxima over the combinations, without a choice on
+the first one. ``draw`` writes a picture of the tables in a file beside it.
 
 ``python benchmarks/ensembles.py speed`` prints seconds and CPU seconds of a training step of an ensemble of two, for threads
 of each network and for members in threads.
@@ -24,6 +27,7 @@ import os
 import resource
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -63,6 +67,11 @@ from attacca.training.training_device import set_up_device  # noqa: E402
 
 PARTS = ("first", "second")
 _TITLE = "scored: "
+_SCORES = ("voi", "voi_split", "voi_merge", "adapted_rand_error")
+_GRID = {
+    "bias": [[0.2, 0.8], [0.2, 0.9], [0.3, 0.9], [0.3, 0.85]],
+    "threshold": [0.35, 0.4, 0.45, 0.5],
+}
 
 
 def train_ensemble(arguments: argparse.Namespace) -> None:
@@ -195,35 +204,65 @@ def load(directory: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
         return file["affinities"], file["labels"]
 
 
-def score(run: Any, affinities: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Return the scores of affinities, (c, z, y, x) float32, of both volumes."""
+def average_predictions(
+    directories: Sequence[Path], parts: Sequence[str]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return the mean affinities, (c, z, y, x) float32, and the labels, (z, y, x), of volumes."""
+    means, labels = {}, {}
+    for part in parts:
+        loaded = [load(path, part) for path in directories]
+        means[part] = np.zeros(loaded[0][0].shape, np.float32)
+        for affinities, _ in loaded:
+            means[part] += np.float32(1 / 255 / len(loaded)) * affinities
+        labels[part] = loaded[0][1]
+    return means, labels
+
+
+def tune_volumes(
+    run: Any, affinities: dict[str, np.ndarray], labels: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    """Return the scores of all settings of a run for affinities, (c, z, y, x) float32, of each volume."""
     size = Coordinate(10, 10, 10)
     volumes = []
-    for part in PARTS:
-        roi = Roi((0, 0, 0), Coordinate(labels[part].shape) * size)
-        prediction = NumpyArray.from_np_array(affinities[part], roi, size, ["c", "z", "y", "x"])
+    for part, values in affinities.items():
+        roi = Roi((0, 0, 0), Coordinate(values.shape[1:]) * size)
+        prediction = NumpyArray.from_np_array(values, roi, size, ["c", "z", "y", "x"])
         ground_truth = NumpyArray.from_np_array(labels[part], roi, size, ["z", "y", "x"])
         volumes.append(TuningVolume(part, prediction, ground_truth, unlabelled=0))
     with tempfile.TemporaryDirectory() as scratch:
-        return average_scores(tune_each(run, volumes, Path(scratch)), ["second"])
+        return tune_each(run, volumes, Path(scratch))
+
+
+def score_settings(directories: list[Path], title: str) -> None:
+    """Print means and maxima of the scores of each bias and threshold over all combinations of predictions."""
+    run: Any = next(iter(load_configuration(CONFIGURATIONS["FIB-25"]).runs.values()))
+    settings = run.segmentation.model_copy(update=_GRID)
+    run = run.model_copy(update={"segmentation": settings})
+    found: dict[str, list[list[float]]] = {}
+    for count in range(1, len(directories) + 1):
+        for chosen in itertools.combinations(directories, count):
+            affinities, labels = average_predictions(chosen, ["second"])
+            for row in tune_volumes(run, affinities, labels)["second"].table:
+                values = [row[name] for name in _SCORES]
+                found.setdefault(f"{row['bias']} {row['threshold']}", []).append(values)
+    print(f"{_TITLE}{title}, {len(next(iter(found.values())))} combinations")
+    print("bias and threshold      VOI  split  merge  ARAND   largest VOI  largest ARAND")
+    for name, rows in found.items():
+        means = " ".join(f"{value:6.3f}" for value in np.mean(rows, axis=0))
+        print(f"{name:18s} {means} {max(row[0] for row in rows):13.3f} {max(row[3] for row in rows):14.3f}")
 
 
 def score_combinations(directories: list[Path], title: str) -> None:
     """Print a row for each combination of predictions, and one with the mean over those of each size."""
     print(f"{_TITLE}{title}")
     run = next(iter(load_configuration(CONFIGURATIONS["FIB-25"]).runs.values()))
-    loaded = [{part: load(path, part) for part in PARTS} for path in directories]
-    labels = {part: values[1] for part, values in loaded[0].items()}
     print(f"{'networks':42s}    VOI  split  merge  ARAND best VOI")
     for count in range(1, len(directories) + 1):
         rows = []
         for chosen in itertools.combinations(range(len(directories)), count):
-            mean = {part: np.zeros(loaded[0][part][0].shape, np.float32) for part in PARTS}
-            for number, part in itertools.product(chosen, PARTS):
-                mean[part] += np.float32(1 / 255 / count) * loaded[number][part][0]
-            found = score(run, mean, labels)
-            names = ("voi", "voi_split", "voi_merge", "adapted_rand_error")
-            rows.append([*(found["score"][name] for name in names), found["best"]["voi"]])
+            affinities, labels = average_predictions([directories[number] for number in chosen], PARTS)
+            found = average_scores(tune_volumes(run, affinities, labels), ["second"])
+            rows.append([*(found["score"][name] for name in _SCORES), found["best"]["voi"]])
             _print_row(" + ".join(directories[number].name for number in chosen), rows[-1])
         if len(rows) > 1:
             _print_row(f"mean of these {len(rows)}", np.mean(rows, axis=0))
@@ -249,6 +288,7 @@ def main() -> None:
     scoring.add_argument(
         "predictions", type=Path, nargs="+", help="directories with first.npz and second.npz"
     )
+    scoring.add_argument("--grid", action="store_true", help="scores of biases and thresholds")
     scoring.add_argument("--title", required=True, help="of the table")
     drawing = commands.add_parser("draw", help="draw the tables of a file")
     drawing.add_argument("table", type=Path)
@@ -257,7 +297,8 @@ def main() -> None:
     if arguments.command == "train":
         train_ensemble(arguments)
     elif arguments.command == "score":
-        score_combinations(arguments.predictions, arguments.title)
+        score = score_settings if arguments.grid else score_combinations
+        score(arguments.predictions, arguments.title)
     elif arguments.command == "draw":
         draw(arguments.table)
     else:
