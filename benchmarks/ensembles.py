@@ -74,10 +74,15 @@ _GRID = {
 }
 
 
+def load_run() -> Any:
+    """Return the run of ``examples/fib25``."""
+    return next(iter(load_configuration(CONFIGURATIONS["FIB-25"]).runs.values()))
+
+
 def train_ensemble(arguments: argparse.Namespace) -> None:
     """Train an ensemble, and store the predictions of its members."""
     keep_freed_memory()
-    run: Any = next(iter(load_configuration(CONFIGURATIONS["FIB-25"]).runs.values()))
+    run = load_run()
     sections = dict(zip(("train", *PARTS), map(parse_sections, arguments.sections)))
     architecture = run.architecture.model_copy(update={"members": arguments.members})
     changes = {"iterations": arguments.steps, "torch_threads": arguments.threads, "loader_workers": 1}
@@ -139,12 +144,13 @@ def draw(table: Path) -> None:
     figure, panels = pyplot.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
     for number, (title, rows) in enumerate(found.items()):
         counts = np.array([row[0] for row in rows])
+        sizes = np.unique(counts)
         for column, axes in enumerate(panels, start=1):
             values = np.array([row[column] for row in rows])
             axes.plot(counts + 0.06 * number, values, ".", color=f"C{number}", alpha=0.6)
-            means = [values[counts == count].mean() for count in sorted(set(counts))]
-            axes.plot(np.array(sorted(set(counts))) + 0.06 * number, means, color=f"C{number}", label=title)
-            axes.set_xticks(sorted(set(counts)))
+            means = [values[counts == size].mean() for size in sizes]
+            axes.plot(sizes + 0.06 * number, means, color=f"C{number}", label=title)
+            axes.set_xticks(sizes)
             axes.set_xlabel("networks of which the mean is taken")
     panels[0].set_ylabel("VOI (bits)")
     panels[1].set_ylabel("adapted Rand error")
@@ -155,7 +161,7 @@ def draw(table: Path) -> None:
 def print_speeds(rounds: int = 3) -> None:
     """Print medians of the time of a step of two networks, alternating."""
     keep_freed_memory()
-    run: Any = next(iter(load_configuration(CONFIGURATIONS["FIB-25"]).runs.values()))
+    run = load_run()
     ways = {"one thread": 1, "two threads of each network": 2, "one thread of each member": 0}
     found: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     # The first round warms up.
@@ -175,7 +181,7 @@ def _time_step(run: Any, threads: int, steps: int = 12) -> tuple[float, float]:
     chain = chain.to(memory_format=torch.channels_last_3d)
     raw = torch.rand((2, 1, *architecture.input_shape))
     target = (torch.rand((2, 9, *architecture.input_shape)) > 0.5).float()
-    members = MemberThreads(list(chain.members), 2)
+    members = MemberThreads(chain.members, 2)
 
     def compute(member: torch.nn.Module) -> torch.Tensor:
         return torch.nn.functional.binary_cross_entropy_with_logits(member(raw), target)
@@ -235,7 +241,7 @@ def tune_volumes(
 
 def score_settings(directories: list[Path], title: str) -> None:
     """Print means and maxima of the scores of each bias and threshold over all combinations of predictions."""
-    run: Any = next(iter(load_configuration(CONFIGURATIONS["FIB-25"]).runs.values()))
+    run = load_run()
     settings = run.segmentation.model_copy(update=_GRID)
     run = run.model_copy(update={"segmentation": settings})
     found: dict[str, list[list[float]]] = {}
@@ -255,7 +261,7 @@ def score_settings(directories: list[Path], title: str) -> None:
 def score_combinations(directories: list[Path], title: str) -> None:
     """Print a row for each combination of predictions, and one with the mean over those of each size."""
     print(f"{_TITLE}{title}")
-    run = next(iter(load_configuration(CONFIGURATIONS["FIB-25"]).runs.values()))
+    run = load_run()
     print(f"{'networks':42s}    VOI  split  merge  ARAND best VOI")
     for count in range(1, len(directories) + 1):
         rows = []

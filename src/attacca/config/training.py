@@ -232,9 +232,9 @@ class TrainingConfig(StrictModel):
     device: Annotated[str, BeforeValidator(_check_device), Field(pattern=_DEVICE)] = "auto"
     """``auto`` (a GPU if there is one), ``cpu``, ``mps``, ``cuda``, or ``cuda:1`` for the second GPU."""
     torch_threads: int = Field(default=2, ge=1)
-    """Threads of the network on a CPU. The members of an ensemble share them: each is trained in one thread, as many at a
-    time as there are threads, which is faster than several threads per network. The number of threads of a network changes
-    the order of sums, and therefore the last digits of weights."""
+    """Threads of the network on a CPU. The members of an ensemble share them: as many members are trained at a time as
+    there are threads, which is faster than several threads per network. More threads than members are divided among them.
+    The number of threads of a network changes the order of sums, and therefore the last digits of weights."""
     loader_workers: int = Field(default=1, ge=0)
     """Processes that prepare batches; 0: none. The number does not change results."""
     prefetch: int = Field(default=2, ge=1)

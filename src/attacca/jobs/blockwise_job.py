@@ -29,6 +29,7 @@ from attacca.jobs.open_results import open_result, result_array
 from attacca.jobs.pyramids import Image, ShardedPyramid
 from attacca.jobs.stage import FINISH, PLAN, SHARD, Stage, StageInstance
 from attacca.jobs.stage_main import StageArguments
+from attacca.kernel_compilation import announce_compilation
 from attacca.manifest import Manifest, read_object
 from attacca.progress import Progress
 
@@ -121,6 +122,19 @@ class BlockwiseJob(ABC):
     def before_blocks(self) -> None:
         """Prepare the first block of a shard that has blocks to compute."""
         return None
+
+    def compile_kernels(self, part: str) -> None:
+        """Compile kernels before the workers of this job start, each of which would compile the same ones.
+
+        Args:
+            part: see ``attacca.segmentation.compiled.compile_kernels``.
+        """
+        # deferred: the Snakefile does not need numba.
+        from attacca.segmentation.compiled import compile_kernels
+
+        if self.arguments.execution.scheduler_address is None:
+            announce_compilation(f"{self.verb} {self.arguments.label}")
+            compile_kernels(part)
 
     def complete(self) -> dict[str, Any]:
         """Compute what needs all blocks (pyramids, totals, checks), and return the result for the manifest."""

@@ -25,7 +25,6 @@ from attacca.jobs.stage import (
     plain_values,
 )
 from attacca.jobs.stage_main import stage_main
-from attacca.kernel_compilation import announce_compilation
 from attacca.manifest import Manifest
 from attacca.segmentation.block_size import choose_block_size
 from attacca.segmentation.chosen_settings import read_fragment_settings, read_neighborhood
@@ -128,13 +127,7 @@ class FragmentsJob(BlockwiseJob):
         write_image_label(group)
 
     def before_blocks(self) -> None:
-        # deferred: the Snakefile does not need numba.
-        from attacca.segmentation.compiled import compile_kernels
-
-        if self.arguments.execution.scheduler_address is None:
-            # Before the workers start: each of them would compile the same kernels.
-            announce_compilation(f"{self.verb} {self.arguments.label}")
-            compile_kernels(self.settings.chain)
+        self.compile_kernels(self.settings.chain)
 
     def block_function(self) -> Callable[[Block], Any]:
         # deferred: the Snakefile does not need numba.

@@ -20,7 +20,6 @@ from attacca.jobs.stage import (
     locate_manifest,
 )
 from attacca.jobs.stage_main import stage_main
-from attacca.kernel_compilation import announce_compilation
 from attacca.manifest import Manifest
 from attacca.segmentation.block_size import choose_block_size
 from attacca.segmentation.chosen_settings import (
@@ -96,13 +95,7 @@ class GraphJob(BlockwiseJob):
         Path(self.directory).mkdir(parents=True, exist_ok=True)
 
     def before_blocks(self) -> None:
-        # deferred: the Snakefile does not need numba.
-        from attacca.segmentation.compiled import compile_kernels
-
-        if self.arguments.execution.scheduler_address is None:
-            # Before the workers start: each of them would compile the same kernels.
-            announce_compilation(f"{self.verb} {self.arguments.label}")
-            compile_kernels("graph")
+        self.compile_kernels("graph")
 
     def block_function(self) -> Callable[[Block], Any]:
         # deferred: the Snakefile does not need numba.

@@ -1,6 +1,6 @@
 """Threads that train the members of an ensemble at the same time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -26,7 +26,7 @@ class MemberThreads:
         (torch.Size([]), True)
     """
 
-    def __init__(self, members: Sequence[torch.nn.Module], threads: int) -> None:
+    def __init__(self, members: Iterable[torch.nn.Module], threads: int) -> None:
         self._members = list(members)
         self._pool = ThreadPoolExecutor(
             min(threads, len(self._members)),

@@ -62,7 +62,7 @@ class TrainingState:
         self.forward: Any = self.chain
         self._member_threads: MemberThreads | None = None
         if device.device.type == "cpu" and device.ranks == 1 and isinstance(self.chain, Ensemble):
-            self._member_threads = MemberThreads(list(self.chain.members), self.config.torch_threads)
+            self._member_threads = MemberThreads(self.chain.members, self.config.torch_threads)
         self.model.train()
 
     def distribute(self) -> None:
