@@ -20,9 +20,10 @@ scores the second volume only. ``--sections`` chooses other sections of FIB-25.
 ``speed`` prints CPU seconds of optimizer steps and voxels per CPU second, with random data in one thread. The variables
 above make it use the instructions of a CPU without AVX-512.
 
-``table`` lists all trained networks, and draws the training loss against CPU seconds beside the table. Scores of one
-seed differ by up to 0.25 bits from those of another one. Compare at least three seeds. The training loss does not rank
-networks with samples of different sizes: voxels near the faces of a sample, which have less context, have a higher loss.
+``table`` lists all trained networks, with means of their seeds, and draws losses and VOI against CPU seconds beside the
+table. Scores of one seed differ by up to 0.25 bits from those of another one. Compare at least three seeds. The training
+loss does not rank networks with samples of different sizes: voxels near the faces of a sample, which have less context,
+have a higher loss.
 """
 
 import argparse
@@ -40,12 +41,13 @@ from typing import Any
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[_name] = "1"
 
-import matplotlib  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from funlib.geometry import Coordinate, Roi  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
+from network_tables import draw_results, print_table  # noqa: E402
+
 from attacca.architectures.operations import count_flops  # noqa: E402
 from attacca.architectures.unet import UNet  # noqa: E402
 from attacca.arrays import NumpyArray, ZarrArray  # noqa: E402
@@ -353,42 +355,6 @@ def measure_seconds(function: Callable[..., Any], *arguments: Any) -> float:
     return time.process_time() - started
 
 
-def print_table(results: list[dict[str, Any]]) -> None:
-    """Print a row for each training."""
-    print(
-        f"{'network':28s} {'seed':>4s} {'weights':>9s} {'kflop/voxel':>11s} {'context':>7s} {'CPU s':>6s} {'steps':>6s} "
-        f"{'s/step':>7s} {'s/batch':>7s} {'predict s':>9s} {'loss':>6s} {'VOI':>6s} {'split':>6s} {'merge':>6s} "
-        f"{'ARAND':>6s} {'best VOI':>8s}"
-    )
-    for row in results:
-        score = row["score"]
-        print(
-            f"{row['network']:28s} {row['seed']:4d} {row['weights']:9d} {row['flops per voxel'] / 1e3:11.1f} "
-            f"{row['context']:7d} {row['curve'][-1][0]:6.0f} {row['steps']:6d} {row['seconds per step']:7.3f} "
-            f"{row['seconds per batch']:7.3f} {row['prediction seconds']:9.1f} {row['loss']:6.3f} {score['voi']:6.3f} "
-            f"{score['voi_split']:6.3f} {score['voi_merge']:6.3f} {score['adapted_rand_error']:6.3f} "
-            f"{row['best']['voi']:8.3f}"
-        )
-
-
-def draw_curves(results: list[dict[str, Any]], path: Path) -> None:
-    """Draw the loss, a mean over a twentieth of the time, against CPU seconds."""
-    matplotlib.use("Agg")
-    # deferred: the backend has to be chosen first
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
-    for row in results:
-        times, losses = np.array(row["curve"]).T
-        edges = np.linspace(0, times[-1], 21)
-        bins = np.clip(np.digitize(times, edges) - 1, 0, 19)
-        means = [losses[bins == index].mean() for index in range(20)]
-        axes.plot((edges[:-1] + edges[1:]) / 2, means, label=f"{row['network']}, seed {row['seed']}")
-    axes.set(xlabel="CPU seconds of optimizer steps", ylabel="training loss", yscale="log")
-    axes.legend()
-    figure.savefig(path, dpi=120)
-
-
 def main() -> None:
     """Train networks, print their table, or print their speed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -444,7 +410,7 @@ def main() -> None:
         return
     results = [json.loads(path.read_text()) for path in sorted(arguments.output.glob("*.json"))]
     print_table(results)
-    draw_curves(results, arguments.plot)
+    draw_results(results, arguments.plot)
 
 
 if __name__ == "__main__":
