@@ -61,21 +61,29 @@ def draw_results(results: Sequence[Row], path: Path) -> None:
     """Draw the training loss, and the loss and VOI of other sections, against CPU seconds of the training.
 
     Lines of the training loss are means of the seeds, each value a mean of a twentieth of the time. In the other panels,
-    small points are seeds, and large ones their means.
+    small points are seeds, and large ones their medians. Triangles at the upper edge are seeds with higher values.
     """
     matplotlib.use("Agg")
     # deferred: the backend has to be chosen first
     from matplotlib import pyplot
 
     figure, panels = pyplot.subplots(1, 3, figsize=(13, 4), layout="constrained")
-    for number, (label, rows) in enumerate(group_seeds(results).items()):
+    groups = group_seeds(results)
+    ends = {
+        label: np.array([[row["curve"][-1][0], row["loss"], row["score"]["voi"]] for row in rows])
+        for label, rows in groups.items()
+    }
+    limits = 1.1 * np.max([np.median(values, axis=0) for values in ends.values()], axis=0)
+    for number, (label, rows) in enumerate(groups.items()):
         color = f"C{number}"
         curves = np.array([_average_curve(row["curve"]) for row in rows])
         panels[0].plot(*curves.mean(0), color=color, label=label)
-        ends = np.array([[row["curve"][-1][0], row["loss"], row["score"]["voi"]] for row in rows])
         for column, axes in enumerate(panels[1:], start=1):
-            axes.plot(ends[:, 0], ends[:, column], ".", color=color, alpha=0.6)
-            axes.plot(*ends.mean(0)[[0, column]], "o", color=color)
+            times, values = ends[label][:, 0], ends[label][:, column]
+            is_inside = values <= limits[column]
+            axes.plot(times[is_inside], values[is_inside], ".", color=color, alpha=0.6)
+            axes.plot(times[~is_inside], [limits[column]] * np.count_nonzero(~is_inside), "^", color=color)
+            axes.plot(np.median(times), np.median(values), "o", color=color)
     labels = ("training loss", "loss on other sections", "VOI (bits)")
     for axes, name in zip(panels, labels, strict=True):
         axes.set(xlabel="CPU seconds of the training", ylabel=name)

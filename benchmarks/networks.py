@@ -96,6 +96,7 @@ NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any], float]] = {
     "half 24-48-96": ({**_STEM, "channels": (24, 48, 96)}, {}, 2e-3),
     "half 24-48-96, LSDs": ({**_STEM, "channels": (24, 48, 96)}, _LSDS, 2e-3),
     "half 24-48-96, batch": ({**_STEM, **_BATCH, "channels": (24, 48, 96)}, {}, 2e-3),
+    "half 24-48-96, batch, 4e-3": ({**_STEM, **_BATCH, "channels": (24, 48, 96)}, {}, 4e-3),
     "half 32-64-128": ({**_STEM, "channels": (32, 64, 128)}, {}, 2e-3),
     "half 24-48-96-96": ({**_STEM, **_THREE, "channels": (24, 48, 96, 96)}, {}, 2e-3),
     "half 24-48-96-96, batch": ({**_STEM, **_THREE, **_BATCH, "channels": (24, 48, 96, 96)}, {}, 2e-3),

@@ -182,6 +182,25 @@ def test_a_volume_with_other_gray_values_than_the_training_volume_causes_a_warni
     assert "'cube'" in warning and "white is 255" in warning
 
 
+@pytest.mark.parametrize(
+    ("network", "is_reported"),
+    [
+        ({"downsample_factors": [[2, 2, 2]] * 3, "channels": [4, 4, 4, 4]}, True),
+        ({"downsample_factors": [[1, 2, 2]] * 3, "channels": [4, 4, 4, 4]}, True),
+        ({"downsample_factors": [[2, 2, 2]], "channels": [4, 4]}, False),
+    ],
+)
+def test_samples_of_at_most_half_the_context_of_their_network_cause_a_warning(
+    inspected, network, is_reported
+):
+    warnings = inspected(architecture={"input_shape": [16, 16, 16], **network}).warnings
+    assert len(warnings) == is_reported
+    for warning in warnings:
+        assert (
+            "runs.run.architecture.input_shape" in warning and "[16, 16, 16]" in warning and "48" in warning
+        )
+
+
 def test_raw_data_that_are_not_finite_are_reported(inspected):
     message = refused(inspected, raw="broken")
     assert "volumes.cube.raw (line" in message and "not finite" in message

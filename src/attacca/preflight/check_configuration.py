@@ -82,7 +82,6 @@ def check_configuration(
     for name, run in configuration.runs.items():
         problems += check_run(configuration, name, run, plans)
         problems += check_labels(configuration, name, run, plans)
-        problems += check_training(name, run, plans)
         problems += check_export(name, run, plans)
         problems += check_run_length(configuration, name, run, plans)
         # A volume with a problem is not read again.
@@ -92,6 +91,7 @@ def check_configuration(
             if not any(problem.path[:2] == ("volumes", volume) for problem in problems)
         }
         for item in (
+            *check_training(name, run, plans),
             *check_annotation(configuration, name, run, sound),
             *check_intensity(configuration, name, run, plans),
             *check_model(configuration, name, run, plans),

@@ -1,4 +1,4 @@
-"""Checks that the training of a run can use its settings: regions and points of samples, checkpoints."""
+"""Checks that the training of a run can use its settings: regions, points and size of samples, checkpoints."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -6,6 +6,8 @@ from math import lcm
 
 from funlib.geometry import Roi
 
+from attacca.architectures.shapes import compute_block_context, create_axes
+from attacca.config.architecture import UNetConfig
 from attacca.config.problems import Problem, format_value, suggest_name
 from attacca.config.run import RunConfig
 from attacca.config.training import SamplingConfig
@@ -14,8 +16,10 @@ from attacca.volumes import VolumePlan
 from attacca.volumes.placement import format_roi
 
 
-def check_training(name: str, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[Problem]:
-    """Yield the problems that would stop the training of a run, or the prediction with its checkpoint.
+def check_training(name: str, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[Problem | str]:
+    """Yield the problems that would stop the training of a run, or the prediction with its checkpoint, and a warning.
+
+    The warning is about samples that are much smaller than the context of their network.
 
     Args:
         name: name of the run.
@@ -40,6 +44,7 @@ def check_training(name: str, run: RunConfig, plans: dict[str, VolumePlan]) -> I
             "volumes under volumes.validate, or the criterion loss",
         )
     yield from _check_checkpoint((*section, "prediction", "checkpoint"), run)
+    yield from _check_context(name, run)
 
 
 def _check_sampling(key: KeyPath, sampling: SamplingConfig, plan: VolumePlan | None) -> Iterator[Problem]:
@@ -80,4 +85,19 @@ def _check_checkpoint(key: KeyPath, run: RunConfig) -> Iterator[Problem]:
             f"best, latest, or an iteration whose checkpoint is kept: {', '.join(map(str, kept[:10]))}"
             + (", ..." if len(kept) > 10 else ""),
             "training.checkpoint.keep_every keeps more" if is_written else "",
+        )
+
+
+def _check_context(name: str, run: RunConfig) -> Iterator[str]:
+    """Yield a warning if what coarse levels see in training is mostly padding, and image in prediction."""
+    network = run.architecture
+    if not isinstance(network, UNetConfig) or network.padding == "valid":
+        return
+    context = compute_block_context(create_axes(network))
+    if any(2 * size <= reach for size, reach in zip(network.input_shape, context)):
+        yield (
+            f"runs.{name}.architecture.input_shape: samples of {list(network.input_shape)} voxels are at most half as "
+            f"large as the network's context, {list(context)} voxels to each side. Coarse levels see mostly zeros around "
+            "a sample in training, but the image in prediction, so that predictions can be bad although the losses are "
+            "good. Use larger samples, fewer levels, or padding: valid"
         )
