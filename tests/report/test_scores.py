@@ -93,6 +93,16 @@ def test_the_summary_shows_scores_directions_and_the_path_of_the_report(fake_res
     assert "report.html" in text
 
 
+@pytest.mark.parametrize("width", [60, 80, 110])
+def test_names_of_scores_are_not_cut_off_in_narrow_terminals(fake_results: Any, width: int) -> None:
+    lines = summarize_results(fake_results.directory, width).splitlines()
+    tables = lines[: next(index for index, line in enumerate(lines) if "lower is better" in line)]
+    words = " ".join(tables).split()
+    assert "…" not in " ".join(tables) and max(map(len, tables)) <= width
+    # A score has one column, also if several tables are needed.
+    assert words.count("adapted") == words.count("precision") == 1
+
+
 def test_the_summary_names_unlabeled_volumes_and_the_location_of_their_segmentation(
     tmp_path: Path, fake_results: Any
 ) -> None:

@@ -1,7 +1,7 @@
 """Summary of the results for the terminal: tables of scores, and the path of the report."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,10 @@ from attacca.report.scores import (
 if TYPE_CHECKING:
     from rich.table import Table
 
+_PADDING = 3
+"""Columns of the terminal between two columns of a table."""
+_USUAL_WIDTH = 11
+"""Width at which headers of several words are wrapped."""
 _LEGEND = "↓ lower is better  ↑ higher is better"
 
 
@@ -62,7 +66,9 @@ def summarize_results(directory: Path | str, width: int = 110) -> str:
         )
         print_line(f"No scores in {directory}: {reason}")
     for number, group in enumerate(groups):
-        console.print(_make_table([rows[index] for index in group], title="" if number else "Scores"))
+        title = "" if number else "Scores"
+        for table in _make_tables([rows[index] for index in group], title, width):
+            console.print(table)
     if groups:
         is_compared = len({volume for _, volume, _ in rows}) < len(rows)
         star = "  * best on the volume" if is_compared else ""
@@ -107,24 +113,47 @@ def _check_directory(results: Results) -> None:
         raise MissingInputError(f"{directory} holds no results: no workflow has written there yet. {fix}")
 
 
-def _make_table(rows: Sequence[tuple[str, str, list[Score]]], title: str) -> "Table":
+def _make_tables(rows: Sequence[tuple[str, str, list[Score]]], title: str, width: int) -> Iterator["Table"]:
+    """Yield a table of all scores, or several ones with as many columns as fit without a break within a word."""
+    names = [["run", *(run for run, _, _ in rows)], ["volume", *(volume for _, volume, _ in rows)]]
+    columns = []
+    for key in choose_principal_keys(rows[0][2]):
+        scores = [next(score for score in row[2] if score.key == key) for row in rows]
+        best = find_best(scores, [volume for _, volume, _ in rows])
+        header = f"{scores[0].label} {scores[0].arrow}"
+        header += f"\n({scores[0].unit_symbol})" if scores[0].unit else ""
+        columns.append(
+            [header, *(score.text + (" *" if index in best else "") for index, score in enumerate(scores))]
+        )
+    left = width - sum(_PADDING + max(map(len, column)) for column in names) - 1
+    shown: list[list[str]] = []
+    for column in columns:
+        needed = _PADDING + _choose_width(column)
+        if shown and needed > left - sum(_PADDING + _choose_width(other) for other in shown):
+            yield _make_table(names, shown, title)
+            shown, title = [], ""
+        shown.append(column)
+    yield _make_table(names, shown, title)
+
+
+def _choose_width(column: Sequence[str]) -> int:
+    """Return the width of a column of scores: its header is wrapped between words."""
+    header, *cells = column
+    words = max(map(len, header.split()))
+    return max(words, min(len(header.split("\n")[0]), _USUAL_WIDTH), *map(len, cells))
+
+
+def _make_table(names: Sequence[Sequence[str]], columns: Sequence[Sequence[str]], title: str) -> "Table":
     # deferred: stages import this room, and only the command line prints tables.
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("run", no_wrap=True)
-    table.add_column("volume", no_wrap=True)
-    cells: list[list[str]] = []
-    for key in choose_principal_keys(rows[0][2]):
-        column = [next(score for score in scores if score.key == key) for _, _, scores in rows]
-        header = f"{column[0].label} {column[0].arrow}"
-        table.add_column(
-            f"{header}\n({column[0].unit_symbol})" if column[0].unit else header, justify="right"
-        )
-        best = find_best(column, [volume for _, volume, _ in rows])
-        cells.append([score.text + (" *" if index in best else "") for index, score in enumerate(column)])
-    for index, (run, volume, _) in enumerate(rows):
-        table.add_row(Text(run), Text(volume), *(Text(column[index]) for column in cells))
+    for header, *_ in names:
+        table.add_column(header, no_wrap=True)
+    for column in columns:
+        table.add_column(column[0], justify="right", width=_choose_width(column))
+    for cells in list(zip(*names, *columns, strict=True))[1:]:
+        table.add_row(*map(Text, cells))
     return table
