@@ -94,7 +94,7 @@ def test_the_summary_shows_scores_directions_and_the_path_of_the_report(fake_res
 
 
 @pytest.mark.parametrize("width", [60, 80, 110])
-def test_names_of_scores_are_not_cut_off_in_narrow_terminals(fake_results: Any, width: int) -> None:
+def test_names_of_scores_are_not_truncated_in_narrow_terminals(fake_results: Any, width: int) -> None:
     lines = summarize_results(fake_results.directory, width).splitlines()
     tables = lines[: next(index for index, line in enumerate(lines) if "lower is better" in line)]
     words = " ".join(tables).split()

@@ -126,14 +126,14 @@ def _make_tables(rows: Sequence[tuple[str, str, list[Score]]], title: str, width
             [header, *(score.text + (" *" if index in best else "") for index, score in enumerate(scores))]
         )
     left = width - sum(_PADDING + max(map(len, column)) for column in names) - 1
-    shown: list[list[str]] = []
+    part: list[list[str]] = []
     for column in columns:
         needed = _PADDING + _choose_width(column)
-        if shown and needed > left - sum(_PADDING + _choose_width(other) for other in shown):
-            yield _make_table(names, shown, title)
-            shown, title = [], ""
-        shown.append(column)
-    yield _make_table(names, shown, title)
+        if part and needed > left - sum(_PADDING + _choose_width(other) for other in part):
+            yield _make_table(names, part, title)
+            part, title = [], ""
+        part.append(column)
+    yield _make_table(names, part, title)
 
 
 def _choose_width(column: Sequence[str]) -> int:
