@@ -1,5 +1,6 @@
 """A real SLURM of two nodes on this machine, for the time of the tests."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -81,18 +82,27 @@ class Slurm:
         )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def slurm() -> Iterator[Slurm]:
-    """A SLURM cluster of two nodes, which is removed completely when the tests end."""
+    """A SLURM cluster of two nodes, which is removed completely when the tests of a file end.
+
+    A machine has one: another worker of pytest-xdist waits until it is removed.
+    """
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing or os.geteuid() != 0:
         pytest.skip(
             "needs root and a SLURM installation (apt-get install --no-install-recommends "
             f"slurmctld slurmd slurm-client munge); missing: {', '.join(missing) or 'root'}"
         )
-    _end_abandoned_cluster()
-    if Path("/etc/slurm/slurm.conf").exists():
-        pytest.skip("/etc/slurm/slurm.conf belongs to another SLURM, which is left alone")
+    with open("/tmp/attacca-slurm.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _end_abandoned_cluster()
+        if Path("/etc/slurm/slurm.conf").exists():
+            pytest.skip("/etc/slurm/slurm.conf belongs to another SLURM, which is left alone")
+        yield from _run_cluster()
+
+
+def _run_cluster() -> Iterator[Slurm]:
     # Sockets' paths are short: a directory below pytest's own would be too long.
     base = Path(f"/tmp/attacca-slurm-{os.getpid()}")
     port = 17000 + os.getpid() % 1000 * 10

@@ -8,7 +8,8 @@ import yaml
 from attacca.cli.main import main
 from tiny_configuration import tiny_configuration
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(900)]
+# Without the time of fixtures, which wait for the cluster of another test process.
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(900, func_only=True)]
 
 
 @pytest.fixture

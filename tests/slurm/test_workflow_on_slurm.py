@@ -21,7 +21,7 @@ from extension_files import LOSS
 from tiny_configuration import tiny_configuration
 from warm_python import WarmPython
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1800, func_only=True)]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Every stage, with shards and several blocks each, in as little time as possible; the loss is an extension.
