@@ -6,12 +6,12 @@ from math import lcm
 
 from funlib.geometry import Roi
 
-from attacca.architectures.shapes import compute_block_context, create_axes
 from attacca.config.architecture import UNetConfig
 from attacca.config.problems import Problem, format_value, suggest_name
 from attacca.config.run import RunConfig
 from attacca.config.training import SamplingConfig
 from attacca.config.yaml_text import KeyPath
+from attacca.prediction.sizes import ConfiguredSizes
 from attacca.volumes import VolumePlan
 from attacca.volumes.placement import format_roi
 
@@ -93,7 +93,7 @@ def _check_context(name: str, run: RunConfig) -> Iterator[str]:
     network = run.architecture
     if not isinstance(network, UNetConfig) or network.padding == "valid":
         return
-    context = compute_block_context(create_axes(network))
+    context = ConfiguredSizes(network).context
     if any(2 * size <= reach for size, reach in zip(network.input_shape, context)):
         yield (
             f"runs.{name}.architecture.input_shape: samples of {list(network.input_shape)} voxels are at most half as "

@@ -18,10 +18,9 @@ from attacca.report.scores import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
-_PADDING = 3
-"""Columns of the terminal between two columns of a table."""
 _USUAL_WIDTH = 11
 """Width at which headers of several words are wrapped."""
 _LEGEND = "↓ lower is better  ↑ higher is better"
@@ -67,7 +66,7 @@ def summarize_results(directory: Path | str, width: int = 110) -> str:
         print_line(f"No scores in {directory}: {reason}")
     for number, group in enumerate(groups):
         title = "" if number else "Scores"
-        for table in _make_tables([rows[index] for index in group], title, width):
+        for table in _make_tables([rows[index] for index in group], title, console):
             console.print(table)
     if groups:
         is_compared = len({volume for _, volume, _ in rows}) < len(rows)
@@ -113,7 +112,9 @@ def _check_directory(results: Results) -> None:
         raise MissingInputError(f"{directory} holds no results: no workflow has written there yet. {fix}")
 
 
-def _make_tables(rows: Sequence[tuple[str, str, list[Score]]], title: str, width: int) -> Iterator["Table"]:
+def _make_tables(
+    rows: Sequence[tuple[str, str, list[Score]]], title: str, console: "Console"
+) -> Iterator["Table"]:
     """Yield a table of all scores, or several ones with as many columns as fit without a break within a word."""
     names = [["run", *(run for run, _, _ in rows)], ["volume", *(volume for _, volume, _ in rows)]]
     columns = []
@@ -125,11 +126,11 @@ def _make_tables(rows: Sequence[tuple[str, str, list[Score]]], title: str, width
         columns.append(
             [header, *(score.text + (" *" if index in best else "") for index, score in enumerate(scores))]
         )
-    left = width - sum(_PADDING + max(map(len, column)) for column in names) - 1
+    wide = console.options.update(max_width=1000)
     part: list[list[str]] = []
     for column in columns:
-        needed = _PADDING + _choose_width(column)
-        if part and needed > left - sum(_PADDING + _choose_width(other) for other in part):
+        extended = _make_table(names, [*part, column], title)
+        if part and console.measure(extended, options=wide).maximum > console.width:
             yield _make_table(names, part, title)
             part, title = [], ""
         part.append(column)
