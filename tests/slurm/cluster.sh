@@ -38,7 +38,9 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=1
-JobAcctGatherParams=OverMemoryKill
+# Memory that processes share counts once. The sum of their resident memory would count it again for a process
+# between fork and exec, and end jobs for memory that they never had.
+JobAcctGatherParams=OverMemoryKill,UsePss
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
 MpiDefault=none
@@ -54,7 +56,7 @@ MinJobAge=3600
 MaxJobCount=10000
 KillWait=5
 # A node that does not answer for this long is down, and its jobs have failed.
-SlurmdTimeout=15
+SlurmdTimeout=30
 SlurmctldTimeout=60
 # A busy machine answers late.
 MessageTimeout=60

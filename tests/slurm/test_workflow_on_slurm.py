@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -153,16 +154,21 @@ def test_the_whole_workflow_gives_the_arrays_of_the_laptop_through_sbatch_alone(
     run = on_slurm(directory, *arguments())
     output = run.finish(1500)
     assert run.process.returncode == 0, output[-6000:]
-    submitted = re.findall(r"has been submitted with SLURM jobid (\d+)", output)
+    submissions = re.findall(r"SLURM jobid (\d+) \(log: .*/slurm_logs/(.+)/\d+\.log\)", output)
     local = re.findall(r"^localrule (\w+):", output, flags=re.MULTILINE)
     assert re.search(r"\d+ of \d+ steps \(100%\) done", output)
     # What runs here makes an empty array or writes a page; it computes no block. With one shard, the plan is grouped.
     assert set(local) == {"all", "report", "predict_plan"}
     # Of each of three volumes the import, with its targets; the training and the tuning; of two volumes two shards of the
     # prediction and its end, the whole segmentation, and the table of objects; the model file and the provenance.
-    assert len(submitted) == 3 + 1 + 1 + 2 * (2 + 1) + 2 + 2 + 1 + 1
+    last = {job: number for number, job in submissions}
+    assert len(last) == 3 + 1 + 1 + 2 * (2 + 1) + 2 + 2 + 1 + 1, submissions
     states = {job.number: job.state for job in slurm.jobs()}
-    assert {states[number] for number in submitted} == {"COMPLETED"}
+    assert {states[number] for number in last.values()} == {"COMPLETED"}
+    # On a busy machine a node may seem to be dead.
+    again = [f"{job}: {states[number]}" for number, job in submissions if number != last[job]]
+    if again:
+        warnings.warn(f"submitted again: {again}\n{slurm.logs()}", stacklevel=1)
     laptop, cluster = arrays(here), arrays(directory)
     assert sorted(laptop) == sorted(cluster)
     assert [name for name, data in laptop.items() if cluster[name] != data] == []
