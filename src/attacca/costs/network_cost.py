@@ -6,7 +6,7 @@ from attacca.architectures.operations import count_flops
 from attacca.config.run import RunConfig
 from attacca.prediction.sizes import ConfiguredSizes, choose_sizes
 
-CORE_FLOPS = 35e9
+CORE_FLOPS = 60e9
 """Typical floating-point operations per second of one core during prediction."""
 CORE_TRAINING_FLOPS = 75e9
 """Typical floating-point operations per second of one core during training: the backward pass has longer inner loops."""

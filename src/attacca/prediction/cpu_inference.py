@@ -15,9 +15,8 @@ _NORMALIZATIONS = (nn.BatchNorm2d, nn.BatchNorm3d)
 class DirectConvolution(nn.Module):
     """A convolution by oneDNN, for inputs of any size.
 
-    For one image of one channel with few voxels, ``torch.nn.Conv3d`` takes an implementation that is four times as slow.
-    Its output is not in the order that the next convolution needs, and the sum of its products is rounded differently,
-    so that values would depend on the size of tiles.
+    ``torch.nn.Conv3d`` takes slower implementations in one thread for a single voxel, and for one image of one channel
+    with few voxels. Their output is not in the order that the next convolution needs.
 
     Args:
         convolution: gives weights and settings.
@@ -40,7 +39,7 @@ def accelerate_on_cpu(model: nn.Module) -> nn.Module:
     """Return a copy of a model in evaluation mode whose U-Nets compute the same in less time on a CPU.
 
     Batch normalization becomes a part of the convolution before it, and rectifiers change the output of a convolution in
-    place. Convolutions of more than one voxel are computed by oneDNN.
+    place. Convolutions are computed by oneDNN.
 
     Args:
         model: the model; it is not changed. Of networks of extensions, which may use their layers in other ways, the
@@ -54,9 +53,19 @@ def accelerate_on_cpu(model: nn.Module) -> nn.Module:
     (6, 4, True)
     """
     result = copy.deepcopy(model).eval()
-    for network in [module for module in result.modules() if isinstance(module, UNet)]:
-        for block in [module for module in network.modules() if isinstance(module, ConvBlock)]:
-            block.layers = nn.Sequential(*_fuse(block.layers))
+    for block in [module for module in result.modules() if isinstance(module, ConvBlock)]:
+        block.layers = nn.Sequential(*_fuse(block.layers))
+    # Some builds of torch have no oneDNN.
+    if torch.backends.mkldnn.is_available():
+        for network in [module for module in result.modules() if isinstance(module, UNet)]:
+            for parent in [
+                module for module in network.modules() if not isinstance(module, DirectConvolution)
+            ]:
+                _compute_directly(parent)
+        for chain in [module for module in result.modules() if isinstance(module, nn.Sequential)]:
+            # A network and its head.
+            if len(chain) and isinstance(chain[0], UNet):
+                _compute_directly(chain)
     return result
 
 
@@ -71,10 +80,10 @@ def _fuse(sequence: nn.Sequential) -> list[nn.Module]:
             layers.append(nn.ReLU(inplace=True))
         else:
             layers.append(layer)
-    # Some builds of torch have no oneDNN.
-    if not torch.backends.mkldnn.is_available():
-        return layers
-    return [
-        DirectConvolution(layer) if isinstance(layer, _CONVOLUTIONS) and max(layer.kernel_size) > 1 else layer
-        for layer in layers
-    ]
+    return layers
+
+
+def _compute_directly(parent: nn.Module) -> None:
+    for name, layer in list(parent.named_children()):
+        if isinstance(layer, _CONVOLUTIONS) and not isinstance(layer.padding, str):
+            setattr(parent, name, DirectConvolution(layer))
