@@ -119,7 +119,7 @@ class UNetConfig(StrictModel):
 
     @property
     def omits_margins(self) -> bool:
-        """Whether the center of an output takes fewer operations than the whole output.
+        """True if the center of an output takes fewer operations than the whole output.
 
         Without padding, outputs have no margin. The statistics of group normalization need the whole output.
         """
