@@ -54,6 +54,7 @@ from attacca.arrays import NumpyArray, ZarrArray  # noqa: E402
 from attacca.config.architecture import UNetConfig  # noqa: E402
 from attacca.config.evaluation import EvaluationConfig  # noqa: E402
 from attacca.config.load import load_configuration  # noqa: E402
+from attacca.config.prediction import PredictionConfig  # noqa: E402
 from attacca.config.training import (  # noqa: E402
     ElasticConfig,
     GammaConfig,
@@ -62,6 +63,7 @@ from attacca.config.training import (  # noqa: E402
 )
 from attacca.config.volumes import RoiConfig  # noqa: E402
 from attacca.freed_memory import keep_freed_memory  # noqa: E402
+from attacca.model import Model  # noqa: E402
 from attacca.prediction import Network  # noqa: E402
 from attacca.prediction.tiles import TiledNetwork  # noqa: E402
 from attacca.segmentation.tuning import tune  # noqa: E402
@@ -320,28 +322,43 @@ def parse_sections(text: str) -> tuple[int, int]:
 
 
 def print_speeds() -> None:
-    """Print the speed of each network, with two samples per step, in prediction with a block of 96 x 96 x 96 voxels."""
+    """Print the speed of each network, with two samples per step, and a tile of 96 x 96 x 96 voxels with its context.
+
+    The columns of the prediction are a forward pass of torch, and the prediction of the workflow.
+    """
     torch.set_num_threads(1)
-    print(
-        f"{'network':28s} {'context':>7s} {'sample':>6s} {'s/step':>7s} {'training, kvoxel/s':>18s} {'prediction':>10s}"
-    )
+    keep_freed_memory()
+    titles = ("network", "context", "sample", "s/step", "training, kvoxel/s", "forward pass", "prediction")
+    print("{:28s} {:>7s} {:>6s} {:>7s} {:>18s} {:>12s} {:>10s}".format(*titles))
     for name, (layers, _, _) in NETWORKS.items():
         architecture = UNet(UNetConfig.model_validate(layers))
-        head = torch.nn.Conv3d(architecture.num_out_channels, 19, 1)
-        model: Any = torch.nn.Sequential(architecture, head)
+        model: Any = Model(architecture, torch.nn.Conv3d(architecture.num_out_channels, 19, 1))
+        network = Network.from_model(model)
+        tile = ((0, 0, 0), (96, 96, 96))
+        config = PredictionConfig(tile_size=[96, 96, 96])
+        tiles = TiledNetwork(network, config, torch.device("cpu"))
         model = model.to(memory_format=torch.channels_last_3d)
-        samples, block = (
+        shape = Coordinate(96, 96, 96) + network.context * 2
+        samples, raw = (
             torch.rand(shape).contiguous(memory_format=torch.channels_last_3d)
-            for shape in ((2, 1, *architecture.input_shape), (1, 1, 96, 96, 96))
+            for shape in ((2, 1, *architecture.input_shape), (1, 1, *shape))
         )
-        step = min(measure_seconds(run_step, model, samples) for _ in range(6))
         with torch.inference_mode():
-            forward = min(measure_seconds(model, block) for _ in range(3))
+            forward = min(measure_seconds(model, raw) for _ in range(3))
+        tiled = min(measure_seconds(run_tile, tiles, raw[0].numpy(), tile) for _ in range(3))
+        model.train()
+        step = min(measure_seconds(run_step, model, samples) for _ in range(6))
         print(
             f"{name:28s} {architecture.context[0]:7d} {architecture.input_shape[0]:6d} {step:7.3f} "
-            f"{samples.numel() / step / 1e3:18.0f} {block.numel() / forward / 1e3:10.0f}",
+            f"{samples.numel() / step / 1e3:18.0f} {96**3 / forward / 1e3:12.0f} {96**3 / tiled / 1e3:10.0f}",
             flush=True,
         )
+
+
+def run_tile(tiles: TiledNetwork, raw: np.ndarray, tile: Any) -> None:
+    """Predict a tile."""
+    for _ in tiles.run(raw, tile):
+        pass
 
 
 def run_step(model: Any, samples: torch.Tensor) -> None:

@@ -1,12 +1,15 @@
 """Trainable model: an architecture with the prediction head of a predictor."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import Any
 
+import numpy as np
 import torch
 from funlib.geometry import Coordinate
 
-from attacca.architectures.architecture import Architecture
+from attacca.architectures.architecture import Architecture, crop_center
 
 
 class Ensemble(torch.nn.Module):
@@ -72,6 +75,12 @@ class Model(torch.nn.Module):
         self.num_out_channels, self.output_shape = self.compute_output_shape(self.input_shape)
         self.eval_activation = eval_activation
 
+    @cached_property
+    def head_reach(self) -> Coordinate:
+        """Voxels on each side by which the prediction head, without padding, reduces the output of the architecture."""
+        features = Coordinate(self.architecture.output_shape(self.input_shape))
+        return (features - self.output_shape) / 2
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the prediction for ``x``, shape (batch, channels, spatial axes).
 
@@ -81,15 +90,29 @@ class Model(torch.nn.Module):
         if self.training:
             logits: torch.Tensor = self.chain(x)
             return logits
-        members = list(self.chain.members) if isinstance(self.chain, Ensemble) else [self.chain]
-        total = self._predict(members[0], x)
-        for member in members[1:]:
-            total = total + self._predict(member, x)
-        return total if len(members) == 1 else total / len(members)
+        return self._average(lambda architecture, head: head(architecture(x)))
 
-    def _predict(self, member: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = member(x)
-        return result if self.eval_activation is None else self.eval_activation(result)
+    def compute_center(self, x: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+        """Return the center of the prediction in evaluation mode, shape (batch, channels, spatial axes).
+
+        Args:
+            x: input, as for ``forward``.
+            shape: spatial shape of the center in voxels, see ``Architecture.compute_center``.
+        """
+        if any(_is_padded(layer) for layer in self.prediction_head.modules()):
+            # Zeros belong around the whole output, not around its center.
+            return crop_center(self(x), shape)
+        wider = Coordinate(shape) + self.head_reach * 2
+        return self._average(lambda architecture, head: head(architecture.compute_center(x, wider)))
+
+    def _average(self, predict: Callable[[Any, Any], torch.Tensor]) -> torch.Tensor:
+        """Return the mean of the members' predictions; ``predict`` takes an architecture and a head."""
+        members: list[Any] = list(self.chain.members) if isinstance(self.chain, Ensemble) else [self.chain]
+        activate = self.eval_activation or torch.nn.Identity()
+        total: torch.Tensor = activate(predict(*members[0]))
+        for member in members[1:]:
+            total = total + activate(predict(*member))
+        return total if len(members) == 1 else total / len(members)
 
     def compute_output_shape(self, input_shape: Coordinate) -> tuple[int, Coordinate]:
         """Return channels and spatial shape in voxels of the prediction for a spatial input shape.
@@ -113,3 +136,8 @@ class Model(torch.nn.Module):
     def scale(self, voxel_size: Coordinate) -> Coordinate:
         """Return the voxel size of the prediction for an input of ``voxel_size``."""
         return self.architecture.scale(voxel_size)
+
+
+def _is_padded(layer: torch.nn.Module) -> bool:
+    padding = getattr(layer, "padding", 0)
+    return isinstance(padding, str) or any(np.ravel(padding))

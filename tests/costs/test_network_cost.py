@@ -64,6 +64,20 @@ def test_operations_and_weights_are_those_that_torch_counts(name, channels):
     assert count_weights(config, channels) == sum(kernel.numel() for kernel in kernels)
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_operations_for_the_center_of_an_output_are_those_that_torch_counts(name):
+    config = UNetConfig.model_validate(NETWORKS[name])
+    with torch.device("meta"):
+        network = create_architecture(config, len(config.input_shape))
+        raw = torch.empty((1, 1, *config.input_shape))
+    center = [max(1, size // 3) for size in network.output_shape(network.input_shape)]
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        assert list(network.compute_center(raw, center).shape[2:]) == center
+    flops = count_flops(config, config.input_shape, center=center)
+    assert flops == counter.get_total_flops()
+    assert flops < count_flops(config, config.input_shape) or not config.omits_margins
+
+
 def test_time_follows_work_and_is_shared_by_workers_and_gpus():
     run = RunConfig.model_validate(
         {

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,25 @@ def test_the_same_command_names_and_repairs_flipped_and_deleted_files(finished, 
     again = damaged.snakemake().stderr
     assert "Nothing to be done" in again
     assert "files are damaged" not in again
+
+
+def test_the_same_command_computes_again_whatever_was_deleted_with_its_manifests(finished, tmp_path):
+    project = finished.copy(tmp_path / "deleted", finished.warm)
+    before = read_results(project.results)
+    workflow = Workflow(load_configuration(project.configuration))
+    tested = next(i for i in workflow.instances() if i.stage.name == "evaluate")
+    run = project.results / tested.run
+    shutil.rmtree(run / tested.volume)
+    shutil.rmtree(run / f"{tested.volume}.zarr")
+    assert "is missing; it is written again" in project.snakemake().stderr
+    # In the middle of the chain, what comes after it is finished.
+    predicted = next(
+        i for i in workflow.instances() if i.stage.name == "predict" and i.volume == tested.volume
+    )
+    for path in (*predicted.arrays(workflow.layout), predicted.manifest(workflow.layout)):
+        shutil.rmtree(path) if Path(path).is_dir() else Path(path).unlink()
+    project.snakemake()
+    after = read_results(project.results)
+    compared = {name for name in before.keys() | after.keys() if not name.startswith(TIMED)}
+    assert sorted(name for name in compared if after.get(name) != before.get(name)) == []
+    assert "Nothing to be done" in project.snakemake().stderr

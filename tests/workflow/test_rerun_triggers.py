@@ -1,12 +1,14 @@
 """Trigger files: inputs of rules that are newer than stale results."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from attacca.fingerprint import digest
 from attacca.report import write_report
+from attacca.stages.provenance import PROVENANCE
 from attacca.stages.report import REPORT
 from attacca.stages.train import TRAIN
 from attacca.workflow.rerun_triggers import RerunTriggers
@@ -120,17 +122,44 @@ def test_workflows_with_other_results_have_trigger_files_of_their_own(finished, 
     assert both[0].trigger(TRAIN, "first") != both[1].trigger(TRAIN, "first")
 
 
-def test_a_report_that_was_written_with_other_settings_is_stale(finished):
-    page = finished.workflow.layout.report()
-
-    def report_is_stale() -> bool:
-        triggers = RerunTriggers(
-            finished.workflow, active=True, directory=finished.results.parent / "triggers"
+@pytest.fixture
+def reported(finished):
+    """Everything is finished, the report too."""
+    finished.finish(*finished.workflow.instances())
+    for path in finished.workflow.provenance_files():
+        path.write_text(
+            json.dumps({"configuration": PROVENANCE.section(finished.workflow.configuration, "first")})
         )
-        return Path(triggers.trigger(REPORT)).stat().st_mtime > page.stat().st_mtime
-
     section = json.loads(finished.workflow.section(REPORT))
+    page = finished.workflow.layout.report()
     write_report(finished.results, page, section["runs"], section["volumes"], settings=digest(section))
-    assert not report_is_stale()
-    changed(finished, lambda values: values["runs"].update(second=values["runs"]["first"]))
-    assert report_is_stale()
+    return finished
+
+
+def report_is_stale(project) -> bool:
+    triggers = RerunTriggers(project.workflow, active=True, directory=project.results.parent / "triggers")
+    page = project.workflow.layout.report()
+    return Path(triggers.trigger(REPORT)).stat().st_mtime > page.stat().st_mtime
+
+
+def test_a_report_that_was_written_with_other_settings_is_stale(reported):
+    assert not report_is_stale(reported)
+    changed(reported, lambda values: values["runs"].update(second=values["runs"]["first"]))
+    assert report_is_stale(reported)
+
+
+def test_what_reads_a_deleted_manifest_is_stale_because_snakemake_does_not_miss_it(reported):
+    layout = reported.workflow.layout
+    reported.instance("predict", "first", "cube-c").manifest(layout).unlink()
+    assert stale(reported, "fragments", "first", "cube-c")
+    assert not stale(reported, "fragments", "first", "cube-b")
+    assert not report_is_stale(reported)
+
+
+def test_a_report_is_stale_if_a_result_or_the_provenance_was_deleted(reported):
+    shutil.rmtree(reported.results / "first" / "cube-c")
+    assert report_is_stale(reported)
+    reported.finish(*reported.workflow.instances())
+    assert not report_is_stale(reported)
+    reported.workflow.layout.provenance("first").unlink()
+    assert report_is_stale(reported)

@@ -1,9 +1,21 @@
 """Interface of networks: channels, input and output sizes, and context for blockwise prediction."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from funlib.geometry import Coordinate
+
+
+def crop_center(features: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """Return the center of ``features`` (batch, channels, *spatial), of spatial ``shape``."""
+    if tuple(features.shape[2:]) == tuple(shape):
+        return features
+    slices = [slice(None), slice(None)]
+    for size, cropped in zip(features.shape[2:], shape):
+        offset = (size - cropped) // 2
+        slices.append(slice(offset, offset + cropped))
+    return features[tuple(slices)]
 
 
 class Architecture(torch.nn.Module, ABC):
@@ -12,6 +24,17 @@ class Architecture(torch.nn.Module, ABC):
     Inputs are (batch, ``num_in_channels``, *spatial), outputs (batch, ``num_out_channels``, *spatial), floating point.
     All sizes are in voxels.
     """
+
+    def compute_center(self, raw: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+        """Return the center of the output for ``raw``, in prediction.
+
+        An architecture overrides this method if it can save the operations for voxels outside the center.
+
+        Args:
+            raw: (batch, ``num_in_channels``, *spatial).
+            shape: spatial shape of the center. It is exact if ``raw`` has the context of a block of this shape.
+        """
+        return crop_center(self(raw), shape)
 
     @property
     @abstractmethod

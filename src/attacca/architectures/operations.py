@@ -7,16 +7,20 @@ import math
 from collections.abc import Iterator, Sequence
 
 from attacca.architectures.measured_network import measure_network
+from attacca.architectures.shapes import create_axes
 from attacca.config.architecture import ArchitectureConfig, UNetConfig
 
 
-def count_flops(network: ArchitectureConfig, shape: Sequence[int], channels: int = 1) -> int:
+def count_flops(
+    network: ArchitectureConfig, shape: Sequence[int], channels: int = 1, center: Sequence[int] | None = None
+) -> int:
     """Return the floating-point operations of a forward pass, without the prediction head.
 
     Args:
         network: settings of the network.
         shape: voxels of the input along [z,] y, x.
         channels: channels of the input.
+        center: voxels of the part of the output that is computed; None for the whole output.
 
     Example:
         Twice the input needs twice the operations.
@@ -24,11 +28,16 @@ def count_flops(network: ArchitectureConfig, shape: Sequence[int], channels: int
         >>> network = UNetConfig(input_shape=(32, 32, 32))
         >>> count_flops(network, (32, 32, 64)) / count_flops(network, (32, 32, 32))
         2.0
+
+        A U-Net saves operations if only the center of its output is needed.
+
+        >>> count_flops(network, (32, 32, 32), center=(8, 8, 8)) < 0.7 * count_flops(network, (32, 32, 32))
+        True
     """
     if not isinstance(network, UNetConfig):
         measured = measure_network(network, channels)
         return round(measured.flops * math.prod(shape) / math.prod(network.input_shape))
-    each = sum(weights * voxels for weights, voxels in _list_convolutions(network, shape, channels))
+    each = sum(weights * voxels for weights, voxels in _list_convolutions(network, shape, channels, center))
     return 2 * network.members * each
 
 
@@ -70,8 +79,11 @@ def _count_outputs(network: ArchitectureConfig) -> int:
     return width if network.stem is None else network.num_out_fmaps or width
 
 
-def _list_convolutions(network: UNetConfig, shape: Sequence[int], channels: int) -> Iterator[tuple[int, int]]:
+def _list_convolutions(
+    network: UNetConfig, shape: Sequence[int], channels: int, center: Sequence[int] | None = None
+) -> Iterator[tuple[int, int]]:
     """Yield the number of weights of each convolution, and the number of voxels to which they are applied."""
+    needed = _find_needed_shapes(network, shape, center)
     widths, stem = network.level_channels, network.stem or (1,) * len(shape)
     shape = [size // factor for size, factor in zip(shape, stem)]
     kernels = network.kernel_sizes or ((3,) * len(shape),) * len(widths)
@@ -97,10 +109,28 @@ def _list_convolutions(network: UNetConfig, shape: Sequence[int], channels: int)
         width, factors = widths[level], network.downsample_factors[level]
         # A convolution of nearest-neighbor upsampling comes before the upsampling.
         kernel_voxels = math.prod(factors) if network.upsampling == "transposed" else 1
+        if needed:
+            shape[:] = [size // factor for size, factor in zip(needed.pop(), factors)]
         yield kernel_voxels * source * width, math.prod(shape)
         shape[:] = [size * factor for size, factor in zip(shape, factors)]
         joined = 2 * width if network.skip == "concatenate" else width
         source = finest if level == 0 else width
         yield from list_block(joined, source, kernels[level])
     if network.stem is not None:
+        if needed:
+            shape[:] = [size // factor for size, factor in zip(needed.pop(), stem)]
         yield source * outputs * math.prod(stem), math.prod(shape)
+
+
+def _find_needed_shapes(
+    network: UNetConfig, shape: Sequence[int], center: Sequence[int] | None
+) -> list[list[int]]:
+    """Return the shape of each level of the path up that the center of the output needs; nothing if it needs all."""
+    if center is None or not network.omits_margins:
+        return []
+    margins = [(size - inner) // 2 for size, inner in zip(shape, center)]
+    ranges = [
+        axis.find_ranges(size, margin, margin + inner)
+        for axis, size, margin, inner in zip(create_axes(network), shape, margins, center)
+    ]
+    return [[end - begin for begin, end in level] for level in zip(*ranges)]

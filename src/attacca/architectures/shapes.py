@@ -95,6 +95,27 @@ class AxisShapes:
         coarse_begin, coarse_end = self.find_needed(begin // factor, -(-end // factor), level + 1)
         return min(begin, coarse_begin * factor) - margin, max(end, coarse_end * factor) + margin
 
+    def find_ranges(self, size: int, begin: int, end: int) -> list[tuple[int, int]]:
+        """Return the range of voxels of each level that the path up needs for the output voxels ``begin`` to ``end``.
+
+        Ranges include the voxels that the convolutions of the level reach, and are multiples of the factor to the
+        coarser one. The coarsest level, which the path up does not contain, has none.
+
+        Args:
+            size: voxels of the input, which is padded; ranges end at its sides.
+            begin, end: range of the output.
+
+        >>> AxisShapes(factors=(2, 2), margins=(2, 2, 2), valid=False).find_ranges(140, 22, 118)
+        [(20, 120), (8, 62)]
+        """
+        ranges = []
+        for factor, margin in zip(self.factors, self.margins):
+            begin = max(0, (begin - margin) // factor * factor)
+            end = min(size, -(-(end + margin) // factor) * factor)
+            ranges.append((begin, end))
+            begin, end, size = begin // factor, end // factor, size // factor
+        return ranges
+
     def context(self, further: int = 0) -> int:
         """Return the context on each side with which the output of a block is exact, in voxels.
 

@@ -19,7 +19,7 @@ import torch
 from funlib.geometry import Coordinate
 from torch import nn
 
-from attacca.architectures.architecture import Architecture
+from attacca.architectures.architecture import Architecture, crop_center
 from attacca.architectures.shapes import (
     check_input_shape,
     compute_block_context,
@@ -41,15 +41,12 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
-def crop_center(features: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
-    """Return the center of ``features`` (batch, channels, *spatial), of spatial ``shape``."""
-    if tuple(features.shape[2:]) == tuple(shape):
-        return features
-    slices = [slice(None), slice(None)]
-    for size, cropped in zip(features.shape[2:], shape):
-        offset = (size - cropped) // 2
-        slices.append(slice(offset, offset + cropped))
-    return features[tuple(slices)]
+_Corners = tuple[Sequence[int], Sequence[int]]
+
+
+def crop(features: torch.Tensor, begin: Sequence[int], end: Sequence[int]) -> torch.Tensor:
+    """Return the voxels ``begin`` to ``end`` of ``features`` (batch, channels, *spatial)."""
+    return features[(slice(None), slice(None), *(slice(b, e) for b, e in zip(begin, end)))]
 
 
 def space_to_depth(features: torch.Tensor, factors: Sequence[int]) -> torch.Tensor:
@@ -240,6 +237,52 @@ class UNet(Architecture):
         )
 
     def forward(self, raw: torch.Tensor) -> torch.Tensor:
+        skipped, features = self._go_down(raw)
+        for level in reversed(range(len(self.up))):
+            features = self.up[level](features)
+            features = self._go_up(level, crop_center(skipped[level], features.shape[2:]), features)
+        subpixel: torch.Tensor = self.subpixel(features)
+        return subpixel
+
+    def compute_center(self, raw: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+        """Return the center of the output; of each level, the path up computes only what the center needs.
+
+        The values are those of the whole output, if ``raw`` has the context of a block of this shape.
+
+        >>> config = UNetConfig(input_shape=(32, 32), channels=(2, 4), downsample_factors=((2, 2),))
+        >>> unet, raw = UNet(config).eval(), torch.rand(1, 1, 32, 32)
+        >>> center = unet.compute_center(raw, (16, 16))
+        >>> center.shape[2:], bool(torch.allclose(center, unet(raw)[..., 8:24, 8:24], atol=1e-5))
+        (torch.Size([16, 16]), True)
+        """
+        if not self.config.omits_margins:
+            return super().compute_center(raw, shape)
+        begin = [(size - inner) // 2 for size, inner in zip(raw.shape[2:], shape)]
+        end = [b + inner for b, inner in zip(begin, shape)]
+        ranges = [
+            axis.find_ranges(size, b, e) for axis, size, b, e in zip(self.axes, raw.shape[2:], begin, end)
+        ]
+        corners: list[_Corners] = [
+            ([low for low, _ in level], [high for _, high in level]) for level in zip(*ranges)
+        ]
+        outer = corners.pop(0) if self.config.stem is not None else None
+        skipped, features = self._go_down(raw)
+        origin: Sequence[int] = (0,) * self.dims
+        for level in reversed(range(len(self.up))):
+            low, high = corners[level]
+            factors = self.config.downsample_factors[level]
+            features = self.up[level](_crop_cells(features, origin, (low, high), factors))
+            features = self._go_up(level, crop(skipped.pop(), low, high), features)
+            origin = low
+        if outer is not None:
+            assert self.config.stem is not None
+            features = _crop_cells(features, origin, outer, self.config.stem)
+            origin = outer[0]
+        center: torch.Tensor = crop(self.subpixel(features), *_shift((begin, end), origin))
+        return center
+
+    def _go_down(self, raw: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Return the features of each level but the coarsest, and those of the coarsest."""
         skipped = []
         features = raw if self.config.stem is None else space_to_depth(raw, self.config.stem)
         for level, block in enumerate(self.down):
@@ -247,16 +290,13 @@ class UNet(Architecture):
             if level < len(self.pool):
                 skipped.append(features)
                 features = self.pool[level](features)
-        for level in range(len(self.up) - 1, -1, -1):
-            features = self.up[level](features)
-            skip = crop_center(skipped[level], features.shape[2:])
-            if self.config.skip == "concatenate":
-                features = torch.cat([skip, features], dim=1)
-            else:
-                features = skip + features
-            features = self.merge[level](features)
-        subpixel: torch.Tensor = self.subpixel(features)
-        return subpixel
+        return skipped, features
+
+    def _go_up(self, level: int, skip: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """Return the features of a level, from those of the path down and the upsampled ones."""
+        joined = torch.cat([skip, features], dim=1) if self.config.skip == "concatenate" else skip + features
+        merged: torch.Tensor = self.merge[level](joined)
+        return merged
 
     @property
     def input_shape(self) -> Coordinate:
@@ -295,6 +335,20 @@ class UNet(Architecture):
 
     def output_shape(self, input_shape: Coordinate) -> Coordinate:
         return Coordinate(compute_output_shape(self.axes, input_shape))
+
+
+def _shift(corners: _Corners, origin: Sequence[int]) -> _Corners:
+    """Return corners that count from ``origin``."""
+    begin, end = corners
+    return [b - o for b, o in zip(begin, origin)], [e - o for e, o in zip(end, origin)]
+
+
+def _crop_cells(
+    features: torch.Tensor, origin: Sequence[int], corners: _Corners, factors: Sequence[int]
+) -> torch.Tensor:
+    """Return the coarse voxels of ``features``, which begin at ``origin``, between fine corners."""
+    begin, end = ([n // f for n, f in zip(corner, factors)] for corner in corners)
+    return crop(features, *_shift((begin, end), origin))
 
 
 def check_dims(config: ArchitectureConfig, dims: int) -> None:

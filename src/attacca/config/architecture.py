@@ -117,6 +117,14 @@ class UNetConfig(StrictModel):
         levels = len(self.downsample_factors) + 1
         return tuple(round(self.num_fmaps * self.fmap_inc_factor**level) for level in range(levels))
 
+    @property
+    def omits_margins(self) -> bool:
+        """True if the center of an output takes fewer operations than the whole output.
+
+        Without padding, outputs have no margin. The statistics of group normalization need the whole output.
+        """
+        return self.padding == "same" and self.normalization != "group"
+
 
 def _is_unet(value: Any) -> bool:
     if isinstance(value, Mapping):

@@ -4,8 +4,9 @@ import math
 
 from attacca.architectures.operations import count_flops
 from attacca.config.run import RunConfig
+from attacca.prediction.sizes import ConfiguredSizes, choose_sizes
 
-CORE_FLOPS = 35e9
+CORE_FLOPS = 60e9
 """Typical floating-point operations per second of one core during prediction."""
 CORE_TRAINING_FLOPS = 75e9
 """Typical floating-point operations per second of one core during training: the backward pass has longer inner loops."""
@@ -26,9 +27,12 @@ def prediction_seconds(run: RunConfig, read_voxels: float, workers: int, gpus: i
         workers: processes that share the work on a CPU.
         gpus: GPUs of the job.
     """
-    shape = run.architecture.input_shape
+    network = ConfiguredSizes(run.architecture, run.task.head_kernel)
+    tile = choose_sizes(network, run.prediction).tile
+    shape = tile + network.context * 2
     copies = run.prediction.copies(len(shape))
-    operations = read_voxels * count_flops(run.architecture, shape) / math.prod(shape) * copies
+    flops = count_flops(run.architecture, shape, center=tile)
+    operations = read_voxels * flops / math.prod(shape) * copies
     return operations / (GPU_FLOPS * gpus if gpus else CORE_FLOPS * max(1, workers))
 
 

@@ -44,6 +44,10 @@ class Symmetry:
             data = np.swapaxes(data, -1, -2)
         return data[(slice(None), *(slice(None, None, -1 if flip else 1) for flip in self.flips))]
 
+    def apply_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the spatial shape of the transformed copy of data of ``shape``."""
+        return (*shape[:-2], shape[-1], shape[-2]) if self.transposed else shape
+
     def invert(self, data: np.ndarray) -> np.ndarray:
         """Map an output of the network, shape (channels, spatial axes), back to the original; channels are kept."""
         data = data[(slice(None), *(slice(None, None, -1 if flip else 1) for flip in self.flips))]

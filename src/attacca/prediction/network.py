@@ -113,15 +113,12 @@ class Network:
             known: further arguments of the class.
         """
         architecture = model.architecture
-        # Voxels that the head removes on each side.
-        inner = Coordinate(architecture.output_shape(model.input_shape))
-        head = (inner - Coordinate(model.output_shape)) / 2
         names = channel_names or [str(channel) for channel in range(model.num_out_channels)]
         return cls(
             model.eval(),
             int(model.num_in_channels),
             tuple(names),
-            Coordinate(architecture.context_for(head)),
+            Coordinate(architecture.context_for(model.head_reach)),
             Coordinate(architecture.downsampling_factor),
             fixed_input_shape=architecture.fixed_input_shape,
             **known,

@@ -21,6 +21,7 @@ from attacca.blockwise import Block
 from attacca.config.prediction import PredictionConfig
 from attacca.device import choose_device
 from attacca.errors import DamagedDataError, ResourceError
+from attacca.freed_memory import keep_freed_memory
 from attacca.prediction.loading import load_network
 from attacca.prediction.network import Network
 from attacca.prediction.tiles import Box, TiledNetwork
@@ -84,6 +85,9 @@ class PredictBlocks:
         network.check_raw(raw)
         network = network.fit_intensity(raw, self.percentiles)
         device = choose_device(self.config.device, self.shard, "prediction.device")
+        if device.type == "cpu":
+            # All tiles need arrays of the same sizes.
+            keep_freed_memory()
         self._opened = _Opened(TiledNetwork(network, self.config, device), raw, output)
 
     def close(self) -> None:

@@ -10,9 +10,12 @@ from itertools import pairwise, product
 import numpy as np
 import torch
 
+from attacca.architectures.architecture import crop_center
 from attacca.config.prediction import PredictionConfig
 from attacca.errors import ConfigurationError
+from attacca.model import Model
 from attacca.prediction.augmentation import Symmetry, choose_symmetries, compute_margin
+from attacca.prediction.cpu_inference import accelerate_on_cpu
 from attacca.prediction.network import Network
 from attacca.prediction.sizes import choose_sizes
 
@@ -50,8 +53,10 @@ class TiledNetwork:
         self._autocast = config.autocast and device.type == "cuda"
         # Convolutions on CPUs are a third faster if channels are contiguous in memory.
         self._layout = torch.channels_last_3d if network.dims == 3 else torch.channels_last
-        self._model = network.model.eval().to(device=device)
-        self._model = self._model.to(memory_format=self._layout)  # type: ignore[call-overload]
+        model = network.model.eval().to(device=device)
+        if device.type == "cpu":
+            model = accelerate_on_cpu(model)
+        self._model = model.to(memory_format=self._layout)  # type: ignore[call-overload]
 
     def read_box(self, box: Box) -> Box:
         """Return the box to read for a region: whole tiles or factors, margins for shifted channels, context."""
@@ -136,17 +141,17 @@ class TiledNetwork:
         low = tuple(b // s * s for b, s in zip(begin, step))
         high = tuple(-(-e // s) * s for e, s in zip(end, step))
         where = tuple(slice(b - c - o, e + c - o) for b, e, c, o in zip(low, high, network.context, origin))
+        shape = tuple(e - b for b, e in zip(low, high))
         data = symmetry.apply(raw[(slice(None), *where)])
-        output = symmetry.invert(self._forward(data))
-        inner = []
-        for size, b, e in zip(output.shape[1:], low, high):
-            cut = (size - (e - b)) // 2
-            inner.append(slice(cut, cut + e - b))
-        return output[(slice(None), *inner)], low
+        return symmetry.invert(self._compute_center(data, symmetry.apply_shape(shape))), low
 
-    def _forward(self, data: np.ndarray) -> np.ndarray:
+    def _compute_center(self, data: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Return the center of the prediction for ``data``, of spatial ``shape``."""
         tensor = torch.from_numpy(np.ascontiguousarray(data)[None]).to(self.device)
         tensor = tensor.contiguous(memory_format=self._layout)
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=self._autocast):
-            output = self._model(tensor)[0, : self.network.num_channels]
-        return output.float().cpu().numpy()
+            if isinstance(self._model, Model):
+                output = self._model.compute_center(tensor, shape)
+            else:
+                output = crop_center(self._model(tensor), shape)
+        return output[0, : self.network.num_channels].float().cpu().numpy()

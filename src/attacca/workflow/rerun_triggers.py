@@ -3,8 +3,8 @@
 Snakemake's own records of parameters are stored in ``.snakemake`` under absolute paths. They are lost when that
 directory is deleted or a project is copied, and a changed setting would then rerun nothing. Manifests and plans travel
 with the results. So the first rule of each stage has a trigger file as an input: it is newer than the stage's first
-file if the parameters or inputs of the stage have changed, or if an output was deleted that is needed; otherwise it is
-older than any file.
+file if the parameters or inputs of the stage have changed, if the manifest of a stage that it reads is missing, or if an
+output was deleted that is needed; otherwise it is older than any file.
 """
 
 import json
@@ -96,6 +96,10 @@ class RerunTriggers:
     def _list_reasons(self, instance: StageInstance, output: Path) -> list[str]:
         if self._needs_repair(instance):
             return [str(self._damage.stages[instance])]
+        # Snakemake does not miss an input of a job whose output exists.
+        missing = [f"{path} is missing" for path in self._find_inputs(instance) if not path.exists()]
+        if missing:
+            return missing
         if instance.stage == PROVENANCE:
             section = PROVENANCE.section(self.workflow.configuration, instance.run)
             settings = {"runs": {instance.run: section["run"]}, "volumes": section["volumes"]}
@@ -109,6 +113,15 @@ class RerunTriggers:
             return [] if is_current else ["it was written with other settings"]
         deleted = self._deleted_and_needed.get(instance, ())
         return self._list_changes(instance) + [f"{path} was deleted" for path in deleted]
+
+    def _find_inputs(self, instance: StageInstance) -> list[Path]:
+        """Return the last files of the stages that a stage reads."""
+        if instance.stage == PROVENANCE:
+            return self.workflow.run_results(instance.run)
+        if instance.stage == REPORT:
+            return [*self.workflow.all_results(), *self.workflow.provenance_files()]
+        read = instance.inputs(self.workflow.configuration).values()
+        return [upstream.manifest(self.workflow.layout) for upstream in read]
 
     @cached_property
     def _deleted_and_needed(self) -> Mapping[StageInstance, list[str]]:
