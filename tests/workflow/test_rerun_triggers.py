@@ -163,3 +163,8 @@ def test_a_report_is_stale_if_a_result_or_the_provenance_was_deleted(reported):
     assert not report_is_stale(reported)
     reported.workflow.layout.provenance("first").unlink()
     assert report_is_stale(reported)
+
+
+def test_a_report_is_stale_if_the_table_of_scores_was_deleted(reported):
+    reported.workflow.layout.scores_table().unlink()
+    assert report_is_stale(reported)

@@ -107,6 +107,9 @@ class RerunTriggers:
             recorded = without_paths((read_values(output) or {}).get("configuration"))
             return list(list_differences(recorded, plain, "it"))
         if instance.stage == REPORT:
+            table = self.workflow.layout.scores_table()
+            if not table.exists():
+                return [f"{table} was deleted"]
             settings_digest = digest(without_paths(REPORT.section(self.workflow.configuration)))
             with output.open(encoding="utf-8") as page:
                 is_current = settings_digest in page.read(_REPORT_HEAD)
