@@ -71,11 +71,11 @@ def test_an_accelerated_network_has_the_values_of_the_network(changes):
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_batch_normalization_and_small_images_of_one_channel_cost_nothing_more():
+def test_an_accelerated_network_has_direct_convolutions_and_no_normalization():
     layers = [type(layer).__name__ for layer in accelerate_on_cpu(make_model()).modules()]
     assert "BatchNorm3d" not in layers
-    # Two convolutions in each of three levels down, and two levels up.
-    assert layers.count("DirectConvolution") == 10
+    # Two convolutions in each of three levels down, and three in each of two levels up; the head.
+    assert layers.count("DirectConvolution") == 13
 
 
 @pytest.mark.parametrize("members", [1, 2])
