@@ -1,5 +1,6 @@
 """Interface of networks: channels, input and output sizes, and context for blockwise prediction."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -103,6 +104,8 @@ class Architecture(torch.nn.Module, ABC):
     def output_shape(self, input_shape: Coordinate) -> Coordinate:
         """Return the spatial shape of the output for an input of ``input_shape``."""
         device = next(self.parameters()).device
+        # In training mode, the zeros would change running statistics.
+        network = copy.deepcopy(self).eval()
         with torch.no_grad():
-            output = self(torch.zeros((1, self.num_in_channels, *input_shape), device=device))
+            output = network(torch.zeros((1, self.num_in_channels, *input_shape), device=device))
         return Coordinate(output.shape[2:])
