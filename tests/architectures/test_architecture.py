@@ -1,4 +1,4 @@
-"""What every architecture has, whatever its layers are."""
+"""Properties of every architecture, whatever its layers are."""
 
 import torch
 from funlib.geometry import Coordinate
