@@ -15,14 +15,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.identifier import is_url
+from attacca.arrays.storage import read_metadata_file
 from attacca.atomic import write_json
 from attacca.blockwise import Block, BlockGrid, Ledger, check_memory, run_blocks
+from attacca.blockwise.ledger_files import remove_records
 from attacca.errors import AttaccaError, BlocksFailedError, MissingInputError, VolumeError, summarize_error
 from attacca.jobs.block_shape import grid_shape
 from attacca.jobs.open_results import open_result, result_array
@@ -69,6 +72,10 @@ class BlockwiseJob(ABC):
     def directory(self) -> str:
         """Directory or URL of the array to which the ledger belongs."""
         return self.instance.arrays(self.layout)[0]
+
+    def array_directories(self) -> list[str]:
+        """Return the directories or URLs of all arrays whose blocks the ledger records."""
+        return self.instance.arrays(self.layout)
 
     def open_input(self, stage: Stage) -> ZarrArray:
         """Open the array of an earlier stage for the same run and volume.
@@ -208,6 +215,7 @@ class BlockwiseJob(ABC):
         pyramids = self.pyramids(grid)
         for pyramid in pyramids:
             pyramid.wait_for_writers()
+        self._forget_deleted_arrays(grid)
         self.create()
         ledger = self.ledger(grid)
         for pyramid in pyramids:
@@ -223,6 +231,14 @@ class BlockwiseJob(ABC):
                 "grid": json.loads(grid.to_json()),
             },
         )
+
+    def _forget_deleted_arrays(self, grid: BlockGrid) -> None:
+        """Remove the records of all blocks if an array was deleted, which the ledger beside another one outlives."""
+        records = self.ledger(grid).directory
+        deleted = [array for array in self.array_directories() if not _exists(array)]
+        if deleted and records.is_dir():
+            logger.info("all blocks are computed again, because of deleted arrays: %s", ", ".join(deleted))
+            remove_records(records, None)
 
     def _shard(self) -> None:
         arguments, grid = self.arguments, self.planned_grid()
@@ -282,3 +298,9 @@ class BlockwiseJob(ABC):
             )
         logger.info("all %d blocks are done: %s is written", len(grid), self.arguments.output)
         replace(self.key, result=self.complete()).write(self.arguments.output)
+
+
+def _exists(array: str) -> bool:
+    if is_url(array):
+        return any(read_metadata_file(f"{array}/{name}") is not None for name in ("zarr.json", ".zarray"))
+    return Path(array).is_dir()

@@ -104,10 +104,13 @@ class VolumeJob(BlockwiseJob):
     def key(self) -> Manifest:
         return Manifest(self.stage.name, self.stage.version, without_paths(self.parameters), {})
 
+    def array_directories(self) -> list[str]:
+        copied = [name for name, array in self.plan.arrays.items() if array.link is None]
+        return [f"{self.container}/{VOLUME_IMAGES[name]}/s0" for name in copied]
+
     @property
     def directory(self) -> str:
-        copied = [name for name, array in self.plan.arrays.items() if array.link is None]
-        return f"{self.container}/{VOLUME_IMAGES[copied[0]]}/s0" if copied else self.container
+        return next(iter(self.array_directories()), self.container)
 
     @cached_property
     def grid(self) -> BlockGrid:
