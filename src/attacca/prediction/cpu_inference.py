@@ -15,8 +15,8 @@ _NORMALIZATIONS = (nn.BatchNorm2d, nn.BatchNorm3d)
 class DirectConvolution(nn.Module):
     """A convolution by oneDNN, for inputs of any size.
 
-    ``torch.nn.Conv3d`` takes slower implementations in one thread for a single voxel, and for one image of one channel
-    with few voxels. Their output is not in the order that the next convolution needs.
+    ``torch.nn.Conv3d`` takes slower implementations for one image of one channel with few voxels, and in one thread for
+    kernels of a single voxel. Their output is not in the order that the next convolution needs.
 
     Args:
         convolution: gives weights and settings.
