@@ -8,15 +8,17 @@ import torch
 from funlib.geometry import Coordinate
 
 
+def crop(features: torch.Tensor, begin: Sequence[int], end: Sequence[int]) -> torch.Tensor:
+    """Return the voxels ``begin`` to ``end`` of ``features`` (batch, channels, *spatial)."""
+    return features[(slice(None), slice(None), *(slice(b, e) for b, e in zip(begin, end)))]
+
+
 def crop_center(features: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
     """Return the center of ``features`` (batch, channels, *spatial), of spatial ``shape``."""
     if tuple(features.shape[2:]) == tuple(shape):
         return features
-    slices = [slice(None), slice(None)]
-    for size, cropped in zip(features.shape[2:], shape):
-        offset = (size - cropped) // 2
-        slices.append(slice(offset, offset + cropped))
-    return features[tuple(slices)]
+    begin = [(size - inner) // 2 for size, inner in zip(features.shape[2:], shape)]
+    return crop(features, begin, [b + inner for b, inner in zip(begin, shape)])
 
 
 class Architecture(torch.nn.Module, ABC):

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from attacca.architectures.measured_network import measure_network
-from attacca.architectures.shapes import create_axes
+from attacca.architectures.shapes import create_axes, find_center_corners
 from attacca.config.architecture import ArchitectureConfig, UNetConfig
 
 
@@ -128,9 +128,5 @@ def _find_needed_shapes(
     """Return the shape of each level of the path up that the center of the output needs; nothing if it needs all."""
     if center is None or not network.omits_margins:
         return []
-    margins = [(size - inner) // 2 for size, inner in zip(shape, center)]
-    ranges = [
-        axis.find_ranges(size, margin, margin + inner)
-        for axis, size, margin, inner in zip(create_axes(network), shape, margins, center)
-    ]
-    return [[end - begin for begin, end in level] for level in zip(*ranges)]
+    corners = find_center_corners(create_axes(network), shape, center)
+    return [[end - begin for begin, end in zip(*level)] for level in corners]

@@ -196,6 +196,27 @@ def compute_block_context(
     return tuple(axis.context(extra) for axis, extra in zip(axes, more))
 
 
+def find_center_corners(
+    axes: Sequence[AxisShapes], shape: Sequence[int], center: Sequence[int]
+) -> list[tuple[list[int], list[int]]]:
+    """Return lower and upper corner of each level that the path up needs for the center of an output.
+
+    Args:
+        axes: the network, one entry per axis.
+        shape: of the input, in voxels.
+        center: shape of the center, in voxels.
+
+    >>> axis = AxisShapes(factors=(2, 2), margins=(2, 2, 2), valid=False)
+    >>> find_center_corners([axis, axis], (140, 140), (96, 96))
+    [([20, 20], [120, 120]), ([8, 8], [62, 62])]
+    """
+    ranges = []
+    for axis, size, inner in zip(axes, shape, center):
+        begin = (size - inner) // 2
+        ranges.append(axis.find_ranges(size, begin, begin + inner))
+    return [([low for low, _ in level], [high for _, high in level]) for level in zip(*ranges)]
+
+
 def create_axes(config: UNetConfig) -> tuple[AxisShapes, ...]:
     """Return the arithmetic of each axis of the network that ``config`` describes."""
     dims = len(config.input_shape)

@@ -19,12 +19,13 @@ import torch
 from funlib.geometry import Coordinate
 from torch import nn
 
-from attacca.architectures.architecture import Architecture, crop_center
+from attacca.architectures.architecture import Architecture, crop, crop_center
 from attacca.architectures.shapes import (
     check_input_shape,
     compute_block_context,
     compute_output_shape,
     create_axes,
+    find_center_corners,
 )
 from attacca.config.architecture import ArchitectureConfig, UNetConfig
 from attacca.errors import ConfigurationError
@@ -42,11 +43,6 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 _Corners = tuple[Sequence[int], Sequence[int]]
-
-
-def crop(features: torch.Tensor, begin: Sequence[int], end: Sequence[int]) -> torch.Tensor:
-    """Return the voxels ``begin`` to ``end`` of ``features`` (batch, channels, *spatial)."""
-    return features[(slice(None), slice(None), *(slice(b, e) for b, e in zip(begin, end)))]
 
 
 def space_to_depth(features: torch.Tensor, factors: Sequence[int]) -> torch.Tensor:
@@ -259,12 +255,7 @@ class UNet(Architecture):
             return super().compute_center(raw, shape)
         begin = [(size - inner) // 2 for size, inner in zip(raw.shape[2:], shape)]
         end = [b + inner for b, inner in zip(begin, shape)]
-        ranges = [
-            axis.find_ranges(size, b, e) for axis, size, b, e in zip(self.axes, raw.shape[2:], begin, end)
-        ]
-        corners: list[_Corners] = [
-            ([low for low, _ in level], [high for _, high in level]) for level in zip(*ranges)
-        ]
+        corners = find_center_corners(self.axes, raw.shape[2:], shape)
         outer = corners.pop(0) if self.config.stem is not None else None
         skipped, features = self._go_down(raw)
         origin: Sequence[int] = (0,) * self.dims
