@@ -83,6 +83,11 @@ def test_the_same_command_computes_again_whatever_was_deleted_with_its_manifests
     for path in (*predicted.arrays(workflow.layout), predicted.manifest(workflow.layout)):
         shutil.rmtree(path) if Path(path).is_dir() else Path(path).unlink()
     project.snakemake()
+    # `rm -r s0/*` keeps hidden files, such as the ledger.
+    for path in Path(predicted.arrays(workflow.layout)[0]).glob("[!.]*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    predicted.manifest(workflow.layout).unlink()
+    project.snakemake()
     # Of the two arrays of the targets, the one without the ledger; the training needs it. Then of a volume the labels.
     targets = next(i for i in workflow.instances() if i.stage.name == "targets" and i.volume == "taught")
     shutil.rmtree(targets.arrays(workflow.layout)[0])

@@ -350,6 +350,39 @@ def _suggest_names(path: Path) -> str:
     return f"; nearest names there: {', '.join(names)}" if names else ""
 
 
+def output_exists(path: str) -> bool:
+    """Return False if an array, a directory of tables or a file was deleted.
+
+    Hidden files, such as a ledger, do not make an array. A store that is unreachable does not prove a deletion.
+
+    Args:
+        path: local path or URL.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> (folder / ".attacca").mkdir()
+    >>> output_exists(str(folder))
+    False
+    >>> (folder / "zarr.json").touch()
+    >>> output_exists(str(folder)), output_exists(str(folder / "zarr.json")), output_exists("memory://none.zarr/s0")
+    (True, True, False)
+    """
+    if is_url(path):
+        try:
+            system, root = remote_file_system(path)
+            return any(system.exists(f"{root}/{name}") for name in ("zarr.json", ".zarray"))
+        except Exception:
+            # The stage that reads the array reports more.
+            return True
+    try:
+        with os.scandir(path) as files:
+            return any(file.name == ".zarray" or not file.name.startswith(".") for file in files)
+    except NotADirectoryError:
+        return True
+    except OSError:
+        return False
+
+
 def delete(path: str) -> None:
     """Delete an array or group with all its files, if it exists.
 

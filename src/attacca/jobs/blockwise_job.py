@@ -15,14 +15,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.identifier import is_url
-from attacca.arrays.storage import read_metadata_file
+from attacca.arrays.storage import output_exists
 from attacca.atomic import write_json
 from attacca.blockwise import Block, BlockGrid, Ledger, check_memory, run_blocks
 from attacca.blockwise.ledger_files import remove_records
@@ -235,7 +234,7 @@ class BlockwiseJob(ABC):
     def _forget_deleted_arrays(self, grid: BlockGrid) -> None:
         """Remove the records of all blocks if an array was deleted, which the ledger beside another one outlives."""
         records = self.ledger(grid).directory
-        deleted = [array for array in self.array_directories() if not _exists(array)]
+        deleted = [array for array in self.array_directories() if not output_exists(array)]
         if deleted and records.is_dir():
             logger.info("all blocks are computed again, because of deleted arrays: %s", ", ".join(deleted))
             remove_records(records, None)
@@ -298,9 +297,3 @@ class BlockwiseJob(ABC):
             )
         logger.info("all %d blocks are done: %s is written", len(grid), self.arguments.output)
         replace(self.key, result=self.complete()).write(self.arguments.output)
-
-
-def _exists(array: str) -> bool:
-    if is_url(array):
-        return any(read_metadata_file(f"{array}/{name}") is not None for name in ("zarr.json", ".zarray"))
-    return Path(array).is_dir()

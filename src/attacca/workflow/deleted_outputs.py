@@ -6,13 +6,12 @@ terabytes may be deleted once everything downstream is finished, and so may chec
 """
 
 import glob
-import os
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from attacca.arrays.identifier import is_url
-from attacca.arrays.storage import remote_file_system
+from attacca.arrays.storage import output_exists
 from attacca.jobs.stage import StageInstance
 from attacca.manifest import read_values
 from attacca.workflow.workflow import Workflow
@@ -79,29 +78,10 @@ def _find_missing(paths: Iterable[str]) -> set[str]:
     missing = {path for path in ordered if not is_url(path) and not _exists(Path(path))}
     if remote:
         with ThreadPoolExecutor(_CONNECTIONS) as pool:
-            missing |= {
-                path for path, exists in zip(remote, pool.map(_exists_remotely, remote)) if not exists
-            }
+            missing |= {path for path, exists in zip(remote, pool.map(output_exists, remote)) if not exists}
     return missing
 
 
 def _exists(path: Path) -> bool:
-    """Return whether there is a file, or a directory with more than hidden files such as a ledger."""
-    if glob.has_magic(path.name):
-        return any(path.parent.glob(path.name))
-    try:
-        with os.scandir(path) as files:
-            return any(file.name == ".zarray" or not file.name.startswith(".") for file in files)
-    except NotADirectoryError:
-        return True
-    except OSError:
-        return False
-
-
-def _exists_remotely(address: str) -> bool:
-    try:
-        system, root = remote_file_system(address)
-        return any(system.exists(f"{root}/{name}") for name in ("zarr.json", ".zarray"))
-    except Exception:
-        # A store that is unreachable does not prove a deletion; the stage that reads the array reports more.
-        return True
+    """Return whether there is such an output, or one that matches a pattern."""
+    return any(path.parent.glob(path.name)) if glob.has_magic(path.name) else output_exists(str(path))
