@@ -80,7 +80,14 @@ def test_an_accelerated_network_has_direct_convolutions_and_no_normalization():
 
 @pytest.mark.parametrize("members", [1, 2])
 @pytest.mark.parametrize(
-    "head", [torch.nn.Conv3d(4, 2, 1), torch.nn.Conv3d(4, 2, 3), torch.nn.Conv3d(4, 2, 3, padding=1)]
+    "head",
+    [
+        torch.nn.Conv3d(4, 2, 1),
+        torch.nn.Conv3d(4, 2, 3),
+        torch.nn.Conv3d(4, 2, 3, padding=1),
+        torch.nn.Conv3d(4, 2, 3, padding="same"),
+        torch.nn.Conv3d(4, 2, 3, padding=1, padding_mode="reflect"),
+    ],
 )
 def test_a_tile_has_the_values_of_the_center_of_the_whole_output(head, members):
     model = make_model(head, members=members)

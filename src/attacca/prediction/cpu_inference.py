@@ -56,16 +56,18 @@ def accelerate_on_cpu(model: nn.Module) -> nn.Module:
     for block in [module for module in result.modules() if isinstance(module, ConvBlock)]:
         block.layers = nn.Sequential(*_fuse(block.layers))
     # Some builds of torch have no oneDNN.
-    if torch.backends.mkldnn.is_available():
-        for network in [module for module in result.modules() if isinstance(module, UNet)]:
-            for parent in [
-                module for module in network.modules() if not isinstance(module, DirectConvolution)
-            ]:
-                _compute_directly(parent)
-        for chain in [module for module in result.modules() if isinstance(module, nn.Sequential)]:
-            # A network and its head.
-            if len(chain) and isinstance(chain[0], UNet):
-                _compute_directly(chain)
+    if not torch.backends.mkldnn.is_available():
+        return result
+    modules = list(result.modules())
+    parents = [part for module in modules if isinstance(module, UNet) for part in module.modules()]
+    # Networks with their heads.
+    parents += [
+        module
+        for module in modules
+        if isinstance(module, nn.Sequential) and len(module) and isinstance(module[0], UNet)
+    ]
+    for parent in parents:
+        _compute_directly(parent)
     return result
 
 
@@ -85,5 +87,8 @@ def _fuse(sequence: nn.Sequential) -> list[nn.Module]:
 
 def _compute_directly(parent: nn.Module) -> None:
     for name, layer in list(parent.named_children()):
-        if isinstance(layer, _CONVOLUTIONS) and not isinstance(layer.padding, str):
+        # Heads of a user may have a padding that oneDNN does not know.
+        if not isinstance(layer, _CONVOLUTIONS) or isinstance(layer.padding, str):
+            continue
+        if layer.padding_mode == "zeros":
             setattr(parent, name, DirectConvolution(layer))
