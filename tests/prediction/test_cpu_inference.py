@@ -24,6 +24,9 @@ def make_model(head: torch.nn.Conv3d | None = None, **changes) -> Model:
     head.reset_parameters()
     model = Model(create_architecture(config, 3), head, torch.nn.Sigmoid()).eval()
     for layer in model.modules():
+        if isinstance(layer, torch.nn.Conv3d) and layer.out_channels == 2:
+            # The head: large logits would be 0 or 1, and rounded coarsely.
+            layer.weight.data.mul_(0.1)
         if isinstance(layer, torch.nn.BatchNorm3d):
             layer.running_mean.normal_()
             layer.running_var.uniform_(0.5, 2)
@@ -97,9 +100,8 @@ def test_a_tile_has_the_values_of_the_center_of_the_whole_output(head, members):
     raw = np.random.default_rng(0).random((96, 96, 96), np.float32) * 2 - 1
     tile = predict(model, raw, (32, 32, 32), tile_size=[32, 32, 32])
     part = raw[tuple(slice(32 - c, 64 + c) for c in Network.from_model(model).context)]
-    # Rounding of the accelerated network has a test of its own.
     with torch.inference_mode():
-        whole = accelerate_on_cpu(model)(torch.from_numpy(part.copy())[None, None])
+        whole = model(torch.from_numpy(part.copy())[None, None])
     np.testing.assert_allclose(tile, crop_center(whole, (32, 32, 32))[0].numpy(), atol=1e-5)
 
 
