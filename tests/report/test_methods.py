@@ -63,4 +63,10 @@ def test_only_methods_of_the_run_are_cited(fake_results: Any, tmp_path: Path) ->
 def test_each_entry_is_balanced_bibtex(key: str) -> None:
     text = format_bibliography([key], "1.0")
     assert text.count("{") == text.count("}") and text.startswith("@") and text.endswith("}")
-    assert key == "attacca" or "doi = {10." in text
+    assert key == "attacca" or "doi = {10." in text or "url = {https://" in text
+
+
+def test_the_optimizer_is_named_and_cited(tmp_path: Path) -> None:
+    config = {"training": {"optimizer": {"type": "muon", "learning_rate": 0.02}}}
+    methods = describe_methods(Results(tmp_path), "run", config, None, None, {})
+    assert "(Muon, learning rate 0.02)" in methods.text and "@misc{muon," in methods.bibliography

@@ -153,7 +153,7 @@ def test_the_learning_rate_rises_and_falls_as_configured():
     assert {compute_learning_rate(constant, i, 10) for i in range(10)} == {1.0}
 
 
-@pytest.mark.parametrize("kind", ["adamw", "radam"])
+@pytest.mark.parametrize("kind", ["adamw", "radam", "muon"])
 def test_weights_decay_apart_from_the_gradient_and_biases_do_not(kind):
     model = torch.nn.Linear(3, 2)
     before = {name: value.clone() for name, value in model.named_parameters()}

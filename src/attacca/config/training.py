@@ -1,6 +1,7 @@
 """Models of the ``training`` section of a configuration."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -165,14 +166,15 @@ class SamplingConfig(StrictModel):
 class OptimizerConfig(StrictModel):
     """Optimizer and learning rate."""
 
-    type: Literal["adamw", "radam"] = "adamw"
-    """``adamw``: Adam; ``radam``: rectified Adam; both with decoupled weight decay."""
+    type: Literal["adamw", "radam", "muon"] = "adamw"
+    """``adamw``: Adam; ``radam``: rectified Adam; ``muon``: Muon for the kernels of convolutions, Adam for all other
+    weights, which learns in fewer iterations. All with decoupled weight decay."""
     learning_rate: float = Field(default=2e-3, gt=0)
-    """Maximum learning rate, after the warm-up."""
+    """Maximum learning rate, after the warm-up. The default of ``muon`` is 0.02."""
     weight_decay: float = Field(default=1e-4, ge=0)
     """Decoupled weight decay."""
     betas: Interval = (0.9, 0.999)
-    """Decay of the running means of gradients and of squared gradients."""
+    """Decay of the running means of gradients and of squared gradients, of Adam."""
     warm_up: int = Field(default=50, ge=0)
     """Iterations over which the learning rate increases from 0."""
     schedule: Literal["cosine", "constant"] = "cosine"
@@ -181,6 +183,13 @@ class OptimizerConfig(StrictModel):
     """Final learning rate as a fraction of the maximum, for ``cosine``."""
     gradient_clip: float | None = Field(default=1.0, gt=0)
     """Maximum norm of all gradients together; null: no limit."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_rate(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("type") == "muon":
+            return {"learning_rate": 2e-2, **values}
+        return values
 
     @model_validator(mode="after")
     def _check_values(self) -> "OptimizerConfig":

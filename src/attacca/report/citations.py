@@ -51,6 +51,15 @@ CITATIONS: Mapping[str, Citation] = {
             "doi": "10.1007/978-3-319-46723-8_49",
         },
     ),
+    "muon": Citation(
+        "misc",
+        {
+            "author": "Jordan, Keller and others",
+            "title": "{Muon: An optimizer for hidden layers in neural networks}",
+            "year": "2024",
+            "url": "https://kellerjordan.github.io/posts/muon/",
+        },
+    ),
     "affinities": _article(
         "Turaga, Srinivas C. and others",
         "Convolutional networks can learn to generate affinity graphs for image segmentation",

@@ -25,6 +25,7 @@ _CHAINS = {
     "mutex_watershed": "the mutex watershed",
     "connected_components": "connected components above a threshold",
 }
+_OPTIMIZERS = {"adamw": "AdamW", "radam": "RAdam", "muon": "Muon"}
 _METHODS = {
     "mean_affinity": "agglomeration by mean affinity",
     "mutex_watershed": "a mutex watershed of the region graph",
@@ -79,9 +80,14 @@ def describe_methods(
         "attacca",
         "snakemake",
         *(["unet"] if is_unet else []),
+        *(["muon"] if _read_optimizer(config).get("type") == "muon" else []),
         *_list_citations(results, run, task, scores),
     ]
     return Methods(text, format_bibliography(keys, version))
+
+
+def _read_optimizer(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    return as_mapping(as_mapping(config.get("training")).get("optimizer"))
 
 
 def _describe_model(results: Results, run: str, config: Mapping[str, Any], task: TaskConfig | None) -> str:
@@ -104,10 +110,10 @@ def _describe_model(results: Results, run: str, config: Mapping[str, Any], task:
     for key, label in (("iterations", "{} iterations"), ("batch_size", "batches of {}")):
         if training.get(key) is not None:
             details.append(label.format(training[key]))
-    optimizer = as_mapping(training.get("optimizer"))
+    optimizer = _read_optimizer(config)
     if optimizer.get("learning_rate") is not None:
         details.append(
-            f"{str(optimizer.get('type', '')).replace('adamw', 'AdamW')}, learning rate {optimizer['learning_rate']:g}"
+            f"{_OPTIMIZERS.get(str(optimizer.get('type')), '')}, learning rate {optimizer['learning_rate']:g}"
         )
     if config.get("seed") is not None:
         details.append(f"seed {config['seed']}")

@@ -1,11 +1,14 @@
 """Optimizer, learning rate and averaged weights, as functions of the iteration."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from attacca.config.training import OptimizerConfig
+from attacca.model import Ensemble
+from attacca.training.muon import Muon
 
 
 def compute_learning_rate(config: OptimizerConfig, iteration: int, iterations: int) -> float:
@@ -33,12 +36,29 @@ def compute_learning_rate(config: OptimizerConfig, iteration: int, iterations: i
 
 
 def create_optimizer(config: OptimizerConfig, model: torch.nn.Module) -> torch.optim.Optimizer:
-    """Return Adam or rectified Adam with decoupled weight decay; biases and other vectors do not decay.
+    """Return Muon, Adam or rectified Adam with decoupled weight decay; biases and other vectors do not decay.
 
     D. Kingma, J. Ba, "Adam", ICLR 2015; I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019;
-    L. Liu et al., "On the variance of the adaptive learning rate and beyond", ICLR 2020.
+    L. Liu et al., "On the variance of the adaptive learning rate and beyond", ICLR 2020. Muon changes the kernels of
+    architectures; prediction heads and all vectors are changed by Adam.
+
+    Args:
+        config: algorithm and its settings.
+        model: the chain of a ``Model``.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if config.type == "muon":
+        kernels = [
+            weight for weight in _list_hidden_weights(model) if weight.requires_grad and weight.ndim > 1
+        ]
+        chosen = {id(weight) for weight in kernels}
+        return Muon(
+            kernels,
+            (parameter for parameter in parameters if id(parameter) not in chosen),
+            lr=config.learning_rate,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+        )
     groups: list[dict[str, Any]] = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
@@ -48,6 +68,12 @@ def create_optimizer(config: OptimizerConfig, model: torch.nn.Module) -> torch.o
             groups, lr=config.learning_rate, betas=config.betas, decoupled_weight_decay=True, foreach=False
         )
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, foreach=False)
+
+
+def _list_hidden_weights(model: torch.nn.Module) -> Iterator[torch.nn.Parameter]:
+    """Yield the parameters of all architectures of a chain: all but those of prediction heads."""
+    for member in model.members if isinstance(model, Ensemble) else [model]:
+        yield from (member[0] if isinstance(member, torch.nn.Sequential) else member).parameters()
 
 
 class WeightAverage:
