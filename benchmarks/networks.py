@@ -60,6 +60,7 @@ from attacca.config.training import (  # noqa: E402
     GammaConfig,
     IntensityAugmentConfig,
     NoiseConfig,
+    OptimizerConfig,
 )
 from attacca.config.volumes import RoiConfig  # noqa: E402
 from attacca.freed_memory import keep_freed_memory  # noqa: E402
@@ -82,28 +83,43 @@ _STEM: dict[str, Any] = {"stem": _HALF, "num_out_fmaps": 8, "skip": "add", "inpu
 _THREE: dict[str, Any] = {"downsample_factors": (_HALF,) * 3}
 _BATCH: dict[str, Any] = {"normalization": "batch"}
 _LSDS: dict[str, Any] = {"lsds": True, "num_lsd_voxels": 8}
-NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any], float]] = {
-    "full 12-24-48": ({**_FULL, "channels": (12, 24, 48)}, {}, 2e-3),
-    "full 12-24-48, batch": ({**_FULL, **_BATCH, "channels": (12, 24, 48)}, {}, 4e-3),
+_RATE_2 = {"learning_rate": 2e-3}
+_RATE_4 = {"learning_rate": 4e-3}
+_MUON = {"type": "muon", "learning_rate": 2e-2}
+NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "full 12-24-48": ({**_FULL, "channels": (12, 24, 48)}, {}, _RATE_2),
+    "full 12-24-48, batch": ({**_FULL, **_BATCH, "channels": (12, 24, 48)}, {}, _RATE_4),
+    "full 12-24-48, batch, 12e-3": (
+        {**_FULL, **_BATCH, "channels": (12, 24, 48)},
+        {},
+        {"learning_rate": 12e-3},
+    ),
+    "full 12-24-48, batch, muon": ({**_FULL, **_BATCH, "channels": (12, 24, 48)}, {}, _MUON),
+    "full 16-32-96, batch, muon": ({**_FULL, **_BATCH, "channels": (16, 32, 96)}, {}, _MUON),
     "full 12-24-48, batch, eroded": (
         {**_FULL, **_BATCH, "channels": (12, 24, 48)},
         {"grow_boundary_iterations": 1},
-        4e-3,
+        _RATE_4,
     ),
-    "2 x full 12-24-48, batch": ({**_FULL, **_BATCH, "channels": (12, 24, 48), "members": 2}, {}, 4e-3),
-    "full 8-24-48, batch": ({**_FULL, **_BATCH, "channels": (8, 24, 48)}, {}, 4e-3),
-    "full 12-24-48-64, batch": ({**_FULL, **_THREE, **_BATCH, "channels": (12, 24, 48, 64)}, {}, 4e-3),
-    "full 16-32-96, batch": ({**_FULL, **_BATCH, "channels": (16, 32, 96)}, {}, 4e-3),
-    "half 24-48": ({**_STEM, "channels": (24, 48), "downsample_factors": (_HALF,)}, {}, 2e-3),
-    "half 24-48-96": ({**_STEM, "channels": (24, 48, 96)}, {}, 2e-3),
-    "half 24-48-96, LSDs": ({**_STEM, "channels": (24, 48, 96)}, _LSDS, 2e-3),
-    "half 24-48-96, batch": ({**_STEM, **_BATCH, "channels": (24, 48, 96)}, {}, 2e-3),
-    "half 24-48-96, batch, 4e-3": ({**_STEM, **_BATCH, "channels": (24, 48, 96)}, {}, 4e-3),
-    "half 32-64-128": ({**_STEM, "channels": (32, 64, 128)}, {}, 2e-3),
-    "half 24-48-96-96": ({**_STEM, **_THREE, "channels": (24, 48, 96, 96)}, {}, 2e-3),
-    "half 24-48-96-96, batch": ({**_STEM, **_THREE, **_BATCH, "channels": (24, 48, 96, 96)}, {}, 2e-3),
+    "2 x full 12-24-48, batch": ({**_FULL, **_BATCH, "channels": (12, 24, 48), "members": 2}, {}, _RATE_4),
+    "full 8-24-48, batch": ({**_FULL, **_BATCH, "channels": (8, 24, 48)}, {}, _RATE_4),
+    "full 12-24-48-64, batch": ({**_FULL, **_THREE, **_BATCH, "channels": (12, 24, 48, 64)}, {}, _RATE_4),
+    "full 12-24-48-96, batch, 64": (
+        {**_FULL, **_THREE, **_BATCH, "channels": (12, 24, 48, 96), "input_shape": (64, 64, 64)},
+        {},
+        _RATE_4,
+    ),
+    "full 16-32-96, batch": ({**_FULL, **_BATCH, "channels": (16, 32, 96)}, {}, _RATE_4),
+    "half 24-48": ({**_STEM, "channels": (24, 48), "downsample_factors": (_HALF,)}, {}, _RATE_2),
+    "half 24-48-96": ({**_STEM, "channels": (24, 48, 96)}, {}, _RATE_2),
+    "half 24-48-96, LSDs": ({**_STEM, "channels": (24, 48, 96)}, _LSDS, _RATE_2),
+    "half 24-48-96, batch": ({**_STEM, **_BATCH, "channels": (24, 48, 96)}, {}, _RATE_2),
+    "half 24-48-96, batch, 4e-3": ({**_STEM, **_BATCH, "channels": (24, 48, 96)}, {}, _RATE_4),
+    "half 32-64-128": ({**_STEM, "channels": (32, 64, 128)}, {}, _RATE_2),
+    "half 24-48-96-96": ({**_STEM, **_THREE, "channels": (24, 48, 96, 96)}, {}, _RATE_2),
+    "half 24-48-96-96, batch": ({**_STEM, **_THREE, **_BATCH, "channels": (24, 48, 96, 96)}, {}, _RATE_2),
 }
-"""Architecture, changes of the task, and learning rate of each candidate; batches have two samples."""
+"""Architecture, changes of the task, and optimizer of each candidate; batches have two samples, or one of 64 voxels."""
 
 AUGMENTATIONS: dict[str, dict[str, Any]] = {
     "example": {},
@@ -168,15 +184,15 @@ def train_network(
     torch.set_num_threads(1)
     keep_freed_memory()
     run: Any = next(iter(load_configuration(CONFIGURATIONS[data]).runs.values()))
-    layers, changes, rate = NETWORKS[name]
+    layers, changes, rule = NETWORKS[name]
     architecture = UNetConfig.model_validate(layers)
     task = run.task.model_copy(update={"lsds": False, **changes})
-    optimizer = run.training.optimizer.model_copy(update={"learning_rate": rate})
+    optimizer = OptimizerConfig.model_validate(rule)
     changed = run.training.augmentation.model_copy(update=AUGMENTATIONS[augmentation])
     settings = {
         "iterations": steps,
         "torch_threads": 1,
-        "batch_size": 2,
+        "batch_size": 2 if architecture.input_shape[0] < 64 else 1,
         "optimizer": optimizer,
         "augmentation": changed,
     }
