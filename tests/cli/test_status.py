@@ -168,6 +168,17 @@ def test_a_training_that_was_killed_runs_no_more_though_its_metrics_are_fresh(pr
     assert states(project)["train first"].state == "running"
 
 
+@pytest.mark.parametrize("columns", [44, 60])
+def test_a_narrow_terminal_folds_names_and_keeps_states_and_numbers(project, capsys, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    project.finish_until(project.instance("predict", "first", "cube-b"))
+    assert main(["status", str(project.results)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["stage", "of", "state", "blocks", "time", "left"]
+    assert any(line.split()[0] == "train" and line.split()[-1] == "done" for line in lines)
+    assert not any("…" in line for line in lines)
+
+
 def test_between_two_jobs_status_reports_a_running_workflow(project, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     handle = hold_workflow_lock(project.results)

@@ -77,8 +77,10 @@ def print_states(states: list[StageState], results: Path, all_shards: bool, cons
         console: terminal.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("stage", "of", "state"):
-        table.add_column(name, no_wrap=True)
+    # In a narrow terminal, names take two lines; states and numbers stay as they are.
+    for name in ("stage", "of"):
+        table.add_column(name, overflow="fold")
+    table.add_column("state", no_wrap=True)
     for name in ("blocks", "time left"):
         table.add_column(name, justify="right", no_wrap=True)
     is_wide = console.width >= _WIDE
