@@ -32,6 +32,7 @@ from attacca.evaluators.instance_scores import (
 )
 from attacca.evaluators.table_evaluator import compare_blocks
 from attacca.segmentation.agglomerate import agglomerate
+from attacca.segmentation.choice_of_setting import choose_setting
 from attacca.segmentation.fragments import fix_cell_size
 from attacca.segmentation.graph import Graph
 from attacca.segmentation.inputs import find_chunk_size
@@ -156,7 +157,7 @@ def tune(
         block_size=block_size,
         num_workers=num_workers,
     )
-    best = _find_best(rows, name, known[name].higher_is_better)
+    best = choose_setting(settings, rows, name, known[name].higher_is_better)
     return TuningResult(
         rows, _describe_choice(fix_cell_size(settings[best][0], cells), settings[best][1], best), name
     )
@@ -243,17 +244,6 @@ def _describe_choice(
         "agglomeration": agglomeration.model_dump(mode="json"),
         "row": row,
     }
-
-
-def _find_best(rows: list[dict[str, Any]], criterion: str, higher: bool) -> int:
-    finite = [i for i, row in enumerate(rows) if math.isfinite(row[criterion])]
-    if not finite:
-        raise ConfigurationError(
-            f"no setting has a finite {criterion} on the validation volumes; "
-            "validate on volumes that have labels inside the mask"
-        )
-    sign = -1.0 if higher else 1.0
-    return min(finite, key=lambda i: (sign * rows[i][criterion], i))
 
 
 def _describe_settings(fragments: FragmentSettings, agglomeration: AgglomerationSettings) -> dict[str, Any]:

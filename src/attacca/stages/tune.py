@@ -53,7 +53,7 @@ def _parameters(configuration: Configuration, run: str, volume: str) -> dict[str
 
 TUNE = Stage(
     name="tune",
-    version=3,
+    version=4,
     title="choice of parameters",
     scope=Scope.RUN,
     inputs=_inputs,
