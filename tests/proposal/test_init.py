@@ -40,7 +40,7 @@ def test_dense_isotropic_ids_get_affinities_with_offsets_by_their_width(tmp_path
     steps = sorted({max(map(abs, offset)) for offset in run.task.neighborhood})
     assert steps[0] == 1 and 5 <= steps[-1] <= 10
     assert run.architecture.downsample_factors == ((2, 2, 2), (2, 2, 2))
-    assert (run.architecture.normalization, run.training.optimizer.learning_rate) == ("batch", 4e-3)
+    assert (run.architecture.normalization, run.training.optimizer.type) == ("batch", "muon")
     assert run.segmentation.objects == "auto" and run.evaluation.criterion is None
     assert configuration.volumes["cube-train"].raw.dataset == "volumes/raw"
     assert configuration.volumes["cube-train"].labels.dataset == "volumes/labels/neuron_ids"
@@ -92,7 +92,7 @@ def test_thin_boundaries_in_an_image_get_classes_and_a_2d_network(tmp_path):
     assert len(run.architecture.input_shape) == 2
     # 23 % of the pixels are boundary: both classes are learned without balanced weights.
     assert not run.task.balance_classes
-    assert (run.architecture.normalization, run.training.optimizer.learning_rate) == ("batch", 4e-3)
+    assert (run.architecture.normalization, run.training.optimizer.type) == ("batch", "muon")
     # 255 is not the number of a class.
     assert next(iter(configuration.volumes.values())).labels.classes[0].values == [255]
 

@@ -13,9 +13,6 @@ ISOTROPIC_BELOW = 1.5
 FLAT_ABOVE = 8.0
 """Ratio of section thickness and pixel above which classes are learned section by section."""
 
-LEARNING_RATE = 4e-3
-"""Learning rate of networks with batch normalization."""
-
 _FEWEST_LEVELS, _MOST_LEVELS = 3, 4
 _CPU_VOXELS = {2: 96**2, 3: 40**3}
 _GPU_VOXELS = {2: 512**2, 3: 96**3}
