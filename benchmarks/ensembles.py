@@ -141,7 +141,7 @@ def draw(table: Path) -> None:
         elif line.startswith("member-"):
             names, (voi, _, _, error, _) = line.split()[:-5], map(float, line.split()[-5:])
             rows.append((1 + names.count("+"), voi, error))
-    figure, panels = pyplot.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+    figure, panels = pyplot.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
     for number, (title, rows) in enumerate(found.items()):
         counts = np.array([row[0] for row in rows])
         sizes = np.unique(counts)
@@ -154,7 +154,9 @@ def draw(table: Path) -> None:
             axes.set_xlabel("networks of which the mean is taken")
     panels[0].set_ylabel("VOI (bits)")
     panels[1].set_ylabel("adapted Rand error")
-    panels[0].legend(fontsize="small")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small"
+    )
     figure.savefig(table.with_suffix(".png"), dpi=120)
 
 
