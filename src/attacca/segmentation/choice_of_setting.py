@@ -47,9 +47,8 @@ def choose_setting(
         )
     best = min(finite, key=lambda index: (scores[index], index))
     limit = scores[best] + _EQUAL * abs(scores[best])
-    alike = [
-        index for index in finite if _without_threshold(settings[index]) == _without_threshold(settings[best])
-    ]
+    other = _without_threshold(settings[best])
+    alike = [index for index in finite if _without_threshold(settings[index]) == other]
     alike.sort(key=lambda index: settings[index][1].threshold)
     first = last = alike.index(best)
     while first > 0 and scores[alike[first - 1]] <= limit:

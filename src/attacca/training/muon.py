@@ -18,8 +18,8 @@ class Muon(torch.optim.AdamW):
     (K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024). Its length is that of a typical
     step of Adam (J. Liu et al., "Muon is scalable for LLM training", 2025), so that one learning rate fits both.
 
-    ``torch.optim.Muon`` takes matrices only, and computes in bfloat16, which a CPU without such instructions does a
-    hundred times as slowly as float32.
+    ``torch.optim.Muon`` takes matrices only, and computes in bfloat16, which takes up to forty times as long as float32
+    on a CPU without such instructions.
 
     Args:
         kernels: weights with at least two axes, of which the first one is that of the output channels.
