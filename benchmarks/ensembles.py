@@ -226,17 +226,20 @@ def average_predictions(
     return means, labels
 
 
+def make_tuning_volume(part: str, affinities: np.ndarray, labels: np.ndarray) -> TuningVolume:
+    """Return a volume for the tuner, with affinities, (c, z, y, x) float32, and labels, (z, y, x)."""
+    size = Coordinate(10, 10, 10)
+    roi = Roi((0, 0, 0), Coordinate(labels.shape) * size)
+    prediction = NumpyArray.from_np_array(affinities, roi, size, ["c", "z", "y", "x"])
+    ground_truth = NumpyArray.from_np_array(labels, roi, size, ["z", "y", "x"])
+    return TuningVolume(part, prediction, ground_truth, unlabelled=0)
+
+
 def tune_volumes(
     run: Any, affinities: dict[str, np.ndarray], labels: dict[str, np.ndarray]
 ) -> dict[str, Any]:
     """Return the scores of all settings of a run for affinities, (c, z, y, x) float32, of each volume."""
-    size = Coordinate(10, 10, 10)
-    volumes = []
-    for part, values in affinities.items():
-        roi = Roi((0, 0, 0), Coordinate(values.shape[1:]) * size)
-        prediction = NumpyArray.from_np_array(values, roi, size, ["c", "z", "y", "x"])
-        ground_truth = NumpyArray.from_np_array(labels[part], roi, size, ["z", "y", "x"])
-        volumes.append(TuningVolume(part, prediction, ground_truth, unlabelled=0))
+    volumes = [make_tuning_volume(part, values, labels[part]) for part, values in affinities.items()]
     with tempfile.TemporaryDirectory() as scratch:
         return tune_each(run, volumes, Path(scratch))
 

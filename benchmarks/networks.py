@@ -273,7 +273,7 @@ def average_scores(results: dict[str, Any], scored: Sequence[str]) -> dict[str, 
     others = {"first": "second", "second": "first"}
     # Both tables have the same settings in the same order.
     given = [results[part].table[results[others[part]].chosen["row"]] for part in scored]
-    own = [results[part].table[results[part].chosen["row"]] for part in scored]
+    own = [min(results[part].table, key=lambda row: row["voi"]) for part in scored]
     names = ("voi", "voi_split", "voi_merge", "adapted_rand_error")
     return {
         label: {name: float(np.mean([row[name] for row in rows])) for name in names}

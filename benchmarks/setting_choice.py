@@ -21,28 +21,20 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
     os.environ[_name] = "1"
 
 import numpy as np  # noqa: E402
-from funlib.geometry import Coordinate, Roi  # noqa: E402
+from ensembles import average_predictions, make_tuning_volume  # noqa: E402
 
-from attacca.arrays import NumpyArray  # noqa: E402
 from attacca.config.evaluation import EvaluationConfig  # noqa: E402
 from attacca.config.load import load_configuration  # noqa: E402
 from attacca.segmentation.choice_of_setting import choose_setting  # noqa: E402
 from attacca.segmentation.tuning import score_settings  # noqa: E402
-from attacca.segmentation.tuning_volume import TuningVolume  # noqa: E402
-
-SIZE = Coordinate(10, 10, 10)
 
 
-def score_all(path: Path, run: Any) -> tuple[list[Any], list[dict[str, Any]]]:
+def score_all(directory: Path, part: str, run: Any) -> tuple[list[Any], list[dict[str, Any]]]:
     """Return all settings of a run, and their scores on a stored prediction."""
-    with np.load(path) as stored:
-        affinities, labels = stored["affinities"].astype(np.float32) / 255, stored["labels"]
-    roi = Roi((0, 0, 0), Coordinate(labels.shape) * SIZE)
-    prediction = NumpyArray.from_np_array(affinities, roi, SIZE, ["c", "z", "y", "x"])
-    ground_truth = NumpyArray.from_np_array(labels, roi, SIZE, ["z", "y", "x"])
+    affinities, labels = average_predictions([directory], [part])
     with tempfile.TemporaryDirectory() as scratch:
         return score_settings(
-            [TuningVolume(path.stem, prediction, ground_truth, unlabelled=0)],
+            [make_tuning_volume(part, affinities[part], labels[part])],
             run.task.neighborhood,
             run.segmentation,
             scratch,
@@ -64,7 +56,7 @@ def main() -> None:
     )
     found = []
     for directory in (path for path in arguments.predictions if path.is_dir()):
-        scored = {part: score_all(directory / f"{part}.npz", run) for part in ("first", "second")}
+        scored = {part: score_all(directory, part, run) for part in ("first", "second")}
         for given, part in (("first", "second"), ("second", "first")):
             settings, rows = scored[given]
             first = min(range(len(rows)), key=lambda index: (rows[index]["voi"], index))

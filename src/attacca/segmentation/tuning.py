@@ -4,7 +4,7 @@
    ground truth, once per volume.
 2. Each threshold, bias and filter is then a look-up table from fragments to segments, and its scores come
    from the contingency table with renamed rows: no voxel is read again.
-3. Choose the setting with the best mean over the volumes.
+3. Choose the setting with the best mean over the volumes, amid thresholds that are about as good.
 """
 
 import math
@@ -43,7 +43,7 @@ from attacca.segmentation.tuning_volume import TuningVolume
 
 @dataclass(frozen=True)
 class TuningResult:
-    """All settings with their scores, and the best of them.
+    """All settings with their scores, and the chosen one.
 
     Args:
         table: one row for each setting: its parameters, ``voi_split``, ``voi_merge``, ``voi``,
