@@ -96,6 +96,8 @@ NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     ),
     "full 12-24-48, batch, muon": ({**_FULL, **_BATCH, "channels": (12, 24, 48)}, {}, _MUON),
     "full 16-32-96, batch, muon": ({**_FULL, **_BATCH, "channels": (16, 32, 96)}, {}, _MUON),
+    "full 24-48-96, batch, muon": ({**_FULL, **_BATCH, "channels": (24, 48, 96)}, {}, _MUON),
+    "half 24-48-96, batch, muon": ({**_STEM, **_BATCH, "channels": (24, 48, 96)}, {}, _MUON),
     "full 12-24-48, batch, eroded": (
         {**_FULL, **_BATCH, "channels": (12, 24, 48)},
         {"grow_boundary_iterations": 1},

@@ -1,5 +1,6 @@
 """Extensions: loading, sections of the configuration, errors, and the stages that depend on them."""
 
+import json
 import os
 import pickle
 import sys
@@ -24,6 +25,7 @@ from attacca.prediction.sizes import ConfiguredSizes
 from attacca.preflight.check_configuration import check_configuration
 from attacca.tasks import create_task
 from attacca.volumes.readers.open_source import open_source
+from attacca.workflow.staleness import list_changed_settings
 from attacca.workflow.workflow import Workflow
 from extension_files import EVALUATOR, FILES, LOSS, write_project
 
@@ -141,6 +143,23 @@ DEPENDENT = {
     "numpy_file.py": {"volume"},
 }
 """Stages that the change of a file reruns; stages that read their results follow if these change."""
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_an_extension_that_is_added_or_removed_is_a_reason_to_compute_again(tmp_path, is_removed):
+    workflows = []
+    for has_loss in (is_removed, not is_removed):
+        values = write_project(tmp_path)
+        if not has_loss:
+            del values["runs"]["tiny"]["task"]["loss"]
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump(values, sort_keys=False))
+        workflows.append(Workflow(load_configuration(path), shard_counts={}))
+    (training,) = [instance for instance in workflows[0].instances() if instance.stage.name == "train"]
+    recorded = {"parameters": json.loads(workflows[0].section(training.stage, training.run))}
+    assert list_changed_settings(training, workflows[0], recorded) == []
+    (reason,) = list_changed_settings(training, workflows[1], recorded)
+    assert reason.startswith("task.loss was") and ("is not set now" in reason) == is_removed
 
 
 @pytest.mark.parametrize("name", FILES)

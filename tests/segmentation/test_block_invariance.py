@@ -9,6 +9,9 @@ import pytest
 from funlib.geometry import Coordinate, Roi
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from attacca.arrays import LocalArrayIdentifier, NumpyArray, ZarrArray
 from attacca.blockwise import BlockGrid, Ledger, run_blocks
@@ -294,6 +297,50 @@ def test_foreground_of_a_single_channel_is_joined_across_blocks(tmp_path: Path) 
     assert np.count_nonzero(found) == 13
     with pytest.raises(BlocksFailedError, match="needs affinities"):
         segment_volume(array, output, (), FragmentSettings(), AgglomerationSettings(), tmp_path / "w")
+
+
+@pytest.mark.parametrize("context", [None, [0, 0, 0], [0, 1, 0]])
+@pytest.mark.parametrize("sigma", [0.0, 1.0])
+def test_smoothed_connected_components_and_those_with_a_small_context_do_not_depend_on_blocks(
+    stored: ZarrArray, tmp_path: Path, sigma: float, context: list[int] | None
+) -> None:
+    chosen = FragmentSettings(chain="connected_components", threshold=0.6, sigma=sigma, context=context)
+    whole, *blocks = [
+        segments_by_contact(stored, chosen, chunk, tmp_path)
+        for chunk in ((16, 24, 20), (8, 8, 16), (5, 7, 9))
+    ]
+    assert 1 < whole.max() < np.count_nonzero(whole)
+    assert all(np.array_equal(segments, whole) for segments in blocks)
+    assert np.array_equal(components_of_whole_volume(stored, sigma), whole)
+
+
+def segments_by_contact(
+    prediction: ZarrArray, chosen: FragmentSettings, chunk: tuple[int, ...], tmp_path: Path
+) -> np.ndarray:
+    output = create_output(prediction, tmp_path / "o.zarr", Coordinate(chunk) * prediction.voxel_size)
+    rule = AgglomerationSettings(method="contact", threshold=chosen.threshold)
+    segment_volume(prediction, output, NEIGHBORHOOD, chosen, rule, tmp_path / "w")
+    return output[output.roi]
+
+
+def components_of_whole_volume(prediction: ZarrArray, sigma: float) -> np.ndarray:
+    """Connected components of smoothed affinities above 0.6, by SciPy, numbered by their first voxels."""
+    stored = np.asarray(prediction[prediction.roi])
+    sigmas = [0.0, *(sigma * min(prediction.voxel_size) / size for size in prediction.voxel_size)]
+    affinities = ndimage.gaussian_filter(stored.astype(np.float32), sigmas, mode="nearest")
+    ids = np.arange(affinities[0].size).reshape(affinities.shape[1:])
+    pairs = []
+    for axis in range(3):
+        joined = np.moveaxis(np.round(affinities[axis]) > 0.6 * 255, axis, 0)[:-1]
+        along = np.moveaxis(ids, axis, 0)
+        pairs.append(np.stack([along[:-1][joined], along[1:][joined]]))
+    first, second = np.concatenate(pairs, axis=1)
+    graph = coo_array((np.ones(len(first)), (first, second)), shape=(ids.size, ids.size))
+    labels = connected_components(graph, directed=False)[1]
+    labels[np.bincount(labels)[labels] < 2] = -1
+    _, index, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(np.where(labels[index] < 0, -1, index)))
+    return rank[inverse].reshape(ids.shape) if (labels < 0).any() else rank[inverse].reshape(ids.shape) + 1
 
 
 def test_settings_that_do_not_fit_the_volume_are_refused(noisy: Callable[..., np.ndarray]) -> None:

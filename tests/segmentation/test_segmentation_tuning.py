@@ -82,6 +82,38 @@ def test_criteria_where_more_is_better_are_maximized_over_several_volumes(
     assert [row["voi"] for row in single.table] == pytest.approx([row["voi"] for row in result.table])
 
 
+def flat_volume(name: str, affinity: float, labels: np.ndarray) -> TuningVolume:
+    """A volume with one affinity inside the object, or in its middle if it has none."""
+    affinities = np.zeros((3, 4, 8, 8), np.float32)
+    affinities[:, 1:3, 2:5, 2:5] = affinity
+    array = NumpyArray.from_np_array(
+        affinities, Roi((0, 0, 0), (4, 8, 8)), Coordinate((1, 1, 1)), ["c", "z", "y", "x"]
+    )
+    return TuningVolume(name, array, labels)
+
+
+@pytest.mark.parametrize("ignore_background", [True, False])
+@pytest.mark.parametrize("criterion", ["average_precision", "f1_iou50", "precision_iou50"])
+def test_false_objects_in_a_volume_without_objects_count(
+    tmp_path: Path, criterion: str, ignore_background: bool
+) -> None:
+    labels = np.zeros((4, 8, 8), np.uint64)
+    labels[1:4, 2:6, 2:6] = 1
+    volumes = [flat_volume("one", 0.9, labels), flat_volume("none", 0.4, np.zeros_like(labels))]
+    config = SegmentationConfig(
+        chain="connected_components", objects="sparse", threshold=[0.2, 0.3, 0.6, 0.7], min_size=0
+    )
+    evaluation = EvaluationConfig(ignore_background=ignore_background)
+    neighborhood = NEIGHBORHOOD[:3]
+    result = tune(volumes, neighborhood, config, tmp_path, criterion=criterion, evaluation=evaluation)
+    assert [row["segments"] for row in result.table] == [2, 2, 1, 1]
+    assert result.table[0][criterion] == result.table[1][criterion] < 1
+    assert result.table[2][criterion] == result.table[3][criterion] > result.table[0][criterion]
+    assert result.agglomeration.threshold == 0.6
+    with pytest.raises(ConfigurationError, match="no validation volume has an object"):
+        tune(volumes[1:], neighborhood, config, tmp_path, criterion=criterion, evaluation=evaluation)
+
+
 def test_fixed_settings_need_no_volume_and_others_do(tmp_path: Path) -> None:
     settled = SegmentationConfig(chain="seeded", threshold=0.5, min_size=0)
     result = tune([], NEIGHBORHOOD, settled, tmp_path)

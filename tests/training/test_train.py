@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import attacca.training.state
 from attacca.config.architecture import UNetConfig
 from attacca.config.tasks import AffinitiesTaskConfig, DistanceTaskConfig, HotDistanceTaskConfig
 from attacca.errors import CheckpointError, ConfigurationError, TrainingError
@@ -195,6 +196,28 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint(job, monk
     assert (
         max(path.name for path in list_checkpoints(made.directory / "checkpoints")) == "iteration_00000004.pt"
     )
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("clip", [1.0, None])
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_change(job, monkeypatch, optimizer, clip):
+    made = job(
+        iterations=10, optimizer={"type": optimizer, "gradient_clip": clip}, checkpoint={"interval": 4}
+    )
+    compute = attacca.training.state.compute_loss
+    calls = []
+
+    def compute_with_square_root(loss, output, target, weight):
+        calls.append(1)
+        value = compute(loss, output, target, weight)
+        # The square root of 0 is 0, and its derivative is infinite.
+        return value + torch.sqrt((output - output.detach()).abs()).mean() if len(calls) == 6 else value
+
+    monkeypatch.setattr(attacca.training.state, "compute_loss", compute_with_square_root)
+    with pytest.raises(
+        TrainingError, match=r"gradient is nan at iteration 6.*good checkpoint is .*00000004\.pt"
+    ):
+        train(made)
 
 
 def test_a_diverging_loss_stops(job, monkeypatch):

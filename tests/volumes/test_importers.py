@@ -527,6 +527,60 @@ def test_images_of_several_formats_or_of_none_are_refused(tmp_path):
     assert "unknown format" in problem(tmp_path, raw={"path": tmp_path / "raw.docx"}, voxel_size=[4, 4, 4])
 
 
+def test_a_mask_with_values_that_are_not_finite_is_refused(tmp_path):
+    mask = np.ones(RAW.shape, np.float32)
+    mask[1, 2, 3] = np.nan
+    sources = {"raw": RAW, "mask": mask}
+    config = {
+        name: {"path": write_hdf5(tmp_path / f"{name}.h5", data, name)} for name, data in sources.items()
+    }
+    text = problem(tmp_path, **config, voxel_size=[4, 4, 4])
+    assert "mask.h5" in text and "not finite" in text and "1 inside the mask" in text
+
+
+def test_values_beyond_the_range_of_the_stored_type_are_reported_as_such(tmp_path):
+    raw = RAW.astype(np.float64)
+    raw[1, 2, 3] = -1e40
+    text = problem(tmp_path, raw={"path": write_hdf5(tmp_path / "a.h5", raw, "raw")}, voxel_size=[4, 4, 4])
+    assert "values up to 1e+40, beyond the range of float32" in text and "NaN" not in text
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize(
+    "source", [{"path": "em.zarr", "dataset": "s0"}, {"path": "em.zarr/s0"}, {"path": "em.zarr"}]
+)
+def test_the_fingerprint_notices_another_scale_in_the_metadata_of_the_group(tmp_path, zarr_format, source):
+    group = zarr.open_group(tmp_path / "em.zarr", mode="w", zarr_format=zarr_format)
+    group.create_array("s0", data=RAW)
+    config = VolumeConfig.model_validate({"raw": {**source, "path": tmp_path / source["path"]}})
+    axes = [{"name": name, "type": "space", "unit": "nanometer"} for name in "zyx"]
+    fingerprints = set()
+    for scale, begin in (([8, 8, 8], 0), ([40, 4, 4], 0), ([40, 4, 4], 80)):
+        steps = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": [begin, 0, 0]}]
+        image = {
+            "version": "0.4",
+            "axes": axes,
+            "datasets": [{"path": "s0", "coordinateTransformations": steps}],
+        }
+        group.attrs.put({"multiscales": [image]} if zarr_format == 2 else {"ome": {"multiscales": [image]}})
+        assert plan_volume(config).voxel_size == tuple(scale)
+        fingerprints.add(compute_content_fingerprint(config))
+    assert len(fingerprints) == 3
+
+
+def test_the_fingerprint_notices_the_scale_of_the_group_in_n5(tmp_path):
+    create_n5_array(tmp_path / "em.n5", "raw/s0", RAW.shape, RAW.shape, np.uint8)[...] = RAW
+    source = {"path": tmp_path / "em.n5", "dataset": "raw/s0"}
+    fingerprints = set()
+    for resolution in ([8, 8, 8], [4, 4, 40]):
+        attributes = {"pixelResolution": {"dimensions": resolution, "unit": "nm"}, "scales": [[1, 1, 1]]}
+        (tmp_path / "em.n5" / "raw" / "attributes.json").write_text(json.dumps(attributes))
+        config = VolumeConfig.model_validate({"raw": source})
+        assert plan_volume(config).voxel_size == tuple(reversed(resolution))
+        fingerprints.add(compute_content_fingerprint(config))
+    assert len(fingerprints) == 2
+
+
 def test_the_fingerprint_notices_changed_added_and_missing_files(tmp_path):
     stack = write_stack(tmp_path / "raw", RAW)
     zarr_path = write_zarr(tmp_path / "labels.zarr", data=LABELS)

@@ -54,6 +54,11 @@ class FragmentSettings(StrictModel):
     context: list[int] | None = None
     """Voxels that are read around each cell or block; by default what the method needs."""
 
+    @property
+    def graph_sigma(self) -> float:
+        """Smoothing of the affinities of the graph: components touch where the smoothed affinity is above the threshold."""
+        return self.sigma if self.chain == "connected_components" else 0.0
+
 
 class AgglomerationSettings(StrictModel):
     """Final settings of the agglomeration of fragments into segments."""
@@ -182,7 +187,8 @@ class SegmentationConfig(StrictModel):
     computed; by default about 2 million voxels, such as 128 x 128 x 128. Segments do not depend on the blocks, and hardly
     on the cells."""
     context: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=3)] | None = None
-    """Voxels that are read around each block; by default what the method needs."""
+    """Voxels that are read around each block; by default what the method needs, which connected components read at
+    least."""
     mask: bool = True
     """Segment only inside the mask of a volume, if it has one."""
     criterion: str | None = None

@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from itertools import product
 
 import numpy as np
-from scipy import ndimage
 
 from attacca.config.segmentation import FragmentSettings
 from attacca.errors import ConfigurationError
@@ -32,6 +31,7 @@ from attacca.segmentation.offsets import Offsets
 from attacca.segmentation.reference_mutex_watershed import reference_mutex_watershed
 from attacca.segmentation.seeded_watershed import compute_seed_context, seeded_watershed
 from attacca.segmentation.small_fragments import merge_small_fragments
+from attacca.segmentation.smoothing import compute_smoothing_context, smooth_affinities
 
 Read = Callable[[Box], tuple[np.ndarray, np.ndarray | None]]
 """Reads a box of the volume: affinities (channels, z, y, x), and the mask, bool (z, y, x), if there is one."""
@@ -131,25 +131,16 @@ def compute_context(frame: Frame, settings: FragmentSettings) -> Triple:
         needed = triple([max(2, round(MUTEX_CONTEXT / ratio)) for ratio in frame.anisotropy])
     else:
         needed = (1, 1, 1)
-    needed = triple([own + extra for own, extra in zip(needed, _smoothing_context(frame, settings))])
+    needed = triple(
+        [own + extra for own, extra in zip(needed, compute_smoothing_context(frame, settings.sigma))]
+    )
     if frame.dims == 2:
         needed = (0, needed[1], needed[2])
-    return frame.voxels(settings.context, needed, "context")
-
-
-def _smoothing_context(frame: Frame, settings: FragmentSettings) -> Triple:
-    return triple([int(np.ceil(4 * settings.sigma / ratio)) for ratio in frame.anisotropy])
-
-
-def _smooth(affinities: np.ndarray, frame: Frame, settings: FragmentSettings) -> np.ndarray:
-    """Step 1: smooth by a Gaussian, in the dtype of the affinities."""
-    if not settings.sigma:
-        return affinities
-    sigma = [0.0] + [settings.sigma / ratio for ratio in frame.anisotropy]
-    if frame.dims == 2:
-        sigma[1] = 0.0
-    smooth = ndimage.gaussian_filter(affinities.astype(np.float32), sigma, mode="nearest", truncate=4.0)
-    return np.round(smooth).astype(affinities.dtype) if affinities.dtype == np.uint8 else smooth
+    configured = frame.voxels(settings.context, needed, "context")
+    if settings.chain != "connected_components":
+        return configured
+    # Components of a block end at its faces: without the next voxels, those that continue there are lost.
+    return triple([max(pair) for pair in zip(configured, needed)])
 
 
 def _fragments_of_cells(
@@ -182,7 +173,7 @@ def _mutex_cell(
     """Return the fragments of one cell by mutex watershed, uint64, 1, 2, ... by first voxel."""
     source = own.grow(context, context).intersect(frame.box)
     affinities, mask = read(source)
-    affinities = _smooth(affinities, frame, settings)
+    affinities = smooth_affinities(affinities, frame, settings.sigma)
     strongest = max(float(offsets.biases.max()), 1 - float(offsets.biases.min()))
     labels = _ENGINES[settings.engine](
         affinities,
@@ -211,7 +202,7 @@ def _seeded_cell(
     source = own.grow(context, context).intersect(frame.box)
     affinities, mask = read(source)
     labels, seeds = seeded_watershed(
-        _smooth(affinities, frame, settings),
+        smooth_affinities(affinities, frame, settings.sigma),
         offsets,
         inside_above=settings.inside_above,
         window=settings.window,
@@ -231,17 +222,17 @@ def _affinity_components(
     context = compute_context(frame, settings)
     source = box.grow(context, context).intersect(frame.box)
     affinities, mask = read(source)
-    affinities = _smooth(affinities, frame, settings)
+    affinities = smooth_affinities(affinities, frame, settings.sigma)
     labels, firsts = label_components(affinities, offsets, settings.threshold, box.shift(source.begin), mask)
     return _name_by_voxels(labels, firsts, box, frame)
 
 
 def _foreground_components(read: Read, frame: Frame, box: Box, settings: FragmentSettings) -> np.ndarray:
     """Return the components of values above the threshold, named by their first voxels."""
-    context = _smoothing_context(frame, settings)
+    context = compute_smoothing_context(frame, settings.sigma)
     source = box.grow(context, context).intersect(frame.box)
     values, mask = read(source)
-    is_foreground = _smooth(values, frame, settings)[0] > settings.threshold
+    is_foreground = smooth_affinities(values, frame, settings.sigma)[0] > settings.threshold
     if mask is not None:
         is_foreground &= mask
     labels, firsts = label_foreground(is_foreground[box.slices(source.begin)])

@@ -14,6 +14,7 @@ from attacca.segmentation.frame import Frame
 from attacca.segmentation.graph_tables import locate_table, write_array
 from attacca.segmentation.inputs import read_affinities
 from attacca.segmentation.offsets import Offsets
+from attacca.segmentation.smoothing import compute_smoothing_context, smooth_affinities
 
 _NEAREST = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 
@@ -29,6 +30,7 @@ class GraphBlocks:
         neighborhood: offset of each channel, in voxels. If empty, each contact of fragments counts as an
             affinity of 1.
         long_range: count long-range offsets too.
+        sigma: standard deviation of the smoothing before affinities are counted, as for the fragments.
     """
 
     prediction: Array
@@ -36,6 +38,7 @@ class GraphBlocks:
     directory: str
     neighborhood: tuple[tuple[int, ...], ...]
     long_range: bool = True
+    sigma: float = 0.0
 
     def open(self) -> None:
         """Compile the kernels before the first block is timed."""
@@ -54,7 +57,10 @@ class GraphBlocks:
         source = box.grow(*offsets.reach()).intersect(frame.box)
         fragments = np.asarray(self.fragments[frame.to_roi(source)]).reshape(source.shape)
         if self.neighborhood:
-            affinities = read_affinities(self.prediction, frame, source, len(self.neighborhood))[channels]
+            context = compute_smoothing_context(frame, self.sigma)
+            smoothed = source.grow(context, context).intersect(frame.box)
+            affinities = read_affinities(self.prediction, frame, smoothed, len(self.neighborhood))[channels]
+            affinities = smooth_affinities(affinities, frame, self.sigma)[:, *source.slices(smoothed.begin)]
         else:
             affinities = np.full((3, *source.shape), 255, np.uint8)
         return count_block_graph(fragments, affinities, offsets, box.shift(source.begin), source.begin)

@@ -168,7 +168,12 @@ def compute_graph(
     write_fragments = FragmentBlocks(prediction, fragments, offsets, fragment_settings, mask)
     run_blocks(ThreadedBlocks(write_fragments, num_workers), grid)
     count_graph = GraphBlocks(
-        prediction, fragments, str(directory), offsets, agglomeration_settings.needs_long_range
+        prediction,
+        fragments,
+        str(directory),
+        offsets,
+        agglomeration_settings.needs_long_range,
+        fragment_settings.graph_sigma,
     )
     run_blocks(ThreadedBlocks(count_graph, num_workers), grid)
     return load_graph(directory, len(grid))

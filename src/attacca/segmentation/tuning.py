@@ -40,6 +40,9 @@ from attacca.segmentation.mean_affinity import merge_by_mean_affinity
 from attacca.segmentation.pipeline import compute_graph, create_fragment_array
 from attacca.segmentation.tuning_volume import TuningVolume
 
+_MATCHED = ("average_precision", "f1_", "precision_")
+"""Scores that compare objects, and are defined in a volume without objects if the segmentation has some."""
+
 
 @dataclass(frozen=True)
 class TuningResult:
@@ -223,10 +226,18 @@ def score_settings(
                 scores.append(_score_all(graph, table, agglomerations, evaluation, criterion))
             finally:
                 shutil.rmtree(directory, ignore_errors=True)
+        if criterion.startswith(_MATCHED) and not any(volume[0]["has_objects"] for volume in scores):
+            raise ConfigurationError(
+                f"no validation volume has an object, so that no setting has a meaningful {criterion}; "
+                "validate on volumes that have labels inside the mask"
+            )
         for i, agglomeration in enumerate(agglomerations):
             settings.append((fragments, agglomeration))
             rows.append(
-                {**_describe_settings(fragments, agglomeration), **_average([volume[i] for volume in scores])}
+                {
+                    **_describe_settings(fragments, agglomeration),
+                    **_average([volume[i] for volume in scores], criterion),
+                }
             )
     return settings, rows
 
@@ -263,18 +274,22 @@ def _describe_settings(fragments: FragmentSettings, agglomeration: Agglomeration
     return row
 
 
-def _average(scores: list[dict[str, float]]) -> dict[str, float]:
-    """Return the mean of each score over the volumes, and the sum of the segments."""
+def _average(scores: list[dict[str, float]], criterion: str) -> dict[str, float]:
+    """Return the mean of each score over the volumes, and the sum of the segments.
+
+    Scores beside the criterion are means of the volumes in which they are defined.
+    """
     weights = np.array([score["weight"] for score in scores])
     if weights.sum() == 0:
         weights = np.ones(len(scores))
     result = {}
     for name in scores[0]:
-        if name == "weight":
+        if name in ("weight", "has_objects"):
             continue
         values = np.array([score[name] for score in scores])
-        counted = weights > 0
-        result[name] = float(np.average(values[counted], weights=weights[counted]))
+        counted = (weights > 0) & (np.isfinite(values) | (name == criterion))
+        mean = np.average(values[counted], weights=weights[counted]) if counted.any() else np.nan
+        result[name] = float(mean)
     result["segments"] = sum(score["segments"] for score in scores)
     return result
 
@@ -320,9 +335,14 @@ def _score_all(
     evaluation: EvaluationConfig,
     criterion: str,
 ) -> list[dict[str, float]]:
-    """Step 2 for one volume: return the scores of each agglomeration."""
+    """Step 2 for one volume: return the scores of each agglomeration.
+
+    In a volume without objects, scores of matched objects count false objects, and are perfect without them.
+    """
     convention = InstanceConvention.from_config(evaluation)
-    annotated = table.ground_truth > 0 if evaluation.ignore_background else slice(None)
+    is_object = table.ground_truth > 0
+    only_false_objects = criterion.startswith(_MATCHED) and not is_object.any()
+    annotated = is_object if evaluation.ignore_background and not only_false_objects else slice(None)
     weight = float(table.count[annotated].sum())
     thresholds = [a.threshold for a in agglomerations if a.method == "mean_affinity"]
     merges = merge_by_mean_affinity(graph, min(thresholds)) if thresholds else None
@@ -339,9 +359,12 @@ def _score_all(
             "adapted_rand_error": rand.error,
             "segments": lookup.num_segments,
             "weight": weight,
+            "has_objects": float(is_object.any()),
         }
         if criterion not in score:
             all_scores = scores_from_table(renamed, convention, evaluation.iou_thresholds)
             score[criterion] = all_scores.value(criterion)
+            if only_false_objects and weight and np.isnan(score[criterion]):
+                score[criterion] = 1.0
         scores.append(score)
     return scores

@@ -24,6 +24,7 @@ from attacca.manifest import Manifest
 from attacca.segmentation.block_size import choose_block_size
 from attacca.segmentation.chosen_settings import (
     read_agglomeration_settings,
+    read_fragment_settings,
     read_neighborhood,
 )
 from attacca.stages.fragments import FRAGMENTS, block_parameters, is_agglomerated
@@ -80,9 +81,15 @@ class GraphJob(BlockwiseJob):
         return read_agglomeration_settings(self.arguments.inputs["tuning"]).needs_long_range
 
     @cached_property
+    def sigma(self) -> float:
+        return read_fragment_settings(self.arguments.inputs["tuning"]).graph_sigma
+
+    @cached_property
     def key(self) -> Manifest:
         block_size = self.parameters["segmentation"]["block_size"]
         parameters = {"block_size": block_size, "long_range": self.long_range}
+        if self.sigma:
+            parameters["sigma"] = self.sigma
         inputs = {name: self.arguments.inputs[name].fingerprint for name in ("prediction", "fragments")}
         return Manifest(self.stage.name, self.stage.version, parameters, inputs)
 
@@ -107,6 +114,7 @@ class GraphJob(BlockwiseJob):
             self.directory,
             read_neighborhood(self.arguments.inputs["tuning"]),
             self.long_range,
+            self.sigma,
         )
 
     def complete(self) -> dict[str, Any]:

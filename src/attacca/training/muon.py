@@ -22,7 +22,8 @@ class Muon(torch.optim.AdamW):
     on a CPU without such instructions.
 
     Args:
-        kernels: weights with at least two axes, of which the first one is that of the output channels.
+        kernels: weights with at least two axes. The first one makes the rows of the matrix: output channels, or the input channels of
+            a transposed convolution.
         others: all other parameters. They do not decay.
         lr: learning rate.
         betas: decays of the running means of gradients and of squared gradients, of ``others``.

@@ -78,8 +78,8 @@ class TrainingState:
             batch: of the loader.
 
         Raises:
-            TrainingError: the loss is not finite, or far above that of the initial iterations; the weights stay
-                unchanged.
+            TrainingError: the loss or its gradient is not finite, or the loss is far above that of the initial iterations;
+                the weights stay unchanged.
         """
         rate = compute_learning_rate(self.config.optimizer, self.iteration, self.config.iterations)
         for group in self.optimizer.param_groups:
@@ -92,8 +92,15 @@ class TrainingState:
         value = self._descend(raw, target, weight)
         self._check_loss(value)
         self.scaler.unscale_(self.optimizer)
-        if self.config.optimizer.gradient_clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.chain.parameters(), self.config.optimizer.gradient_clip)
+        limit = self.config.optimizer.gradient_clip
+        norm = torch.nn.utils.clip_grad_norm_(self.chain.parameters(), math.inf if limit is None else limit)
+        # The scaler of float16 leaves out steps with infinite gradients, and scales the next ones less.
+        if not self.scaler.is_enabled() and not math.isfinite(float(norm)):
+            raise TrainingError(
+                f"the gradient is {float(norm)} at iteration {self.iteration + 1}, and the loss is {value:.4g}. If the loss "
+                "is an extension, look for a square root or logarithm of 0; otherwise use a smaller "
+                "optimizer.learning_rate, or precision: float32"
+            )
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.average is not None:

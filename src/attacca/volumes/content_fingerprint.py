@@ -3,11 +3,13 @@
 import os
 import stat
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from attacca.arrays.identifier import is_url, join_path
+from attacca.arrays.ome_zarr import read_grid_metadata
 from attacca.arrays.precomputed import is_precomputed, locate_precomputed, read_info
 from attacca.arrays.storage import list_objects, read_metadata_file
 from attacca.arrays.zarr_opening import open_zarr
@@ -36,7 +38,8 @@ def compute_content_fingerprint(config: VolumeConfig) -> str:
     same digest. Of a source of more than 1 GiB or 20,000 files, the content is not read: files count with their sizes
     and modification times, and directories of a Zarr or N5 array with the modification times of the first 2000 and
     with their metadata files. A copy of such a source counts as the same if it keeps the times (``cp -a``). A
-    Precomputed volume counts with its file ``info`` and the files of the scale that is read. A missing file counts as
+    Precomputed volume counts with its file ``info`` and the files of the scale that is read. An array that is named inside
+    a group counts also with the voxel size, offset and unit that the group's metadata give it. A missing file counts as
     missing.
 
     An array at an address counts with the address and its metadata, in S3 and Google Cloud Storage also with the names,
@@ -105,7 +108,24 @@ def _describe_container(container: Path | str, dataset: str) -> Description:
         address = str(container)
         return [join_path(address, dataset), *_describe_remote_array(address, dataset)]
     path = Path(container)
-    return _describe_files([path]) if path.is_file() else _describe_directory(path / dataset)
+    if path.is_file():
+        return _describe_files([path])
+    return [*_describe_directory(path / dataset), *_describe_group(container, dataset)]
+
+
+def _describe_group(container: Path | str, dataset: str) -> Description:
+    """Return the grid of an array in a group, whose metadata are not below the array's own directory."""
+    if not dataset:
+        return []
+    try:
+        array, key = open_zarr(container, dataset, "r")
+        if key != dataset:
+            return []
+        grid = asdict(read_grid_metadata(array))
+    except AttaccaError:
+        # The check reports it.
+        return []
+    return [[name, grid[name]] for name in ("axes", "voxel_size", "offset", "unit", "problem")]
 
 
 def _describe_files(paths: Sequence[Path]) -> Description:
@@ -186,4 +206,8 @@ def _describe_remote_array(container: str, dataset: str) -> Description:
             data = read_metadata_file(join_path(container, group, name))
             if data is not None:
                 found[f"{group}/{name}".strip("/")] = data.decode(errors="replace")
-    return [found or "missing", list_objects(join_path(container, array))]
+    return [
+        found or "missing",
+        list_objects(join_path(container, array)),
+        *_describe_group(container, dataset),
+    ]

@@ -126,14 +126,18 @@ def import_block(config: VolumeConfig, plan: VolumePlan, array: PlannedArray, ro
         with explain_damage(placed.source.name, f"cannot be read in {roi}"):
             parts.append(placed.source.read(tuple(begin), tuple(begin + roi.shape / plan.voxel_size)))
     if array.name == "raw":
-        data = parts[0].astype(array.dtype, copy=False)
+        _check_finite(parts[0], array, roi, "gray values")
+        with np.errstate(over="ignore"):
+            data = parts[0].astype(array.dtype, copy=False)
         if data.dtype.kind == "f" and not np.isfinite(data).all():
             raise VolumeError(
-                f"{array.sources[0].source.name} holds values that are not finite (NaN or infinite), in {roi}",
-                fix="replace them in the file by gray values",
+                f"{array.sources[0].source.name} holds values up to {np.abs(parts[0]).max():.4g}, beyond the range of "
+                f"{data.dtype}, in {roi}",
+                fix="scale the gray values in the file",
             )
         return data
     if array.name == "mask":
+        _check_finite(parts[0], array, roi, "0 outside and 1 inside the mask")
         return (parts[0] != 0).astype(np.uint8)
     declared = config.labels.unlabelled if config.labels is not None else None
     for part, placed in zip(parts, array.sources):
@@ -147,6 +151,14 @@ def import_block(config: VolumeConfig, plan: VolumePlan, array: PlannedArray, ro
                 "replace it in the file by ids of 0 or more",
             )
     return _combine_classes(array, parts)
+
+
+def _check_finite(values: np.ndarray, array: PlannedArray, roi: Roi, replacement: str) -> None:
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise VolumeError(
+            f"{array.sources[0].source.name} holds values that are not finite (NaN or infinite), in {roi}",
+            fix=f"replace them in the file by {replacement}",
+        )
 
 
 # Image and labels of a block are generated together and requested one after the other.

@@ -6,7 +6,7 @@ from typing import Any
 
 from attacca.config.volumes import VolumeConfig
 from attacca.fingerprint import list_differences
-from attacca.jobs.stage import StageInstance
+from attacca.jobs.stage import StageInstance, without_paths
 from attacca.manifest import read_values
 from attacca.workflow.workflow import Workflow
 
@@ -20,9 +20,12 @@ def list_changed_settings(
         AttaccaError: a file that the settings name cannot be read.
     """
     section = json.loads(workflow.section(instance.stage, instance.run, instance.volume))
-    old, new = _common_settings(manifest["parameters"], section)
-    # Only a volume has a source among its settings.
-    if old.get("source") == new.get("source"):
+    old, new = _comparable_settings(manifest["parameters"], section)
+    if "source" not in new:
+        return list(list_differences(old, new))
+    # Only a volume has a source among its settings; its manifest has no paths.
+    old, new = without_paths(old), without_paths(new)
+    if old.get("source") == new["source"]:
         return list(list_differences(old, new))
     # Digests of files are not readable, and differ if paths do.
     differences = list(list_differences({**old, "source": ""}, {**new, "source": ""}))
@@ -78,12 +81,11 @@ def list_changed_inputs(
     return differences
 
 
-def _common_settings(old: Any, new: Any) -> tuple[Any, Any]:
-    """Return both without the keys that only one has: a stage keeps the part of its section that it depends on."""
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        items = [_common_settings(*pair) for pair in zip(old, new)]
-        return [item[0] for item in items], [item[1] for item in items]
-    if not (isinstance(old, dict) and isinstance(new, dict)):
-        return old, new
-    pairs = {key: _common_settings(old[key], new[key]) for key in old if key in new}
-    return {key: pair[0] for key, pair in pairs.items()}, {key: pair[1] for key, pair in pairs.items()}
+def _comparable_settings(old: dict[str, Any], new: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return both without the sections that cannot be compared.
+
+    A stage records what the tuner chose beside its sections, or in place of them and of its version. Inside a section, a
+    key that only one of them has is a change: some keys are omitted while they have their default.
+    """
+    keys = new.keys() if "version" in old else old.keys() & new.keys()
+    return {key: old[key] for key in keys & old.keys()}, {key: new[key] for key in keys}
