@@ -19,6 +19,7 @@ from attacca.segmentation.frame import Frame
 from attacca.segmentation.graph_tables import join_tables, reduce_edges, reduce_nodes
 from attacca.segmentation.leaf_part import make_leaf_part
 from attacca.segmentation.look_up_table import relabel
+from attacca.segmentation.object_table import measure_objects
 from attacca.segmentation.octree import Octree
 from attacca.segmentation.offsets import Offsets
 from attacca.segmentation.part_agglomeration import agglomerate_part
@@ -56,6 +57,9 @@ def compile_kernels(part: str | None = None) -> None:
                 tables = reduce_nodes(nodes), reduce_edges(edges)
                 leaf = make_leaf_part(*tables, 0, Octree((1, 1, 1)), _find_leaves, settings_of_method)
                 agglomerate_part(leaf, settings_of_method, 0)
+        # Objects of a block are numbered in the smallest dtype that holds them.
+        for labels in (fragments, np.arange(512, dtype=np.uint64).reshape(8, 8, 8)):
+            measure_objects(labels, (0, 0, 0), labels.shape)
 
 
 def _read(affinities: np.ndarray, mask: np.ndarray | None, box: Box) -> tuple[np.ndarray, np.ndarray | None]:

@@ -13,7 +13,7 @@ _ITERATIONS = 5
 class Muon(torch.optim.AdamW):
     """Muon for the kernels of a network, and AdamW for its other parameters.
 
-    The step of a kernel is its mean gradient, as a matrix with a row per output channel, in which all singular values
+    The step of a kernel is its mean gradient, as a matrix with a row per channel, in which all singular values
     are replaced by about one, so that directions with small gradients are learned as fast as those with large ones
     (K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024). Its length is that of a typical
     step of Adam (J. Liu et al., "Muon is scalable for LLM training", 2025), so that one learning rate fits both.
@@ -22,8 +22,8 @@ class Muon(torch.optim.AdamW):
     on a CPU without such instructions.
 
     Args:
-        kernels: weights with at least two axes. The first one makes the rows of the matrix: output channels, or the input channels of
-            a transposed convolution.
+        kernels: weights with at least two axes. The first one makes the rows of the matrix: output channels, or the input
+            channels of a transposed convolution.
         others: all other parameters. They do not decay.
         lr: learning rate.
         betas: decays of the running means of gradients and of squared gradients, of ``others``.
