@@ -34,7 +34,7 @@ def smooth_affinities(affinities: np.ndarray, frame: Frame, sigma: float) -> np.
     >>> from funlib.geometry import Coordinate, Roi
     >>> frame = Frame(Roi((0, 0, 0), (1, 1, 5)), Coordinate((1, 1, 1)))
     >>> smooth_affinities(np.array([[[[0, 0, 200, 0, 0]]]], np.uint8), frame, 1.0).ravel().tolist()
-    [22, 49, 80, 49, 22]
+    [11, 48, 80, 48, 11]
     """
     if not sigma:
         return affinities

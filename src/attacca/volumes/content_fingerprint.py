@@ -122,10 +122,10 @@ def _describe_group(container: Path | str, dataset: str) -> Description:
         if key != dataset:
             return []
         grid = asdict(read_grid_metadata(array))
-    except AttaccaError:
+    except (AttaccaError, OSError):
         # The check reports it.
         return []
-    return [[name, grid[name]] for name in ("axes", "voxel_size", "offset", "unit", "problem")]
+    return [[name, grid[name]] for name in ("axes", "voxel_size", "offset", "unit")]
 
 
 def _describe_files(paths: Sequence[Path]) -> Description:
