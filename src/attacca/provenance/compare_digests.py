@@ -45,7 +45,7 @@ class ComparedResult:
 
     Args:
         key: names of the results.
-        verdict: ``equal``, ``differ``, or ``no digest`` if the first result was deleted before it was digested.
+        verdict: ``equal``, ``differ``, or ``no digest`` if the first result was not digested.
         differences: digests that differ, then possible reasons.
     """
 
@@ -147,7 +147,10 @@ def print_comparison(
     unknown = sum(item.verdict == "no digest" for item in compared)
     lines = []
     if unknown:
-        lines.append(f"{unknown} results of {results[0]} were deleted before their digests were computed")
+        lines.append(
+            f"{unknown} results of {results[0]} have no digests: they were deleted before, or an earlier version did not "
+            "compute any"
+        )
     if not different:
         names = ("other " if unknown else "") + ("" if are_current else "recorded ")
         lines.append(f"all {names}digests of {results[0]} and {results[1]} are equal")

@@ -22,7 +22,7 @@ def digest_results(
     """Return the fingerprint and digests of what a stage computed; empty if the stage is not finished.
 
     Args:
-        manifest: file of the stage's manifest.
+        manifest: file of the stage's manifest. Files and directories that it lists are digested, too.
         arrays: directories or addresses of the stage's arrays at full resolution. Missing arrays are skipped; of an
             array that is used in place, the original is digested.
         files: further files of the stage. Missing files are skipped.
@@ -35,10 +35,13 @@ def digest_results(
     found: dict[str, Any] = {"fingerprint": values["fingerprint"]} if "fingerprint" in values else {}
     result = values.get("result") or {}
     found |= {key.replace("_", " "): value for key, value in result.items() if key.endswith("digest")}
-    for path in map(str, [*arrays, *files]):
+    named = [(_name_result(path), path) for path in map(str, [*arrays, *files])]
+    # Formats of an export differ in their suffixes only.
+    named += [(Path(name).name, str(manifest.parent / name)) for name in result.get("files", ())]
+    for name, path in named:
         content = digest_content(path, threads)
         if content.files:
-            found[_name_result(path)] = content.to_json()
+            found[name] = content.to_json()
     for name, array in result.get("arrays", {}).items():
         if array.get("in_place"):
             dataset = f"/{array['dataset']}"
