@@ -235,20 +235,17 @@ def test_a_changed_parameter_makes_dependent_stages_stale_and_is_named(project, 
 
 
 @pytest.mark.parametrize(
-    ("section", "key", "value", "stage"),
-    [
-        ("evaluation", "border_in", "sections", "tune first"),
-        ("evaluation", "regions", True, "evaluate first/cube-b"),
-    ],
+    ("key", "value", "stage"),
+    [("border_in", "sections", "tune first"), ("regions", True, "evaluate first/cube-b")],
 )
 @pytest.mark.parametrize("is_removed", [False, True])
 def test_a_setting_that_is_omitted_at_its_default_makes_results_stale(
-    project, values, section, key, value, stage, is_removed
+    project, values, key, value, stage, is_removed
 ):
     plain, changed = values(), values()
     for item in (plain, changed):
         item["runs"]["first"].setdefault("evaluation", {})["border"] = 8
-    changed["runs"]["first"][section][key] = value
+    changed["runs"]["first"]["evaluation"][key] = value
     old, new = (changed, plain) if is_removed else (plain, changed)
     project.write(old)
     last = project.instance("evaluate", "first", "cube-b")
@@ -257,7 +254,7 @@ def test_a_setting_that_is_omitted_at_its_default_makes_results_stale(
     assert states(project)[stage].state == "done"
     project.write(new)
     found = states(project)[stage]
-    assert found.state == "stale" and f"{section}.{key}" in found.reason
+    assert found.state == "stale" and f"evaluation.{key}" in found.reason
 
 
 def test_a_changed_file_of_a_volume_is_reported_with_its_key_and_path(project, values):

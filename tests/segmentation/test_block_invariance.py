@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fastremap
 import numpy as np
 import pytest
 from funlib.geometry import Coordinate, Roi
@@ -337,10 +338,8 @@ def components_of_whole_volume(prediction: ZarrArray, sigma: float) -> np.ndarra
     first, second = np.concatenate(pairs, axis=1)
     graph = coo_array((np.ones(len(first)), (first, second)), shape=(ids.size, ids.size))
     labels = connected_components(graph, directed=False)[1]
-    labels[np.bincount(labels)[labels] < 2] = -1
-    _, index, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(np.where(labels[index] < 0, -1, index)))
-    return rank[inverse].reshape(ids.shape) if (labels < 0).any() else rank[inverse].reshape(ids.shape) + 1
+    labels = np.where(np.bincount(labels)[labels] > 1, labels + 1, 0)
+    return fastremap.renumber(labels.reshape(ids.shape), preserve_zero=True)[0]
 
 
 def test_settings_that_do_not_fit_the_volume_are_refused(noisy: Callable[..., np.ndarray]) -> None:

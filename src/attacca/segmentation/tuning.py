@@ -207,6 +207,7 @@ def score_settings(
     evaluation = evaluation or EvaluationConfig()
     rows: list[dict[str, Any]] = []
     settings: list[tuple[FragmentSettings, AgglomerationSettings]] = []
+    has_objects = False
     for number, fragments in enumerate(config.fragment_candidates()):
         agglomerations = config.agglomeration_candidates(fragments)
         scores = []
@@ -223,10 +224,11 @@ def score_settings(
                     None if block_size is None else _scale_block(block_size, volumes[0], volume),
                     num_workers,
                 )
+                has_objects |= bool((table.ground_truth > 0).any())
                 scores.append(_score_all(graph, table, agglomerations, evaluation, criterion))
             finally:
                 shutil.rmtree(directory, ignore_errors=True)
-        if criterion.startswith(_MATCHED) and not any(volume[0]["has_objects"] for volume in scores):
+        if criterion.startswith(_MATCHED) and not has_objects:
             raise ConfigurationError(
                 f"no validation volume has an object, so that no setting has a meaningful {criterion}; "
                 "validate on volumes that have labels inside the mask"
@@ -284,7 +286,7 @@ def _average(scores: list[dict[str, float]], criterion: str) -> dict[str, float]
         weights = np.ones(len(scores))
     result = {}
     for name in scores[0]:
-        if name in ("weight", "has_objects"):
+        if name == "weight":
             continue
         values = np.array([score[name] for score in scores])
         counted = (weights > 0) & (np.isfinite(values) | (name == criterion))
@@ -359,7 +361,6 @@ def _score_all(
             "adapted_rand_error": rand.error,
             "segments": lookup.num_segments,
             "weight": weight,
-            "has_objects": float(is_object.any()),
         }
         if criterion not in score:
             all_scores = scores_from_table(renamed, convention, evaluation.iou_thresholds)

@@ -12,6 +12,7 @@ from attacca.arrays.identifier import is_url, join_path
 from attacca.arrays.ome_zarr import read_grid_metadata
 from attacca.arrays.precomputed import is_precomputed, locate_precomputed, read_info
 from attacca.arrays.storage import list_objects, read_metadata_file
+from attacca.arrays.stored_array import StoredArray
 from attacca.arrays.zarr_opening import open_zarr
 from attacca.config.volumes import ArraySource, VolumeConfig
 from attacca.errors import AttaccaError, MissingInputError, VolumeError
@@ -110,17 +111,20 @@ def _describe_container(container: Path | str, dataset: str) -> Description:
     path = Path(container)
     if path.is_file():
         return _describe_files([path])
-    return [*_describe_directory(path / dataset), *_describe_group(container, dataset)]
-
-
-def _describe_group(container: Path | str, dataset: str) -> Description:
-    """Return the grid of an array in a group, whose metadata are not below the array's own directory."""
+    files = _describe_directory(path / dataset)
     if not dataset:
-        return []
+        return files
     try:
         array, key = open_zarr(container, dataset, "r")
-        if key != dataset:
-            return []
+    except (AttaccaError, OSError):
+        # The check reports it.
+        return files
+    return [*files, *(_describe_grid(array) if key == dataset else [])]
+
+
+def _describe_grid(array: StoredArray) -> Description:
+    """Return the grid of an array in a group, whose metadata are not below the array's own directory."""
+    try:
         grid = asdict(read_grid_metadata(array))
     except (AttaccaError, OSError):
         # The check reports it.
@@ -196,18 +200,15 @@ def _describe_directories(top: Path) -> Description:
 
 def _describe_remote_array(container: str, dataset: str) -> Description:
     try:
-        _, array = open_zarr(container, dataset, "r")
+        array, key = open_zarr(container, dataset, "r")
     except MissingInputError:
         return ["missing"]
-    groups = dict.fromkeys([dataset, array])
+    groups = dict.fromkeys([dataset, key])
     found = {}
     for group in groups:
         for name in _METADATA:
             data = read_metadata_file(join_path(container, group, name))
             if data is not None:
                 found[f"{group}/{name}".strip("/")] = data.decode(errors="replace")
-    return [
-        found or "missing",
-        list_objects(join_path(container, array)),
-        *_describe_group(container, dataset),
-    ]
+    grid = _describe_grid(array) if dataset and key == dataset else []
+    return [found or "missing", list_objects(join_path(container, key)), *grid]

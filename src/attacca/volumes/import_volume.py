@@ -126,10 +126,10 @@ def import_block(config: VolumeConfig, plan: VolumePlan, array: PlannedArray, ro
         with explain_damage(placed.source.name, f"cannot be read in {roi}"):
             parts.append(placed.source.read(tuple(begin), tuple(begin + roi.shape / plan.voxel_size)))
     if array.name == "raw":
-        _check_finite(parts[0], array, roi, "gray values")
         with np.errstate(over="ignore"):
             data = parts[0].astype(array.dtype, copy=False)
         if data.dtype.kind == "f" and not np.isfinite(data).all():
+            _check_finite(parts[0], array, roi, "gray values")
             raise VolumeError(
                 f"{array.sources[0].source.name} holds values up to {np.abs(parts[0]).max():.4g}, beyond the range of "
                 f"{data.dtype}, in {roi}",

@@ -21,11 +21,10 @@ def list_changed_settings(
     """
     section = json.loads(workflow.section(instance.stage, instance.run, instance.volume))
     old, new = _comparable_settings(manifest["parameters"], section)
-    if "source" not in new:
-        return list(list_differences(old, new))
-    # Only a volume has a source among its settings; its manifest has no paths.
-    old, new = without_paths(old), without_paths(new)
-    if old.get("source") == new["source"]:
+    if "source" in new:
+        # Only a volume has a source among its settings; its manifest has no paths.
+        old, new = without_paths(old), without_paths(new)
+    if old.get("source") == new.get("source"):
         return list(list_differences(old, new))
     # Digests of files are not readable, and differ if paths do.
     differences = list(list_differences({**old, "source": ""}, {**new, "source": ""}))
