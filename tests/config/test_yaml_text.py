@@ -37,6 +37,30 @@ def test_a_broken_file_is_reported_with_its_line(tmp_path):
         read_yaml(written(tmp_path, "a: 1\nb: [1, 2\nc: 3\n"))
 
 
+@pytest.mark.parametrize(
+    "line, value",
+    [
+        ("a: { path: ${NAME}/x.tif }", "${NAME}/x.tif"),
+        ("a: { path: ${NAME:-data}/x y.tif, dataset: raw }", "${NAME:-data}/x"),
+        ("a: [/data/${NAME}]", "/data/${NAME}"),
+        ("a: { path: ${NAME}}", "${NAME}"),
+        ('a: { path: "${NAME}", dataset: ${NAME}_${KIND} }', "${NAME}_${KIND}"),
+    ],
+)
+def test_a_variable_inside_brackets_has_to_be_quoted_and_the_error_shows_how(tmp_path, line, value):
+    with pytest.raises(ConfigurationError) as caught:
+        read_yaml(written(tmp_path, f"b: 1\n{line}\n"))
+    message = str(caught.value)
+    assert "line 2" in message
+    assert message.endswith(f'write "{value}"')
+
+
+def test_a_quoted_variable_is_not_blamed_for_another_error_of_its_line(tmp_path):
+    with pytest.raises(ConfigurationError) as caught:
+        read_yaml(written(tmp_path, 'a: { path: "${NAME}/x.tif" b: 1 }\n'))
+    assert "without quotes" not in str(caught.value)
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(MissingInputError, match=r"nowhere\.yaml"):
         read_yaml(tmp_path / "nowhere.yaml")

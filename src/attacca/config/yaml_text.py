@@ -158,6 +158,17 @@ def _describe_syntax_error(path: Path, text: str, error: yaml.YAMLError) -> str:
         problem = f"{getattr(error, 'context', None) or ''}, {problem}".lstrip(", ")
     line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
     fix = ""
+    for variable in _UNQUOTED_VARIABLE.finditer(line):
+        # In a list or mapping in brackets, PyYAML reads the brace of ${NAME} as the start of another mapping.
+        if (
+            mark
+            and line[mark.column - 1 : mark.column + 1] == "${"
+            and mark.column in range(*variable.span())
+        ):
+            return (
+                f"{path}{position}: found {variable[0]} without quotes inside [ ] or {{ }}, where YAML reads {{ as a "
+                f'mapping; write "{variable[0]}"'
+            )
     if "\t" in line[: len(line) - len(line.lstrip())] or r"'\t'" in problem:
         fix = "; indent with spaces instead of tabs"
     elif "{%" in line or "{{" in line:
@@ -257,6 +268,7 @@ def _check_text(text: str, place: str) -> None:
         )
 
 
+_UNQUOTED_VARIABLE = re.compile(r"[^\s,\[\]{}$]*(?:\$\{[^}]*\}[^\s,\[\]{}$]*)+")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
