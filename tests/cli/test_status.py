@@ -19,7 +19,8 @@ from attacca.cli.main import main
 from attacca.jobs.job_locks import hold_job_lock, hold_workflow_lock, job_file
 from attacca.progress import Progress
 from attacca.workflow.cluster_jobs import read_cluster_jobs
-from attacca.workflow.stage_state import StageState, read_states
+from attacca.workflow.read_states import read_states
+from attacca.workflow.stage_state import StageState
 
 
 def states(project: Any) -> dict[str, StageState]:

@@ -12,7 +12,7 @@ from attacca.arrays.damage_notes import note_damage
 from attacca.jobs.seals import break_seal, read_broken_seal, read_seal, seal_paths, write_seal
 from attacca.workflow import damage as damage_module
 from attacca.workflow.damage import find_damage
-from attacca.workflow.stage_state import read_states
+from attacca.workflow.read_states import read_states
 
 
 @pytest.fixture

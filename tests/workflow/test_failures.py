@@ -6,7 +6,7 @@ import pytest
 
 from attacca.atomic import write_json
 from attacca.workflow.failures import find_last_failure
-from attacca.workflow.stage_state import read_states
+from attacca.workflow.read_states import read_states
 
 STARTED = "2026-01-01 10:00:00,000 INFO attacca: python -m attacca.stages.predict shard\n"
 FAILED = STARTED + "2026-01-01 10:00:05,000 ERROR attacca: labels.h5 has no labels; name another data set\n"

@@ -14,7 +14,8 @@ from rich.text import Text
 from attacca.cli.arguments import parse_positive
 from attacca.cli.console import create_console
 from attacca.progress import format_duration
-from attacca.workflow.stage_state import ShardState, StageState, is_workflow_running_here, read_states
+from attacca.workflow.read_states import is_workflow_running_here, read_states
+from attacca.workflow.stage_state import ShardState, StageState
 from attacca.workflow.start_record import read_recorded_configuration
 from attacca.workflow.workflow import Workflow
 

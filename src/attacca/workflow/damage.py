@@ -31,9 +31,8 @@ from attacca.jobs.seals import (
 from attacca.jobs.stage import StageInstance
 from attacca.layout import Layout
 from attacca.manifest import read_values
-from attacca.stages.provenance import PROVENANCE
-from attacca.stages.report import REPORT
 from attacca.stages.train import TRAIN
+from attacca.workflow.summaries import summaries
 from attacca.workflow.workflow import Workflow
 
 READ_BYTES = 4 << 30
@@ -118,8 +117,7 @@ class _Present:
 
 def all_instances(workflow: Workflow) -> list[StageInstance]:
     """Return all instances of stages, those that describe results included."""
-    runs = [StageInstance(PROVENANCE, run) for run in workflow.configuration.runs]
-    return [*workflow.instances(), *runs, StageInstance(REPORT)]
+    return [*workflow.instances(), *summaries(workflow.configuration)]
 
 
 def find_damage(workflow: Workflow, read_arrays: bool = True, repair_seals: bool = False) -> DamageReport:

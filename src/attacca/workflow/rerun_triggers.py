@@ -7,7 +7,6 @@ file if the parameters or inputs of the stage have changed, if the manifest of a
 output was deleted that is needed; otherwise it is older than any file.
 """
 
-import json
 import os
 import time
 from collections.abc import Mapping
@@ -16,8 +15,8 @@ from pathlib import Path
 
 from attacca.atomic import write_text
 from attacca.errors import AttaccaError
-from attacca.fingerprint import canonical_json, digest, list_differences
-from attacca.jobs.stage import Stage, StageInstance, without_paths
+from attacca.fingerprint import canonical_json, digest
+from attacca.jobs.stage import Stage, StageInstance
 from attacca.manifest import read_values
 from attacca.stages.provenance import PROVENANCE
 from attacca.stages.report import REPORT
@@ -26,10 +25,8 @@ from attacca.workflow.damage_repair import discard_damaged_work, restore_files
 from attacca.workflow.deleted_outputs import find_deleted_outputs, stages_to_repeat
 from attacca.workflow.file_times import align_times
 from attacca.workflow.staleness import list_changed_inputs, list_changed_settings
+from attacca.workflow.summaries import list_changes_of_summary
 from attacca.workflow.workflow import Workflow
-
-_REPORT_HEAD = 1000
-"""Number of characters at the start of the report that contain the digest of its settings."""
 
 _EPOCH = 1
 """A modification time in seconds that is older than any result."""
@@ -100,29 +97,15 @@ class RerunTriggers:
         missing = [f"{path} is missing" for path in self._find_inputs(instance) if not path.exists()]
         if missing:
             return missing
-        if instance.stage == PROVENANCE:
-            section = PROVENANCE.section(self.workflow.configuration, instance.run)
-            settings = {"runs": {instance.run: section["run"]}, "volumes": section["volumes"]}
-            plain = without_paths(json.loads(canonical_json(settings)))
-            recorded = without_paths((read_values(output) or {}).get("configuration"))
-            return list(list_differences(recorded, plain, "it"))
-        if instance.stage == REPORT:
-            table = self.workflow.layout.scores_table()
-            if not table.exists():
-                return [f"{table} was deleted"]
-            settings_digest = digest(without_paths(REPORT.section(self.workflow.configuration)))
-            with output.open(encoding="utf-8") as page:
-                is_current = settings_digest in page.read(_REPORT_HEAD)
-            return [] if is_current else ["it was written with other settings"]
+        if instance.stage in (PROVENANCE, REPORT):
+            return list_changes_of_summary(instance, self.workflow)
         deleted = self._deleted_and_needed.get(instance, ())
         return self._list_changes(instance) + [f"{path} was deleted" for path in deleted]
 
     def _find_inputs(self, instance: StageInstance) -> list[Path]:
         """Return the last files of the stages that a stage reads."""
-        if instance.stage == PROVENANCE:
-            return self.workflow.run_results(instance.run)
-        if instance.stage == REPORT:
-            return [*self.workflow.all_results(), *self.workflow.provenance_files()]
+        if instance.stage in (PROVENANCE, REPORT):
+            return [path for _, path in self.workflow.read_files(instance.stage, instance.run)]
         read = instance.inputs(self.workflow.configuration).values()
         return [upstream.manifest(self.workflow.layout) for upstream in read]
 
