@@ -1,13 +1,15 @@
 """``attacca model``: show a model file, export it to formats of other programs, import it from them."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 from attacca.cli.arguments import add_extensions
 from attacca.cli.console import create_console
-from attacca.config.model_description import read_model_description
+from attacca.config.model_description import ModelDescription, read_model_description
 from attacca.errors import ConfigurationError
 from attacca.extensions import load_extension
+from attacca.report.choice import is_number, list_chosen_settings, read_choice
 from attacca.report.model_card import list_model_facts
 
 _SUFFIXES = {"bioimageio": ".zip", "torch-export": ".pt2"}
@@ -57,10 +59,25 @@ def run(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> None:
     description, digest = read_model_description(options.model)
     console = create_console()
-    facts = list_model_facts(description, digest)
+    facts = [*list_model_facts(description, digest), *_list_choice(description)]
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
         console.print(f"{name:<{width}}  {value}", soft_wrap=True)
+
+
+def _list_choice(description: ModelDescription) -> Iterator[tuple[str, str]]:
+    """Return the chosen settings of the segmentation, and their scores on the validation volumes."""
+    choice = read_choice({"result": {**description.tuning, "chosen": description.chosen}})
+    principal, _ = list_chosen_settings(choice)
+    if principal:
+        yield "settings", ", ".join(f"{fact.name} {fact.value}" for fact in principal)
+    parts = [description.chosen, *(part for part in description.chosen.values() if isinstance(part, dict))]
+    settings = {name for part in parts for name in part}
+    row = {
+        name: value for name, value in (choice.row or {}).items() if name not in settings and is_number(value)
+    }
+    if row:
+        yield "scores", ", ".join(f"{name} {value:.4g}" for name, value in row.items())
 
 
 def _export(options: argparse.Namespace) -> None:
