@@ -1,4 +1,4 @@
-"""Pictures of the 3D panel of ``attacca view`` in a browser without a window."""
+"""Pictures of the panels of ``attacca view`` in a browser without a window."""
 
 import io
 import os
@@ -42,13 +42,16 @@ def serve(results: Path, run: str, volume: str) -> Iterator[str]:
         process.stdout.close()
 
 
-def photograph(address: str, is_ready: Callable[[np.ndarray], bool], file: Path) -> np.ndarray:
-    """Open an address in Chromium, and return the 3D panel as soon as it is ready, or after two minutes.
+def photograph(
+    address: str, is_ready: Callable[[np.ndarray], bool], file: Path, is_plane: bool = False
+) -> np.ndarray:
+    """Open an address in Chromium, and return a panel as soon as it is ready, or after two minutes.
 
     Args:
         address: address of a viewer with four panels.
-        is_ready: predicate of the pixels of the 3D panel, uint8, shape (y, x, 3).
+        is_ready: predicate of the pixels of the panel, uint8, shape (y, x, 3).
         file: PNG file of the whole page.
+        is_plane: return the panel of the plane y, x instead of the 3D panel.
     """
     webdriver = pytest.importorskip("selenium.webdriver")
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
@@ -69,9 +72,9 @@ def photograph(address: str, is_ready: Callable[[np.ndarray], bool], file: Path)
             page = np.asarray(Image.open(io.BytesIO(chrome.get_screenshot_as_png())).convert("RGB"))
             panels = chrome.execute_script(_PANEL)
             if len(panels) == 4:
-                left, top, right, bottom = (
-                    int(edge) for edge in max(panels, key=lambda box: (box[1], box[0]))
-                )
+                # The panels form two rows: xy is the first, 3D the last.
+                panels.sort(key=lambda box: (box[1], box[0]))
+                left, top, right, bottom = (int(edge) for edge in panels[0 if is_plane else -1])
                 panel = page[top + 2 : bottom - 2, left + 2 : right - 2]
                 if is_ready(panel) or time.monotonic() > limit:
                     Image.fromarray(page).save(file)

@@ -59,6 +59,11 @@ class TrainingFiles:
         return self.checkpoints / BEST_CHECKPOINT
 
     @property
+    def recovery(self) -> Path:
+        """State between two checkpoints, from which a killed training resumes; deleted at the next checkpoint."""
+        return self.directory / "recovery.pt"
+
+    @property
     def metrics(self) -> Path:
         """Table of loss and learning rate by iteration."""
         return self.directory / "metrics.tsv"

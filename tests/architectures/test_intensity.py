@@ -32,12 +32,35 @@ def test_an_empty_range_is_refused():
         pytest.param("uint16", np.arange(4096), "6.2 % of the range", id="twelve bits in sixteen"),
         pytest.param("uint16", np.arange(0, 60000, 7), None, id="sixteen bits"),
         pytest.param("float32", np.full(10, 0.5), None, id="one value"),
+        pytest.param("float32", np.r_[np.linspace(0, 1, 97), 3, 3, 3], None, id="a few bright voxels"),
+        pytest.param(
+            "uint16",
+            np.r_[np.arange(4096).repeat(9), 65535],
+            "6.2 % of the range",
+            id="twelve bits and a hot pixel",
+        ),
     ],
 )
 def test_data_that_do_not_fit_the_range_of_their_type_are_noticed(dtype, values, warning):
     assert Intensity.for_dtype(dtype).find_mismatch(values) == warning or warning in Intensity.for_dtype(
         dtype
     ).find_mismatch(values)
+
+
+def test_the_percentiles_of_an_image_fit_the_image():
+    values = np.random.default_rng(0).normal(1000, 80, 100_000).astype(np.uint16)
+    assert Intensity(*np.percentile(values, (0.5, 99.5))).find_mismatch(values) is None
+
+
+@pytest.mark.parametrize(("low", "high", "color"), [(0, 10, "black"), (20, 30, "white")])
+def test_an_image_that_becomes_all_black_or_all_white_is_refused_with_its_name(low, high, color):
+    with pytest.raises(
+        VolumeError, match=f"cube: all voxels become {color}.* from {low} to {high}"
+    ) as caught:
+        Intensity(10, 20).check_contrast(low, high, "cube")
+    assert f"[{low}, {high}]" in str(caught.value)
+    Intensity(10, 20).check_contrast(low, high + 1 if color == "black" else low, "cube")
+    Intensity(10, 20).check_contrast(low, low, "image of one value")
 
 
 @pytest.mark.parametrize("rule", [Intensity(-3.5, 20), Percentiles(0.5, 99.5)])

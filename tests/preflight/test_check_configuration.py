@@ -172,8 +172,16 @@ def test_raw_data_that_do_not_fit_the_range_of_their_type_give_a_warning(inspect
             and "runs.run.training.intensity" in warnings[0]
             and "'cube'" in warnings[0]
         )
-        assert inspected(raw=raw, training={"intensity": [0, 235]}).warnings == []
+        limits = [0, 235 if raw == "floats" else 4000]
+        assert inspected(raw=raw, training={"intensity": limits}).warnings == []
         assert inspected(raw=raw, training={"intensity": {"percentiles": [1, 99]}}).warnings == []
+
+
+def test_a_range_in_which_the_image_is_all_white_is_an_error_and_one_that_clips_much_a_warning(inspected):
+    message = refused(inspected, raw="twelve", training={"intensity": [-1, 0]})
+    assert "runs.run.training.intensity (line" in message and "the network sees no image" in message
+    (warning,) = inspected(raw="twelve", training={"intensity": [0, 1000]}).warnings
+    assert "of the voxels are clipped" in warning and "the range of" not in warning
 
 
 def test_a_volume_with_other_gray_values_than_the_training_volume_causes_a_warning(inspected):

@@ -56,6 +56,25 @@ def test_a_state_shows_raw_prediction_segmentation_and_ground_truth_in_place(fak
     json.dumps(state, allow_nan=False)
 
 
+def test_black_and_white_of_the_image_are_its_percentiles_and_those_of_one_value_are_left_to_the_viewer(
+    fake_results: Any, tmp_path: Path
+) -> None:
+    shutil.copytree(fake_results.directory, tmp_path / "results")
+    results = Results(tmp_path / "results")
+    record = results.layout.volume_manifest("tissue-test")
+    manifest = json.loads(record.read_text())
+    for measured, controls in (
+        ({"0": 3, "0.5": 900.5, "99.5": 1100.0, "100": 4095}, {"normalized": {"range": [900.5, 1100.0]}}),
+        ({"0": 0, "0.5": 0, "99.5": 0, "100": 7}, {"normalized": {"range": [0, 7]}}),
+        ({"0": 7, "0.5": 7, "99.5": 7, "100": 7}, None),
+        ({}, None),
+    ):
+        manifest["result"]["arrays"]["raw"]["percentiles"] = measured
+        record.write_text(json.dumps(manifest))
+        raw = make_viewer_state(results, "default", "tissue-test")["layers"][0]
+        assert raw["name"] == "raw" and raw.get("shaderControls") == controls
+
+
 def test_exported_meshes_and_skeletons_are_sources_of_the_segmentation(
     server: ResultsServer, fake_results: Any
 ) -> None:

@@ -1,5 +1,6 @@
-"""``attacca view`` draws the meshes of selected segments, as a browser shows them."""
+"""``attacca view`` draws images with contrast and the meshes of selected segments, as a browser shows them."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from attacca.arrays import LocalArrayIdentifier, ZarrArray
+from attacca.arrays.percentiles import measure_percentiles
 from attacca.config.export import PrecomputedExport
 from attacca.export.writers import SegmentationWriter
 from attacca.report.results import Results
@@ -27,6 +30,34 @@ def make_export(results: Results, form: str) -> np.ndarray:
     SegmentationWriter(image.finest, RUN).write(directory / "precomputed", settings)
     results.layout.manifest(RUN, VOLUME, "export").write_text("{}")
     return image.finest[image.finest.roi]
+
+
+def test_an_image_of_16_bits_that_uses_few_values_is_drawn_with_contrast(
+    fake_results: Any, tmp_path: Path
+) -> None:
+    shutil.copytree(fake_results.directory, tmp_path / "results")
+    results = Results(tmp_path / "results")
+    image = results.volume_image(VOLUME, "raw")
+    assert image is not None
+    eight_bits = image.finest
+    dataset = LocalArrayIdentifier(results.layout.volume_container(VOLUME), "dark")
+    dark = ZarrArray.create_from_array_identifier(
+        dataset, eight_bits.axes, eight_bits.roi, None, eight_bits.voxel_size, np.uint16
+    )
+    dark[dark.roi] = 1000 + eight_bits[eight_bits.roi].astype(np.uint16)
+    record = results.layout.volume_manifest(VOLUME)
+    manifest = json.loads(record.read_text())
+    manifest["result"]["arrays"]["raw"] = {
+        "container": results.layout.volume_container(VOLUME),
+        "dataset": "dark",
+        "percentiles": measure_percentiles(dark),
+    }
+    record.write_text(json.dumps(manifest))
+    with serve(tmp_path / "results", "membranes", VOLUME) as address:
+        panel = photograph(
+            address, lambda pixels: float(pixels.std()) > 30, tmp_path / "dark.png", is_plane=True
+        )
+    assert panel.std() > 30 and 60 < panel.mean() < 220
 
 
 @pytest.mark.parametrize("form", ["multiresolution", "legacy"])

@@ -10,14 +10,17 @@ from attacca.config.architecture import UNetConfig
 from attacca.config.tasks import OneHotTaskConfig, PretrainedTaskConfig
 from attacca.config.training import CheckpointConfig, OptimizerConfig
 from attacca.errors import CheckpointError, MissingInputError
-from attacca.training import checkpoint_digest, load_model, train
+from attacca.layout import TrainingFiles
+from attacca.training import checkpoint_digest, load_model, records, train
 from attacca.training.checkpoint_directory import (
     checkpoint_path,
     latest_checkpoint,
+    latest_state,
     list_checkpoints,
     prune_checkpoints,
 )
 from attacca.training.optimization import WeightAverage, compute_learning_rate, create_optimizer
+from attacca.training.state import TrainingState
 
 
 def test_bytes_of_a_checkpoint_depend_on_its_content_alone(tmp_path):
@@ -45,6 +48,52 @@ def test_a_damaged_checkpoint_is_passed_over_for_an_older_one(tmp_path):
     torch.save({"model": {}}, tmp_path / "other.pt")
     with pytest.raises(CheckpointError, match="not a checkpoint of this version"):
         read_checkpoint(tmp_path / "other.pt")
+
+
+def test_a_training_that_is_stopped_before_its_first_checkpoint_resumes_between_checkpoints(
+    job, tmp_path, monkeypatch, caplog
+):
+    whole = job(tmp_path / "whole", iterations=8, checkpoint={"interval": 6})
+    train(whole)
+    stopped = job(tmp_path / "stopped", iterations=8, checkpoint={"interval": 6})
+    monkeypatch.setattr(records, "_RECOVERY_SECONDS", 0)
+    step = TrainingState.step
+
+    def fail_once(state, batch):
+        if state.iteration == 4:
+            raise KeyboardInterrupt
+        return step(state, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingState, "step", fail_once)
+        with pytest.raises(KeyboardInterrupt):
+            train(stopped)
+    assert not list_checkpoints(stopped.files.checkpoints)
+    done = read_checkpoint(stopped.files.recovery)["iteration"]
+    assert 1 <= done <= 4
+    with caplog.at_level("INFO", logger="attacca"):
+        train(stopped)
+    assert f"training resumes after iteration {done} of 8, from recovery.pt" in caplog.text
+    assert not stopped.files.recovery.exists()
+    for file in (
+        "metrics.tsv",
+        "validation.tsv",
+        "checkpoints/best.json",
+        "checkpoints/iteration_00000008.pt",
+    ):
+        assert (stopped.directory / file).read_bytes() == (whole.directory / file).read_bytes(), file
+
+
+def test_a_damaged_state_between_checkpoints_is_passed_over_for_the_checkpoint(tmp_path):
+    files = TrainingFiles(tmp_path)
+    for iteration, path in ((10, checkpoint_path(files.checkpoints, 10)), (12, files.recovery)):
+        save_checkpoint(path, {"iteration": iteration})
+    assert latest_state(files)[0] == files.recovery
+    files.recovery.write_bytes(files.recovery.read_bytes()[:-300])
+    with pytest.warns(UserWarning, match="using an older state"):
+        assert latest_state(files)[1]["iteration"] == 10
+    save_checkpoint(files.recovery, {"iteration": 9})
+    assert latest_state(files)[1]["iteration"] == 10
 
 
 def test_the_last_the_best_and_every_nth_checkpoint_are_kept(tmp_path):

@@ -30,6 +30,10 @@ train(pickle.load(open(sys.argv[1], "rb")))
 STARTER = """
 import os, sys
 import attacca.training.segmentation_validation, attacca.tasks, attacca.training.loop, torch.utils.tensorboard
+import attacca.training.records
+
+# The state between two checkpoints, which is written once a minute, is written after each second step here.
+attacca.training.records._RECOVERY_SECONDS = 0
 
 for line in sys.stdin:
     process = os.fork()

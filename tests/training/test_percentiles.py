@@ -61,6 +61,13 @@ def test_percentiles_of_the_import_replace_a_measurement(volume, monkeypatch):
     assert np.array_equal(expected, sample(dataclasses.replace(volume(), percentiles=measured)))
 
 
+def test_a_training_whose_images_become_all_white_does_not_start(job, brighter):
+    made = job(iterations=2, intensity=[0, 1], volumes=(brighter,))
+    with pytest.raises(VolumeError, match="brighter: all voxels become white"):
+        train(made)
+    assert not list(made.directory.rglob("*.pt"))
+
+
 def test_a_checkpoint_keeps_the_rule_and_predicts_a_brighter_volume_alike(job, volume, brighter, tmp_path):
     made = job(iterations=2, intensity=RULE, validation=(brighter,))
     path = made.directory / "checkpoints" / train(made)["best"]["file"]

@@ -167,7 +167,10 @@ def test_a_training_discards_a_damaged_checkpoint_and_all_later_ones(sealed):
     report = restore_files(sealed.workflow)
     assert report.stages[train].needs_work
     discard_damaged_work(sealed.workflow, report)
+    recovery = layout.training_files("first").recovery
+    recovery.write_bytes(b"after them")
     discard_damaged_checkpoints(checkpoints)
+    assert not recovery.exists()
     assert [path.name for path in checkpoints.glob("*.pt")] == ["iteration_00000005.pt"]
     assert read_damage(str(checkpoints)) == []
 

@@ -9,6 +9,8 @@ import numpy.typing as npt
 from attacca.config.intensity import name_percentile
 from attacca.errors import ConfigurationError, VolumeError
 
+_LARGEST_SORTED = 2**20
+
 
 @dataclass(frozen=True)
 class Intensity:
@@ -46,8 +48,9 @@ class Intensity:
     def find_mismatch(self, values: np.ndarray) -> str | None:
         """Return the reason why data do not fit this range; None if they do.
 
-        Data that use less than an eighth of the range have nearly no contrast for the network. A sample with a single
-        value is not judged.
+        More than a twentieth of the voxels outside the range is more than percentiles clip. Data that use less than an
+        eighth of the range, apart from the darkest and the brightest voxels, have nearly no contrast for the network. A
+        sample with a single value is not judged.
 
         Args:
             values: a sample of the raw data, any shape.
@@ -55,14 +58,47 @@ class Intensity:
         >>> Intensity(0, 65535).find_mismatch(np.array([0, 4095]))
         'they use 6.2 % of the range'
         """
-        low, high = float(values.min()), float(values.max())
         width = self.maximum - self.minimum
-        if low < self.minimum - 0.05 * width or high > self.maximum + 0.05 * width:
-            fraction = float(((values < self.minimum) | (values > self.maximum)).mean())
-            return f"{100 * fraction:.0f} % of the voxels are clipped"
+        is_outside = (values < self.minimum - 0.05 * width) | (values > self.maximum + 0.05 * width)
+        if is_outside.mean() > 0.05:
+            clipped = (values < self.minimum) | (values > self.maximum)
+            return f"{100 * clipped.mean():.0f} % of the voxels are clipped"
+        every = values.ravel()[:: -(-values.size // _LARGEST_SORTED)]
+        low, high = (float(value) for value in np.percentile(every, (0.1, 99.9)))
+        if low == high:
+            low, high = float(values.min()), float(values.max())
         if low < high and high - low < width / 8:
             return f"they use {100 * (high - low) / width:.2g} % of the range"
         return None
+
+    def lacks_contrast(self, low: float, high: float) -> bool:
+        """Return whether an image with different values, from ``low`` to ``high``, becomes all black or all white.
+
+        >>> Intensity(0, 1).lacks_contrast(12, 4095)
+        True
+        """
+        return low < high and (high <= self.minimum or low >= self.maximum)
+
+    def check_contrast(self, low: float, high: float, volume: str) -> None:
+        """Raise an error if an image becomes all black or all white.
+
+        Args:
+            low, high: smallest and largest value of the image.
+            volume: its name, for messages.
+
+        Raises:
+            VolumeError: the range is below or above all different values of the image.
+
+        >>> Intensity(0, 255).check_contrast(12, 4095, "cube")
+        """
+        if self.lacks_contrast(low, high):
+            color = "black" if high <= self.minimum else "white"
+            raise VolumeError(
+                f"{volume}: all voxels become {color}: the image has values from {low:g} to {high:g}, but black is "
+                f"{self.minimum:g} and white is {self.maximum:g}",
+                fix=f"set training.intensity to values of the image, such as [{low:g}, {high:g}], or to percentiles of each "
+                "image; or correct path, dataset and channel of the image",
+            )
 
     def to_unit(self, raw: np.ndarray) -> np.ndarray:
         """Return ``raw`` as float32 between 0 and 1; values outside the range are clipped."""

@@ -11,6 +11,7 @@ from funlib.geometry import Coordinate
 from attacca.architectures.intensity import Intensity, IntensityRule, normalize
 from attacca.arrays import Array
 from attacca.arrays.percentiles import measure_percentiles
+from attacca.config.intensity import name_percentile
 from attacca.config.units import find_largest_difference
 from attacca.errors import ConfigurationError
 from attacca.model import Model
@@ -132,9 +133,13 @@ class Network:
             measured: percentiles from the record of the import; measured now if they are needed and not given.
 
         Raises:
-            VolumeError: the percentiles of black and white are equal.
+            VolumeError: the percentiles of black and white are equal; or, of a recorded image, all voxels become black or
+                white.
         """
         if isinstance(self.intensity, Intensity):
+            if measured:
+                low, high = (measured[name_percentile(value)] for value in (0, 100))
+                self.intensity.check_contrast(low, high, str(raw))
             return self
         found = self.intensity.find_range(measured or measure_percentiles(raw), str(raw))
         return replace(self, intensity=found)

@@ -8,6 +8,7 @@ from attacca.architectures.intensity import Intensity
 from attacca.config.intensity import PercentilesConfig
 from attacca.config.problems import Problem
 from attacca.config.run import Configuration, RunConfig
+from attacca.config.yaml_text import KeyPath
 from attacca.errors import AttaccaError
 from attacca.volumes import VolumePlan
 from attacca.volumes.sample_values import sample_values
@@ -16,21 +17,25 @@ from attacca.volumes.sample_values import sample_values
 def check_intensity(
     configuration: Configuration, name: str, run: RunConfig, plans: dict[str, VolumePlan]
 ) -> Iterator[Problem | str]:
-    """Yield problems of raw data that cannot be read, and warnings of data that the default range clips or flattens.
+    """Yield problems of raw data that cannot be read or become all black or white, and warnings of clipped or flat data.
 
-    Eight-bit volumes are not read if the training volumes have eight bits too, and the run has no percentiles.
+    Eight-bit volumes are not read if the training volumes have eight bits too, and the run has neither percentiles nor
+    values of black and white.
     """
-    has_percentiles = isinstance(run.training.intensity, PercentilesConfig)
-    has_limits = run.training.intensity is not None and not has_percentiles
-    if not run.is_trained or has_limits or run.volumes.train[0] not in plans:
+    rule = run.training.intensity
+    has_percentiles = isinstance(rule, PercentilesConfig)
+    if not run.is_trained or run.volumes.train[0] not in plans:
         return
     dtype = plans[run.volumes.train[0]].arrays["raw"].dtype
-    default = Intensity.for_dtype(dtype)
+    is_default = rule is None
+    limits = Intensity.for_dtype(dtype)
+    if isinstance(rule, tuple):
+        limits = Intensity(*map(float, rule))
     for volume in run.volumes.used:
         config, plan = configuration.volumes[volume], plans.get(volume)
         if plan is None or config.synthetic is not None:
             continue
-        if plan.arrays["raw"].dtype == dtype == "uint8" and not has_percentiles:
+        if plan.arrays["raw"].dtype == dtype == "uint8" and is_default:
             continue
         try:
             values = sample_values(config, plan, plan.arrays["raw"])
@@ -40,14 +45,21 @@ def check_intensity(
         if has_percentiles:
             yield from find_missing_contrast(volume, values)
             continue
-        warning = default.find_mismatch(values)
-        if warning is not None:
-            yield (
-                f"runs.{name}.training.intensity: some sections of '{volume}' hold values from {values.min():g} to "
-                f"{values.max():g}, but black is {default.minimum:g} and white is {default.maximum:g}, the range of "
-                f"{dtype}: {warning}. Set the values of black and white, for example intensity: "
-                f"[{values.min():g}, {values.max():g}]"
-            )
+        warning = limits.find_mismatch(values)
+        if warning is None:
+            continue
+        low, high = float(values.min()), float(values.max())
+        origin = f", the range of {dtype}" if is_default else ""
+        found = (
+            f"some sections of '{volume}' hold values from {low:g} to {high:g}, but black is {limits.minimum:g} and white "
+            f"is {limits.maximum:g}{origin}"
+        )
+        fix = f"et the values of black and white, for example intensity: [{low:g}, {high:g}]"
+        if limits.lacks_contrast(low, high):
+            key: KeyPath = ("runs", name, "training", "intensity")
+            yield Problem(key, message=f"{found}, so that the network sees no image", hint=f"s{fix}")
+        else:
+            yield f"runs.{name}.training.intensity: {found}: {warning}. S{fix}"
 
 
 def find_missing_contrast(volume: str, values: np.ndarray) -> Iterator[str]:

@@ -72,7 +72,7 @@ def check_model(
 def _check_values(
     configuration: Configuration, name: str, volume: str, plan: VolumePlan, description: ModelDescription
 ) -> Iterator[Problem | str]:
-    """Yield a warning if the range of raw values of the training does not fit a volume of another type."""
+    """Yield a problem or a warning if the range of raw values of the training does not fit a volume of another type."""
     config, raw = configuration.volumes[volume], plan.arrays["raw"]
     has_limits = "minimum" in description.intensity
     trained_on = {item.dtype for item in description.volumes}
@@ -88,9 +88,17 @@ def _check_values(
         yield from find_missing_contrast(volume, values)
         return
     mismatch = intensity.find_mismatch(values)
-    if mismatch is not None:
-        yield (
-            f"runs.{name}.model: some sections of '{volume}' hold values from {values.min():g} to {values.max():g}, but the "
-            f"model takes {intensity.minimum:g} for black and {intensity.maximum:g} for white: {mismatch}. Predictions "
-            "are probably poor; convert the volume to the range of the training volumes"
+    if mismatch is None:
+        return
+    low, high = float(values.min()), float(values.max())
+    found = (
+        f"some sections of '{volume}' hold values from {low:g} to {high:g}, but the model takes {intensity.minimum:g} for "
+        f"black and {intensity.maximum:g} for white"
+    )
+    fix = "convert the volume to the range of the training volumes"
+    if intensity.lacks_contrast(low, high):
+        yield Problem(
+            ("runs", name, "model"), message=f"{found}, so that the network sees no image", hint=fix
         )
+    else:
+        yield f"runs.{name}.model: {found}: {mismatch}. Predictions are probably poor; {fix}"

@@ -10,6 +10,7 @@ import numpy as np
 
 from attacca.arrays import Array, ZarrArray
 from attacca.arrays.identifier import is_url
+from attacca.config.intensity import name_percentile
 from attacca.errors import ConfigurationError, MissingInputError
 from attacca.report.colors import choose_axis_colors
 from attacca.report.deleted import describe_lost_images
@@ -23,6 +24,8 @@ HOSTED = "https://neuroglancer-demo.appspot.com"
 
 GROUND_TRUTH = "ground truth"
 """Name of the layer with the labels."""
+
+_LABEL_LAYERS = ("fragments", "segmentation", GROUND_TRUTH)
 
 _UNITS = {
     "nanometer": ("m", 1e-9),
@@ -107,6 +110,10 @@ def make_viewer_state(
     layers = [
         _make_layer(name, image, address, served, selected.get(name, ())) for name, image in images.items()
     ]
+    contrast = _find_contrast(results, volume)
+    for layer in layers:
+        if layer["name"] == "raw" and contrast is not None:
+            layer["shaderControls"] = {"normalized": {"range": contrast}}
     shapes = _find_exported_shapes(results, run, volume, address)
     for layer in layers:
         if layer["name"] == "segmentation" and shapes:
@@ -138,6 +145,17 @@ def _open_layers(results: Results, run: str, volume: str) -> dict[str, Image]:
             opened[name] = results.result_image(run, volume, name)
     opened[GROUND_TRUTH] = results.volume_image(volume, "labels")
     return {name: image for name, image in opened.items() if image is not None}
+
+
+def _find_contrast(results: Results, volume: str) -> list[float] | None:
+    """Return the values of black and white of an image: its extreme percentiles; None for an image of one value."""
+    arrays = results.volume_result(volume).get("arrays", {})
+    measured = arrays.get("raw", {}).get("percentiles", {})
+    for low, high in ((0.5, 99.5), (0, 100)):
+        limits = [measured.get(name_percentile(value)) for value in (low, high)]
+        if None not in limits and limits[0] < limits[1]:
+            return limits
+    return None
 
 
 def _find_exported_shapes(results: Results, run: str, volume: str, address: str) -> list[str]:
@@ -186,7 +204,7 @@ def _make_layer(
 ) -> dict[str, Any]:
     array = image.finest
     layer: dict[str, Any] = {"name": name, "source": _make_source(image, address, served)}
-    if np.dtype(array.dtype).kind in "ui" and np.dtype(array.dtype).itemsize >= 4:
+    if name in _LABEL_LAYERS and np.dtype(array.dtype).kind in "ui" and not array.num_channels:
         layer["type"] = "segmentation"
         layer["visible"] = name == "segmentation" or (name == GROUND_TRUTH and bool(selected))
         layer["notSelectedAlpha"] = 0.12 if selected else 0.35

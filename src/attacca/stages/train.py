@@ -25,7 +25,7 @@ from attacca.freed_memory import keep_freed_memory
 from attacca.jobs.open_results import required_volume_array, volume_array
 from attacca.jobs.stage import CostModel, ProductSizes, Scope, Stage, StageInstance, plain_values
 from attacca.jobs.stage_main import StageArguments, stage_main
-from attacca.layout import Layout, checkpoint_name
+from attacca.layout import Layout, TrainingFiles, checkpoint_name
 from attacca.manifest import Manifest
 from attacca.progress import Progress
 from attacca.provenance.machines import describe_machine, note_machine
@@ -103,7 +103,8 @@ def _list_pretraining_runs(configuration: Configuration, run: str) -> dict[str, 
 def _disk(sizes: ProductSizes) -> tuple[float, float]:
     run = sizes.configuration.runs[sizes.run]
     training, checkpoint = run.training, run.training.checkpoint
-    kept = checkpoint.keep_last + 1
+    # Besides those that are kept: the best one, and the state between two.
+    kept = checkpoint.keep_last + 2
     if checkpoint.keep_every is not None:
         kept += training.iterations // checkpoint.keep_every
     snapshots = training.iterations // (training.snapshot_interval or checkpoint.interval)
@@ -210,10 +211,10 @@ def _note_machine(arguments: StageArguments, training: TrainingConfig, key: str)
 
     note = arguments.layout.training_files(arguments.run).machines
     checkpoints = list_checkpoints(arguments.layout.checkpoints(arguments.run))
-    if not checkpoints:
+    if not checkpoints and not arguments.layout.training_files(arguments.run).recovery.exists():
         # The note belongs to a training whose checkpoints were deleted.
         note.unlink(missing_ok=True)
-    elif iteration_of(checkpoints[-1]) >= training.iterations:
+    elif checkpoints and iteration_of(checkpoints[-1]) >= training.iterations:
         return
     note_machine(note, key, describe_machine(describe_device(choose_device(training.device))))
 
@@ -250,6 +251,8 @@ def discard_damaged_checkpoints(directory: Path) -> None:
     The training then resumes before them, and writes the same checkpoints again.
     """
     damaged = read_damage(str(directory))
+    if damaged:
+        TrainingFiles(directory.parent).recovery.unlink(missing_ok=True)
     for path in sorted(directory.glob("*.pt")):
         # Names have numbers of eight digits, so that their order is that of the iterations.
         if damaged and path.name >= min(damaged):

@@ -8,8 +8,8 @@ from typing import Any
 
 from attacca.checkpoint import read_checkpoint
 from attacca.config.training import CheckpointConfig
-from attacca.errors import CheckpointError
-from attacca.layout import checkpoint_name
+from attacca.errors import CheckpointError, MissingInputError
+from attacca.layout import TrainingFiles, checkpoint_name
 
 _NAME = re.compile(r"iteration_(\d{8,})\.pt")
 
@@ -52,6 +52,20 @@ def latest_checkpoint(directory: Path) -> tuple[Path, dict[str, Any]] | None:
         except CheckpointError as error:
             warnings.warn(f"{error}; using an older one", stacklevel=2)
     return None
+
+
+def latest_state(files: TrainingFiles) -> tuple[Path, dict[str, Any]] | None:
+    """Return the newest state from which a training resumes, a checkpoint or one between two; None if there is none."""
+    latest = latest_checkpoint(files.checkpoints)
+    try:
+        between = read_checkpoint(files.recovery)
+    except MissingInputError:
+        return latest
+    except CheckpointError as error:
+        warnings.warn(f"{error}; using an older state", stacklevel=2)
+        return latest
+    is_newer = latest is None or int(between["iteration"]) > int(latest[1]["iteration"])
+    return (files.recovery, between) if is_newer else latest
 
 
 def prune_checkpoints(directory: Path, policy: CheckpointConfig, also: Iterable[int] = ()) -> None:

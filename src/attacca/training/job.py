@@ -9,6 +9,7 @@ from attacca.architectures.intensity import Intensity, IntensityRule
 from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.percentiles import measure_percentiles
 from attacca.config.architecture import ArchitectureConfig
+from attacca.config.intensity import name_percentile
 from attacca.config.task import TaskConfig
 from attacca.config.training import TrainingConfig
 from attacca.errors import ConfigurationError
@@ -47,12 +48,22 @@ class TrainingVolume:
         Raises:
             VolumeError: the percentiles of the rule are equal.
         """
-        if isinstance(rule, Intensity):
-            return rule
-        measured = self.percentiles
-        if measured is None:
-            measured = measure_percentiles(ZarrArray.open_from_array_identifier(self.raw))
-        return rule.find_range(measured, self.name)
+        return rule if isinstance(rule, Intensity) else rule.find_range(self._measure(), self.name)
+
+    def check_contrast(self, rule: IntensityRule) -> None:
+        """Raise an error if the image has no contrast between black and white.
+
+        Raises:
+            VolumeError: the percentiles of the rule are equal, or all voxels become black or white.
+        """
+        measured = self._measure()
+        low, high = (measured[name_percentile(value)] for value in (0, 100))
+        self.find_range(rule).check_contrast(low, high, self.name)
+
+    def _measure(self) -> Mapping[str, float]:
+        if self.percentiles is not None:
+            return self.percentiles
+        return measure_percentiles(ZarrArray.open_from_array_identifier(self.raw))
 
 
 @dataclass(frozen=True)

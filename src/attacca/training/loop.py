@@ -4,8 +4,9 @@
 2. Each iteration takes its batch from ``loader``, makes an optimizer step, and updates the averaged weights.
 3. At a checkpoint, curves are written first, then the checkpoint (atomically), then the validation volumes are
    measured, the best checkpoint is recorded, and old ones are deleted.
-4. A resumed run loads the newest checkpoint, truncates the curves after it, completes step 3, and continues. On a CPU,
-   its files are byte for byte those of a run without interruption.
+4. Between checkpoints, the state is written once a minute, and deleted at the next checkpoint.
+5. A resumed run loads the newest state, truncates the curves after it, completes step 3, and continues. On a CPU, its
+   files are byte for byte those of a run without interruption.
 """
 
 import logging
@@ -24,7 +25,7 @@ from attacca.config.training import TrainingConfig
 from attacca.errors import CheckpointError, TrainingError
 from attacca.progress import Progress
 from attacca.training.best_checkpoint import read_best
-from attacca.training.checkpoint_directory import latest_checkpoint
+from attacca.training.checkpoint_directory import latest_checkpoint, latest_state
 from attacca.training.class_counts import convert_to_plain_counts
 from attacca.training.job import TrainingJob
 from attacca.training.loader import BatchLoader
@@ -51,6 +52,7 @@ def train(job: TrainingJob, progress: Progress | None = None) -> dict[str, Any]:
 
     Raises:
         ConfigurationError: volumes, network and settings do not fit each other; nothing was trained.
+        VolumeError: all voxels of an image become black or white; nothing was trained.
         CheckpointError: the directory contains checkpoints of another configuration.
         TrainingError: the loss is not finite, or it diverges; earlier checkpoints are kept.
     """
@@ -72,12 +74,16 @@ def _train(job: TrainingJob, device: TrainingDevice, progress: Progress | None) 
         seed=job.seed,
         voxel_size=list(raw.voxel_size),
     )
-    latest = latest_checkpoint(job.files.checkpoints)
+    latest = latest_state(job.files)
     if latest is not None and latest[1]["configuration"] != description:
         raise CheckpointError(
             f"{latest[0]} was made with another configuration",
             fix=f"move {job.directory} to another path, or train into another directory",
         )
+    intensity = choose_intensity(config, raw.dtype)
+    if device.is_first:
+        for volume in (*job.volumes, *job.validation):
+            volume.check_contrast(intensity)
     state = TrainingState(job, device, raw.dims, channels, resumed=latest is not None)
     spec = SampleSpec(
         volumes=job.volumes,
@@ -85,7 +91,7 @@ def _train(job: TrainingJob, device: TrainingDevice, progress: Progress | None) 
         training=config,
         input_shape=tuple(state.model.input_shape),
         output_shape=tuple(state.model.output_shape),
-        intensity=choose_intensity(config, raw.dtype),
+        intensity=intensity,
         seed=job.seed,
         class_counts=convert_to_plain_counts(job.class_counts),
         object_points=find_object_points(job.volumes, config, Coordinate(state.model.output_shape)),
@@ -95,6 +101,11 @@ def _train(job: TrainingJob, device: TrainingDevice, progress: Progress | None) 
             logger.log(logging.WARNING if objects.probability else logging.INFO, "%s", objects)
     if latest is not None:
         state.restore(latest[1])
+        if device.is_first:
+            name = latest[0].relative_to(job.directory)
+            logger.info(
+                "training resumes after iteration %d of %d, from %s", state.iteration, config.iterations, name
+            )
         spec = replace(spec, class_counts=latest[1]["class_counts"])
     elif job.class_counts is None:
         spec = replace(spec, class_counts=estimate_class_counts(spec))
@@ -104,7 +115,7 @@ def _train(job: TrainingJob, device: TrainingDevice, progress: Progress | None) 
     records = Records(job, state, spec, description) if device.is_first else None
     try:
         if records is not None and latest is not None:
-            records.complete_checkpoint()
+            records.resume(*latest)
         _iterate(state, spec, records, progress)
         return _collect_result(job, spec, state, records)
     except TrainingError as error:
@@ -146,6 +157,8 @@ def _iterate(
                         batch, (state.iteration - counted) / (time.monotonic() - started)
                     )
                 started, counted = time.monotonic(), state.iteration
+            elif records is not None:
+                records.write_recovery()
     if progress is not None:
         progress.finish()
 

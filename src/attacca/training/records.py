@@ -1,5 +1,7 @@
 """Files of a training: curves, checkpoints, the record of the best one, snapshots."""
 
+import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from attacca.training.pipeline import Batch, SampleSpec
 from attacca.training.snapshot import predict_batch, write_snapshot
 from attacca.training.state import TrainingState
 from attacca.training.validation_loss import ValidationLoss
+
+_RECOVERY_SECONDS = 60.0
 
 
 class Records:
@@ -47,6 +51,7 @@ class Records:
             # An old record is about deleted checkpoints, whose names will be used again.
             self.best.path.unlink(missing_ok=True)
         self._pending: list[dict[str, Any]] = []
+        self._recovery_due = time.monotonic() + _RECOVERY_SECONDS
         self._board: Any = None
         self._loss: ValidationLoss | None = None
 
@@ -68,18 +73,41 @@ class Records:
         interval = self.config.snapshot_interval
         if interval is None or iteration % interval == 0 or iteration == self.config.iterations:
             self._snapshot(batch)
-        content = {
+        save_checkpoint(checkpoint_path(self.checkpoints, iteration), self._collect_content())
+        self.complete_checkpoint()
+        board.flush()
+
+    def _collect_content(self) -> dict[str, Any]:
+        return {
             **self.state.collect_content(),
             "configuration": self.description,
             "class_counts": self.spec.class_counts,
             "intensity": self.spec.intensity.as_dict(),
         }
-        save_checkpoint(checkpoint_path(self.checkpoints, iteration), content)
-        self.complete_checkpoint()
-        board.flush()
+
+    def write_recovery(self) -> None:
+        """Write the state between two checkpoints, once a minute; less often if that takes more than 5 % of the time."""
+        begin = time.monotonic()
+        if begin < self._recovery_due:
+            return
+        save_checkpoint(self.files.recovery, {**self._collect_content(), "pending": self._pending})
+        end = time.monotonic()
+        self._recovery_due = end + max(_RECOVERY_SECONDS, 20 * (end - begin))
+
+    def resume(self, path: Path, content: Mapping[str, Any]) -> None:
+        """Continue the files of an interrupted training.
+
+        Args:
+            path, content: file and content of the state that was restored.
+        """
+        if path == self.files.recovery:
+            self._pending = list(content["pending"])
+        else:
+            self.complete_checkpoint()
 
     def complete_checkpoint(self) -> None:
         """Measure the validation volumes if that is missing, record the best checkpoint, delete old ones."""
+        self.files.recovery.unlink(missing_ok=True)
         iteration = self.state.iteration
         rows = self.validation.read_rows()
         known = {row["criterion"] for row in rows if int(row["iteration"]) == iteration}
