@@ -105,6 +105,7 @@ def test_a_setting_without_a_key_is_refused() -> None:
     ("changes", "expected"),
     [
         pytest.param({"voxel_size": None}, "fix:      set --voxel-size z,y,x in nanometer", id="a voxel size is not guessed"),
+        pytest.param({"voxel_size": None}, "trained on [8, 8, 8] nm: if the image has this size, add --voxel-size 8,8,8", id="the voxel size of the model is named"),
         pytest.param({"voxel_size": [8, 8, 16]}, "the model was trained on [8, 8, 8] nm", id="another voxel size"),
         pytest.param({"voxel_size": [8, 8, 16]}, "fix:      correct --voxel-size if it is wrong", id="a wrong voxel size"),
         pytest.param({"voxel_size": [8, 8]}, "the number of values of --voxel-size", id="a voxel size with two numbers for a 3D image"),

@@ -12,6 +12,8 @@ import yaml
 from attacca.arrays.identifier import is_url
 from attacca.atomic import write_bytes, write_text
 from attacca.config.load import load_configuration
+from attacca.config.model_description import ModelDescription, read_model_description
+from attacca.config.units import SYMBOLS
 from attacca.errors import ConfigurationError
 from attacca.exchange.attached_model import read_model
 from attacca.layout import RESERVED_NAMES
@@ -171,15 +173,23 @@ def prepare_application(application: Application, directory: Path) -> Path:
     try:
         check_configuration(load_configuration(path), path)
     except ConfigurationError as error:
-        raise type(error)(_name_options(str(error))) from error
+        description, _ = read_model_description(model)
+        raise type(error)(_name_options(str(error), description)) from error
     return path.absolute()
 
 
-def _name_options(message: str) -> str:
-    """Replace keys of the configuration in a message by the options that set them."""
+def _name_options(message: str, model: ModelDescription) -> str:
+    """Replace keys of the configuration in a message by the options that set them, and name the model's voxel size."""
     lines = []
     for line in message.splitlines():
         if line.startswith(("  problem:", "  fix:")):
+            key = _VOXEL_SIZE_KEY.search(line)
+            if key and key["axes"] and len(key["axes"].split(", ")) == len(model.voxel_size):
+                unit = "" if model.unit == "nanometer" else f" --unit {model.unit}"
+                line += (
+                    f"; the model was trained on {model.voxel_size} {SYMBOLS.get(model.unit, model.unit)}: if the image has "
+                    f"this size, add --voxel-size {','.join(map(str, model.voxel_size))}{unit}"
+                )
             line = _VOXEL_SIZE_KEY.sub(_name_option, line).replace("unit: ", "--unit ")
         lines.append(line)
     return "\n".join(lines)
