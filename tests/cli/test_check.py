@@ -97,3 +97,25 @@ def test_a_defect_is_one_line_that_says_how_to_report_it(tmp_path, capsys, monke
     monkeypatch.setenv("ATTACCA_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):
         main(["check"])
+
+
+def test_a_warning_names_a_file_as_the_table_does(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["raw"] = np.zeros((40, 48, 56), np.uint8)
+        file["raw"].attrs["resolution"] = [10, 4, 4]
+        file["labels"] = np.ones((40, 48, 56), np.uint32)
+    sources = {name: {"path": "a.h5", "dataset": name} for name in ("raw", "labels")}
+    run = {
+        "task": {"type": "affinities", "neighborhood": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]},
+        "architecture": {"input_shape": [24, 24, 24], "num_fmaps": 4, "downsample_factors": [[2, 2, 2]]},
+        "volumes": {"train": ["cube"]},
+    }
+    values = {"volumes": {"cube": {**sources, "voxel_size": [10, 5, 5]}}, "runs": {"one": run}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
+    assert main(["check"]) == 0
+    output = capsys.readouterr()
+    assert "  raw: a.h5:raw" in output.out.splitlines()
+    warnings = [line for line in output.err.splitlines() if "has the voxel size" in line]
+    assert len(warnings) == 1
+    assert "a.h5" in warnings[0] and str(tmp_path) not in warnings[0]

@@ -136,6 +136,14 @@ def test_an_error_inside_an_anchor_is_reported_once_with_every_place_that_uses_i
     assert "volumes.cube-1.voxel_size[1], volumes.cube-2.voxel_size[1] (line 4)" in text
 
 
+def test_a_number_beyond_its_limit_is_not_answered_with_the_list_that_is_also_possible(written):
+    text = GOOD + "    segmentation: {threshold: 1.5, min_size: [1, -2]}\n"
+    message = problems(written(text))
+    assert "expected: 1.0 or less\n" in message
+    assert "expected: 0 or more" in message
+    assert "a list" not in message and "or a number" not in message
+
+
 @pytest.mark.parametrize(
     ("old", "new", "key", "expected"),
     [

@@ -51,7 +51,7 @@ def test_small_files_are_restored_and_named(sealed, capsys):
     assert {path: path.read_bytes() for path in paths} == before
     assert not any(damage.needs_work for damage in report.stages.values())
     output = capsys.readouterr().err
-    assert f"tune first: {paths[0]} is changed; 1 restored" in output
+    assert f"tune first: {paths[0]} is changed; 1 file restored from the copy that the stage kept" in output
     assert f"{paths[1]} is deleted" in output and f"{paths[2]} is truncated" in output
     assert restore_files(sealed.workflow).stages == {}
 
@@ -64,7 +64,7 @@ def test_a_deleted_manifest_and_a_damaged_chunk_are_each_named_in_one_line(seale
     assert report.missing_manifests == {sealed.fragments: manifest}
     lines = capsys.readouterr().err.splitlines()
     assert f"fragments first/cube-c: {manifest} is missing; it is written again" in lines
-    assert f"fragments first/cube-c: {chunk} is truncated; 1 is computed again when the stage runs" in lines
+    assert f"fragments first/cube-c: {chunk} is truncated; 1 file will be computed again" in lines
 
 
 @pytest.mark.parametrize("damaged", [("plan",), ("mark",), ("manifest",), ("plan", "mark", "manifest")])

@@ -70,6 +70,15 @@ def test_every_package_that_attacca_needs_is_pinned_directly_or_not():
     assert needed() - set(pins()) == set()
 
 
+def test_the_readme_installs_pytorch_without_cuda_at_the_pinned_version_into_an_environment_that_it_creates():
+    text = (REPOSITORY / "README.md").read_text()
+    block = next(block for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) if "whl/cpu" in block)
+    create, install, start = block.splitlines()
+    assert create.startswith("python3.13 -m venv .venv")
+    assert install.startswith(f".venv/bin/pip install torch=={pins()['torch']} --index-url")
+    assert start == "./run"
+
+
 def test_pins_are_public_versions_that_fit_what_pyproject_asks_for():
     known = pins()
     assert not [name for name, version in known.items() if not re.fullmatch(r"[0-9][0-9a-z.!]*", version)]

@@ -1,6 +1,7 @@
 """``attacca check``: read a configuration and open its volumes, without computing anything."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def run(options: argparse.Namespace) -> int:
     checked = check_configuration(configuration, options.configuration)
     print_volumes(configuration, checked, create_console())
     for warning in checked.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        # The tables have relative paths, too.
+        print(f"warning: {warning.replace(f'{Path.cwd()}{os.sep}', '')}", file=sys.stderr)
     unused = [name for name in configuration.volumes if name not in checked.plans]
     print(
         f"{options.configuration}: no problems. Runs: {', '.join(configuration.runs)}. "

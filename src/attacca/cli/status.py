@@ -91,7 +91,7 @@ def print_states(states: list[StageState], results: Path, all_shards: bool, cons
     for state in states:
         name, label, note = state.instance.stage.name, state.instance.label, state.reason or state.running
         if note and not is_wide:
-            notes.append(f"{name} {label}: {note}")
+            notes.append(f"{state.instance.title}: {note}")
         blocks = f"{state.done}/{state.blocks}" if state.blocks else ""
         word = Text(state.state, style=_STYLES[state.state])
         row: list[str | Text] = [name, label, word, blocks, _format_time(state.seconds_left), note]

@@ -107,6 +107,7 @@ def list_problems(error: ValidationError, model: type[BaseModel]) -> list[Proble
         model: model of the whole file.
     """
     problems = []
+    beyond_limits = set()
     for details in error.errors(include_url=False):
         path, fields = _follow_location(model, details["loc"])
         kind, context = details["type"], details.get("ctx", {})
@@ -147,6 +148,7 @@ def list_problems(error: ValidationError, model: type[BaseModel]) -> list[Proble
                 hint = f"write it in quotes: '{details['input']}'"
         elif kind in _LIMITS:
             expected = _LIMITS[kind].format(**context)
+            beyond_limits.add(path)
             if expected.endswith(" 1 items"):
                 expected = expected[:-1]
         elif kind == "value_error":
@@ -154,7 +156,14 @@ def list_problems(error: ValidationError, model: type[BaseModel]) -> list[Proble
                 path, details["input"], _strip_prefixes(str(context.get("error", details["msg"])))
             )
         problems.append(Problem(path, found, expected, hint, message))
-    return _merge_problems(problems)
+    # The value has the right type for one member of a union, so the types of the others are not what it lacks.
+    return _merge_problems(
+        [
+            problem
+            for problem in problems
+            if problem.path not in beyond_limits or problem.expected not in _TYPES.values()
+        ]
+    )
 
 
 def _parse_own_message(path: KeyPath, value: Any, message: str) -> tuple[KeyPath, str, str, str]:

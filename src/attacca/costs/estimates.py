@@ -92,7 +92,7 @@ class StageEstimate:
     @property
     def title(self) -> str:
         """Name of the stage, the run and the volume."""
-        return f"{self.instance.stage.name} {self.instance.label}"
+        return self.instance.title
 
     @property
     def busy_seconds(self) -> float:

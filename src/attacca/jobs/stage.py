@@ -230,6 +230,11 @@ class StageInstance:
         """``run/volume``, as in lines of progress."""
         return "/".join(part for part in (self.run, self.volume) if part)
 
+    @property
+    def title(self) -> str:
+        """Name of the stage with its run and volume, as in messages: ``predict run/volume``, or ``report``."""
+        return f"{self.stage.name} {self.label}".rstrip()
+
     def inputs(self, configuration: Configuration) -> dict[str, "StageInstance"]:
         """Return the instances whose results this one reads, by their names in its manifest."""
         return self.stage.inputs(configuration, self.run, self.volume)

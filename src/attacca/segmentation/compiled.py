@@ -11,6 +11,7 @@ import numpy as np
 from funlib.geometry import Coordinate, Roi
 
 from attacca.config.segmentation import AgglomerationSettings, FragmentSettings
+from attacca.kernel_compilation import announce_compilation
 from attacca.segmentation.agglomerate import agglomerate
 from attacca.segmentation.block_graph import count_block_graph
 from attacca.segmentation.box import Box
@@ -71,4 +72,5 @@ def _find_leaves(ids: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
+    announce_compilation("installation", patience=2)
     compile_kernels()

@@ -117,7 +117,7 @@ def work(arguments: StageArguments) -> None:
     # deferred: the Snakefile does not need numba.
     from attacca.segmentation.checks import check_sizes
 
-    shares = check_sizes(volume.sizes, voxels, checks, f"the segmentation of {arguments.label}")
+    shares = check_sizes(volume.sizes, voxels, checks, "the segmentation")
     segments = len(volume.sizes)
     message = (
         f"{AGGLOMERATE.name} {arguments.label}: {volume.num_fragments} fragments, {volume.num_edges} edges, "

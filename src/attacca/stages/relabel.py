@@ -105,8 +105,7 @@ class RelabelJob(BlockwiseJob):
         write_root_metadata(container, RUN_LABELS)
         segmentation = ZarrArray.open_from_array_identifier(self.output)
         checks = CheckThresholds.model_validate(self.parameters["segmentation"]["checks"])
-        name = f"the segmentation of {self.arguments.label}"
-        excess = check_stitching(segmentation, self.grid, checks, name)
+        excess = check_stitching(segmentation, self.grid, checks, "the segmentation")
         return {**self.arguments.inputs["look_up_table"].result, "seam_excess": round(excess, 4)}
 
 

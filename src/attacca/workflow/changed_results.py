@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from attacca.config.run import Configuration
 from attacca.errors import AttaccaError
-from attacca.jobs.stage import StageInstance
 from attacca.layout import Layout
 from attacca.manifest import read_values
 from attacca.stages.registry import instances
@@ -67,14 +66,10 @@ def _list_changed_stages(configuration: Configuration, provenance: Mapping[str, 
         present = (read_values(instance.manifest(layout)) or {}).get("fingerprint")
         if None not in (recorded, present) and recorded != present:
             replaced.add(instance)
-            yield f"{_name(instance)}: it was computed again, with other settings or inputs"
+            yield f"{instance.title}: it was computed again, with other settings or inputs"
     for instance, damage in find_damage(Workflow(configuration)).stages.items():
         if instance.stage != REPORT and instance not in replaced:
-            yield f"{_name(instance)}: {damage}"
-
-
-def _name(instance: StageInstance) -> str:
-    return f"{instance.stage.name} {instance.label}"
+            yield f"{instance.title}: {damage}"
 
 
 def _read_storage(results: Path) -> str | None:

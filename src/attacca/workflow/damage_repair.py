@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
@@ -53,11 +53,9 @@ def restore_files(workflow: Workflow) -> DamageReport:
             action = _describe_repair(instance, damage, workflow.layout)
         except OSError as error:
             action = f"cannot be restored: {error.strerror}"
-        print(f"{instance.stage.name} {instance.label}: {damage}; {action}", file=sys.stderr, flush=True)
+        print(f"{instance.title}: {damage}; {action}", file=sys.stderr, flush=True)
     for instance, path in report.missing_manifests.items():
-        print(
-            f"{instance.stage.name} {instance.label}: {path} is missing; it is written again", file=sys.stderr
-        )
+        print(f"{instance.title}: {path} is missing; it is written again", file=sys.stderr)
     if report.checked:
         print(report, file=sys.stderr, flush=True)
     return report
@@ -86,16 +84,19 @@ def _restore_times(instance: StageInstance, layout: Layout, damage: StageDamage)
 def _describe_repair(instance: StageInstance, damage: StageDamage, layout: Layout) -> str:
     actions = []
     if damage.copies:
-        actions.append(f"{len(damage.copies)} restored")
+        actions.append(f"{_count_files(damage.copies)} restored from the copy that the stage kept")
     if damage.lost:
-        verb = "is" if len(damage.lost) == 1 else "are"
-        actions.append(f"{len(damage.lost)} {verb} computed again when the stage runs")
+        actions.append(f"{_count_files(damage.lost)} will be computed again")
     if damage.irreparable:
         seals = " and ".join(map(str, seal_paths(instance, layout)))
         actions.append(
-            f"{len(damage.irreparable)} cannot be restored: delete {seals} to keep them as they are"
+            f"{_count_files(damage.irreparable)} cannot be restored: delete {seals} to keep them as they are"
         )
     return ", ".join(actions)
+
+
+def _count_files(files: Collection[Path]) -> str:
+    return "1 file" if len(files) == 1 else f"{len(files)} files"
 
 
 def _discard(instance: StageInstance, layout: Layout, lost: list[Path]) -> None:

@@ -142,7 +142,7 @@ class _Reader:
         if output.exists():
             read = {path for _, path in self.workflow.read_files(instance.stage, instance.run)}
             unfinished = [
-                f"{other.instance.stage.name} {other.instance.label} is {other.state}"
+                f"{other.instance.title} is {other.state}"
                 for other in states
                 if other.state != "done" and other.instance.manifest(self.layout) in read
             ]
@@ -190,7 +190,7 @@ class _Reader:
             for name, upstream in instance.inputs(self.workflow.configuration).items()
         }
         for state in inputs.values():
-            label = f"{state.instance.stage.name} {state.instance.label}"
+            label = state.instance.title
             if state.state != "done":
                 differences.append(f"{label} is {state.state}")
             elif state.instance.stage in (TRAIN, UNPACK) and self._checkpoint_differs(
@@ -267,16 +267,16 @@ class _Reader:
                 differences += list_changed_settings(instance, self.workflow, {"parameters": {}, **parts})
             if self._checkpoint_differs(instance, parts.get("inputs", {})):
                 network = network_instance(self.workflow.configuration, instance.run)
-                differences.append(f"{network.stage.name} {network.label} has another checkpoint")
+                differences.append(f"{network.title} has another checkpoint")
             for name, upstream in instance.inputs(self.workflow.configuration).items():
                 present = (read_values(upstream.manifest(self.layout)) or {}).get("fingerprint")
                 old = parts.get("inputs", {}).get(name)
                 state = self.read_state(upstream).state
                 # A stage without a manifest may get the same one again.
                 if state == "stale" or (state != "done" and present):
-                    differences.append(f"{upstream.stage.name} {upstream.label} is {state}")
+                    differences.append(f"{upstream.title} is {state}")
                 elif old and present and old != present:
-                    differences.append(f"{upstream.stage.name} {upstream.label} was recomputed")
+                    differences.append(f"{upstream.title} was recomputed")
         return "; ".join(differences)
 
     def _checkpoint_differs(self, instance: StageInstance, inputs: Mapping[str, str]) -> bool:

@@ -75,8 +75,7 @@ def list_changed_inputs(
             continue
         present = (read_values(upstream.manifest(workflow.layout)) or {}).get("fingerprint")
         if present is not None and present != old:
-            label = f"{upstream.stage.name} {upstream.label}"
-            differences.append(f"{label} was recomputed ({old[:12]} became {present[:12]})")
+            differences.append(f"{upstream.title} was recomputed ({old[:12]} became {present[:12]})")
     return differences
 
 
