@@ -1,4 +1,4 @@
-"""Voxels that do not count are hatched in pictures, and no boundary is drawn in or around them."""
+"""Voxels that do not count are hatched in pictures, without boundaries in or around them."""
 
 import base64
 import io
@@ -71,7 +71,7 @@ def segments() -> np.ndarray:
     return labels
 
 
-def test_there_is_no_boundary_in_or_around_voxels_without_annotation(ground_truth, segments):
+def test_boundaries_are_not_drawn_in_or_around_voxels_without_annotation(ground_truth, segments):
     array = volume(ground_truth)
     view = place_window(array, array.roi, array.roi.center, 0)
     unannotated = find_unannotated(array, None, UNLABELLED, view)
@@ -93,7 +93,7 @@ def test_the_legend_has_stripes_only_where_voxels_lack_annotation(segments):
     assert names(draw_boundaries(gray, segments[1], segments[1], view, unannotated)) == [
         "both",
         "segmentation only",
-        "ground truth only",
+        "ground expected only",
     ]
 
 
@@ -122,10 +122,10 @@ def test_ground_truth_is_hatched_where_it_is_missing_and_the_segmentation_is_not
     array = volume(ground_truth)
     view = place_window(array, array.roi, array.roi.center, 0)
     unannotated = find_unannotated(array, None, UNLABELLED, view)
-    found, truth = draw_labels(segments[1], ground_truth[1], task, view, "here", None, unannotated)
-    assert is_gray(pixels(truth))[:10].all() and not is_gray(pixels(truth))[10:].any()
+    found, expected = draw_labels(segments[1], ground_truth[1], task, view, "here", None, unannotated)
+    assert is_gray(pixels(expected))[:10].all() and not is_gray(pixels(expected))[10:].any()
     assert not is_gray(pixels(found)).any()
-    assert "not annotated" in names(truth) and "not annotated" not in names(found)
+    assert "not annotated" in names(expected) and "not annotated" not in names(found)
 
 
 def test_a_target_is_hatched_where_no_affinity_counts():
@@ -175,19 +175,19 @@ def test_an_error_has_no_outline_at_the_border_of_the_annotation(ground_truth):
     overlap = measure_overlap(found, labels, UNLABELLED)
     assert overlap is not None
     raw = volume(np.zeros(segments.shape, np.uint8))
-    entry = make_error_atlas(raw, found, labels, overlap, "split", unlabelled=UNLABELLED)[0]
-    assert entry.plane.startswith("xy")
-    for picture in entry.pictures[1:]:
+    error = make_error_atlas(raw, found, labels, overlap, "split", unlabelled=UNLABELLED)[0]
+    assert error.plane.startswith("xy")
+    for picture in error.pictures[1:]:
         white = is_color(pixels(picture), (255, 255, 255))
         assert white[10:, 19].all() and white.sum() == 30
-    assert names(entry.pictures[1]) == ["not annotated"]
+    assert names(error.pictures[1]) == ["not annotated"]
 
 
 def test_errors_in_masked_voxels_are_not_ranked(ground_truth, segments):
     mask = np.ones_like(ground_truth, np.uint8)
     mask[:, :10] = 0
-    truth = np.where(ground_truth == UNLABELLED, np.uint64(1), ground_truth)
-    counted = measure_overlap(volume(segments), volume(truth), mask=volume(mask))
-    every = measure_overlap(volume(segments), volume(truth))
+    expected = np.where(ground_truth == UNLABELLED, np.uint64(1), ground_truth)
+    counted = measure_overlap(volume(segments), volume(expected), mask=volume(mask))
+    every = measure_overlap(volume(segments), volume(expected))
     assert counted is not None and every is not None
     assert 5 in every.table.segment and 5 not in counted.table.segment
