@@ -93,7 +93,7 @@ def test_the_legend_has_stripes_only_where_voxels_lack_annotation(segments):
     assert names(draw_boundaries(gray, segments[1], segments[1], view, unannotated)) == [
         "both",
         "segmentation only",
-        "ground expected only",
+        "ground truth only",
     ]
 
 
