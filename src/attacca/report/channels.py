@@ -1,6 +1,7 @@
 """Pictures of the channels of a prediction or a target."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from attacca.report.colors import (
     mix_axis_colors,
     mix_class_colors,
 )
+from attacca.report.hatching import WEIGHT_ZERO, hatch_with_swatch
 from attacca.report.pictures import Picture, make_picture
 from attacca.report.planes import View
 
@@ -43,6 +45,7 @@ def draw_channels(
     plane: tuple[int, ...],
     pixel_size: tuple[float, float],
     location: str,
+    weight: np.ndarray | None = None,
 ) -> list[Picture]:
     """Draw a prediction or a target: affinities, class probabilities or distances.
 
@@ -53,28 +56,70 @@ def draw_channels(
         plane: the spatial axes of the plane, vertical and horizontal.
         pixel_size: height and width of a pixel.
         location: end of the alternative texts.
+        weight: weights of the channels, or one for all of them, shape (c, y, x). Pixels without weight are hatched. An
+            affinity without weight beside one that counts is drawn as 1: a partner that is not annotated or outside the
+            volume is not a boundary. None if all pixels count.
     """
+    is_ignored = None if weight is None else np.broadcast_to(weight == 0, channels.shape)
+    drawing = _Drawing(channels, is_ignored, name, pixel_size, location)
     if task is None or not task.class_names:
-        return _draw_affinities(channels, task, name, plane, pixel_size, location)
+        return _draw_affinities(drawing, task, plane)
     names = task.class_names
     if task.label_classes is not None:
-        alt = f"Class probabilities, {name}, {location}"
-        return [make_picture(mix_class_colors(channels), alt, name, pixel_size, class_swatches(task))]
+        every = range(len(channels))
+        return [
+            drawing.draw(mix_class_colors(channels), every, "Class probabilities", name, class_swatches(task))
+        ]
     pictures = []
     # The channels of distances are last; those before are memberships of the same classes.
     memberships = max(0, task.num_channels - len(names))
     if memberships:
-        alt = f"Foreground or background, {name}, {location}"
         swatches = tuple((label, category_color(index)) for index, label in enumerate(names))
         image = mix_class_colors(channels[:memberships])
-        pictures.append(make_picture(image, alt, f"{name}: foreground", pixel_size, swatches))
-    for label, values in list(zip(names, channels[memberships:]))[:3]:
-        alt = f"Distance to the boundary of {label}, {name}, {location}"
-        pictures.append(make_picture(color_signed(values), alt, f"{name}: {label}", pixel_size, _SIGNED))
+        title = f"{name}: foreground"
+        pictures.append(drawing.draw(image, range(memberships), "Foreground or background", title, swatches))
+    for index, label in list(enumerate(names))[:3]:
+        channel = memberships + index
+        if channel < len(channels):
+            text, image = f"Distance to the boundary of {label}", color_signed(channels[channel])
+            pictures.append(drawing.draw(image, [channel], text, f"{name}: {label}", _SIGNED))
     return pictures
 
 
-def draw_view_channels(values: np.ndarray, task: TaskConfig | None, name: str, view: View) -> list[Picture]:
+@dataclass(frozen=True)
+class _Drawing:
+    """The channels of a plane and the texts that all their pictures share."""
+
+    channels: np.ndarray
+    is_ignored: np.ndarray | None
+    name: str
+    pixel_size: tuple[float, float]
+    location: str
+
+    def draw(
+        self,
+        image: np.ndarray,
+        chosen: Sequence[int],
+        text: str,
+        title: str,
+        swatches: tuple[tuple[str, str], ...],
+        legend: str = "",
+    ) -> Picture:
+        """Make a picture of the chosen channels, with stripes where none of them counts."""
+        mask = None if self.is_ignored is None else self.is_ignored[list(chosen)].all(axis=0)
+        image, swatches = hatch_with_swatch(image, mask, swatches, WEIGHT_ZERO)
+        alt = f"{text}, {self.name}, {self.location}"
+        return make_picture(image, alt, title, self.pixel_size, swatches, legend)
+
+    def fill_affinities(self, chosen: Sequence[int]) -> np.ndarray:
+        """Return the chosen affinities, 1 without weight."""
+        values = self.channels[list(chosen)]
+        return values if self.is_ignored is None else np.where(self.is_ignored[list(chosen)], 1, values)
+
+
+def draw_view_channels(
+    values: np.ndarray, task: TaskConfig | None, name: str, view: View, weight: np.ndarray | None = None
+) -> list[Picture]:
     """Draw the channels of a view.
 
     Args:
@@ -82,41 +127,36 @@ def draw_view_channels(values: np.ndarray, task: TaskConfig | None, name: str, v
         task: meaning of the channels.
         name: ``prediction`` or ``target``.
         view: the plane.
+        weight: weights, shape (y, x) or (c, y, x); None if all pixels count.
     """
     channels = values if values.ndim == 3 else values[None]
-    return draw_channels(channels, task, name, view.plane, view.pixel_size, view.title)
+    if weight is not None and weight.ndim == 2:
+        weight = weight[None]
+    return draw_channels(channels, task, name, view.plane, view.pixel_size, view.title, weight)
 
 
-def _draw_affinities(
-    channels: np.ndarray,
-    task: TaskConfig | None,
-    name: str,
-    plane: tuple[int, ...],
-    pixel_size: tuple[float, float],
-    location: str,
-) -> list[Picture]:
+def _draw_affinities(drawing: _Drawing, task: TaskConfig | None, plane: tuple[int, ...]) -> list[Picture]:
+    channels, name = drawing.channels, drawing.name
     offsets = [tuple(int(step) for step in offset) for offset in task.offsets] if task is not None else []
     number = min(len(offsets) or len(channels), len(channels))
     chosen = [c for c in choose_axis_channels(offsets, plane) if c < number] or list(range(min(3, number)))
     # Most of the picture is white: an affinity that is low appears as the color of the others.
     missing = [format_css(255 - color) for color in choose_axis_colors(len(chosen[:3]))]
     swatches = tuple((_name_offset(offsets[c]), color) for c, color in zip(chosen, missing) if offsets)
-    alt = f"Affinities in three colors that add up to white, {name}, {location}"
+    text = "Affinities in three colors that add up to white"
     legend = (
         "white inside objects, black at boundaries, else low along" if swatches else "one color per channel"
     )
-    image = mix_axis_colors(channels[chosen[:3]])
-    pictures = [make_picture(image, alt, name, pixel_size, swatches, legend)]
+    image = mix_axis_colors(drawing.fill_affinities(chosen[:3]))
+    pictures = [drawing.draw(image, chosen[:3], text, name, swatches, legend)]
     if offsets and len(channels) >= number + len(offsets[0]):
-        alt = f"Local shape descriptors, {name}, {location}"
         dims = len(offsets[0])
         image = mix_axis_colors(channels[number : number + dims])
         colors = [format_css(color) for color in choose_axis_colors(dims)]
         axes = tuple(zip(_AXES[-dims:], colors))
-        title = f"{name}: shape descriptors"
-        pictures.append(
-            make_picture(image, alt, title, pixel_size, axes, "offset to the center of mass nearby, along")
-        )
+        title, legend = f"{name}: shape descriptors", "offset to the center of mass nearby, along"
+        descriptors = range(number, number + dims)
+        pictures.append(drawing.draw(image, descriptors, "Local shape descriptors", title, axes, legend))
     return pictures
 
 

@@ -164,11 +164,23 @@ def color_classes(ids: np.ndarray, background: bool = False) -> np.ndarray:
     return np.concatenate([colors, np.where(classes > 0, 255, 0).astype(np.uint8)[..., None]], axis=-1)
 
 
-def find_boundaries(labels: np.ndarray) -> np.ndarray:
-    """Return a mask of the pixels of a 2D label image whose right or lower neighbor has another id."""
+def find_boundaries(labels: np.ndarray, ignored: np.ndarray | None = None) -> np.ndarray:
+    """Return a mask of the pixels of a 2D label image whose right or lower neighbor has another id.
+
+    Args:
+        labels: ids, shape (y, x).
+        ignored: bool, shape (y, x): pixels that have no boundary, neither between them nor with others.
+
+    >>> find_boundaries(np.array([[1, 2, 0]]), np.array([[False, False, True]])).tolist()
+    [[True, False, False]]
+    """
+    below, right = labels[:-1] != labels[1:], labels[:, :-1] != labels[:, 1:]
+    if ignored is not None:
+        below &= ~(ignored[:-1] | ignored[1:])
+        right &= ~(ignored[:, :-1] | ignored[:, 1:])
     edge = np.zeros(labels.shape, dtype=bool)
-    edge[:-1] |= labels[:-1] != labels[1:]
-    edge[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    edge[:-1] |= below
+    edge[:, :-1] |= right
     return edge
 
 

@@ -7,7 +7,9 @@ import numpy as np
 from attacca.arrays import Array
 from attacca.evaluators.object_errors import find_pieces
 from attacca.report.colors import CATEGORIES, blend, find_boundaries, format_css, gray_to_rgb
+from attacca.report.hatching import NOT_ANNOTATED, hatch_with_swatch
 from attacca.report.label_overlap import LabelOverlap
+from attacca.report.label_pictures import find_unannotated
 from attacca.report.pictures import Picture, make_picture, normalize_contrast
 from attacca.report.planes import View, make_scale_bar, place_window, read_plane
 from attacca.report.segment_errors import ErrorKind, SegmentError, find_contact, rank_segment_errors
@@ -81,6 +83,8 @@ def make_error_atlas(
     overlap: LabelOverlap,
     kind: ErrorKind,
     count: int = 8,
+    mask: Array | None = None,
+    unlabelled: int | None = None,
 ) -> list[AtlasEntry]:
     """Make the entries of the most expensive errors, without differences of boundaries.
 
@@ -90,6 +94,8 @@ def make_error_atlas(
         overlap: overlap of the two.
         kind: ``"split"`` or ``"merge"``.
         count: largest number of entries.
+        mask: 0 for voxels that do not count; None if all count.
+        unlabelled: id of voxels without annotation; None if all voxels are annotated.
     """
     entries: list[AtlasEntry] = []
     for error in rank_segment_errors(overlap.table, kind, count, find_pieces(overlap.table)):
@@ -111,7 +117,15 @@ def make_error_atlas(
                 len(entries) + 1,
                 error.part_of_total,
                 tuple(int(value) for value in contact.center),
-                _draw_cut_outs(error, view, raw, segmentation, ground_truth, colors),
+                _draw_cut_outs(
+                    error,
+                    view,
+                    raw,
+                    segmentation,
+                    ground_truth,
+                    colors,
+                    find_unannotated(ground_truth, mask, unlabelled, view),
+                ),
                 parts,
                 view.title,
                 *make_scale_bar(view),
@@ -132,6 +146,7 @@ def _draw_cut_outs(
     segmentation: Array,
     ground_truth: Array,
     colors: dict[int, np.ndarray],
+    unannotated: np.ndarray,
 ) -> tuple[Picture, ...]:
     gray = read_plane(raw, view)
     gray = normalize_contrast(gray[0] if gray.ndim == 3 else gray)
@@ -141,17 +156,24 @@ def _draw_cut_outs(
     whole_ids, part_ids = (object_ids, segment_ids) if is_split else (segment_ids, object_ids)
     mask = whole_ids == np.uint64(error.whole)
     below = gray_to_rgb(gray)
-    whole_image = _highlight(below, whole_ids, mask, {error.whole: colors[error.parts[0]]})
+    whole_color = {error.whole: colors[error.parts[0]]}
+    # The border of an annotation is not a boundary of an object.
+    object_border, segment_border = unannotated, None
+    whole_border, part_border = (
+        (object_border, segment_border) if is_split else (segment_border, object_border)
+    )
+    whole_image = _highlight(below, whole_ids, mask, whole_color, whole_color, whole_border, whole_border)
     # Parts that are not in the legend are colored inside the outline alone.
     outside = {part: colors[part] for part in error.parts[:LISTED_PARTS]}
-    part_image = _highlight(below, part_ids, mask, colors, outside)
+    part_image = _highlight(below, part_ids, mask, colors, outside, part_border, whole_border)
     images = (whole_image, part_image) if is_split else (part_image, whole_image)
     location = f"{_nouns(error.kind)[0]} {error.whole}, {view.title}"
     legend = f"white line: {_nouns(error.kind)[0]} {error.whole}"
+    truth_image, swatches = hatch_with_swatch(images[0], unannotated, (), NOT_ANNOTATED, opacity=0.6)
     return (
         make_picture(gray, f"Raw image around {location}", "raw", view.pixel_size, legend="gray values"),
         make_picture(
-            images[0], f"Ground truth around {location}", "ground truth", view.pixel_size, legend=legend
+            truth_image, f"Ground truth around {location}", "ground truth", view.pixel_size, swatches, legend
         ),
         make_picture(
             images[1], f"Segmentation around {location}", "segmentation", view.pixel_size, legend=legend
@@ -173,7 +195,9 @@ def _highlight(
     labels: np.ndarray,
     mask: np.ndarray,
     colors: dict[int, np.ndarray],
-    outside: dict[int, np.ndarray] | None = None,
+    outside: dict[int, np.ndarray],
+    ignored: np.ndarray | None,
+    ignored_in_outline: np.ndarray | None,
 ) -> np.ndarray:
     """Paint labels over an image: strong in the mask, faint outside, with a white outline around the mask.
 
@@ -182,9 +206,10 @@ def _highlight(
         labels: ids, shape (y, x).
         mask: pixels of the whole, shape (y, x).
         colors: colors of ids in the mask.
-        outside: colors of ids outside the mask; ``colors`` by default.
+        outside: colors of ids outside the mask.
+        ignored: pixels without boundaries of labels; None without any.
+        ignored_in_outline: pixels without an outline of the mask; None without any.
     """
-    outside = colors if outside is None else outside
     painted = np.zeros_like(below)
     opacity = np.zeros(mask.shape)
     for value, color in colors.items():
@@ -194,7 +219,7 @@ def _highlight(
         if value in outside:
             opacity[pixels & ~mask] = 0.28
     image = blend(below, painted, opacity)
-    edges = find_boundaries(labels) & ~mask
+    edges = find_boundaries(labels, ignored) & ~mask
     image[edges] = image[edges] // 2 + 40
-    image[find_boundaries(mask.astype(np.uint8))] = (255, 255, 255)
+    image[find_boundaries(mask.astype(np.uint8), ignored_in_outline)] = (255, 255, 255)
     return image

@@ -39,7 +39,11 @@ class LabelOverlap:
 
 
 def measure_overlap(
-    segmentation: Array, ground_truth: Array, unlabelled: int | None = None, max_voxels: int = MAX_VOXELS
+    segmentation: Array,
+    ground_truth: Array,
+    unlabelled: int | None = None,
+    max_voxels: int = MAX_VOXELS,
+    mask: Array | None = None,
 ) -> LabelOverlap | None:
     """Count the voxels that segments share with ground-truth objects.
 
@@ -48,6 +52,7 @@ def measure_overlap(
         ground_truth: object ids on the same grid of voxels.
         unlabelled: id of voxels without annotation, which are ignored.
         max_voxels: largest number of voxels that are compared.
+        mask: 0 for voxels that are ignored, on the grid of the ground truth; None ignores none.
 
     Returns:
         None if the volumes are not on one grid of voxels or do not overlap, or if either has channels.
@@ -63,7 +68,12 @@ def measure_overlap(
     roi = _take_center(common, size, max_voxels)
     tables, blocks = [], []
     for block in _split_into_blocks(roi, size):
-        table = contingency_table(segmentation[block], ground_truth[block])
+        objects = ground_truth[block]
+        if mask is not None:
+            known = np.asarray(mask.read(block, 0)) != 0
+            known = known if known.ndim == objects.ndim else known.all(axis=0)
+            objects = np.where(known, objects, objects.dtype.type(0))
+        table = contingency_table(segmentation[block], objects)
         table = table.select(table.ground_truth != 0)
         if unlabelled is not None:
             table = table.select(table.ground_truth != np.uint64(unlabelled))

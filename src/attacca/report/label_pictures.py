@@ -17,9 +17,10 @@ from attacca.report.colors import (
     format_css,
     gray_to_rgb,
 )
+from attacca.report.hatching import NOT_ANNOTATED, hatch_with_swatch
 from attacca.report.label_overlap import find_mutual_matches
 from attacca.report.pictures import Picture, make_picture
-from attacca.report.planes import View, read_plane
+from attacca.report.planes import View, find_inside, read_plane
 
 BOTH, SEGMENTATION_ONLY, GROUND_TRUTH_ONLY = (255, 255, 255), (255, 140, 0), (60, 170, 255)
 
@@ -39,6 +40,29 @@ def read_labels(array: Array, view: View) -> np.ndarray:
     if values.ndim == 3:
         values = np.where(values.any(axis=0), np.argmax(values > 0, axis=0) + 1, 0)
     return values.astype(np.uint64)
+
+
+def find_unannotated(labels: Array, mask: Array | None, unlabelled: int | None, view: View) -> np.ndarray:
+    """Return a mask of the pixels that no score counts: unlabeled, masked out, or outside the labels.
+
+    Args:
+        labels: ground truth.
+        mask: 0 for voxels that do not count; None if all count.
+        unlabelled: id of voxels without annotation; None if all voxels are annotated.
+        view: the plane.
+
+    Returns:
+        bool, shape (y, x).
+    """
+    ignored = ~find_inside(labels.roi, view)
+    if unlabelled is not None:
+        ids = read_plane(labels, view, stored=True)
+        unknown = ids == ids.dtype.type(unlabelled)
+        ignored |= unknown if unknown.ndim == 2 else unknown.any(axis=0)
+    if mask is not None:
+        values = read_plane(mask, view, stored=True)
+        ignored |= values == 0 if values.ndim == 2 else (values == 0).any(axis=0)
+    return ignored
 
 
 def number_true_classes(
@@ -69,6 +93,7 @@ def draw_labels(
     view: View,
     location: str,
     matches: Mapping[int, int] | None,
+    unannotated: np.ndarray | None = None,
 ) -> list[Picture]:
     """Draw the segmentation, then the ground truth, as far as they exist.
 
@@ -79,21 +104,23 @@ def draw_labels(
         view: the plane.
         location: end of the alternative texts.
         matches: ground-truth object of each segment, which have one color; measured in the plane if missing.
+        unannotated: pixels without ground truth, which are hatched in it, bool, shape (y, x); None without any.
     """
     titles = ("segmentation", "ground truth")
     images = [(title, ids) for title, ids in zip(titles, (segments, ground_truth)) if ids is not None]
     if task is not None and has_classes(task):
         is_background = has_class_background(task)
-        return [
-            make_picture(
+        pictures = []
+        for title, ids in images:
+            image, swatches = hatch_with_swatch(
                 color_classes(ids, background=is_background),
-                f"Classes of the {title}, {location}",
-                title,
-                view.pixel_size,
+                unannotated if ids is ground_truth else None,
                 class_swatches(task),
+                NOT_ANNOTATED,
             )
-            for title, ids in images
-        ]
+            alt = f"Classes of the {title}, {location}"
+            pictures.append(make_picture(image, alt, title, view.pixel_size, swatches))
+        return pictures
     same_as = None
     if segments is not None and (ground_truth is not None or matches is not None):
         if matches is None and ground_truth is not None:
@@ -105,8 +132,13 @@ def draw_labels(
         remark = "matching objects and segments have the same color" if is_matched else "one color per object"
         alt = f"{title.capitalize()}, {location}; {remark}"
         legend = "same color as in the segmentation" if is_matched else "one color per object, 0 is black"
-        image = color_labels(ids, same_as if ids is segments else None)
-        pictures.append(make_picture(image, alt, title, view.pixel_size, legend=legend))
+        image, swatches = hatch_with_swatch(
+            color_labels(ids, same_as if ids is segments else None),
+            unannotated if ids is ground_truth else None,
+            (),
+            NOT_ANNOTATED,
+        )
+        pictures.append(make_picture(image, alt, title, view.pixel_size, swatches, legend))
     return pictures
 
 
@@ -116,7 +148,11 @@ def _choose_colors(segments: np.ndarray, matches: Mapping[int, int]) -> dict[int
 
 
 def draw_boundaries(
-    gray: np.ndarray, segments: np.ndarray | None, ground_truth: np.ndarray | None, view: View
+    gray: np.ndarray,
+    segments: np.ndarray | None,
+    ground_truth: np.ndarray | None,
+    view: View,
+    unannotated: np.ndarray | None = None,
 ) -> Picture:
     """Draw the boundaries of segments and objects on the raw image, in colors that show where they differ.
 
@@ -125,10 +161,13 @@ def draw_boundaries(
         segments: ids, shape (y, x).
         ground_truth: ids, shape (y, x). One of the two may be missing.
         view: the plane.
+        unannotated: pixels without ground truth, which are hatched and have no boundaries, bool, shape (y, x); None without
+            any.
     """
     below = gray_to_rgb(gray)
     image = blend(below, np.zeros_like(below), 0.25)
-    edges = [None if ids is None else find_boundaries(ids) for ids in (segments, ground_truth)]
+    image, hatched = hatch_with_swatch(image, unannotated, (), NOT_ANNOTATED, opacity=0.7)
+    edges = [None if ids is None else find_boundaries(ids, unannotated) for ids in (segments, ground_truth)]
     predicted, expected = edges
     if predicted is not None and expected is not None:
         square = np.ones((2 * _PRECISION + 1,) * 2, dtype=bool)
@@ -139,7 +178,7 @@ def draw_boundaries(
         alt = f"Boundaries of segmentation and ground truth on the raw image, {view.title}"
         colors = (BOTH, SEGMENTATION_ONLY, GROUND_TRUTH_ONLY)
         names = ("both", "segmentation only", "ground truth only")
-        swatches = tuple((name, format_css(color)) for name, color in zip(names, colors))
+        swatches = (*((name, format_css(color)) for name, color in zip(names, colors)), *hatched)
         return make_picture(image, alt, "boundaries", view.pixel_size, swatches)
     if predicted is not None:
         image[predicted] = SEGMENTATION_ONLY
@@ -148,4 +187,4 @@ def draw_boundaries(
     name = "the segmentation" if predicted is not None else "the ground truth"
     alt = f"Boundaries of {name} on the raw image, {view.title}"
     color = SEGMENTATION_ONLY if predicted is not None else GROUND_TRUTH_ONLY
-    return make_picture(image, alt, "boundaries", view.pixel_size, ((name, format_css(color)),))
+    return make_picture(image, alt, "boundaries", view.pixel_size, ((name, format_css(color)), *hatched))

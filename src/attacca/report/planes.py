@@ -3,7 +3,7 @@
 Only the voxels of the window on the page are read, whatever the size of the volume.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,6 +121,20 @@ def read_plane(array: Array, view: View, fill: float = 0, stored: bool = False) 
     return block if view.axis is None else np.squeeze(block, axis=lead + view.axis)
 
 
+def find_inside(roi: Roi, view: View) -> np.ndarray:
+    """Return a mask of the pixels of a view whose centers are in a region; bool, shape (y, x)."""
+    masks = []
+    for axis in range(view.roi.dims):
+        pixel = int(view.voxel_size[axis])
+        count = int(view.roi.shape[axis]) // pixel
+        # Twice the centers, so that they stay whole numbers.
+        centers = 2 * int(view.roi.begin[axis]) + pixel * (2 * np.arange(count) + 1)
+        masks.append((centers >= 2 * int(roi.begin[axis])) & (centers < 2 * int(roi.end[axis])))
+    down, right = view.plane
+    is_in_plane = view.axis is None or bool(masks[view.axis].all())
+    return masks[down][:, None] & masks[right][None, :] & is_in_plane
+
+
 def intersect_rois(images: Iterable[Image | None]) -> Roi | None:
     """Return the region that all images cover; None without images or without such a region."""
     roi: Roi | None = None
@@ -155,13 +169,19 @@ def place_window(array: Array, roi: Roi, center: Coordinate, axis: int | None, p
     return View(axis, Roi(offset, shape), size, tuple(array.spatial_axes), array.unit)
 
 
-def choose_views(grid: Array, roi: Roi, labels: Array | None) -> list[View]:
+def choose_views(
+    grid: Array,
+    roi: Roi,
+    labels: Array | None,
+    find_ignored: Callable[[View], np.ndarray | None] = lambda view: None,
+) -> list[View]:
     """Choose a window for each orientation, near the center of ``roi``, in the plane with most boundaries.
 
     Args:
         grid: its voxels become pixels.
         roi: region that all displayed images cover.
         labels: segmentation or ground truth; without it the central planes are chosen.
+        find_ignored: returns the pixels of a view whose boundaries do not count.
     """
     axes: list[int | None] = [None] if grid.dims == 2 else list(range(grid.dims))
     views = []
@@ -175,7 +195,8 @@ def choose_views(grid: Array, roi: Roi, labels: Array | None) -> list[View]:
             candidates.append(place_window(grid, roi, Coordinate(center), axis))
         if len(candidates) > 1 and labels is not None:
             lengths = [
-                int(find_boundaries(read_plane(labels, view, stored=True)).sum()) for view in candidates
+                int(find_boundaries(read_plane(labels, view, stored=True), find_ignored(view)).sum())
+                for view in candidates
             ]
             # The first of equals is the one nearest to the center.
             candidates = [candidates[int(np.argmax(lengths))]]

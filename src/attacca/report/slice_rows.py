@@ -2,13 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from attacca.arrays import Array
 from attacca.config.task import TaskConfig
 from attacca.report.channels import draw_view_channels, has_classes
-from attacca.report.label_pictures import draw_boundaries, draw_labels, number_true_classes, read_labels
+from attacca.report.label_pictures import (
+    draw_boundaries,
+    draw_labels,
+    find_unannotated,
+    number_true_classes,
+    read_labels,
+)
 from attacca.report.pictures import Picture, make_picture, normalize_contrast
 from attacca.report.planes import (
     View,
@@ -56,7 +63,9 @@ class VolumeImages:
     """The images of one volume in one run, as far as they exist.
 
     Attributes:
-        unlabelled: id of voxels without annotation, which are drawn as background.
+        unlabelled: id of voxels without annotation.
+        mask: 0 for voxels that do not count.
+        weight: weights of the target.
     """
 
     raw: Image | None = None
@@ -65,6 +74,8 @@ class VolumeImages:
     prediction: Image | None = None
     segmentation: Image | None = None
     unlabelled: int | None = None
+    mask: Image | None = None
+    weight: Image | None = None
 
 
 def make_slice_rows(
@@ -85,7 +96,8 @@ def make_slice_rows(
     roi = intersect_rois([images.raw, images.segmentation or images.prediction, images.ground_truth])
     roi = roi or intersect_rois([images.raw, images.segmentation or images.prediction]) or grid.roi
     labels = images.segmentation or images.ground_truth
-    views = choose_views(grid, roi, labels.finest if labels and _holds_ids(labels.finest) else None)
+    label_array = labels.finest if labels and _holds_ids(labels.finest) else None
+    views = choose_views(grid, roi, label_array, partial(_find_unannotated, images))
     rows = [_make_row(view, images, task, matches) for view in views]
     return rows + _make_overview_rows(images, grid_image, task, matches)
 
@@ -104,19 +116,32 @@ def _make_row(
         tiles.append(
             Tile(make_picture(gray, f"Raw image, {view.title}", "raw", view.pixel_size, legend="gray values"))
         )
-    for name, image in (("target", images.target), ("prediction", images.prediction)):
-        if image:
-            tiles += map(Tile, draw_view_channels(read_plane(image.finest, view), task, name, view))
+    if images.target:
+        weight = read_plane(images.weight.finest, view) if images.weight else None
+        values = read_plane(images.target.finest, view)
+        tiles += map(Tile, draw_view_channels(values, task, "target", view, weight))
+    if images.prediction:
+        values = read_plane(images.prediction.finest, view)
+        tiles += map(Tile, draw_view_channels(values, task, "prediction", view))
     segments = read_labels(images.segmentation.finest, view) if images.segmentation else None
     ground_truth = None
     if images.ground_truth:
         ground_truth = read_labels(images.ground_truth.finest, view)
         ground_truth = number_true_classes(ground_truth, images.unlabelled, task)
-    pictures = draw_labels(segments, ground_truth, task, view, view.title, matches)
+    unannotated = _find_unannotated(images, view)
+    pictures = draw_labels(segments, ground_truth, task, view, view.title, matches, unannotated)
     tiles += [Tile(picture, is_overlay=gray is not None) for picture in pictures]
     if gray is not None and pictures:
-        tiles.append(Tile(draw_boundaries(gray, segments, ground_truth, view)))
+        tiles.append(Tile(draw_boundaries(gray, segments, ground_truth, view, unannotated)))
     return Row(view.title, tuple(tiles), *make_scale_bar(view))
+
+
+def _find_unannotated(images: VolumeImages, view: View, is_coarse: bool = False) -> np.ndarray | None:
+    labels, mask = (
+        None if image is None else _choose_coarse(image, view) if is_coarse else image.finest
+        for image in (images.ground_truth, images.mask)
+    )
+    return None if labels is None else find_unannotated(labels, mask, images.unlabelled, view)
 
 
 def _read_gray(raw: Array, view: View) -> np.ndarray:
@@ -141,13 +166,14 @@ def _make_overview_rows(
         )
     ]
     segments = _read_coarse_labels(images.segmentation, view)
-    ground_truth = None
+    ground_truth = unannotated = None
     # Objects on a coarse scale are hard to compare; classes are not.
     if has_classes(task):
         ground_truth = _read_coarse_labels(images.ground_truth, view)
         if ground_truth is not None:
             ground_truth = number_true_classes(ground_truth, images.unlabelled, task)
-    pictures = draw_labels(segments, ground_truth, task, view, title, matches)
+            unannotated = _find_unannotated(images, view, is_coarse=True)
+    pictures = draw_labels(segments, ground_truth, task, view, title, matches, unannotated)
     tiles += [Tile(picture, is_overlay=True) for picture in pictures]
     return [Row(title, tuple(tiles), *make_scale_bar(view))]
 
@@ -156,7 +182,13 @@ def _read_coarse_labels(image: Image | None, view: View) -> np.ndarray | None:
     """Read labels on a scale that is about as coarse as the view; None without such a scale."""
     if image is None or np.dtype(image.finest.dtype).kind not in "ui":
         return None
+    coarse = _choose_coarse(image, view)
+    return None if coarse is None else read_labels(coarse, view)
+
+
+def _choose_coarse(image: Image, view: View) -> Array | None:
+    """Return a scale that is about as coarse as the view; None without such a scale."""
     right = view.plane[1]
     width = int(view.roi.shape[right])
     coarse = image.scale_for(width, right, width // int(view.voxel_size[right]))
-    return None if coarse is image.finest else read_labels(coarse, view)
+    return None if coarse is image.finest else coarse

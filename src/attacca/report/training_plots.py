@@ -150,5 +150,7 @@ def draw_snapshot(path: Path, task: TaskConfig | None) -> list[Picture]:
                 make_picture(image, "Loss weights of a training batch", "weight", legend="white: counts most")
             )
         elif key in arrays:
-            pictures.append(draw_channels(arrays[key], task, key, (1, 2), (1.0, 1.0), "training batch")[0])
+            weight = arrays.get("weight") if key == "target" else None
+            drawn = draw_channels(arrays[key], task, key, (1, 2), (1.0, 1.0), "training batch", weight)
+            pictures.append(drawn[0])
     return pictures

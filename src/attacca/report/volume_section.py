@@ -111,7 +111,11 @@ def make_volume_section(
     has_objects = not has_classes(task)
     if has_objects and images.segmentation is not None and images.ground_truth is not None:
         measure = partial(
-            measure_overlap, images.segmentation.finest, images.ground_truth.finest, images.unlabelled
+            measure_overlap,
+            images.segmentation.finest,
+            images.ground_truth.finest,
+            images.unlabelled,
+            mask=images.mask.finest if images.mask else None,
         )
         overlap = compute_or(overlap, "the comparison with the ground truth", measure)
     matches = overlap.matches if overlap else None
@@ -131,7 +135,9 @@ def _open_images(results: Results, run: str, volume: str) -> VolumeImages:
     return VolumeImages(
         raw=results.volume_image(volume, "raw"),
         ground_truth=results.volume_image(volume, "labels"),
+        mask=results.volume_image(volume, "mask"),
         target=results.target_image(run, volume, "target"),
+        weight=results.target_image(run, volume, "weight"),
         prediction=results.result_image(run, volume, "prediction"),
         segmentation=results.result_image(run, volume, "segmentation"),
         unlabelled=unlabelled if isinstance(unlabelled, int) else None,
@@ -179,7 +185,13 @@ def _add_atlas(section: VolumeSection, images: VolumeImages, overlap: LabelOverl
         return
     raw = (images.raw or images.segmentation).finest
     make_atlas = partial(
-        make_error_atlas, raw, images.segmentation.finest, images.ground_truth.finest, overlap
+        make_error_atlas,
+        raw,
+        images.segmentation.finest,
+        images.ground_truth.finest,
+        overlap,
+        mask=images.mask.finest if images.mask else None,
+        unlabelled=images.unlabelled,
     )
     splits = compute_or(section.splits, "the atlas of splits", lambda: make_atlas("split"))
     merges = compute_or(section.merges, "the atlas of merges", lambda: make_atlas("merge"))
