@@ -110,7 +110,9 @@ def test_the_summary_names_unlabeled_volumes_and_the_location_of_their_segmentat
     (tmp_path / "default" / "tissue-test" / "scores.json").unlink()
     shutil.rmtree(tmp_path / "volumes" / "tissue-test.zarr" / "labels")
     segmentation = tmp_path / "default" / "tissue-test.zarr" / "labels" / "segmentation"
-    assert f"default/tissue-test is segmented (no labels): {segmentation}" in summarize_results(tmp_path)
+    text = summarize_results(tmp_path)
+    assert f"default/tissue-test is segmented (no labels): {segmentation}" in text
+    assert text.count("default/tissue-test is segmented") == 1 and "No scores" not in text
     shutil.rmtree(segmentation)
     moved = "default/tissue-test.zarr/labels/segmentation in the 'storage' of the configuration"
     assert moved in summarize_results(tmp_path)

@@ -221,6 +221,14 @@ def test_a_link_of_the_report_opens_a_viewer(server: ResultsServer) -> None:
     assert link.endswith("position=1,2,3&segments=4&objects=5,6")
 
 
+def test_a_link_to_a_run_that_does_not_exist_is_answered_with_the_existing_runs(
+    server: ResultsServer,
+) -> None:
+    status, content, _ = answer(f"{server.address}/open?run=nothing&volume=tissue-test")
+    assert status == 404
+    assert b"found no run 'nothing'" in content and b"existing runs: default" in content
+
+
 def test_the_first_page_lists_what_can_be_opened(server: ResultsServer) -> None:
     status, content, _ = answer(server.address)
     assert status == 200 and b"default \xc2\xb7 tissue-test" in content

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from attacca.errors import AttaccaError, ResourceError
+from attacca.errors import AttaccaError, MissingInputError, ResourceError
 from attacca.report.results import Results
 from attacca.report.viewer import ADDRESS, HOSTED, find_served_directories, make_open_link
 from attacca.report.viewer_proxy import forward_request, is_viewer_path
@@ -143,7 +143,15 @@ class ResultsServer:
         Args:
             query: query of a link.
             host: name and port under which the browser reached this server.
+
+        Raises:
+            MissingInputError: the run does not exist.
         """
+        run, runs = query.get("run", ""), self.results.list_runs()
+        if run and run not in runs:
+            raise MissingInputError(
+                f"found no run '{run}' in {self.results.directory}; existing runs: {', '.join(runs) or 'none'}"
+            )
         viewer = self.open_viewer({**query, "address": f"http://{host}/{self.token}"})
         parts = urlsplit(viewer)
         if not _is_loopback(parts.hostname or ""):

@@ -56,14 +56,13 @@ def summarize_results(directory: Path | str, width: int = 110) -> str:
     def print_line(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
-    if not groups:
-        segmented = ", ".join(f"{run}/{volume}" for run, volume, _ in rows)
-        reason = (
-            f"segmented, without labels to compare with: {segmented}"
-            if segmented
-            else "nothing is segmented yet"
-        )
-        print_line(f"No scores in {directory}: {reason}")
+    unscored = [
+        (run, volume)
+        for run, volume, scores in rows
+        if not scores and read_json(results.layout.manifest(run, volume, "segmentation"))
+    ]
+    if not groups and not unscored:
+        print_line(f"No scores in {directory}: nothing is segmented yet")
     for number, group in enumerate(groups):
         title = "" if number else "Scores"
         for table in _make_tables([rows[index] for index in group], title, console):
@@ -72,9 +71,8 @@ def summarize_results(directory: Path | str, width: int = 110) -> str:
         is_compared = len({volume for _, volume, _ in rows}) < len(rows)
         star = "  * best on the volume" if is_compared else ""
         print_line(f"{_LEGEND}{star}; the report explains how each score is computed")
-    for run, volume, scores in rows:
-        if not scores and read_json(results.layout.manifest(run, volume, "segmentation")):
-            print_line(_describe_unscored(results, run, volume))
+    for run, volume in unscored:
+        print_line(_describe_unscored(results, run, volume))
     for run, volume, _ in rows:
         broken = describe_broken_scores(results, run, volume)
         if broken:
