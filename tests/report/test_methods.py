@@ -105,4 +105,6 @@ def test_the_share_of_voxels_without_annotation_is_named(
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps({"result": result}))
     text = describe_methods(results, "run", {"volumes": {"train": ["cube"]}}, None, None, {}).text
-    assert ("Without annotation, 25.0 % of the voxels of cube did not count." in text) == is_named
+    assert (
+        "25.0 % of the voxels of cube did not count, since they or their neighbors are not annotated." in text
+    ) == is_named

@@ -132,7 +132,7 @@ def _describe_model(results: Results, run: str, config: Mapping[str, Any], task:
         text += f"; the checkpoint of iteration {best['iteration']} was used"
     ignored = describe_unlabelled(results, run, [str(name) for name in names])
     if ignored:
-        text += f". Without annotation, {_join(ignored)} did not count"
+        text += f". {_join(ignored)} did not count, since they or their neighbors are not annotated"
     return f"{text}."
 
 
