@@ -43,8 +43,8 @@ onstart:
         check_cluster_paths(
             [Path.cwd(), SOURCE, ATTACCA.layout.results, *workflow.configfiles]
         )
+    ATTACCA.hold_lock(release=workflow.persistence.unlock)
     ATTACCA.record_start()
-    ATTACCA.hold_lock()
     TRIGGERS.discard_damaged_work()
     if not workflow.local_exec:
         watch_queue()

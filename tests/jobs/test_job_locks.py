@@ -9,7 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from attacca.jobs.job_locks import hold_job_lock, job_file, locked_inodes
+import pytest
+
+from attacca.errors import ResourceError
+from attacca.jobs.job_locks import (
+    describe_running_workflow,
+    hold_job_lock,
+    hold_workflow_lock,
+    job_file,
+    locked_inodes,
+)
 from attacca.progress import Progress
 
 STAGE = """
@@ -63,3 +72,21 @@ def test_a_job_runs_although_its_file_is_locked_or_cannot_be_written(tmp_path: P
         assert job_file(log).exists()
     with hold_job_lock(tmp_path / "nowhere" / "train.log"), hold_job_lock(None):
         pass
+
+
+def test_a_second_workflow_is_refused_with_the_process_of_the_first_until_that_ends(tmp_path: Path) -> None:
+    assert describe_running_workflow(tmp_path) == ""
+    code = (
+        "import sys, time; from pathlib import Path; from attacca.jobs.job_locks import hold_workflow_lock\n"
+        "handle = hold_workflow_lock(Path(sys.argv[1])); print('held', flush=True); time.sleep(1000)"
+    )
+    first = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None and first.stdout.readline() == "held\n"
+    with pytest.raises(ResourceError, match=rf"\(process {first.pid} on .*\).*attacca status"):
+        hold_workflow_lock(tmp_path)
+    first.send_signal(signal.SIGKILL)
+    first.wait(timeout=60)
+    assert describe_running_workflow(tmp_path) == ""
+    handle = hold_workflow_lock(tmp_path)
+    assert handle is not None
+    os.close(handle)

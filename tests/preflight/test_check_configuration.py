@@ -190,6 +190,25 @@ def test_a_volume_with_other_gray_values_than_the_training_volume_causes_a_warni
     assert "'cube'" in warning and "white is 255" in warning
 
 
+@pytest.mark.parametrize(("longest", "is_refused"), [(31, False), (32, True), (-32, True)])
+def test_an_offset_that_leads_out_of_all_labels_is_refused(inspected, longest, is_refused):
+    task = {"type": "affinities", "neighborhood": [*NEIGHBORHOOD, [0, 0, longest]]}
+    if not is_refused:
+        assert inspected(task=task).warnings == []
+        return
+    message = refused(inspected, task=task)
+    assert f"runs.run.task.neighborhood[{len(NEIGHBORHOOD)}] (line" in message
+    assert f"[0, 0, {longest}], but the labels have 32 x 32 x 32 voxels" in message
+
+
+@pytest.mark.parametrize(("size", "count"), [(32, 0), (34, 1)])
+def test_samples_larger_than_all_training_images_cause_a_warning(inspected, size, count):
+    network = {"input_shape": [24, 24, size], "num_fmaps": 4, "downsample_factors": [[2, 2, 2]]}
+    warnings = inspected(architecture=network).warnings
+    assert len(warnings) == count
+    assert all("runs.run.architecture.input_shape" in text and "[32, 32, 32]" in text for text in warnings)
+
+
 @pytest.mark.parametrize(
     ("network", "is_reported"),
     [

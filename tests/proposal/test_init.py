@@ -251,6 +251,22 @@ def test_images_of_different_contrast_get_percentiles_of_each(tmp_path):
     assert run.training.intensity.percentiles == (0.5, 99.5)
 
 
+@pytest.mark.parametrize("options", [(), ("--unlabelled", "0")])
+def test_voxels_of_value_0_between_dense_objects_are_asked_about_unless_they_are_stated(
+    tmp_path, capsys, options
+):
+    raw, labels = make_columns((48, 60, 60), 10)
+    labels[:, :15] = 0
+    write_hdf5(tmp_path / "cube.h5", raw, labels, (8, 8, 8))
+    run, configuration = propose("cube.h5", *options)
+    assert run.task.type == "affinities" and run.segmentation.objects != "sparse"
+    assert configuration.volumes["cube-train"].labels.unlabelled == (0 if options else None)
+    printed = " ".join(capsys.readouterr().out.split())
+    share = round(100 * (labels == 0).mean())
+    assert (f"{share} % of the labels are 0, which is taken as background" in printed) == (not options)
+    assert (f"{share} % are 0, not annotated" if options else f"{share} % are 0; ") in printed
+
+
 def test_the_largest_number_of_64_bits_is_a_voxel_without_annotation(tmp_path):
     raw, labels = make_columns((48, 60, 60), 10)
     labels = labels.astype(np.uint64)

@@ -1,12 +1,14 @@
 """Errors about targets of the command line name what to use instead."""
 
 import logging
+import os
 import re
 from pathlib import Path
 
 import pytest
-from snakemake.exceptions import MissingRuleException
+from snakemake.exceptions import LockException, MissingRuleException
 
+from attacca.jobs.job_locks import hold_workflow_lock
 from attacca.workflow.target_hints import TargetHints, explain_target
 
 
@@ -39,6 +41,17 @@ def test_other_targets_are_answered_with_the_option_that_names_them(name, hint):
 def test_a_rule_with_wildcards_as_a_target_is_answered_with_until():
     text = "WorkflowError:\nTarget rules may not contain wildcards. Please specify concrete files"
     assert re.search(r"wildcards\. .*`--until train`", filtered(text, Path("/project/results")))
+
+
+def test_the_lock_of_a_running_workflow_is_answered_with_its_process_and_that_of_a_killed_one_with_unlock(
+    tmp_path,
+):
+    handle = hold_workflow_lock(tmp_path)
+    message = filtered(f"LockException:\n{LockException()}", tmp_path)
+    assert message.startswith(f"another workflow writes into {tmp_path} (process {os.getpid()} on ")
+    assert "--unlock" not in message
+    os.close(handle)
+    assert "--unlock" in filtered(f"LockException:\n{LockException()}", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["/elsewhere/scores.json", "tune_finish", "scores.json"])

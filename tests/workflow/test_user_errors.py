@@ -1,5 +1,6 @@
 """Errors of users: each is reported by one message, without a traceback, with an exit code other than 0."""
 
+import os
 import subprocess
 
 import h5py
@@ -9,6 +10,7 @@ import zarr
 from PIL import Image
 
 from attacca.cli.main import main
+from attacca.jobs.job_locks import hold_workflow_lock
 
 CONFIG = """
 results: results
@@ -314,3 +316,26 @@ def test_a_full_disk_stops_with_a_message_and_the_same_command_continues(project
         assert (small / "results" / "report.html").exists()
     finally:
         subprocess.run(["umount", "-l", str(small)], check=False)
+
+
+@pytest.mark.slow
+def test_a_workflow_does_not_start_where_another_one_writes_and_a_dry_run_does(finished, tmp_path):
+    command = [*finished.command("--forcerun", "report"), "--directory", str(tmp_path)]
+
+    def start(*options):
+        return subprocess.run(
+            [*command, *options], capture_output=True, text=True, env=finished.environment, timeout=300
+        )
+
+    handle = hold_workflow_lock(finished.results)
+    try:
+        refused = start()
+        assert start("--dry-run").returncode == 0
+    finally:
+        os.close(handle)
+    assert refused.returncode == 1
+    assert f"another workflow writes into {finished.results} (process {os.getpid()} on" in refused.stderr
+    assert "Traceback" not in refused.stderr and "MissingOutputException" not in refused.stderr
+    # The refused workflow leaves no lock of its own.
+    assert not list((tmp_path / ".snakemake" / "locks").glob("*"))
+    assert start().returncode == 0

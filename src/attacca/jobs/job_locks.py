@@ -5,6 +5,7 @@ results. The kernel releases a lock when its process ends, in whatever way it en
 job that does not run. The file also holds the progress of the job, for stages without a ledger.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -14,7 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from attacca.errors import ResourceError
 from attacca.layout import Layout
+from attacca.manifest import read_values
 from attacca.progress import Progress, watch_progress
 
 
@@ -55,9 +58,42 @@ def hold_workflow_lock(results: Path) -> int | None:
     """Lock the directory of results for this workflow.
 
     Returns:
-        The open file, whose end releases the lock; None if it cannot be locked.
+        The open file, whose end releases the lock; None if the file system does not support locks.
+
+    Raises:
+        ResourceError: another workflow writes into the directory.
     """
-    return try_lock(Layout(results).workflow_lock(), fcntl.LOCK_SH)
+    handle = try_lock(Layout(results).workflow_lock(), fcntl.LOCK_EX)
+    if handle is not None:
+        _write(handle, {})
+        return handle
+    other = describe_running_workflow(results)
+    if other:
+        raise ResourceError(other)
+    return None
+
+
+def describe_running_workflow(results: Path) -> str:
+    """Return which workflow holds the lock of a directory of results, and what to do; empty if none does."""
+    path = Layout(results).workflow_lock()
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            return ""
+        owner = read_values(path) or {}
+        process = f"process {owner.get('process', 'unknown')} on {owner.get('host', 'unknown')}"
+        return (
+            f"another workflow writes into {results} ({process}), and two would disturb each other. Wait until it ends "
+            f"(`attacca status {results}` shows its progress), or stop it, then start this one again"
+        )
+    finally:
+        os.close(handle)
+    return ""
 
 
 def try_lock(path: Path, kind: int) -> int | None:

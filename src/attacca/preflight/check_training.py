@@ -17,9 +17,9 @@ from attacca.volumes.placement import format_roi
 
 
 def check_training(name: str, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[Problem | str]:
-    """Yield the problems that would stop the training of a run, or the prediction with its checkpoint, and a warning.
+    """Yield the problems that would stop the training of a run, or the prediction with its checkpoint, and warnings.
 
-    The warning is about samples that are much smaller than the context of their network.
+    The warnings are about samples that are larger than the images, or much smaller than the context of their network.
 
     Args:
         name: name of the run.
@@ -44,6 +44,8 @@ def check_training(name: str, run: RunConfig, plans: dict[str, VolumePlan]) -> I
             "volumes under volumes.validate, or the criterion loss",
         )
     yield from _check_checkpoint((*section, "prediction", "checkpoint"), run)
+    yield from _check_offsets((*section, "task", "neighborhood"), run, plans)
+    yield from _check_size(name, run, plans)
     yield from _check_context(name, run)
 
 
@@ -85,6 +87,41 @@ def _check_checkpoint(key: KeyPath, run: RunConfig) -> Iterator[Problem]:
             f"best, latest, or an iteration whose checkpoint is kept: {', '.join(map(str, kept[:10]))}"
             + (", ..." if len(kept) > 10 else ""),
             "training.checkpoint.keep_every keeps more" if is_written else "",
+        )
+
+
+def _check_offsets(key: KeyPath, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[Problem]:
+    """Yield a problem for each offset of affinities that leads out of the labels of all training volumes."""
+    trained = [plans[name] for name in run.volumes.train if name in plans and "labels" in plans[name].arrays]
+    shapes = [tuple(plan.arrays["labels"].roi.shape / plan.voxel_size) for plan in trained]
+    for index, offset in enumerate(run.task.offsets):
+        if shapes and all(
+            len(offset) == len(shape) and any(abs(step) >= size for step, size in zip(offset, shape))
+            for shape in shapes
+        ):
+            found = f"{format_value(list(offset))}, but the labels have " + ", ".join(
+                " x ".join(map(str, shape)) for shape in dict.fromkeys(shapes)
+            )
+            expected = "an offset between voxels of a training volume: no sample contains this affinity"
+            yield Problem((*key, index), f"{found} voxels", expected)
+
+
+def _check_size(name: str, run: RunConfig, plans: dict[str, VolumePlan]) -> Iterator[str]:
+    """Yield a warning if samples are larger than the image of each training volume, so that they contain padding."""
+    shapes = [
+        tuple(plans[volume].roi.shape / plans[volume].voxel_size)
+        for volume in run.volumes.train
+        if volume in plans
+    ]
+    sample = tuple(run.architecture.input_shape)
+    if shapes and all(
+        len(sample) == len(shape) and any(edge > size for edge, size in zip(sample, shape))
+        for shape in shapes
+    ):
+        found = ", ".join(str(list(shape)) for shape in dict.fromkeys(shapes))
+        yield (
+            f"runs.{name}.architecture.input_shape: samples of {list(sample)} voxels are larger than the training images, "
+            f"{found}, and are padded. Use samples of at most that size"
         )
 
 

@@ -36,6 +36,7 @@ class LabelFacts:
     Attributes:
         ids: sorted values without 0 and without the value of unannotated voxels.
         unlabelled: value of unannotated voxels; None if none was recognized.
+        unlabelled_share: share of the voxels without annotation.
         zero_share: share of the annotated voxels with the value 0.
         rarest_share: share of the annotated voxels with the rarest value, which may be 0.
         pieces: mean number of connected pieces per value; pieces below a hundredth of their value do not count.
@@ -48,6 +49,7 @@ class LabelFacts:
 
     ids: tuple[int, ...]
     unlabelled: int | None
+    unlabelled_share: float
     zero_share: float
     rarest_share: float
     pieces: float
@@ -260,6 +262,7 @@ def _examine_labels(
     facts = LabelFacts(
         ids,
         unlabelled,
+        float(1 - annotated.mean()),
         zero_share,
         float(min(share for share in [zero_share, *(whole[1:] / annotated.sum())] if share > 0)),
         float(per_value),

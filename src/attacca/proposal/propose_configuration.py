@@ -106,7 +106,10 @@ def describe_volume(item: VolumeFacts) -> list[str]:
         return [*lines, "  no labels"]
     region = f"{_join(item.labels_shape)} voxels" if item.labels_shape != item.shape else "all voxels"
     part = " (a box at the center was examined)" if labels.is_partial else ""
-    marked = f", {labels.unlabelled} is not annotated" if labels.unlabelled is not None else ""
+    zeros = f"{100 * labels.zero_share:.0f} % are 0"
+    if labels.unlabelled is not None:
+        marked = f"{100 * labels.unlabelled_share:.0f} % are {labels.unlabelled}, not annotated"
+        zeros = f"{zeros}, {marked}" if labels.unlabelled else marked
     values = (
         f"{len(labels.ids)} values"
         if len(labels.ids) > 1
@@ -115,7 +118,7 @@ def describe_volume(item: VolumeFacts) -> list[str]:
         else "no value"
     )
     lines.append(
-        f"  labels of {region}{part}: {values} besides 0, {100 * labels.zero_share:.0f} % are 0{marked}; "
+        f"  labels of {region}{part}: {values} besides 0, {zeros}; "
         f"{len(labels.diameters)} objects, median diameter {labels.diameter:.0f} {symbol}, width {labels.width:.0f} {symbol}"
     )
     return lines

@@ -34,6 +34,8 @@ LARGEST_TOLERANCE = 0.2
 LARGEST_SHIFT = 0.2
 """Share of the range of an image by which black and white of others may differ, before each image has its own."""
 _LONGEST_OFFSET = 27
+_ASKED_ABOVE = 0.01
+"""Share of voxels with the value 0 above which ``attacca init`` asks whether they are annotated."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,7 @@ def choose_task(
             reason = f"{found}: objects fill the volume, so their contacts decide"
         else:
             reason = f"{found}: objects in background, of which affinities of 0 are learned"
+        if zero > _ASKED_ABOVE:
             questions.append(
                 f"{100 * zero:.0f} % of the labels are 0, which is taken as background. If these voxels were not annotated, "
                 "repeat with --unlabelled 0"

@@ -1,4 +1,4 @@
-"""Explanation of Snakemake's errors about targets: files and rules that a command line names."""
+"""Explanation of Snakemake's errors about its lock and about targets: files and rules that a command line names."""
 
 import logging
 import os
@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from attacca.jobs.job_locks import describe_running_workflow
 from attacca.jobs.stage import Stage
 from attacca.workflow.workflow import ALL_STAGES
 
 _UNKNOWN = re.compile(r"No rule to produce (.+?) \(if you use input functions .*\)\.", flags=re.DOTALL)
+_LOCKED = "removed with the --unlock argument"
 _WILDCARDS = "Target rules may not contain wildcards."
 _TARGET_SUFFIXES = (".json", ".html")
 _UNTIL = "To end the workflow after a stage, use `--until train`, `--until predict_finish`, ..."
@@ -40,7 +42,7 @@ def explain_target(name: str, results: Path, stages: Iterable[Stage] = ALL_STAGE
 
 
 class TargetHints(logging.Filter):
-    """Replaces the advice in Snakemake's messages about targets by advice about this workflow.
+    """Replaces the advice in Snakemake's messages about targets and its lock by advice about this workflow.
 
     Args:
         results: directory of results.
@@ -59,9 +61,14 @@ class TargetHints(logging.Filter):
                 record.msg, record.args = f"No rule writes {unknown[1]}. {hint}.", ()
         elif _WILDCARDS in message:
             record.msg, record.args = f"{_WILDCARDS} {_UNTIL}", ()
+        elif _LOCKED in message:
+            # Without another workflow, the lock is that of a process that was killed on another machine.
+            running = describe_running_workflow(self._results)
+            if running:
+                record.msg, record.args = f"{running}.", ()
         return True
 
 
 def explain_targets(results: Path) -> None:
-    """Have this Snakemake process explain targets that no rule writes."""
+    """Have this Snakemake process explain targets that no rule writes, and the lock of another process."""
     logging.getLogger("snakemake.logging").addFilter(TargetHints(results))

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, get_args
 
@@ -83,9 +83,17 @@ class Workflow:
         if self.source is not None:
             write_start_record(self.configuration, *self.source)
 
-    def hold_lock(self) -> None:
-        """Lock the directory of results until this process ends, so that ``attacca status`` reports a running workflow."""
-        hold_workflow_lock(self.configuration.results)
+    def hold_lock(self, release: Callable[[], object]) -> None:
+        """Lock the directory of results until this process ends; end it if another workflow writes there.
+
+        Args:
+            release: removes the locks of this Snakemake, which would otherwise stay.
+        """
+        try:
+            hold_workflow_lock(self.configuration.results)
+        except AttaccaError as error:
+            release()
+            _end_with_message(error)
 
     def release_stale_lock(self) -> None:
         """Remove the locks of a killed Snakemake, so that this start can continue its work."""
