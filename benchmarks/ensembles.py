@@ -129,7 +129,10 @@ def train_ensemble(arguments: argparse.Namespace) -> None:
 
 
 def draw(table: Path) -> None:
-    """Draw VOI and adapted Rand error against the number of networks, in a PNG file beside the table."""
+    """Draw VOI and adapted Rand error against the number of networks, in a PNG file beside the table.
+
+    Each series is shifted to the right of the one before it, so that their points do not cover each other.
+    """
     matplotlib.use("Agg")
     # deferred: the backend has to be chosen first
     from matplotlib import pyplot
@@ -155,7 +158,12 @@ def draw(table: Path) -> None:
     panels[0].set_ylabel("VOI (bits)")
     panels[1].set_ylabel("adapted Rand error")
     figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small"
+        *panels[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=2,
+        fontsize="small",
+        title="lines: means; points: combinations of networks. Each series is shifted to the right of the one before it.",
+        title_fontsize="small",
     )
     figure.savefig(table.with_suffix(".png"), dpi=120)
 

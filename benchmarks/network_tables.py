@@ -89,6 +89,15 @@ def draw_results(results: Sequence[Row], path: Path) -> None:
         axes.set(xlabel="CPU seconds of the training", ylabel=name)
         axes.set_xlim(left=0)
     panels[0].legend(fontsize="small")
+    markers = [
+        pyplot.Line2D([], [], color="0.4", linestyle="", marker=marker, alpha=alpha, label=label)
+        for marker, alpha, label in (
+            (".", 0.6, "a seed"),
+            ("o", 1, "median of the seeds"),
+            ("^", 1, "a seed above the panel"),
+        )
+    ]
+    panels[1].legend(handles=markers, fontsize="small", loc="lower left")
     figure.savefig(path, dpi=120)
 
 

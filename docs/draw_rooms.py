@@ -6,6 +6,7 @@
 
 import ast
 import sys
+import textwrap
 from html import escape
 from pathlib import Path
 
@@ -77,6 +78,9 @@ CONTENTS = {
 """Contents of each room, in a few words."""
 
 ROW, BOX_HEIGHT, BOX_LEFT, BOX_RIGHT, WIDTH = 38, 32, 16, 670, 890
+TEXT_LEFT = BOX_LEFT + 160
+LONGEST_LINE, LONGEST_SMALL_LINE = 78, 84
+"""Characters of a line that fits in a box: a character is about half as wide as the font is high."""
 
 
 def list_rooms() -> list[str]:
@@ -147,9 +151,24 @@ def draw(imports: dict[str, list[str]]) -> str:
             f'<rect x="{BOX_LEFT}" y="{top}" width="{BOX_RIGHT - BOX_LEFT}" height="{BOX_HEIGHT}" rx="5" '
             f'fill="{color}" fill-opacity="0.1" stroke="{color}"/>',
             f'<text x="{BOX_LEFT + 12}" y="{top + 21}" font-size="15" font-weight="bold" fill="{color}">{room}</text>',
-            f'<text x="{BOX_LEFT + 160}" y="{top + 21}" font-size="12.5" fill="#333333">{escape(CONTENTS[room])}</text>',
+            *draw_contents(CONTENTS[room], top),
         ]
     return "\n".join([*lines, "</svg>", ""])
+
+
+def draw_contents(contents: str, top: int) -> list[str]:
+    """Return the text of a box, in two smaller lines if it is too long for one.
+
+    >>> [line.count("<text") for line in draw_contents("short", 0)]
+    [1]
+    """
+    lines, size, first = [contents], 12.5, top + 21
+    if len(contents) > LONGEST_LINE:
+        lines, size, first = textwrap.wrap(contents, LONGEST_SMALL_LINE), 11.0, top + 14
+    return [
+        f'<text x="{TEXT_LEFT}" y="{first + 13 * number}" font-size="{size:g}" fill="#333333">{escape(line)}</text>'
+        for number, line in enumerate(lines)
+    ]
 
 
 def replace_table(page: str, table: str) -> str:

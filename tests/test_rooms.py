@@ -27,6 +27,16 @@ def test_every_room_has_a_color_and_a_description():
     assert {room for group in ROOMS["BANDS"].values() for room in group} == rooms
 
 
+def test_the_texts_of_the_drawing_of_rooms_fit_in_their_boxes():
+    texts = re.findall(
+        r'<text x="(\d+)" y="\d+" font-size="([\d.]+)"[^>]*>([^<]*)<', ROOMS["DRAWING"].read_text()
+    )
+    assert len(texts) > 2 * len(ROOMS["list_rooms"]())
+    for left, size, text in texts:
+        # The mean width of a character of common sans-serif fonts is half of their height.
+        assert int(left) + 0.5 * float(size) * len(text) < ROOMS["BOX_RIGHT"], text
+
+
 def named_functions() -> list[tuple[str, str]]:
     """Return the files and functions in the tables of the page that follow a volume and a block."""
     pairs = []
