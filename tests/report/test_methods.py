@@ -70,3 +70,41 @@ def test_the_optimizer_is_named_and_cited(tmp_path: Path) -> None:
     config = {"training": {"optimizer": {"type": "muon", "learning_rate": 0.02}}}
     methods = describe_methods(Results(tmp_path), "run", config, None, None, {})
     assert "(Muon, learning rate 0.02)" in methods.text and "@misc{muon," in methods.bibliography
+
+
+def test_the_smallest_segment_and_the_settings_of_fragments_are_named(tmp_path: Path) -> None:
+    chosen = {
+        "fragments": {"chain": "seeded", "inside_above": 0.4},
+        "agglomeration": {"method": "mean_affinity", "threshold": 0.5, "min_size": 200, "debris": "delete"},
+    }
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "tuning.json").write_text(json.dumps({"result": {"chosen": chosen}}))
+    text = describe_methods(Results(tmp_path), "run", {}, None, None, {}).text
+    assert "by a seeded watershed (objects above 0.4), followed by agglomeration by mean affinity" in text
+    assert "(threshold 0.5); segments of fewer than 200 voxels were deleted." in text
+
+
+def test_augmentation_is_named(tmp_path: Path) -> None:
+    augmentation = {"simple": {"mirror": True, "transpose": True}, "gamma": {}, "noise": None}
+    config = {"training": {"iterations": 5, "augmentation": augmentation}}
+    text = describe_methods(Results(tmp_path), "run", config, None, None, {}).text
+    assert "(5 iterations, augmentation: mirroring, transposition and gamma)" in text
+
+
+@pytest.mark.parametrize(("unlabelled", "is_named"), [(0, True), (None, False)])
+def test_the_share_of_voxels_without_annotation_is_named(
+    unlabelled: int | None, is_named: bool, tmp_path: Path
+) -> None:
+    results = Results(tmp_path)
+    volume = {"unlabelled": unlabelled, "arrays": {"labels": {"shape": [10, 10, 10]}}}
+    counts = [[[100, 600], 700.0], [[100, 650], 750.0]]
+    for path, result in (
+        (results.layout.volume_manifest("cube"), volume),
+        (results.layout.targets_manifest("run", "cube"), {"counts": counts}),
+    ):
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"result": result}))
+    text = describe_methods(results, "run", {"volumes": {"train": ["cube"]}}, None, None, {}).text
+    assert (
+        "25.0 % of the voxels of cube did not count, since they or their neighbors are not annotated." in text
+    ) == is_named

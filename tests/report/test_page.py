@@ -268,3 +268,55 @@ def test_a_real_browser_shows_every_picture_and_logs_no_error(page: str, width: 
         "errors": [],
     }
     assert ":CONSOLE" not in done.stderr, done.stderr[-2000:]
+
+
+@pytest.fixture
+def unlabelled_page(tmp_path: Path) -> str:
+    """The page of a volume without labels, segmented in one block."""
+    layout = Layout(tmp_path)
+    manifest = layout.manifest("applied", "stack", "segmentation")
+    manifest.parent.mkdir(parents=True)
+    result = {"segments": 52, "segmented_share": 0.9, "seam_excess": 1.0}
+    manifest.write_text(json.dumps({"stage": "relabel", "result": result}))
+    layout.plan(manifest).write_text('{"blocks": 1}')
+    columns = ["id", "voxels", "volume_um3", "surface_um2", "z_nm", "z_min_nm", "z_max_nm", "touches_border"]
+    objects = {"objects": 3, "columns": columns, "largest": [[1, 900, 0.1, 0.1, 5.0, 0, 9, 1]]}
+    layout.objects("applied", "stack").with_suffix(".json").write_text(json.dumps({"result": objects}))
+    rows = ["\t".join(columns), *(f"{i}\t{size}" + "\t1" * 6 for i, size in enumerate((100, 200, 900)))]
+    layout.object_table("applied", "stack").write_text("\n".join(rows) + "\n")
+    layout.start_record().write_text('{"relative_configuration_file": "../neurites.yaml"}')
+    run = {"model": {"path": "model.zip"}, "volumes": {"train": [], "validate": [], "test": ["stack"]}}
+    return written(tmp_path, {"applied": run}, {"stack": {"raw": {"path": "stack"}}})
+
+
+def test_a_volume_without_labels_is_not_an_alarm(unlabelled_page: str) -> None:
+    notes = dict(re.findall(r'<p class="(note[^"]*)">(stack is .*?)</p>', unlabelled_page))
+    assert notes == {"note neutral": "stack is segmented; no labels to compare with."}
+    assert "Errors can be ranked once" not in unlabelled_page
+
+
+def test_a_volume_without_labels_has_the_number_and_sizes_of_its_segments(unlabelled_page: str) -> None:
+    facts = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", unlabelled_page))
+    assert facts["segments"] == "52" and facts["segmented"] == "90.0 % of the voxels"
+    assert facts["median size of a segment"].startswith("200 voxels")
+    assert "<h4>Sizes of segments</h4>" in unlabelled_page and "segments (3)" in unlabelled_page
+
+
+def test_a_single_block_has_no_block_borders_and_its_number_is_known(unlabelled_page: str) -> None:
+    assert "boundaries of segments at block borders" not in unlabelled_page
+    assert re.search(r'data-label="blocks">1<', unlabelled_page)
+
+
+def test_the_head_of_the_page_names_the_configuration_file(unlabelled_page: str) -> None:
+    assert "configuration neurites.yaml" in unlabelled_page
+
+
+def test_rows_of_up_to_five_pictures_have_no_missing_cells(page: str) -> None:
+    rows = re.findall(r"--n:(\d+);--half:(\d+);--few:(\d+)", page)
+    assert rows
+    for number, half, _ in rows:
+        assert int(number) % int(half) == 0, (number, half)
+
+
+def test_the_picture_of_weights_has_a_scale(page: str) -> None:
+    assert "black 0, white 3; first of 5 channels" in page

@@ -254,7 +254,10 @@ def list_instance_criteria(
     background = (convention or InstanceConvention()).describe() + end
     bits = (0.0, UNBOUNDED)
     rand = f"over pairs of voxels; {background}"
-    matched = "objects matched one to one; 0 is background on both sides, its voxels count in the union" + end
+    matched = (
+        "objects matched one to one; 0 is background on both sides, its voxels count in the union unless excluded"
+        + end
+    )
     mean = f"mean over thresholds of {', '.join(f'{t:g}' for t in thresholds)}; {matched}"
     criteria = [
         Criterion(

@@ -9,6 +9,12 @@ from attacca.config.task import TaskConfig
 from attacca.config.units import SYMBOLS
 from attacca.report.citations import format_bibliography
 from attacca.report.facts import as_mapping, join_lengths
+from attacca.report.method_details import (
+    describe_augmentation,
+    describe_debris,
+    describe_fragments,
+    describe_unlabelled,
+)
 from attacca.report.results import Results, read_json
 from attacca.report.scores import Score
 from attacca.version import __version__
@@ -115,12 +121,18 @@ def _describe_model(results: Results, run: str, config: Mapping[str, Any], task:
         details.append(
             f"{_OPTIMIZERS.get(str(optimizer.get('type')), '')}, learning rate {optimizer['learning_rate']:g}"
         )
+    augmentation = describe_augmentation(training)
+    if augmentation:
+        details.append(f"augmentation: {augmentation}")
     if config.get("seed") is not None:
         details.append(f"seed {config['seed']}")
     text += _in_brackets(details)
     best = as_mapping(result.get("best"))
     if best.get("iteration") is not None:
         text += f"; the checkpoint of iteration {best['iteration']} was used"
+    ignored = describe_unlabelled(results, run, [str(name) for name in names])
+    if ignored:
+        text += f". {_join(ignored)} did not count, since they or their neighbors are not annotated"
     return f"{text}."
 
 
@@ -141,11 +153,14 @@ def _describe_settings(results: Results, run: str, config: Mapping[str, Any], cr
     result = as_mapping(read_json(results.layout.tuning(run)).get("result"))
     chosen = as_mapping(result.get("chosen"))
     fragments, agglomeration = as_mapping(chosen.get("fragments")), as_mapping(chosen.get("agglomeration"))
-    if fragments and agglomeration:
+    if fragments:
         text = f"Affinities were segmented by {_CHAINS.get(str(fragments.get('chain')), 'a watershed')}"
+        text += describe_fragments(fragments)
         method = _METHODS.get(str(agglomeration.get("method")))
         if method:
             text += f", followed by {method} (threshold {agglomeration.get('threshold')})"
+        debris = describe_debris(agglomeration)
+        text += f"; {debris}" if debris else ""
     elif isinstance(chosen.get("threshold"), int | float):
         text = f"Predictions were segmented at the threshold {chosen['threshold']:g}"
     else:

@@ -8,7 +8,7 @@ from typing import Any
 
 from attacca.atomic import write_text
 from attacca.report.overview import list_pending, make_headline, make_score_tables
-from attacca.report.results import Results
+from attacca.report.results import Results, read_json
 from attacca.report.run_section import RunSection, make_run_section
 from attacca.report.scores import write_scores_table
 from attacca.version import __version__
@@ -57,7 +57,8 @@ def write_report(
         for score in volume.scores
     ]
     write_scores_table(results.layout.scores_table(), rows)
-    write_text(output_html, render_page(sections, volumes, title, settings))
+    configuration = _read_configuration_name(results)
+    write_text(output_html, render_page(sections, volumes, title, settings, configuration))
     logger.info("wrote %s", output_html)
 
 
@@ -72,7 +73,18 @@ def name_runs(runs: Runs) -> dict[str, Mapping[str, Any]]:
     return {str(config.get("name") or f"run {index + 1}"): config for index, config in enumerate(runs)}
 
 
-def render_page(sections: Sequence[RunSection], volumes: Mapping[str, Any], title: str, settings: str) -> str:
+def _read_configuration_name(results: Results) -> str:
+    """Return the name of the configuration file of the last start, without its directory; empty if it is not known."""
+    return Path(str(read_json(results.layout.start_record()).get("relative_configuration_file") or "")).name
+
+
+def render_page(
+    sections: Sequence[RunSection],
+    volumes: Mapping[str, Any],
+    title: str,
+    settings: str,
+    configuration: str = "",
+) -> str:
     """Render the page as text.
 
     Args:
@@ -80,6 +92,7 @@ def render_page(sections: Sequence[RunSection], volumes: Mapping[str, Any], titl
         volumes: sections of the configuration by the names of the volumes.
         title: title of the page.
         settings: digest of the settings of this page.
+        configuration: name of the configuration file; empty if it is not known.
     """
     # deferred: the terminal summary and the viewer need no templates.
     import jinja2
@@ -96,6 +109,7 @@ def render_page(sections: Sequence[RunSection], volumes: Mapping[str, Any], titl
         title=title,
         settings=settings,
         version=__version__,
+        configuration=configuration,
         style=templates.joinpath("report.css").read_text(),
         script=templates.joinpath("report.js").read_text(),
         sections=sections,

@@ -65,10 +65,26 @@ def list_block_times(results: Results, run: str) -> list[tuple[str, ...]]:
             if manifest:
                 # Tasks with and without agglomeration compute their segmentations in different stages.
                 stage = str(manifest.get("stage", ""))
-                result = as_mapping(manifest.get("result"))
-                blocks = result.get("blocks") or result.get("num_blocks") or ""
-                rows.append((name, volume, str(blocks), _read_time(results, run, volume, stage)))
+                blocks = count_blocks(results, run, volume, name)
+                rows.append((name, volume, str(blocks or ""), _read_time(results, run, volume, stage)))
     return rows
+
+
+def count_blocks(results: Results, run: str, volume: str, name: str) -> int | None:
+    """Return the number of blocks of a result, from its manifest or its plan; None if neither has it.
+
+    Args:
+        results: results of all runs.
+        run: name of the run.
+        volume: name of the volume.
+        name: name of the result, such as ``segmentation``.
+    """
+    path = results.layout.manifest(run, volume, name)
+    for values in (as_mapping(read_json(path).get("result")), read_json(results.layout.plan(path))):
+        blocks = values.get("blocks", values.get("num_blocks"))
+        if isinstance(blocks, int):
+            return blocks
+    return None
 
 
 def _read_time(results: Results, run: str, volume: str, stage: str) -> str:

@@ -144,11 +144,11 @@ def draw_snapshot(path: Path, task: TaskConfig | None) -> list[Picture]:
         )
     for key in ("target", "weight", "prediction"):
         if key == "weight" and key in arrays:
-            weight = arrays[key][0]
-            image = quantize_unit_range(weight / max(float(weight.max()), 1e-6))
-            pictures.append(
-                make_picture(image, "Loss weights of a training batch", "weight", legend="white: counts most")
-            )
+            number, weight = len(arrays[key]), arrays[key][0]
+            largest = float(weight.max())
+            image = quantize_unit_range(weight / max(largest, 1e-6))
+            legend = f"black 0, white {largest:.3g}{f'; first of {number} channels' * (number > 1)}"
+            pictures.append(make_picture(image, "Loss weights of a training batch", "weight", legend=legend))
         elif key in arrays:
             weight = arrays.get("weight") if key == "target" else None
             drawn = draw_channels(arrays[key], task, key, (1, 2), (1.0, 1.0), "training batch", weight)

@@ -15,8 +15,9 @@ from attacca.report.facts import Fact, as_mapping, describe_checks, describe_siz
 from attacca.report.fallback import compute_or
 from attacca.report.label_overlap import LabelOverlap, measure_overlap
 from attacca.report.object_section import ObjectSection, read_objects
+from attacca.report.provenance_tables import count_blocks
 from attacca.report.region_section import RegionSection, read_regions
-from attacca.report.results import Results, read_json
+from attacca.report.results import Results, read_json, read_table
 from attacca.report.scores import Score, describe_broken_scores, read_scores, read_warnings
 from attacca.report.slice_rows import Row, VolumeImages, make_slice_rows
 from attacca.report.tuning_plots import plot_sizes
@@ -24,6 +25,9 @@ from attacca.report.viewer import make_open_link
 
 _MAX_LINKED = 12
 """Largest number of segments or objects that a link selects in the viewer."""
+
+_MAX_TABLE = 1_000_000
+"""Largest number of objects whose sizes are read from their table."""
 
 NO_LABELS = "segmented; no labels to compare with"
 """Status of a finished volume without scores."""
@@ -72,6 +76,11 @@ class VolumeSection:
     objects: ObjectSection | None = None
     regions: RegionSection | None = None
 
+    @property
+    def is_unlabelled(self) -> bool:
+        """True if the volume is finished and has no labels, which is not a problem."""
+        return self.status == NO_LABELS
+
 
 def make_volume_section(
     results: Results,
@@ -102,8 +111,7 @@ def make_volume_section(
     section.regions = compute_or(None, "the scores of parts", lambda: read_regions(results, run, volume))
     image = images.raw or images.segmentation or images.ground_truth
     section.size = describe_size(image.finest) if image is not None else []
-    checks = as_mapping(read_json(results.layout.scores(run, volume)).get("segmentation"))
-    section.checks = describe_checks(checks)
+    section.checks = _describe_segmentation(results, run, volume)
     if not section.scores and not read_json(results.layout.manifest(run, volume, "segmentation")):
         # Blocks that are not computed yet would look like errors.
         images = replace(images, segmentation=None)
@@ -127,7 +135,22 @@ def make_volume_section(
         section.findings = compute_or(None, "the errors in words", partial(describe_findings, overlap.table))
     if has_objects:
         _add_atlas(section, images, overlap, run)
+    if overlap is None:
+        _add_sizes(section, results, run)
     return section
+
+
+def _describe_segmentation(results: Results, run: str, volume: str) -> list[Fact]:
+    """Describe the measurements of the segmentation, which the scores repeat as far as they exist."""
+    stored = read_json(results.layout.manifest(run, volume, "segmentation")).get("result")
+    scored = read_json(results.layout.scores(run, volume)).get("segmentation")
+    values = dict(as_mapping(scored) or as_mapping(stored))
+    blocks = count_blocks(results, run, volume, "segmentation")
+    values.pop("blocks", None)
+    if blocks == 1:
+        # A single block has no border to another one.
+        values.pop("seam_excess", None)
+    return describe_checks(values) if values else []
 
 
 def _open_images(results: Results, run: str, volume: str) -> VolumeImages:
@@ -177,7 +200,7 @@ def _describe_status(results: Results, run: str, section: VolumeSection, images:
 
 def _add_atlas(section: VolumeSection, images: VolumeImages, overlap: LabelOverlap | None, run: str) -> None:
     if images.segmentation is None or images.ground_truth is None:
-        if not section.lost:
+        if not section.lost and not section.is_unlabelled:
             section.atlas_note = "Errors can be ranked once there are a segmentation and labels."
         return
     if overlap is None:
@@ -223,6 +246,30 @@ def _add_link(atlas_entry: AtlasEntry, run: str, volume: str) -> AtlasEntry:
     objects = (error.whole,) if is_split else error.parts
     link = make_open_link(run, volume, atlas_entry.center, segments[:_MAX_LINKED], objects[:_MAX_LINKED])
     return replace(atlas_entry, link=link)
+
+
+def _add_sizes(section: VolumeSection, results: Results, run: str) -> None:
+    """Add the histogram of the sizes of all objects, and their median, from the table of objects."""
+    count = section.objects.count if section.objects else 0
+    if not 0 < count <= _MAX_TABLE:
+        return
+    voxels = read_table(results.layout.object_table(run, section.name)).get("voxels")
+    if voxels is None or not np.isfinite(voxels).any():
+        return
+    voxels = voxels[np.isfinite(voxels)]
+    low, median, high = np.percentile(voxels, [10, 50, 90])
+    text = f"{median:,.0f} voxels (10th to 90th percentile {low:,.0f} to {high:,.0f})".replace(",", "\u202f")
+    section.checks.append(Fact("median size of a segment", text))
+    name = f"sizes-{run}-{section.name}"
+    section.histogram = compute_or(
+        "",
+        "the histogram of sizes",
+        lambda: make_chart(
+            lambda compact: plot_sizes(
+                {"segments": voxels}, "voxels", f"{name}{'-compact' * compact}", compact
+            )
+        ),
+    )
 
 
 def _sum_by_id(ids: np.ndarray, count: np.ndarray) -> np.ndarray:
