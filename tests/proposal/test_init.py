@@ -220,7 +220,7 @@ def test_a_voxel_size_that_all_files_lack_is_one_line(tmp_path, capsys):
         ("fish.zarr/crop2/raw", "crop-2"),
         ("s3://lab/fish.zarr/raw", "fish"),
         ("my fish 1_raw.tif", "my-fish-1"),
-        ("Äsche_raw.tif", "asche"),
+        ("Äsche_raw.tif", "aesche"),
         ("data/raw.tif", "data"),
     ],
 )
@@ -228,6 +228,13 @@ def test_the_name_of_a_single_volume_is_that_of_its_file_or_directory(tmp_path, 
     if "://" not in path:
         (tmp_path / path).mkdir(parents=True)
     assert [pair.name for pair in pair_data([f"{path}:labels.tif"])] == [name]
+
+
+def test_umlauts_are_two_letters_and_a_short_name_keeps_the_word_before_it():
+    pairs = pair_data(
+        ["d/cube1_raw.tif:d/l1.tif", "d/stack_raw A\u0308.tif:d/l2.tif", "d/Größe_raw.tif:d/l3.tif"]
+    )
+    assert [pair.name for pair in pairs] == ["cube-1", "stack-ae", "groesse"]
 
 
 def test_suffixes_of_containers_are_not_parts_of_names():

@@ -47,6 +47,9 @@ RAW_WORDS = frozenset(
 """Words in names of images."""
 
 _MOST_LEVELS = 3
+_SHORT = 2
+"""Number of letters up to which a name keeps words such as ``stack``, which most images share."""
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "ø": "oe"})
 _WORD = re.compile(r"[a-z]+|[0-9]+")
 _SUFFIX = re.compile(r"(\.ome)?\.[A-Za-z0-9]{1,5}$")
 _SCALE = re.compile(r"s?[0-9]+")
@@ -67,9 +70,13 @@ class Location:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Lower-case words and numbers of the path without suffixes, and of the data set; letters without accents."""
+        """Lower-case words and numbers of the path without suffixes, and of the data set.
+
+        Umlauts are two letters, and letters have no accents.
+        """
         stem = _CONTAINER_SUFFIX.sub("", _SUFFIX.sub("", self.path.rstrip("/")))
-        letters = unicodedata.normalize("NFKD", f"{stem}/{self.dataset}".lower())
+        text = unicodedata.normalize("NFC", f"{stem}/{self.dataset}".lower()).translate(_UMLAUTS)
+        letters = unicodedata.normalize("NFKD", text)
         return tuple(
             _WORD.findall("".join(letter for letter in letters if not unicodedata.combining(letter)))
         )
@@ -276,7 +283,9 @@ def _name_volumes(locations: Iterable[Location]) -> list[str]:
     names: list[str] = []
     for item in locations:
         own = item.words[shared:] if len(locations) > 1 else _list_own_words(item)
-        words = [word for word in own if word not in RAW_WORDS] or [word for word in own if word != "raw"]
+        words = [word for word in own if word not in RAW_WORDS]
+        if not words or (len("".join(words)) <= _SHORT and own[0] in RAW_WORDS):
+            words = [word for word in own if word != "raw"]
         name = "-".join(words)[:60].strip("-") or "volume"
         name = name if name[0].isalpha() else f"volume-{name}"
         names.append(next(other for other in _list_variants(name) if other not in names))
