@@ -75,18 +75,19 @@ def test_a_job_runs_although_its_file_is_locked_or_cannot_be_written(tmp_path: P
 
 
 def test_a_second_workflow_is_refused_with_the_process_of_the_first_until_that_ends(tmp_path: Path) -> None:
-    assert describe_running_workflow(tmp_path) == ""
+    results = tmp_path / "new"
+    assert describe_running_workflow(results) == ""
     code = (
         "import sys, time; from pathlib import Path; from attacca.jobs.job_locks import hold_workflow_lock\n"
         "handle = hold_workflow_lock(Path(sys.argv[1])); print('held', flush=True); time.sleep(1000)"
     )
-    first = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    first = subprocess.Popen([sys.executable, "-c", code, str(results)], stdout=subprocess.PIPE, text=True)
     assert first.stdout is not None and first.stdout.readline() == "held\n"
     with pytest.raises(ResourceError, match=rf"\(process {first.pid} on .*\).*attacca status"):
-        hold_workflow_lock(tmp_path)
+        hold_workflow_lock(results)
     first.send_signal(signal.SIGKILL)
     first.wait(timeout=60)
-    assert describe_running_workflow(tmp_path) == ""
-    handle = hold_workflow_lock(tmp_path)
+    assert describe_running_workflow(results) == ""
+    handle = hold_workflow_lock(results)
     assert handle is not None
     os.close(handle)

@@ -55,7 +55,7 @@ def hold_job_lock(log: Path | None) -> Iterator[None]:
 
 
 def hold_workflow_lock(results: Path) -> int | None:
-    """Lock the directory of results for this workflow.
+    """Lock the directory of results for this workflow; it is created if it does not exist.
 
     Returns:
         The open file, whose end releases the lock; None if the file system does not support locks.
@@ -63,6 +63,7 @@ def hold_workflow_lock(results: Path) -> int | None:
     Raises:
         ResourceError: another workflow writes into the directory.
     """
+    results.mkdir(parents=True, exist_ok=True)
     handle = try_lock(Layout(results).workflow_lock(), fcntl.LOCK_EX)
     if handle is not None:
         _write(handle, {})
