@@ -13,6 +13,7 @@ from rich.text import Text
 
 from attacca.cli.arguments import parse_positive
 from attacca.cli.console import create_console
+from attacca.config.load import load_configuration
 from attacca.progress import format_duration
 from attacca.workflow.read_states import is_workflow_running_here, read_states
 from attacca.workflow.stage_state import ShardState, StageState
@@ -38,7 +39,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "status",
         help="state of each stage, reasons of stale results and remaining time; here or on a cluster",
     )
-    parser.add_argument("results", type=Path, nargs="?", default=Path("results"))
+    parser.add_argument(
+        "results",
+        type=Path,
+        nargs="?",
+        help="directory of results; by default that of --configfile, or else 'results'",
+    )
     parser.add_argument(
         "--configfile", type=Path, help="compare with this configuration instead of that of the last start"
     )
@@ -54,18 +60,23 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(options: argparse.Namespace) -> int:
     """Print the state of a directory of results, once or repeatedly."""
+    results = options.results or _default_results(options.configfile)
     while True:
-        workflow = Workflow(read_recorded_configuration(options.results, options.configfile))
+        workflow = Workflow(read_recorded_configuration(results, options.configfile))
         states = read_states(workflow)
         if options.json:
             json.dump([state.to_json() for state in states], sys.stdout, indent=2)
             print()
         else:
-            print_states(states, options.results, options.shards, create_console())
+            print_states(states, results, options.shards, create_console())
         if options.watch is None:
             return 0
         sys.stdout.flush()
         time.sleep(options.watch)
+
+
+def _default_results(configuration_file: Path | None) -> Path:
+    return Path("results") if configuration_file is None else load_configuration(configuration_file).results
 
 
 def print_states(states: list[StageState], results: Path, all_shards: bool, console: Console) -> None:
