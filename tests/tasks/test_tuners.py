@@ -57,6 +57,15 @@ def test_the_best_threshold_on_the_volumes_is_chosen(volume, tmp_path):
     assert progress.done == progress.total == 3
 
 
+def test_the_middle_one_of_equal_adjacent_thresholds_is_chosen(volume, tmp_path):
+    thresholds = [-0.9, 0.2, 0.25, 0.3, 0.35, 0.4, 0.9]
+    result = make_tuner(thresholds=thresholds).tune([volume], tmp_path)
+    assert [row["jaccard"] == 1 for row in result["table"]] == [False, *[True] * 5, False]
+    assert result["chosen"] == {"id": 3, "threshold": 0.3}
+    shuffled = make_tuner(thresholds=[thresholds[i] for i in (3, 0, 6, 2, 5, 1, 4)]).tune([volume], tmp_path / "again")
+    assert shuffled["chosen"]["threshold"] == 0.3
+
+
 def test_criteria_are_optimized_in_their_direction_and_for_one_channel(volume, tmp_path):
     result = make_tuner("nucleus__voi", thresholds=[-0.5, 0.4]).tune([volume], tmp_path)
     assert result["chosen"]["threshold"] == 0.4 and result["higher_is_better"] is False

@@ -14,6 +14,7 @@ import numpy as np
 from attacca.arrays import LocalArrayIdentifier
 from attacca.config.evaluation import EvaluationConfig
 from attacca.errors import ConfigurationError
+from attacca.post_processors import ThresholdPostProcessorParameters
 from attacca.progress import Progress
 from attacca.tasks.tuner import Tuner, ValidationPrediction
 
@@ -41,7 +42,8 @@ class VoxelwiseTuner(Tuner):
         num_workers: int = 1,
         progress: Progress | None = None,
     ) -> dict[str, Any]:
-        """Score each candidate on all validation volumes and choose the best one, the first of equals.
+        """Score each candidate on all validation volumes and choose the best one: of equals the first, of equal adjacent thresholds
+        the middle.
 
         See ``Tuner.tune``. With a choice, the result also has ``higher_is_better``. The mean of a candidate that has no
         score on a volume, for example because it segments nothing, is null, and it is not chosen.
@@ -64,6 +66,8 @@ class VoxelwiseTuner(Tuner):
                 fix="validate on volumes that have annotated objects inside the mask, or choose another criterion",
             )
         best = min(scored, key=lambda index: (-means[index] if is_upward else means[index], index))
+        if all(isinstance(parameters, ThresholdPostProcessorParameters) for parameters in candidates):
+            best = _find_middle([parameters.threshold for parameters in candidates], means, best)
         return {
             "criterion": criterion,
             "higher_is_better": is_upward,
@@ -118,3 +122,14 @@ class VoxelwiseTuner(Tuner):
                 if progress is not None:
                     progress.advance(note=f"{criterion} {values[row, column]:.3f}")
         return values
+
+
+def _find_middle(thresholds: Sequence[float], scores: Sequence[float], best: int) -> int:
+    """Return the index of the middle one of the adjacent thresholds that have the score of the best one."""
+    order = sorted(range(len(thresholds)), key=thresholds.__getitem__)
+    first = last = order.index(best)
+    while first > 0 and scores[order[first - 1]] == scores[best]:
+        first -= 1
+    while last + 1 < len(order) and scores[order[last + 1]] == scores[best]:
+        last += 1
+    return order[(first + last) // 2]
