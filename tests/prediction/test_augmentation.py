@@ -57,7 +57,7 @@ def oracle(offsets=OFFSETS) -> Network:
     )
 
 
-@pytest.mark.parametrize("choice", ["none", "flips", "all"])
+@pytest.mark.parametrize("choice", ["none", "opposite", "flips", "all"])
 def test_affinities_of_every_copy_are_those_of_the_volume(choice):
     network = oracle()
     tiles = TiledNetwork(
@@ -80,6 +80,10 @@ def test_affinities_of_every_copy_are_those_of_the_volume(choice):
 def test_the_copies_are_all_symmetries():
     network = small_network()
     assert len(choose_symmetries(network, "none")) == 1
+    assert [symmetry.flips for symmetry in choose_symmetries(network, "opposite")] == [
+        (False,) * 3,
+        (True,) * 3,
+    ]
     assert len(choose_symmetries(network, "flips")) == 8
     chosen = choose_symmetries(network, "all")
     assert len(chosen) == 16
@@ -99,6 +103,7 @@ def test_shifted_channels_ask_for_a_margin():
 def test_offsets_without_mirror_image_are_refused():
     with pytest.raises(ConfigurationError, match=r"no affinity to .* with offset \[0, 2, 3\]"):
         choose_symmetries(oracle(((1, 0, 0), (0, 2, 3))), "flips")
+    assert len(choose_symmetries(oracle(((1, 0, 0), (0, 2, 3))), "opposite")) == 2
     with pytest.raises(ConfigurationError, match=r"maps no affinity to .* with offset \[0, 3, 0\]"):
         choose_symmetries(oracle(((1, 0, 0), (0, 3, 0))), "all")
 

@@ -62,7 +62,9 @@ def test_the_middle_one_of_equal_adjacent_thresholds_is_chosen(volume, tmp_path)
     result = make_tuner(thresholds=thresholds).tune([volume], tmp_path)
     assert [row["jaccard"] == 1 for row in result["table"]] == [False, *[True] * 5, False]
     assert result["chosen"] == {"id": 3, "threshold": 0.3}
-    shuffled = make_tuner(thresholds=[thresholds[i] for i in (3, 0, 6, 2, 5, 1, 4)]).tune([volume], tmp_path / "again")
+    shuffled = make_tuner(thresholds=[thresholds[i] for i in (3, 0, 6, 2, 5, 1, 4)]).tune(
+        [volume], tmp_path / "again"
+    )
     assert shuffled["chosen"]["threshold"] == 0.3
 
 

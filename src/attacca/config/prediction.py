@@ -24,8 +24,9 @@ class PredictionConfig(StrictModel):
     """Dtype of stored values; ``uint8`` maps the value range of the task to 0 to 255, rounded."""
     descriptors: bool = False
     """Store local shape descriptors (``lsds`` of the task), too. They help the training; no stage reads them."""
-    augmentation: Literal["none", "flips", "all"] = "none"
-    """Average over mirrored copies of each tile (``flips``), or also over copies with y and x transposed (``all``)."""
+    augmentation: Literal["none", "opposite", "flips", "all"] = "none"
+    """Average over each tile and its copy that is mirrored along all axes at once (``opposite``, two copies), over all
+    mirrored copies (``flips``, eight in 3D), or also over copies with y and x transposed (``all``)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device of the network; ``auto`` uses a GPU if there is one."""
     autocast: bool = False
@@ -36,4 +37,4 @@ class PredictionConfig(StrictModel):
 
     def copies(self, dims: int) -> int:
         """Return the number of copies of each tile that the network processes, for a number of spatial axes."""
-        return {"none": 1, "flips": 1 << dims, "all": 1 << (dims + 1)}[self.augmentation]
+        return {"none": 1, "opposite": 2, "flips": 1 << dims, "all": 1 << (dims + 1)}[self.augmentation]

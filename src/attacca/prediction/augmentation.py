@@ -19,7 +19,7 @@ import numpy as np
 from attacca.errors import ConfigurationError
 from attacca.prediction.network import Network
 
-Choice = Literal["none", "flips", "all"]
+Choice = Literal["none", "opposite", "flips", "all"]
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,17 @@ def choose_symmetries(network: Network, choice: Choice) -> list[Symmetry]:
 
     Args:
         network: the network.
-        choice: ``none``, ``flips`` (all mirrorings), or ``all`` (also with y and x transposed).
+        choice: ``none``, ``opposite`` (also mirrored along all axes at once), ``flips`` (all mirrorings), or ``all`` (also with
+            y and x transposed).
 
     Raises:
         ConfigurationError: the channels, the voxel size or the network do not permit them.
     """
     dims = network.dims
-    flips = list(product((False, True), repeat=dims)) if choice != "none" else [(False,) * dims]
+    if choice in ("none", "opposite"):
+        flips = [(flip,) * dims for flip in (False, True)[: 1 if choice == "none" else 2]]
+    else:
+        flips = list(product((False, True), repeat=dims))
     transposed = (False, True) if choice == "all" else (False,)
     if choice != "none" and network.not_mirrored:
         raise ConfigurationError(
