@@ -7,8 +7,8 @@
     python benchmarks/ensembles.py draw benchmarks/ensembles.txt
 
 ``train`` trains an ensemble with the configuration of ``examples/fib25`` on the first sections, with two threads for
-networks and a process for samples. It stores the affinities of each member in the two other volumes, with ``--mirrored``
-means of mirrored copies. A second call with the same directory uses the trained networks.
+networks and a process for samples. It stores the affinities of each member in the two other volumes, with ``--copies``
+means of mirrored copies (``prediction.augmentation``). A second call with the same directory uses the trained networks.
 
 ``score`` reads such directories, or those of ``networks.py train --predictions``. The bias of the segmentation is chosen on
 the first volume, and the second one is scored; ``best VOI`` is that of the bias which is best on the second volume itself.
@@ -67,6 +67,7 @@ from attacca.training.training_device import set_up_device  # noqa: E402
 
 PARTS = ("first", "second")
 _TITLE = "scored: "
+_FOLDERS = {"none": "", "opposite": "-opposite", "flips": "-mirrored"}
 _SCORES = ("voi", "voi_split", "voi_merge", "adapted_rand_error")
 _GRID = {
     "bias": [[0.2, 0.8], [0.2, 0.9], [0.3, 0.9], [0.3, 0.85]],
@@ -109,15 +110,14 @@ def train_ensemble(arguments: argparse.Namespace) -> None:
                 chain: Any = state.chain
                 members = list(chain.members) if isinstance(chain, Ensemble) else [chain]
                 intensity = choose_intensity(training, raw.dtype)
-                copies = "flips" if arguments.mirrored else "none"
-                settings = run.prediction.model_copy(update={"augmentation": copies})
+                settings = run.prediction.model_copy(update={"augmentation": arguments.copies})
 
                 def predict_one(number: int) -> None:
                     model = copy.deepcopy(state.model)
                     model.chain = members[number]
                     network = Network.from_task(state.task, model, intensity=intensity)
                     predictions = {part: predict(network, settings, volumes[part]) for part in PARTS}
-                    folder = f"member-{number + 1}{'-mirrored' * arguments.mirrored}"
+                    folder = f"member-{number + 1}{_FOLDERS[arguments.copies]}"
                     save_predictions(arguments.output / folder, predictions, volumes)
 
                 started = time.monotonic()
@@ -301,7 +301,7 @@ def main() -> None:
     training.add_argument("--steps", type=int, default=2000)
     training.add_argument("--threads", type=int, default=2)
     training.add_argument("--seed", type=int, default=1)
-    training.add_argument("--mirrored", action="store_true")
+    training.add_argument("--copies", choices=_FOLDERS, default="none")
     training.add_argument("--output", type=Path, required=True)
     scoring = commands.add_parser("score", help="score the combinations of stored predictions")
     scoring.add_argument(
