@@ -331,3 +331,26 @@ def test_layers_of_webknossos_are_images_and_labels(tmp_path):
     (tmp_path / "datasource-properties.json").write_text(json.dumps({"dataLayers": layers}))
     (pair,) = pair_data([str(tmp_path)])
     assert (pair.raw.path, pair.labels.path) == (str(tmp_path / "color"), str(tmp_path / "segmentation"))
+
+
+def test_the_numbers_of_sections_give_the_offset_of_labels(tmp_path, capsys):
+    raw, labels = make_columns((12, 60, 60), 10)
+    for name, data, numbers in (("em", raw, range(1, 13)), ("seg", labels[3:], range(4, 13))):
+        (tmp_path / name).mkdir()
+        for section, number in zip(data, numbers, strict=True):
+            tifffile.imwrite(tmp_path / name / f"{number:03}.tif", section.astype(np.uint16))
+    _, configuration = propose("em:seg", "--voxel-size", "50,5,5")
+    assert all(list(volume.labels.offset) == [150, 0, 0] for volume in configuration.volumes.values())
+    assert "labels of 9 x 60 x 60 voxels from voxel 3, 0, 0 on" in capsys.readouterr().out
+
+
+def test_voxel_sizes_that_differ_by_the_resolution_are_not_asked_for(tmp_path, capsys):
+    raw, labels = make_columns((32, 60, 60), 10)
+    with h5py.File(tmp_path / "cube.h5", "w") as file:
+        for name, data, size in (("raw", raw, 8), ("labels", labels[::2, ::2, ::2], 16)):
+            file[name] = data
+            file[name].attrs["resolution"] = [size] * 3
+    assert main(["init", "cube.h5"]) > 0
+    assert "resample them to one size; if a file is wrong, state the right one" in capsys.readouterr().err
+    assert main(["init", "cube.h5", "--voxel-size", "8,8,8"]) > 0
+    assert "the labels have a lower resolution than the image" in capsys.readouterr().err

@@ -17,6 +17,7 @@ from attacca.proposal.pairing import DataPair, Location
 from attacca.volumes import VolumePlan, examine_volume
 from attacca.volumes.readers.source import Source
 from attacca.volumes.sample_values import sample_values
+from attacca.volumes.section_position import MisplacedSectionsError
 from attacca.volumes.source_problems import SourceProblem
 
 EXAMINED_VOXELS = 256**3
@@ -198,7 +199,11 @@ def _describe(location: Location) -> dict[str, Any]:
 
 
 def _plan(settings: dict[str, Any]) -> VolumePlan:
-    """Return the plan of a volume; a unit in which the stored voxel size is whole is added to the settings."""
+    """Return the plan of a volume.
+
+    A unit in which the stored voxel size is whole is added to the settings, and the offset of labels that the numbers of
+    their sections give.
+    """
     problems: list[SourceProblem] = []
     units = [] if {"unit", "voxel_size"} & set(settings) else [{"unit": "angstrom"}, {"unit": "picometer"}]
     for unit in [{}, *units]:
@@ -207,12 +212,20 @@ def _plan(settings: dict[str, Any]) -> VolumePlan:
         if plan is not None:
             settings |= tried
             return plan
-        if "whole" not in str(problems[0].error):
+        if problems[0].key != ("voxel_size",) or "whole" not in str(problems[0].error):
             break
+    for error in (problem.error for problem in problems):
+        if isinstance(error, MisplacedSectionsError) and error.offset is not None:
+            settings |= {**tried, "labels": {**settings["labels"], "offset": error.offset}}
+            return _plan(settings)
     if any(problem.key == ("voxel_size",) for problem in problems) and "voxel_size" not in settings:
+        error = problems[0].error
         raise VolumeError(
-            problems[0].error.problem,
-            fix="state it: --voxel-size 40,4,4 (z, y, x in nanometers; --unit for another unit)",
+            error.problem,
+            fix="state it: --voxel-size 40,4,4 (z, y, x in nanometers; y, x for images; --unit for another unit)"
+            if "resample" not in error.fix
+            else "resample them to one size; if a file is wrong, state the right one: --voxel-size 40,4,4 (z, y, x in "
+            "nanometers; --unit for another unit)",
         )
     raise VolumeError("; ".join(str(problem.error) for problem in problems))
 
