@@ -274,6 +274,16 @@ def test_voxels_of_value_0_between_dense_objects_are_asked_about_unless_they_are
     assert (f"{share} % are 0, not annotated" if options else f"{share} % are 0; ") in printed
 
 
+def test_empty_sections_between_full_ones_are_pointed_out(tmp_path, capsys):
+    raw, labels = make_columns((24, 96, 96), 12)
+    labels[1::3] = labels[2::3] = 0
+    write_hdf5(tmp_path / "cube.h5", raw, labels, (40, 8, 8))
+    propose("cube.h5")
+    out = capsys.readouterr().out
+    assert "please confirm: 16 sections of cube hold only 0 between sections that are mostly full" in out
+    assert "repeat with --unlabelled 0" in out
+
+
 def test_the_largest_number_of_64_bits_is_a_voxel_without_annotation(tmp_path):
     raw, labels = make_columns((48, 60, 60), 10)
     labels = labels.astype(np.uint64)

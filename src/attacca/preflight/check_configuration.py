@@ -21,6 +21,7 @@ from attacca.preflight.check_model import check_model
 from attacca.preflight.check_paths import check_paths
 from attacca.preflight.check_run import check_run
 from attacca.preflight.check_run_length import check_run_length
+from attacca.preflight.check_shared_voxels import check_shared_voxels
 from attacca.preflight.check_training import check_training
 from attacca.volumes import VolumePlan, examine_volume
 from attacca.volumes.check_sources import SourceChecks, check_sources
@@ -95,6 +96,7 @@ def check_configuration(
             *check_annotation(configuration, name, run, sound),
             *check_intensity(configuration, name, run, plans),
             *check_model(configuration, name, run, plans),
+            *check_shared_voxels(configuration, name, run, plans),
         ):
             if isinstance(item, Problem):
                 problems.append(item)

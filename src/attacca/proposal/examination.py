@@ -46,6 +46,7 @@ class LabelFacts:
         width: median local width of the objects in world units: twice the distance to the boundary at its ridges.
         boxes: lower and upper corner of each object in voxels of the labels, (number, 2, axes).
         is_partial: only a box of the labels was examined.
+        empty_sections: number of sections with the value 0 alone between sections that are mostly full; 0 otherwise.
     """
 
     ids: tuple[int, ...]
@@ -58,6 +59,7 @@ class LabelFacts:
     width: float
     boxes: np.ndarray = field(repr=False, compare=False)
     is_partial: bool = False
+    empty_sections: int = 0
 
     @property
     def diameter(self) -> float:
@@ -282,8 +284,17 @@ def _examine_labels(
         tuple(diameters),
         _measure_width(dense, voxel_size),
         boxes[[n - 1 for n in present]] if present else np.zeros((0, 2, values.ndim), int),
+        empty_sections=_count_empty_sections(labels),
     )
     return facts, unlabelled
+
+
+def _count_empty_sections(labels: np.ndarray) -> int:
+    """Return the number of sections that hold only 0 while less than half of the others is 0; 0 in an image."""
+    if labels.ndim < 3:
+        return 0
+    full = (labels != 0).mean(axis=(1, 2))
+    return int((full == 0).sum()) if full.any() and full[full > 0].mean() > 0.5 else 0
 
 
 def _find_unlabelled(values: np.ndarray) -> int | None:

@@ -194,9 +194,15 @@ def choose_task(
         else:
             reason = f"{found}: objects in background, of which affinities of 0 are learned"
         if zero > _ASKED_ABOVE:
+            empty = {item.name: item.labels.empty_sections for item in labeled if item.labels is not None}
+            sections = "".join(
+                f"{number} sections of {name} hold only 0 between sections that are mostly full. "
+                for name, number in empty.items()
+                if number
+            )
             questions.append(
-                f"{100 * zero:.0f} % of the labels are 0, which is taken as background. If these voxels were not annotated, "
-                "repeat with --unlabelled 0"
+                f"{sections}{100 * zero:.0f} % of the labels are 0, which is taken as background. If these voxels were not "
+                "annotated, repeat with --unlabelled 0"
             )
         return {"type": Choice("affinities", reason), "neighborhood": choose_neighborhood(kind, scale)}
     if kind == "objects":
