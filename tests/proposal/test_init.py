@@ -364,3 +364,62 @@ def test_voxel_sizes_that_differ_by_the_resolution_are_not_asked_for(tmp_path, c
     assert "resample them to one size; if a file is wrong, state the right one" in capsys.readouterr().err
     assert main(["init", "cube.h5", "--voxel-size", "8,8,8"]) > 0
     assert "the labels have a lower resolution than the image" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argument", [".", "images:masks"])
+def test_images_of_two_directories_are_volumes_if_the_voxel_size_has_two_axes(tmp_path, argument):
+    raw, labels = make_columns((4, 100, 120), 20)
+    for name, data in (("images", raw), ("masks", labels)):
+        (tmp_path / name).mkdir()
+        for index, (image, height) in enumerate(zip(data, (80, 90, 96, 100), strict=True), start=1):
+            tifffile.imwrite(tmp_path / name / f"grid {index}.tif", image[:height].astype(np.uint16))
+    run, configuration = propose(argument, "--voxel-size", "4,4")
+    assert sorted(configuration.volumes) == ["volume-1", "volume-2", "volume-3", "volume-4"]
+    for index in range(1, 5):
+        volume = configuration.volumes[f"volume-{index}"]
+        assert [path.name for path in (volume.raw.path, volume.labels.path)] == [f"grid {index}.tif"] * 2
+        assert [path.parent.name for path in (volume.raw.path, volume.labels.path)] == ["images", "masks"]
+    assert len(run.architecture.input_shape) == 2
+
+
+def test_an_image_without_a_mask_of_its_name_is_named(tmp_path, capsys):
+    for name in ("images/a.tif", "images/b.tif", "masks/a.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        tifffile.imwrite(tmp_path / name, np.zeros((60, 60), np.uint8))
+    assert main(["init", "images:masks", "--voxel-size", "4,4"]) > 0
+    assert "found no file of this name in masks for the image images/b.tif" in capsys.readouterr().err
+
+
+def test_labels_in_a_small_part_of_an_image_limit_the_region(tmp_path):
+    raw, labels = make_columns((160, 160, 160), 10)
+    with h5py.File(tmp_path / "big.h5", "w") as file:
+        file.create_dataset("raw", data=raw).attrs["resolution"] = [8, 8, 8]
+    for name, begin in (("a", 0), ("b", 64), ("c", 128)):
+        with h5py.File(tmp_path / f"crop_{name}.h5", "w") as file:
+            box = (slice(begin, begin + 32),) * 3
+            file.create_dataset("labels", data=labels[box]).attrs.update(
+                resolution=[8, 8, 8], offset=[8 * begin] * 3
+            )
+    _, configuration = propose(*(f"big.h5:crop_{name}.h5" for name in "abc"))
+    regions = {
+        name: (volume.roi.offset[0], volume.roi.shape[0]) for name, volume in configuration.volumes.items()
+    }
+    assert regions == {"a": (0, 640), "b": (128, 1024), "c": (640, 640)}
+    assert "since they cover 0.8 % of the image" in (tmp_path / "config.yaml").read_text()
+
+
+def test_a_few_sections_get_a_network_that_passes_the_check_without_a_warning(tmp_path, capsys):
+    raw, labels = make_columns((3, 128, 160), 25)
+    for name in "ab":
+        write_tiff(tmp_path / f"{name}_raw.tif", raw, (50, 4, 4))
+        write_tiff(tmp_path / f"{name}_labels.tif", labels, (50, 4, 4))
+    run, _ = propose(".")
+    assert [kernel[0] for kernel in run.architecture.kernel_sizes] == [1, 1, 1, 3]
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_boxes_of_one_volume_share_a_warning(tmp_path, capsys):
+    write_hdf5(tmp_path / "cube.h5", *make_columns((48, 60, 60), 10), (8, 8, 40))
+    propose("cube.h5")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "volumes.cube-train, cube-validate, cube-test: the voxel size is 8 along z" in line

@@ -61,6 +61,7 @@ def check_configuration(
     values, lines = read_yaml(path)
     problems = list(check_paths(configuration)) or list(check_directories(configuration))
     plans: dict[str, VolumePlan] = {}
+    volume_warnings: dict[str, list[str]] = {}
     warnings: list[str] = []
     notes: dict[str, list[str]] = {}
     for name in configuration.volumes:
@@ -69,7 +70,8 @@ def check_configuration(
             if plan is not None:
                 checks = check_sources(configuration.volumes[name], plan) if check_data else SourceChecks()
                 found = checks.problems
-                warnings += [f"volumes.{name}: {text}" for text in (*plan.warnings, *checks.warnings)]
+                for text in (*plan.warnings, *checks.warnings):
+                    volume_warnings.setdefault(text, []).append(name)
                 notes[name] = checks.notes
                 if not found:
                     plans[name] = plan
@@ -80,6 +82,9 @@ def check_configuration(
                         key, _value_at(values, key), message=problem.error.problem, hint=problem.error.fix
                     )
                 )
+    # Volumes that are parts of one image share its warnings.
+    for text, names in volume_warnings.items():
+        warnings.append(f"volumes.{', '.join(dict.fromkeys(names))}: {text}")
     for name, run in configuration.runs.items():
         problems += check_run(configuration, name, run, plans)
         problems += check_labels(configuration, name, run, plans)

@@ -57,7 +57,8 @@ def propose_configuration(
         ConfigurationError: the file exists, the data do not fit each other, or nothing can be proposed for them.
     """
     refuse_to_overwrite(path)
-    facts = examine_pairs(pair_data(data), given)
+    is_flat = given is not None and given.voxel_size is not None and len(given.voxel_size) == 2
+    facts = examine_pairs(pair_data(data, is_flat), given)
     lines = [line for item in facts for line in describe_volume(item)]
     proposal = propose(facts, divide_volumes(facts), machine, contents, names)
     _make_paths_relative(proposal.volumes, path.absolute().parent)

@@ -85,7 +85,8 @@ class SectionStack(Source):
                 raise VolumeError(
                     f"{section} is {section.header}, but {other} is {first.header}; "
                     "all sections of a stack must have one size and one type",
-                    fix="remove or convert the file, or select the sections with a pattern such as section_*.png",
+                    fix="remove or convert the file, or select the sections with a pattern such as section_*.png; images "
+                    "that are not sections of one volume are volumes of their own",
                 )
         if kind == "labels":
             check_palettes(
