@@ -423,3 +423,20 @@ def test_boxes_of_one_volume_share_a_warning(tmp_path, capsys):
     propose("cube.h5")
     (line,) = capsys.readouterr().err.splitlines()
     assert "volumes.cube-train, cube-validate, cube-test: the voxel size is 8 along z" in line
+
+
+def test_labels_in_colors_are_ids_and_links_do_not_count_twice(tmp_path, capsys):
+    raw, labels = make_columns((32, 60, 60), 10)
+    colors = np.stack([labels % 7, labels % 5, labels % 251], axis=-1).astype(np.uint8)
+    for name, data in (("store/em", raw), ("store/seg", colors)):
+        (tmp_path / name).mkdir(parents=True)
+        for index, section in enumerate(data):
+            tifffile.imwrite(
+                tmp_path / name / f"{index:03}.tif", section, photometric="rgb" if data.ndim == 4 else None
+            )
+    for name in ("em", "seg"):
+        (tmp_path / name).symlink_to(f"store/{name}")
+    _, configuration = propose(".", "--voxel-size", "8,8,8")
+    assert {volume.labels.encoding for volume in configuration.volumes.values()} == {"rgb"}
+    out = capsys.readouterr().out
+    assert "labels of all voxels, whose colors are read as ids (encoding: rgb): 36 values besides 0" in out

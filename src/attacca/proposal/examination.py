@@ -217,6 +217,9 @@ def _plan(settings: dict[str, Any]) -> VolumePlan:
         if problems[0].key != ("voxel_size",) or "whole" not in str(problems[0].error):
             break
     for error in (problem.error for problem in problems):
+        # The fix of the reader of images, for labels with colors.
+        if "encoding: rgb" in error.fix and "encoding" not in settings.get("labels", {}):
+            return _plan_colors(settings, tried)
         if isinstance(error, MisplacedSectionsError) and error.offset is not None:
             settings |= {**tried, "labels": {**settings["labels"], "offset": error.offset}}
             return _plan(settings)
@@ -230,6 +233,12 @@ def _plan(settings: dict[str, Any]) -> VolumePlan:
             "nanometers; --unit for another unit)",
         )
     raise VolumeError("; ".join(str(problem.error) for problem in problems))
+
+
+def _plan_colors(settings: dict[str, Any], tried: dict[str, Any]) -> VolumePlan:
+    """Return the plan of a volume whose labels are colors, and add their encoding to the settings."""
+    settings |= {**tried, "labels": {**tried["labels"], "encoding": "rgb"}}
+    return _plan(settings)
 
 
 def _read_center(source: Source) -> tuple[np.ndarray, bool]:

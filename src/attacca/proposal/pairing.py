@@ -128,7 +128,11 @@ def pair_data(arguments: Sequence[str], is_flat: bool = False) -> list[DataPair]
             explicit += _pair_files(raw, labels)
         else:
             explicit.append((_locate(raw), _locate(labels)))
-    pairs = explicit + (_pair_by_names(single) if single else [])
+    # Links to directories that are given, too.
+    unique: dict[tuple[str, str], Location] = {}
+    for item in single:
+        unique.setdefault((os.path.realpath(item.path), item.dataset), item)
+    pairs = explicit + (_pair_by_names(list(unique.values())) if unique else [])
     return [
         DataPair(name, raw, labels)
         for name, (raw, labels) in zip(_name_volumes(_list_named(pairs)), pairs, strict=True)

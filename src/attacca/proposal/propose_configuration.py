@@ -107,6 +107,8 @@ def describe_volume(item: VolumeFacts) -> list[str]:
         return [*lines, "  no labels"]
     region = f"{_join(item.labels_shape)} voxels" if item.labels_shape != item.shape else "all voxels"
     region += f" from voxel {', '.join(map(str, item.labels_offset))} on" if any(item.labels_offset) else ""
+    if item.settings["labels"].get("encoding"):
+        region += ", whose colors are read as ids (encoding: rgb)"
     part = " (a box at the center was examined)" if labels.is_partial else ""
     zeros = f"{100 * labels.zero_share:.0f} % are 0"
     if labels.unlabelled is not None:
