@@ -440,3 +440,10 @@ def test_labels_in_colors_are_ids_and_links_do_not_count_twice(tmp_path, capsys)
     assert {volume.labels.encoding for volume in configuration.volumes.values()} == {"rgb"}
     out = capsys.readouterr().out
     assert "labels of all voxels, whose colors are read as ids (encoding: rgb): 36 values besides 0" in out
+
+
+def test_labels_of_one_value_in_all_voxels_are_refused(tmp_path, capsys):
+    raw, labels = make_columns((32, 60, 60), 10)
+    write_hdf5(tmp_path / "cube.h5", raw, np.ones_like(labels), (8, 8, 8))
+    assert main(["init", "cube.h5"]) > 0
+    assert "hold the value 1, so that there is nothing to distinguish" in capsys.readouterr().err

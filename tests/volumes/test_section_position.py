@@ -103,3 +103,9 @@ def test_a_voxel_size_that_is_long_along_x_alone_may_be_reversed(tmp_path, size,
     warnings = plan_hdf5(tmp_path / "a.h5", LABELS, (size, size)).warnings
     assert len(warnings) == is_reported
     assert not is_reported or "set voxel_size: [40, 8, 8]" in warnings[0]
+
+
+def test_labels_in_the_order_x_y_z_are_refused_with_the_order(tmp_path):
+    with pytest.raises(VolumeError) as caught:
+        plan_hdf5(tmp_path / "a.h5", LABELS.T, ([40, 4, 4], [40, 4, 4]))
+    assert "axes seem to be in reverse order" in str(caught.value) and "axes: xyz" in str(caught.value)

@@ -148,7 +148,7 @@ def find_kind(
         contents: contents of the labels, if the user states them.
 
     Raises:
-        ConfigurationError: the labels contain no object.
+        ConfigurationError: the labels contain no object, or nothing else.
     """
     labels = [item.labels for item in labeled if item.labels is not None]
     ids = {value for item in labels for value in item.ids}
@@ -158,6 +158,11 @@ def find_kind(
             "the labels contain no object, only 0", fix="check the paths of the labels, or --unlabelled"
         )
     if len(ids) == 1 and contents != "instances":
+        if zero == 0:
+            raise ConfigurationError(
+                f"all annotated voxels of the labels hold the value {ids.pop()}, so that there is nothing to distinguish",
+                fix="check the paths of the labels; labels of 1 in objects need 0 in the voxels outside",
+            )
         ratio = max(item.diameter / item.width for item in labels if item.width)
         return "boundaries" if zero < SPARSE_ABOVE or ratio > THIN_BELOW else "objects"
     pieces = sum(item.pieces * len(item.ids) for item in labels) / sum(len(item.ids) for item in labels)

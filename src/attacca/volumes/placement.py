@@ -14,6 +14,7 @@ from attacca.volumes.section_position import (
     check_resolution,
     check_section_numbers,
     describe_other_resolution,
+    describe_reversed_axes,
     warn_of_reversed_size,
 )
 from attacca.volumes.source_problems import Key, SourceProblems
@@ -233,8 +234,8 @@ def _check_position(
     gaps = "".join(f". {warning}" for warning in (*raw.source.warnings, *other.source.warnings))
     raise VolumeError(
         f"{text}; {offsets}{gaps}",
-        fix=f"correct the offset, the order of the axes or the path; if the {key} are larger on purpose, select the part "
-        f"to use with 'roi', for example the whole image: roi: {whole}",
+        fix=f"{describe_reversed_axes(raw.source, other.source)}correct the offset, the order of the axes or the path; if "
+        f"the {key} are larger on purpose, select the part to use with 'roi', for example the whole image: roi: {whole}",
     )
 
 

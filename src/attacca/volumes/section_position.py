@@ -134,6 +134,17 @@ def check_resolution(image: Source, labels: Source) -> None:
         )
 
 
+def describe_reversed_axes(image: Source, other: Source) -> str:
+    """Return the fix for a source with the shape of the image in reverse order; an empty text for other shapes."""
+    shape = image.spatial_shape
+    if other.spatial_shape != shape[::-1] or other.spatial_shape == shape:
+        return ""
+    return (
+        "its axes seem to be in reverse order: save it in the order z, y, x, or set 'axes: xyz' beside the path of an HDF5 "
+        "or MRC file; "
+    )
+
+
 def warn_of_reversed_size(voxel_size: Coordinate, unit: str) -> list[str]:
     """Return a warning about voxels that are long along x alone: micrographs have square pixels.
 
