@@ -67,11 +67,10 @@ def check_annotation(
     if run.is_trained and set(found) >= set(run.volumes.train):
         # Training volumes without any annotation have a problem of their own.
         for index, offset in offsets.items() if all(found[volume] for volume in run.volumes.train) else ():
-            yield Problem(
-                ("runs", name, "task", *run.task.learned_task_key, "neighborhood", index),
-                f"{offset}, but no two annotated voxels of the training volumes are at this distance, so that this affinity "
-                "is not learned",
-                "annotated voxels in neighboring sections, or an offset between annotated voxels",
+            key = ".".join(("runs", name, "task", *run.task.learned_task_key, f"neighborhood[{index}]"))
+            yield (
+                f"{key}: no two annotated voxels of the training volumes are {offset} voxels apart, so that this affinity "
+                "is not learned, and its prediction is arbitrary. Annotate neighboring sections"
             )
         yield from _check_training(configuration, name, run, [found[volume] for volume in run.volumes.train])
 
