@@ -119,3 +119,12 @@ def test_a_warning_names_a_file_as_the_table_does(tmp_path, capsys, monkeypatch)
     warnings = [line for line in output.err.splitlines() if "has the voxel size" in line]
     assert len(warnings) == 1
     assert "a.h5" in warnings[0] and str(tmp_path) not in warnings[0]
+
+
+def test_a_negative_value_without_annotation_is_shown_as_in_the_configuration(tmp_path, capsys, monkeypatch):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["raw"] = np.zeros((40, 48, 56), np.uint8)
+        file["labels"] = np.ones((40, 48, 56), np.int32)
+    labels = {"path": "a.h5", "dataset": "labels", "unlabelled": -1}
+    volume = {"raw": {"path": "a.h5", "dataset": "raw"}, "labels": labels, "voxel_size": [10, 4, 4]}
+    assert "  labels: a.h5:labels, -1 is unlabelled" in output_of(volume, tmp_path, capsys, monkeypatch)

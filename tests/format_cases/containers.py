@@ -346,6 +346,8 @@ CASES = [
     FormatCase(_MRC, "16 bits", "mrcfile", _mrc(_SHORT), _SHORT, voxel_size=_ANGSTROM, payload=take_files("*.mrc", 1024)),
     FormatCase(_MRC, "floating-point numbers", "mrcfile", _mrc(VOXELS.astype(np.float32)), VOXELS.astype(np.float32),
         voxel_size=_ANGSTROM, payload=take_files("*.mrc", 1024)),
+    FormatCase(_MRC, "whole floating-point numbers as ids", "mrcfile", _mrc(IDS.astype(np.float32)), IDS,
+        use="labels", payload=take_files("*.mrc", 1024)),
     FormatCase(_MRC, "big-endian", "mrcfile", _mrc(_SHORT, is_big=True), _SHORT, voxel_size=_ANGSTROM,
         payload=take_files("*.mrc", 1024)),
     FormatCase(_MRC, "columns along y (mapc, mapr)", "mrcfile", _mrc(_SHORT.transpose(0, 2, 1), mapc=2, mapr=1), _SHORT,

@@ -30,6 +30,9 @@ def inspected(tmp_path):
         file["sixteen"] = INTENSITIES.astype(np.uint16) * 270
         file["broken"] = np.full(INTENSITIES.shape, np.nan, np.float32)
         file["classes"] = classes
+        sections = np.zeros(INTENSITIES.shape, np.uint8)
+        sections[::4] = classes[::4] + 1
+        file["sections"] = sections
         file["nothing"] = np.zeros(INTENSITIES.shape, np.uint8)
         corner = np.ones(INTENSITIES.shape, np.int64)
         corner[0, 0, 0] = -1
@@ -37,12 +40,12 @@ def inspected(tmp_path):
         file["mask"] = (classes < 2).astype(np.uint8)
         file["negative"] = classes.astype(np.int16) - 1
 
-    def inspect(*, raw="raw", labels="classes", more=None, volumes=None, **run):
+    def inspect(*, raw="raw", labels="classes", more=None, other=None, volumes=None, **run):
         labels = labels if isinstance(labels, dict) else {"path": "cube.h5", "dataset": labels}
         volume = {"raw": {"path": "cube.h5", "dataset": raw}, "labels": labels, "voxel_size": [10, 10, 10]}
         network = {"input_shape": [24, 24, 24], "num_fmaps": 4, "downsample_factors": [[2, 2, 2]]}
         configuration = {
-            "volumes": {"cube": {**volume, **(more or {})}, "other": copy.deepcopy(volume)},
+            "volumes": {"cube": {**volume, **(more or {})}, "other": other or copy.deepcopy(volume)},
             "runs": {
                 "run": {
                     "task": {"type": "affinities", "neighborhood": NEIGHBORHOOD},
@@ -199,6 +202,38 @@ def test_an_offset_that_leads_out_of_all_labels_is_refused(inspected, longest, i
     message = refused(inspected, task=task)
     assert f"runs.run.task.neighborhood[{len(NEIGHBORHOOD)}] (line" in message
     assert f"[0, 0, {longest}], but the labels have 32 x 32 x 32 voxels" in message
+
+
+@pytest.mark.parametrize("is_background", [True, False])
+def test_an_offset_between_annotated_sections_that_are_apart_causes_a_warning(inspected, is_background):
+    labels = {"path": "cube.h5", "dataset": "sections"} | ({} if is_background else {"unlabelled": 0})
+    task = {"type": "affinities", "neighborhood": [*NEIGHBORHOOD, [4, 0, 0]]}
+    warnings = inspected(task=task, labels=labels).warnings
+    assert len(warnings) == (not is_background)
+    for text in warnings:
+        assert (
+            "runs.run.task.neighborhood[0]: no two annotated voxels" in text
+            and "[1, 0, 0] voxels apart" in text
+        )
+
+
+@pytest.mark.parametrize(
+    ("begin", "labels", "is_reported"), [(0, "classes", True), (160, "classes", False), (0, None, False)]
+)
+def test_labels_at_the_same_voxels_for_training_and_test_cause_a_warning(
+    inspected, begin, labels, is_reported
+):
+    first = {"roi": {"offset": [0, 0, 0], "shape": [160, 320, 320]}}
+    second = {"raw": {"path": "cube.h5", "dataset": "raw"}, "voxel_size": [10, 10, 10]}
+    second |= {"labels": {"path": "cube.h5", "dataset": labels}} if labels else {}
+    second["roi"] = {"offset": [begin, 0, 0], "shape": [160, 320, 320]}
+    network = {"input_shape": [16, 24, 24], "num_fmaps": 4, "downsample_factors": [[2, 2, 2]]}
+    volumes = {"train": ["cube"], "test": ["other"]}
+    warnings = inspected(more=first, other=second, volumes=volumes, architecture=network).warnings
+    assert len(warnings) == is_reported
+    if is_reported:
+        assert "cube (train) and other (test) have labels at the same voxels" in warnings[0]
+        assert "0 to 160, 0 to 320, 0 to 320 nanometer" in warnings[0]
 
 
 @pytest.mark.parametrize(("size", "count"), [(32, 0), (34, 1)])

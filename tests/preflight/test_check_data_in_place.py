@@ -121,6 +121,13 @@ def test_missing_chunks_of_labels_are_a_warning(tmp_path):
         check(tmp_path, labels={"missing_chunks": "refuse"})
 
 
+def test_missing_chunks_of_labels_are_reported_with_their_fill_value(tmp_path):
+    write(tmp_path / "raw.zarr", GRAY)
+    write(tmp_path / "ids.zarr", IDS, ("c/0/0/0",), fill_value=-1)
+    (warning,) = check(tmp_path, labels={"unlabelled": -1}).warnings
+    assert "They are read as -1" in warning
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_one_value_that_is_not_finite_is_refused(tmp_path, value):
     data = GRAY.astype(np.float32)

@@ -274,6 +274,16 @@ def test_voxels_of_value_0_between_dense_objects_are_asked_about_unless_they_are
     assert (f"{share} % are 0, not annotated" if options else f"{share} % are 0; ") in printed
 
 
+def test_empty_sections_between_full_ones_are_pointed_out(tmp_path, capsys):
+    raw, labels = make_columns((24, 96, 96), 12)
+    labels[1::3] = labels[2::3] = 0
+    write_hdf5(tmp_path / "cube.h5", raw, labels, (40, 8, 8))
+    propose("cube.h5")
+    out = capsys.readouterr().out
+    assert "please confirm: 16 sections of cube hold only 0 between sections that are mostly full" in out
+    assert "repeat with --unlabelled 0" in out
+
+
 def test_the_largest_number_of_64_bits_is_a_voxel_without_annotation(tmp_path):
     raw, labels = make_columns((48, 60, 60), 10)
     labels = labels.astype(np.uint64)
@@ -331,3 +341,109 @@ def test_layers_of_webknossos_are_images_and_labels(tmp_path):
     (tmp_path / "datasource-properties.json").write_text(json.dumps({"dataLayers": layers}))
     (pair,) = pair_data([str(tmp_path)])
     assert (pair.raw.path, pair.labels.path) == (str(tmp_path / "color"), str(tmp_path / "segmentation"))
+
+
+def test_the_numbers_of_sections_give_the_offset_of_labels(tmp_path, capsys):
+    raw, labels = make_columns((12, 60, 60), 10)
+    for name, data, numbers in (("em", raw, range(1, 13)), ("seg", labels[3:], range(4, 13))):
+        (tmp_path / name).mkdir()
+        for section, number in zip(data, numbers, strict=True):
+            tifffile.imwrite(tmp_path / name / f"{number:03}.tif", section.astype(np.uint16))
+    _, configuration = propose("em:seg", "--voxel-size", "50,5,5")
+    assert all(list(volume.labels.offset) == [150, 0, 0] for volume in configuration.volumes.values())
+    assert "labels of 9 x 60 x 60 voxels from voxel 3, 0, 0 on" in capsys.readouterr().out
+
+
+def test_voxel_sizes_that_differ_by_the_resolution_are_not_asked_for(tmp_path, capsys):
+    raw, labels = make_columns((32, 60, 60), 10)
+    with h5py.File(tmp_path / "cube.h5", "w") as file:
+        for name, data, size in (("raw", raw, 8), ("labels", labels[::2, ::2, ::2], 16)):
+            file[name] = data
+            file[name].attrs["resolution"] = [size] * 3
+    assert main(["init", "cube.h5"]) > 0
+    assert "resample them to one size; if a file is wrong, state the right one" in capsys.readouterr().err
+    assert main(["init", "cube.h5", "--voxel-size", "8,8,8"]) > 0
+    assert "the labels have a lower resolution than the image" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argument", [".", "images:masks"])
+def test_images_of_two_directories_are_volumes_if_the_voxel_size_has_two_axes(tmp_path, argument):
+    raw, labels = make_columns((4, 100, 120), 20)
+    for name, data in (("images", raw), ("masks", labels)):
+        (tmp_path / name).mkdir()
+        for index, (image, height) in enumerate(zip(data, (80, 90, 96, 100), strict=True), start=1):
+            tifffile.imwrite(tmp_path / name / f"grid {index}.tif", image[:height].astype(np.uint16))
+    run, configuration = propose(argument, "--voxel-size", "4,4")
+    assert sorted(configuration.volumes) == ["volume-1", "volume-2", "volume-3", "volume-4"]
+    for index in range(1, 5):
+        volume = configuration.volumes[f"volume-{index}"]
+        assert [path.name for path in (volume.raw.path, volume.labels.path)] == [f"grid {index}.tif"] * 2
+        assert [path.parent.name for path in (volume.raw.path, volume.labels.path)] == ["images", "masks"]
+    assert len(run.architecture.input_shape) == 2
+
+
+def test_an_image_without_a_mask_of_its_name_is_named(tmp_path, capsys):
+    for name in ("images/a.tif", "images/b.tif", "masks/a.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        tifffile.imwrite(tmp_path / name, np.zeros((60, 60), np.uint8))
+    assert main(["init", "images:masks", "--voxel-size", "4,4"]) > 0
+    assert "found no file of this name in masks for the image images/b.tif" in capsys.readouterr().err
+
+
+def test_labels_in_a_small_part_of_an_image_limit_the_region(tmp_path):
+    raw, labels = make_columns((160, 160, 160), 10)
+    with h5py.File(tmp_path / "big.h5", "w") as file:
+        file.create_dataset("raw", data=raw).attrs["resolution"] = [8, 8, 8]
+    for name, begin in (("a", 0), ("b", 64), ("c", 128)):
+        with h5py.File(tmp_path / f"crop_{name}.h5", "w") as file:
+            box = (slice(begin, begin + 32),) * 3
+            file.create_dataset("labels", data=labels[box]).attrs.update(
+                resolution=[8, 8, 8], offset=[8 * begin] * 3
+            )
+    _, configuration = propose(*(f"big.h5:crop_{name}.h5" for name in "abc"))
+    regions = {
+        name: (volume.roi.offset[0], volume.roi.shape[0]) for name, volume in configuration.volumes.items()
+    }
+    assert regions == {"a": (0, 640), "b": (128, 1024), "c": (640, 640)}
+    assert "since they cover 0.8 % of the image" in (tmp_path / "config.yaml").read_text()
+
+
+def test_a_few_sections_get_a_network_that_passes_the_check_without_a_warning(tmp_path, capsys):
+    raw, labels = make_columns((3, 128, 160), 25)
+    for name in "ab":
+        write_tiff(tmp_path / f"{name}_raw.tif", raw, (50, 4, 4))
+        write_tiff(tmp_path / f"{name}_labels.tif", labels, (50, 4, 4))
+    run, _ = propose(".")
+    assert [kernel[0] for kernel in run.architecture.kernel_sizes] == [1, 1, 1, 3]
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_boxes_of_one_volume_share_a_warning(tmp_path, capsys):
+    write_hdf5(tmp_path / "cube.h5", *make_columns((48, 60, 60), 10), (8, 8, 40))
+    propose("cube.h5")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "volumes.cube-train, cube-validate, cube-test: the voxel size is 8 along z" in line
+
+
+def test_labels_in_colors_are_ids_and_links_do_not_count_twice(tmp_path, capsys):
+    raw, labels = make_columns((32, 60, 60), 10)
+    colors = np.stack([labels % 7, labels % 5, labels % 251], axis=-1).astype(np.uint8)
+    for name, data in (("store/em", raw), ("store/seg", colors)):
+        (tmp_path / name).mkdir(parents=True)
+        for index, section in enumerate(data):
+            tifffile.imwrite(
+                tmp_path / name / f"{index:03}.tif", section, photometric="rgb" if data.ndim == 4 else None
+            )
+    for name in ("em", "seg"):
+        (tmp_path / name).symlink_to(f"store/{name}")
+    _, configuration = propose(".", "--voxel-size", "8,8,8")
+    assert {volume.labels.encoding for volume in configuration.volumes.values()} == {"rgb"}
+    out = capsys.readouterr().out
+    assert "labels of all voxels, whose colors are read as ids (encoding: rgb): 36 values besides 0" in out
+
+
+def test_labels_of_one_value_in_all_voxels_are_refused(tmp_path, capsys):
+    raw, labels = make_columns((32, 60, 60), 10)
+    write_hdf5(tmp_path / "cube.h5", raw, np.ones_like(labels), (8, 8, 8))
+    assert main(["init", "cube.h5"]) > 0
+    assert "hold the value 1, so that there is nothing to distinguish" in capsys.readouterr().err

@@ -162,6 +162,8 @@ def test_attributes_of_any_type_give_the_voxel_size(tmp_path, attributes, size, 
         data = RAW[..., None]
     metadata = read(write(tmp_path / "a.h5", data, attributes=attributes))[0].metadata
     assert metadata.voxel_size == size and (unit is None or metadata.unit == unit)
+    if list(attributes)[-1] == "element_size_um":
+        assert metadata.origin == "the attribute 'element_size_um'"
 
 
 def test_values_of_an_unknown_order_are_not_used(tmp_path):

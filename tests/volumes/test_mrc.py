@@ -67,7 +67,12 @@ def test_the_placeholder_of_1_angstrom_gives_a_warning(tmp_path):
 
 
 def test_the_origin_and_the_size_of_sections_of_a_stack_are_not_assumed(tmp_path):
-    assert "origin" in read(write(tmp_path / "a.mrc", nxstart=7))[0].warnings[0]
+    assert (
+        "origin in its header (0, 0, 7 voxels along z, y, x)"
+        in read(write(tmp_path / "a.mrc", nxstart=7))[0].warnings[0]
+    )
+    path = write(tmp_path / "b.mrc", origin=(80, 0, 400.5))
+    assert "(400.5, 0, 80 angstrom along z, y, x) is not used" in read(path)[0].warnings[0]
     source, _ = read(write(tmp_path / "b.mrc", mz=1))
     assert source.metadata.voxel_size is None and "distance of sections" in source.warnings[0]
 
@@ -156,3 +161,14 @@ def test_a_stack_of_volumes_is_refused(tmp_path):
     with mrcfile.new(tmp_path / "a.mrc") as file:
         file.set_data(np.zeros((2, 5, 12, 9), np.int16))
     assert "a stack of several volumes" in refused(tmp_path / "a.mrc")
+
+
+def test_whole_floating_point_numbers_are_ids_and_others_are_refused(tmp_path):
+    path = write(tmp_path / "a.mrc", RAW.astype(np.float32))
+    source = open_source(ArraySource(path=path), "labels")
+    np.testing.assert_array_equal(source.read((0, 0, 0), source.spatial_shape), RAW)
+    assert source.dtype == "u4" and "whole numbers stored as float32 are read as ids" in source.warnings[0]
+    path = write(tmp_path / "b.mrc", RAW.astype(np.float32) / 120)
+    source = open_source(ArraySource(path=path), "labels")
+    with pytest.raises(VolumeError, match="probability map"):
+        source.read((0, 0, 0), source.spatial_shape)

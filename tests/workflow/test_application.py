@@ -153,3 +153,11 @@ def test_a_package_of_another_format_is_applied_through_its_attached_model(
     path = prepare_application(application(package, write_volume(tmp_path / "tissue.tif")), tmp_path / "out")
     assert (tmp_path / "out" / "model.zip").read_bytes() == model.read_bytes()
     assert load_configuration(path).results == tmp_path / "out"
+
+
+def test_warnings_of_the_check_are_returned(model: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "bright.tif"
+    tifffile.imwrite(raw, np.full((32, 32, 32), 20000, np.uint16))
+    warnings: list[str] = []
+    prepare_application(application(model, str(raw)), tmp_path / "out", warnings)
+    assert len(warnings) == 1 and "clipped" in warnings[0]

@@ -1,6 +1,7 @@
 """``attacca apply``: predict and segment volumes with a model file, in one command."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from attacca.cli.arguments import add_extensions, parse_cores, parse_voxel_size
@@ -86,8 +87,11 @@ def run(options: argparse.Namespace) -> int:
         settings=dict(options.set),
         extensions=options.extension,
     )
-    configuration = prepare_application(application, options.out)
+    warnings: list[str] = []
+    configuration = prepare_application(application, options.out, warnings)
     if options.only_configuration:
+        for warning in warnings:
+            print(f"warning: {warning}", file=sys.stderr)
         print(f"{configuration} is written; to compute: snakemake --cores all --configfile {configuration}")
         return 0
     where = ["--cores", options.cores]

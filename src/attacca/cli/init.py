@@ -19,7 +19,8 @@ Examine images and labels with Attacca's readers, and write a commented configur
 
 Each DATA is an image with its labels, raw:labels; an image alone; a file or container with both; or a directory of
 such files, in which names are paired: cube1_raw.tif and cube1_labels.tif. A data set follows the path of its
-container: cube.h5/volumes/raw. Images without labels are segmented only."""
+container: cube.h5/volumes/raw. Images without labels are segmented only. The images of a directory are the sections of
+a volume; with --voxel-size Y,X, each is a volume of two dimensions."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -38,7 +39,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--voxel-size",
         type=_parse_voxel_size,
         metavar="Z,Y,X",
-        help="edges of a voxel, if the files lack or misstate them",
+        help="edges of a voxel, if the files lack or misstate them; Y,X for images, which are not stacked",
     )
     parser.add_argument("--unit", help="unit of the voxel size; nanometer by default")
     parser.add_argument(
@@ -81,7 +82,8 @@ def run(options: argparse.Namespace) -> int:
     for question in written.proposal.questions:
         console.print(Text(f"please confirm: {question}"), soft_wrap=True)
     for warning in written.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        # Paths in the working directory are given relative to it.
+        print(f"warning: {warning.replace(f'{Path.cwd()}{os.sep}', '')}", file=sys.stderr)
     console.print(
         Text(
             f"{options.out}: {written.proposal.kind}. Reasons are beside each choice. Next: attacca check {options.out}"

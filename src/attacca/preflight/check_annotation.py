@@ -1,7 +1,7 @@
 """Checks that labels contain annotation: voxels of objects, and of each class of the task."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from funlib.geometry import Roi
@@ -32,18 +32,29 @@ def check_annotation(
         plans: import of each volume without problems, by the volume's name.
     """
     found: dict[str, set[int]] = {}
+    learned = run.task.learned_task
+    # Tasks of extensions may have offsets of their own.
+    masks_partners = run.is_trained and getattr(learned, "mask_partners", False)
+    offsets = dict(enumerate(learned.offsets if masks_partners else ()))
     for volume in run.volumes.used:
         config, plan = configuration.volumes[volume], plans.get(volume)
         if plan is None or config.labels is None or "labels" not in plan.arrays:
             continue
         try:
-            values = _read_ids(config, plan)
+            labels = _read_labels(config, plan)
         except AttaccaError as error:
             yield Problem(("volumes", volume, "labels"), message=error.problem, hint=error.fix)
             continue
-        if values is None:
+        if labels is None:
+            offsets = {} if volume in run.volumes.train else offsets
             continue
-        ids = {int(value) for value in values} - {config.unlabelled}
+        ids = {int(value) for value in np.unique(labels)} - {config.unlabelled}
+        if volume in run.volumes.train:
+            offsets = {
+                index: offset
+                for index, offset in offsets.items()
+                if config.unlabelled is not None and not has_pair(labels != config.unlabelled, offset)
+            }
         if not ids:
             yield Problem(
                 ("volumes", volume, "labels"),
@@ -54,6 +65,13 @@ def check_annotation(
             yield f"volumes.{volume}: the labels hold no object, only 0: an example without objects, or another file"
         found[volume] = ids
     if run.is_trained and set(found) >= set(run.volumes.train):
+        # Training volumes without any annotation have a problem of their own.
+        for index, offset in offsets.items() if all(found[volume] for volume in run.volumes.train) else ():
+            key = ".".join(("runs", name, "task", *run.task.learned_task_key, f"neighborhood[{index}]"))
+            yield (
+                f"{key}: no two annotated voxels of the training volumes are {offset} voxels apart, so that this affinity "
+                "is not learned, and its prediction is arbitrary. Annotate neighboring sections"
+            )
         yield from _check_training(configuration, name, run, [found[volume] for volume in run.volumes.train])
 
 
@@ -86,11 +104,27 @@ def _check_training(
         yield f"runs.{name}: no training volume holds a voxel of {', '.join(missing)}"
 
 
-def _read_ids(config: VolumeConfig, plan: VolumePlan) -> np.ndarray | None:
-    """Return the sorted values of the labels of a volume; None if they are too large to be read, or channels."""
+def has_pair(annotated: np.ndarray, offset: Sequence[int]) -> bool:
+    """Return whether two annotated voxels are at the distance of an offset.
+
+    >>> sections = np.array([[True], [False], [True]])
+    >>> has_pair(sections, (1, 0)), has_pair(sections, (2, 0))
+    (False, True)
+    """
+    first = tuple(
+        slice(max(0, -step), max(0, size - max(0, step))) for step, size in zip(offset, annotated.shape)
+    )
+    second = tuple(
+        slice(max(0, step), max(0, size + min(0, step))) for step, size in zip(offset, annotated.shape)
+    )
+    return bool((annotated[first] & annotated[second]).any())
+
+
+def _read_labels(config: VolumeConfig, plan: VolumePlan) -> np.ndarray | None:
+    """Return the labels of a volume; None if they are too large to be read, or channels."""
     labels = plan.arrays["labels"]
     shape = labels.roi.shape / plan.voxel_size
     is_deep = len(shape) == 3 and shape[0] > _MOST_SECTIONS
     if math.prod(shape) > _MOST_VOXELS or is_deep or labels.num_channels is not None:
         return None
-    return np.unique(import_block(config, plan, labels, Roi(labels.roi.begin, labels.roi.shape)))
+    return import_block(config, plan, labels, Roi(labels.roi.begin, labels.roi.shape))

@@ -21,6 +21,7 @@ from attacca.preflight.check_model import check_model
 from attacca.preflight.check_paths import check_paths
 from attacca.preflight.check_run import check_run
 from attacca.preflight.check_run_length import check_run_length
+from attacca.preflight.check_shared_voxels import check_shared_voxels
 from attacca.preflight.check_training import check_training
 from attacca.volumes import VolumePlan, examine_volume
 from attacca.volumes.check_sources import SourceChecks, check_sources
@@ -60,6 +61,7 @@ def check_configuration(
     values, lines = read_yaml(path)
     problems = list(check_paths(configuration)) or list(check_directories(configuration))
     plans: dict[str, VolumePlan] = {}
+    volume_warnings: dict[str, list[str]] = {}
     warnings: list[str] = []
     notes: dict[str, list[str]] = {}
     for name in configuration.volumes:
@@ -68,7 +70,8 @@ def check_configuration(
             if plan is not None:
                 checks = check_sources(configuration.volumes[name], plan) if check_data else SourceChecks()
                 found = checks.problems
-                warnings += [f"volumes.{name}: {text}" for text in (*plan.warnings, *checks.warnings)]
+                for text in (*plan.warnings, *checks.warnings):
+                    volume_warnings.setdefault(text, []).append(name)
                 notes[name] = checks.notes
                 if not found:
                     plans[name] = plan
@@ -79,6 +82,9 @@ def check_configuration(
                         key, _value_at(values, key), message=problem.error.problem, hint=problem.error.fix
                     )
                 )
+    # Volumes that are parts of one image share its warnings.
+    for text, names in volume_warnings.items():
+        warnings.append(f"volumes.{', '.join(dict.fromkeys(names))}: {text}")
     for name, run in configuration.runs.items():
         problems += check_run(configuration, name, run, plans)
         problems += check_labels(configuration, name, run, plans)
@@ -95,6 +101,7 @@ def check_configuration(
             *check_annotation(configuration, name, run, sound),
             *check_intensity(configuration, name, run, plans),
             *check_model(configuration, name, run, plans),
+            *check_shared_voxels(configuration, name, run, plans),
         ):
             if isinstance(item, Problem):
                 problems.append(item)

@@ -55,8 +55,8 @@ def _list_sources(config: VolumeConfig, plan: VolumePlan) -> Iterator[str]:
         yield f"  synthetic: {config.synthetic.labels}, seed {config.synthetic.seed}"
     for array in plan.arrays.values():
         note = ", used in place" if array.link is not None else ""
-        if array.name == "labels" and config.unlabelled is not None:
-            note += f", {config.unlabelled} is unlabelled"
+        if array.name == "labels" and config.labels is not None and config.labels.unlabelled is not None:
+            note += f", {config.labels.unlabelled} is unlabelled"
         for placed in array.sources:
             path = placed.source.name
             if not is_url(path):

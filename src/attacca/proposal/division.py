@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 
 from attacca.errors import ConfigurationError
+from attacca.proposal.choices import Choice
 from attacca.proposal.examination import VolumeFacts
 
 _SHARES = (0.6, 0.2, 0.2)
 """Shares of one labeled volume for training, validation and test, along its longest axis."""
+_SMALL_SHARE = 0.25
+"""Share of an image up to which labels limit the region that is used."""
+_MARGIN = 48
+"""Width of the surroundings of such labels in voxels of the finest axis: half a sample of the network, or more."""
 _SMALLEST_PART = 8
 """Voxels along the divided axis that a part needs."""
 
@@ -53,7 +58,10 @@ def divide_volumes(facts: Sequence[VolumeFacts]) -> Division:
             f"found no labels for {', '.join(item.name for item in facts)}; a network is trained on labels",
             fix="give an image with its labels as raw:labels",
         )
-    volumes = {item.name: item.settings for item in facts}
+    volumes = {
+        item.name: item.settings if item.labels is None else item.settings | _limit_to_labels(item)
+        for item in facts
+    }
     names = [item.name for item in labeled]
     sizes = [item.labels_shape for item in labeled]
     if len(labeled) >= 3:
@@ -135,6 +143,26 @@ def _have_objects(item: VolumeFacts, axis: int, parts: Sequence[tuple[int, int]]
     if (lengths > 0.9 * item.labels_shape[axis]).any():
         return True
     return all(((middles >= begin) & (middles < end)).any() for begin, end in parts)
+
+
+def _limit_to_labels(item: VolumeFacts) -> dict[str, Choice]:
+    """Return the key ``roi`` with the region around labels in a small part of an image; nothing for other labels."""
+    if math.prod(item.labels_shape) > _SMALL_SHARE * math.prod(item.shape):
+        return {}
+    finest = min(item.voxel_size)
+    region = []
+    for begin, size, whole, edge in zip(item.labels_offset, item.labels_shape, item.shape, item.voxel_size):
+        margin = -(-_MARGIN * finest // edge)
+        region.append((max(0, begin - margin), min(whole, begin + size + margin)))
+    if all(begin == 0 and end == whole for (begin, end), whole in zip(region, item.shape)):
+        return {}
+    roi = {
+        "offset": [o + begin * v for (begin, _), o, v in zip(region, item.offset, item.voxel_size)],
+        "shape": [(end - begin) * v for (begin, end), v in zip(region, item.voxel_size)],
+    }
+    share = 100 * math.prod(item.labels_shape) / math.prod(item.shape)
+    reason = f"the labels and their surroundings, since they cover {share:.2g} % of the image; without it, all is segmented"
+    return {"roi": Choice(roi, reason)}
 
 
 def _describe_roi(item: VolumeFacts, axis: int, begin: int, end: int) -> dict[str, list[int]]:

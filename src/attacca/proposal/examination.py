@@ -17,6 +17,7 @@ from attacca.proposal.pairing import DataPair, Location
 from attacca.volumes import VolumePlan, examine_volume
 from attacca.volumes.readers.source import Source
 from attacca.volumes.sample_values import sample_values
+from attacca.volumes.section_position import MisplacedSectionsError
 from attacca.volumes.source_problems import SourceProblem
 
 EXAMINED_VOXELS = 256**3
@@ -45,6 +46,7 @@ class LabelFacts:
         width: median local width of the objects in world units: twice the distance to the boundary at its ridges.
         boxes: lower and upper corner of each object in voxels of the labels, (number, 2, axes).
         is_partial: only a box of the labels was examined.
+        empty_sections: number of sections with the value 0 alone between sections that are mostly full; 0 otherwise.
     """
 
     ids: tuple[int, ...]
@@ -57,6 +59,7 @@ class LabelFacts:
     width: float
     boxes: np.ndarray = field(repr=False, compare=False)
     is_partial: bool = False
+    empty_sections: int = 0
 
     @property
     def diameter(self) -> float:
@@ -198,7 +201,11 @@ def _describe(location: Location) -> dict[str, Any]:
 
 
 def _plan(settings: dict[str, Any]) -> VolumePlan:
-    """Return the plan of a volume; a unit in which the stored voxel size is whole is added to the settings."""
+    """Return the plan of a volume.
+
+    A unit in which the stored voxel size is whole is added to the settings, and the offset of labels that the numbers of
+    their sections give.
+    """
     problems: list[SourceProblem] = []
     units = [] if {"unit", "voxel_size"} & set(settings) else [{"unit": "angstrom"}, {"unit": "picometer"}]
     for unit in [{}, *units]:
@@ -207,14 +214,31 @@ def _plan(settings: dict[str, Any]) -> VolumePlan:
         if plan is not None:
             settings |= tried
             return plan
-        if "whole" not in str(problems[0].error):
+        if problems[0].key != ("voxel_size",) or "whole" not in str(problems[0].error):
             break
+    for error in (problem.error for problem in problems):
+        # The fix of the reader of images, for labels with colors.
+        if "encoding: rgb" in error.fix and "encoding" not in settings.get("labels", {}):
+            return _plan_colors(settings, tried)
+        if isinstance(error, MisplacedSectionsError) and error.offset is not None:
+            settings |= {**tried, "labels": {**settings["labels"], "offset": error.offset}}
+            return _plan(settings)
     if any(problem.key == ("voxel_size",) for problem in problems) and "voxel_size" not in settings:
+        error = problems[0].error
         raise VolumeError(
-            problems[0].error.problem,
-            fix="state it: --voxel-size 40,4,4 (z, y, x in nanometers; --unit for another unit)",
+            error.problem,
+            fix="state it: --voxel-size 40,4,4 (z, y, x in nanometers; y, x for images; --unit for another unit)"
+            if "resample" not in error.fix
+            else "resample them to one size; if a file is wrong, state the right one: --voxel-size 40,4,4 (z, y, x in "
+            "nanometers; --unit for another unit)",
         )
     raise VolumeError("; ".join(str(problem.error) for problem in problems))
+
+
+def _plan_colors(settings: dict[str, Any], tried: dict[str, Any]) -> VolumePlan:
+    """Return the plan of a volume whose labels are colors, and add their encoding to the settings."""
+    settings |= {**tried, "labels": {**tried["labels"], "encoding": "rgb"}}
+    return _plan(settings)
 
 
 def _read_center(source: Source) -> tuple[np.ndarray, bool]:
@@ -269,8 +293,17 @@ def _examine_labels(
         tuple(diameters),
         _measure_width(dense, voxel_size),
         boxes[[n - 1 for n in present]] if present else np.zeros((0, 2, values.ndim), int),
+        empty_sections=_count_empty_sections(labels),
     )
     return facts, unlabelled
+
+
+def _count_empty_sections(labels: np.ndarray) -> int:
+    """Return the number of sections that hold only 0 while less than half of the others is 0; 0 in an image."""
+    if labels.ndim < 3:
+        return 0
+    full = (labels != 0).mean(axis=(1, 2))
+    return int((full == 0).sum()) if full.any() and full[full > 0].mean() > 0.5 else 0
 
 
 def _find_unlabelled(values: np.ndarray) -> int | None:

@@ -71,6 +71,7 @@ def choose_architecture(kind: Kind, scale: Scale, extent: Sequence[int], machine
         [width * 2**level for level in range(len(kernels))],
         f"sufficient for a few annotated cubes, and fast on {device}",
     )
+    is_thin = _flatten_kernels(kernels, downsampling, shape)
     is_cubic = max(ratios) < ISOTROPIC_BELOW and all(min(factors) == 2 for factors in downsampling)
     result["downsample_factors"] = Choice(
         [lead + factors for factors in downsampling],
@@ -80,6 +81,11 @@ def choose_architecture(kind: Kind, scale: Scale, extent: Sequence[int], machine
     )
     if is_flat or any(1 in kernel for kernel in kernels):
         reason = "while they are twice as thick as pixels are wide" if not is_flat else "in a 2D network"
+        reason = (
+            "at fine levels, which would reach far beyond the few sections of the labels"
+            if is_thin
+            else reason
+        )
         result["kernel_sizes"] = Choice(
             [lead + kernel for kernel in kernels], f"no convolution across sections {reason}"
         )
@@ -88,6 +94,34 @@ def choose_architecture(kind: Kind, scale: Scale, extent: Sequence[int], machine
         "batch", "measured for all kinds of labels: better after fewer steps (docs/choosing.md)"
     )
     return result
+
+
+def _flatten_kernels(
+    kernels: list[list[int]], downsampling: Sequence[Sequence[int]], shape: Sequence[int]
+) -> bool:
+    """Shorten kernels of fine levels along the first axis while the context along it is at least twice the input.
+
+    Args:
+        kernels: of each level; changed.
+        downsampling: factors between levels.
+        shape: input shape.
+
+    Returns:
+        Whether kernels were changed.
+    """
+    is_changed = False
+    for level in range(len(kernels) - 1):
+        # Each level has two convolutions on the way down, and two on the way up.
+        scale, reach = 1, 0
+        for index, kernel in enumerate(kernels):
+            reach += scale * (kernel[0] - 1) * (1 if index == len(kernels) - 1 else 2)
+            scale *= downsampling[index][0] if index < len(downsampling) else 1
+        if 2 * shape[0] > reach:
+            break
+        if len(shape) == 3 and kernels[level][0] > 1:
+            kernels[level] = [1, *kernels[level][1:]]
+            is_changed = True
+    return is_changed
 
 
 def _coarsen(ratios: Sequence[float], factors: Sequence[int]) -> list[float]:

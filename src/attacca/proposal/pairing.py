@@ -100,12 +100,13 @@ class DataPair:
     labels: Location | None = None
 
 
-def pair_data(arguments: Sequence[str]) -> list[DataPair]:
+def pair_data(arguments: Sequence[str], is_flat: bool = False) -> list[DataPair]:
     """Return the images in the given paths, each with its labels.
 
     Args:
         arguments: ``raw:labels``, an image, a file or container with both, or a directory of such files. A data set
             follows the path of its container: ``cube.h5/volumes/raw``.
+        is_flat: the images have two axes, so that each file of a directory is a volume.
 
     Raises:
         MissingInputError: a path does not exist.
@@ -122,14 +123,42 @@ def pair_data(arguments: Sequence[str]) -> list[DataPair]:
     for argument in arguments:
         raw, labels = split_pair(argument)
         if labels is None:
-            single += _list_locations(raw)
+            single += _list_locations(raw, is_flat=is_flat)
+        elif is_flat and os.path.isdir(raw) and os.path.isdir(labels):
+            explicit += _pair_files(raw, labels)
         else:
             explicit.append((_locate(raw), _locate(labels)))
-    pairs = explicit + (_pair_by_names(single) if single else [])
+    # Links to directories that are given, too.
+    unique: dict[tuple[str, str], Location] = {}
+    for item in single:
+        unique.setdefault((os.path.realpath(item.path), item.dataset), item)
+    pairs = explicit + (_pair_by_names(list(unique.values())) if unique else [])
     return [
         DataPair(name, raw, labels)
-        for name, (raw, labels) in zip(_name_volumes([raw for raw, _ in pairs]), pairs, strict=True)
+        for name, (raw, labels) in zip(_name_volumes(_list_named(pairs)), pairs, strict=True)
     ]
+
+
+def _list_named(pairs: Sequence[tuple[Location, Location | None]]) -> list[Location]:
+    """Return the location that names each volume: the labels of several parts of one image, otherwise the image."""
+    images = [raw for raw, _ in pairs]
+    return [labels if labels is not None and images.count(raw) > 1 else raw for raw, labels in pairs]
+
+
+def _pair_files(raw: str, labels: str) -> list[tuple[Location, Location | None]]:
+    """Return the images of two directories, paired by their names without suffixes and words such as ``mask``."""
+    images, others = (_list_locations(path, is_flat=True) for path in (raw, labels))
+    keys = [[_key(Location(Path(item.path).name), 0) for item in items] for items in (images, others)]
+    pairs: list[tuple[Location, Location | None]] = []
+    for image, key in zip(images, keys[0], strict=True):
+        found = [item for item, other in zip(others, keys[1], strict=True) if other == key]
+        if len(found) != 1:
+            names = ", ".join(map(str, found)) or "no file of this name"
+            raise ConfigurationError(
+                f"found {names} in {labels} for the image {image}", fix="give each pair as raw:labels"
+            )
+        pairs.append((image, found[0]))
+    return pairs
 
 
 def split_pair(argument: str) -> tuple[str, str | None]:
@@ -162,7 +191,7 @@ def _locate(path: str) -> Location:
     return Location(path)
 
 
-def _list_locations(path: str, level: int = 0) -> list[Location]:
+def _list_locations(path: str, level: int = 0, is_flat: bool = False) -> list[Location]:
     """Return the arrays in a path: a file, a container, or a directory of them."""
     located = _locate(path)
     if located.dataset or is_precomputed(path):
@@ -177,14 +206,14 @@ def _list_locations(path: str, level: int = 0) -> list[Location]:
     if not os.path.exists(path):
         raise build_missing_error(Path(path))
     if os.path.isdir(path):
-        return _list_directory(Path(path), level)
+        return _list_directory(Path(path), level, is_flat)
     if Path(path).suffix.lower() in HDF5_SUFFIXES:
         return [Location(path, name) for name in list_hdf5_volumes(Path(path))] or [located]
     return [located]
 
 
-def _list_directory(directory: Path, level: int) -> list[Location]:
-    """Return the volumes in a directory; the directory itself if its images are sections."""
+def _list_directory(directory: Path, level: int, is_flat: bool) -> list[Location]:
+    """Return the volumes in a directory; the directory itself if its images are sections, which flat ones are not."""
     layers = list_layers(directory)
     if layers:
         return [Location(str(directory / name)) for name in sorted(layers)]
@@ -200,11 +229,11 @@ def _list_directory(directory: Path, level: int) -> list[Location]:
         files = [Location(str(item)) for item in images]
         # Files of one volume each have labels among them. Sections have not.
         has_labels = any(_is_labels(file) for file in files) and not all(_is_labels(file) for file in files)
-        locations += files if has_labels else [Location(str(directory))]
+        locations += files if has_labels or is_flat else [Location(str(directory))]
     if level < _MOST_LEVELS:
         for item in others:
             try:
-                locations += _list_locations(str(item), level + 1)
+                locations += _list_locations(str(item), level + 1, is_flat)
             except MissingInputError:
                 # A directory without images.
                 continue

@@ -57,7 +57,8 @@ def propose_configuration(
         ConfigurationError: the file exists, the data do not fit each other, or nothing can be proposed for them.
     """
     refuse_to_overwrite(path)
-    facts = examine_pairs(pair_data(data), given)
+    is_flat = given is not None and given.voxel_size is not None and len(given.voxel_size) == 2
+    facts = examine_pairs(pair_data(data, is_flat), given)
     lines = [line for item in facts for line in describe_volume(item)]
     proposal = propose(facts, divide_volumes(facts), machine, contents, names)
     _make_paths_relative(proposal.volumes, path.absolute().parent)
@@ -105,6 +106,9 @@ def describe_volume(item: VolumeFacts) -> list[str]:
     if labels is None:
         return [*lines, "  no labels"]
     region = f"{_join(item.labels_shape)} voxels" if item.labels_shape != item.shape else "all voxels"
+    region += f" from voxel {', '.join(map(str, item.labels_offset))} on" if any(item.labels_offset) else ""
+    if item.settings["labels"].get("encoding"):
+        region += ", whose colors are read as ids (encoding: rgb)"
     part = " (a box at the center was examined)" if labels.is_partial else ""
     zeros = f"{100 * labels.zero_share:.0f} % are 0"
     if labels.unlabelled is not None:

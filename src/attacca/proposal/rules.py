@@ -148,7 +148,7 @@ def find_kind(
         contents: contents of the labels, if the user states them.
 
     Raises:
-        ConfigurationError: the labels contain no object.
+        ConfigurationError: the labels contain no object, or nothing else.
     """
     labels = [item.labels for item in labeled if item.labels is not None]
     ids = {value for item in labels for value in item.ids}
@@ -158,6 +158,11 @@ def find_kind(
             "the labels contain no object, only 0", fix="check the paths of the labels, or --unlabelled"
         )
     if len(ids) == 1 and contents != "instances":
+        if zero == 0:
+            raise ConfigurationError(
+                f"all annotated voxels of the labels hold the value {ids.pop()}, so that there is nothing to distinguish",
+                fix="check the paths of the labels; labels of 1 in objects need 0 in the voxels outside",
+            )
         ratio = max(item.diameter / item.width for item in labels if item.width)
         return "boundaries" if zero < SPARSE_ABOVE or ratio > THIN_BELOW else "objects"
     pieces = sum(item.pieces * len(item.ids) for item in labels) / sum(len(item.ids) for item in labels)
@@ -194,9 +199,15 @@ def choose_task(
         else:
             reason = f"{found}: objects in background, of which affinities of 0 are learned"
         if zero > _ASKED_ABOVE:
+            empty = {item.name: item.labels.empty_sections for item in labeled if item.labels is not None}
+            sections = "".join(
+                f"{number} sections of {name} hold only 0 between sections that are mostly full. "
+                for name, number in empty.items()
+                if number
+            )
             questions.append(
-                f"{100 * zero:.0f} % of the labels are 0, which is taken as background. If these voxels were not annotated, "
-                "repeat with --unlabelled 0"
+                f"{sections}{100 * zero:.0f} % of the labels are 0, which is taken as background. If these voxels were not "
+                "annotated, repeat with --unlabelled 0"
             )
         return {"type": Choice("affinities", reason), "neighborhood": choose_neighborhood(kind, scale)}
     if kind == "objects":

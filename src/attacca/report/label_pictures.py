@@ -74,10 +74,18 @@ def number_true_classes(
         ground_truth: uint64, shape (y, x).
         unlabelled: id of pixels without annotation.
         task: its class ids are numbered from 1.
+
+    >>> from attacca.config.tasks import read_task_config
+    >>> task = {"type": "distance", "channels": ["nucleus"], "clip_distance": 50, "tol_distance": 10}
+    >>> number_true_classes(np.array([[0, 255, 7]], np.uint64), None, read_task_config(task)).tolist()
+    [[0, 1, 1]]
     """
     if unlabelled is not None:
         ground_truth = np.where(ground_truth == np.uint64(unlabelled), np.uint64(0), ground_truth)
     class_ids = task.learned_task.channel_ids if task is not None else None
+    if task is not None and class_ids is None and has_class_background(task) and len(task.class_names) == 1:
+        # A task of one class takes any value above 0 for it, such as 255 or one id per object.
+        return (ground_truth > 0).astype(ground_truth.dtype)
     if class_ids is None:
         return ground_truth
     classes = np.zeros_like(ground_truth)

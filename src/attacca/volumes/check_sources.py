@@ -79,8 +79,11 @@ def _check_chunks(plan: VolumePlan, array: PlannedArray, placed: PlacedSource, c
         error = VolumeError(f"{source.name}: {missing}", fix=ACCEPT_MISSING_CHUNKS)
         checks.problems.append(SourceProblem(_key_of(array, placed), error))
     else:
+        # Arrays in N5 and Precomputed have no fill value.
+        value = getattr(stored, "fill_value", None) or 0
         checks.warnings.append(
-            f"{source.name}: {missing}. They are read as 0; set 'missing_chunks: zero' beside 'path' if this is intended"
+            f"{source.name}: {missing}. They are read as {value}; set 'missing_chunks: zero' beside 'path' if this is "
+            "intended"
         )
 
 

@@ -10,6 +10,13 @@ from attacca.config.volumes import ArraySource, VolumeConfig
 from attacca.errors import VolumeError
 from attacca.volumes.readers.open_source import guess_wrong_key, open_source, select_channel
 from attacca.volumes.readers.source import SinglePlane, Source
+from attacca.volumes.section_position import (
+    check_resolution,
+    check_section_numbers,
+    describe_other_resolution,
+    describe_reversed_axes,
+    warn_of_reversed_size,
+)
 from attacca.volumes.source_problems import Key, SourceProblems
 
 
@@ -189,13 +196,23 @@ def _check_position(
             f"the image {format_roi(roi)} {config.unit}",
             fix="correct offset, voxel_size or roi",
         )
+    if other.offset_from == "default":
+        is_confirmed = check_section_numbers(
+            key, raw.source, other.source, raw.roi.begin, other.roi.begin, voxel_size
+        )
+        if key == "labels":
+            check_resolution(raw.source, other.source)
     if raw.roi.contains(other.roi):
         if other.offset_from != "default" or other.roi.shape == raw.roi.shape:
             return []
+        if is_confirmed and other.roi.shape[1:] == raw.roi.shape[1:]:
+            return []
+        reduced = describe_other_resolution(raw.source, other.source)
+        reduced = f", {reduced}, perhaps another resolution" if reduced else ""
         return [
             f"the {key} are smaller than the image and have no offset, so that they are placed at 0: {other.source.name} "
-            f"has {other.source.spatial_shape} voxels, the image {raw.source.name} has {raw.source.spatial_shape}. If "
-            f"they belong to this image, set their position in {config.unit} beside 'path': offset: "
+            f"has {other.source.spatial_shape} voxels, the image {raw.source.name} has {raw.source.spatial_shape}{reduced}. "
+            f"If they belong to this image, set their position in {config.unit} beside 'path': offset: "
             f"{list(other.roi.begin)}"
         ]
     origins = {
@@ -217,8 +234,8 @@ def _check_position(
     gaps = "".join(f". {warning}" for warning in (*raw.source.warnings, *other.source.warnings))
     raise VolumeError(
         f"{text}; {offsets}{gaps}",
-        fix=f"correct the offset, the order of the axes or the path; if the {key} are larger on purpose, select the part "
-        f"to use with 'roi', for example the whole image: roi: {whole}",
+        fix=f"{describe_reversed_axes(raw.source, other.source)}correct the offset, the order of the axes or the path; if "
+        f"the {key} are larger on purpose, select the part to use with 'roi', for example the whole image: roi: {whole}",
     )
 
 
@@ -270,7 +287,8 @@ def _choose_voxel_size(
     }
     if config.voxel_size is not None:
         voxel_size = to_whole_coordinate(config.voxel_size, config.unit, "voxel_size")
-        warnings = [
+        warnings = warn_of_reversed_size(voxel_size, config.unit)
+        warnings += [
             f"{source.name}: {source.metadata.problem}; the configured voxel size and offset are used"
             for source in sources
             if source.metadata.problem
@@ -303,7 +321,7 @@ def _choose_voxel_size(
     source, voxel_size = next(iter(found.items()))
     unit = source.metadata.unit or f"without a unit, so {config.unit}"
     origin = f"{source.metadata.origin} of {source.name}" if source.metadata.origin else source.name
-    return voxel_size, f"file: {origin}, {unit}", []
+    return voxel_size, f"file: {origin}, {unit}", warn_of_reversed_size(voxel_size, config.unit)
 
 
 def _explain_missing_size(source: Source) -> str:

@@ -154,8 +154,13 @@ def split_dataset(text: str) -> tuple[str, str | None]:
     return (path, dataset) if mark and dataset and is_container and not Path(text).exists() else (text, None)
 
 
-def prepare_application(application: Application, directory: Path) -> Path:
+def prepare_application(application: Application, directory: Path, warnings: list[str] | None = None) -> Path:
     """Write the configuration of an application and a copy of the model, check them, and return the configuration's path.
+
+    Args:
+        application: the model and its volumes.
+        directory: directory of the results.
+        warnings: receives the warnings of the check, which the workflow prints, too.
 
     Raises:
         ConfigurationError: the directory holds something else, or the model does not fit the volumes.
@@ -171,10 +176,12 @@ def prepare_application(application: Application, directory: Path) -> Path:
     text = _HEAD + yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=120)
     write_text(path, text)
     try:
-        check_configuration(load_configuration(path), path)
+        checked = check_configuration(load_configuration(path), path)
     except ConfigurationError as error:
         description, _ = read_model_description(model)
         raise type(error)(_name_options(str(error), description)) from error
+    if warnings is not None:
+        warnings += checked.warnings
     return path.absolute()
 
 

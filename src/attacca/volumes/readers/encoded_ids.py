@@ -32,6 +32,7 @@ class RgbIds(Source):
             )
         self.name, self.metadata, self.warnings = source.name, source.metadata, source.warnings
         self.axes, self.shape = source.axes[1:], source.shape[1:]
+        self.section_numbers = source.section_numbers
         self.dtype = np.dtype(np.uint32)
         self._source = source
 
@@ -50,6 +51,7 @@ class WholeNumberIds(Source):
     def __init__(self, source: Source) -> None:
         self.name, self.metadata = source.name, source.metadata
         self.axes, self.shape = source.axes, source.shape
+        self.section_numbers = source.section_numbers
         self.dtype = np.dtype(np.uint64 if source.dtype.itemsize > 4 else np.uint32)
         self.warnings = (
             *source.warnings,

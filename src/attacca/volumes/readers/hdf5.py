@@ -201,7 +201,9 @@ class Hdf5Source(Source):
         if metadata.voxel_size is None and isinstance(micrometers, list):
             # Attribute of Fiji's HDF5 plugin and of PlantSeg.
             own = parse_attributes({"resolution": micrometers, "units": ["micrometer"]}, dims)
-            metadata = replace(own, offset=None)
+            name = "'element_size_um'"
+            problem = own.problem and own.problem.replace("'resolution'", name)
+            metadata = replace(own, offset=None, origin=f"the attribute {name}", problem=problem)
         spatial = [axis for axis in self._stored if axis in names]
         warnings = []
         for key in ("voxel_size", "offset"):

@@ -11,7 +11,7 @@ from attacca.volumes.readers.image_file import decode_image, read_image_headers
 from attacca.volumes.readers.image_header import ImageHeader
 from attacca.volumes.readers.pixel_meaning import Kind, PixelMeaning, check_palettes, has_equal_channels
 from attacca.volumes.readers.section_cache import SectionCache
-from attacca.volumes.readers.section_names import check_repeated_numbers, find_missing_numbers
+from attacca.volumes.readers.section_names import check_repeated_numbers, find_missing_numbers, find_numbers
 from attacca.volumes.readers.source import Source
 from attacca.volumes.readers.tiff_pages import KnownFiles, TiffPages
 
@@ -85,7 +85,8 @@ class SectionStack(Source):
                 raise VolumeError(
                     f"{section} is {section.header}, but {other} is {first.header}; "
                     "all sections of a stack must have one size and one type",
-                    fix="remove or convert the file, or select the sections with a pattern such as section_*.png",
+                    fix="remove or convert the file, or select the sections with a pattern such as section_*.png; images "
+                    "that are not sections of one volume are volumes of their own",
                 )
         if kind == "labels":
             check_palettes(
@@ -181,6 +182,9 @@ class ImageStack(SectionStack):
                 f"{name}: {len(paths)} files hold {len(sections)} sections, which are stacked file by file in the order "
                 "of their pages"
             )
+        section_numbers = find_numbers([path.name for path in paths])
+        if len(section_numbers) == len(sections):
+            self.section_numbers = tuple(section_numbers)
         missing = find_missing_numbers([path.name for path in paths])
         if missing:
             numbers = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")

@@ -178,11 +178,17 @@ def _read_metadata(header: Any, axes: list[str], messages: list[str], path: Path
     spatial = [axis for axis in axes if axis in "zyx"]
     # Six digits: the header holds numbers of 32 bits.
     values = tuple(float(f"{sizes[axis]:.6g}") for axis in spatial)
-    if any(float(header.origin[axis]) for axis in "xyz") or any(
-        int(header[f"n{axis}start"]) for axis in "xyz"
-    ):
+    origin = [f"{float(header.origin[axis]):g}" for axis in spatial]
+    start = [str(int(header[f"n{axis}start"])) for axis in spatial]
+    found = [
+        f"{', '.join(numbers)} {unit}"
+        for numbers, unit in ((origin, "angstrom"), (start, "voxels"))
+        if set(numbers) - {"0", "-0"}
+    ]
+    if found:
         messages.append(
-            f"{path}: the origin in its header is not used; set offset if the volume does not begin at 0"
+            f"{path}: the origin in its header ({'; '.join(found)} along {', '.join(spatial)}) is not used, since programs "
+            "differ in its meaning; set offset if the volume does not begin at 0"
         )
     if len(spatial) == 3 and int(header.mz) != int(header.nz) and int(header.mz) == 1:
         messages.append(f"{path} is a stack of images, whose header does not hold the distance of sections")

@@ -125,7 +125,7 @@ def _open_stored(source: ArraySource, kind: Kind, channel: int | None) -> Source
         return Hdf5Source(path, source.dataset, source.axes)
     _refuse_dataset(source)
     if suffix in MRC_SUFFIXES:
-        return MrcSource(path, source.axes)
+        return _read_floats(MrcSource(path, source.axes), kind)
     _refuse_axes(source)
     if suffix in TIFF_SUFFIXES:
         return _read_floats(MultipageTiff(path, kind, channel), kind)

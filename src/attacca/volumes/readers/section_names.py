@@ -80,6 +80,19 @@ def find_missing_numbers(names: Sequence[str]) -> list[int]:
     >>> find_missing_numbers(["s2.png", "s4.png", "s5.png"]), find_missing_numbers(["s10.png", "s20.png", "s30.png"])
     ([3], [])
     """
+    numbers = find_numbers(names)
+    step = math.gcd(*(b - a for a, b in pairwise(numbers)))
+    if not step:
+        return []
+    return sorted(set(range(numbers[0], numbers[-1], step)) - set(numbers))
+
+
+def find_numbers(names: Sequence[str]) -> list[int]:
+    """Return the ascending numbers of names that differ in one number only; empty if they do not count sections.
+
+    >>> find_numbers(["s_2.png", "s_10.png"]), find_numbers(["a_2.png", "b_10.png"]), find_numbers(["s_1.png"])
+    ([2, 10], [], [])
+    """
     parts = _split_signed([os.path.basename(name) for name in names])
     if len({len(split) for split in parts}) != 1:
         return []
@@ -90,7 +103,7 @@ def find_missing_numbers(names: Sequence[str]) -> list[int]:
     step = math.gcd(*(b - a for a, b in pairwise(numbers)))
     if not step or (numbers[-1] - numbers[0]) // step > _LARGEST_SPAN * len(numbers):
         return []
-    return sorted(set(range(numbers[0], numbers[-1], step)) - set(numbers))
+    return numbers
 
 
 def check_repeated_numbers(name: str, paths: Sequence[Path]) -> None:

@@ -30,6 +30,7 @@ class Source(ABC):
         warnings: descriptions of probable errors in a readable file.
         stored_axes: axes in the order of the file, if the file names or implies them.
         missing: number of chunks that were never written, as text; empty if all voxels are stored.
+        section_numbers: ascending numbers of the sections in the names of their files; empty if names do not count them.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Source(ABC):
     warnings: tuple[str, ...] = ()
     stored_axes: str = ""
     missing: str = ""
+    section_numbers: tuple[int, ...] = ()
 
     @property
     def dims(self) -> int:
@@ -73,6 +75,7 @@ class SelectedChannel(Source):
         self.name, self.dtype, self.metadata = source.name, source.dtype, source.metadata
         self.warnings, self.stored_axes = source.warnings, source.stored_axes
         self.axes, self.shape = source.axes[1:], source.shape[1:]
+        self.section_numbers = source.section_numbers
         self.source, self.channel = source, channel
 
     def read(self, begin: Sequence[int], end: Sequence[int]) -> np.ndarray:
