@@ -66,8 +66,8 @@ def choose_symmetries(network: Network, choice: Choice) -> list[Symmetry]:
 
     Args:
         network: the network.
-        choice: ``none``, ``opposite`` (also mirrored along all axes at once), ``flips`` (all mirrorings), or ``all`` (also with
-            y and x transposed).
+        choice: ``none``, ``opposite`` (also mirrored along all axes at once), ``flips`` (all mirrorings), or ``all`` (also
+            with y and x transposed).
 
     Raises:
         ConfigurationError: the channels, the voxel size or the network do not permit them.
