@@ -42,8 +42,9 @@ class VoxelwiseTuner(Tuner):
         num_workers: int = 1,
         progress: Progress | None = None,
     ) -> dict[str, Any]:
-        """Score each candidate on all validation volumes and choose the best one: of equals the first, of equal adjacent thresholds
-        the middle.
+        """Score each candidate on all validation volumes and choose the best one, the first of equals.
+
+        Of adjacent thresholds with equal scores, it is the middle one.
 
         See ``Tuner.tune``. With a choice, the result also has ``higher_is_better``. The mean of a candidate that has no
         score on a volume, for example because it segments nothing, is null, and it is not chosen.
