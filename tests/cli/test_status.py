@@ -55,7 +55,9 @@ def test_a_damaged_record_of_the_last_start_is_reported_with_a_fix(project, caps
     assert main(["status", str(project.results), "--configfile", str(project.path)]) == 0
 
 
-def test_the_directory_of_results_is_by_default_that_of_the_given_configuration(project, capsys, tmp_path, monkeypatch):
+def test_the_directory_of_results_is_by_default_that_of_the_given_configuration(
+    project, capsys, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     assert main(["status", "--configfile", str(project.path)]) == 0
     assert f"{project.results}: 0 of" in capsys.readouterr().out
