@@ -15,7 +15,7 @@ from attacca.workflow.rule_functions import store_signature
 from attacca.workflow.rules import WorkflowRules
 from attacca.workflow.snakemake_log import shorten_messages
 from attacca.workflow.target_hints import explain_targets
-from attacca.workflow.workflow import open_workflow
+from attacca.workflow.workflow import end_with_message, open_workflow
 
 shorten_messages()
 ATTACCA = open_workflow(
@@ -25,7 +25,8 @@ ATTACCA = open_workflow(
     is_main_process=workflow.is_main_process,
 )
 explain_targets(ATTACCA.layout.results)
-TRIGGERS = RerunTriggers(ATTACCA, active=workflow.is_main_process)
+with end_with_message():
+    TRIGGERS = RerunTriggers(ATTACCA, active=workflow.is_main_process)
 SPECIAL = workflow.resource_settings.overwrite_resources
 GROUPS = JobGroups(ATTACCA, special_rules=SPECIAL)
 STAGES = WorkflowRules(ATTACCA, TRIGGERS, GROUPS)

@@ -1,5 +1,6 @@
 """Volumes in an object store, against a real S3 server process on the loopback."""
 
+import fsspec
 import numpy as np
 import pytest
 from funlib.geometry import Roi
@@ -8,7 +9,7 @@ from attacca.arrays import LocalArrayIdentifier, ZarrArray
 from attacca.arrays.pyramid import build_pyramid
 from attacca.arrays.storage import delete
 from attacca.config.volumes import VolumeConfig
-from attacca.errors import MissingInputError
+from attacca.errors import MissingInputError, VolumeError
 from attacca.layout import VOLUME_IMAGES
 from attacca.volumes import ImportBlocks, compute_content_fingerprint, finish_volume, prepare_volume
 
@@ -82,3 +83,43 @@ def test_a_missing_array_in_a_store_is_reported(bucket):
     config = VolumeConfig.model_validate({"raw": {"path": f"{bucket}/nowhere.zarr"}, "voxel_size": [8, 8, 8]})
     with pytest.raises(MissingInputError, match="nowhere"):
         prepare_volume(config, f"{bucket}/never.zarr")
+
+
+@pytest.fixture
+def refuse(monkeypatch):
+    """``refuse()``: from now on, the server refuses all requests."""
+
+    async def raise_error(*arguments, **options):
+        raise PermissionError("Forbidden")
+
+    return lambda: monkeypatch.setattr("s3fs.core.S3FileSystem._call_s3", raise_error)
+
+
+def test_voxels_that_a_server_refuses_are_not_called_damaged(bucket, refuse):
+    array = create(bucket)
+    array[array.roi] = 5
+    again = ZarrArray.open_from_array_identifier(LocalArrayIdentifier(f"{bucket}/volume.zarr", "raw/s0"))
+    refuse()
+    message = f"^{array.directory}: a request to the server failed: PermissionError: Forbidden$"
+    with pytest.raises(VolumeError, match=message) as refused:
+        again[again.roi]
+    # A block with this error is tried again.
+    assert refused.value.__cause__ is not None
+
+
+def test_a_write_into_a_bucket_that_was_deleted_names_the_address(bucket):
+    array = create(bucket)
+    store = fsspec.filesystem("s3")
+    store.rm(bucket, recursive=True)
+    with pytest.raises(VolumeError, match=f"^{array.directory}: a request .* FileNotFoundError: .* bucket"):
+        array[array.roi] = 5
+
+
+def test_a_failure_of_the_server_does_not_look_like_a_changed_volume(bucket, refuse):
+    array = create(bucket, "source.zarr")
+    array[array.roi] = 5
+    config = VolumeConfig.model_validate({"raw": {"path": f"{bucket}/source.zarr/raw/s0"}})
+    compute_content_fingerprint(config)
+    refuse()
+    with pytest.raises(VolumeError, match="PermissionError: Forbidden"):
+        compute_content_fingerprint(config)

@@ -311,6 +311,18 @@ def test_a_local_directory_of_arrays_with_braces_is_reported(inspected, tmp_path
     assert "storage (line" in str(caught.value) and "takes braces for wildcards" in str(caught.value)
 
 
+def test_an_object_store_whose_bucket_does_not_exist_is_reported(inspected, tmp_path, bucket):
+    inspected()
+    path = tmp_path / "config.yaml"
+    text = path.read_text()
+    path.write_text(f"{text}storage: {bucket}/project\n")
+    check_configuration(load_configuration(path), path)
+    path.write_text(f"{text}storage: s3://no-such-bucket/project\n")
+    with pytest.raises(ConfigurationError, match="has 1 problem") as caught:
+        check_configuration(load_configuration(path), path)
+    assert "storage (line" in str(caught.value) and "bucket does not exist" in str(caught.value)
+
+
 def test_a_volume_without_objects_gives_a_warning_and_training_volumes_without_any_a_problem(inspected):
     nothing = {"path": "cube.h5", "dataset": "nothing"}
     assert inspected(labels=nothing, task={"type": "one_hot", "classes": ["bg", "x"]}).warnings == [

@@ -168,3 +168,17 @@ def test_a_report_is_stale_if_a_result_or_the_provenance_was_deleted(reported):
 def test_a_report_is_stale_if_the_table_of_scores_was_deleted(reported):
     reported.workflow.layout.scores_table().unlink()
     assert report_is_stale(reported)
+
+
+def test_a_stage_whose_plan_snakemake_deleted_is_planned_again(reported):
+    layout = reported.workflow.layout
+    predict = reported.instance("predict", "first", "cube-c")
+    mark = predict.shard(layout, 0, 1)
+    mark.touch()
+    RerunTriggers(reported.workflow, active=True, directory=reported.results.parent / "triggers")
+    assert mark.exists() and predict.manifest(layout).exists()
+    predict.plan(layout).unlink()
+    RerunTriggers(reported.workflow, active=False, directory=reported.results.parent / "triggers")
+    assert mark.exists() and predict.manifest(layout).exists()
+    RerunTriggers(reported.workflow, active=True, directory=reported.results.parent / "triggers")
+    assert not mark.exists() and not predict.manifest(layout).exists()

@@ -6,7 +6,8 @@ import zarr
 
 from attacca.arrays.identifier import join_path
 from attacca.arrays.n5 import is_n5_container, list_n5_members, read_attributes_file
-from attacca.arrays.storage import explain_server_errors, open_store
+from attacca.arrays.server_errors import explain_server_errors
+from attacca.arrays.storage import open_store
 from attacca.arrays.zarr_opening import FIRST_SCALES, first_scale, list_group, open_node
 
 _MOST_ARRAYS = 1000

@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,8 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore, LocalStore, ZipStore
 
 from attacca.arrays.identifier import is_url
-from attacca.errors import AttaccaError, MissingInputError, ResourceError, VolumeError, summarize_error
+from attacca.arrays.server_errors import explain_failed_requests, explain_server_errors
+from attacca.errors import MissingInputError, ResourceError, VolumeError, summarize_error
 from attacca.extras import make_install_command
 
 FORMAT_VARIABLE = "ATTACCA_ZARR_FORMAT"
@@ -208,36 +209,6 @@ def remote_file_system(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
     return system, path
 
 
-@contextmanager
-def explain_server_errors(container: str | Path) -> Iterator[None]:
-    """Convert errors of a server to one line; errors of local containers pass unchanged.
-
-    Raises:
-        VolumeError: the server cannot be reached; the message names the address and, for S3, the variables with keys.
-
-    >>> with explain_server_errors("https://example.org/volume.zarr"):
-    ...     raise ConnectionError("connection refused")
-    Traceback (most recent call last):
-    attacca.errors.VolumeError: https://example.org/volume.zarr cannot be reached: ConnectionError: connection refused...
-    """
-    try:
-        yield
-    except AttaccaError:
-        raise
-    except Exception as error:
-        if not is_url(container):
-            raise
-        advice = ""
-        if str(container).startswith("s3://"):
-            advice = (
-                "; keys are read from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or ~/.aws, other servers' addresses "
-                "from AWS_ENDPOINT_URL, and ATTACCA_S3_ANONYMOUS=1 reads public buckets without keys"
-            )
-        raise VolumeError(
-            f"{container} cannot be reached: {type(error).__name__}: {summarize_error(error)}{advice}"
-        ) from error
-
-
 def read_metadata_file(path: str) -> bytes | None:
     """Return the contents of a small file; None if it does not exist.
 
@@ -245,24 +216,25 @@ def read_metadata_file(path: str) -> bytes | None:
         path: local path or URL.
 
     Raises:
-        VolumeError: the local file may not be read, or is not a regular file.
+        VolumeError: the local file may not be read, or is not a regular file; or the server cannot be reached.
 
     >>> system, root = remote_file_system("memory://metadata.zarr/.zarray")
     >>> system.pipe_file(root, b"{}")
     >>> read_metadata_file("memory://metadata.zarr/.zarray"), read_metadata_file("memory://metadata.zarr/.zgroup")
     (b'{}', None)
     """
-    try:
-        if is_url(path):
-            system, root = remote_file_system(path)
+    missing = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+    if is_url(path):
+        system, root = remote_file_system(path)
+        with explain_failed_requests(path), suppress(*missing):
             return bytes(system.cat_file(root))
+        return None
+    try:
         check_regular_file(Path(path))
         return Path(path).read_bytes()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+    except missing:
         return None
     except OSError as error:
-        if is_url(path):
-            raise
         raise VolumeError(
             f"{path} cannot be read: {error.strerror}",
             fix="ask its owner for permission, or correct the path",
@@ -278,6 +250,9 @@ def list_objects(address: str, limit: int = 20_000) -> list[list[str | int]]:
     Args:
         address: URL of an array; the list is empty at other addresses.
         limit: number of objects.
+
+    Raises:
+        VolumeError: the server cannot be reached, or refuses the request.
     """
     scheme = address.partition("://")[0]
     if scheme not in ("s3", "gs", "gcs"):
@@ -286,10 +261,11 @@ def list_objects(address: str, limit: int = 20_000) -> list[list[str | int]]:
     bucket, _, prefix = path.partition("/")
     list_pages = _list_s3 if scheme == "s3" else _list_google
     objects: list[list[str | int]] = []
-    for page in list_pages(system, bucket, f"{prefix.rstrip('/')}/"):
-        objects += page
-        if len(objects) >= limit:
-            break
+    with explain_server_errors(address):
+        for page in list_pages(system, bucket, f"{prefix.rstrip('/')}/"):
+            objects += page
+            if len(objects) >= limit:
+                break
     return objects[:limit]
 
 

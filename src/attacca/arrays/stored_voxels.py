@@ -18,6 +18,7 @@ from attacca.arrays.damaged_objects import (
     find_damaged_objects,
 )
 from attacca.arrays.direct_access import access_directly, read_voxels, write_voxels
+from attacca.arrays.server_errors import explain_failed_requests, is_server_error
 from attacca.arrays.stored_array import StoredArray, refuse_missing_chunks
 from attacca.arrays.stored_values import ACCEPT_MISSING_CHUNKS, check_values
 from attacca.arrays.zarr_opening import DECODING_ERRORS
@@ -72,7 +73,7 @@ class StoredVoxels:
             value: an array of their shape, or one number.
 
         Raises:
-            VolumeError: the value has another shape.
+            VolumeError: the value has another shape, or a request to the server failed.
         """
         shape = self._array.shape
         begin = [s.start or 0 for s in slices]
@@ -89,14 +90,16 @@ class StoredVoxels:
             b % k == 0 and (e % k == 0 or e == n) for b, e, k, n in zip(begin, end, block, shape)
         )
         if not covers_blocks or not isinstance(self._array, zarr.Array):
-            self._array[tuple(slices)] = data
+            with explain_failed_requests(self._directory):
+                self._array[tuple(slices)] = data
             return
         # zarr reads a block before writing it unless the data contain all its voxels, even those beyond the array.
         padding = [(0, -e % k) for e, k in zip(end, block)]
         whole = tuple(slice(b, e + after) for b, e, (_, after) in zip(begin, end, padding))
         if any(after for _, after in padding):
             data = np.pad(data, padding, constant_values=self._array.fill_value or 0)
-        write_voxels(self._padded, whole, data)
+        with explain_failed_requests(self._directory):
+            write_voxels(self._padded, whole, data)
 
     def read(self, slices: tuple[slice, ...], roi: Roi) -> np.ndarray:
         """Return the stored voxels.
@@ -108,14 +111,17 @@ class StoredVoxels:
         Raises:
             DamagedDataError: a stored object is missing or fails its checksum, or an array that is used in place holds
                 values that its kind of data must not hold.
-            VolumeError: stored data cannot be read.
+            VolumeError: stored data cannot be read, or a request to the server failed.
         """
-        try:
-            data = read_voxels(self._checked, slices)
-        except OSError as error:
-            raise VolumeError(self._describe_damaged_objects(slices, roi, error)) from error
-        except DECODING_ERRORS as error:
-            raise DamagedDataError(self._describe_damaged_objects(slices, roi, error)) from error
+        with explain_failed_requests(self._directory):
+            try:
+                data = read_voxels(self._checked, slices)
+            except DECODING_ERRORS as error:
+                # The data are not damaged, and must not be deleted, if a server fails.
+                if is_server_error(error):
+                    raise
+                kind = VolumeError if isinstance(error, OSError) else DamagedDataError
+                raise kind(self._describe_damaged_objects(slices, roi, error)) from error
         if self._contents:
             check_values(data, self._contents, self._directory, roi)
         return data

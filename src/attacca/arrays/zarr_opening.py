@@ -24,7 +24,8 @@ from attacca.arrays.blosc import use_complete_chunks
 from attacca.arrays.identifier import is_url, join_path
 from attacca.arrays.n5 import N5Array, is_n5_container, list_n5_members, read_attributes_file
 from attacca.arrays.precomputed import PrecomputedArray, is_precomputed
-from attacca.arrays.storage import explain_server_errors, open_store
+from attacca.arrays.server_errors import explain_server_errors
+from attacca.arrays.storage import open_store
 from attacca.arrays.stored_array import StoredArray
 from attacca.errors import AttaccaError, MissingInputError, VolumeError, summarize_error
 

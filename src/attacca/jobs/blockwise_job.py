@@ -215,6 +215,8 @@ class BlockwiseJob(ABC):
         for pyramid in pyramids:
             pyramid.wait_for_writers()
         self._forget_deleted_arrays(grid)
+        if not self.ledger(grid).complete:
+            self._withdraw_manifest()
         self.create()
         ledger = self.ledger(grid)
         for pyramid in pyramids:
@@ -239,6 +241,13 @@ class BlockwiseJob(ABC):
             logger.info("all blocks are computed again, because of deleted arrays: %s", ", ".join(deleted))
             remove_records(records, None)
 
+    def _withdraw_manifest(self) -> None:
+        """Delete the manifest of an earlier computation before blocks are computed.
+
+        If this computation ends early, the array is incomplete. Snakemake considers a stage with a manifest finished.
+        """
+        self.instance.manifest(self.layout).unlink(missing_ok=True)
+
     def _shard(self) -> None:
         arguments, grid = self.arguments, self.planned_grid()
         ledger = self.ledger(grid)
@@ -255,6 +264,7 @@ class BlockwiseJob(ABC):
         )
         logger.info("%d of %d blocks are done already", len(blocks) - len(missing), len(blocks))
         if len(missing):
+            self._withdraw_manifest()
             workers = min(arguments.threads, len(missing))
             if arguments.execution.scheduler_address is None:
                 check_memory(workers, self.memory_per_block(), setting=self.stage.block_setting)

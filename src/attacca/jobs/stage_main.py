@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from attacca.arrays.identifier import is_url
+from attacca.arrays.server_errors import is_server_error
 from attacca.config.execution import ExecutionConfig
-from attacca.errors import AttaccaError, ResourceError
+from attacca.errors import AttaccaError, ResourceError, summarize_error
 from attacca.extensions import locate_failure
 from attacca.jobs.job_locks import hold_job_lock
 from attacca.jobs.run_sources import SOURCES_VARIABLE, RunSources
@@ -168,6 +170,8 @@ def _run_job(
     except AttaccaError as error:
         return _report(name, options, error)
     except OSError as error:
+        if is_server_error(error):
+            return _report_server(name, options, error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             problem = ResourceError(
                 f"no space left on the disk while writing {error.filename or options.results}. Finished blocks are kept: "
@@ -184,6 +188,8 @@ def _run_job(
         print(f"{name} {_label(options)}: interrupted; finished blocks are kept", file=sys.stderr)
         return 130
     except Exception as error:
+        if is_server_error(error):
+            return _report_server(name, options, error)
         where = locate_failure(error)
         if where:
             failure = AttaccaError(f"an extension failed: {where}", fix="correct it and start again")
@@ -206,6 +212,16 @@ def _report(name: str, options: argparse.Namespace, error: AttaccaError) -> int:
         logger.debug("caused by", exc_info=error.__cause__)
     print(f"\n{name} {_label(options)}: {error}\n", file=sys.stderr)
     return error.exit_code
+
+
+def _report_server(name: str, options: argparse.Namespace, error: Exception) -> int:
+    storage = f"; the arrays are stored at {options.storage}" if is_url(options.storage or "") else ""
+    problem = ResourceError(
+        f"a request to a server failed: {type(error).__name__}: {summarize_error(error)}{storage}",
+        fix="finished blocks are kept: correct addresses or keys, or wait for the server, and run the same command again",
+    )
+    problem.__cause__ = error
+    return _report(name, options, problem)
 
 
 def _report_defect(name: str, options: argparse.Namespace, error: BaseException) -> int:

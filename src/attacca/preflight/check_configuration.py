@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from attacca.arrays.identifier import is_url
+from attacca.arrays.storage import list_objects
 from attacca.config.load import build_configuration_error
 from attacca.config.problems import Problem, format_value
 from attacca.config.run import Configuration
 from attacca.config.yaml_text import KeyPath, find_unset_variables, read_yaml
+from attacca.errors import VolumeError
 from attacca.preflight.check_annotation import check_annotation
 from attacca.preflight.check_export import check_export
 from attacca.preflight.check_intensity import check_intensity
@@ -114,9 +116,16 @@ def check_configuration(
 
 
 def check_directories(configuration: Configuration) -> Iterator[Problem]:
-    """Yield a problem for each directory of results that cannot be created or written to."""
+    """Yield a problem for each directory of results that cannot be created or written to, and for an object store that
+    cannot be listed, or whose bucket does not exist.
+    """
     directories = {"results": configuration.results}
-    if configuration.storage and not is_url(configuration.storage):
+    if configuration.storage and is_url(configuration.storage):
+        try:
+            list_objects(configuration.storage, limit=1)
+        except VolumeError as error:
+            yield Problem(("storage",), f"'{configuration.storage}'", message=error.problem, hint=error.fix)
+    elif configuration.storage:
         directories["storage"] = Path(configuration.storage)
     for key, directory in directories.items():
         existing = next(path for path in (directory, *directory.parents) if os.path.lexists(path))

@@ -11,6 +11,7 @@ from typing import Any
 from attacca.arrays.identifier import is_url, join_path
 from attacca.arrays.ome_zarr import read_grid_metadata
 from attacca.arrays.precomputed import is_precomputed, locate_precomputed, read_info
+from attacca.arrays.server_errors import is_server_error
 from attacca.arrays.storage import list_objects, read_metadata_file
 from attacca.arrays.stored_array import StoredArray
 from attacca.arrays.zarr_opening import open_zarr
@@ -96,12 +97,15 @@ def _describe_stored(source: ArraySource) -> Any:
 
 def _describe_container(container: Path | str, dataset: str) -> Description:
     if is_precomputed(container):
+        location = locate_precomputed(container)
         try:
             _, key = open_zarr(container, dataset, "r")
         except AttaccaError:
+            # A failure of a server must not look like a change of the volume.
+            if is_url(location):
+                raise
             # The check reports it.
-            return [locate_precomputed(container), "unreadable"]
-        location = locate_precomputed(container)
+            return [location, "unreadable"]
         if is_url(location):
             return [location, key, read_info(container), list_objects(join_path(location, key))]
         return [read_info(container), key, _describe_directory(Path(join_path(location, key)))]
@@ -126,7 +130,9 @@ def _describe_grid(array: StoredArray) -> Description:
     """Return the grid of an array in a group, whose metadata are not below the array's own directory."""
     try:
         grid = asdict(read_grid_metadata(array))
-    except (AttaccaError, OSError):
+    except (AttaccaError, OSError) as error:
+        if is_server_error(error):
+            raise
         # The check reports it.
         return []
     return [[name, grid[name]] for name in ("axes", "voxel_size", "offset", "unit")]

@@ -31,7 +31,7 @@ from attacca.jobs.stage import StageInstance
 from attacca.layout import Layout
 from attacca.stages.export import EXPORT
 from attacca.stages.train import TRAIN
-from attacca.workflow.damage import DamageReport, StageDamage, find_damage
+from attacca.workflow.damage import DamageReport, StageDamage, all_instances, find_damage
 from attacca.workflow.workflow import Workflow
 
 _COARSER = re.compile(r"s[1-9]\d*")
@@ -59,6 +59,24 @@ def restore_files(workflow: Workflow) -> DamageReport:
     if report.checked:
         print(report, file=sys.stderr, flush=True)
     return report
+
+
+def discard_unplanned_marks(workflow: Workflow) -> None:
+    """Remove manifests and files of shards of stages without a plan, which Snakemake deletes if the job of the plan fails.
+
+    Snakemake does not miss a plan while the files exist that are made from it. The ledgers keep the finished blocks.
+    """
+    layout = workflow.layout
+    for instance in all_instances(workflow):
+        if not instance.stage.is_blockwise or instance.plan(layout).exists():
+            continue
+        marks = [
+            path for path in (instance.manifest(layout), *instance.finished_shards(layout)) if path.exists()
+        ]
+        # Of results that may not be written, Snakemake reports it.
+        with suppress(OSError):
+            for path in marks:
+                path.unlink(missing_ok=True)
 
 
 def discard_damaged_work(workflow: Workflow, report: DamageReport) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
+from attacca.arrays.server_errors import is_server_error
 from attacca.atomic import write_text
 from attacca.errors import AttaccaError
 from attacca.fingerprint import canonical_json, digest
@@ -21,7 +22,7 @@ from attacca.manifest import read_values
 from attacca.stages.provenance import PROVENANCE
 from attacca.stages.report import REPORT
 from attacca.workflow.damage import DamageReport, all_instances
-from attacca.workflow.damage_repair import discard_damaged_work, restore_files
+from attacca.workflow.damage_repair import discard_damaged_work, discard_unplanned_marks, restore_files
 from attacca.workflow.deleted_outputs import find_deleted_outputs, stages_to_repeat
 from attacca.workflow.file_times import align_times
 from attacca.workflow.staleness import list_changed_inputs, list_changed_settings
@@ -53,6 +54,7 @@ class RerunTriggers:
         self._written: set[Path] = set()
         self._outdated: dict[StageInstance, bool] = {}
         if active:
+            discard_unplanned_marks(workflow)
             instances = all_instances(workflow)
             align_times(workflow, instances, self._damage.stages)
             # Snakemake lists each directory once, and would miss files that are written later.
@@ -137,6 +139,9 @@ class RerunTriggers:
                 *list_changed_settings(instance, self.workflow, values),
                 *list_changed_inputs(instance, self.workflow, values),
             ]
-        except (AttaccaError, OSError):
+        except (AttaccaError, OSError) as error:
+            # Each further stage would wait for the server, too.
+            if is_server_error(error):
+                raise
             # The rule computes the same section, and fails with the message.
             return []

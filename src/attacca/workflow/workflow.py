@@ -4,7 +4,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, get_args
 
@@ -232,6 +233,19 @@ def open_workflow(
         except AttaccaError as error:
             _end_with_message(error)
     return workflow
+
+
+@contextmanager
+def end_with_message() -> Iterator[None]:
+    """End the process with the message of an error for users, for code of the Snakefile.
+
+    >>> with end_with_message():
+    ...     pass
+    """
+    try:
+        yield
+    except AttaccaError as error:
+        _end_with_message(error)
 
 
 def _end_with_message(error: AttaccaError) -> NoReturn:
