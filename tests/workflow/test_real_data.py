@@ -40,7 +40,7 @@ def test_fib25_goes_from_png_sections_and_hdf5_labels_to_a_report(checkout_of, m
             r"interval: \d+": "interval: 6",
             r"shape: \[\d+, 2500, (2500|1250)\]": "shape: [300, 960, 960]",
             r"members: \d+": "members: 2",
-            r"augmentation: flips": "augmentation: none",
+            r"augmentation: opposite": "augmentation: none",
             r"segmentation:\n": "segmentation:\n      checks: { max_segment_share: null, max_seam_excess: null }\n",
         },
     )
