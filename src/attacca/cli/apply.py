@@ -1,10 +1,10 @@
 """``attacca apply``: predict and segment volumes with a model file, in one command."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from attacca.cli.arguments import add_extensions, parse_cores, parse_voxel_size
+from attacca.cli.console import print_warnings
 from attacca.errors import AttaccaError
 from attacca.workflow.application import (
     Application,
@@ -90,8 +90,7 @@ def run(options: argparse.Namespace) -> int:
     warnings: list[str] = []
     configuration = prepare_application(application, options.out, warnings)
     if options.only_configuration:
-        for warning in warnings:
-            print(f"warning: {warning}", file=sys.stderr)
+        print_warnings(warnings)
         print(f"{configuration} is written; to compute: snakemake --cores all --configfile {configuration}")
         return 0
     where = ["--cores", options.cores]

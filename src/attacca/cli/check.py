@@ -1,12 +1,10 @@
 """``attacca check``: read a configuration and open its volumes, without computing anything."""
 
 import argparse
-import os
-import sys
 from pathlib import Path
 
 from attacca.cli.arguments import parse_positive
-from attacca.cli.console import create_console
+from attacca.cli.console import create_console, print_warnings
 from attacca.config.load import load_configuration
 from attacca.config.run import Configuration
 from attacca.costs.estimates import estimate_costs
@@ -52,9 +50,7 @@ def run(options: argparse.Namespace) -> int:
     configuration = load_configuration(options.configuration)
     checked = check_configuration(configuration, options.configuration)
     print_volumes(configuration, checked, create_console())
-    for warning in checked.warnings:
-        # The tables have relative paths, too.
-        print(f"warning: {warning.replace(f'{Path.cwd()}{os.sep}', '')}", file=sys.stderr)
+    print_warnings(checked.warnings)
     unused = [name for name in configuration.volumes if name not in checked.plans]
     print(
         f"{options.configuration}: no problems. Runs: {', '.join(configuration.runs)}. "

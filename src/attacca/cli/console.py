@@ -1,5 +1,10 @@
 """The terminal of the commands."""
 
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
 from rich.console import Console
 
 
@@ -10,3 +15,15 @@ def create_console() -> Console:
     [bold] :smile:
     """
     return Console(highlight=False, markup=False, emoji=False)
+
+
+def print_warnings(warnings: Iterable[str]) -> None:
+    """Print warnings on the standard error, with paths in the working directory relative to it.
+
+    >>> from contextlib import redirect_stderr
+    >>> with redirect_stderr(sys.stdout):
+    ...     print_warnings([f"{Path.cwd() / 'raw.h5'}: no voxel size"])
+    warning: raw.h5: no voxel size
+    """
+    for warning in warnings:
+        print(f"warning: {warning.replace(f'{Path.cwd()}{os.sep}', '')}", file=sys.stderr)

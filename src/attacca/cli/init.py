@@ -3,13 +3,12 @@
 import argparse
 import os
 import shutil
-import sys
 from pathlib import Path
 
 from rich.text import Text
 
 from attacca.cli.arguments import parse_positive, parse_voxel_size
-from attacca.cli.console import create_console
+from attacca.cli.console import create_console, print_warnings
 from attacca.proposal.choices import Machine
 from attacca.proposal.examination import GivenFacts
 from attacca.proposal.propose_configuration import propose_configuration
@@ -81,9 +80,7 @@ def run(options: argparse.Namespace) -> int:
         console.print(Text(line), soft_wrap=True)
     for question in written.proposal.questions:
         console.print(Text(f"please confirm: {question}"), soft_wrap=True)
-    for warning in written.warnings:
-        # Paths in the working directory are given relative to it.
-        print(f"warning: {warning.replace(f'{Path.cwd()}{os.sep}', '')}", file=sys.stderr)
+    print_warnings(written.warnings)
     console.print(
         Text(
             f"{options.out}: {written.proposal.kind}. Reasons are beside each choice. Next: attacca check {options.out}"

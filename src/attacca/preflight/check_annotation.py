@@ -1,7 +1,7 @@
 """Checks that labels contain annotation: voxels of objects, and of each class of the task."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from funlib.geometry import Roi
@@ -10,6 +10,7 @@ from attacca.config.problems import Problem
 from attacca.config.run import Configuration, RunConfig
 from attacca.config.volumes import VolumeConfig
 from attacca.errors import AttaccaError
+from attacca.predictors.affinity_targets import compute_partner_masks
 from attacca.volumes import VolumePlan
 from attacca.volumes.import_volume import import_block
 
@@ -50,10 +51,12 @@ def check_annotation(
             continue
         ids = {int(value) for value in np.unique(labels)} - {config.unlabelled}
         if volume in run.volumes.train:
+            # Without a value for voxels that are not annotated, each offset has pairs.
+            annotated = None if config.unlabelled is None else labels != config.unlabelled
             offsets = {
                 index: offset
                 for index, offset in offsets.items()
-                if config.unlabelled is not None and not has_pair(labels != config.unlabelled, offset)
+                if annotated is not None and not compute_partner_masks(annotated, [offset]).any()
             }
         if not ids:
             yield Problem(
@@ -102,22 +105,6 @@ def _check_training(
     missing = [name for number, name in classes.items() if number not in ids]
     if missing:
         yield f"runs.{name}: no training volume holds a voxel of {', '.join(missing)}"
-
-
-def has_pair(annotated: np.ndarray, offset: Sequence[int]) -> bool:
-    """Return whether two annotated voxels are at the distance of an offset.
-
-    >>> sections = np.array([[True], [False], [True]])
-    >>> has_pair(sections, (1, 0)), has_pair(sections, (2, 0))
-    (False, True)
-    """
-    first = tuple(
-        slice(max(0, -step), max(0, size - max(0, step))) for step, size in zip(offset, annotated.shape)
-    )
-    second = tuple(
-        slice(max(0, step), max(0, size + min(0, step))) for step, size in zip(offset, annotated.shape)
-    )
-    return bool((annotated[first] & annotated[second]).any())
 
 
 def _read_labels(config: VolumeConfig, plan: VolumePlan) -> np.ndarray | None:

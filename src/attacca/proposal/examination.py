@@ -15,6 +15,7 @@ from attacca.config.volumes import VolumeConfig
 from attacca.errors import AttaccaError, ConfigurationError, VolumeError, join_names
 from attacca.proposal.pairing import DataPair, Location
 from attacca.volumes import VolumePlan, examine_volume
+from attacca.volumes.readers.pixel_meaning import ColoredLabelsError
 from attacca.volumes.readers.source import Source
 from attacca.volumes.sample_values import sample_values
 from attacca.volumes.section_position import MisplacedSectionsError
@@ -203,8 +204,8 @@ def _describe(location: Location) -> dict[str, Any]:
 def _plan(settings: dict[str, Any]) -> VolumePlan:
     """Return the plan of a volume.
 
-    A unit in which the stored voxel size is whole is added to the settings, and the offset of labels that the numbers of
-    their sections give.
+    A unit in which the stored voxel size is whole is added to the settings, the offset of labels that the numbers of their
+    sections give, and the encoding of labels in colors.
     """
     problems: list[SourceProblem] = []
     units = [] if {"unit", "voxel_size"} & set(settings) else [{"unit": "angstrom"}, {"unit": "picometer"}]
@@ -217,11 +218,13 @@ def _plan(settings: dict[str, Any]) -> VolumePlan:
         if problems[0].key != ("voxel_size",) or "whole" not in str(problems[0].error):
             break
     for error in (problem.error for problem in problems):
-        # The fix of the reader of images, for labels with colors.
-        if "encoding: rgb" in error.fix and "encoding" not in settings.get("labels", {}):
-            return _plan_colors(settings, tried)
-        if isinstance(error, MisplacedSectionsError) and error.offset is not None:
-            settings |= {**tried, "labels": {**settings["labels"], "offset": error.offset}}
+        found: dict[str, Any] = {}
+        if isinstance(error, ColoredLabelsError) and "encoding" not in tried.get("labels", {}):
+            found = {"encoding": "rgb"}
+        elif isinstance(error, MisplacedSectionsError) and error.offset is not None:
+            found = {"offset": error.offset}
+        if found:
+            settings |= {**tried, "labels": tried["labels"] | found}
             return _plan(settings)
     if any(problem.key == ("voxel_size",) for problem in problems) and "voxel_size" not in settings:
         error = problems[0].error
@@ -233,12 +236,6 @@ def _plan(settings: dict[str, Any]) -> VolumePlan:
             "nanometers; --unit for another unit)",
         )
     raise VolumeError("; ".join(str(problem.error) for problem in problems))
-
-
-def _plan_colors(settings: dict[str, Any], tried: dict[str, Any]) -> VolumePlan:
-    """Return the plan of a volume whose labels are colors, and add their encoding to the settings."""
-    settings |= {**tried, "labels": {**tried["labels"], "encoding": "rgb"}}
-    return _plan(settings)
 
 
 def _read_center(source: Source) -> tuple[np.ndarray, bool]:

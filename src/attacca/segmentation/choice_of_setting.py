@@ -1,7 +1,7 @@
 """Choice of one of the settings that were scored on validation volumes."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attacca.config.segmentation import AgglomerationSettings, FragmentSettings
@@ -50,12 +50,26 @@ def choose_setting(
     other = _without_threshold(settings[best])
     alike = [index for index in finite if _without_threshold(settings[index]) == other]
     alike.sort(key=lambda index: settings[index][1].threshold)
-    first = last = alike.index(best)
-    while first > 0 and scores[alike[first - 1]] <= limit:
+    return find_middle(alike, best, lambda index: scores[index] <= limit)
+
+
+def find_middle(ascending: Sequence[int], best: int, is_equal: Callable[[int], bool]) -> int:
+    """Return the middle one of the adjacent settings around the best one that are about as good; of two, the lower one.
+
+    Args:
+        ascending: indices of settings in the order of their thresholds.
+        best: one of them.
+        is_equal: whether the setting with an index is about as good as the best one.
+
+    >>> find_middle([4, 7, 5, 6], 7, lambda index: index > 4)
+    5
+    """
+    first = last = ascending.index(best)
+    while first > 0 and is_equal(ascending[first - 1]):
         first -= 1
-    while last + 1 < len(alike) and scores[alike[last + 1]] <= limit:
+    while last + 1 < len(ascending) and is_equal(ascending[last + 1]):
         last += 1
-    return alike[(first + last) // 2]
+    return ascending[(first + last) // 2]
 
 
 def _without_threshold(

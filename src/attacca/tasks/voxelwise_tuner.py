@@ -16,6 +16,7 @@ from attacca.config.evaluation import EvaluationConfig
 from attacca.errors import ConfigurationError
 from attacca.post_processors import ThresholdPostProcessorParameters
 from attacca.progress import Progress
+from attacca.segmentation.choice_of_setting import find_middle
 from attacca.tasks.tuner import Tuner, ValidationPrediction
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ class VoxelwiseTuner(Tuner):
             )
         best = min(scored, key=lambda index: (-means[index] if is_upward else means[index], index))
         if all(isinstance(parameters, ThresholdPostProcessorParameters) for parameters in candidates):
-            best = _find_middle([parameters.threshold for parameters in candidates], means, best)
+            ascending = sorted(range(len(candidates)), key=lambda index: candidates[index].threshold)
+            best = find_middle(ascending, best, lambda index: means[index] == means[best])
         return {
             "criterion": criterion,
             "higher_is_better": is_upward,
@@ -123,14 +125,3 @@ class VoxelwiseTuner(Tuner):
                 if progress is not None:
                     progress.advance(note=f"{criterion} {values[row, column]:.3f}")
         return values
-
-
-def _find_middle(thresholds: Sequence[float], scores: Sequence[float], best: int) -> int:
-    """Return the index of the middle one of the adjacent thresholds that have the score of the best one."""
-    order = sorted(range(len(thresholds)), key=thresholds.__getitem__)
-    first = last = order.index(best)
-    while first > 0 and scores[order[first - 1]] == scores[best]:
-        first -= 1
-    while last + 1 < len(order) and scores[order[last + 1]] == scores[best]:
-        last += 1
-    return order[(first + last) // 2]

@@ -30,6 +30,10 @@ class PixelType(NamedTuple):
     num_channels: int | None
 
 
+class ColoredLabelsError(VolumeError):
+    """Labels in colors, without the settings that make ids of them."""
+
+
 class PixelMeaning:
     """Conversion of the samples of an image to values.
 
@@ -67,7 +71,7 @@ class PixelMeaning:
             _make_gray_table(name, header)
             return PixelType(np.dtype(np.uint8), shape, 8, None)
         if header.photometric == "rgb" and self._kind == "labels" and not self._keeps_channels:
-            raise VolumeError(
+            raise ColoredLabelsError(
                 f"{name} holds colors ({header}), but labels are ids",
                 fix="set 'encoding: rgb' on the labels if an id is red * 65536 + green * 256 + blue, as VAST exports it; "
                 "or choose one channel with 'channel: 0' (1, 2)",
